@@ -1,0 +1,1 @@
+"""Scraping, rules, state, delivery and the status page."""

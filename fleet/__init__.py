@@ -1,0 +1,1 @@
+"""The configuration file, the process manager and the `peerwatch` command."""

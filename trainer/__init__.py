@@ -1,0 +1,1 @@
+"""The GRPO peer: swarm protocol, rounds and stages, rewards."""

@@ -1,0 +1,95 @@
+"""Key names and record checks of the swarm's DHT, as rl-swarm v0.4 writes them; pure Python.
+
+Everything read here was written by strangers: each `read_*` returns None, or leaves an entry out, where the
+record is not of the form that the protocol gives it.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+ROUND_AND_STAGE_KEY = "rl_swarm_rs"
+EXPIRATION_SECONDS = 4 * 3600.0
+
+# A round number beyond this is no round that a swarm of seconds-long stages can have reached; it also keeps what
+# strangers write inside SQLite's and JSON's exact integers.
+MAX_ROUND = 2**31 - 1
+MAX_STAGE = 99
+
+# base58btc of a multihash: "Qm…" for RSA keys (sha2-256), "12D3KooW…" for Ed25519 keys (identity).
+_PEER_ID = re.compile(r"(?:Qm[1-9A-HJ-NP-Za-km-z]{44}|12D3KooW[1-9A-HJ-NP-Za-km-z]{44})")
+
+
+class RoundAndStage(NamedTuple):
+    """Where the swarm is: both count from 0, and order as tuples do."""
+
+    round: int
+    stage: int
+
+
+def rewards_key(round_number: int, stage: int) -> str:
+    return f"rl_swarm_rewards_{round_number}_{stage}"
+
+
+def leaderboard_key(round_number: int, stage: int) -> str:
+    return f"rl_swarm_leaderboard_{round_number}_{stage}"
+
+
+def outputs_key(peer_id: str, round_number: int, stage: int) -> str:
+    return f"rl_swarm_outputs_{peer_id}_{round_number}_{stage}"
+
+
+def outputs_subkey(question: str) -> str:
+    """The md5 of the question, 32 hex digits: a name, not a secret."""
+    return hashlib.md5(question.encode(), usedforsecurity=False).hexdigest()
+
+
+def is_peer_id(value: object) -> bool:
+    return isinstance(value, str) and _PEER_ID.fullmatch(value) is not None
+
+
+def read_number(value: object, *, limit: float) -> float | None:
+    """A finite number within ±limit as float; None for anything else (bool, text, NaN, infinity, too large)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return float(value) if abs(value) <= limit else None
+
+
+def read_round_and_stage(value: object) -> RoundAndStage | None:
+    """`rl_swarm_rs`: a pair of whole numbers."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return None
+    round_number, stage = value
+    if not _is_whole(round_number, MAX_ROUND) or not _is_whole(stage, MAX_STAGE):
+        return None
+    return RoundAndStage(round_number, stage)
+
+
+def read_rewards(entries: object, *, limit: float) -> dict[str, float]:
+    """`rl_swarm_rewards_{round}_{stage}`, already unwrapped to {subkey: value}: {peer id: reward sum of the stage}."""
+    if not isinstance(entries, Mapping):
+        return {}
+    rewards: dict[str, float] = {}
+    for peer_id, value in entries.items():
+        reward = read_number(value, limit=limit)
+        if is_peer_id(peer_id) and reward is not None:
+            rewards[peer_id] = reward
+    return rewards
+
+
+def leaderboard_value(rewards: Mapping[str, float]) -> list[tuple[str, float]]:
+    """`rl_swarm_leaderboard_{round}_{stage}`: (peer id, reward), descending by (reward, id)."""
+    return sorted(rewards.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
+
+
+def outputs_value(now: float, question: str, answer: str, completion: str) -> tuple[float, dict[str, Any]]:
+    """One value under `rl_swarm_outputs_…`: (unix time in seconds, what was asked and answered)."""
+    return now, {"question": question, "answer": answer, "agent_opinion": completion}
+
+
+def _is_whole(value: object, limit: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
