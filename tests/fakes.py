@@ -1,0 +1,129 @@
+"""Small real servers that the tests deliver to, and the means to watch processes from outside."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeVar
+
+import psutil
+from aiosmtpd.controller import Controller
+
+LOOPBACK = "127.0.0.1"
+Seen = TypeVar("Seen")
+
+
+def reserve_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now, distinct, for programs that must be told their port beforehand."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def wait_for(look: Callable[[], Seen], seconds: float, what: str, every: float = 0.2) -> Seen:
+    """What `look` returns once it is truthy; raises AssertionError naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(every)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One accepted notification: its title and its plain body."""
+
+    title: str
+    body: str
+
+    def says(self, *words: str) -> bool:
+        return all(word in f"{self.title}\n{self.body}" for word in words)
+
+
+@dataclass
+class Mailbox:
+    """A real SMTP server; `stop` and `start` again on the same port stand for a mail server that is down."""
+
+    port: int
+    messages: list[Message] = field(default_factory=list)
+    _controller: Controller | None = None
+
+    def start(self) -> None:
+        self._controller = Controller(self, hostname=LOOPBACK, port=self.port)
+        self._controller.start()
+
+    def stop(self) -> None:
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        part = mail.get_body(preferencelist=("plain", "html"))
+        self.messages.append(Message(str(mail["subject"]), part.get_content() if part else ""))
+        return "250 OK"
+
+    @property
+    def url(self) -> str:
+        return f"mailto://{LOOPBACK}:{self.port}?from=peerwatch@example.org&to=operator@example.org&mode=insecure"
+
+
+class Webhook:
+    """A real HTTP receiver of apprise's json:// notifications."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                hook.messages.append(Message(content["title"], content["message"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"json://{LOOPBACK}:{self._server.server_address[1]}/"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def still_alive(processes: list[psutil.Process]) -> list[str]:
+    """What of `processes` still runs, as text for a failure message; the dead and the zombies left out."""
+    alive = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
+        except psutil.NoSuchProcess:
+            continue
+    return alive
