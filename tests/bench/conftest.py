@@ -1,0 +1,63 @@
+"""Collects the figures that the benchmarks measure and writes them to docs/benchmarks.md with the machine."""
+
+import datetime
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure beside what it should reach."""
+
+    subject: str
+    name: str
+    value: str
+    goal: str
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{model}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def render(figures: list[Figure], machine: str, day: datetime.date) -> str:
+    """The report as Markdown: one table a subject."""
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench` on {day.isoformat()}; machine: {machine}.",
+        "Ratios are taken between runs interleaved in one session, medians of several; the machine is shared.",
+    ]
+    for subject in dict.fromkeys(figure.subject for figure in figures):
+        lines += ["", f"## {subject}", "", "| figure | measured | goal |", "| --- | --- | --- |"]
+        lines += [f"| {one.name} | {one.value} | {one.goal} |" for one in figures if one.subject == subject]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def record() -> Iterator[Callable[[str, str, str, str], None]]:
+    """`record(subject, name, value, goal)` prints a figure and keeps it for the report."""
+    figures: list[Figure] = []
+
+    def keep(subject: str, name: str, value: str, goal: str = "") -> None:
+        figures.append(Figure(subject, name, value, goal))
+        print(f"{subject}: {name}: {value}" + (f" (goal: {goal})" if goal else ""))
+
+    yield keep
+    if figures:
+        REPORT.write_text(render(figures, _machine(), datetime.date.today()))
