@@ -1,0 +1,102 @@
+"""Every metric of the trainer and of its sidecar: the one table that writers, readers and rules share."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from prometheus_client import Metric as Family
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
+
+# From a tiny model's 62 ms to the twelve minutes of a large one on a laptop's processor.
+STEP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, float("inf"))
+
+
+class Metric(NamedTuple):
+    """A metric as the text format shows it: `name` is the series name, with `_total` for a counter."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def sample_names(self) -> tuple[str, ...]:
+        """The names that its samples may carry."""
+        if self.kind == "histogram":
+            return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
+        return (self.name,)
+
+
+class Reading(NamedTuple):
+    """One measured value: a sample's name, its labels, the number."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+TRAINER: tuple[Metric, ...] = (
+    Metric("trainer_info", "gauge", "Who this peer is and what it trains.", ("peer_id", "nickname", "model", "device")),
+    Metric("trainer_state", "gauge", "1 for the phase that the trainer is in, 0 for the others.", ("trainer_state",)),
+    Metric("trainer_steps_total", "counter", "Optimizer steps that this trainer process finished."),
+    Metric(
+        "trainer_step_duration_seconds", "histogram", "Duration of a step, without the time spent waiting or saving."
+    ),
+    Metric("trainer_last_step_timestamp_seconds", "gauge", "When the last step ended; kept over a restart."),
+    Metric("trainer_stall_after_seconds", "gauge", "Silence after which this peer counts as stalled in its phase."),
+    Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its phase."),
+    Metric("trainer_reward_mean", "gauge", "Mean reward that the trainer logged last, the last finite one."),
+    Metric("trainer_reward_std", "gauge", "Standard deviation of the reward that the trainer logged last."),
+    Metric("trainer_loss", "gauge", "Loss that the trainer logged last, the last finite one."),
+    Metric("trainer_nonfinite_steps_total", "counter", "Logged steps whose loss, reward or gradient was not finite."),
+    Metric("trainer_tokens_total", "counter", "Tokens that this trainer process trained on."),
+    Metric("trainer_accelerator_memory_bytes", "gauge", "Accelerator memory that torch holds for this trainer."),
+    Metric("swarm_round", "gauge", "Round that the trainer is in."),
+    Metric("swarm_stage", "gauge", "Stage of the round that the trainer is in."),
+    Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),
+    Metric("swarm_publish_failures_total", "counter", "Publications to the swarm that failed."),
+    Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
+)
+
+SIDECAR: tuple[Metric, ...] = (
+    Metric("trainer_up", "gauge", "1 while the trainer's process runs, else 0."),
+    Metric("trainer_memory_bytes", "gauge", "Memory of the trainer's process tree.", ("kind",)),
+    Metric("trainer_memory_limit_bytes", "gauge", "Memory that this peer is allowed to use."),
+    Metric("trainer_cpu_seconds_total", "counter", "Processor time that the trainer's process tree used."),
+    Metric("trainer_processes", "gauge", "Processes in the trainer's process tree."),
+    Metric("trainer_threads", "gauge", "Threads in the trainer's process tree."),
+    Metric("trainer_open_fds", "gauge", "File descriptors that the trainer's process tree holds open."),
+    Metric("trainer_start_timestamp_seconds", "gauge", "When the trainer's process started."),
+    Metric("trainer_steps_per_second", "gauge", "Step rate over the last minutes; falls to 0 when steps stop."),
+    Metric("swarm_rank", "gauge", "Position of this peer in the cumulative board, counted from 1."),
+    Metric("swarm_ranked_peers", "gauge", "Peers in the cumulative board."),
+    Metric("swarm_reward_cumulative", "gauge", "Reward of this peer over all rounds and stages."),
+    Metric("swarm_reward_stage", "gauge", "Reward of this peer in the stage that the swarm is in."),
+    Metric("swarm_round_lag", "gauge", "Rounds that this peer is behind the swarm."),
+    Metric("swarm_source_up", "gauge", "1 if the last read of this source succeeded, else 0.", ("source",)),
+    Metric("swarm_source_success_timestamp_seconds", "gauge", "When this source was last read.", ("source",)),
+    Metric("sidecar_collector_success", "gauge", "1 if the collector's last run succeeded, else 0.", ("collector",)),
+    Metric("sidecar_collector_duration_seconds", "gauge", "Duration of the collector's last run.", ("collector",)),
+    Metric("sidecar_build_info", "gauge", "Version of the sidecar.", ("version",)),
+)
+
+ALL: tuple[Metric, ...] = TRAINER + SIDECAR
+
+
+def families(readings: Iterable[Reading]) -> list[Family]:
+    """Groups readings into metric families, in the table's order; a metric without a reading yields none.
+
+    Raises KeyError for a reading whose name the table does not hold.
+    """
+    found: dict[str, Family] = {}
+    for name, labels, value in readings:
+        metric = _METRIC_OF_SAMPLE[name]
+        family = found.get(metric.name)
+        if family is None:
+            family = found[metric.name] = Family(metric.name.removesuffix("_total"), metric.help, metric.kind)
+        family.add_sample(name, dict(labels), value)
+    return [found[metric.name] for metric in ALL if metric.name in found]
+
+
+_METRIC_OF_SAMPLE = {sample: metric for metric in ALL for sample in metric.sample_names()}

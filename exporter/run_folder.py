@@ -1,0 +1,80 @@
+"""The files of a peer's run folder that trainer and sidecar share, and how they are read and written."""
+
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+METRICS_FILE = "trainer.prom"
+PROCESS_FILE = "process.json"
+
+# Two clocks of one machine agree on a process's start only roughly: psutil derives it from the boot time.
+CREATE_TIME_TOLERANCE_SECONDS = 2.0
+
+
+class ProcessRecord(NamedTuple):
+    """Which process the trainer is; the time tells it from a later process with the same number."""
+
+    pid: int
+    create_time: float
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replaces `path` whole: a reader meets the old content or the new, never a part. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), mode)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Reads a plain file of at most `max_bytes`. Raises OSError, or ValueError for anything else.
+
+    Opening does not block on a FIFO, and does not follow a link: another user may own what the name leads to.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is not a plain file")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"{path} is larger than {max_bytes} bytes")
+    return content
+
+
+def write_process_record(run_dir: Path) -> None:
+    """Records the calling process as the trainer of this run folder. Raises OSError."""
+    record = {"pid": os.getpid(), "create_time": psutil.Process().create_time()}
+    write_atomically(run_dir / PROCESS_FILE, json.dumps(record).encode())
+
+
+def read_process_record(run_dir: Path) -> ProcessRecord | None:
+    """The recorded trainer process; None where there is no record, or none that can be one."""
+    try:
+        record = json.loads(read_bounded(run_dir / PROCESS_FILE, 4096))
+        pid, create_time = record["pid"], record["create_time"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if type(pid) is not int or pid <= 0 or type(create_time) not in (int, float):
+        return None
+    return ProcessRecord(pid, float(create_time))
+
+
+def find_process(record: ProcessRecord) -> psutil.Process | None:
+    """The recorded process if it still runs; None when it is gone, a zombie, or its number went to another."""
+    try:
+        process = psutil.Process(record.pid)
+        same = abs(process.create_time() - record.create_time) <= CREATE_TIME_TOLERANCE_SECONDS
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, OverflowError):
+        return None

@@ -1,0 +1,345 @@
+"""The callback that reports a trainer's progress in trainer.prom; it works in any transformers or TRL trainer.
+
+    trainer = GRPOTrainer(..., callbacks=[PeerTelemetry("runs/peer-1")])
+
+It never raises into training and never waits for a disk: the training thread changes a few numbers, and a thread of
+its own writes the file. A folder that cannot be written costs the metrics, not the run.
+"""
+
+import atexit
+import contextlib
+import logging
+import math
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from transformers import TrainerCallback
+
+from exporter.metrics import STATES, STEP_BUCKETS, Reading, families
+from exporter.pace import Pace
+from exporter.run_folder import METRICS_FILE, read_bounded, read_process_record, write_atomically, write_process_record
+
+log = logging.getLogger(__name__)
+
+# The names vary between TRL's trainers and releases; the first one that is logged counts.
+REWARD_NAMES = ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores")
+REWARD_STD_NAMES = ("reward_std", "rewards/std")
+TOKENS_NAMES = ("num_tokens", "num_input_tokens_seen")
+# transformers replaces a loss that is not finite before it logs it; the norm of the gradient still shows it.
+FINITE_NAMES = ("loss", "grad_norm", *REWARD_NAMES)
+
+# Time in these phases is not part of a step, and a peer in them is not expected to step.
+RESTING = frozenset({"waiting", "saving"})
+
+
+class PeerTelemetry(TrainerCallback):
+    """Fills `trainer.prom` in `run_dir`. All methods are thread-safe, take microseconds and never raise."""
+
+    def __init__(
+        self,
+        run_dir: str | os.PathLike[str],
+        *,
+        nickname: str | None = None,
+        model: str | None = None,
+        device: str | None = None,
+        pace: Pace | None = None,
+        write_interval_seconds: float = 1.0,
+    ) -> None:
+        run_dir = Path(run_dir)
+        self._pace = pace or Pace()
+        self._lock = threading.Lock()
+        self._info = {
+            "peer_id": "",
+            "nickname": run_dir.name if nickname is None else nickname,
+            "model": model or "",
+            "device": device or "",
+        }
+        self._phase = "starting"
+        self._values: dict[str, float] = {"trainer_steps_total": 0.0, "trainer_nonfinite_steps_total": 0.0}
+        self._values["trainer_phase_start_timestamp_seconds"] = time.time()
+        self._buckets = [0] * len(STEP_BUCKETS)
+        self._step_seconds = 0.0
+        self._step_begin: float | None = None
+        self._rest_begin: float | None = None
+        self._rested = 0.0
+        self._tokens_before = 0.0
+        self._tokens_logged = 0.0
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        self._writer: _Writer | None = None
+        # With several processes per trainer, the first one speaks for all.
+        if os.environ.get("RANK", "0") == "0":
+            self._writer = _Writer(run_dir, registry, write_interval_seconds, self._take_up)
+            atexit.register(self.close)
+
+    # What a trainer knows beyond the callback
+
+    def set_info(self, **labels: str) -> None:
+        """Sets labels of trainer_info: peer_id, nickname, model, device."""
+        with self._changed():
+            self._info.update({name: str(value) for name, value in labels.items() if name in self._info})
+
+    def set_phase(self, name: str) -> None:
+        """Enters a phase: one of `metrics.STATES`; another name is ignored."""
+        if name in STATES and name != self._phase:
+            with self._changed():
+                self._enter(name)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Enters a phase and returns to the previous one."""
+        previous = self._phase
+        self.set_phase(name)
+        try:
+            yield
+        finally:
+            self.set_phase(previous)
+
+    def set_round(self, round_number: int, stage: int) -> None:
+        """Says which round and stage the peer is in."""
+        with self._changed():
+            self._join_swarm()
+            self._values.update(swarm_round=round_number, swarm_stage=stage)
+
+    def set_connected_peers(self, count: int) -> None:
+        """Says how many peers of the swarm the trainer is connected to."""
+        with self._changed():
+            self._join_swarm()
+            self._values["swarm_connected_peers"] = count
+
+    def published(self, at: float) -> None:
+        """Records that the swarm accepted a publication at this Unix time."""
+        with self._changed():
+            self._join_swarm()
+            self._values["swarm_last_publish_timestamp_seconds"] = at
+
+    def publish_failed(self) -> None:
+        """Counts a publication that failed."""
+        with self._changed():
+            self._join_swarm()
+            self._values["swarm_publish_failures_total"] += 1
+
+    def close(self) -> None:
+        """Writes the state `stopped` and ends the writer thread. Calling it again does nothing."""
+        writer, self._writer = self._writer, None
+        if writer:
+            atexit.unregister(self.close)
+            with self._lock:
+                self._enter("stopped")
+            writer.close()
+
+    # What the Trainer says
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Enters training; completes the labels that nobody gave."""
+        with contextlib.suppress(AttributeError):
+            self._complete_info(device=args.device.type, model=kwargs["model"].config._name_or_path)
+        self.set_phase("training")
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Starts the clock of a step."""
+        self.set_phase("training")
+        self._step_begin, self._rested = time.perf_counter(), 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Counts the step, and enters the phase of what the Trainer does next."""
+        with self._changed():
+            if self._step_begin is not None:
+                self._count_step(time.perf_counter() - self._step_begin - self._rested)
+                self._step_begin = None
+            self._values["trainer_last_step_timestamp_seconds"] = time.time()
+            self._values["trainer_steps_total"] += 1
+            if control.should_evaluate or control.should_save:
+                self._enter("waiting" if control.should_evaluate else "saving")
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leaves the evaluation."""
+        self.set_phase("saving" if control.should_save else "training")
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leaves the saving of a checkpoint."""
+        self.set_phase("training")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A swarm peer trains again after each stage; for any other trainer this is the end."""
+        self.set_phase("waiting" if "swarm_round" in self._values else "stopped")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        """Takes reward, loss and tokens from what the trainer logs."""
+        numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        with self._changed():
+            if any(not math.isfinite(numbers.get(name, 0.0)) for name in FINITE_NAMES):
+                self._values["trainer_nonfinite_steps_total"] += 1
+            self._set_finite("trainer_reward_mean", _first(numbers, REWARD_NAMES))
+            self._set_finite("trainer_reward_std", _first(numbers, REWARD_STD_NAMES))
+            self._set_finite("trainer_loss", numbers.get("loss"))
+            self._count_tokens(_first(numbers, TOKENS_NAMES))
+
+    # What is written
+
+    def collect(self) -> list[Any]:
+        """All metrics at one instant; the registry calls it."""
+        accelerator = _accelerator_memory(self._info["device"])
+        with self._lock:
+            phase, values = self._phase, dict(self._values)
+            buckets, seconds = list(self._buckets), self._step_seconds
+            values["trainer_stall_after_seconds"] = self._pace.stall_after(phase)
+            info = dict(self._info)
+        if accelerator is not None:
+            values["trainer_accelerator_memory_bytes"] = accelerator
+        readings = [Reading("trainer_info", info, 1.0)]
+        readings += [Reading("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
+        readings += _histogram("trainer_step_duration_seconds", buckets, seconds)
+        readings += [Reading(name, {}, value) for name, value in values.items()]
+        return families(readings)
+
+    @contextlib.contextmanager
+    def _changed(self) -> Iterator[None]:
+        with self._lock:
+            yield
+        writer = self._writer
+        if writer:
+            writer.wake()
+
+    def _take_up(self, previous_last_step: float | None) -> None:
+        with self._lock:
+            if previous_last_step is not None:
+                self._values.setdefault("trainer_last_step_timestamp_seconds", previous_last_step)
+
+    def _enter(self, phase: str) -> None:
+        now = time.perf_counter()
+        if self._rest_begin is not None:
+            self._rested += now - self._rest_begin
+        self._rest_begin = now if phase in RESTING else None
+        self._phase = phase
+        self._values["trainer_phase_start_timestamp_seconds"] = time.time()
+
+    def _join_swarm(self) -> None:
+        self._values.setdefault("swarm_publish_failures_total", 0.0)
+
+    def _complete_info(self, **labels: str) -> None:
+        self.set_info(**{name: value for name, value in labels.items() if not self._info[name]})
+
+    def _count_step(self, seconds: float) -> None:
+        seconds = max(0.0, seconds)
+        self._pace.add(seconds)
+        self._step_seconds += seconds
+        self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds <= bound)] += 1
+
+    def _set_finite(self, name: str, value: float | None) -> None:
+        if value is not None and math.isfinite(value):
+            self._values[name] = value
+
+    def _count_tokens(self, logged: float | None) -> None:
+        if logged is None or not math.isfinite(logged):
+            return
+        if logged < self._tokens_logged:  # The Trainer counts from 0 again in each train().
+            self._tokens_before += self._tokens_logged
+        self._tokens_logged = logged
+        self._values["trainer_tokens_total"] = self._tokens_before + logged
+
+
+class _Writer:
+    """Writes the registry to the run folder from a thread of its own, at most once per interval."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        registry: CollectorRegistry,
+        interval_seconds: float,
+        take_up: Callable[[float | None], None],
+    ) -> None:
+        self._run_dir = run_dir
+        self._registry = registry
+        self._interval = interval_seconds
+        self._take_up = take_up
+        self._dirty = threading.Event()
+        self._closing = threading.Event()
+        self._failing = False
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._dirty.set()
+
+    def close(self) -> None:
+        # A forked child inherits the exit handler but is not the trainer.
+        if os.getpid() != self._pid:
+            return
+        self._closing.set()
+        self._dirty.set()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        self._attempt(self._claim)
+        self._dirty.set()
+        while not self._closing.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
+            self._attempt(self._write)
+            self._closing.wait(self._interval)
+        self._attempt(self._write)
+
+    def _claim(self) -> None:
+        self._run_dir.mkdir(parents=True, exist_ok=True)
+        self._take_up(_last_step_of_the_previous_run(self._run_dir))
+        record = read_process_record(self._run_dir)
+        if record is None or record.pid != self._pid:
+            write_process_record(self._run_dir)
+
+    def _write(self) -> None:
+        write_atomically(self._run_dir / METRICS_FILE, generate_latest(self._registry))
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 the promise to training: whatever fails here costs only metrics
+            if not self._failing:
+                log.warning("no metrics from %s: %s; training goes on", self._run_dir, error)
+            self._failing = True
+        else:
+            if self._failing:
+                log.warning("metrics are written to %s again", self._run_dir)
+            self._failing = False
+
+
+def _first(numbers: Mapping[str, float], names: tuple[str, ...]) -> float | None:
+    return next((numbers[name] for name in names if name in numbers), None)
+
+
+def _histogram(name: str, buckets: list[int], total: float) -> list[Reading]:
+    readings, count = [], 0
+    for bound, inside in zip(STEP_BUCKETS, buckets, strict=True):
+        count += inside
+        label = "+Inf" if math.isinf(bound) else str(bound)
+        readings.append(Reading(f"{name}_bucket", {"le": label}, count))
+    return [*readings, Reading(f"{name}_sum", {}, total), Reading(f"{name}_count", {}, count)]
+
+
+def _accelerator_memory(device: str) -> float | None:
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return None
+    if device == "cuda" and torch.cuda.is_initialized():
+        return float(sum(torch.cuda.memory_reserved(index) for index in range(torch.cuda.device_count())))
+    if device == "mps":
+        return float(torch.mps.driver_allocated_memory())
+    return None
+
+
+def _last_step_of_the_previous_run(run_dir: Path) -> float | None:
+    try:
+        text = read_bounded(run_dir / METRICS_FILE, 1 << 20).decode()
+        found = re.search(r"^trainer_last_step_timestamp_seconds (\S+)$", text, re.MULTILINE)
+        at = float(found.group(1)) if found else math.nan
+    except (OSError, ValueError):
+        return None
+    return at if 0 < at <= time.time() else None
