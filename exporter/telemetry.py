@@ -24,7 +24,14 @@ from transformers import TrainerCallback
 
 from exporter.metrics import STATES, STEP_BUCKETS, Reading, families
 from exporter.pace import Pace
-from exporter.run_folder import METRICS_FILE, read_bounded, read_process_record, write_atomically, write_process_record
+from exporter.run_folder import (
+    METRICS_FILE,
+    find_process,
+    read_bounded,
+    read_process_record,
+    write_atomically,
+    write_process_record,
+)
 
 log = logging.getLogger(__name__)
 
@@ -292,7 +299,7 @@ class _Writer:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         self._take_up(_last_step_of_the_previous_run(self._run_dir))
         record = read_process_record(self._run_dir)
-        if record is None or record.pid != self._pid:
+        if record is None or record.pid != self._pid or find_process(record) is None:
             write_process_record(self._run_dir)
 
     def _write(self) -> None:

@@ -1,0 +1,97 @@
+"""The sidecar: `python -m exporter --run-dir DIR` serves the metrics of one trainer."""
+
+import gc
+import logging
+import signal
+import ssl
+import sys
+import threading
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+from exporter.collectors import discover
+from exporter.config import SidecarConfig, parse_arguments
+from exporter.metrics import Reading
+from exporter.server import Server, TlsFiles
+from exporter.snapshot import Snapshot
+
+log = logging.getLogger("exporter")
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit status."""
+    config = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    snapshot = _make_snapshot(config)
+    try:
+        server = _make_server(config, snapshot)
+    except (OSError, ssl.SSLError) as error:
+        print(f"python -m exporter: {_explain(config, error)}", file=sys.stderr)
+        return 1
+    with server:
+        _announce(config, server)
+        threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+        # What is alive now stays alive: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        _refresh_until(stopping, snapshot, config.interval_seconds)
+    return 0
+
+
+def _make_snapshot(config: SidecarConfig) -> Snapshot:
+    constant = [Reading("sidecar_build_info", {"version": _version()}, 1.0)]
+    if config.memory_limit_bytes is not None:
+        constant.append(Reading("trainer_memory_limit_bytes", {}, float(config.memory_limit_bytes)))
+    # A collector that needs longer leaves the rest of the interval to the others.
+    snapshot = Snapshot(discover(config), constant=constant, timeout_seconds=max(1.0, 0.8 * config.interval_seconds))
+    snapshot.refresh(time.time())
+    return snapshot
+
+
+def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
+    tls = TlsFiles(config.tls_cert, config.tls_key) if config.tls_cert and config.tls_key else None
+    return Server(
+        (config.host, config.port),
+        lambda: snapshot.page,
+        stale_after_seconds=5.0 * config.interval_seconds + 30.0,
+        credentials=config.credentials,
+        tls=tls,
+    )
+
+
+def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
+    due = time.monotonic() + interval_seconds
+    while not stopping.wait(max(0.0, due - time.monotonic())):
+        # After a pause of the machine, one collection makes up for all that were missed.
+        due = max(due + interval_seconds, time.monotonic())
+        snapshot.refresh(time.time())
+
+
+def _announce(config: SidecarConfig, server: Server) -> None:
+    host, port = server.server_address[:2]
+    shown = f"[{host!s}]" if ":" in str(host) else str(host)
+    scheme = "https" if config.tls_cert else "http"
+    log.info("peerwatch sidecar %s: %s on %s://%s:%s/metrics", _version(), config.run_dir, scheme, shown, port)
+    if config.is_exposed():
+        log.warning("anybody who reaches %s may read the metrics; --basic-auth-file asks for a password", shown)
+
+
+def _explain(config: SidecarConfig, error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"cannot serve HTTPS with {config.tls_cert} and {config.tls_key}: {error.reason or error}"
+    return f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; choose another --listen"
+
+
+def _version() -> str:
+    try:
+        return version("peerwatch")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""What the trainer's process tree uses: the trainer, its DHT child, and the p2p daemon below that."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from exporter.collectors import textfile
+from exporter.config import SidecarConfig
+from exporter.footprint import read_footprint
+from exporter.metrics import Reading
+from exporter.run_folder import ProcessRecord, find_process, read_process_record
+
+
+class Collector:
+    """Measures the tree below the process that the run folder records."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._record: ProcessRecord | None = None
+        self._trainer: psutil.Process | None = None
+        self._cpu = CpuClock()
+
+    @classmethod
+    def configured(cls, config: SidecarConfig) -> Self:
+        return cls(config.run_dir)
+
+    def collect(self, now: float) -> list[Reading]:
+        trainer = self._find_trainer()
+        if trainer is None or self._record is None:
+            return [Reading("trainer_up", {}, 0.0)]
+        tree = [trainer, *_children(trainer)]
+        measured = {
+            "trainer_up": 1.0,
+            "trainer_start_timestamp_seconds": self._record.create_time,
+            "trainer_processes": float(len(tree)),
+            "trainer_threads": _total(tree, lambda process: process.num_threads()),
+            "trainer_open_fds": _total(tree, lambda process: process.num_fds()),
+            "trainer_cpu_seconds_total": self._cpu.add(_cpu_seconds(tree)),
+        }
+        memory = {
+            "footprint": self._with_accelerator(_total(tree, lambda process: read_footprint(process.pid))),
+            "rss": _total(tree, lambda process: process.memory_info().rss),
+        }
+        readings = [Reading(name, {}, value) for name, value in measured.items() if value is not None]
+        readings += [
+            Reading("trainer_memory_bytes", {"kind": kind}, value)
+            for kind, value in memory.items()
+            if value is not None
+        ]
+        return readings
+
+    def _find_trainer(self) -> psutil.Process | None:
+        record = read_process_record(self._run_dir)
+        if record != self._record:
+            self._record, self._trainer, self._cpu = record, None, CpuClock()
+        # Once found, the process is recognised by the kernel's own clock: after the wall clock was set, its
+        # recorded start time is that of no process.
+        if self._trainer is not None and _is_running(self._trainer):
+            return self._trainer
+        self._trainer = find_process(record) if record else None
+        return self._trainer
+
+    def _with_accelerator(self, footprint: float | None) -> float | None:
+        if footprint is None or sys.platform != "darwin":
+            return footprint
+        try:
+            held = textfile.value_of(textfile.read(self._run_dir), "trainer_accelerator_memory_bytes")
+        except (OSError, ValueError):
+            held = None
+        return add_accelerator(footprint, held)
+
+
+class CpuClock:
+    """Processor seconds of a tree that never fall when one of its processes ends."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, float], float] = {}
+        self._total = 0.0
+
+    def add(self, seconds: dict[tuple[int, float], float]) -> float:
+        """Takes the seconds of each live process, by (pid, start time); returns the total so far."""
+        self._total += sum(max(0.0, value - self._seen.get(process, 0.0)) for process, value in seconds.items())
+        self._seen = seconds
+        return self._total
+
+
+def add_accelerator(footprint: float, held: float | None) -> float:
+    """A macOS footprint holds Metal's memory, except where it is smaller than what torch got from Metal."""
+    return footprint + held if held is not None and held > footprint else footprint
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _children(trainer: psutil.Process) -> list[psutil.Process]:
+    try:
+        return trainer.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _total(tree: list[psutil.Process], measure: Callable[[psutil.Process], float | None]) -> float | None:
+    """The sum over the tree; None if a live process could not be measured, for a part is not the whole."""
+    total = 0.0
+    for process in tree:
+        try:
+            value = measure(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        except psutil.Error:
+            value = None
+        if value is None and _is_running(process):
+            return None
+        total += value or 0.0
+    return total
+
+
+def _cpu_seconds(tree: list[psutil.Process]) -> dict[tuple[int, float], float]:
+    seconds = {}
+    for process in tree:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        seconds[process.pid, process.create_time()] = times.user + times.system
+    return seconds

@@ -1,0 +1,116 @@
+"""Rank and reward of this peer, read from the leaderboard."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+from exporter.collectors import CollectError, textfile
+from exporter.config import SidecarConfig
+from exporter.http_client import HttpClient, ReadError
+from exporter.metrics import Reading
+
+MAX_BYTES = 1 << 16
+SOURCE = {"source": "leaderboard"}
+
+
+class Standing(NamedTuple):
+    """Where a peer stands: rank counts from 1; `round` is the swarm's."""
+
+    rank: int
+    total: int
+    cumulative: float
+    stage_reward: float
+    round: int
+
+
+class Collector:
+    """Reads `/api/peers/{peer id}`; the last values stay when a read fails."""
+
+    def __init__(self, run_dir: Path, url: str) -> None:
+        self._run_dir = run_dir
+        self._url = url
+        self._client = HttpClient(verify=url.startswith("https:"))
+        self._peer_id = ""
+        self._own_round: float | None = None
+        self._standing: Standing | None = None
+        self._success_at: float | None = None
+
+    @classmethod
+    def configured(cls, config: SidecarConfig) -> Self | None:
+        return cls(config.run_dir, config.leaderboard_url) if config.leaderboard_url else None
+
+    def collect(self, now: float) -> list[Reading]:
+        self._read_trainer()
+        if not self._peer_id:
+            raise CollectError("the trainer has not named its peer id yet")
+        try:
+            self._standing = self._read()
+        except (ReadError, ValueError) as error:
+            raise CollectError(str(error), self._readings(up=False)) from None
+        self._success_at = now
+        return self._readings(up=True)
+
+    def _read_trainer(self) -> None:
+        try:
+            readings = textfile.read(self._run_dir)
+        except (OSError, ValueError):
+            return
+        self._own_round = textfile.value_of(readings, "swarm_round")
+        peer_id = next((reading.labels["peer_id"] for reading in readings if reading.name == "trainer_info"), "")
+        if peer_id and peer_id != self._peer_id:
+            self._peer_id, self._standing = peer_id, None
+
+    def _read(self) -> Standing | None:
+        url = f"{self._url}/api/peers/{quote(self._peer_id, safe='')}"
+        status, content_type, body = self._client.get(url, max_bytes=MAX_BYTES)
+        if content_type != "application/json" or status not in (200, 404):
+            raise ReadError(f"{self._url} answered {status} {content_type}".rstrip())
+        return parse(body) if status == 200 else None
+
+    def _readings(self, *, up: bool) -> list[Reading]:
+        readings = [Reading("swarm_source_up", SOURCE, float(up))]
+        if self._success_at is not None:
+            readings.append(Reading("swarm_source_success_timestamp_seconds", SOURCE, self._success_at))
+        if self._standing is None:
+            return readings
+        values = {
+            "swarm_rank": self._standing.rank,
+            "swarm_ranked_peers": self._standing.total,
+            "swarm_reward_cumulative": self._standing.cumulative,
+            "swarm_reward_stage": self._standing.stage_reward,
+        }
+        if self._own_round is not None:
+            values["swarm_round_lag"] = max(0.0, self._standing.round - self._own_round)
+        return readings + [Reading(name, {}, float(value)) for name, value in values.items()]
+
+
+def parse(body: bytes) -> Standing:
+    """Checks an answer of `/api/peers/{id}`. Raises ValueError."""
+    try:
+        answer = json.loads(body)
+        standing = Standing(
+            rank=_whole(answer["rank"], least=1),
+            total=_whole(answer["total"], least=1),
+            cumulative=_finite(answer["cumulative"]),
+            stage_reward=_finite(answer["stageReward"]),
+            round=_whole(answer["round"], least=0),
+        )
+    except (KeyError, TypeError, ValueError, RecursionError, OverflowError):
+        raise ValueError("the leaderboard's answer is not a standing") from None
+    if standing.rank > standing.total:
+        raise ValueError("the leaderboard's answer ranks the peer behind the last one")
+    return standing
+
+
+def _whole(value: Any, *, least: int) -> int:
+    if type(value) is not int or not least <= value < 2**53:
+        raise ValueError(value)
+    return value
+
+
+def _finite(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError("not a number")
+    return float(value)

@@ -1,0 +1,115 @@
+"""The sidecar's arguments; plain Python, because a validation library would double the sidecar's memory."""
+
+import argparse
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class SidecarConfig:
+    """What one sidecar watches and where it serves; `credentials` is `user:password` or None."""
+
+    run_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 9700
+    leaderboard_url: str | None = None
+    memory_limit_bytes: int | None = None
+    interval_seconds: float = 5.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    credentials: bytes | None = None
+
+    def is_exposed(self) -> bool:
+        """Whether anybody on the network may read the page."""
+        try:
+            loopback = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            loopback = self.host == "localhost"
+        return not loopback and self.credentials is None
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
+    """Reads the command line; a mistake ends the process with one clear line and status 2."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if (given.tls_cert is None) != (given.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together: give both or none")
+    for option, path in (("--tls-cert", given.tls_cert), ("--tls-key", given.tls_key)):
+        if path is not None and not path.is_file():
+            parser.error(f"{option} {path}: no such file")
+    host, port = given.listen
+    try:
+        credentials = read_credentials(given.basic_auth_file) if given.basic_auth_file else None
+    except (OSError, ValueError) as error:
+        parser.error(f"--basic-auth-file {given.basic_auth_file}: {getattr(error, 'strerror', None) or error}")
+    return SidecarConfig(
+        run_dir=given.run_dir,
+        host=host,
+        port=port,
+        leaderboard_url=given.leaderboard_url,
+        memory_limit_bytes=given.memory_limit_bytes,
+        interval_seconds=given.interval_seconds,
+        tls_cert=given.tls_cert,
+        tls_key=given.tls_key,
+        credentials=credentials,
+    )
+
+
+def read_credentials(path: Path) -> bytes:
+    """The one line `user:password` of a file. Raises OSError or ValueError, which never quotes the content."""
+    lines = path.read_bytes().splitlines()
+    if len(lines) != 1 or b":" not in lines[0] or lines[0].startswith(b":") or lines[0].endswith(b":"):
+        raise ValueError("expected one line of the form user:password")
+    return lines[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m exporter",
+        description="Serve the metrics of one trainer to Prometheus.",
+        epilog="example: python -m exporter --run-dir runs/peer-1 --listen 127.0.0.1:9700",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--run-dir", type=Path, required=True, metavar="DIR", help="the run folder of the trainer")
+    add("--listen", type=_address, default=("127.0.0.1", 9700), metavar="HOST:PORT", help="default 127.0.0.1:9700")
+    add("--leaderboard-url", type=_url, metavar="URL", help="where rank and reward are read, http://127.0.0.1:8700")
+    add("--memory-limit-bytes", type=_positive_int, metavar="N", help="what the trainer may use, shown as a metric")
+    add("--interval-seconds", type=_positive, default=5.0, metavar="S", help="time between two collections, default 5")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    add("--basic-auth-file", type=Path, metavar="FILE", help="one line user:password; asks for it on every page")
+    return parser
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9700")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL, such as http://127.0.0.1:8700")
+    return text.rstrip("/")
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value <= 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 3600")
+    return value
+
+
+def _positive_int(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of bytes above 0")
+    return int(text)
