@@ -1,0 +1,166 @@
+"""The configuration of one peer's trainer: what a YAML file may say, checked without loading torch."""
+
+import difflib
+import ipaddress
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from trainer.grpo_fields import known_fields
+from trainer.rewards import discover
+
+# GRPOConfig fields that the trainer fills itself, and the key of this configuration that decides them.
+OWN_FIELDS = {
+    "disable_tqdm": "no key: step lines are always plain",
+    "logging_steps": "no key: every step is logged",
+    "logging_strategy": "no key: every step is logged",
+    "num_train_epochs": "max_rounds, or grpo.max_steps",
+    "output_dir": "run_dir",
+    "resume_from_checkpoint": "no key: the last good checkpoint is always resumed",
+    "save_steps": "save_interval_seconds",
+    "save_strategy": "save_interval_seconds",
+    "seed": "seed",
+    "use_cpu": "device",
+}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """` (did you mean …?)` for the known name closest to a misspelt one, else an empty text."""
+    found = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def _check_grpo(options: dict[str, Any]) -> dict[str, Any]:
+    known = known_fields() if options else None
+    for name in options:
+        if name in OWN_FIELDS:
+            raise ValueError(f"{name} is set by the trainer; use {OWN_FIELDS[name]}")
+        if known is not None and name not in known:
+            raise ValueError(f"{name} is no field of trl.GRPOConfig{nearest(name, known)}")
+    return options
+
+
+def _check_reward(name: str) -> str:
+    path, colon, function = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        if not function.isidentifier():
+            raise ValueError(f"{name!r} names no function; write path/to/file.py:function")
+        return name
+    if name not in discover():
+        known = ", ".join(discover())
+        raise ValueError(f"{name!r} is no built-in reward ({known}) and not of the form path/to/file.py:function")
+    return name
+
+
+def _check_multiaddr(address: str) -> str:
+    if not address.startswith(("/ip4/", "/ip6/", "/dns/", "/dns4/", "/dns6/", "/dnsaddr/")):
+        raise ValueError(f"{address!r} is no multiaddr; one looks like /ip4/192.0.2.7/tcp/38331/p2p/Qm…")
+    return address
+
+
+def _check_peer_address(address: str) -> str:
+    if "/p2p/" not in _check_multiaddr(address):
+        raise ValueError(f"{address!r} does not end in /p2p/ and the peer's id")
+    return address
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SwarmConfig(_Model):
+    """Where this peer listens and whom it joins. Without initial peers it starts a swarm of its own."""
+
+    host: str = Field(default="127.0.0.1", description="address or name to listen on")
+    port: int = Field(default=38331, ge=0, le=65535, description="0 takes any free port")
+    announce: list[Annotated[str, AfterValidator(_check_multiaddr)]] = Field(
+        default_factory=list, description="multiaddrs that other peers reach this one at, where they differ"
+    )
+    initial_peers: list[Annotated[str, AfterValidator(_check_peer_address)]] = Field(
+        default_factory=list, description="multiaddrs of peers to join, each ending in /p2p/ and its id"
+    )
+    leader: bool = Field(default=False, description="this peer leads the swarm's rounds; one per swarm")
+
+    def listen_multiaddr(self) -> str:
+        """Host and port as libp2p writes them."""
+        try:
+            kind = f"ip{ipaddress.ip_address(self.host).version}"
+        except ValueError:
+            kind = "dns"
+        return f"/{kind}/{self.host}/tcp/{self.port}"
+
+
+class StallConfig(_Model):
+    """Seconds of silence that count as a stall; while a peer steps, its own pace decides between floor and ceiling."""
+
+    floor_seconds: PositiveFloat = 30.0
+    ceiling_seconds: PositiveFloat = 3600.0
+    starting_seconds: PositiveFloat = 600.0
+    waiting_seconds: PositiveFloat = 1800.0
+    saving_seconds: PositiveFloat = 600.0
+
+
+class TrainerConfig(_Model):
+    """One peer. `grpo` takes any field of trl.GRPOConfig; paths are relative to the folder of the file."""
+
+    name: str = Field(min_length=1, max_length=64, description="nickname of the peer")
+    run_dir: Path = Field(description="folder of this peer's files")
+    model: str = Field(default="tiny", min_length=1, description="tiny, a Hugging Face id, or a local path")
+    task: str = Field(default="basic_arithmetic", min_length=1, description="name of a reasoning-gym dataset")
+    task_options: dict[str, Any] = Field(default_factory=dict, description="options of that dataset")
+    rewards: list[Annotated[str, AfterValidator(_check_reward)]] = Field(
+        default_factory=lambda: ["correctness", "answer_form"],
+        min_length=1,
+        description="built-in rewards, or path/to/file.py:function with TRL's signature of a reward function",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    grpo: Annotated[dict[str, Any], AfterValidator(_check_grpo)] = Field(default_factory=dict)
+    steps_per_stage: PositiveInt = 20
+    stages_per_round: int = Field(default=3, ge=1, le=100)
+    max_rounds: PositiveInt | None = Field(
+        default=None, description="rounds after which the run is finished; null: no end"
+    )
+    publish_interval_seconds: PositiveFloat = 5.0
+    save_interval_seconds: PositiveFloat = 300.0
+    poll_interval_seconds: PositiveFloat = Field(
+        default=2.0, description="how often a waiting follower asks for the round"
+    )
+    seed: NonNegativeInt = 0
+    swarm: SwarmConfig = Field(default_factory=SwarmConfig)
+    stall: StallConfig = Field(default_factory=StallConfig)
+
+
+def load_config(path: Path) -> TrainerConfig:
+    """Reads a YAML file; relative paths in it count from its folder. Raises ValueError, one line per mistake."""
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds no mapping of keys to values")
+    try:
+        config = TrainerConfig.model_validate(content)
+    except ValidationError as error:
+        mistakes = [f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]
+        raise ValueError("\n".join(mistakes)) from error
+    folder = path.resolve().parent
+    rewards = [str(folder / name) if ".py:" in name else name for name in config.rewards]
+    return config.model_copy(update={"run_dir": folder / config.run_dir, "rewards": rewards})
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,106 @@
+"""Tasks from reasoning-gym as an endless dataset, and the models: a tiny one built in place, or any other by name."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import reasoning_gym
+from datasets import Dataset
+from reasoning_gym.factory import DATASETS
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from trainer.config import TrainerConfig, nearest
+from trainer.scoring import Entry
+
+TINY = "tiny"
+# Questions before the dataset starts over. Each is made when it is asked for, so a large number costs nothing.
+QUESTIONS = 100_000
+
+
+@dataclass(frozen=True)
+class Task:
+    """A reasoning-gym dataset: its questions, and its judgement of answers."""
+
+    source: Any
+
+    def judge(self, entry: Entry, answer: str) -> float:
+        """The task's score of an answer text to the entry that a row of the dataset carries."""
+        return float(self.source.score_answer(answer=answer, entry=entry))
+
+    def dataset(self, *, conversational: bool) -> Dataset:
+        """Rows with prompt, question, answer and entry (the task's own record), made on access."""
+        rows = partial(_rows, self.source, conversational)
+        return Dataset.from_dict({"index": range(QUESTIONS)}).with_transform(rows)
+
+
+def load_task(config: TrainerConfig) -> Task:
+    """The configured task. Raises ValueError with one line for the user."""
+    if config.task not in DATASETS:
+        raise ValueError(f"task: {config.task!r} is no reasoning-gym dataset{nearest(config.task, DATASETS)}")
+    options = {"seed": config.seed, "size": QUESTIONS, **config.task_options}
+    try:
+        source = reasoning_gym.create_dataset(config.task, **options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"task_options: {config.task} refuses them: {error}") from error
+    return Task(source)
+
+
+def load_model(config: TrainerConfig) -> tuple[PreTrainedModel | str, PreTrainedTokenizerBase]:
+    """Model (or the name by which TRL loads it) and tokenizer. Raises ValueError with one line for the user."""
+    if config.model == TINY:
+        tokenizer = byte_tokenizer()
+        return tiny_model(tokenizer), tokenizer
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(config.model, padding_side="left")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"model: {config.model!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    return config.model, tokenizer
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token per byte, and the two special tokens that generation needs."""
+    tokens = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", padding_side="left"
+    )
+
+
+def tiny_model(tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+    """A Qwen2 of about a million random parameters: a toy that learns in seconds on one CPU core."""
+    shape = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=192,
+        intermediate_size=576,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    return Qwen2ForCausalLM(shape)
+
+
+def _rows(source: Any, conversational: bool, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+    entries = [source[index % len(source)] for index in batch["index"]]
+    questions = [entry["question"] for entry in entries]
+    prompts = [[{"role": "user", "content": question}] for question in questions] if conversational else questions
+    return {
+        "prompt": prompts,
+        "question": questions,
+        "answer": [str(entry["answer"]) for entry in entries],
+        "entry": entries,
+    }

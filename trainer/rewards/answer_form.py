@@ -1,0 +1,22 @@
+"""A dense reward, 0 to 1, for text that looks like the answer: its kinds of characters, and its length.
+
+A model that is rarely right still learns from it, because each character counts.
+"""
+
+from trainer.rewards import Judge
+
+
+def score(completion: str, answer: str, judge: Judge) -> float:
+    """The share of characters of the answer's kinds; half of it depends on how near the lengths are."""
+    if not completion or not answer:
+        return 0.0
+    kinds = {_kind(character) for character in answer}
+    share = sum(_kind(character) in kinds for character in completion) / len(completion)
+    nearness = min(len(completion), len(answer)) / max(len(completion), len(answer))
+    return share * (0.5 + 0.5 * nearness)
+
+
+def _kind(character: str) -> str:
+    if character.isdecimal():
+        return "digit"
+    return "letter" if character.isalpha() else character
