@@ -1,0 +1,98 @@
+"""`python -m exporter.leaderboard --config FILE.yaml`: keeps and serves the swarm's board."""
+
+import argparse
+import importlib.metadata
+import logging
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from exporter.leaderboard.api import create_app
+from exporter.leaderboard.config import LeaderboardConfig, load, split_address
+from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.poll import Poller
+from exporter.leaderboard.reader import Reader
+from exporter.leaderboard.store import Store, StoreFailed
+
+_log = logging.getLogger("leaderboard")
+
+
+def listen(address: str) -> socket.socket:
+    """A listening socket. Raises ValueError with the address and the reason."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise ValueError(f"cannot listen on {address}: {error.strerror}; set another `listen`") from None
+
+
+def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket) -> None:
+    """Serves until SIGTERM or SIGINT. Raises StoreFailed."""
+    stop = threading.Event()
+    measures = Measures()
+    store = Store(config.database)
+    reader = Reader(config_path)
+    try:
+        poller = Poller(config, reader, store, measures)
+        app = create_app(lambda: poller.snapshot, measures, config.stale_after_seconds)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=1,
+                limit_concurrency=256,
+            )
+        )
+        # uvicorn raises the signal once more after its own shutdown: it must find a handler that lets this return.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        polling = threading.Thread(target=poller.run, args=[stop], name="poll", daemon=True)
+        polling.start()
+        server.run(sockets=[listener])
+        stop.set()
+        reader.close()
+        polling.join(1.0)
+    finally:
+        reader.close()
+        store.close()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("peerwatch")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def main() -> int:
+    """Exit code 0 after a signal, 1 for a port or database that cannot be used, 2 for a wrong configuration."""
+    parser = argparse.ArgumentParser(description="Keeps and serves the board of an RL swarm.")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        config = load(arguments.config)
+    except ValueError as error:
+        print(f"leaderboard: {error}", file=sys.stderr)
+        return 2
+    try:
+        listener = listen(config.listen)
+        host, port = listener.getsockname()[:2]
+        _log.info("Peerwatch leaderboard %s on http://%s:%d", _version(), host, port)
+        serve(config, arguments.config, listener)
+    except (ValueError, StoreFailed) as error:
+        print(f"leaderboard: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The HTTP service: serves the newest snapshot, and never waits for the DHT or the database."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.names import names_of
+from exporter.leaderboard.snapshot import Snapshot, find_id
+
+MAX_IDS = 1000
+MAX_BODY_BYTES = 100 * 1024
+MAX_NAME = 200
+
+
+def create_app(
+    read_snapshot: Callable[[], Snapshot],
+    measures: Measures,
+    stale_after_seconds: float,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """The application; `read_snapshot` returns the newest snapshot, and `clock` unix seconds."""
+    app = FastAPI(title="Peerwatch leaderboard", docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(_harden)
+
+    def trouble() -> str | None:
+        polled_at = read_snapshot().polled_at
+        if polled_at is None:
+            return "the swarm has not been read yet"
+        age = clock() - polled_at
+        return f"the swarm was last read {age:.0f} s ago" if age > stale_after_seconds else None
+
+    @app.get("/api/healthz")
+    async def healthz() -> dict[str, Any]:
+        detail, polled_at = trouble(), read_snapshot().polled_at
+        if detail is not None or polled_at is None:
+            raise HTTPException(500, detail)
+        return {"message": "OK", "lastPolled": max(0.0, clock() - polled_at)}
+
+    @app.get("/api/round_and_stage")
+    async def round_and_stage() -> dict[str, int]:
+        snapshot = read_snapshot()
+        place = snapshot.place if snapshot.polled_at is not None else None
+        return {"round": place.round if place else -1, "stage": place.stage if place else -1}
+
+    @app.get("/api/leaderboard")
+    async def leaderboard() -> Response:
+        return _json(read_snapshot().leaderboard)
+
+    @app.get("/api/leaderboard-cumulative")
+    async def leaderboard_cumulative() -> Response:
+        return _json(read_snapshot().cumulative)
+
+    @app.get("/api/rewards-history")
+    async def rewards_history() -> Response:
+        return _json(read_snapshot().history)
+
+    @app.get("/api/gossip")
+    async def gossip() -> Response:
+        return _json(read_snapshot().gossip)
+
+    @app.get("/api/name-to-id")
+    async def name_to_id(name: str) -> dict[str, str | None]:
+        return {"id": find_id(read_snapshot(), name) if len(name) <= MAX_NAME else None}
+
+    @app.post("/api/id-to-name")
+    async def id_to_name(request: Request) -> dict[str, str]:
+        return names_of(_parse_ids(await _read_body(request)), read_snapshot().names)
+
+    @app.get("/api/peers/{peer_id}")
+    async def peer(peer_id: str) -> JSONResponse:
+        detail = trouble() or (None if read_snapshot().peers else "the board is empty")
+        if detail is not None:
+            raise HTTPException(503, detail)
+        page = read_snapshot().peer_page(peer_id)
+        if page is None:
+            raise HTTPException(404, "no peer of this id is on the board")
+        return JSONResponse(page)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(measures.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    return app
+
+
+async def _harden(request: Request, call_next: Callable[[Request], Any]) -> Response:
+    response: Response = await call_next(request)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+async def _read_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body may have {MAX_BODY_BYTES} bytes")
+    return body
+
+
+def _parse_ids(body: bytes) -> list[str]:
+    try:
+        ids = json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(422, "the body is no JSON") from None
+    if not isinstance(ids, list) or len(ids) > MAX_IDS or not all(isinstance(one, str) for one in ids):
+        raise HTTPException(422, f"the body has to be a list of at most {MAX_IDS} ids")
+    return ids
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")

@@ -1,0 +1,71 @@
+"""The configuration of the leaderboard service."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from trainer.protocol import is_peer_id
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8700` or `[::1]:8700`. Raises ValueError."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{listen!r} is no address; write it like 127.0.0.1:8700")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _is_address(value: str) -> str:
+    split_address(value)
+    return value
+
+
+def _is_peer_id(value: str) -> str:
+    if not is_peer_id(value):
+        raise ValueError(f"{value!r} is no peer id; it looks like Qm… with 46 characters, or 12D3KooW… with 52")
+    return value
+
+
+def _is_multiaddr(value: str) -> str:
+    if not value.startswith("/") or not is_peer_id(value.rpartition("/p2p/")[2]):
+        raise ValueError(f"{value!r} is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
+    return value
+
+
+PeerId = Annotated[str, AfterValidator(_is_peer_id)]
+Nickname = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class LeaderboardConfig(BaseModel):
+    """Which swarm is read, where its board is kept and served, and what bounds it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:8700"
+    database: Path
+    initial_peers: list[Annotated[str, AfterValidator(_is_multiaddr)]] = Field(min_length=1)
+    identity_path: Path | None = None
+    poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600, allow_inf_nan=False)
+    names: dict[PeerId, Nickname] = {}
+    max_peers: int = Field(default=5000, ge=1, le=20_000)
+    max_stage_reward: float = Field(default=1e6, gt=0, le=1e12, allow_inf_nan=False)
+    stale_after_seconds: float = Field(default=300.0, gt=0, allow_inf_nan=False)
+
+
+def load(path: Path) -> LeaderboardConfig:
+    """The configuration in `path`. Raises ValueError with one line that names file, key and reason."""
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return LeaderboardConfig.model_validate(content if isinstance(content, dict) else {})
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise ValueError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,217 @@
+"""The reader process: joins the DHT as a client, reads what it is asked, answers with checked and bounded records.
+
+A process of its own, because hivemind forks when it joins: here nothing else runs that a fork could break, and when
+the DHT dies or loses all its peers, this process ends and is replaced while the board stays up. It leads a process
+group of its own, which holds the DHT's process and p2pd too, and ends the group when the process above it is gone.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from hivemind import DHT
+from hivemind.dht.node import DHTNode
+from hivemind.dht.validation import DHTRecord, RecordValidatorBase
+from hivemind.utils.timed_storage import ValueWithExpiration
+
+from exporter.leaderboard.config import LeaderboardConfig, load
+from exporter.leaderboard.records import is_readable, read_messages, read_rewards
+from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_key
+
+JOIN_SECONDS = 60.0
+READ_SECONDS = 15.0
+PROBE_SECONDS = 2.0
+# After the process above is gone: the time for an orderly end, which removes p2pd's sockets.
+ORPHAN_GRACE_SECONDS = 4.0
+BEAM_SIZE = 100
+
+_NIL = msgpack.packb(None)
+_log = logging.getLogger("leaderboard.dht")
+
+
+class _Gate(RecordValidatorBase):
+    """Puts nil in the place of each value that would not decode; refuses none, as that would refuse the whole key."""
+
+    def validate(self, record: DHTRecord) -> bool:
+        return True
+
+    def strip_value(self, record: DHTRecord) -> bytes:
+        return record.value if is_readable(record.value) else _NIL
+
+
+class _Lost(Exception):
+    """This process can no longer serve the DHT and has to be replaced; the text says why."""
+
+
+def find_open_port(initial_peers: Sequence[str]) -> bool:
+    """Whether any of the addresses accepts a TCP connection, or cannot be tried that way.
+
+    A cheap question to ask again and again while a fleet starts, where each failed join would cost seconds of CPU.
+    """
+    for address in initial_peers:
+        parts = address.split("/")
+        if len(parts) < 5 or parts[1] not in ("ip4", "ip6") or parts[3] != "tcp":
+            return True
+        try:
+            socket.create_connection((parts[2], int(parts[4])), timeout=PROBE_SECONDS).close()
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def join(config: LeaderboardConfig) -> DHT:
+    """A client of the swarm's DHT that stores and caches nothing for others. Raises _Lost."""
+    dht = DHT(
+        initial_peers=config.initial_peers,
+        start=False,
+        client_mode=True,
+        record_validators=[_Gate()],
+        identity_path=None if config.identity_path is None else str(config.identity_path),
+        startup_timeout=JOIN_SECONDS,
+        nat_port_map=False,
+        auto_nat=False,
+        cache_locally=False,
+        cache_nearest=0,
+        reuse_get_requests=False,
+        # The ban of a node that did not answer doubles each time: after an outage it would outlast the outage.
+        blacklist_time=0,
+    )
+    try:
+        dht.run_in_background(await_ready=True, timeout=JOIN_SECONDS)
+    # hivemind passes on whatever ended its process: connection, daemon, configuration, time-out.
+    except Exception as error:  # noqa: BLE001
+        raise _Lost(f"cannot join the swarm: {str(error) or type(error).__name__}") from None
+    return dht
+
+
+async def read(_dht: DHT, node: DHTNode, *, queries: list[list[Any]], config: LeaderboardConfig) -> bytes:
+    """Runs in the DHT's process: the JSON answer to `queries`, None for each that found nothing in time."""
+    keys = [_key(query) for query in queries]
+    searches = await node.get_many(
+        set(keys), sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
+    )
+    await asyncio.wait(searches.values(), timeout=READ_SECONDS)
+    found = {key: _unwrap(search) for key, search in searches.items()}
+    now = time.time()
+    answers = [_answer(query, found[key], now, config) for query, key in zip(queries, keys, strict=True)]
+    return json.dumps({"peers": len(node.protocol.routing_table.uid_to_peer_id), "answers": answers}).encode()
+
+
+def _key(query: list[Any]) -> str:
+    kind, *arguments = query
+    if kind == "position":
+        return ROUND_AND_STAGE_KEY
+    return outputs_key(*arguments) if kind == "outputs" else rewards_key(*arguments)
+
+
+def _unwrap(search: "asyncio.Future[Any]") -> Any:
+    """The found value; of a key with subkeys {subkey: (value, expiry)}; None for nothing found."""
+    if not search.done():
+        search.cancel()
+        return None
+    if search.cancelled() or search.exception() is not None or search.result() is None:
+        return None
+    value = search.result().value
+    if not isinstance(value, dict):
+        return value
+    return {
+        subkey: (item.value, item.expiration_time)
+        for subkey, item in value.items()
+        if isinstance(item, ValueWithExpiration)
+    }
+
+
+def _answer(query: list[Any], found: Any, now: float, config: LeaderboardConfig) -> Any:
+    if query[0] == "position":
+        return read_round_and_stage(found)
+    if query[0] == "outputs":
+        return read_messages(found, now=now)
+    return read_rewards(
+        found, now=now, limit=config.max_stage_reward, most=2 * config.max_peers, ours=config.names.keys()
+    )
+
+
+def serve(pipe: Connection, config: LeaderboardConfig) -> None:
+    """Answers questions until the pipe closes. Raises _Lost."""
+    dht: DHT | None = None
+    try:
+        while True:
+            queries = json.loads(pipe.recv_bytes())
+            if dht is None and not find_open_port(config.initial_peers):
+                pipe.send_bytes(json.dumps({"error": "no initial peer accepts connections yet"}).encode())
+                continue
+            dht = dht or join(config)
+            pipe.send_bytes(_ask(dht, queries, config))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        _log.debug("the leaderboard closed the pipe")
+    except _Lost as error:
+        pipe.send_bytes(json.dumps({"error": str(error)}).encode())
+        raise
+    finally:
+        if dht is not None:
+            dht.shutdown()
+
+
+def _ask(dht: DHT, queries: list[list[Any]], config: LeaderboardConfig) -> bytes:
+    if not dht.is_alive():
+        raise _Lost("the DHT's process ended")
+    answer: bytes = dht.run_coroutine(partial(read, queries=queries, config=config), return_future=True).result(
+        READ_SECONDS + 5
+    )
+    # hivemind drops each node that does not answer and never asks the initial peers again.
+    if json.loads(answer)["peers"] == 0:
+        raise _Lost("lost every peer of the DHT")
+    return answer
+
+
+def _end_group_when_orphaned(grace_seconds: float) -> None:
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        time.sleep(grace_seconds)
+        _end_group()
+
+    threading.Thread(target=watch, name="orphan-watch", daemon=True).start()
+
+
+def _end_group() -> None:
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Reads the arguments and serves; ends the whole group when the DHT is lost."""
+    parser = argparse.ArgumentParser(description="Reads a swarm's DHT for the leaderboard service, which starts it.")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--pipe", type=int, required=True, help="the file descriptor of the leaderboard's pipe")
+    arguments = parser.parse_args()
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    _end_group_when_orphaned(ORPHAN_GRACE_SECONDS)
+    # A fork leaves this process's threads behind: the DHT's process gets a watch of its own.
+    os.register_at_fork(after_in_child=partial(_end_group_when_orphaned, 0.0))
+    try:
+        serve(Connection(arguments.pipe), load(arguments.config))
+    except (_Lost, TimeoutError, ValueError) as error:
+        print(f"leaderboard: {str(error) or 'the DHT does not answer'}", file=sys.stderr, flush=True)
+        # What a failed join leaves behind is known to nobody else.
+        _end_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The leaderboard's own metrics."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+
+REASONS = ("form", "peer_id", "reward", "expiry", "crowd")
+
+
+class Measures:
+    """Every metric of the service, in a registry of its own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self.last_poll = Gauge(
+            "leaderboard_last_poll_timestamp_seconds",
+            "When the swarm's DHT was last read; 0 for never",
+            registry=registry,
+        )
+        self.polls = Counter("leaderboard_polls", "Polls of the DHT, failed ones too", registry=registry)
+        self.poll_failures = Counter(
+            "leaderboard_poll_failures", "Polls that read nothing from the DHT", registry=registry
+        )
+        self.store_failures = Counter(
+            "leaderboard_store_failures",
+            "Boards that the database did not take; the next poll tries again",
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "leaderboard_rejected_records",
+            "Reward records that were refused, counted each time they were read",
+            ["reason"],
+            registry=registry,
+        )
+        self.peers = Gauge("leaderboard_peers", "Peers on the cumulative board", registry=registry)
+        self.dht_nodes = Gauge("leaderboard_dht_nodes", "DHT nodes that the reader knows", registry=registry)
+        self.epoch = Gauge("leaderboard_epoch", "How many times the swarm's rounds began anew", registry=registry)
+        self.database_size = Gauge(
+            "leaderboard_database_size_bytes", "The database and its write-ahead log on disk", registry=registry
+        )
+        self.poll_duration = Gauge(
+            "leaderboard_poll_duration_seconds", "How long the last poll took", registry=registry
+        )
+        for reason in REASONS:
+            self.rejected.labels(reason)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)

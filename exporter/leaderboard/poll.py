@@ -1,0 +1,159 @@
+"""The loop of the service: ask the DHT, follow the swarm, credit, save, render."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from exporter.leaderboard.config import LeaderboardConfig
+from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.position import Evidence, follow, places_to_read
+from exporter.leaderboard.reader import Answers, ReadFailed
+from exporter.leaderboard.records import Entry, Message
+from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
+from exporter.leaderboard.store import Store, StoreFailed
+from trainer.protocol import RoundAndStage
+
+# A swarm of seconds-long stages gets further between two polls than one look ahead reaches.
+MAX_READS = 5
+GOSSIP_PEERS = 10
+RETRY_SECONDS = 5.0
+
+_log = logging.getLogger("leaderboard")
+
+Found = dict[RoundAndStage, dict[str, Entry]]
+
+
+class Source(Protocol):
+    """Whoever reads the DHT."""
+
+    def ask(self, queries: Sequence[Sequence[Any]], now: float) -> Answers: ...
+
+
+class Poller:
+    """Owns board, position and store; publishes an immutable `snapshot` after each poll."""
+
+    def __init__(self, config: LeaderboardConfig, source: Source, store: Store, measures: Measures) -> None:
+        self._config, self._source, self._store, self._measures = config, source, store, measures
+        self._board, self._position = store.load()
+        self._history = History()
+        self._gossip: list[Gossip] = []
+        self._announced: RoundAndStage | None = None
+        self.snapshot: Snapshot = self._render(None, time.time())
+
+    def poll(self, now: float) -> None:
+        """One poll at unix time `now`. Raises ReadFailed, which leaves the board as it was, or StoreFailed."""
+        self._announced = self._read_position()
+        found = self._catch_up(now)
+        if not found and (self._announced is None or self._board.peers):
+            raise ReadFailed("the DHT holds no rewards of this swarm")
+        self._gossip = self._read_gossip(found)
+        self.snapshot = self._render(now, now)
+        self._measures.last_poll.set(now)
+        self._save()
+
+    def run(self, stop: threading.Event) -> None:
+        """Polls until `stop`; a failed poll is tried again soon, and said once."""
+        said = None
+        while not stop.is_set():
+            started, failure = time.monotonic(), ""
+            try:
+                self.poll(time.time())
+            except (ReadFailed, StoreFailed) as error:
+                failure = str(error)
+                (self._measures.poll_failures if isinstance(error, ReadFailed) else self._measures.store_failures).inc()
+            self._measures.polls.inc()
+            self._measures.poll_duration.set(time.monotonic() - started)
+            if failure != said and not stop.is_set():
+                _log.warning("poll failed: %s", failure) if failure else _log.info(
+                    "reading the swarm at %s", self._place()
+                )
+                said = failure
+            interval = self._config.poll_interval_seconds
+            stop.wait(min(interval, RETRY_SECONDS) if failure else interval)
+
+    def _read_position(self) -> RoundAndStage | None:
+        [answer] = self._ask([["position"]])
+        return None if answer is None else RoundAndStage(*answer)
+
+    def _catch_up(self, now: float) -> Found:
+        """Reads and credits rewards until the frontier stands still."""
+        everything: Found = {}
+        for _ in range(MAX_READS):
+            found = self._read_rewards(places_to_read(self._position, self._announced))
+            everything.update(found)
+            before = self._position
+            self._follow(found)
+            self._credit(found, now)
+            if self._position.frontier == before.frontier:
+                break
+        return everything
+
+    def _read_rewards(self, places: Sequence[RoundAndStage]) -> Found:
+        found: Found = {}
+        for place, answer in zip(places, self._ask([["rewards", *place] for place in places]), strict=True):
+            if answer is None:
+                continue
+            entries, rejected = answer
+            for reason, count in rejected.items():
+                self._measures.rejected.labels(reason).inc(count)
+            if entries:
+                found[place] = {peer_id: Entry(*entry) for peer_id, entry in entries.items()}
+        return found
+
+    def _follow(self, found: Found) -> None:
+        voters = self._config.names.keys()
+        evidence = {place: Evidence(bool(e), self._board.count_fresh(e, voters)) for place, e in found.items()}
+        before = self._position
+        self._position = follow(before, self._announced, evidence, is_board_empty=not self._board.peers)
+        if self._position.epoch != before.epoch:
+            _log.info("the swarm began anew at %s", self._place())
+            self._board.begin_epoch(self._position.open_from)
+
+    def _credit(self, found: Found, now: float) -> None:
+        frontier = self._position.frontier
+        for place in sorted(found):
+            if frontier is not None and place <= frontier and self._position.is_near(place):
+                self._board.credit(place, found[place], now)
+        self._board.close_before(self._position.open_from)
+        self._board.evict(self._config.max_peers, self._config.names.keys())
+
+    def _read_gossip(self, found: Found) -> list[Gossip]:
+        """The newest answers of some peers that earned lately, ours first; without any, those read before."""
+        places = [place for place in sorted(found) if self._position.frontier and place <= self._position.frontier][-2:]
+        ours = self._config.names
+        wanted = [
+            (peer_id, place)
+            for place in places
+            for peer_id in sorted(found[place], key=lambda peer_id: (peer_id not in ours, peer_id))[:GOSSIP_PEERS]
+        ]
+        if not wanted:
+            return self._gossip
+        answers = self._ask([["outputs", peer_id, *place] for peer_id, place in wanted])
+        gossip = [
+            Gossip(peer_id, place, Message(*message))
+            for (peer_id, place), answer in zip(wanted, answers, strict=True)
+            for message in answer
+        ]
+        return gossip or self._gossip
+
+    def _ask(self, queries: Sequence[Sequence[Any]]) -> list[Any]:
+        answers = self._source.ask(queries, time.monotonic())
+        self._measures.dht_nodes.set(answers.peers)
+        return answers.answers
+
+    def _render(self, polled_at: float | None, now: float) -> Snapshot:
+        place = self._position.reported(self._announced)
+        board, names = self._board, self._config.names
+        self._measures.peers.set(len(board.peers))
+        self._measures.epoch.set(self._position.epoch)
+        return render(board, names, self._history, place=place, gossip=self._gossip, polled_at=polled_at, now=now)
+
+    def _save(self) -> None:
+        self._store.save(self._board, self._position)
+        self._measures.database_size.set(self._store.size_bytes())
+
+    def _place(self) -> str:
+        place: Iterable[int] = self._position.reported(self._announced) or ()
+        return "round {}, stage {}".format(*place) if place else "no round yet"

@@ -1,0 +1,178 @@
+"""The served board: everything a request may ask for, rendered once for each poll and never changed."""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from exporter.leaderboard.board import Board, Standing
+from exporter.leaderboard.names import nickname, short_id
+from exporter.leaderboard.records import Message
+from trainer.protocol import RoundAndStage
+
+# Points over time are kept and sent for the head of the board and for our own peers only: they are what makes a
+# page grow, and nobody reads the curve of peer 4000.
+PEERS_WITH_HISTORY = 100
+CUMULATIVE_POINTS = 30
+REWARD_POINTS = 100
+
+
+class PeerPage(NamedTuple):
+    """What `/api/peers/{id}` says of one peer."""
+
+    peer_id: str
+    nickname: str
+    rank: int
+    cumulative: float
+    stage_reward: float
+    last_seen: float
+
+
+class Gossip(NamedTuple):
+    """One message and who wrote it where."""
+
+    peer_id: str
+    place: RoundAndStage
+    message: Message
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Ready bytes of each page; `polled_at` is None until this process has read the DHT once (unix seconds)."""
+
+    polled_at: float | None = None
+    place: RoundAndStage | None = None
+    leaderboard: bytes = b'{"leaders": [], "total": 0}'
+    cumulative: bytes = b'{"leaders": [], "total": 0}'
+    history: bytes = b'{"leaders": []}'
+    gossip: bytes = b'{"messages": []}'
+    peers: Mapping[str, PeerPage] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def peer_page(self, peer_id: str) -> dict[str, Any] | None:
+        page = self.peers.get(peer_id)
+        place = self.place
+        return page and {
+            "id": page.peer_id,
+            "nickname": page.nickname,
+            "rank": page.rank,
+            "total": len(self.peers),
+            "cumulative": page.cumulative,
+            "stageReward": page.stage_reward,
+            "round": place.round if place else -1,
+            "stage": place.stage if place else -1,
+            "lastSeen": page.last_seen,
+        }
+
+
+class History:
+    """The points of the peers that have any; a point is added when the value changes."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, tuple[deque[tuple[float, float]], deque[tuple[float, float]]]] = {}
+
+    def add(self, standings: Iterable[Standing], now: float) -> None:
+        """Adds what changed, and forgets the peers that are not among `standings`."""
+        kept = {}
+        for standing in standings:
+            cumulative, rewards = self._points.get(standing.peer_id) or (
+                deque(maxlen=CUMULATIVE_POINTS),
+                deque(maxlen=REWARD_POINTS),
+            )
+            _append(cumulative, now, standing.peer.cumulative)
+            _append(rewards, now, standing.peer.stage_reward)
+            kept[standing.peer_id] = cumulative, rewards
+        self._points = kept
+
+    def cumulative(self, peer_id: str) -> list[dict[str, float]]:
+        return [{"x": x, "y": y} for x, y in self._points[peer_id][0]] if peer_id in self._points else []
+
+    def rewards(self, peer_id: str) -> list[dict[str, float]]:
+        return [{"x": x, "y": y} for x, y in self._points[peer_id][1]] if peer_id in self._points else []
+
+
+def render(
+    board: Board,
+    names: Mapping[str, str],
+    history: History,
+    *,
+    place: RoundAndStage | None,
+    gossip: Iterable[Gossip],
+    polled_at: float | None,
+    now: float,
+) -> Snapshot:
+    """The pages of the board as it is."""
+    standings = board.standings()
+    shown = [one for one in standings if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names]
+    history.add(shown, now)
+    scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores()]
+    leaders = [_cumulative_entry(standing, names, history) for standing in standings]
+    return Snapshot(
+        polled_at=polled_at,
+        place=place,
+        leaderboard=_encode({"leaders": scores, "total": len(scores)}),
+        cumulative=_encode({"leaders": leaders, "total": len(leaders)}),
+        history=_encode({"leaders": [{**_who(s.peer_id, names), "values": history.rewards(s.peer_id)} for s in shown]}),
+        gossip=_encode({"messages": _messages(gossip, names)}),
+        peers={standing.peer_id: _page(standing, names) for standing in standings},
+        names=names,
+    )
+
+
+def find_id(snapshot: Snapshot, name: str) -> str | None:
+    """The peer of that name: one of ours before a stranger, the better ranked before the worse."""
+    ours = next((peer_id for peer_id, own in snapshot.names.items() if own == name), None)
+    if ours is not None or name in snapshot.peers:
+        return ours or name
+    return next((peer_id for peer_id in snapshot.peers if short_id(peer_id) == name), None)
+
+
+def _who(peer_id: str, names: Mapping[str, str]) -> dict[str, Any]:
+    return {"id": peer_id, "nickname": nickname(peer_id, names)}
+
+
+def _cumulative_entry(standing: Standing, names: Mapping[str, str], history: History) -> dict[str, Any]:
+    peer = standing.peer
+    return {
+        **_who(standing.peer_id, names),
+        "recordedRound": peer.stage.round,
+        "recordedStage": peer.stage.stage,
+        "cumulativeScore": peer.cumulative,
+        "lastScore": peer.stage_reward,
+        "scoreHistory": history.cumulative(standing.peer_id),
+    }
+
+
+def _page(standing: Standing, names: Mapping[str, str]) -> PeerPage:
+    peer, peer_id = standing.peer, standing.peer_id
+    return PeerPage(
+        peer_id, nickname(peer_id, names), standing.rank, peer.cumulative, peer.stage_reward, peer.last_seen
+    )
+
+
+def _messages(gossip: Iterable[Gossip], names: Mapping[str, str]) -> list[dict[str, str]]:
+    newest_first = sorted(gossip, key=lambda one: (one.message.at, one.peer_id), reverse=True)
+    return [
+        {
+            "id": _message_id(one),
+            "message": f"{nickname(one.peer_id, names)}: {one.message.question} → {one.message.answer}",
+            "node": one.peer_id,
+        }
+        for one in newest_first
+    ]
+
+
+def _message_id(one: Gossip) -> str:
+    text = f"{one.peer_id}_{one.place.round}_{one.place.stage}_{one.message.subkey}"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _append(points: deque[tuple[float, float]], now: float, value: float) -> None:
+    if not points or points[-1][1] != value:
+        points.append((now, value))
+
+
+def _encode(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, allow_nan=False).encode()
