@@ -1,1 +1,9 @@
-"""Scraping, rules, state, delivery and the status page."""
+"""Watches the peers of a fleet and tells when one is in trouble: `python -m alerts --config FILE`.
+
+    loop ── scrape ──► reading ── evaluate ──► rules/ ── state ──► store ──► outbox ── send ──► apprise
+
+`loop` runs the rounds. `scrape` reads the sidecars' pages into a `reading`. `evaluate` asks every rule about every peer
+and steps the `state` machine, all pure. `store` writes the result and the deliveries it causes in one transaction;
+`outbox` carries them out through `send`, the one door to apprise. `messages` words them. `api` and `page` show what
+`status` describes; `host` measures the machine.
+"""

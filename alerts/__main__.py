@@ -1,0 +1,190 @@
+"""`python -m alerts --config FILE`: watches the peers of a fleet and tells when one is in trouble."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+
+from alerts.api import make_app
+from alerts.config import AlertsConfig, ConfigError, load, split_listen
+from alerts.loop import Loop, SteadyClock
+from alerts.outbox import Outbox
+from alerts.references import UnresolvedReferenceError, resolve
+from alerts.send import RouteError, Sender
+from alerts.store import Store, StoreError
+
+WRONG_CONFIGURATION = 2
+FAILED = 1
+STOP_GRACE_SECONDS = 4.0
+
+log = logging.getLogger("alerts")
+
+
+def main() -> int:
+    """Runs the alert loop until SIGTERM or SIGINT; the process's exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m alerts",
+        description="Watches the sidecars of a fleet and sends alerts.",
+        epilog="example: python -m alerts --config alerts.yaml",
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the alert loop's YAML file")
+    arguments = parser.parse_args()
+    try:
+        config = load(arguments.config)
+        sender = Sender(_resolve_routes(config))
+    except (ConfigError, RouteError) as error:
+        print(error, file=sys.stderr)
+        return WRONG_CONFIGURATION
+    _log_to_stderr(sender.secrets)
+    try:
+        with _listen(config) as server_socket, _sole_use(config.state_dir):
+            asyncio.run(_run(config, sender, server_socket))
+    except (_StartError, StoreError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    return 0
+
+
+async def _run(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:
+    clock = SteadyClock()
+    store = Store(config.state_dir / "alerts.sqlite")
+    outbox = Outbox(store, sender, tuple(route.name for route in config.routes), clock)
+    loop = Loop(config, store, outbox, clock)
+    app = make_app(config, loop, store, outbox)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=100,
+            timeout_graceful_shutdown=1,
+            server_header=False,
+        )
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _greet(config, sender, server_socket)
+    serving = asyncio.create_task(server.serve(sockets=[server_socket]))
+    outbox.start()
+    try:
+        await loop.run(stop)
+    finally:
+        server.should_exit = True
+        await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving)
+        store.close()
+        log.info("stopped")
+
+
+def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:
+    host, port = server_socket.getsockname()[:2]
+    try:
+        number = version("peerwatch")
+    except PackageNotFoundError:
+        number = "from source"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    log.info(
+        "peerwatch %s alert loop of fleet %s at %s: %d peers, %d routes",
+        number,
+        config.fleet,
+        address,
+        len(config.targets),
+        len(config.routes),
+    )
+    for route in config.routes:
+        if sender.count_recipients(route.name) > 1:
+            log.warning(
+                "route %s has several recipients: if one fails, all get the message again; give each its own route",
+                route.name,
+            )
+
+
+def _resolve_routes(config: AlertsConfig) -> dict[str, str]:
+    urls = {}
+    for route in config.routes:
+        try:
+            urls[route.name] = resolve(route.url.get_secret_value())
+        except UnresolvedReferenceError as error:
+            raise ConfigError(f"route {route.name}: {error}") from None
+    return urls
+
+
+def _log_to_stderr(secrets: set[str]) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redactor(secrets))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for talker in ("httpx", "httpcore", "uvicorn", "asyncio"):
+        logging.getLogger(talker).setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def _listen(config: AlertsConfig) -> Iterator[socket.socket]:
+    host, port = split_listen(config.listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as server_socket:
+        server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server_socket.bind((host, port))
+            server_socket.listen()
+        except OSError as error:
+            raise _StartError(
+                f"cannot listen on {config.listen}: {error.strerror}; stop what uses it, or set another `listen`"
+            ) from None
+        yield server_socket
+
+
+@contextlib.contextmanager
+def _sole_use(state_dir: Path) -> Iterator[IO[str]]:
+    """Holds the state folder: two loops over one database would send everything twice."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (state_dir / "alerts.lock").open("w")
+    except OSError as error:
+        raise _StartError(f"cannot write to {state_dir}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise _StartError(f"another alert loop uses {state_dir}; stop it, or set another `state_dir`") from None
+        yield lock
+
+
+class _StartError(Exception):
+    """Something of this machine stands in the way; the text says what, and the remedy."""
+
+
+class _Redactor(logging.Formatter):
+    """Leaves every part of a route's URL out of the log, whoever logs it."""
+
+    def __init__(self, secrets: set[str]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the loop, which stops the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The alert loop's configuration, and its rules' settings by rule name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from alerts.durations import Duration
+from alerts.rules import RuleSettings, discover
+
+
+def _check_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be shown")
+    return text
+
+
+def _check_target_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be the http:// or https:// address of a sidecar's /metrics")
+    return url
+
+
+def _check_listen(listen: str) -> str:
+    split_listen(listen)
+    return listen
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """Host and port of an address to listen on, such as `127.0.0.1:8750` or `[::1]:8750`."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8750")
+    return host.strip("[]"), int(port)
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_printable)]
+# The labels that service discovery adds itself are not the user's to set.
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Target(_Settings):
+    """A peer's sidecar."""
+
+    peer: Name
+    url: Annotated[str, AfterValidator(_check_target_url)]
+    labels: dict[LabelName, str] = {}
+
+
+class Route(_Settings):
+    """Where notifications go: an apprise URL, which may hold references to secrets."""
+
+    name: Name
+    url: SecretStr
+
+
+class RuleTable(_Settings):
+    """The settings of every rule; the fields are the names of the rules that are there."""
+
+    def of(self, rule: str) -> RuleSettings:
+        settings: RuleSettings = getattr(self, rule)
+        return settings
+
+
+if TYPE_CHECKING:
+    Rules = RuleTable
+else:
+    Rules = create_model(
+        "Rules", __base__=RuleTable, **{name: (rule.settings, rule.settings()) for name, rule in discover().items()}
+    )
+
+
+class AlertsConfig(_Settings):
+    """What `python -m alerts` needs to know. `state_dir` holds alerts.sqlite."""
+
+    fleet: Name
+    state_dir: Path
+    listen: Annotated[str, AfterValidator(_check_listen)] = "127.0.0.1:8750"
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="further names under which the page may be asked for"
+    )
+    interval_seconds: float = Field(default=15.0, ge=0.1, le=3600)
+    timeout_seconds: float = Field(default=5.0, gt=0, le=600)
+    targets: tuple[Target, ...] = ()
+    leaderboard_url: str | None = None
+    routes: tuple[Route, ...] = ()
+    reminder: Duration = 4 * 3600.0
+    rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _check_names_are_unique(self) -> Self:
+        for kind, names in (
+            ("target's peer", [target.peer for target in self.targets]),
+            ("route's name", [route.name for route in self.routes]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"a {kind} must be unique: {', '.join(twice)}")
+        return self
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the text has one line per mistake and holds no value."""
+
+
+def load(path: Path) -> AlertsConfig:
+    """Reads and checks a configuration file; raises ConfigError."""
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{place}: not YAML") from None
+    try:
+        return AlertsConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in describe_errors(error))) from None
+
+
+def describe_errors(error: ValidationError) -> list[str]:
+    """One line per mistake: where, and what is wrong; never the value, which may be a secret."""
+    return [
+        f"{'.'.join(str(part) for part in one['loc']) or 'the file'}: {one['msg'].removeprefix('Value error, ')}"
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]

@@ -1,0 +1,47 @@
+"""Durations as people write them (`30s`, `5m`, `1h30m`, `7d`) and read them (`2 min 5 s`)."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_LONGEST_SECONDS = 3650 * 86400.0
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of a duration written as text; raises ValueError that names the units."""
+    remedy = "write a number with a unit: 30s, 5m, 4h or 7d"
+    if value in (0, "0"):
+        return 0.0
+    if not isinstance(value, str):
+        raise ValueError(f"a duration needs its unit; {remedy}")
+    text = value.strip().lower()
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text).strip():
+        raise ValueError(f"not a duration; {remedy}")
+    if any(unit not in _SECONDS for _, unit in parts):
+        raise ValueError(f"unknown unit of time; {remedy}")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError("longer than ten years")
+    return seconds
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), PlainSerializer(lambda seconds: f"{seconds:g}s", return_type=str)
+]
+
+
+def describe_duration(seconds: float) -> str:
+    """A duration in its two largest units, as a message shows it."""
+    left = max(0, round(seconds))
+    words = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count} {unit}")
+        elif words:
+            break
+    return " ".join(words[:2]) or "0 s"

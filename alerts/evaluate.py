@@ -1,0 +1,86 @@
+"""One evaluation of all rules over all peers: states, rule memories and what there is to tell. Pure."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View
+from alerts.state import AlertState, Kind, Moment, Timing, step
+
+log = logging.getLogger(__name__)
+
+
+class Key(NamedTuple):
+    """Which alert: a rule about a peer."""
+
+    rule: str
+    peer: str
+
+
+class ActiveRule(NamedTuple):
+    """A rule with the settings that its user gave it."""
+
+    name: str
+    rule: Rule
+    settings: RuleSettings
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something to tell: an alert fires, fires still, or is resolved."""
+
+    key: Key
+    kind: Kind
+    at: float
+    since: float
+    severity: Severity
+    summary: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All alerts that are not at rest and what the rules remember."""
+
+    states: Mapping[Key, AlertState] = field(default_factory=dict)
+    memories: Mapping[Key, Memory] = field(default_factory=dict)
+
+
+def evaluate(
+    views: Iterable[View], rules: Iterable[ActiveRule], before: Standing, moment: Moment, *, reminder_seconds: float
+) -> tuple[Standing, list[Event]]:
+    """The standing after this evaluation, and its events.
+
+    An alert whose rule is switched off or whose peer is no longer configured is dropped without a word.
+    """
+    states: dict[Key, AlertState] = {}
+    memories: dict[Key, Memory] = {}
+    events: list[Event] = []
+    rules = tuple(rules)
+    for view in views:
+        for one in rules:
+            key = Key(one.name, view.peer)
+            verdict, memory = _judge(one, replace(view, memory=before.memories.get(key, {})))
+            if memory:
+                memories[key] = memory
+            settings = one.settings
+            timing = Timing(settings.for_, settings.recover_after, reminder_seconds, settings.severity)
+            state = before.states.get(key)
+            after, kind = step(state, verdict, moment, timing)
+            if after is not None:
+                states[key] = after
+            told = after or state
+            if kind is not None and told is not None:
+                summary = verdict.summary or ("" if kind == "resolved" else told.summary)
+                events.append(Event(key, kind, moment.now, told.since, told.severity, summary))
+    return Standing(states, memories), events
+
+
+def _judge(one: ActiveRule, view: View) -> tuple[Verdict, Memory]:
+    try:
+        if one.rule.remember is not None:
+            view = replace(view, memory=one.rule.remember(view, one.settings))
+        return one.rule.judge(view, one.settings), view.memory
+    except Exception:  # The fence: a rule that fails costs only its own verdict.
+        log.exception("rule %s failed on peer %s; its alert stays as it was", one.name, view.peer)
+        return UNKNOWN, view.memory

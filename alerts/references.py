@@ -1,0 +1,42 @@
+"""References to secrets in a route's URL: `${NAME}` for an environment variable, `file:/path` for a file's content."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FILE = "file:"
+
+
+class UnresolvedReferenceError(Exception):
+    """A reference that leads nowhere; the text names the reference, never a value."""
+
+
+def resolve(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The text with its references replaced.
+
+    A text that begins with `file:` is the path of a file that holds the whole text, itself without further references.
+    A value is inserted as it is: what a URL must escape, it must bring escaped.
+    """
+    if text.startswith(_FILE):
+        return _read(text)
+
+    def value_of(match: re.Match[str]) -> str:
+        value = environment.get(match[1], "")
+        if not value:
+            raise UnresolvedReferenceError(f"the environment variable {match[1]} is not set")
+        return value
+
+    return _VARIABLE.sub(value_of, text)
+
+
+def _read(reference: str) -> str:
+    try:
+        content = Path(reference.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UnresolvedReferenceError(f"{reference}: {reason}") from None
+    if not content:
+        raise UnresolvedReferenceError(f"{reference}: the file is empty")
+    return content

@@ -1,0 +1,104 @@
+"""The alert rules: one file each, named after its rule, found by being there.
+
+A rule's module holds its settings, a pure `judge` and the fixed word `RULE`. Its docstring is the runbook: what the
+alert means, then "What to do:", which the messages print.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.durations import Duration
+from alerts.reading import Reading
+
+Severity = Literal["critical", "warning", "info"]
+Memory = Mapping[str, Any]
+
+
+class RuleSettings(BaseModel):
+    """What every rule lets its user set; a rule adds its thresholds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, serialize_by_alias=True)
+
+    enabled: bool = True
+    severity: Severity = "critical"
+    for_: Duration = Field(default=0.0, alias="for", description="how long the condition must hold before it fires")
+    recover_after: Duration = Field(default=0.0, description="how long it must be gone before the recovery is told")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a rule may look at: one peer, now. Times are epoch seconds, `unreachable_seconds` a steady duration."""
+
+    peer: str
+    now: float
+    reading: Reading | None = None
+    failure: str = ""
+    unreachable_seconds: float = 0.0
+    clock_stepped_at: float = 0.0
+    memory: Memory = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the condition holds. `unknown` keeps whatever was: a failed read is neither trouble nor recovery."""
+
+    condition: Literal["active", "inactive", "unknown"]
+    summary: str = ""
+    since: float | None = None
+
+
+UNKNOWN = Verdict("unknown")
+
+
+def active(summary: str, *, since: float | None = None) -> Verdict:
+    """The condition holds: how bad, in one sentence with units, and since when if the page tells it."""
+    return Verdict("active", summary, since)
+
+
+def inactive(summary: str = "") -> Verdict:
+    """The condition does not hold; the sentence is shown if this ends an alert."""
+    return Verdict("inactive", summary)
+
+
+class Judge(Protocol):
+    """Pure: the same view and settings give the same verdict."""
+
+    def __call__(self, view: View, settings: Any, /) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One alert rule. `remember` folds a view into what the rule must know of the past: bounded, as JSON."""
+
+    settings: type[RuleSettings]
+    judge: Judge
+    promql: str
+    doc: str
+    remember: Callable[[View, Any], Memory] | None = None
+
+    @property
+    def description(self) -> str:
+        """The first sentence of the runbook."""
+        return self.doc.strip().splitlines()[0]
+
+    @property
+    def remedy(self) -> str:
+        """What to try first."""
+        _, _, remedy = self.doc.partition("What to do:")
+        return " ".join(remedy.split())
+
+
+@cache
+def discover() -> dict[str, Rule]:
+    """The rules of this folder by name: `peer_stalled.py` is PeerStalled."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        name = "".join(word.capitalize() for word in module.name.split("_"))
+        found[name] = importlib.import_module(f"{__name__}.{module.name}").RULE
+    return found

@@ -1,0 +1,54 @@
+"""The peer's memory footprint has reached its limit, or nearly.
+
+The footprint counts the trainer with its child processes as the system's memory killer does. Between the threshold
+and `hysteresis` below it the rule keeps the verdict that it had.
+
+What to do: lower the batch size, the number of generations or the completion length, choose a smaller model, or run
+fewer peers on this host; a restart gives the memory back for now.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+
+GIB = 2**30
+
+
+class Settings(RuleSettings):
+    """Thresholds of MemoryExceeded, as fractions of the peer's memory limit."""
+
+    for_: Duration = Field(default=15.0, alias="for")
+    recover_after: Duration = 15.0
+    fraction: float = Field(default=0.95, gt=0, le=2)
+    hysteresis: float = Field(default=0.05, ge=0, lt=1)
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs and holds no memory.")
+    footprint = reading.value("trainer_memory_bytes", kind="footprint")
+    limit = reading.value("trainer_memory_limit_bytes")
+    if footprint is None or limit is None or limit <= 0:
+        return UNKNOWN
+    share = footprint / limit
+    measured = f"{footprint / GIB:.2f} GiB of {limit / GIB:.2f} GiB ({share:.0%})"
+    if share >= settings.fraction:
+        return active(f"It uses {measured} of its memory limit.")
+    if share < settings.fraction - settings.hysteresis:
+        return inactive(f"It uses {measured}.")
+    return UNKNOWN
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="""
+trainer_memory_bytes{kind="footprint"} >= on (instance) group_left () (%(fraction)g * trainer_memory_limit_bytes)
+and on (instance) trainer_up == 1
+""",
+)

@@ -1,0 +1,114 @@
+"""The trainer does not run, or nothing can tell whether it does.
+
+It is down when its process is gone, when it was started and has still made no step once its time to start is over,
+or when its sidecar does not answer. A restart alone is not told: from the start of a process to its first step the
+rule keeps the verdict that it had, so that a planned restart stays quiet and a crash loop does not flap.
+
+What to do: read the end of trainer.log in the peer's run folder; look whether the host is out of memory or disk; then
+start the peer again.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from alerts.durations import Duration, describe_duration
+from alerts.reading import Reading
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
+
+
+class Settings(RuleSettings):
+    """Thresholds of PeerDown."""
+
+    for_: Duration = Field(default=30.0, alias="for")
+    recover_after: Duration = 30.0
+    unreachable_after: Duration = Field(default=60.0, description="silence of the sidecar that counts as down")
+    start_within: Duration = Field(default=600.0, description="time to start, where the trainer does not tell its own")
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None:
+        return _judge_silence(view, settings)
+    up = reading.is_up()
+    if up is None:
+        return UNKNOWN
+    if not up:
+        return _judge_absence(view, settings)
+    if not is_before_first_step(reading):
+        return inactive("The trainer runs.")
+    return _judge_start(view, reading, settings)
+
+
+def remember(view: View, _settings: Settings) -> Memory:
+    """When the peer was first looked at, and whether it has ever run since."""
+    memory: dict[str, Any] = {"first_seen_at": view.now, **view.memory}
+    if view.reading is not None and view.reading.is_up():
+        memory["has_run"] = True
+    return memory
+
+
+def is_before_first_step(reading: Reading) -> bool:
+    """Whether the running process has made no step yet; the time of the last step outlives a restart."""
+    started = reading.value("trainer_start_timestamp_seconds")
+    last_step = reading.value("trainer_last_step_timestamp_seconds")
+    return started is not None and (last_step is None or last_step < started)
+
+
+def _judge_silence(view: View, settings: Settings) -> Verdict:
+    if view.unreachable_seconds < settings.unreachable_after:
+        return UNKNOWN
+    silence = describe_duration(view.unreachable_seconds)
+    return active(
+        f"Its sidecar has not answered for {silence} ({view.failure}), so nothing tells whether the trainer runs.",
+        since=view.now - view.unreachable_seconds,
+    )
+
+
+def _judge_absence(view: View, settings: Settings) -> Verdict:
+    first_seen = view.memory.get("first_seen_at", view.now)
+    if not view.memory.get("has_run"):
+        # Peers start one after the other; one that was never seen running may be waiting for its turn.
+        if 0 <= view.now - first_seen < settings.start_within:
+            return UNKNOWN
+        return active("The trainer has never been seen running.", since=first_seen)
+    state = view.reading.state() if view.reading else None
+    if state == "stopped":
+        return active("The trainer has ended in good order and was not started again.")
+    return active(f"The trainer's process is gone{f'; it was {state} when last heard of' if state else ''}.")
+
+
+def _judge_start(view: View, reading: Reading, settings: Settings) -> Verdict:
+    started = reading.value("trainer_start_timestamp_seconds") or view.now
+    phase_start = reading.value("trainer_phase_start_timestamp_seconds")
+    # A page that is older than the process was written by the process before it.
+    is_current = phase_start is not None and phase_start >= started
+    state = reading.state() if is_current else "starting"
+    if state == "waiting":
+        return inactive("The trainer runs and waits for the swarm.")
+    told = reading.value("trainer_stall_after_seconds") if is_current else None
+    budget = settings.start_within if told is None else told
+    if state != "starting" or view.now - max(started, view.clock_stepped_at) <= budget:
+        return UNKNOWN
+    return active(
+        f"The trainer was started {describe_duration(view.now - started)} ago and has made no step; "
+        f"it should have started within {describe_duration(budget)}.",
+        since=started,
+    )
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    remember=remember,
+    doc=__doc__ or "",
+    promql="""
+trainer_up == 0
+or (
+  trainer_start_timestamp_seconds > trainer_last_step_timestamp_seconds
+  and time() - trainer_start_timestamp_seconds > trainer_stall_after_seconds
+  and on (instance) trainer_state{trainer_state="starting"} == 1
+)
+or up{job="peerwatch"} == 0
+""",
+)

@@ -1,0 +1,104 @@
+"""The peer has lost places in the swarm's cumulative board.
+
+The rank is compared with the best one that the peer held for `polls` polls in a row within `window`. The drop counts
+once `polls` polls agree on it, and is over once as many agree that it is gone: because the rank came back, or because
+the better rank lies longer ago than `window`, which makes the present one the new normal. A board that could not be
+read, that is short, or that has shrunk to less than half is no poll; one whose sums went backwards was started anew
+and is compared with nothing before it. In a swarm smaller than `positions` a fall to the last place is a drop.
+
+What to do: compare this peer's reward and step rate with the others' on the dashboard; look in trainer.log for
+failed publishing; a peer that trains but earns nothing may be training alone.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration, describe_duration
+from alerts.reading import Reading
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+
+SOURCE = "leaderboard"
+MAX_RUNS = 500
+# A run of equal ranks, kept as [rank, ranked peers, polls, time of the last poll].
+Run = list[float]
+
+
+class Settings(RuleSettings):
+    """Thresholds of RankDrop."""
+
+    severity: Severity = "warning"
+    positions: int = Field(default=3, ge=1, description="places lost that count as a drop")
+    polls: int = Field(default=3, ge=1, le=100, description="polls that must agree")
+    window: Duration = Field(default=6 * 3600.0, description="how far back the better rank may lie")
+    min_ranked_peers: int = Field(default=2, ge=2, description="a board shorter than this says nothing")
+
+
+def remember(view: View, settings: Settings) -> Memory:
+    """The ranks of the window as runs, the time of the last poll and the peer's sum at that poll."""
+    runs: list[Run] = [run for run in view.memory.get("runs", []) if run[3] > view.now - settings.window]
+    memory = {**view.memory, "runs": runs}
+    reading = view.reading
+    if reading is None or reading.value("swarm_source_up", source=SOURCE) == 0:
+        return memory
+    rank, ranked = reading.value("swarm_rank"), reading.value("swarm_ranked_peers")
+    polled_at = reading.value("swarm_source_success_timestamp_seconds", source=SOURCE) or view.now
+    if rank is None or ranked is None or polled_at == view.memory.get("polled_at"):
+        return memory
+    if ranked < settings.min_ranked_peers or ranked < max((run[1] for run in runs), default=0) / 2:
+        return memory
+    if _sum_went_backwards(reading, view.memory):
+        runs = []
+    if runs and runs[-1][0] == rank:
+        runs = [*runs[:-1], [rank, max(ranked, runs[-1][1]), runs[-1][2] + 1, view.now]]
+    else:
+        runs = [*runs, [rank, ranked, 1, view.now]]
+    return {
+        "runs": runs[-MAX_RUNS:],
+        "polled_at": polled_at,
+        "cumulative": reading.value("swarm_reward_cumulative"),
+    }
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    runs: list[Run] = view.memory.get("runs", [])
+    ranks = _polls(runs, settings.polls)
+    if view.reading is None or len(ranks) < settings.polls:
+        return UNKNOWN
+    held = [max(ranks[i : i + settings.polls]) for i in range(len(ranks) - settings.polls + 1)]
+    best = min(held)
+    ranked = runs[-1][1]
+    drop = min(settings.positions, ranked - 1)
+    latest = ranks[-settings.polls :]
+    board = f"{latest[-1]:.0f} of {ranked:.0f}"
+    if min(latest) >= best + drop:
+        return active(
+            f"Rank {board}, {latest[-1] - best:.0f} worse than rank {best:.0f}, which it held within the last "
+            f"{describe_duration(settings.window)}."
+        )
+    if max(latest) < best + drop:
+        return inactive(
+            f"Rank {board}; the best that it held within {describe_duration(settings.window)} is {best:.0f}."
+        )
+    return UNKNOWN
+
+
+def _sum_went_backwards(reading: Reading, memory: Memory) -> bool:
+    """Whether the board was started anew: its sums only grow, so a fall to less than half is no rounding."""
+    now, before = reading.value("swarm_reward_cumulative"), memory.get("cumulative")
+    return now is not None and before is not None and now < before / 2
+
+
+def _polls(runs: list[Run], polls: int) -> list[float]:
+    """The ranks poll by poll; of a long run only as many as agreement needs."""
+    return [run[0] for run in runs for _ in range(int(min(run[2], polls)))]
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    remember=remember,
+    doc=__doc__ or "",
+    promql="""
+swarm_rank - min_over_time(swarm_rank[%(window)s]) >= %(positions)d
+and on (instance) swarm_source_up{source="leaderboard"} == 1
+""",
+)

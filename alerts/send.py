@@ -1,0 +1,142 @@
+"""The door to apprise: sends one message to one route, and says no more about a failure than is safe to show.
+
+Apprise answers with one boolean. Why a service refused, and how long it wants to be left alone, stands only in the log
+records of the attempt; these may hold the route's URL, so they are read here and go nowhere else.
+"""
+
+import contextvars
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import apprise
+
+READ_TIMEOUT_SECONDS = 20.0
+MAX_RECORDS = 50
+MAX_RECORD_LENGTH = 4096
+
+_STATUS = re.compile(r"\berror=(\d{3})\b")
+_RETRY_AFTER = re.compile(r"retry[ _-]after[\"']?\s*[:=]?\s*[\"']?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_CAUSES = (
+    (re.compile(r"refused", re.IGNORECASE), "connection refused"),
+    (re.compile(r"timed out|timeout", re.IGNORECASE), "no answer in time"),
+    (re.compile(r"resolve|name or service|nodename|getaddrinfo", re.IGNORECASE), "the host's name is unknown"),
+    (re.compile(r"certificate", re.IGNORECASE), "the certificate is not trusted"),
+    (re.compile(r"authenticat|\b535\b", re.IGNORECASE), "the log-in was refused"),
+    (re.compile(r"unreachable", re.IGNORECASE), "the network is unreachable"),
+    (re.compile(r"connection", re.IGNORECASE), "the connection failed"),
+)
+_PARTS = re.compile(r"[/@?&=:#+]+")
+_records: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("apprise_records", default=None)
+
+
+class Outcome(NamedTuple):
+    """Whether the service took the message; if not, a safe reason and the pause in seconds that it asked for."""
+
+    accepted: bool
+    reason: str = ""
+    retry_after_seconds: float | None = None
+    is_rate_limited: bool = False
+
+
+class RouteError(Exception):
+    """A URL that apprise cannot use; the text names the route."""
+
+
+class Sender:
+    """Holds one apprise service per route."""
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        """`urls` by route name, with all references resolved; raises RouteError."""
+        _capture_records()
+        self._services = {name: _make_service(name, url) for name, url in urls.items()}
+        self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
+
+    def describe(self, route: str) -> str:
+        """The kind of service behind a route, such as `Telegram`."""
+        return str(self._services[route].service_name)
+
+    def count_recipients(self, route: str) -> int:
+        """To how many recipients the route's URL leads."""
+        return len(self._services[route])
+
+    def send(self, route: str, title: str, body: str) -> Outcome:
+        """Sends plain text and waits for the service's answer; never raises."""
+        records: list[str] = []
+        token = _records.set(records)
+        try:
+            notifier = apprise.Apprise(asset=_Asset())
+            notifier.add(self._services[route])
+            accepted = bool(notifier.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT))
+        except Exception as error:  # noqa: BLE001  # A plug-in of apprise may raise anything, with the URL in its text.
+            return Outcome(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
+        finally:
+            _records.reset(token)
+        return Outcome(True) if accepted else explain(records)
+
+
+def explain(records: list[str]) -> Outcome:
+    """What the log records of a failed attempt tell, in words of our own."""
+    text = "\n".join(records)
+    status = _STATUS.search(text)
+    pause = _RETRY_AFTER.search(text)
+    seconds = float(pause[1]) if pause else None
+    if status is not None:
+        code = int(status[1])
+        phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "unknown status"
+        return Outcome(False, f"the service answered {code} {phrase}", seconds, code == HTTPStatus.TOO_MANY_REQUESTS)
+    cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "the service did not take it")
+    return Outcome(False, cause, seconds)
+
+
+class _Asset(apprise.AppriseAsset):
+    """Sends in the calling thread: apprise's own time limit hands work to a small pool that hung calls fill up."""
+
+    app_id = "Peerwatch"
+    app_desc = "Peerwatch alerts"
+    app_url = ""
+    async_mode = False
+    _service_timeout = 0.0
+
+
+class _Recorder(logging.Handler):
+    """Keeps what apprise logs during an attempt, for the thread that makes it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        records = _records.get()
+        if records is not None and len(records) < MAX_RECORDS:
+            records.append(record.getMessage()[:MAX_RECORD_LENGTH])
+
+
+def _capture_records() -> None:
+    """Takes apprise's log records off the log, as they hold URLs; what its transports log is silenced as well."""
+    logger = logging.getLogger("apprise")
+    logger.handlers = [_Recorder()]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    for transport in ("urllib3", "requests", "charset_normalizer"):
+        logging.getLogger(transport).setLevel(logging.CRITICAL)
+
+
+def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
+    """What no log may show: the URL, its parts that apprise masks, and parts so long that they may be a token."""
+    shown = set(_PARTS.split(unquote(service.url(privacy=True))))
+    parts = {part for part in _PARTS.split(url) if len(part) >= 20 or (len(part) >= 6 and part not in shown)}
+    return {url} | parts | {unquote(part) for part in parts}
+
+
+def _make_service(name: str, url: str) -> apprise.NotifyBase:
+    try:
+        service = apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
+    except Exception:  # noqa: BLE001  # As in `send`; the cause would show the URL.
+        service = None
+    if service is None:
+        raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")
+    # With `optional`, apprise reports a failure as a success, and the notification would be lost.
+    service.optional = False
+    # A service that takes a message but answers late counts as failed and gets it again; apprise waits 4 s only.
+    service.socket_read_timeout = max(service.socket_read_timeout or 0.0, READ_TIMEOUT_SECONDS)
+    return service

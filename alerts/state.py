@@ -1,0 +1,90 @@
+"""The state machine of one alert: pending, firing, resolved. Pure; durations come in, no clock is read."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from alerts.rules import Severity, Verdict
+
+Kind = Literal["firing", "resolved", "reminder"]
+
+
+class Moment(NamedTuple):
+    """When an evaluation happens: wall clock for people, and the steady seconds since the evaluation before it.
+
+    Durations add up `elapsed_seconds`, so that neither a clock that is set nor a sleeping host makes one seem to pass.
+    """
+
+    now: float
+    elapsed_seconds: float
+
+
+class Timing(NamedTuple):
+    """How long a condition must hold and must be gone, and how often a firing alert is told again (0: never)."""
+
+    for_seconds: float
+    recover_seconds: float
+    reminder_seconds: float
+    severity: Severity
+
+
+@dataclass(frozen=True)
+class AlertState:
+    """An alert that is not at rest. `cleared_seconds` is None while the condition holds."""
+
+    phase: Literal["pending", "firing"]
+    severity: Severity
+    since: float
+    summary: str
+    held_seconds: float = 0.0
+    cleared_seconds: float | None = None
+    untold_seconds: float = 0.0
+
+
+def step(
+    state: AlertState | None, verdict: Verdict, moment: Moment, timing: Timing
+) -> tuple[AlertState | None, Kind | None]:
+    """The next state (None: at rest) and what there is to tell."""
+    if verdict.condition == "active":
+        return _hold(state, verdict, moment, timing)
+    if state is None:
+        return None, None
+    if verdict.condition == "inactive":
+        return _clear(state, moment, timing)
+    return _keep(state, moment, timing)
+
+
+def _hold(
+    state: AlertState | None, verdict: Verdict, moment: Moment, timing: Timing
+) -> tuple[AlertState | None, Kind | None]:
+    if state is None:
+        since = moment.now if verdict.since is None else min(verdict.since, moment.now)
+        state = AlertState("pending", timing.severity, since, verdict.summary)
+    else:
+        held = state.held_seconds + moment.elapsed_seconds
+        state = replace(
+            state, severity=timing.severity, summary=verdict.summary, held_seconds=held, cleared_seconds=None
+        )
+    if state.phase == "pending":
+        if state.held_seconds >= timing.for_seconds:
+            return replace(state, phase="firing"), "firing"
+        return state, None
+    return _keep(state, moment, timing)
+
+
+def _clear(state: AlertState, moment: Moment, timing: Timing) -> tuple[AlertState | None, Kind | None]:
+    if state.phase == "pending":
+        return None, None
+    cleared = 0.0 if state.cleared_seconds is None else state.cleared_seconds + moment.elapsed_seconds
+    if cleared >= timing.recover_seconds:
+        return None, "resolved"
+    return replace(state, cleared_seconds=cleared), None
+
+
+def _keep(state: AlertState, moment: Moment, timing: Timing) -> tuple[AlertState, Kind | None]:
+    """Whatever was goes on; a firing alert is told again when its reminder is due."""
+    if state.phase == "pending":
+        return state, None
+    untold = state.untold_seconds + moment.elapsed_seconds
+    if 0 < timing.reminder_seconds <= untold and state.cleared_seconds is None:
+        return replace(state, untold_seconds=0.0), "reminder"
+    return replace(state, untold_seconds=untold), None
