@@ -7,13 +7,13 @@ import ssl
 import sys
 import threading
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
 from exporter.metrics import Reading
 from exporter.server import Server, TlsFiles
 from exporter.snapshot import Snapshot
+from exporter.version import VERSION
 
 log = logging.getLogger("exporter")
 
@@ -34,7 +34,8 @@ def main() -> int:
         return 1
     with server:
         _announce(config, server)
-        threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+        # Nothing ever asks the server to stop, so it need not wake up to look.
+        threading.Thread(target=server.serve_forever, args=(3600.0,), name="server", daemon=True).start()
         # What is alive now stays alive: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -43,11 +44,10 @@ def main() -> int:
 
 
 def _make_snapshot(config: SidecarConfig) -> Snapshot:
-    constant = [Reading("sidecar_build_info", {"version": _version()}, 1.0)]
+    constant = [Reading("sidecar_build_info", {"version": VERSION}, 1.0)]
     if config.memory_limit_bytes is not None:
         constant.append(Reading("trainer_memory_limit_bytes", {}, float(config.memory_limit_bytes)))
-    # A collector that needs longer leaves the rest of the interval to the others.
-    snapshot = Snapshot(discover(config), constant=constant, timeout_seconds=max(1.0, 0.8 * config.interval_seconds))
+    snapshot = Snapshot(discover(config), constant=constant, timeout_seconds=max(1.0, config.interval_seconds / 2))
     snapshot.refresh(time.time())
     return snapshot
 
@@ -75,7 +75,7 @@ def _announce(config: SidecarConfig, server: Server) -> None:
     host, port = server.server_address[:2]
     shown = f"[{host!s}]" if ":" in str(host) else str(host)
     scheme = "https" if config.tls_cert else "http"
-    log.info("peerwatch sidecar %s: %s on %s://%s:%s/metrics", _version(), config.run_dir, scheme, shown, port)
+    log.info("peerwatch sidecar %s: %s on %s://%s:%s/metrics", VERSION, config.run_dir, scheme, shown, port)
     if config.is_exposed():
         log.warning("anybody who reaches %s may read the metrics; --basic-auth-file asks for a password", shown)
 
@@ -84,13 +84,6 @@ def _explain(config: SidecarConfig, error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"cannot serve HTTPS with {config.tls_cert} and {config.tls_key}: {error.reason or error}"
     return f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; choose another --listen"
-
-
-def _version() -> str:
-    try:
-        return version("peerwatch")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The sidecar's arguments; plain Python, because a validation library would double the sidecar's memory."""
 
 import argparse
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,7 @@ class SidecarConfig:
 
     def is_exposed(self) -> bool:
         """Whether anybody on the network may read the page."""
-        try:
-            loopback = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            loopback = self.host == "localhost"
+        loopback = self.host in ("localhost", "::1") or self.host.startswith("127.")
         return not loopback and self.credentials is None
 
 

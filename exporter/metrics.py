@@ -1,6 +1,7 @@
 """Every metric of the trainer and of its sidecar: the one table that writers, readers and rules share."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from prometheus_client import Metric as Family
@@ -99,4 +100,24 @@ def families(readings: Iterable[Reading]) -> list[Family]:
     return [found[metric.name] for metric in ALL if metric.name in found]
 
 
+def histogram(name: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> list[Reading]:
+    """The readings of a histogram, from the number of observations in each bucket and their sum."""
+    readings, below = [], 0
+    for bound, count in zip(bounds, counts, strict=True):
+        below += count
+        label = "+Inf" if math.isinf(bound) else str(bound)
+        readings.append(Reading(f"{name}_bucket", {"le": label}, below))
+    return [*readings, Reading(f"{name}_sum", {}, total), Reading(f"{name}_count", {}, below)]
+
+
+def list_series() -> str:
+    """Every metric as `name{labels} type`, one per line: the form of tests/exporter/series.txt."""
+    lines = (f"{m.name}{{{','.join(m.labels)}}} {m.kind}" if m.labels else f"{m.name} {m.kind}" for m in ALL)
+    return "".join(f"{line}\n" for line in sorted(lines))
+
+
 _METRIC_OF_SAMPLE = {sample: metric for metric in ALL for sample in metric.sample_names()}
+
+
+if __name__ == "__main__":
+    print(list_series(), end="")

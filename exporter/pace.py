@@ -3,16 +3,25 @@
 from collections import deque
 from statistics import median
 
-WINDOW_STEPS = 64
+# The usual step follows a drift within half of this window.
+MEDIAN_STEPS = 64
+MEDIAN_FACTOR = 5.0
+
+# Rare long steps are remembered for longer: with one step in twenty long, a window of 64 often holds too few of them.
+TAIL_STEPS = 256
+TAIL_FACTOR = 2.0
+
 WARM_UP_STEPS = 5
+WARM_UP_FACTOR = 10.0
 
 
 class Pace:
     """A sliding estimate of a peer's step time, and the silence that each phase allows.
 
-    In a phase that steps, the allowance is the larger of a multiple of the median step and a multiple of the
-    longest steps of the window. A step longer than its allowance was a stall and counts as no more than the
-    allowance, so that one hang does not excuse the next; a real slow-down still raises the median within half a window.
+    In a phase that steps, the allowance is the larger of a multiple of the median step and a multiple of the second
+    longest step, between floor and ceiling: a single hang changes neither. A step that took longer than its allowance
+    was a stall and counts as no more than the allowance, so several hangs do not excuse the next one, while a real
+    slow-down is learnt within a few steps. No ceiling makes a peer stalled at twice its usual step.
     """
 
     def __init__(
@@ -27,20 +36,26 @@ class Pace:
         self._floor = floor_seconds
         self._ceiling = ceiling_seconds
         self._budgets = {"starting": starting_seconds, "waiting": waiting_seconds, "saving": saving_seconds}
-        self._steps: deque[float] = deque(maxlen=WINDOW_STEPS)
-        self._step_budget = ceiling_seconds
+        self._recent: deque[float] = deque(maxlen=MEDIAN_STEPS)
+        self._long: deque[float] = deque(maxlen=TAIL_STEPS)
+        # Nothing is known of a peer's first step, which may compile, download or take twelve minutes.
+        self._allowance = ceiling_seconds
 
     def add(self, step_seconds: float) -> None:
         """Takes the duration of one finished step."""
-        self._steps.append(min(step_seconds, self._step_budget))
-        self._step_budget = self._estimate()
+        step_seconds = min(step_seconds, self._allowance)
+        self._recent.append(step_seconds)
+        self._long.append(step_seconds)
+        self._allowance = self._estimate()
 
     def stall_after(self, phase: str) -> float:
         """Seconds of silence, since the later of last step and phase start, that mean a stall in this phase."""
-        return self._budgets.get(phase, self._step_budget)
+        return self._budgets.get(phase, self._allowance)
 
     def _estimate(self) -> float:
-        if len(self._steps) < WARM_UP_STEPS:
-            return self._ceiling
-        middle = median(self._steps)
-        return min(max(self._floor, 5.0 * middle), max(self._ceiling, 2.0 * middle))
+        usual = median(self._recent)
+        if len(self._recent) < WARM_UP_STEPS:
+            estimate = WARM_UP_FACTOR * max(self._recent)
+        else:
+            estimate = max(MEDIAN_FACTOR * usual, TAIL_FACTOR * sorted(self._long)[-2])
+        return max(2.0 * usual, min(max(self._floor, estimate), self._ceiling))

@@ -15,6 +15,7 @@ from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
+from exporter.bounded_reader import BoundedReader
 from exporter.snapshot import Page
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -105,31 +106,6 @@ class TlsFiles:
         return context
 
 
-class _BoundedReader(io.RawIOBase):
-    """Reads from a connection until a deadline and up to a size, however the client spreads its bytes."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._deadline = 0.0
-        self._bytes_left = 0
-
-    def allow(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._bytes_left = MAX_REQUEST_BYTES
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        seconds = self._deadline - time.monotonic()
-        if seconds <= 0 or self._bytes_left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(seconds)
-        count = self._connection.recv_into(memoryview(buffer)[: self._bytes_left])
-        self._bytes_left -= count
-        return count
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -144,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.request = self.server.tls.wrap(self.request)
         super().setup()
         self.rfile.close()
-        self._reader = _BoundedReader(self.connection)
+        self._reader = BoundedReader(self.connection)
         self.rfile = io.BufferedReader(self._reader)
 
     def finish(self) -> None:
@@ -155,9 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Waits long for a request's first byte, and briefly for the rest."""
         self.close_connection = True
         try:
-            self._reader.allow(IDLE_SECONDS)
+            self._reader.allow(seconds=IDLE_SECONDS, max_bytes=MAX_REQUEST_BYTES)
             if self.rfile.peek(1):
-                self._reader.allow(REQUEST_SECONDS)
+                self._reader.allow(seconds=REQUEST_SECONDS, max_bytes=MAX_REQUEST_BYTES)
                 super().handle_one_request()
         except OSError:  # time-outs and TLS errors among them
             self.close_connection = True

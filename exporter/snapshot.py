@@ -2,9 +2,10 @@
 
 import gzip
 import logging
+import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -43,6 +44,7 @@ class Snapshot:
         self._fences = [Fence(name, collector) for name, collector in collectors.items()]
         self._constant = constant
         self._timeout = timeout_seconds
+        self._lane = Lane()
         self._readings: list[Reading] = list(constant)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -50,12 +52,9 @@ class Snapshot:
 
     def refresh(self, now: float) -> None:
         """Collects everything at the Unix time `now` and replaces the page."""
-        deadline = time.monotonic() + self._timeout
-        for fence in self._fences:
-            fence.start(now)
         readings = list(self._constant)
         for fence in self._fences:
-            outcome = fence.wait(deadline)
+            outcome = self._run(fence, now)
             labels = {"collector": fence.name}
             readings += outcome.readings
             readings.append(Reading("sidecar_collector_success", labels, float(outcome.error is None)))
@@ -67,68 +66,90 @@ class Snapshot:
         """The families of the last collection; the registry calls it."""
         return families(self._readings)
 
+    def _run(self, fence: "Fence", now: float) -> Outcome:
+        started = time.monotonic()
+        if fence.start(self._lane, now) and not fence.wait(self._timeout):
+            # The hanging collector keeps this lane, and gets no other before it returns.
+            self._lane.close()
+            self._lane = Lane()
+        outcome = fence.outcome(time.monotonic() - started)
+        fence.report(outcome.error)
+        return outcome
+
     def _render(self) -> Page:
         plain = generate_latest(self._registry)
         return Page(plain, gzip.compress(plain, compresslevel=6), time.monotonic())
 
 
+class Lane:
+    """A thread that runs one job after the other, and ends once it is closed."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="collect", daemon=True).start()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while job := self._jobs.get():
+            job()
+
+
 class Fence:
-    """Runs a collector in one thread of its own: what it raises or how long it hangs costs only itself."""
+    """Holds one collector: what it raises, or how long it hangs, costs only its own readings."""
 
     def __init__(self, name: str, collector: Collector) -> None:
         self.name = name
         self._collector = collector
-        self._wanted = threading.Event()
         self._done = threading.Event()
         self._done.set()
-        self._started = 0.0
-        self._now = 0.0
         self._outcome = Outcome((), 0.0, None)
-        self._logged: tuple[bool, float] = (False, -LOG_INTERVAL_SECONDS)
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._failing = False
+        self._logged_at = -LOG_INTERVAL_SECONDS
 
-    def start(self, now: float) -> None:
-        """Begins a run, unless the last one still hangs."""
+    def start(self, lane: Lane, now: float) -> bool:
+        """Begins a run; False while the last one still hangs."""
+        if not self._done.is_set():
+            return False
+        self._done.clear()
+        lane.submit(lambda: self._collect(now))
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the run ended in time."""
+        return self._done.wait(seconds)
+
+    def outcome(self, waited_seconds: float) -> Outcome:
+        """What the run gave; a failure while it still hangs."""
         if self._done.is_set():
-            self._now, self._started = now, time.monotonic()
-            self._done.clear()
-            self._wanted.set()
+            return self._outcome
+        return Outcome((), waited_seconds, "it hangs; it is asked again when it returns")
 
-    def wait(self, deadline: float) -> Outcome:
-        """The outcome of the run; a failure if it has not ended at the monotonic time `deadline`."""
-        if self._done.wait(max(0.0, deadline - time.monotonic())):
-            outcome = self._outcome
+    def report(self, error: str | None) -> None:
+        """Logs a change between success and failure."""
+        failing = error is not None
+        if failing == self._failing or time.monotonic() - self._logged_at < LOG_INTERVAL_SECONDS:
+            return
+        self._failing, self._logged_at = failing, time.monotonic()
+        if failing:
+            log.warning("collector %s fails: %s", self.name, error)
         else:
-            seconds = time.monotonic() - self._started
-            outcome = Outcome((), seconds, f"no answer for {seconds:.0f} s")
-        self._report(outcome.error)
-        return outcome
+            log.info("collector %s succeeds again", self.name)
 
-    def _run(self) -> None:
-        while True:
-            self._wanted.wait()
-            self._wanted.clear()
-            self._outcome = self._collect()
-            self._done.set()
-
-    def _collect(self) -> Outcome:
+    def _collect(self, now: float) -> None:
+        started = time.monotonic()
         readings: Sequence[Reading] = ()
         error = None
         try:
-            readings = self._collector.collect(self._now)
+            readings = self._collector.collect(now)
             families(readings)  # A name that is not in the table costs this collector, not the page.
         except CollectError as failure:
             readings, error = failure.readings, str(failure)
         except Exception as failure:  # noqa: BLE001 the fence: one collector never breaks the page
             readings, error = (), f"{type(failure).__name__}: {failure}"
-        return Outcome(readings, time.monotonic() - self._started, error)
-
-    def _report(self, error: str | None) -> None:
-        was_failing, logged_at = self._logged
-        if was_failing == (error is not None) or time.monotonic() - logged_at < LOG_INTERVAL_SECONDS:
-            return
-        self._logged = (error is not None, time.monotonic())
-        if error is None:
-            log.info("collector %s succeeds again", self.name)
-        else:
-            log.warning("collector %s fails: %s", self.name, error)
+        self._outcome = Outcome(readings, time.monotonic() - started, error)
+        self._done.set()

@@ -8,32 +8,21 @@ its own writes the file. A folder that cannot be written costs the metrics, not 
 
 import atexit
 import contextlib
-import logging
 import math
 import os
-import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from transformers import TrainerCallback
 
-from exporter.metrics import STATES, STEP_BUCKETS, Reading, families
+from exporter.metrics import STATES, STEP_BUCKETS, Reading, families, histogram
 from exporter.pace import Pace
-from exporter.run_folder import (
-    METRICS_FILE,
-    find_process,
-    read_bounded,
-    read_process_record,
-    write_atomically,
-    write_process_record,
-)
-
-log = logging.getLogger(__name__)
+from exporter.textfile_writer import TextfileWriter
 
 # The names vary between TRL's trainers and releases; the first one that is logged counts.
 REWARD_NAMES = ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores")
@@ -80,10 +69,10 @@ class PeerTelemetry(TrainerCallback):
         self._tokens_logged = 0.0
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
-        self._writer: _Writer | None = None
+        self._writer: TextfileWriter | None = None
         # With several processes per trainer, the first one speaks for all.
         if os.environ.get("RANK", "0") == "0":
-            self._writer = _Writer(run_dir, registry, write_interval_seconds, self._take_up)
+            self._writer = TextfileWriter(run_dir, registry, write_interval_seconds, self._take_up)
             atexit.register(self.close)
 
     # What a trainer knows beyond the callback
@@ -136,7 +125,7 @@ class PeerTelemetry(TrainerCallback):
     def close(self) -> None:
         """Writes the state `stopped` and ends the writer thread. Calling it again does nothing."""
         writer, self._writer = self._writer, None
-        if writer:
+        if writer and writer.is_here():
             atexit.unregister(self.close)
             with self._lock:
                 self._enter("stopped")
@@ -203,7 +192,7 @@ class PeerTelemetry(TrainerCallback):
             values["trainer_accelerator_memory_bytes"] = accelerator
         readings = [Reading("trainer_info", info, 1.0)]
         readings += [Reading("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
-        readings += _histogram("trainer_step_duration_seconds", buckets, seconds)
+        readings += histogram("trainer_step_duration_seconds", STEP_BUCKETS, buckets, seconds)
         readings += [Reading(name, {}, value) for name, value in values.items()]
         return families(readings)
 
@@ -253,82 +242,8 @@ class PeerTelemetry(TrainerCallback):
         self._values["trainer_tokens_total"] = self._tokens_before + logged
 
 
-class _Writer:
-    """Writes the registry to the run folder from a thread of its own, at most once per interval."""
-
-    def __init__(
-        self,
-        run_dir: Path,
-        registry: CollectorRegistry,
-        interval_seconds: float,
-        take_up: Callable[[float | None], None],
-    ) -> None:
-        self._run_dir = run_dir
-        self._registry = registry
-        self._interval = interval_seconds
-        self._take_up = take_up
-        self._dirty = threading.Event()
-        self._closing = threading.Event()
-        self._failing = False
-        self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
-        self._thread.start()
-
-    def wake(self) -> None:
-        self._dirty.set()
-
-    def close(self) -> None:
-        # A forked child inherits the exit handler but is not the trainer.
-        if os.getpid() != self._pid:
-            return
-        self._closing.set()
-        self._dirty.set()
-        self._thread.join(timeout=5.0)
-
-    def _run(self) -> None:
-        self._attempt(self._claim)
-        self._dirty.set()
-        while not self._closing.is_set():
-            self._dirty.wait()
-            self._dirty.clear()
-            self._attempt(self._write)
-            self._closing.wait(self._interval)
-        self._attempt(self._write)
-
-    def _claim(self) -> None:
-        self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._take_up(_last_step_of_the_previous_run(self._run_dir))
-        record = read_process_record(self._run_dir)
-        if record is None or record.pid != self._pid or find_process(record) is None:
-            write_process_record(self._run_dir)
-
-    def _write(self) -> None:
-        write_atomically(self._run_dir / METRICS_FILE, generate_latest(self._registry))
-
-    def _attempt(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Exception as error:  # noqa: BLE001 the promise to training: whatever fails here costs only metrics
-            if not self._failing:
-                log.warning("no metrics from %s: %s; training goes on", self._run_dir, error)
-            self._failing = True
-        else:
-            if self._failing:
-                log.warning("metrics are written to %s again", self._run_dir)
-            self._failing = False
-
-
 def _first(numbers: Mapping[str, float], names: tuple[str, ...]) -> float | None:
     return next((numbers[name] for name in names if name in numbers), None)
-
-
-def _histogram(name: str, buckets: list[int], total: float) -> list[Reading]:
-    readings, count = [], 0
-    for bound, inside in zip(STEP_BUCKETS, buckets, strict=True):
-        count += inside
-        label = "+Inf" if math.isinf(bound) else str(bound)
-        readings.append(Reading(f"{name}_bucket", {"le": label}, count))
-    return [*readings, Reading(f"{name}_sum", {}, total), Reading(f"{name}_count", {}, count)]
 
 
 def _accelerator_memory(device: str) -> float | None:
@@ -340,13 +255,3 @@ def _accelerator_memory(device: str) -> float | None:
     if device == "mps":
         return float(torch.mps.driver_allocated_memory())
     return None
-
-
-def _last_step_of_the_previous_run(run_dir: Path) -> float | None:
-    try:
-        text = read_bounded(run_dir / METRICS_FILE, 1 << 20).decode()
-        found = re.search(r"^trainer_last_step_timestamp_seconds (\S+)$", text, re.MULTILINE)
-        at = float(found.group(1)) if found else math.nan
-    except (OSError, ValueError):
-        return None
-    return at if 0 < at <= time.time() else None

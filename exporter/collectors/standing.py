@@ -11,7 +11,6 @@ from exporter.config import SidecarConfig
 from exporter.http_client import HttpClient, ReadError
 from exporter.metrics import Reading
 
-MAX_BYTES = 1 << 16
 SOURCE = {"source": "leaderboard"}
 
 
@@ -31,7 +30,7 @@ class Collector:
     def __init__(self, run_dir: Path, url: str) -> None:
         self._run_dir = run_dir
         self._url = url
-        self._client = HttpClient(verify=url.startswith("https:"))
+        self._client = HttpClient()
         self._peer_id = ""
         self._own_round: float | None = None
         self._standing: Standing | None = None
@@ -64,7 +63,7 @@ class Collector:
 
     def _read(self) -> Standing | None:
         url = f"{self._url}/api/peers/{quote(self._peer_id, safe='')}"
-        status, content_type, body = self._client.get(url, max_bytes=MAX_BYTES)
+        status, content_type, body = self._client.get(url)
         if content_type != "application/json" or status not in (200, 404):
             raise ReadError(f"{self._url} answered {status} {content_type}".rstrip())
         return parse(body) if status == 200 else None
