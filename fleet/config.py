@@ -16,15 +16,15 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    StringConstraints,
     Tag,
     field_validator,
 )
 
-from alerts.config import Duration
+from alerts.durations import Duration
 
 MAX_PEERS = 256
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)\s*")
 _SIZE_UNITS = {
     "b": 1,
@@ -49,8 +49,8 @@ def parse_size(value: object) -> int:
 
 
 def _is_name(value: str) -> str:
-    if value.strip(".") == "":
-        raise ValueError(f"{value!r} cannot be a name, as it becomes a folder's name")
+    if not _NAME.fullmatch(value) or not value.strip("."):
+        raise ValueError(f"{value!r} cannot be a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -")
     return value
 
 
@@ -66,7 +66,7 @@ def _is_ipv4(value: str) -> str:
 Size = Annotated[int, BeforeValidator(parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 # Names become folders, program names of the service manager and labels.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_is_name)]
+Name = Annotated[str, AfterValidator(_is_name)]
 Address = Annotated[str, AfterValidator(_is_ipv4)]
 
 

@@ -22,12 +22,13 @@ class Mistake(NamedTuple):
     message: str
 
 
-def validate(model: type[Model], data: Mapping[str, Any], *, hidden: Iterable[str] = ()) -> Model | list[Mistake]:
-    """The model, or every mistake in `data`; `hidden` keys exist in the model but are not for the file."""
+def validate(model: type[Model], data: Mapping[str, Any], *, top: Iterable[str] | None = None) -> Model | list[Mistake]:
+    """The model, or every mistake in `data`; `top` are the keys to suggest at its top where the file's differ."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        return [_mistake(model, data, details, frozenset(hidden)) for details in error.errors(include_url=False)]
+        known = keys_of(model) if top is None else set(top)
+        return [_mistake(model, data, details, known) for details in error.errors(include_url=False)]
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
@@ -62,16 +63,17 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-def _mistake(model: type[BaseModel], data: Any, details: ErrorDetails, hidden: frozenset[str]) -> Mistake:
+def _mistake(model: type[BaseModel], data: Any, details: ErrorDetails, top: set[str]) -> Mistake:
     location = _in_data(details["loc"], data)
     kind = details["type"]
     if kind == "extra_forbidden":
-        return Mistake(location, f"unknown key{suggest(location[-1], keys_of(model, location[:-1]) - hidden)}")
+        known = keys_of(model, location[:-1]) if len(location) > 1 else top
+        return Mistake(location, f"unknown key{suggest(location[-1], known)}")
     if kind == "missing":
         return Mistake(location, "missing")
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = details["msg"].removeprefix("Value error, ")
     if kind != "value_error" and not _SECRET_KEYS.intersection(location) and _is_short(details["input"]):
-        message += f", not {details['input']!r}"
+        message = f"{message.removeprefix('Input ').partition(',')[0]}, not {details['input']!r}"
     return Mistake(location, message)
 
 

@@ -61,7 +61,19 @@ def test_it_becomes_the_program_with_its_arguments_and_exit_code(tmp_path: Path)
     record = tmp_path / "with space 100%.json"
     program = "import os, sys; print(os.getpid(), sys.argv[1:]); sys.exit(7)"
     process = subprocess.Popen(
-        [sys.executable, "-m", "fleet.launch", "--record", record, "--", sys.executable, "-c", program, "--limit", "a b"],
+        [
+            sys.executable,
+            "-m",
+            "fleet.launch",
+            "--record",
+            record,
+            "--",
+            sys.executable,
+            "-c",
+            program,
+            "--limit",
+            "a b",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )

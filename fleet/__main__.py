@@ -1,0 +1,40 @@
+"""The `peerwatch` command: `python -m fleet` is the same."""
+
+import sys
+
+import typer
+
+from fleet.commands import discover
+
+# typer keeps the parent of its errors to itself: BadParameter is a usage error, which is a click exception.
+_UsageError = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="peerwatch",
+    help="Run and watch the training peers of an RL swarm.",
+    epilog="Example: peerwatch up    (without a configuration file, a demo of two small peers)",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+for _name, _command in discover():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Every mistake of the user is one line and exit status 2."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    try:
+        status = app(prog_name="peerwatch", standalone_mode=False)
+    except _UsageError as error:
+        print(f"peerwatch: {error.format_message()}; see `peerwatch --help`", file=sys.stderr)  # type: ignore[attr-defined]
+        status = 2
+    except (typer.Abort, KeyboardInterrupt):
+        status = 130
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""What can be wrong with a configuration on this machine, beyond what its models see: one function a subject."""
+
+import errno
+import importlib.util
+import os
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import psutil
+
+from alerts.references import UnresolvedReferenceError, resolve
+from fleet.compose import is_path
+from fleet.config import FleetConfig
+from fleet.loading import Loaded
+from fleet.plan import PeerPlan, Service, services
+from fleet.positions import Location, Problem
+from fleet.sections import suggest
+from trainer.config import TrainerConfig
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine has."""
+
+    memory_bytes: int
+    cores: int
+
+    @classmethod
+    def here(cls) -> "Machine":
+        return cls(psutil.virtual_memory().total, os.cpu_count() or 1)
+
+
+def check(loaded: Loaded, machine: Machine, *, is_running: bool) -> None:
+    """Adds every problem to `loaded`; `is_running` says that this very fleet is up, so that its ports are its own."""
+    config = loaded.config
+    if config is None:
+        return
+    listening = list(services(config, loaded.peers))
+    twice = list(_duplicate_ports(listening))
+    loaded.add(_names(loaded.peers))
+    loaded.add(twice)
+    if not twice and not is_running:
+        loaded.add(_taken_ports(listening))
+    loaded.add(_memory(config, loaded.peers, machine))
+    loaded.add(_routes(loaded))
+    loaded.add(_files(loaded))
+    loaded.add(_tasks(loaded))
+
+
+def _names(peers: tuple[PeerPlan, ...]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for peer in peers:
+        # Names become folders, and the file systems of macOS take A and a for the same.
+        if peer.name.casefold() in seen:
+            where = (*peer.where, "name") if peer.where else ("peers",)
+            yield Problem(where, f"two peers are called {peer.name}; names must differ in more than case")
+        seen[peer.name.casefold()] = peer.name
+
+
+def _duplicate_ports(listening: list[Service]) -> Iterator[Problem]:
+    seen: dict[int, Service] = {}
+    for service in listening:
+        if service.port > 65535:
+            yield Problem(service.where, f"port {service.port} of the {service.title} is above 65535")
+        other = seen.setdefault(service.port, service)
+        if other is not service:
+            where = max(service.where, other.where, key=_specificity)
+            yield Problem(where, f"port {service.port} is both the {other.title}'s and the {service.title}'s")
+
+
+def _specificity(where: Location) -> tuple[bool, int]:
+    """The key that its user wrote for one peer comes before the one that counts for all."""
+    return where[0] == "peers", len(where)
+
+
+def _taken_ports(listening: list[Service]) -> Iterator[Problem]:
+    for service in listening:
+        try:
+            _bind(service.host, service.port)
+        except OSError as error:
+            yield Problem(service.where, _port_trouble(service, error))
+
+
+def _bind(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+    if sys.platform == "darwin":
+        # There SO_REUSEADDR lets a bind to 127.0.0.1 pass beside a listener on 0.0.0.0.
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex((host, port)) == 0:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _port_trouble(service: Service, error: OSError) -> str:
+    what = f"port {service.port} of the {service.title}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what} is in use{_owner(service.port)}; choose another port here, or stop what uses it"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{what} cannot be opened, as this machine has no address {service.host}"
+    if error.errno == errno.EACCES:
+        return f"{what} needs the rights of the administrator; choose one above 1023"
+    return f"{what} cannot be opened: {error.strerror}"
+
+
+def _owner(port: int) -> str:
+    """` by NAME (pid N)` where it is a process of this user, as others' sockets are not shown to us."""
+    for process in psutil.process_iter():
+        try:
+            connections = process.net_connections("inet")
+            if any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections):
+                return f" by {process.name()} (pid {process.pid})"
+        except (psutil.Error, OSError):
+            continue
+    return ""
+
+
+def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:
+    total = sum(peer.memory_limit_bytes or 0 for peer in peers)
+    has = f"this machine has {gibibytes(machine.memory_bytes)}"
+    too_large = False
+    for peer in peers:
+        limit = peer.memory_limit_bytes or 0
+        if limit > machine.memory_bytes:
+            too_large = True
+            yield Problem(_limit_key(config, peer), f"{gibibytes(limit)} for one peer; {has}")
+    if total > machine.memory_bytes and not too_large:
+        where = ("memory_limit",) if config.memory_limit else ("peers",)
+        count = len(peers)
+        yield Problem(where, f"{count} peers may take {gibibytes(total)} together; {has}; fewer peers or a lower limit")
+
+
+def _limit_key(config: FleetConfig, peer: PeerPlan) -> Location:
+    if peer.where and isinstance(config.peers, list) and peer.memory_limit_bytes != config.memory_limit:
+        return (*peer.where, "memory_limit")
+    return ("memory_limit",)
+
+
+def gibibytes(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _routes(loaded: Loaded) -> Iterator[Problem]:
+    for index, route in enumerate(loaded.composition.routes):
+        where = ("alerts", "routes", index, "url")
+        try:
+            url = resolve(route["url"])
+        except UnresolvedReferenceError as error:
+            yield Problem(where, f"route {route['name']}: {error}")
+            continue
+        if not _is_deliverable(url):
+            yield Problem(
+                where, f"route {route['name']}: not an apprise URL; see https://github.com/caronc/apprise/wiki"
+            )
+        yield from _readable_by_others(route, where)
+
+
+def _is_deliverable(url: str) -> bool:
+    import logging
+    import warnings
+
+    with warnings.catch_warnings():
+        # apprise's attachments import the deprecated imghdr.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise
+    # apprise logs the URL that it cannot use, with the password in it.
+    logging.getLogger("apprise").disabled = True
+    return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
+
+
+def _readable_by_others(route: dict[str, str], where: Location) -> Iterator[Problem]:
+    if not route["url"].startswith("file:"):
+        return
+    path = Path(route["url"].removeprefix("file:"))
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        message = f"route {route['name']}: other users can read {path}; run `chmod 600` on it"
+        yield Problem(where, message, is_warning=True)
+
+
+def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, TrainerConfig]]:
+    """Each distinct place of the file that sets a trainer's key, with a configuration that it leads to."""
+    seen = set()
+    for peer in loaded.peers:
+        trainer = loaded.composition.trainers.get(peer.name)
+        where = (*peer.where, key) if peer.where and key in peer.overrides else ("trainer", key)
+        if trainer is not None and where not in seen:
+            seen.add(where)
+            yield where, trainer
+
+
+def _files(loaded: Loaded) -> Iterator[Problem]:
+    for where, trainer in _places(loaded, "model"):
+        if is_path(trainer.model) and not Path(trainer.model).is_dir():
+            yield Problem(where, f"there is no folder {trainer.model}")
+    for where, trainer in _places(loaded, "rewards"):
+        for reward in trainer.rewards:
+            path, colon, _ = reward.rpartition(":")
+            if colon and not os.access(path, os.R_OK):
+                yield Problem(where, f"there is no readable file {path}")
+
+
+def _tasks(loaded: Loaded) -> Iterator[Problem]:
+    default = TrainerConfig.model_fields["task"].default
+    for where, trainer in _places(loaded, "task"):
+        if trainer.task != default or trainer.task_options:
+            yield from _task(where, trainer)
+
+
+def _task(where: Location, trainer: TrainerConfig) -> Iterator[Problem]:
+    if importlib.util.find_spec("reasoning_gym") is None:
+        return
+    import reasoning_gym.factory
+
+    datasets = reasoning_gym.factory.DATASETS
+    if trainer.task not in datasets:
+        yield Problem(where, f"reasoning-gym has no dataset {trainer.task}{suggest(trainer.task, datasets)}")
+        return
+    _, settings = datasets[trainer.task]
+    known = {one.name for one in fields(settings)}
+    for name in trainer.task_options:
+        if name not in known:
+            message = f"{trainer.task} has no such option{suggest(name, known)}"
+            yield Problem((*where[:-1], "task_options", name), message)

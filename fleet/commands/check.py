@@ -1,0 +1,36 @@
+"""`peerwatch check`: every mistake of a configuration at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    file: Annotated[Path, typer.Option("-f", "--file", help="The configuration to check.")] = Path("peerwatch.yaml"),
+) -> int:
+    """Check a configuration: every mistake as FILE:LINE: path: message, exit status 2.
+
+    Example: peerwatch check -f peerwatch.yaml
+    """
+    from fleet.checks import Machine, check, gibibytes
+    from fleet.run import is_up
+    from fleet.source import load
+
+    try:
+        loaded = load(file)
+    except ValueError as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 2
+    check(loaded, Machine.here(), is_running=is_up(loaded.folder))
+    for line in loaded.lines():
+        print(line, file=sys.stderr)
+    if not loaded.is_usable:
+        return 2
+    memory = sum(peer.memory_limit_bytes or 0 for peer in loaded.peers)
+    limits = f", memory limits {gibibytes(memory)} together" if memory else ""
+    threads = loaded.peers[0].threads
+    peers, routes = len(loaded.peers), len(loaded.composition.routes)
+    print(f"{file}: good: peers: {peers}, threads each: {threads}{limits}, alert routes: {routes}")
+    return 0

@@ -1,0 +1,53 @@
+"""`peerwatch status`: one line per peer of a running fleet."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="The fleet's configuration.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="As given to `up`.")] = None,
+) -> int:
+    """Show each peer: state, step rate, memory, rank, reward, alerts. Exit status 1 if the fleet does not run.
+
+    Example: peerwatch status --json
+    """
+    from fleet.compose import alerts_url
+    from fleet.control import Control, ControlError
+    from fleet.feed import Feed
+    from fleet.source import load
+    from fleet.view import rows
+
+    try:
+        loaded = load(file, state_dir)
+    except ValueError as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 2
+    if loaded.config is None or not loaded.is_usable:
+        print(f"peerwatch: {loaded.lines()[0]}; `peerwatch check` shows all", file=sys.stderr)
+        return 2
+    try:
+        processes = Control(loaded.folder.socket).processes()
+    except ControlError:
+        print(
+            f"peerwatch: fleet {loaded.config.fleet} does not run (state folder {loaded.folder.root})", file=sys.stderr
+        )
+        return 1
+    status = Feed(alerts_url(loaded.config)).status()
+    if as_json:
+        states = [process._asdict() | {"title": process.title} for process in processes]
+        print(json.dumps({"fleet": loaded.config.fleet, "status": status, "processes": states}, indent=2))
+        return 0
+    for row in rows([peer.name for peer in loaded.peers], status, processes):
+        print(row.line())
+    if status is None:
+        print(f"the alert loop does not answer on {alerts_url(loaded.config)}: only processes are known")
+    for process in processes:
+        if process.state != "RUNNING" and not process.is_finished:
+            print(f"{process.title} is {process.state}; see {process.log}")
+    return 0

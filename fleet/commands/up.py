@@ -1,0 +1,146 @@
+"""`peerwatch up`: the whole fleet in the foreground."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fleet.loading import Loaded
+    from fleet.screen import Screen
+
+
+def command(
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="Configuration; else ./peerwatch.yaml, else a demo.")
+    ] = None,
+    run_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after this time.")] = None,
+    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Folder for everything that is kept.")] = None,
+) -> int:
+    """Start everything and show it until Ctrl-C: trainers, sidecars, leaderboard and alert loop.
+
+    Example: peerwatch up -f peerwatch.yaml --for 8h
+    """
+    from alerts.durations import parse_duration
+    from fleet.source import load
+
+    os.umask(0o077)
+    try:
+        seconds = parse_duration(run_for) if run_for is not None else None
+    except ValueError as error:
+        return _fail(f"--for {run_for}: {error}")
+    try:
+        loaded = load(file, state_dir)
+    except ValueError as error:
+        return _fail(str(error))
+    if not loaded.is_usable:
+        return _explain(loaded)
+    return _run(loaded, seconds)
+
+
+class _Signals:
+    """Counts requests to stop: the first one stops in order, the second at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _frame: object) -> None:
+        self.count += 1
+        if number == signal.SIGHUP:
+            silence()
+
+    def has_stop(self) -> bool:
+        return self.count > 0
+
+    def is_forced(self) -> bool:
+        return self.count > 1
+
+
+def silence() -> None:
+    """Once the terminal is gone, each write to it would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def _run(loaded: "Loaded", seconds: float | None) -> int:
+    from fleet.run import Fleet, RunError, end_earlier, locked
+
+    signals = _Signals()
+    try:
+        with locked(loaded.folder):
+            ended = end_earlier(loaded.folder)
+            if ended:
+                print(f"ended {ended} processes that an earlier run left behind", flush=True)
+            if not _is_startable(loaded):
+                return _explain(loaded)
+            fleet = Fleet(loaded)
+            print(f"starting fleet {fleet.config.fleet}: {len(fleet.peers)} peers", flush=True)
+            return _follow(fleet, loaded, seconds, signals)
+    except RunError as error:
+        return _fail(str(error))
+
+
+def _is_startable(loaded: "Loaded") -> bool:
+    from fleet.checks import Machine, check
+
+    check(loaded, Machine.here(), is_running=False)
+    return loaded.is_usable
+
+
+def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _Signals) -> int:  # type: ignore[name-defined] # noqa: F821
+    from fleet.compose import alerts_url
+    from fleet.feed import Feed
+    from fleet.screen import open_screen
+    from fleet.watch import Watch
+
+    screen = open_screen()
+    try:
+        fleet.write()
+        fleet.start()
+        _say_addresses(loaded, screen)
+        until = time.monotonic() + seconds if seconds is not None else None
+        with screen:
+            return Watch(fleet, Feed(alerts_url(fleet.config)), screen).run(signals.has_stop, until)
+    except OSError:
+        # The reader of our output is gone.
+        silence()
+        return 1
+    finally:
+        with contextlib.suppress(OSError):
+            print("stopping; Ctrl-C again ends everything at once", flush=True)
+        fleet.stop(signals.is_forced)
+
+
+def _say_addresses(loaded: "Loaded", screen: "Screen") -> None:
+    from fleet.compose import alerts_url, leaderboard_url, sidecar_url
+
+    assert loaded.config is not None
+    screen.say(f"status page   {alerts_url(loaded.config)}")
+    screen.say(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
+    for peer in loaded.peers:
+        screen.say(f"{peer.name:<13} {sidecar_url(loaded.config, peer)}/metrics")
+    screen.say(f"logs          {loaded.folder.root}")
+
+
+def _explain(loaded: "Loaded") -> int:
+    from fleet.source import is_demo
+
+    for line in loaded.lines():
+        print(line, file=sys.stderr)
+    if is_demo(loaded):
+        print("peerwatch: to change the demo: peerwatch init, edit peerwatch.yaml, peerwatch up", file=sys.stderr)
+    return 2
+
+
+def _fail(message: str) -> int:
+    print(f"peerwatch: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,154 @@
+"""The programs of a fleet: command, environment and log of each process, for whichever service manager runs them; pure."""
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from fleet.compose import leaderboard_url, reachable
+from fleet.config import FleetConfig
+from fleet.launch import FINISHED_EXIT_CODE, OWNER_VARIABLE, Policy
+from fleet.plan import PeerPlan
+from fleet.state_folder import StateFolder
+
+# Followers start one after another behind the leader, so that imports and model loading do not pile up.
+_STAGGER_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process: `group` is its kind, `name` the peer's name or the kind again."""
+
+    group: str
+    name: str
+    command: tuple[str, ...]
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def plan_programs(
+    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, owner: str, platform: str = sys.platform
+) -> list[Program]:
+    """All programs, in the order in which they should start; `owner` is this run's own mark on its processes."""
+    planned = [_leaderboard(config, peers, folder), _alerts(folder)]
+    for index, peer in enumerate(peers):
+        planned += [_trainer(config, peers, folder, index, platform), _sidecar(config, peer, folder)]
+    return [
+        Program(
+            one.group,
+            one.name,
+            _launched(config, one, folder),
+            one.log,
+            one.environment | {OWNER_VARIABLE: f"{owner}/{one.group}:{one.name}"},
+        )
+        for one in map(_with_record, planned)
+    ]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    group: str
+    name: str
+    module: tuple[str, ...]
+    log: Path
+    environment: dict[str, str]
+    launch_options: tuple[str, ...] = ()
+    record: str = ""
+
+
+def _with_record(one: _Planned) -> _Planned:
+    name = one.group if one.name == one.group else f"{one.group}-{one.name}"
+    return _Planned(**{**asdict(one), "record": f"{name}.json"})
+
+
+def _launched(config: FleetConfig, one: _Planned, folder: StateFolder) -> tuple[str, ...]:
+    policy = Policy(
+        config.restart.first_delay,
+        config.restart.longest_delay,
+        config.restart.stable_after,
+        config.restart.limit,
+        config.restart.window,
+    )
+    return (
+        *(sys.executable, "-m", "fleet.launch", "--record", str(folder.launches / one.record)),
+        *("--first-delay", f"{policy.first_delay:g}", "--longest-delay", f"{policy.longest_delay:g}"),
+        *("--stable-after", f"{policy.stable_after:g}", "--limit", str(policy.limit)),
+        *("--window-seconds", f"{policy.window:g}"),
+        *one.launch_options,
+        *("--", sys.executable, "-m", *one.module),
+    )
+
+
+def _trainer(
+    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, index: int, platform: str
+) -> _Planned:
+    peer = peers[index]
+    run_folder = folder.peer(peer.name)
+    options: tuple[str, ...] = ("--stagger", f"{_STAGGER_SECONDS * index:g}")
+    if not peer.leads and not config.swarm.initial_peers:
+        options = (*options, *_behind_leader(config, peers))
+    return _Planned(
+        "peer",
+        peer.name,
+        ("trainer", "--config", str(run_folder / "trainer.yaml"), "--finished-exit-code", str(FINISHED_EXIT_CODE)),
+        run_folder / "trainer.log",
+        trainer_environment(peer.threads, platform),
+        options,
+    )
+
+
+def trainer_environment(threads: int, platform: str) -> dict[str, str]:
+    """What keeps trainers on one machine out of each other's way, and third parties quiet."""
+    environment = {
+        "OMP_NUM_THREADS": str(threads),
+        "WANDB_MODE": "offline",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if platform == "darwin":
+        # Metal may otherwise take all memory before it fails, and macOS ends in swap long before.
+        environment["PYTORCH_MPS_HIGH_WATERMARK_RATIO"] = "1.0"
+    else:
+        # Understood by libgomp: threads that wait sleep instead of spinning.
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    return environment
+
+
+def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[str, str]:
+    return "--wait-for", f"{reachable(config.swarm.host)}:{peers[0].trainer_port}"
+
+
+def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Planned:
+    run_folder = folder.peer(peer.name)
+    limit = peer.memory_limit_bytes
+    return _Planned(
+        "sidecar",
+        peer.name,
+        (
+            *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
+            *("--leaderboard-url", leaderboard_url(config)),
+            *("--interval-seconds", f"{config.sidecar_interval_seconds:g}"),
+            *(("--memory-limit-bytes", str(limit)) if limit else ()),
+        ),
+        run_folder / "sidecar.log",
+        _LIGHT,
+    )
+
+
+def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder) -> _Planned:
+    return _Planned(
+        "leaderboard",
+        "leaderboard",
+        ("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
+        folder.leaderboard / "leaderboard.log",
+        _LIGHT,
+        () if config.swarm.initial_peers else _behind_leader(config, peers),
+    )
+
+
+def _alerts(folder: StateFolder) -> _Planned:
+    module = ("alerts", "--config", str(folder.alerts / "alerts.yaml"))
+    return _Planned("alerts", "alerts", module, folder.alerts / "alerts.log", _LIGHT)
+
+
+_LIGHT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

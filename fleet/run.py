@@ -1,0 +1,225 @@
+"""Writes a fleet's files, starts its processes and ends them: the only module of the fleet that acts."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from fleet.compose import Composition, compose
+from fleet.control import Control, ControlError
+from fleet.launch import OWNER_VARIABLE
+from fleet.leftovers import below, end, is_running, owned_by
+from fleet.loading import Loaded
+from fleet.managers.supervisor import render
+from fleet.programs import plan_programs
+from fleet.state_folder import StateFolder
+from trainer.identity import ensure_identity
+
+# Ctrl-C has to leave nothing behind within 15 s; supervisord itself kills after 12 s.
+_STOP_SECONDS = 13.0
+
+
+class RunError(Exception):
+    """The fleet cannot be started; the text is one line for the user."""
+
+
+@contextlib.contextmanager
+def locked(folder: StateFolder) -> Iterator[None]:
+    """Holds the state folder for one `up`. Raises RunError where another one has it."""
+    _make_private(folder.root)
+    with folder.lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = _read_record(folder).get("pid")
+            who = f" (pid {pid})" if pid else ""
+            raise RunError(f"a fleet already runs in {folder.root}{who}; stop it first, or use --state-dir") from None
+        yield
+
+
+def is_up(folder: StateFolder) -> bool:
+    """Whether supervisord of this state folder answers, or its `up` is still alive."""
+    record = _read_record(folder)
+    try:
+        return any(
+            is_running(int(record[f"{who}pid"]), float(record[f"{who}create_time"])) for who in ("", "supervisord_")
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def end_earlier(folder: StateFolder) -> int:
+    """Ends what an `up` that was killed left running here; how many processes. Call it while holding the lock."""
+    record = _read_record(folder)
+    owner = record.get("owner")
+    if not isinstance(owner, str) or not owner:
+        return 0
+    left = owned_by(owner)
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        pid, created = int(record["supervisord_pid"]), float(record["supervisord_create_time"])
+        if is_running(pid, created):
+            left += [process for process in below(pid) if process not in left]
+            end([psutil.Process(pid)], grace_seconds=_STOP_SECONDS)
+    end(left, grace_seconds=2)
+    folder.run_record.unlink(missing_ok=True)
+    return len(left)
+
+
+class Fleet:
+    """One run of a fleet, from its files to its last process."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        assert loaded.config is not None
+        self.config, self.peers, self.folder = loaded.config, loaded.peers, loaded.folder
+        self._base = loaded.base
+        self._owner = secrets.token_hex(16)
+        self._supervisord: subprocess.Popen[bytes] | None = None
+        self._seen: set[psutil.Process] = set()
+        self.control = Control(self.folder.socket)
+
+    def write(self) -> None:
+        """Everything that the processes read. Raises RunError."""
+        try:
+            peer_ids = self._make_folders()
+            composition = compose(self.config, self.peers, self.folder, self._base, peer_ids)
+            self._write_configurations(composition)
+            programs = plan_programs(self.config, self.peers, self.folder, self._owner)
+            _write_private(self.folder.supervisor_config, render(programs, self.folder))
+        except (OSError, ValueError) as error:
+            raise RunError(str(error)) from None
+
+    def start(self) -> None:
+        """Starts supervisord, which starts the rest. Raises RunError where it ends at once."""
+        output = self.folder.root / "supervisord.out"
+        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.folder.supervisor_config)]
+        with output.open("wb") as sink:
+            # A session of its own: Ctrl-C in the terminal reaches `up` alone, which then ends the rest in order.
+            self._supervisord = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder.root,
+                env=os.environ | {OWNER_VARIABLE: f"{self._owner}/supervisord", "PYTHONSAFEPATH": "1"},
+                start_new_session=True,
+            )
+        self._record()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if self._supervisord.poll() is not None:
+                raise RunError(f"supervisord ended at once: {_last_line(output)}")
+            with contextlib.suppress(ControlError):
+                self.control.processes()
+                return
+            time.sleep(0.1)
+        raise RunError(f"supervisord does not answer on {self.folder.socket}; see {self.folder.supervisor_log}")
+
+    def is_supervised(self) -> bool:
+        return self._supervisord is not None and self._supervisord.poll() is None
+
+    def remember_processes(self) -> None:
+        """Notes all descendants while they still are descendants, so that none is missed at the end."""
+        if self._supervisord is not None:
+            self._seen = {process for process in self._seen if process.is_running()}
+            self._seen.update(below(self._supervisord.pid))
+
+    def stop(self, is_forced: Any) -> None:
+        """Ends everything within 15 s; at once as soon as `is_forced()` says so."""
+        self.remember_processes()
+        supervisord = self._supervisord
+        if supervisord is not None and supervisord.poll() is None:
+            with contextlib.suppress(ControlError):
+                self.control.stop_all()
+            supervisord.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while supervisord.poll() is None and time.monotonic() < deadline and not is_forced():
+                time.sleep(0.1)
+            if supervisord.poll() is None:
+                supervisord.kill()
+                supervisord.wait()
+        self._seen.update(owned_by(self._owner))
+        end(self._seen, grace_seconds=0.5)
+        self.folder.run_record.unlink(missing_ok=True)
+
+    def _make_folders(self) -> dict[str, str]:
+        """The folders, without the starts that earlier runs recorded; the peer id of each peer by name."""
+        for path in (self.folder.leaderboard, self.folder.alerts, self.folder.launches, self.folder.socket.parent):
+            _make_private(path)
+        for record in self.folder.launches.glob("*.json"):
+            record.unlink()
+        peer_ids = {}
+        for peer in self.peers:
+            run_folder = self.folder.peer(peer.name)
+            _make_private(run_folder)
+            peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
+        return peer_ids
+
+    def _write_configurations(self, composition: Composition) -> None:
+        for name, trainer in composition.trainers.items():
+            _write_yaml(self.folder.peer(name) / "trainer.yaml", trainer.model_dump(mode="json"))
+        assert composition.leaderboard is not None
+        assert composition.alerts is not None
+        _write_yaml(self.folder.leaderboard / "leaderboard.yaml", composition.leaderboard.model_dump(mode="json"))
+        # The routes as the file has them: references to secrets are resolved by the alert loop alone.
+        alerts = composition.alerts.model_dump(mode="json") | {"routes": composition.routes}
+        _write_yaml(self.folder.alerts / "alerts.yaml", alerts)
+
+    def _record(self) -> None:
+        assert self._supervisord is not None
+        record: dict[str, Any] = {
+            "pid": os.getpid(),
+            "create_time": psutil.Process().create_time(),
+            "owner": self._owner,
+            "supervisord_pid": self._supervisord.pid,
+        }
+        with contextlib.suppress(psutil.Error):
+            record["supervisord_create_time"] = psutil.Process(self._supervisord.pid).create_time()
+        _write_private(self.folder.run_record, json.dumps(record))
+
+
+def _read_record(folder: StateFolder) -> dict[str, Any]:
+    try:
+        record = json.loads(folder.run_record.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _make_private(path: Path) -> None:
+    """A folder that only this user can write to. Raises RunError where it is somebody else's."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = path.stat()
+    except OSError as error:
+        raise RunError(f"cannot make the folder {path}: {error.strerror}; use --state-dir") from None
+    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise RunError(f"{path} can be written to by other users; remove it, or use --state-dir")
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    _write_private(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
+
+
+def _write_private(path: Path, text: str) -> None:
+    scratch = path.with_name(path.name + ".new")
+    scratch.unlink(missing_ok=True)
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    scratch.replace(path)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,29 @@
+"""Finds the configuration that a command works with: a file, or the built-in demo."""
+
+from pathlib import Path
+
+from fleet.checks import Machine
+from fleet.example import render
+from fleet.loading import DEFAULT_FILE, Loaded, load_file, load_text
+
+DEMO = "demo"
+_DEMO_TASK = "basic_arithmetic"
+
+
+def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
+    """The named file, else `peerwatch.yaml` here, else the demo. Raises ValueError with one line."""
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    if path is None:
+        return load_text(demo_text(Machine.here()), DEMO, Path.cwd(), state_dir)
+    try:
+        return load_file(path, state_dir)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
+
+
+def demo_text(machine: Machine) -> str:
+    return render(DEMO, 2, machine, task=_DEMO_TASK, device="cpu", interval="5s")
+
+
+def is_demo(loaded: Loaded) -> bool:
+    return loaded.source == DEMO
