@@ -31,8 +31,11 @@ def listen(address: str) -> socket.socket:
         raise ValueError(f"cannot listen on {address}: {error.strerror}; set another `listen`") from None
 
 
-def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket) -> None:
-    """Serves until SIGTERM or SIGINT. Raises StoreFailed."""
+def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket) -> bool:
+    """Serves until SIGTERM or SIGINT, then returns True; False when the polling thread ended by a fault of its own.
+
+    Raises StoreFailed.
+    """
     stop = threading.Event()
     measures = Measures()
     store = Store(config.database)
@@ -53,12 +56,21 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
         # uvicorn raises the signal once more after its own shutdown: it must find a handler that lets this return.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        polling = threading.Thread(target=poller.run, args=[stop], name="poll", daemon=True)
+
+        def poll_until_stopped() -> None:
+            try:
+                poller.run(stop)
+            finally:
+                server.should_exit = True
+
+        polling = threading.Thread(target=poll_until_stopped, name="poll", daemon=True)
         polling.start()
         server.run(sockets=[listener])
+        was_told = stop.is_set()
         stop.set()
         reader.close()
         polling.join(1.0)
+        return was_told
     finally:
         reader.close()
         store.close()
@@ -87,11 +99,10 @@ def main() -> int:
         listener = listen(config.listen)
         host, port = listener.getsockname()[:2]
         _log.info("Peerwatch leaderboard %s on http://%s:%d", _version(), host, port)
-        serve(config, arguments.config, listener)
+        return 0 if serve(config, arguments.config, listener) else 1
     except (ValueError, StoreFailed) as error:
         print(f"leaderboard: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

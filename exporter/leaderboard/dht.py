@@ -139,7 +139,7 @@ def _answer(query: list[Any], found: Any, now: float, config: LeaderboardConfig)
     if query[0] == "position":
         return read_round_and_stage(found)
     if query[0] == "outputs":
-        return read_messages(found, now=now)
+        return read_messages(found, query[1], now=now)
     return read_rewards(
         found, now=now, limit=config.max_stage_reward, most=2 * config.max_peers, ours=config.names.keys()
     )

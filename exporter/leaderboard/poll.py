@@ -43,7 +43,7 @@ class Poller:
         self.snapshot: Snapshot = self._render(None, time.time())
 
     def poll(self, now: float) -> None:
-        """One poll at unix time `now`. Raises ReadFailed, which leaves the board as it was, or StoreFailed."""
+        """One poll at unix time `now`. Raises ReadFailed or StoreFailed; what was read until then stays credited."""
         self._announced = self._read_position()
         found = self._catch_up(now)
         if not found and (self._announced is None or self._board.peers):
@@ -54,24 +54,32 @@ class Poller:
         self._save()
 
     def run(self, stop: threading.Event) -> None:
-        """Polls until `stop`; a failed poll is tried again soon, and said once."""
+        """Polls until `stop`; a failed poll is tried again soon, and each change of fortune is said once."""
         said = None
         while not stop.is_set():
-            started, failure = time.monotonic(), ""
-            try:
-                self.poll(time.time())
-            except (ReadFailed, StoreFailed) as error:
-                failure = str(error)
-                (self._measures.poll_failures if isinstance(error, ReadFailed) else self._measures.store_failures).inc()
-            self._measures.polls.inc()
-            self._measures.poll_duration.set(time.monotonic() - started)
+            failure = self._try_poll()
             if failure != said and not stop.is_set():
-                _log.warning("poll failed: %s", failure) if failure else _log.info(
-                    "reading the swarm at %s", self._place()
-                )
                 said = failure
+                _log.warning("poll failed: %s", failure) if failure else _log.info(
+                    "reading the swarm: %s", self._place()
+                )
             interval = self._config.poll_interval_seconds
             stop.wait(min(interval, RETRY_SECONDS) if failure else interval)
+
+    def _try_poll(self) -> str:
+        """What went wrong; empty where nothing did."""
+        started, failure = time.monotonic(), ""
+        try:
+            self.poll(time.time())
+        except ReadFailed as error:
+            failure = str(error)
+            self._measures.poll_failures.inc()
+        except StoreFailed as error:
+            failure = str(error)
+            self._measures.store_failures.inc()
+        self._measures.polls.inc()
+        self._measures.poll_duration.set(time.monotonic() - started)
+        return failure
 
     def _read_position(self) -> RoundAndStage | None:
         [answer] = self._ask([["position"]])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from trainer.protocol import is_peer_id, read_number
+from trainer.protocol import is_peer_id, read_completion, read_number
 
 MAX_VALUE_BYTES = 64 * 1024
 MAX_DEPTH = 4
@@ -92,11 +92,11 @@ def read_rewards(
     return Rewards(entries, dict(rejected))
 
 
-def read_messages(found: object, *, now: float) -> list[Message]:
-    """The newest answers of one peer in a stage, from {subkey: ((unix time, {question, answer…}), expiry)}."""
+def read_messages(found: object, peer_id: str, *, now: float) -> list[Message]:
+    """The newest answers of a peer in a stage, from {subkey: ((unix time, {question, completions…}), expiry)}."""
     if not isinstance(found, Mapping):
         return []
-    messages = [_read_message(subkey, record, now) for subkey, record in found.items()]
+    messages = [_read_message(subkey, record, peer_id, now) for subkey, record in found.items()]
     return heapq.nlargest(MAX_MESSAGES, [message for message in messages if message is not None], key=lambda m: m.at)
 
 
@@ -112,7 +112,7 @@ def _read_entry(peer_id: object, record: object, now: float, limit: float) -> tu
     return ("expiry", None) if stamp is None else ("", Entry(value, stamp))
 
 
-def _read_message(subkey: object, record: object, now: float) -> Message | None:
+def _read_message(subkey: object, record: object, peer_id: str, now: float) -> Message | None:
     if not isinstance(subkey, str) or len(subkey) > 64 or not isinstance(record, tuple) or len(record) != 2:
         return None
     value = record[0]
@@ -122,9 +122,8 @@ def _read_message(subkey: object, record: object, now: float) -> Message | None:
     question = value[1].get("question")
     if at is None or not isinstance(question, str):
         return None
-    opinions = (value[1].get(name) for name in ("agent_opinion", "final_agent_decision", "answer"))
-    answer = next((text for text in opinions if isinstance(text, str)), "")
-    return Message(subkey, at, question[:MAX_QUESTION], answer[:MAX_ANSWER])
+    completion = read_completion(value[1], peer_id) or ""
+    return Message(subkey, at, question[:MAX_QUESTION], completion[:MAX_ANSWER])
 
 
 def _decode(raw: bytes, depth: int) -> Any:

@@ -1,0 +1,55 @@
+"""A real DHT node that publishes what its standard input says; a program of its own, as hivemind forks.
+
+Prints its address, then `done` for each line: {"key", "subkey" or null, "value" or "raw" (msgpack in hex), "lives"}.
+Values are stored as any peer's request would store them, bytes unseen, so that hostile ones get in too.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from functools import partial
+
+from hivemind import DHT
+from hivemind.dht.routing import DHTID
+from hivemind.utils import MSGPackSerializer
+
+
+def end_with_parent() -> None:
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.3)
+        os.killpg(os.getpgrp(), 9)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+async def store(_dht, node, records) -> None:
+    for record in records:
+        raw = bytes.fromhex(record["raw"]) if "raw" in record else MSGPackSerializer.dumps(record["value"])
+        expiry = time.time() + record.get("lives", 4 * 3600)
+        node.protocol.storage.store(DHTID.generate(record["key"]), raw, expiry, subkey=record.get("subkey"))
+
+
+async def forget(_dht, node) -> None:
+    node.protocol.storage.clear()
+
+
+def main() -> None:
+    end_with_parent()
+    os.register_at_fork(after_in_child=end_with_parent)
+    port = sys.argv[1] if len(sys.argv) > 1 else "0"
+    dht = DHT(start=True, host_maddrs=[f"/ip4/127.0.0.1/tcp/{port}"], nat_port_map=False, auto_nat=False)
+    print(dht.get_visible_maddrs()[0], flush=True)
+    for line in sys.stdin:
+        records = json.loads(line)
+        dht.run_coroutine(forget if records is None else partial(store, records=records))
+        print("done", flush=True)
+    dht.shutdown()
+
+
+if __name__ == "__main__":
+    main()

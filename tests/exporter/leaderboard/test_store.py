@@ -1,0 +1,98 @@
+"""The board in SQLite: what was saved comes back, and what cannot be read is said."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from exporter.leaderboard.board import Board
+from exporter.leaderboard.position import Position
+from exporter.leaderboard.records import Entry
+from exporter.leaderboard.store import Store, StoreFailed
+from trainer.protocol import RoundAndStage
+
+A, B = ("Qm" + letter * 44 for letter in "ab")
+PLACE = RoundAndStage(3, 1)
+
+
+def filled() -> Board:
+    board = Board()
+    board.credit(PLACE, {A: Entry(2.5, 1000.0), B: Entry(1.25, 1001.0)}, 500.0)
+    return board
+
+
+def test_an_empty_database_is_an_empty_board(tmp_path: Path) -> None:
+    store = Store(tmp_path / "folder" / "board.sqlite")
+    board, position = store.load()
+    store.close()
+    assert (board.peers, position) == ({}, Position())
+
+
+def test_board_and_position_come_back_as_they_were(tmp_path: Path) -> None:
+    path, board = tmp_path / "board.sqlite", filled()
+    board.close_before(RoundAndStage(4, 0))
+    board.credit(RoundAndStage(4, 0), {A: Entry(4.0, 1002.0)}, 501.0)
+    position = Position(RoundAndStage(4, 0), epoch=2, stages=4)
+    store = Store(path)
+    store.save(board, position)
+    store.close()
+    again = Store(path)
+    loaded, at = again.load()
+    again.close()
+    assert loaded.peers == board.peers
+    assert loaded.open_from == board.open_from
+    assert at == position
+
+
+def test_only_what_changed_is_written(tmp_path: Path) -> None:
+    store, board = Store(tmp_path / "board.sqlite"), filled()
+    store.save(board, Position(PLACE))
+    assert not board.dirty
+    board.evict(1, ())
+    store.save(board, Position(PLACE))
+    assert set(store.load()[0].peers) == {A}
+    store.close()
+
+
+def test_a_database_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "board.sqlite"
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(StoreFailed, match=r"board\.sqlite: written by another version.*schema 99.*move the file away"):
+        Store(path)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "board.sqlite"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 50)
+    with pytest.raises(StoreFailed, match=r"board\.sqlite: file is not a database; move the file away"):
+        Store(path)
+
+
+def test_a_save_that_fails_is_done_by_the_next(tmp_path: Path) -> None:
+    path, board = tmp_path / "board.sqlite", filled()
+    store = Store(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("ALTER TABLE peers RENAME TO hidden")
+    with pytest.raises(StoreFailed, match="no such table"):
+        store.save(board, Position(PLACE))
+    assert board.dirty == {A, B}
+    other.execute("ALTER TABLE hidden RENAME TO peers")
+    other.close()
+    store.save(board, Position(PLACE))
+    assert set(store.load()[0].peers) == {A, B}
+    store.close()
+
+
+def test_the_file_does_not_grow_with_the_rounds(tmp_path: Path) -> None:
+    store, board = Store(tmp_path / "board.sqlite"), Board()
+    sizes = []
+    for number in range(300):
+        board.credit(RoundAndStage(number, 0), {A: Entry(1.0, 1000.0 + number), B: Entry(1.0, 1000.0 + number)}, 500.0)
+        board.close_before(RoundAndStage(max(0, number - 1), 0))
+        store.save(board, Position(RoundAndStage(number, 0)))
+        sizes.append(store.size_bytes())
+    store.close()
+    assert (tmp_path / "board.sqlite").stat().st_size < 64 * 1024
+    assert max(sizes) < 8 * 1024 * 1024
