@@ -86,9 +86,26 @@ def leaderboard_value(rewards: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(rewards.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
 
 
-def outputs_value(now: float, question: str, answer: str, completion: str) -> tuple[float, dict[str, Any]]:
-    """One value under `rl_swarm_outputs_…`: (unix time in seconds, what was asked and answered)."""
-    return now, {"question": question, "answer": answer, "agent_opinion": completion}
+# What a peer wrote in each stage; a round with more stages repeats the last name.
+_COMPLETION_NAMES = ("agent_answers", "agent_opinion", "final_agent_decision")
+
+
+def outputs_value(
+    now: float, at: RoundAndStage, peer_id: str, *, question: str, answer: str, completion: str
+) -> tuple[float, dict[str, Any]]:
+    """One value under `rl_swarm_outputs_…`: (unix seconds, question, right answer and the completion)."""
+    name = _COMPLETION_NAMES[min(at.stage, len(_COMPLETION_NAMES) - 1)]
+    return now, {"question": question, "answer": answer, name: {peer_id: completion}}
+
+
+def read_completion(outputs: Mapping[Any, Any], peer_id: str) -> str | None:
+    """What the peer wrote, from the dict of an outputs value; None where there is no such text."""
+    for name in reversed(_COMPLETION_NAMES):
+        by_peer = outputs.get(name)
+        text = by_peer.get(peer_id) if isinstance(by_peer, Mapping) else None
+        if isinstance(text, str):
+            return text
+    return None
 
 
 def _is_whole(value: object, limit: int) -> bool:
