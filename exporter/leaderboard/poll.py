@@ -122,7 +122,8 @@ class Poller:
     def _credit(self, found: Found, now: float) -> None:
         frontier = self._position.frontier
         for place in sorted(found):
-            if frontier is not None and place <= frontier and self._position.is_near(place):
+            # A place far away counts from the poll on that moves there: until then nothing of it may be known.
+            if frontier is not None and self._board.open_from <= place <= frontier:
                 self._board.credit(place, found[place], now)
         self._board.close_before(self._position.open_from)
         self._board.evict(self._config.max_peers, self._config.names.keys())

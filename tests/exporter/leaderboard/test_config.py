@@ -1,0 +1,51 @@
+"""The configuration file: mistakes are one line that names file, key and reason."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.leaderboard.config import load, split_address
+
+PEER = "Qm" + "a" * 44
+GOOD = f"database: board.sqlite\ninitial_peers: [/ip4/127.0.0.1/tcp/38331/p2p/{PEER}]\n"
+
+
+def test_two_keys_are_enough(tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard.yaml"
+    path.write_text(GOOD)
+    config = load(path)
+    assert config.listen == "127.0.0.1:8700"
+    assert config.poll_interval_seconds == 10.0
+    assert config.max_peers == 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "database: Field required"),
+        (GOOD + "speed: 1\n", "speed: Extra inputs are not permitted"),
+        (GOOD + "listen: nonsense\n", "listen: 'nonsense' is no address; write it like 127.0.0.1:8700"),
+        (GOOD + "listen: 127.0.0.1:99999\n", "listen: '127.0.0.1:99999' is no address"),
+        (GOOD + "names: {bob: x}\n", "'bob' is no peer id"),
+        (GOOD + "poll_interval_seconds: .nan\n", "poll_interval_seconds: Input should be"),
+        ("database: x\ninitial_peers: []\n", "initial_peers: List should have at least 1 item"),
+        ("database: x\ninitial_peers: [there]\n", "'there' is no peer's address; write it like /ip4/"),
+        ("{", "no YAML"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "leaderboard.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"leaderboard\.yaml: ") as caught:
+        load(path)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"absent\.yaml: No such file"):
+        load(tmp_path / "absent.yaml")
+
+
+def test_an_address_of_ipv6_is_split_at_its_last_colon() -> None:
+    assert split_address("[::1]:8700") == ("::1", 8700)

@@ -1,0 +1,60 @@
+"""What is kept and sent over time stays bounded."""
+
+import json
+
+from exporter.leaderboard.board import Board
+from exporter.leaderboard.names import names_of, short_id
+from exporter.leaderboard.records import Entry
+from exporter.leaderboard.snapshot import (
+    CUMULATIVE_POINTS,
+    PEERS_WITH_HISTORY,
+    REWARD_POINTS,
+    History,
+    Snapshot,
+    render,
+)
+from trainer.protocol import RoundAndStage
+
+NOW = 1_700_000_000.0
+OURS = "Qm" + "z" * 44
+
+
+def rendered(board: Board, history: History, now: float) -> Snapshot:
+    return render(board, {OURS: "ours"}, history, place=None, gossip=[], polled_at=now, now=now)
+
+
+def test_histories_keep_their_newest_points() -> None:
+    board, history = Board(), History()
+    for number in range(300):
+        board.credit(RoundAndStage(0, 0), {OURS: Entry(float(number), NOW + number)}, NOW)
+        served = rendered(board, history, NOW + number)
+    [leader] = json.loads(served.cumulative)["leaders"]
+    assert len(leader["scoreHistory"]) == CUMULATIVE_POINTS == 30
+    assert leader["scoreHistory"][-1] == {"x": NOW + 299, "y": 299.0}
+    [leader] = json.loads(served.history)["leaders"]
+    assert len(leader["values"]) == REWARD_POINTS == 100
+
+
+def test_a_value_that_stays_adds_no_point() -> None:
+    board, history = Board(), History()
+    board.credit(RoundAndStage(0, 0), {OURS: Entry(1.0, NOW)}, NOW)
+    for number in range(5):
+        served = rendered(board, history, NOW + number)
+    assert json.loads(served.history)["leaders"][0]["values"] == [{"x": NOW, "y": 1.0}]
+
+
+def test_only_the_head_of_the_board_and_our_own_have_a_history() -> None:
+    board, history = Board(), History()
+    crowd = {f"Qm{i:044d}".replace("0", "y"): Entry(5.0 + i, NOW) for i in range(300)}
+    board.credit(RoundAndStage(0, 0), {**crowd, OURS: Entry(1.0, NOW)}, NOW)
+    served = rendered(board, history, NOW)
+    shown = [leader["id"] for leader in json.loads(served.history)["leaders"]]
+    assert len(shown) == PEERS_WITH_HISTORY + 1
+    assert shown[-1] == OURS
+    assert len(json.loads(served.cumulative)["leaders"]) == 301
+
+
+def test_a_stranger_is_called_by_a_short_form_of_its_id() -> None:
+    assert short_id("Qm" + "a" * 38 + "b1C2d3") == "Qm…b1C2d3"
+    assert short_id("12D3KooW" + "a" * 38 + "b1C2d3") == "12D3…b1C2d3"
+    assert names_of(["no id", OURS], {OURS: "ours"}) == {OURS: "ours"}
