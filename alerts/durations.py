@@ -13,7 +13,7 @@ _LONGEST_SECONDS = 3650 * 86400.0
 def parse_duration(value: object) -> float:
     """Seconds of a duration written as text; raises ValueError that names the units."""
     remedy = "write a number with a unit: 30s, 5m, 4h or 7d"
-    if value in (0, "0"):
+    if value == "0" or (value == 0 and not isinstance(value, bool)):
         return 0.0
     if not isinstance(value, str):
         raise ValueError(f"a duration needs its unit; {remedy}")

@@ -61,6 +61,9 @@ class Outbox:
         return {route: worker.health for route, worker in self._workers.items()}
 
     def start(self) -> None:
+        # Whoever restarts the loop may have mended what failed, so our own patience starts anew.
+        for route in self._workers:
+            self._store.release_route(route)
         self._tasks = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
 
     def wake(self) -> None:
@@ -118,8 +121,8 @@ class _Worker:
             self._news.clear()
             try:
                 pause = await self._work()
-            except Exception:  # The fence: a full disk must not end the worker.
-                log.exception("route %s: the delivery could not be recorded", self._route)
+            except Exception as error:  # The fence: a full disk must not end the worker.
+                log.error("route %s: the outbox could not be read or written: %s", self._route, error)
                 pause = TROUBLE_SECONDS
             if pause > 0 and not self._is_stopping:
                 await self._sleep(pause)
@@ -133,7 +136,7 @@ class _Worker:
         delivery = self._store.next_delivery(self._route)
         if delivery is None:
             return IDLE_SECONDS
-        wait = max(delivery.not_before, self._not_before) - self._clock()
+        wait = max(delivery.due_at, self._not_before) - self._clock()
         # A longer wait than any that is ever set means that the clock was put back while nothing ran.
         if 0 < wait <= 2 * LONGEST_RATE_LIMIT_SECONDS:
             return min(wait, IDLE_SECONDS)

@@ -29,7 +29,9 @@ CREATE TABLE events (
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event INTEGER NOT NULL REFERENCES events (id) ON DELETE CASCADE,
     route TEXT NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
-    created_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0
+    created_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,  -- our own patience after a failure
+    held_until REAL NOT NULL DEFAULT 0   -- the pause that the service asked for
 );
 CREATE INDEX pending_deliveries ON deliveries (route, id) WHERE state = 'pending';
 CREATE INDEX deliveries_of_event ON deliveries (event);
@@ -39,12 +41,12 @@ log = logging.getLogger(__name__)
 
 
 class Delivery(NamedTuple):
-    """A message on its way to one route. `attempts` counts those that failed."""
+    """A message on its way to one route, due at epoch seconds. `attempts` counts those that failed."""
 
     id: int
     route: str
     attempts: int
-    not_before: float
+    due_at: float
     title: str
     body: str
 
@@ -120,12 +122,12 @@ class Store:
         """
         row = self._db.execute(
             """
-            SELECT d.id, d.route, d.attempts, d.not_before, e.title, e.body
+            SELECT d.id, d.route, d.attempts, max(d.not_before, d.held_until) AS due_at, e.title, e.body
             FROM deliveries d JOIN events e ON e.id = d.event
             WHERE d.route = ? AND d.state = 'pending' AND d.id IN (
                 SELECT min(id) FROM deliveries WHERE route = ? AND state = 'pending' GROUP BY rule, peer
             )
-            ORDER BY d.not_before, d.id LIMIT 1
+            ORDER BY due_at, d.id LIMIT 1
             """,
             (route, route),
         ).fetchone()
@@ -144,17 +146,20 @@ class Store:
             )
 
     def hold_route(self, route: str, until: float) -> None:
-        """Delays all that waits for a route whose service asked for a pause."""
+        """Delays all that waits for a route whose service asked for a pause; the next start keeps to it too."""
         with self._transaction():
             self._db.execute(
-                "UPDATE deliveries SET not_before = max(not_before, ?) WHERE route = ? AND state = 'pending'",
+                "UPDATE deliveries SET held_until = ? WHERE route = ? AND state = 'pending'",
                 (until, route),
             )
 
     def release_route(self, route: str) -> None:
-        """Lets all that waits for a route be tried at once, as its service is back."""
+        """Lets all that waits for a route be tried at once, except what its service asked to wait."""
         with self._transaction():
-            self._db.execute("UPDATE deliveries SET not_before = 0 WHERE route = ? AND state = 'pending'", (route,))
+            self._db.execute(
+                "UPDATE deliveries SET not_before = 0 WHERE route = ? AND state = 'pending' AND not_before > 0",
+                (route,),
+            )
 
     def expire(self, created_before: float, routes: Iterable[str]) -> list[tuple[str, int]]:
         """Gives up deliveries that are too old or whose route is no longer configured; how many per route."""

@@ -200,7 +200,10 @@ def make_loop(tmp_path: Path) -> Iterator[Callable[..., AlertLoop]]:
                 "timeout_seconds": 0.5,
                 "targets": [{"peer": name, "url": peer.url} for name, peer in peers.items()],
                 "routes": [{"name": name, "url": url} for name, url in (routes or {}).items()],
-                "rules": {"PeerStalled": {"recover_after": "0s"}, "MemoryExceeded": {"for": "0s", "recover_after": "0s"}},
+                "rules": {
+                    "PeerStalled": {"recover_after": "0s"},
+                    "MemoryExceeded": {"for": "0s", "recover_after": "0s"},
+                },
                 **settings,
             },
         )

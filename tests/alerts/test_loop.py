@@ -1,14 +1,11 @@
 """The whole alert loop as a process: real sidecar pages in, real mail and webhooks out."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.alerts.conftest import ROOT, AlertLoop, Sidecar, sidecar_page
+from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import Mailbox, Webhook, reserve_ports, wait_for
 
 MakeLoop = Callable[..., AlertLoop]
