@@ -46,7 +46,7 @@ def last_good(folder: Path, model: str) -> Path | None:
             continue
         if made_from != model:
             raise OtherModel(
-                f"model: {checkpoint} was trained from {made_from!r}, not {model!r}; move it away, or use another run_dir"
+                f"model: {checkpoint} comes from {made_from!r}, not {model!r}; move it away, or use another run_dir"
             )
         return checkpoint
     return None

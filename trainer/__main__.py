@@ -1,0 +1,81 @@
+"""The trainer's command line: `python -m trainer --config FILE`."""
+
+import argparse
+import faulthandler
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.config import TrainerConfig, load_config
+from trainer.run import ConfigurationError, claim, train
+from trainer.stopping import Stopper, StopRequested
+from trainer.swarm_error import SwarmError
+
+STACKS_FILE = "stacks.log"
+STOPPED, FAULT, WRONG_CONFIGURATION = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one peer; the exit code says how it ended."""
+    options = _parse(arguments)
+    try:
+        config = load_config(options.config)
+        claim(config.run_dir)
+    except (ValueError, ConfigurationError) as error:
+        return _complain(error, WRONG_CONFIGURATION)
+    stopper = Stopper()
+    _set_up_logs(config)
+    try:
+        finished = train(config, stopper)
+    except StopRequested:
+        finished = False
+    except ConfigurationError as error:
+        return _complain(error, WRONG_CONFIGURATION)
+    except SwarmError as error:
+        return _complain(error, FAULT)
+    logging.getLogger("trainer").info("the run is finished" if finished else "stopped")
+    return options.finished_exit_code if finished else STOPPED
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description="Trains one peer of an RL swarm with GRPO.",
+        epilog="Example: python -m trainer --config peer-1.yaml. Exit codes: 0 stopped on request, 1 the swarm or "
+        "the training failed, 2 wrong configuration. SIGUSR1 writes the stacks of all threads to stacks.log.",
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the peer's YAML file")
+    parser.add_argument(
+        "--finished-exit-code",
+        type=int,
+        default=0,
+        metavar="N",
+        help="exit code once max_rounds or max_steps is reached",
+    )
+    return parser.parse_args(arguments)
+
+
+def _set_up_logs(config: TrainerConfig) -> None:
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    for package in ("trainer", "exporter"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    # Kept open for as long as the process lives: the handler writes to its descriptor.
+    stacks = open(config.run_dir / STACKS_FILE, "a")  # noqa: SIM115
+    faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
+
+
+def _complain(error: Exception, code: int) -> int:
+    for line in str(error).splitlines():
+        print(f"trainer: {line}", file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""One life of a peer: join the swarm, build or resume the trainer, train, save, leave."""
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.run_folder import find_process, read_bounded, read_process_record, write_process_record
+from trainer.checkpoints import last_good
+from trainer.config import TrainerConfig
+from trainer.identity import ensure_identity
+from trainer.rounds import Standing, from_record
+from trainer.stopping import Stopper, StopRequested
+from trainer.swarm_error import SwarmError
+
+if TYPE_CHECKING:
+    from trainer.swarm import Swarm
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+IDENTITY_FILE = "identity.pem"
+CLOSE_SECONDS = 2.0
+
+
+class ConfigurationError(Exception):
+    """What the configuration asks for cannot be had; one line for the user."""
+
+
+def claim(run_dir: Path) -> None:
+    """Makes the run folder this process's. Raises ConfigurationError where another trainer runs in it."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        record = read_process_record(run_dir)
+        holder = find_process(record) if record else None
+        if holder and holder.pid != os.getpid():
+            raise ConfigurationError(f"run_dir: {run_dir} is in use by the trainer with process number {holder.pid}")
+        write_process_record(run_dir)
+    except OSError as error:
+        raise ConfigurationError(f"run_dir: {run_dir}: {error.strerror}") from error
+
+
+def train(config: TrainerConfig, stopper: Stopper) -> bool:
+    """Trains until the run is finished (True) or a stop is requested (False).
+
+    Raises ConfigurationError or SwarmError, each with one line for the user.
+    """
+    identity = config.run_dir / IDENTITY_FILE
+    with _as_configuration_error():
+        peer_id = ensure_identity(identity)
+    # Imported here, not above: these load torch, and the run folder is claimed before.
+    from trainer.swarm import Swarm
+
+    swarm = Swarm(config.swarm, config.run_dir, identity)
+    try:
+        log.info("peer %s (%s) listens on %s", config.name, peer_id, ", ".join(swarm.addresses))
+        stopper.enforce_deadline()
+        return _train_in(swarm, config, peer_id, stopper)
+    finally:
+        stopper.disarm()
+        swarm.close()
+
+
+def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stopper) -> bool:
+    from exporter.pace import Pace
+    from exporter.telemetry import PeerTelemetry
+    from trainer.driver import RoundDriver, RunFinished
+    from trainer.grpo import build_trainer, choose_device, quiet
+    from trainer.publisher import Publisher
+
+    with _as_configuration_error():
+        device = choose_device(config.device)
+    telemetry = PeerTelemetry(
+        config.run_dir, nickname=config.name, model=config.model, device=device, pace=Pace(**config.stall.model_dump())
+    )
+    telemetry.set_info(peer_id=peer_id)
+    publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds)
+    publisher.start()
+    try:
+        with quiet():
+            folder = config.run_dir / CHECKPOINTS
+            with _as_configuration_error():
+                checkpoint = last_good(folder, config.model)
+                trainer = build_trainer(config, checkpoints=folder, phases=telemetry, shield=stopper)
+            if checkpoint:
+                log.info("resuming from %s", checkpoint.name)
+            driver = RoundDriver(
+                config, peer_id=peer_id, trainer=trainer, publisher=publisher, telemetry=telemetry, stopper=stopper
+            )
+            trainer.add_callback(driver)
+            trainer.add_callback(telemetry)
+            with contextlib.suppress(StopRequested, RunFinished):
+                driver.start(read_standing(config.run_dir))
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+                stopper.disarm()
+            stopper.disarm()
+            if not driver.is_saved:
+                trainer.save_now()
+        if publisher.is_swarm_lost:
+            raise SwarmError("the DHT process ended; the trainer has to start again")
+        return driver.is_finished
+    finally:
+        publisher.close(CLOSE_SECONDS)
+        telemetry.close()
+
+
+def read_standing(run_dir: Path) -> Standing:
+    """The place in the rounds that the run folder remembers."""
+    from trainer.publisher import POSITION_FILE
+
+    try:
+        return from_record(json.loads(read_bounded(run_dir / POSITION_FILE, 65536)))
+    except FileNotFoundError:
+        return Standing()
+    except (OSError, ValueError) as error:
+        log.warning("the place in the rounds cannot be read and is asked of the swarm: %s", error)
+        return Standing()
+
+
+@contextlib.contextmanager
+def _as_configuration_error() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
