@@ -134,9 +134,10 @@ class PeerTelemetry(TrainerCallback):
     # What the Trainer says
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Enters training; completes the labels that nobody gave."""
-        with contextlib.suppress(AttributeError):
-            self._complete_info(device=args.device.type, model=kwargs["model"].config._name_or_path)
+        """Enters training, and fills in the labels that nobody gave."""
+        model = getattr(kwargs.get("model"), "config", None)
+        device = getattr(args, "device", None)
+        self._complete_info(device=getattr(device, "type", ""), model=getattr(model, "_name_or_path", ""))
         self.set_phase("training")
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

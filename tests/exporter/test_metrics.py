@@ -1,0 +1,71 @@
+"""The metric table holds the contract's names, and the text format's own checker finds nothing to say about them."""
+
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.metrics import ALL, STEP_BUCKETS, Reading, families, histogram, list_series
+
+SERIES = Path(__file__).with_name("series.txt")
+
+
+class Page:
+    def __init__(self, readings):
+        self.readings = readings
+
+    def collect(self):
+        return families(self.readings)
+
+
+def render(readings):
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Page(readings))
+    return generate_latest(registry).decode()
+
+
+def one_of_each():
+    for metric in ALL:
+        if metric.kind == "histogram":
+            yield from histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 12.5)
+        else:
+            yield Reading(metric.name, dict.fromkeys(metric.labels, "x"), 1.0)
+
+
+def test_the_checked_in_list_of_series_is_the_table():
+    # After a change: python -m exporter.metrics > tests/exporter/series.txt
+    assert SERIES.read_text() == list_series()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus package) is not installed")
+def test_promtool_accepts_every_metric_of_the_table():
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=render(one_of_each()), capture_output=True, text=True
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_a_metric_without_a_reading_leaves_no_trace_on_the_page():
+    assert render([Reading("swarm_rank", {}, 3.0)]) == (
+        "# HELP swarm_rank Position of this peer in the cumulative board, counted from 1.\n"
+        "# TYPE swarm_rank gauge\n"
+        "swarm_rank 3.0\n"
+    )
+
+
+def test_a_name_outside_the_table_is_an_error():
+    with pytest.raises(KeyError):
+        families([Reading("swarm_luck", {}, 1.0)])
+
+
+def test_buckets_count_everything_below_their_bound():
+    readings = histogram("trainer_step_duration_seconds", (1.0, math.inf), [2, 3], 9.0)
+    assert [(reading.name.rpartition("_")[2], dict(reading.labels), reading.value) for reading in readings] == [
+        ("bucket", {"le": "1.0"}, 2),
+        ("bucket", {"le": "+Inf"}, 5),
+        ("sum", {}, 9.0),
+        ("count", {}, 5),
+    ]

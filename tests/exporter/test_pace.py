@@ -1,0 +1,87 @@
+"""The silence that a peer is allowed follows its own pace."""
+
+import random
+
+import pytest
+
+from exporter.pace import Pace
+
+
+def pace_after(steps, **limits):
+    pace = Pace(**{"floor_seconds": 0.0, **limits})
+    for step in steps:
+        pace.add(step)
+    return pace
+
+
+def false_alarms(steps, **limits):
+    pace, alarms = pace_after(steps[:64], **limits), 0
+    for step in steps[64:]:
+        alarms += step > pace.stall_after("training")
+        pace.add(step)
+    return alarms
+
+
+def test_each_phase_that_does_not_step_has_its_own_budget():
+    pace = pace_after([1.0] * 50, starting_seconds=11, waiting_seconds=12, saving_seconds=13)
+    assert [pace.stall_after(phase) for phase in ("starting", "waiting", "saving")] == [11, 12, 13]
+    assert pace.stall_after("generating") == pace.stall_after("training") == 5.0
+
+
+def test_before_the_first_step_only_the_ceiling_holds():
+    assert Pace(ceiling_seconds=3600).stall_after("training") == 3600
+
+
+def test_the_first_steps_are_judged_generously():
+    assert pace_after([8.0, 1.0]).stall_after("training") == 80.0
+
+
+def test_fast_steps_are_allowed_the_floor():
+    assert pace_after([0.062] * 100, floor_seconds=30.0).stall_after("training") == 30.0
+
+
+def test_slow_steps_are_allowed_no_more_than_the_ceiling():
+    assert pace_after([709.0] * 20, ceiling_seconds=3000.0).stall_after("training") == 3000.0
+
+
+def test_no_ceiling_is_below_twice_the_usual_step():
+    assert pace_after([2500.0] * 20, ceiling_seconds=3600.0).stall_after("training") == 5000.0
+
+
+def test_a_single_long_hang_changes_nothing():
+    steady = [1.0, 1.1, 0.9] * 30
+    assert pace_after([*steady, 3600.0]).stall_after("training") == pace_after(steady).stall_after("training")
+
+
+def test_repeated_hangs_do_not_excuse_an_hour():
+    assert pace_after(([1.0] * 10 + [3600.0]) * 5, ceiling_seconds=1e9).stall_after("training") < 200.0
+
+
+def test_a_drift_is_followed_without_an_alarm():
+    drifting = [2.0 ** (step / 100) for step in range(1000)]
+    assert false_alarms(drifting, ceiling_seconds=1e9) == 0
+    assert pace_after(drifting, ceiling_seconds=1e9).stall_after("training") == pytest.approx(
+        5 * drifting[-32], rel=0.1
+    )
+
+
+def test_a_lasting_slow_down_is_learnt_within_a_few_steps():
+    assert false_alarms([1.0] * 300 + [20.0] * 300) <= 4
+
+
+def test_a_speed_up_is_followed():
+    assert pace_after([20.0] * 300 + [1.0] * 300).stall_after("training") == 5.0
+
+
+@pytest.mark.parametrize("long_share", [0.05, 0.1, 0.3])
+def test_two_kinds_of_steps_give_no_alarm(long_share):
+    chance = random.Random(7)
+    steps = [chance.gauss(1.0, 0.05) * (8.0 if chance.random() < long_share else 1.0) for _ in range(10_000)]
+    assert false_alarms(steps, ceiling_seconds=1e9) <= 1
+
+
+def test_a_week_of_uneven_minutes_gives_no_alarm_and_is_judged_in_five_steps():
+    chance = random.Random(11)
+    steps = [60.0 * chance.lognormvariate(0.0, 0.25) for _ in range(10_080)]
+    assert false_alarms(steps) == 0
+    assert pace_after(steps).stall_after("training") <= 5.2 * 60.0

@@ -1,0 +1,442 @@
+"""The callback fills trainer.prom from inside a real transformers Trainer, and costs training nothing."""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from exporter.collectors.textfile import parse, value_of
+from exporter.pace import Pace
+from exporter.telemetry import PeerTelemetry
+from exporter.textfile_writer import read_last_step
+
+GO_ON = SimpleNamespace(should_evaluate=False, should_save=False)
+
+TRAIN = """
+import sys, torch, transformers
+from exporter.telemetry import PeerTelemetry
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+    def forward(self, x, labels=None):
+        predicted = self.layer(x)
+        return {"loss": ((predicted - labels) ** 2).mean(), "logits": predicted}
+
+def train(run_dir, steps, **options):
+    data = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 64
+    arguments = transformers.TrainingArguments(
+        run_dir + "-output", max_steps=steps, per_device_train_batch_size=2, logging_steps=1, report_to=[],
+        disable_tqdm=True, use_cpu=True, **{"save_strategy": "no"} | options)
+    telemetry = PeerTelemetry(run_dir, write_interval_seconds=0.05)
+    trainer = transformers.Trainer(
+        Net(), arguments, train_dataset=data, eval_dataset=data[:2], callbacks=[telemetry])
+    trainer.train()
+    print("steps", trainer.state.global_step)
+    return telemetry
+"""
+
+
+def run_python(code, *arguments, wrapper=()):
+    return subprocess.run(
+        [*wrapper, sys.executable, "-W", "ignore", "-c", TRAIN + textwrap.dedent(code), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def read(run_dir):
+    return parse((run_dir / "trainer.prom").read_text())
+
+
+def wait_for(run_dir, name, value):
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if (run_dir / "trainer.prom").exists() and value_of(read(run_dir), name) == value:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{name} never became {value}")
+
+
+def state(readings):
+    return next(r.labels["trainer_state"] for r in readings if r.name == "trainer_state" and r.value == 1.0)
+
+
+@pytest.fixture
+def telemetry(tmp_path):
+    started = PeerTelemetry(tmp_path / "peer-1", write_interval_seconds=0.01)
+    yield started
+    started.close()
+
+
+def written(telemetry, tmp_path):
+    telemetry.close()
+    return read(tmp_path / "peer-1")
+
+
+def step(telemetry, logs=None, control=GO_ON):
+    telemetry.on_step_begin(None, None, control)
+    telemetry.on_step_end(None, None, control)
+    if logs is not None:
+        telemetry.on_log(None, None, control, logs=logs)
+
+
+# In a real Trainer
+
+
+def test_a_real_trainer_reports_its_progress(tmp_path):
+    ran = run_python(
+        'train(sys.argv[1], 12, save_strategy="steps", save_steps=4, eval_strategy="steps", eval_steps=6)',
+        tmp_path / "my peer",
+    )
+    assert "steps 12" in ran.stdout, ran.stderr
+    readings = read(tmp_path / "my peer")
+    assert value_of(readings, "trainer_steps_total") == 12
+    assert value_of(readings, "trainer_step_duration_seconds_count") == 12
+    assert value_of(readings, "trainer_nonfinite_steps_total") == 0
+    assert 0 < value_of(readings, "trainer_loss") < 10
+    assert abs(value_of(readings, "trainer_last_step_timestamp_seconds") - time.time()) < 60
+    assert state(readings) == "stopped"
+    info = next(reading.labels for reading in readings if reading.name == "trainer_info")
+    assert (info["nickname"], info["device"]) == ("my peer", "cpu")
+    assert value_of(readings, "swarm_round") is None
+    assert json.loads((tmp_path / "my peer" / "process.json").read_text())["pid"] > 0
+
+
+def test_a_vanished_folder_costs_the_metrics_and_one_line(tmp_path):
+    ran = run_python(
+        """
+        import shutil, threading
+        threading.Timer(0.3, shutil.rmtree, [sys.argv[1]]).start()
+        class Slow(transformers.TrainerCallback):
+            def on_step_end(self, *_, **__):
+                import time; time.sleep(0.02)
+        data = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 8
+        telemetry = PeerTelemetry(sys.argv[1], write_interval_seconds=0.01)
+        trainer = transformers.Trainer(
+            Net(), transformers.TrainingArguments(sys.argv[1] + "-output", max_steps=60, report_to=[],
+            disable_tqdm=True, use_cpu=True, save_strategy="no"), train_dataset=data, callbacks=[telemetry, Slow()])
+        trainer.train()
+        print("steps", trainer.state.global_step)
+        """,
+        tmp_path / "peer",
+    )
+    assert "steps 60" in ran.stdout, ran.stderr
+    assert ran.stderr.count("no metrics from") == 1
+    assert not (tmp_path / "peer").exists()
+
+
+def in_small_disk(mount_options, folder):
+    if not shutil.which("unshare"):
+        pytest.skip("unshare is not installed: a full disk cannot be made")
+    script = f'mount -t tmpfs -o {mount_options} none "$0" && exec "$@"'
+    wrapper = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder))
+    if subprocess.run([*wrapper, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this system lets nobody mount a file system of his own: a full disk cannot be made")
+    return wrapper
+
+
+def test_a_full_disk_costs_the_metrics_and_one_line(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    ran = run_python(
+        """
+        with open(sys.argv[1] + "/ballast", "wb", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(4096))
+            except OSError as error:
+                print(error)
+        os = __import__("os"); os.makedirs(sys.argv[1] + "/peer", exist_ok=True)
+        telemetry = PeerTelemetry(sys.argv[1] + "/peer", write_interval_seconds=0.01)
+        for _ in range(100):
+            telemetry.on_step_begin(None, None, None)
+            __import__("time").sleep(0.002)
+            telemetry.set_round(1, 1)
+        telemetry.close()
+        print(sorted(os.listdir(sys.argv[1] + "/peer")), "trained on")
+        """,
+        disk,
+        wrapper=in_small_disk("size=64k", disk),
+    )
+    assert "No space left" in ran.stdout
+    assert "[] trained on" in ran.stdout or "['trainer.prom'] trained on" in ran.stdout, ran.stdout + ran.stderr
+    assert ran.stderr.count("no metrics from") == 1
+
+
+def test_a_read_only_folder_costs_the_metrics_and_one_line(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    ran = run_python(
+        """
+        telemetry = PeerTelemetry(sys.argv[1] + "/peer", write_interval_seconds=0.01)
+        for _ in range(100):
+            telemetry.on_step_begin(None, None, None)
+            __import__("time").sleep(0.002)
+        telemetry.close()
+        print("trained on")
+        """,
+        disk,
+        wrapper=in_small_disk("ro", disk),
+    )
+    assert "trained on" in ran.stdout, ran.stderr
+    assert ran.stderr.count("no metrics from") == 1
+    assert "Read-only" in ran.stderr
+
+
+# What is measured
+
+
+def test_what_was_not_measured_is_absent(telemetry, tmp_path):
+    names = {reading.name for reading in written(telemetry, tmp_path)}
+    absent = {
+        "trainer_reward_mean",
+        "trainer_reward_std",
+        "trainer_loss",
+        "trainer_tokens_total",
+        "trainer_accelerator_memory_bytes",
+        "trainer_last_step_timestamp_seconds",
+        "swarm_round",
+        "swarm_connected_peers",
+        "swarm_publish_failures_total",
+        "swarm_last_publish_timestamp_seconds",
+    }
+    assert names & absent == set()
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        {"loss": 0.5, "reward": 1.25, "reward_std": 0.75, "num_tokens": 900.0, "completions/mean_length": 12.0},
+        {"loss": 0.5, "rewards/mean": 1.25, "rewards/std": 0.75, "num_input_tokens_seen": 900, "completion_length": 12},
+        {
+            "loss": 0.5,
+            "objective/rlhf_reward": 1.25,
+            "reward_std": 0.75,
+            "num_tokens": 900,
+            "run": "text",
+            "none": None,
+        },
+    ],
+)
+def test_the_names_of_several_trainers_are_understood(telemetry, tmp_path, logs):
+    step(telemetry, logs)
+    readings = written(telemetry, tmp_path)
+    assert value_of(readings, "trainer_loss") == 0.5
+    assert value_of(readings, "trainer_reward_mean") == 1.25
+    assert value_of(readings, "trainer_reward_std") == 0.75
+    assert value_of(readings, "trainer_tokens_total") == 900
+
+
+@pytest.mark.parametrize("name", ["loss", "reward", "grad_norm"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_counted_and_not_written(telemetry, tmp_path, name, value):
+    step(telemetry, {"loss": 0.5, "reward": 1.0})
+    step(telemetry, {"loss": 0.25, "reward": 2.0} | {name: value})
+    readings = written(telemetry, tmp_path)
+    assert value_of(readings, "trainer_nonfinite_steps_total") == 1
+    assert value_of(readings, "trainer_loss") == (0.5 if name == "loss" else 0.25)
+    assert value_of(readings, "trainer_reward_mean") == (1.0 if name == "reward" else 2.0)
+    assert not re.search(r"(?i)nan| [+-]?inf", (tmp_path / "peer-1" / "trainer.prom").read_text())
+
+
+def test_tokens_add_up_over_several_trainings(telemetry, tmp_path):
+    for tokens in (100, 250, 80, 90):
+        step(telemetry, {"num_tokens": tokens})
+    assert value_of(written(telemetry, tmp_path), "trainer_tokens_total") == 340
+
+
+def test_the_swarm_is_reported(telemetry, tmp_path):
+    telemetry.set_info(peer_id="QmX", nickname='a "b" \\ c', unknown="dropped")
+    telemetry.set_round(7, 2)
+    telemetry.set_connected_peers(3)
+    telemetry.published(1_700_000_000.5)
+    telemetry.publish_failed()
+    telemetry.publish_failed()
+    readings = written(telemetry, tmp_path)
+    assert {r.name: r.value for r in readings if r.name.startswith("swarm_")} == {
+        "swarm_round": 7,
+        "swarm_stage": 2,
+        "swarm_connected_peers": 3,
+        "swarm_publish_failures_total": 2,
+        "swarm_last_publish_timestamp_seconds": 1_700_000_000.5,
+    }
+    info = next(reading.labels for reading in readings if reading.name == "trainer_info")
+    assert info == {"peer_id": "QmX", "nickname": 'a "b" \\ c', "model": "", "device": ""}
+
+
+# Phases
+
+
+def phase_of(telemetry):
+    readings = [sample for family in telemetry.collect() for sample in family.samples]
+    return state([SimpleNamespace(name=s.name, labels=s.labels, value=s.value) for s in readings])
+
+
+def test_a_phase_returns_to_the_one_before(telemetry):
+    assert phase_of(telemetry) == "starting"
+    telemetry.set_phase("training")
+    with contextlib.suppress(RuntimeError), telemetry.phase("generating"):
+        assert phase_of(telemetry) == "generating"
+        raise RuntimeError
+    assert phase_of(telemetry) == "training"
+    telemetry.set_phase("dreaming")
+    assert phase_of(telemetry) == "training"
+
+
+def test_the_allowed_silence_is_that_of_the_phase(tmp_path):
+    pace = Pace(floor_seconds=21, ceiling_seconds=22, starting_seconds=23, waiting_seconds=24, saving_seconds=25)
+    telemetry = PeerTelemetry(tmp_path, pace=pace)
+    found = {}
+    for phase in ("starting", "waiting", "saving", "training"):
+        telemetry.set_phase(phase)
+        samples = [sample for family in telemetry.collect() for sample in family.samples]
+        found[phase] = value_of(samples, "trainer_stall_after_seconds")
+    step(telemetry)
+    samples = [sample for family in telemetry.collect() for sample in family.samples]
+    found["stepping"] = value_of(samples, "trainer_stall_after_seconds")
+    telemetry.close()
+    assert found == {"starting": 23, "waiting": 24, "saving": 25, "training": 22, "stepping": 21}
+
+
+def test_time_spent_waiting_or_saving_is_no_part_of_a_step(telemetry, tmp_path):
+    telemetry.on_step_begin(None, None, GO_ON)
+    with telemetry.phase("saving"):
+        time.sleep(0.3)
+    telemetry.on_step_end(None, None, GO_ON)
+    assert value_of(written(telemetry, tmp_path), "trainer_step_duration_seconds_sum") < 0.2
+
+
+def test_the_trainer_saves_after_the_step_that_says_so(telemetry):
+    step(telemetry, control=SimpleNamespace(should_evaluate=False, should_save=True))
+    assert phase_of(telemetry) == "saving"
+    telemetry.on_save(None, None, GO_ON)
+    assert phase_of(telemetry) == "training"
+
+
+def test_a_swarm_peer_waits_between_its_trainings(telemetry):
+    telemetry.set_round(0, 0)
+    telemetry.on_train_end(None, None, GO_ON)
+    assert phase_of(telemetry) == "waiting"
+
+
+# The file
+
+
+def test_the_file_is_written_without_being_asked_and_at_most_once_per_interval(tmp_path):
+    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.2)
+    wait_for(tmp_path, "trainer_steps_total", 0)
+    versions = set()
+    for _ in range(100):
+        step(telemetry)
+        versions.add((tmp_path / "trainer.prom").stat().st_ino)
+        time.sleep(0.005)
+    wait_for(tmp_path, "trainer_steps_total", 100)
+    telemetry.close()
+    assert 2 <= len(versions) <= 8
+
+
+def test_a_reader_always_meets_a_whole_file(tmp_path):
+    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.0)
+    wait_for(tmp_path, "trainer_steps_total", 0)
+    for _ in range(300):
+        step(telemetry, {"loss": 1.0})
+        read(tmp_path)
+    telemetry.close()
+
+
+def test_the_last_step_of_the_previous_run_is_kept(tmp_path):
+    telemetry = PeerTelemetry(tmp_path)
+    step(telemetry)
+    telemetry.close()
+    before = read_last_step(tmp_path)
+    assert before is not None
+    restarted = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    wait_for(tmp_path, "trainer_steps_total", 0)
+    assert read_last_step(tmp_path) == before
+    step(restarted)
+    restarted.close()
+    after = read_last_step(tmp_path)
+    assert after is not None
+    assert after > before
+
+
+@pytest.mark.parametrize("value", ["NaN", "-1", "9e99", "x", "0x"])
+def test_an_impossible_last_step_is_not_kept(tmp_path, value):
+    (tmp_path / "trainer.prom").write_text(f"trainer_last_step_timestamp_seconds {value}\n")
+    assert read_last_step(tmp_path) is None
+
+
+def test_closing_says_stopped_and_is_harmless_twice(telemetry, tmp_path):
+    step(telemetry)
+    telemetry.close()
+    telemetry.close()
+    step(telemetry)
+    assert state(read(tmp_path / "peer-1")) == "stopped"
+    assert not [thread for thread in threading.enumerate() if thread.name == "telemetry"]
+
+
+def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(tmp_path):
+    code = "import sys; from exporter.telemetry import PeerTelemetry; PeerTelemetry(sys.argv[1])"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, tmp_path], check=True, timeout=60)
+    assert state(read(tmp_path)) == "stopped"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns of what this test is about
+def test_a_forked_child_does_not_speak_for_the_trainer(telemetry, tmp_path):
+    telemetry.set_phase("training")
+    child = os.fork()
+    if child == 0:
+        telemetry.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    wait_for(tmp_path / "peer-1", "trainer_steps_total", 0)
+    time.sleep(0.1)
+    assert state(read(tmp_path / "peer-1")) == "training"
+
+
+def test_only_the_first_process_of_a_trainer_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    telemetry = PeerTelemetry(tmp_path / "peer")
+    step(telemetry, {"loss": 1.0})
+    telemetry.close()
+    assert not (tmp_path / "peer").exists()
+
+
+def test_a_folder_that_comes_back_is_written_again(tmp_path, caplog):
+    folder = tmp_path / "peer"
+    folder.write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        telemetry = PeerTelemetry(folder, write_interval_seconds=0.01)
+        while "no metrics from" not in caplog.text:
+            time.sleep(0.01)
+        folder.unlink()
+        step(telemetry)
+        wait_for(folder, "trainer_steps_total", 1)
+        telemetry.close()
+    assert (folder / "process.json").exists()
+    assert [record.message.split()[0] for record in caplog.records] == ["no", "metrics"]
+
+
+def test_a_step_costs_microseconds(tmp_path):
+    telemetry = PeerTelemetry(tmp_path)
+    logs = {"loss": 1.0, "reward": 0.5, "reward_std": 0.1, "num_tokens": 5, "grad_norm": 1.0}
+    costs = []
+    for _ in range(300):
+        begin = time.perf_counter()
+        step(telemetry, logs)
+        costs.append(time.perf_counter() - begin)
+    telemetry.close()
+    assert sorted(costs)[150] < 0.000_62  # 1 % of a step of 62 ms
