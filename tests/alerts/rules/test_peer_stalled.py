@@ -1,0 +1,55 @@
+"""PeerStalled: running, but without progress for longer than the peer's own pace allows."""
+
+import pytest
+
+from alerts.rules.peer_stalled import Settings, judge
+from tests.alerts.rules.pages import NOW, silent, view
+
+SETTINGS = Settings()
+LATE = {"last_step": NOW - 100, "phase_start": NOW - 150}
+
+
+def test_silence_beyond_the_peers_own_budget_is_a_stall() -> None:
+    verdict = judge(view(**LATE), SETTINGS)
+    assert verdict.condition == "active"
+    assert verdict.summary == "No progress for 1 min 40 s while training; this peer should need at most 30 s."
+    assert verdict.since == NOW - 100
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"stall_after": 3600, **LATE},  # a slow peer
+        {**LATE, "phase_start": NOW - 5},  # a phase that has just begun is progress
+        {"last_step": None, "phase_start": NOW - 5},
+        {**LATE, "up": 0},  # a peer that is down is not stalled
+        {**LATE, "started": NOW - 20},  # the page of the process before
+        {"state": "starting", "started": NOW - 700, "phase_start": NOW - 690, "last_step": None},  # a late start
+        {"last_step": NOW + 500, "phase_start": NOW - 5},  # a clock that was put back
+    ],
+)
+def test_this_is_no_stall(changes: dict[str, float]) -> None:
+    assert judge(view(**changes), SETTINGS).condition == "inactive"
+
+
+def test_waiting_longer_than_its_budget_is_a_stall_even_before_the_first_step() -> None:
+    waiting = {
+        "state": "waiting",
+        "started": NOW - 2000,
+        "phase_start": NOW - 1900,
+        "last_step": None,
+        "stall_after": 1800,
+    }
+    assert judge(view(**waiting), SETTINGS).condition == "active"
+
+
+@pytest.mark.parametrize("missing", ["up", "stall_after", "phase_start"])
+def test_what_is_not_measured_gives_no_verdict(missing: str) -> None:
+    assert judge(view(**{**LATE, missing: None}), SETTINGS).condition == "unknown"
+    assert judge(silent(999), SETTINGS).condition == "unknown"
+
+
+def test_a_host_that_slept_or_a_clock_that_was_set_is_no_stall() -> None:
+    assert judge(view(**LATE, clock_stepped_at=NOW - 10), SETTINGS).condition == "inactive"
+    assert judge(view(**LATE, clock_stepped_at=NOW - 31), SETTINGS).condition == "active"

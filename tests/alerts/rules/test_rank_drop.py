@@ -1,0 +1,102 @@
+"""RankDrop: places lost, by polls that agree; a board that cannot be trusted says nothing."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from alerts.rules import Verdict, View
+from alerts.rules.rank_drop import MAX_RUNS, Settings, judge, remember
+from tests.alerts.rules.pages import NOW, silent, view
+
+SETTINGS = Settings()
+Poll = int | dict[str, Any]
+
+
+def _see(looks: Iterable[View], settings: Settings = SETTINGS) -> tuple[list[str], Verdict, dict[str, Any]]:
+    """The condition after each look, the last verdict, and what is remembered."""
+    memory: dict[str, Any] = {}
+    conditions, verdict = [], None
+    for look in looks:
+        memory = dict(remember(replace(look, memory=memory), settings))
+        verdict = judge(replace(look, memory=memory), settings)
+        conditions.append(verdict.condition)
+    assert verdict is not None
+    return conditions, verdict, memory
+
+
+def _looks(*polls: Poll, every: float = 15.0, ranked: int = 10) -> list[View]:
+    changes = [{"rank": poll} if isinstance(poll, int) else poll for poll in polls]
+    return [
+        view(now=NOW + index * every, **{"ranked": ranked, "cumulative": 100.0 + index, **one})
+        for index, one in enumerate(changes)
+    ]
+
+
+def test_a_drop_counts_once_enough_polls_agree() -> None:
+    conditions, verdict, _ = _see(_looks(2, 2, 2, 5, 6, 5))
+    assert conditions == ["unknown", "unknown", "inactive", "unknown", "unknown", "active"]
+    assert verdict.summary == "Rank 5 of 10, 3 worse than rank 2, which it held within the last 6 h."
+
+
+def test_a_smaller_drop_is_none() -> None:
+    assert "active" not in _see(_looks(2, 2, 2, 4, 4, 4, 4))[0]
+
+
+def test_a_flicker_is_none_and_a_lucky_moment_sets_no_baseline() -> None:
+    assert "active" not in _see(_looks(5, 5, 5, 9, 9, 5, 9, 9, 5))[0]
+    assert "active" not in _see(_looks(5, 5, 1, 1, 5, 5, 5, 5))[0]
+
+
+def test_it_is_over_when_the_rank_comes_back() -> None:
+    conditions, verdict, _ = _see(_looks(2, 2, 2, 6, 6, 6, 3, 3, 3))
+    assert conditions[5:] == ["active", "unknown", "unknown", "inactive"]
+    assert verdict.summary == "Rank 3 of 10; the best that it held within 6 h is 2."
+
+
+def test_it_is_over_when_the_better_rank_lies_too_long_ago() -> None:
+    settings = Settings.model_validate({"window": "1h"})
+    conditions, _, _ = _see(_looks(2, 2, 2, *[6] * 30, every=200), settings)
+    assert conditions[5] == "active"
+    assert conditions[-1] == "inactive"
+
+
+def test_a_board_that_could_not_be_read_or_is_short_is_no_poll() -> None:
+    failed = {"rank": 9, "source_up": 0}
+    short = {"rank": 1, "ranked": 1}
+    shrunk = {"rank": 4, "ranked": 4}
+    empty = {"rank": None, "ranked": None}
+    for bad in (failed, short, shrunk, empty):
+        assert set(_see(_looks(1, 1, 1, *[bad] * 5))[0][3:]) == {"inactive"}
+        assert "active" not in _see(_looks(1, 1, 1, 9, 9, *[bad] * 5))[0]
+
+
+def test_a_poll_that_was_seen_before_does_not_count_again() -> None:
+    looks = _looks(1, 1, 1, *[{"rank": 9, "polled": NOW + 45}] * 5)
+    assert "active" not in _see(looks)[0]
+
+
+def test_a_board_that_was_started_anew_is_compared_with_nothing_before_it() -> None:
+    anew = [{"rank": 9, "cumulative": 1.0 + index} for index in range(5)]
+    conditions, _, _ = _see(_looks(1, 1, 1, *anew))
+    assert conditions[3:] == ["unknown", "unknown", "inactive", "inactive", "inactive"]
+
+
+def test_in_a_small_swarm_the_last_place_is_a_drop() -> None:
+    assert _see(_looks(1, 1, 1, 2, 2, 2, ranked=2))[0][-1] == "active"
+    assert _see(_looks(1, 1, 1, 2, 2, 2, ranked=3))[0][-1] == "inactive"
+    assert _see(_looks(1, 1, 1, 3, 3, 3, ranked=3))[0][-1] == "active"
+
+
+def test_a_silent_sidecar_gives_no_verdict_and_is_remembered_as_nothing() -> None:
+    _, _, before = _see(_looks(1, 1, 1))
+    look = replace(silent(99), memory=before)
+    assert remember(look, SETTINGS)["runs"] == before["runs"]
+    assert judge(look, SETTINGS).condition == "unknown"
+
+
+def test_the_memory_stays_bounded() -> None:
+    settings = Settings.model_validate({"window": "7d"})
+    _, _, memory = _see(_looks(*[1 + index % 7 for index in range(2 * MAX_RUNS)]), settings)
+    assert len(memory["runs"]) == MAX_RUNS
+    _, _, memory = _see(_looks(*[1] * 1000), settings)
+    assert len(memory["runs"]) == 1
