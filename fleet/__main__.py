@@ -1,13 +1,14 @@
 """The `peerwatch` command: `python -m fleet` is the same."""
 
 import sys
+from typing import Any, cast
 
 import typer
 
 from fleet.commands import discover
 
-# typer keeps the parent of its errors to itself: BadParameter is a usage error, which is a click exception.
-_UsageError = typer.BadParameter.__mro__[1]
+# typer exports none of the errors above this one, which is what every mistake on the command line is.
+_UsageError: type[Exception] = cast("type[Exception]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="peerwatch",
@@ -22,6 +23,10 @@ for _name, _command in discover():
     app.command(_name)(_command)
 
 
+def _message(error: Any) -> str:
+    return " ".join(str(error.format_message()).split())
+
+
 def main() -> None:
     """Every mistake of the user is one line and exit status 2."""
     if len(sys.argv) == 1:
@@ -29,7 +34,7 @@ def main() -> None:
     try:
         status = app(prog_name="peerwatch", standalone_mode=False)
     except _UsageError as error:
-        print(f"peerwatch: {error.format_message()}; see `peerwatch --help`", file=sys.stderr)  # type: ignore[attr-defined]
+        print(f"peerwatch: {_message(error)}; see `peerwatch --help`", file=sys.stderr)
         status = 2
     except (typer.Abort, KeyboardInterrupt):
         status = 130

@@ -2,10 +2,12 @@
 
 import errno
 import importlib.util
+import logging
 import os
 import socket
 import stat
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -161,16 +163,15 @@ def _routes(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _is_deliverable(url: str) -> bool:
-    import logging
-    import warnings
-
+    # apprise takes a third of a second to load, which only a fleet with routes has to pay.
     with warnings.catch_warnings():
-        # apprise's attachments import the deprecated imghdr.
+        # Its e-mail plug-in imports the deprecated imghdr.
         warnings.simplefilter("ignore", DeprecationWarning)
         import apprise
-    # apprise logs the URL that it cannot use, with the password in it.
-    logging.getLogger("apprise").disabled = True
-    return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
+
+        # It logs the URL that it cannot use, with the password in it.
+        logging.getLogger("apprise").disabled = True
+        return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
 
 
 def _readable_by_others(route: dict[str, str], where: Location) -> Iterator[Problem]:

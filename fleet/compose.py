@@ -144,11 +144,13 @@ def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
 
 
 def _holds(data: Any, location: Location) -> bool:
+    """Whether a peer's own keys decide what is at a location: mappings merge, all else is replaced as a whole."""
     for part in location:
-        if isinstance(data, dict) and part in data or isinstance(data, list) and isinstance(part, int):
-            data = data[part]
-        else:
+        if not isinstance(data, dict):
+            return True
+        if part not in data:
             return False
+        data = data[part]
     return bool(location)
 
 

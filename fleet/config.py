@@ -17,10 +17,10 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    field_validator,
 )
 
 from alerts.durations import Duration
+from trainer.protocol import is_peer_id
 
 MAX_PEERS = 256
 
@@ -63,11 +63,19 @@ def _is_ipv4(value: str) -> str:
         ) from None
 
 
+def _is_peer_address(value: str) -> str:
+    address, marker, peer_id = value.rpartition("/p2p/")
+    if not address.startswith("/") or not marker or not is_peer_id(peer_id):
+        raise ValueError(f"{value!r} is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
+    return value
+
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 # Names become folders, program names of the service manager and labels.
 Name = Annotated[str, AfterValidator(_is_name)]
 Address = Annotated[str, AfterValidator(_is_ipv4)]
+PeerAddress = Annotated[str, AfterValidator(_is_peer_address)]
 
 
 class _Section(BaseModel):
@@ -86,16 +94,8 @@ class Ports(_Section):
 class Swarm(_Section):
     """Which swarm the peers join: without initial peers, one of their own that the first peer leads."""
 
-    initial_peers: list[str] = []
+    initial_peers: list[PeerAddress] = []
     host: Address = "127.0.0.1"
-
-    @field_validator("initial_peers")
-    @classmethod
-    def _are_multiaddrs(cls, value: list[str]) -> list[str]:
-        for address in value:
-            if not address.startswith("/") or "/p2p/" not in address:
-                raise ValueError(f"{address!r} is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
-        return value
 
 
 class Restart(_Section):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from fleet.launch import FINISHED_EXIT_CODE
+from fleet.launch import FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE
 
 _TIMEOUT_SECONDS = 5.0
 
@@ -38,7 +38,7 @@ class ProcessState(NamedTuple):
     @property
     def has_failed(self) -> bool:
         """Whether supervisord has given it up; an end that it restarts after shows in the pid only."""
-        return self.state in ("FATAL", "UNKNOWN") or (self.state == "EXITED" and not self.is_finished)
+        return self.state in ("FATAL", "UNKNOWN") or (self.state == "EXITED" and self.exit_code == GAVE_UP_EXIT_CODE)
 
 
 class Control:

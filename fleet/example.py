@@ -8,14 +8,14 @@ _TEMPLATE = """\
 # Peerwatch: the peers to run on this machine, and who hears of their troubles.
 # `peerwatch check` finds every mistake in this file; `peerwatch up` starts the fleet.
 
-fleet: {fleet}                     # names the peers ({fleet}-0, ...) and the folder of their files
-peers: {peers}                        # a count, or a list; a peer of the list can override any key of `trainer`:
+fleet: {fleet:<24} # names the peers ({fleet}-0, ...) and the folder of their files
+peers: {peers:<24} # a count, or a list; a peer of the list can override any key of `trainer`:
 #  - name: amber
 #  - name: basalt
 #    memory_limit: 6GiB
 #    model: Qwen/Qwen2.5-0.5B-Instruct
 #    sidecar_port: 9790
-memory_limit: {memory}            # for each peer; more than this raises MemoryExceeded
+memory_limit: {memory:<17} # for each peer; more than this raises MemoryExceeded
 
 swarm:
   initial_peers: []             # empty: a swarm of your own, led by the first peer; else addresses like
@@ -24,10 +24,10 @@ swarm:
 
 trainer:                        # for all peers
   model: tiny                   # tiny (a toy, built in place), a Hugging Face id, or a local folder
-  task: {task}        # a dataset of reasoning-gym
+  task: {task:<23} # a dataset of reasoning-gym
   task_options: {{}}              # options of that dataset
   # rewards: [rewards.py:reward]  # instead of the built-in ones: a function in a file, with TRL's signature
-  device: {device}                   # auto, cpu, cuda or mps
+  device: {device:<21} # auto, cpu, cuda or mps
   steps_per_stage: 20
   grpo: {{}}                      # any field of trl.GRPOConfig, such as learning_rate: 1.0e-5
 

@@ -31,7 +31,7 @@ def owned_by(owner: str) -> list[psutil.Process]:
 
 
 def below(pid: int) -> list[psutil.Process]:
-    """The process and all its descendants; psutil's objects remember the creation time, so that a reused pid differs."""
+    """The process and all its descendants; each remembers its creation time, so that a reused pid is another."""
     try:
         top = psutil.Process(pid)
         return [top, *top.children(recursive=True)]

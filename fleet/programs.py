@@ -1,4 +1,4 @@
-"""The programs of a fleet: command, environment and log of each process, for whichever service manager runs them; pure."""
+"""The programs of a fleet: command, environment and log of each, whichever service manager runs them; pure."""
 
 import sys
 from dataclasses import asdict, dataclass, field

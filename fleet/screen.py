@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fleet.view import Row
+from fleet.view import STEADY_STATES, Row
 
 _STATUS_SECONDS = 15.0
 _COLOURS = {"training": "green", "generating": "green", "failed": "bold red", "down": "red", "finished": "cyan"}
@@ -99,6 +99,4 @@ class Lines:
 
     @staticmethod
     def _is_news(before: str | None, now: str) -> bool:
-        # A peer changes between these with every step.
-        steady = {"training", "generating", "saving", "waiting"}
-        return before != now and not (before in steady and now in steady)
+        return before != now and not (before in STEADY_STATES and now in STEADY_STATES)

@@ -35,6 +35,7 @@ def suggest(word: object, known: Iterable[str]) -> str:
     """`; did you mean …?` for the nearest known word, or the whole list where it is short."""
     words = sorted(known)
     near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.6)
+    near = near or [one for one in words if str(word) and one.startswith(f"{word}_")]
     if near:
         return f"; did you mean {near[0]}?"
     return f"; known here: {', '.join(words)}" if 0 < len(words) <= 12 else ""

@@ -7,6 +7,9 @@ from typing import Any
 
 from fleet.control import ProcessState
 
+# A peer that runs changes between these all the time.
+STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
+
 _LONGEST_TEXT = 200
 
 

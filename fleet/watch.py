@@ -1,17 +1,19 @@
 """Follows a running fleet until it is told to stop, and reports what changes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet.control import ControlError, ProcessState
 from fleet.feed import Feed
 from fleet.run import Fleet
 from fleet.screen import Screen
-from fleet.view import clean, event_line, rows
+from fleet.view import STEADY_STATES, Row, clean, event_line, rows
 
 _LOOK_SECONDS = 1.0
 _REMEMBER_SECONDS = 5.0
+# A service that was started again and has held for this time is up.
+_HOLD_SECONDS = 30.0
 _LOG_LINES = 5
 _LOG_TAIL_BYTES = 8192
 
@@ -22,12 +24,14 @@ class Watch:
     def __init__(self, fleet: Fleet, feed: Feed, screen: Screen) -> None:
         self._fleet, self._feed, self._screen = fleet, feed, screen
         self._pids: dict[str, int] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: set[str] = set()
+        self._restarted: dict[str, float] = {}
+        self._log_ends: dict[str, int] = {}
         self._has_said_finished = False
         self._remember_at = 0.0
 
     def run(self, must_stop: Callable[[], bool], until: float | None) -> int:
-        """Until `must_stop()`, or `until` on the monotonic clock. The exit status: 1 if something failed for good."""
+        """Until `must_stop()`, or `until` on the monotonic clock. The exit status: 1 if something could not start."""
         look_at = 0.0
         while not must_stop() and (until is None or time.monotonic() < until):
             if time.monotonic() >= look_at:
@@ -37,57 +41,71 @@ class Watch:
                     return 1
                 self._look()
             time.sleep(0.1)
-        return 1 if self._failed else 0
+        return 1 if self._failed or self._restarted else 0
 
     def _look(self) -> None:
-        if time.monotonic() >= self._remember_at:
-            self._remember_at = time.monotonic() + _REMEMBER_SECONDS
+        now = time.monotonic()
+        if now >= self._remember_at:
+            self._remember_at = now + _REMEMBER_SECONDS
             self._fleet.remember_processes()
         try:
             processes = self._fleet.control.processes()
         except ControlError:
             processes = []
         for process in processes:
-            self._report(process)
-        names = [peer.name for peer in self._fleet.peers]
+            self._report(process, now)
         for event in self._feed.new_events():
             self._screen.say(event_line(event))
-        self._screen.show(rows(names, self._feed.status(), processes), time.time())
+        shown = rows([peer.name for peer in self._fleet.peers], self._feed.status(), processes)
+        self._screen.show(shown, time.time())
+        self._forget_restarts(shown, now)
+        self._say_if_finished(processes)
+
+    def _report(self, process: ProcessState, now: float) -> None:
+        """Says once that a program was given up, and each time that supervisord had to start it again."""
+        title = process.title
+        if process.has_failed:
+            if title not in self._failed:
+                self._failed.add(title)
+                self._say_log(f"{title} keeps failing and is not started again", process)
+            return
+        self._failed.discard(title)
+        if process.pid and process.pid != self._pids.setdefault(title, process.pid):
+            self._pids[title] = process.pid
+            self._restarted[title] = now
+            self._say_log(f"{title} has ended and is started again", process)
+
+    def _forget_restarts(self, shown: Sequence[Row], now: float) -> None:
+        """A peer is up again once it trains, a service once it has held for a while."""
+        for row in shown:
+            if row.state in STEADY_STATES:
+                self._restarted.pop(f"peer:{row.peer}", None)
+        for title, at in list(self._restarted.items()):
+            if not title.startswith("peer:") and now - at > _HOLD_SECONDS:
+                del self._restarted[title]
+
+    def _say_if_finished(self, processes: Sequence[ProcessState]) -> None:
         trainers = [process for process in processes if process.group == "peer"]
         if trainers and all(trainer.is_finished for trainer in trainers) and not self._has_said_finished:
             self._has_said_finished = True
             self._screen.say("every peer has finished its run; the pages stay until Ctrl-C")
 
-    def _report(self, process: ProcessState) -> None:
-        """Says once that a program was given up, and each time that supervisord had to start it again."""
-        title, last = process.title, self._pids.get(process.title)
-        if process.has_failed:
-            if self._failed.get(title) != process.state:
-                self._failed[title] = process.state
-                code = f" with exit code {process.exit_code}" if process.state == "EXITED" else ""
-                self._say_log(
-                    f"{title} has failed{code} and is not started again; its log {process.log} ends:", process
-                )
-            return
-        self._failed.pop(title, None)
-        if last and process.pid and process.pid != last:
-            self._say_log(f"{title} ended and is started again; its log {process.log} ends:", process)
-        if process.pid:
-            self._pids[title] = process.pid
-
     def _say_log(self, headline: str, process: ProcessState) -> None:
-        self._screen.say(headline)
-        for line in tail(Path(process.log)):
+        lines, self._log_ends[process.title] = tail(Path(process.log), self._log_ends.get(process.title, 0))
+        self._screen.say(f"{headline}; {process.log} ends:" if lines else f"{headline}; see {process.log}")
+        for line in lines:
             self._screen.say(f"  | {line}")
 
 
-def tail(log: Path, lines: int = _LOG_LINES) -> list[str]:
-    """The last lines that say something, safe to print."""
+def tail(log: Path, since: int = 0) -> tuple[list[str], int]:
+    """The last lines that say something, safe to print, of what came after the offset `since`; and the new offset."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+            size = log.stat().st_size
+            start = since if since <= size else 0
+            file.seek(max(start, size - _LOG_TAIL_BYTES))
             text = file.read().decode(errors="replace")
-    except OSError as error:
-        return [f"(cannot be read: {error.strerror})"]
+    except OSError:
+        return [], 0
     found = [clean(line).rstrip() for line in text.splitlines() if line.strip()]
-    return found[-lines:]
+    return found[-_LOG_LINES:], size

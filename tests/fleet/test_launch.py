@@ -109,7 +109,7 @@ def test_an_unwritable_record_does_not_keep_the_program_from_starting(tmp_path: 
 
 def test_what_the_last_run_left_behind_is_ended_before_the_next_start(tmp_path: Path) -> None:
     environment = os.environ | {OWNER_VARIABLE: f"test-{os.getpid()}-{time.monotonic_ns()}/peer:a"}
-    child = "import subprocess, sys; p = subprocess.Popen(['sleep', '300'], start_new_session=True, stdout=-3); print(p.pid)"
+    child = "from subprocess import Popen; print(Popen(['sleep', '300'], start_new_session=True, stdout=-3).pid)"
     command = [sys.executable, "-m", "fleet.launch", "--record", str(tmp_path / "a.json"), "--first-delay", "0", "--"]
     run = [*command, sys.executable, "-c", child]
     orphan = psutil.Process(int(subprocess.check_output(run, env=environment, text=True)))
@@ -128,7 +128,7 @@ def test_what_the_last_run_left_behind_is_ended_before_the_next_start(tmp_path: 
 def test_it_waits_for_a_port_no_longer_than_it_may() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:%d" % listener.getsockname()[1]
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
         began = time.monotonic()
         wait_for_port(address, 0.3)
         assert 0.3 <= time.monotonic() - began < 3

@@ -1,0 +1,35 @@
+# `make up` starts the demo fleet, `make test` runs every test; both make .venv and install what they need first.
+# ARGS goes to the command: make up ARGS="-f peerwatch.yaml", make test ARGS="tests/fleet -k launch".
+
+PYTHON ?= python3
+PINNED := constraints.txt pyproject.toml
+INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: up test lint bench
+
+up: .venv/.installed
+	.venv/bin/peerwatch up $(ARGS)
+
+test: .venv/.installed-dev
+	.venv/bin/pytest -m "not bench" $(ARGS)
+
+lint: .venv/.installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv/.installed-dev
+	.venv/bin/pytest -m bench -s $(ARGS)
+
+.venv/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Peerwatch needs Python 3.11 or newer; make PYTHON=python3.11 up")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/pip $(PINNED)
+	@echo "installing into .venv; the first time this takes some minutes"
+	$(INSTALL) -e '.[leaderboard,trainer]'
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed $(PINNED)
+	$(INSTALL) -e '.[leaderboard,trainer,dev]'
+	@touch $@

@@ -1,0 +1,107 @@
+"""The `peerwatch` command from outside: exit statuses, one-line errors, no tracebacks."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.conftest import ports_text
+
+ROOT = Path(__file__).parents[3]
+
+
+def peerwatch(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "home"), "HOME": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "fleet", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "init", "check", "status"])
+def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: str) -> None:
+    result = peerwatch(command, "--help", folder=tmp_path)
+    assert result.returncode == 0
+    assert f"Example: peerwatch {command}" in result.stdout
+
+
+def test_help_is_there_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    result = peerwatch("--help", folder=tmp_path)
+    assert "status" in result.stdout
+    assert time.monotonic() - began < 2  # half a second where nothing else runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["upp"], "peerwatch: No such command 'upp'. Did you mean 'up'?; see `peerwatch --help`\n"),
+        (
+            ["check", "-f", "none.yaml"],
+            "peerwatch: none.yaml: No such file or directory; `peerwatch init -o none.yaml` writes one\n",
+        ),
+        (
+            ["up", "-f", "none.yaml"],
+            "peerwatch: none.yaml: No such file or directory; `peerwatch init -o none.yaml` writes one\n",
+        ),
+        (
+            ["up", "--for", "30 parsecs"],
+            "peerwatch: --for 30 parsecs: unknown unit of time; write a number with a unit: 30s, 5m, 4h or 7d\n",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, arguments: list[str], error: str) -> None:
+    result = peerwatch(*arguments, folder=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", error)
+
+
+def test_what_init_writes_is_checked_clean_and_not_overwritten(tmp_path: Path) -> None:
+    assert peerwatch("init", "--peers", "3", folder=tmp_path).returncode == 0
+    path = tmp_path / "peerwatch.yaml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    path.write_text(text[: text.index("ports:")] + ports_text(3) + text[text.index("alerts:\n") :])
+    result = peerwatch("check", folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("peerwatch.yaml: good: peers: 3")
+    again = peerwatch("init", folder=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr == "peerwatch: peerwatch.yaml exists; use --force to overwrite it, or -o for another file\n"
+
+
+def test_check_and_up_show_the_same_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "peerwatch.yaml").write_text("fleet: a\npeerz: 1\nmemory_limit: 4\n")
+    expected = (
+        "peerwatch.yaml:2: peerz: unknown key; did you mean peers?\n"
+        "peerwatch.yaml:3: memory_limit: 4 is no size; write it like 4GiB, 512MiB or 4GB\n"
+    )
+    for command in ("check", "up"):
+        result = peerwatch(command, folder=tmp_path)
+        assert (result.returncode, result.stdout, result.stderr) == (2, "", expected)
+
+
+def test_up_starts_nothing_on_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        text = f"fleet: a\nstate_dir: state\n{ports_text()}peers:\n  - name: x\n    sidecar_port: {port}\n"
+        (tmp_path / "peerwatch.yaml").write_text(text)
+        result = peerwatch("up", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"peers[0].sidecar_port: port {port} of the sidecar of x is in use by " in result.stderr
+    assert not (tmp_path / "state" / "supervisord.conf").exists()
+
+
+def test_status_of_a_fleet_that_does_not_run_is_one_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "peerwatch.yaml").write_text("fleet: a\nstate_dir: state\n")
+    result = peerwatch("status", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"peerwatch: fleet a does not run (state folder {tmp_path}/state)\n"
