@@ -1,0 +1,166 @@
+"""The process tree of a trainer is measured on real processes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from exporter.collectors.process import Collector, CpuClock, add_accelerator
+from exporter.collectors.textfile import value_of
+
+# A trainer with a DHT child that has a daemon of its own; the line says that all are there. Each line of input
+# ends the process that it names.
+TREE = """
+import pathlib, subprocess, sys, time
+from exporter.run_folder import write_process_record
+if sys.argv[1] == "daemon":
+    begin = time.process_time()
+    while time.process_time() - begin < 0.2:
+        pass
+    print(flush=True)
+    sys.stdin.read()
+elif sys.argv[1] == "child":
+    daemon = subprocess.Popen([sys.executable, "-c", sys.argv[2], "daemon", ""], stdin=subprocess.PIPE)
+    sys.stdin.read()
+    daemon.stdin.close()
+    daemon.wait()
+else:
+    ballast = bytearray(b"x" * (64 << 20))
+    write_process_record(pathlib.Path(sys.argv[2]))
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[3], "child", sys.argv[3]], stdin=subprocess.PIPE)
+    sys.stdin.readline()
+    child.stdin.close()
+    child.wait()
+    print(flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Trainer:
+    def __init__(self, run_dir):
+        arguments = [sys.executable, "-c", TREE, "trainer", str(run_dir), TREE]
+        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()
+
+    def end_children(self):
+        self.say()
+        self.process.stdout.readline()
+
+    def say(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        tree = [self.process, *psutil.Process(self.process.pid).children(recursive=True)] if self.is_alive() else []
+        for process in tree:
+            process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    started = Trainer(tmp_path)
+    yield started
+    started.end()
+
+
+def memory(readings, kind):
+    return next((r.value for r in readings if r.name == "trainer_memory_bytes" and r.labels == {"kind": kind}), None)
+
+
+def test_the_whole_tree_is_measured(trainer, tmp_path):
+    readings = Collector(tmp_path).collect(0.0)
+    assert value_of(readings, "trainer_up") == 1
+    assert value_of(readings, "trainer_processes") == 3
+    assert value_of(readings, "trainer_threads") == 3
+    assert value_of(readings, "trainer_open_fds") >= 9
+    assert value_of(readings, "trainer_cpu_seconds_total") >= 0.2
+    assert abs(value_of(readings, "trainer_start_timestamp_seconds") - time.time()) < 60
+    assert 64 << 20 < memory(readings, "footprint") < memory(readings, "rss")
+
+
+def test_processor_time_does_not_fall_when_a_child_ends(trainer, tmp_path):
+    collector = Collector(tmp_path)
+    before = value_of(collector.collect(0.0), "trainer_cpu_seconds_total")
+    trainer.end_children()
+    readings = collector.collect(5.0)
+    assert value_of(readings, "trainer_processes") == 1
+    assert value_of(readings, "trainer_cpu_seconds_total") >= before
+
+
+def test_a_stopped_trainer_is_up_and_a_dead_one_is_not(trainer, tmp_path):
+    collector = Collector(tmp_path)
+    os.kill(trainer.process.pid, signal.SIGSTOP)
+    assert value_of(collector.collect(0.0), "trainer_up") == 1
+    os.kill(trainer.process.pid, signal.SIGCONT)
+    trainer.end_children()
+    trainer.say()
+    while psutil.Process(trainer.process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert [(r.name, r.value) for r in collector.collect(1.0)] == [("trainer_up", 0.0)]  # a zombie trains no more
+
+
+def test_a_restarted_trainer_is_found_by_its_new_record(trainer, tmp_path):
+    collector = Collector(tmp_path)
+    first = value_of(collector.collect(0.0), "trainer_start_timestamp_seconds")
+    trainer.end()
+    assert value_of(collector.collect(1.0), "trainer_up") == 0
+    second = Trainer(tmp_path)
+    readings = collector.collect(2.0)
+    second.end()
+    assert value_of(readings, "trainer_up") == 1
+    assert value_of(readings, "trainer_start_timestamp_seconds") > first
+
+
+@pytest.mark.parametrize(
+    "record", [None, "", "{", '{"pid": 4194309, "create_time": 1.0}', '{"pid": 1, "create_time": 5}']
+)
+def test_without_a_record_of_a_live_process_the_trainer_is_down(tmp_path, record):
+    if record is not None:
+        (tmp_path / "process.json").write_text(record)
+    assert [(r.name, r.value) for r in Collector(tmp_path).collect(0.0)] == [("trainer_up", 0.0)]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("setpriv"),
+    reason="needs root on Linux, to read a process as somebody who may not",
+)
+def test_a_footprint_that_may_not_be_read_is_absent_and_the_rest_stays(trainer, tmp_path):
+    code = (
+        "import pathlib, sys; from exporter.collectors.process import Collector;"
+        "print(*[(r.name, *r.labels.values()) for r in Collector(pathlib.Path(sys.argv[1])).collect(0.0)], sep='\\n')"
+    )
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", code, tmp_path]
+    ran = subprocess.run(stranger, capture_output=True, text=True, timeout=60)
+    if "Permission denied" in ran.stderr or "No module named" in ran.stderr:
+        pytest.skip("a stranger may not run this Python")
+    assert "('trainer_memory_bytes', 'rss')" in ran.stdout, ran.stderr
+    assert "footprint" not in ran.stdout
+    assert "('trainer_open_fds',)" not in ran.stdout
+    assert "('trainer_up',)" in ran.stdout
+
+
+def test_processor_time_counts_each_process_once():
+    clock = CpuClock()
+    assert clock.add({(1, 0.0): 5.0}) == 5.0
+    assert clock.add({(1, 0.0): 6.0, (2, 0.0): 3.0}) == 9.0
+    assert clock.add({(1, 0.0): 7.0}) == 10.0
+    assert clock.add({(1, 0.0): 7.0, (2, 9.0): 0.5}) == 10.5
+
+
+@pytest.mark.parametrize(("footprint", "held", "total"), [(8.0, None, 8.0), (8.0, 6.0, 8.0), (2.0, 6.0, 8.0)])
+def test_accelerator_memory_is_added_where_the_footprint_cannot_hold_it(footprint, held, total):
+    assert add_accelerator(footprint, held) == total

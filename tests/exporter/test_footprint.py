@@ -1,0 +1,62 @@
+"""The footprint is read from what each system records."""
+
+import os
+import struct
+import sys
+
+import psutil
+import pytest
+
+from exporter.footprint import parse_rusage, parse_smaps_rollup, read_footprint
+
+SMAPS_ROLLUP = b"""\
+5561e4977000-7ffd0ccfe000 ---p 00000000 00:00 0                          [rollup]
+Rss:              911784 kB
+Pss:              702299 kB
+Pss_Dirty:        700112 kB
+Pss_Anon:         690112 kB
+Shared_Clean:      12032 kB
+Swap:               4096 kB
+SwapPss:            2048 kB
+Locked:                0 kB
+"""
+
+# As rusage_info_v0 of macOS lays it out: UUID, user, system, idle wake-ups, interrupts, page-ins, wired, resident,
+# footprint, start, exit.
+RUSAGE = bytes(range(16)) + struct.pack(
+    "=10Q", 11_871_250, 3_402_125, 24, 1, 812, 0, 4_404_019_200, 9_663_676_416, 72_057_594, 0
+)
+
+
+def test_pss_and_its_share_of_swap_make_the_footprint():
+    assert parse_smaps_rollup(SMAPS_ROLLUP) == (702_299 + 2048) * 1024
+
+
+@pytest.mark.parametrize("text", [b"", b"Rss: 12 kB\n", b"Pss: many kB\n"])
+def test_no_pss_is_no_footprint(text):
+    with pytest.raises(ValueError, match="no Pss"):
+        parse_smaps_rollup(text)
+
+
+def test_the_physical_footprint_of_macos_is_the_eighth_counter():
+    assert parse_rusage(RUSAGE) == 9_663_676_416
+
+
+def test_a_short_answer_of_macos_is_refused():
+    with pytest.raises(ValueError, match="too short"):
+        parse_rusage(RUSAGE[:90])
+
+
+def test_this_process_has_a_footprint_below_its_resident_size():
+    footprint = read_footprint(os.getpid())
+    assert footprint is not None
+    assert footprint > 1 << 20
+    if sys.platform == "linux":
+        assert footprint <= psutil.Process().memory_info().rss + psutil.Process().memory_full_info().swap + (1 << 20)
+
+
+def test_what_may_not_be_read_is_absent(tmp_path):
+    assert read_footprint(2**22 + 1) is None
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "smaps_rollup").write_text("")
+    assert read_footprint(7, proc=tmp_path) is None

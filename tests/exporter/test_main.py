@@ -1,0 +1,257 @@
+"""A live sidecar beside a live trainer: what an operator gets from `python -m exporter`."""
+
+import contextlib
+import gzip
+import http.client
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.collectors.textfile import parse
+from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Reading, families, histogram
+from exporter.run_folder import write_atomically, write_process_record
+from exporter.version import VERSION
+
+SERIES = Path(__file__).with_name("series.txt")
+STANDING = {"rank": 1, "total": 2, "cumulative": 3.5, "stageReward": 0.5, "round": 4, "stage": 0}
+
+
+class Board(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps(STANDING).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def board():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Board) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Sidecar:
+    """A running `python -m exporter`, its port, and the lines that it logged up to its announcement."""
+
+    def __init__(self, *arguments, listen="127.0.0.1:0", **environment):
+        command = [sys.executable, "-m", "exporter", "--listen", listen, "--interval-seconds", "0.2"]
+        self.process = subprocess.Popen(
+            [*command, *map(str, arguments)], stderr=subprocess.PIPE, text=True, env=os.environ | environment
+        )
+        self.log = []
+        while not self.log or "peerwatch sidecar" not in self.log[-1]:
+            line = self.process.stderr.readline()
+            assert line, f"the sidecar ended: {self.log}"
+            self.log.append(line)
+        self.port = int(re.search(r":(\d+)/metrics", self.log[-1])[1])
+
+    def get(self, path="/metrics", **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def page(self):
+        status, body = self.get(**{"Accept-Encoding": "gzip"})
+        assert status == 200
+        return gzip.decompress(body).decode()
+
+    def wait_for(self, line, seconds=5.0):
+        deadline = time.monotonic() + seconds
+        while line not in (page := self.page()).splitlines():
+            assert time.monotonic() < deadline, f"{line!r} never came:\n{page}"
+            time.sleep(0.05)
+        return page
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        status = self.process.wait(timeout=5)
+        self.log += self.process.stderr.readlines()
+        self.process.stderr.close()
+        return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start():
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments, **options):
+            sidecar = Sidecar(*arguments, **options)
+            stack.callback(sidecar.kill)
+            return sidecar
+
+        yield start
+
+
+def write_trainer(run_dir, steps=12.0, last_step=1_700_000_000.0):
+    """Everything that a trainer can measure, and this process as the trainer."""
+    values = {"trainer_steps_total": steps, "trainer_last_step_timestamp_seconds": last_step}
+    readings = [Reading("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
+    readings += [Reading("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
+    for metric in TRAINER:
+        if metric.kind == "histogram":
+            readings += histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 99.5)
+        elif not metric.labels:
+            readings.append(Reading(metric.name, {}, values.get(metric.name, 2.0)))
+    lines = [
+        f"{sample.name}{{{','.join(f'{k}={json.dumps(v)}' for k, v in sample.labels.items())}}} {sample.value}\n"
+        for family in families(readings)
+        for sample in family.samples
+    ]
+    write_atomically(run_dir / "trainer.prom", "".join(lines).encode())
+    write_process_record(run_dir)
+
+
+def list_series(page):
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
+    series = set()
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", page, re.MULTILINE):
+        metric = name if name in kinds else re.sub("_(bucket|sum|count)$", "", name)
+        found = [label for label in re.findall(r'(\w+)="', labels) if label != "le"]
+        series.add((metric, frozenset(found), kinds[metric]))
+    return series
+
+
+def read_checked_in_series():
+    lines = [re.fullmatch(r"(\w+)(?:\{(.+)\})? (\w+)", line) for line in SERIES.read_text().splitlines()]
+    return {
+        (name, frozenset((labels or "").split(",")) - {""}, kind) for name, labels, kind in (m.groups() for m in lines)
+    }
+
+
+def test_the_page_of_a_whole_peer_holds_exactly_the_checked_in_series(start, board, tmp_path):
+    folder = tmp_path / "a peer"
+    folder.mkdir()
+    write_trainer(folder)
+    sidecar = start("--run-dir", folder, "--leaderboard-url", board, "--memory-limit-bytes", 10**9)
+    sidecar.wait_for("swarm_rank 1.0")
+    write_trainer(folder, steps=13.0, last_step=time.time())
+    page = sidecar.wait_for("trainer_steps_total 13.0")
+    page = page if "trainer_steps_per_second" in page else sidecar.page()
+    assert list_series(page) == read_checked_in_series()
+    assert "trainer_up 1.0" in page.splitlines()
+    assert f'sidecar_build_info{{version="{VERSION}"}} 1.0' in page
+    if shutil.which("promtool"):
+        checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_the_sidecar_imports_nothing_heavy(board, tmp_path):
+    write_trainer(tmp_path)
+    # What a live sidecar has imported when it stops, after scrapes and reads of the leaderboard.
+    code = """
+import os, signal, sys, threading, time, urllib.request
+sys.argv = ["exporter", "--run-dir", sys.argv[1], "--leaderboard-url", sys.argv[2], "--listen", "127.0.0.1:0"]
+sys.argv += ["--interval-seconds", "0.1"]
+from exporter.__main__ import main
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+main()
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path, board], capture_output=True, text=True, timeout=30)
+    modules = set(ran.stdout.split())
+    assert {"exporter", "httpx", "prometheus_client", "psutil"} <= modules
+    heavy = {"torch", "transformers", "trl", "hivemind", "pydantic", "asyncio", "click", "rich", "anyio", "numpy"}
+    assert modules & heavy == set()
+
+
+@pytest.mark.parametrize("content", [b"trainer_steps_total 12", b"\xff\xfe\x00", b"x" * (2 << 20), None])
+def test_a_bad_textfile_costs_only_its_own_metrics(start, tmp_path, content):
+    write_process_record(tmp_path)
+    if content is not None:
+        (tmp_path / "trainer.prom").write_bytes(content)
+    page = start("--run-dir", tmp_path).page()
+    assert 'sidecar_collector_success{collector="textfile"} 0.0' in page
+    assert 'sidecar_collector_success{collector="process"} 1.0' in page
+    assert "trainer_up 1.0" in page.splitlines()
+    assert "trainer_steps_total" not in page
+
+
+def test_a_sidecar_waits_for_a_run_folder_that_is_not_there_yet(start, tmp_path):
+    sidecar = start("--run-dir", tmp_path / "later")
+    assert "trainer_up 0.0" in sidecar.page().splitlines()
+    (tmp_path / "later").mkdir()
+    write_trainer(tmp_path / "later")
+    sidecar.wait_for("trainer_steps_total 12.0")
+    sidecar.wait_for("trainer_up 1.0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_even_with_a_scraper_connected(start, tmp_path, number):
+    sidecar = start("--run-dir", tmp_path)
+    with socket.create_connection(("127.0.0.1", sidecar.port)):
+        assert sidecar.get("/-/healthy") == (200, b"healthy\n")
+        assert sidecar.stop(number) == 0
+    assert "Traceback" not in "".join(sidecar.log)
+
+
+def test_a_port_in_use_is_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "exporter", "--run-dir", tmp_path, "--listen", address]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.splitlines()[-1] == (
+        f"python -m exporter: cannot listen on {address}: Address already in use; choose another --listen"
+    )
+
+
+def test_an_open_address_is_warned_of_in_one_line(start, tmp_path):
+    sidecar = start("--run-dir", tmp_path, listen="0.0.0.0:0")
+    assert sidecar.get()[0] == 200
+    sidecar.stop()
+    assert len([line for line in sidecar.log if "--basic-auth-file" in line]) == 1
+
+
+def test_a_password_guards_the_page_and_is_never_shown(start, tmp_path):
+    (tmp_path / "auth").write_text("me:s3cret\n")
+    sidecar = start("--run-dir", tmp_path, "--basic-auth-file", tmp_path / "auth")
+    assert sidecar.get()[0] == 401
+    status, page = sidecar.get(Authorization="Basic bWU6czNjcmV0")
+    assert status == 200
+    sidecar.stop()
+    assert "s3cret" not in "".join(sidecar.log)
+    assert b"s3cret" not in page
+
+
+def test_a_key_that_is_none_is_one_line(certificate, tmp_path):
+    certificate[1].write_text("not a key")
+    command = [sys.executable, "-m", "exporter", "--run-dir", tmp_path, "--listen", "127.0.0.1:0"]
+    command += ["--tls-cert", certificate[0], "--tls-key", certificate[1]]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert str(certificate[1]) in ran.stderr.splitlines()[-1]
+
+
+def test_the_page_reads_back_as_what_the_trainer_wrote(start, tmp_path):
+    write_trainer(tmp_path)
+    page = start("--run-dir", tmp_path).page()
+    assert {reading.name for reading in parse(page)} >= {
+        metric.name for metric in TRAINER if metric.kind != "histogram"
+    }

@@ -1,0 +1,111 @@
+"""A collector that fails or hangs costs only its own readings."""
+
+import gzip
+import logging
+import threading
+
+import pytest
+
+from exporter.collectors import CollectError, discover
+from exporter.config import SidecarConfig
+from exporter.metrics import Reading
+from exporter.snapshot import Snapshot
+
+
+class Fake:
+    """Returns or raises what a test tells it to; waits while `gate` is closed."""
+
+    def __init__(self, result):
+        self.result, self.gate, self.calls = result, threading.Event(), 0
+        self.gate.set()
+
+    def collect(self, now):
+        self.calls += 1
+        self.gate.wait()
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+def up(value=1.0):
+    return [Reading("trainer_up", {}, value)]
+
+
+def rank():
+    return [Reading("swarm_rank", {}, 3.0)]
+
+
+def make(timeout_seconds=5.0, constant=(), **collectors):
+    return Snapshot(collectors, constant=constant, timeout_seconds=timeout_seconds)
+
+
+def refreshed(snapshot, now=0.0):
+    snapshot.refresh(now)
+    return [line for line in snapshot.page.plain.decode().splitlines() if "duration" not in line and line[0] != "#"]
+
+
+def test_the_page_holds_what_was_collected_and_how_it_went():
+    assert refreshed(make(process=Fake(up()), constant=[Reading("sidecar_build_info", {"version": "1"}, 1.0)])) == [
+        "trainer_up 1.0",
+        'sidecar_collector_success{collector="process"} 1.0',
+        'sidecar_build_info{version="1"} 1.0',
+    ]
+
+
+def test_the_compressed_page_is_the_page():
+    snapshot = make(process=Fake(up()))
+    snapshot.refresh(0.0)
+    assert gzip.decompress(snapshot.page.compressed) == snapshot.page.plain
+
+
+@pytest.mark.parametrize(
+    "result", [RuntimeError("broken"), [Reading("unknown_name", {}, 1.0)], None, [("trainer_up", "x")]]
+)
+def test_a_broken_collector_costs_only_its_own_metrics(result):
+    assert refreshed(make(broken=Fake(result), process=Fake(up()))) == [
+        "trainer_up 1.0",
+        'sidecar_collector_success{collector="broken"} 0.0',
+        'sidecar_collector_success{collector="process"} 1.0',
+    ]
+
+
+def test_a_failed_read_keeps_what_remains_true():
+    assert refreshed(make(standing=Fake(CollectError("no answer", rank())))) == [
+        "swarm_rank 3.0",
+        'sidecar_collector_success{collector="standing"} 0.0',
+    ]
+
+
+def test_a_hanging_collector_costs_one_thread_and_one_wait():
+    hanging, process = Fake(rank()), Fake(up())
+    snapshot = make(0.2, hanging=hanging, process=process)
+    threads = threading.active_count()
+    hanging.gate.clear()
+    for _ in range(5):
+        assert refreshed(snapshot) == [
+            "trainer_up 1.0",
+            'sidecar_collector_success{collector="hanging"} 0.0',
+            'sidecar_collector_success{collector="process"} 1.0',
+        ]
+    assert (hanging.calls, process.calls) == (1, 5)
+    assert threading.active_count() == threads + 1
+
+    hanging.gate.set()
+    while threading.active_count() > threads:
+        pass
+    assert "swarm_rank 3.0" in refreshed(snapshot)
+
+
+def test_a_failure_is_one_line_in_the_log_however_long_it_lasts(caplog):
+    broken = Fake(RuntimeError("no such thing"))
+    snapshot = make(broken=broken)
+    with caplog.at_level(logging.INFO):
+        for _ in range(50):
+            snapshot.refresh(0.0)
+    assert [record.message for record in caplog.records] == ["collector broken fails: RuntimeError: no such thing"]
+
+
+def test_the_collectors_are_found_by_being_there(tmp_path):
+    config = SidecarConfig(run_dir=tmp_path, leaderboard_url="http://127.0.0.1:1")
+    assert {"textfile", "process", "step_rate", "standing"} <= discover(config).keys()
+    assert "standing" not in discover(SidecarConfig(run_dir=tmp_path))
