@@ -195,7 +195,7 @@ def _end_group() -> None:
 
 
 def main() -> None:
-    """Reads the arguments and serves; ends the whole group when the DHT is lost."""
+    """Reads the arguments, serves, and ends with the whole group, this process included."""
     parser = argparse.ArgumentParser(description="Reads a swarm's DHT for the leaderboard service, which starts it.")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--pipe", type=int, required=True, help="the file descriptor of the leaderboard's pipe")
@@ -209,8 +209,8 @@ def main() -> None:
         serve(Connection(arguments.pipe), load(arguments.config))
     except (_Lost, TimeoutError, ValueError) as error:
         print(f"leaderboard: {str(error) or 'the DHT does not answer'}", file=sys.stderr, flush=True)
-        # What a failed join leaves behind is known to nobody else.
-        _end_group()
+    # What a failed join leaves behind, and torch's helper that would linger for seconds, are known to nobody else.
+    _end_group()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A real DHT node that publishes what its standard input says; a program of its own, as hivemind forks.
 
-Prints its address, then `done` for each line: {"key", "subkey" or null, "value" or "raw" (msgpack in hex), "lives"}.
-Values are stored as any peer's request would store them, bytes unseen, so that hostile ones get in too.
+Arguments: port, identity file. Prints its address, then `done` for each line: a list of {"key", "subkey" or absent,
+"value" or "raw" (msgpack in hex), "lives"} to store, or null to forget everything. Values are stored as any peer's
+request would store them, bytes unseen, so that hostile ones get in too.
 """
 
 import json
@@ -41,8 +42,14 @@ async def forget(_dht, node) -> None:
 def main() -> None:
     end_with_parent()
     os.register_at_fork(after_in_child=end_with_parent)
-    port = sys.argv[1] if len(sys.argv) > 1 else "0"
-    dht = DHT(start=True, host_maddrs=[f"/ip4/127.0.0.1/tcp/{port}"], nat_port_map=False, auto_nat=False)
+    port, identity = sys.argv[1:]
+    dht = DHT(
+        start=True,
+        host_maddrs=[f"/ip4/127.0.0.1/tcp/{port}"],
+        identity_path=identity,
+        nat_port_map=False,
+        auto_nat=False,
+    )
     print(dht.get_visible_maddrs()[0], flush=True)
     for line in sys.stdin:
         records = json.loads(line)

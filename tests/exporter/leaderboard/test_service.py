@@ -1,0 +1,307 @@
+"""The whole service on a real DHT: a hivemind peer publishes on loopback, a real process serves."""
+
+import contextlib
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgpack
+import psutil
+import pytest
+
+from tests.fakes import descendants, reserve_ports, still_alive, wait_for
+from tests.programs import require
+from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key
+
+A, B, C = ("Qm" + letter * 44 for letter in "abc")
+TUPLE = 0x40
+
+
+class Seed:
+    """A real DHT node in a process of its own, whose records the test decides."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder, self._port = folder, port
+        self.start()
+
+    def start(self) -> None:
+        program = Path(__file__).with_name("publishing_peer.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(program), str(self._port), str(self._folder / "seed.pem")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+
+    def publish(self, records: list[dict[str, Any]] | None) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(records) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def earn(self, number: int, stage: int, **sums: float) -> None:
+        key = rewards_key(number, stage)
+        rewards = [{"key": key, "subkey": "Qm" + letter * 44, "value": value} for letter, value in sums.items()]
+        self.publish([place(number, stage), *rewards])
+
+    def stop(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.communicate(timeout=10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Leaderboard:
+    """`python -m exporter.leaderboard` on a configuration of the test."""
+
+    def __init__(self, folder: Path, address: str, **settings: Any) -> None:
+        self.config = folder / "leaderboard.yaml"
+        content = {
+            "listen": "127.0.0.1:0",
+            "database": str(folder / "board.sqlite"),
+            "initial_peers": [address],
+            "poll_interval_seconds": 0.3,
+            "names": {A: "<i>ours</i>"},
+        }
+        self.config.write_text(json.dumps(content | settings))
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "exporter.leaderboard", "--config", str(self.config)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=5)
+
+    def peer(self, peer_id: str) -> dict[str, Any]:
+        answer = self.get(f"/api/peers/{peer_id}")
+        return answer.json() if answer.status_code == 200 else {}
+
+    def wait_for_cumulative(self, peer_id: str, value: float, seconds: float = 30) -> None:
+        wait_for(lambda: self.peer(peer_id).get("cumulative") == value, seconds, f"{value} for {peer_id[:3]}")
+
+    def wait_for_health(self) -> None:
+        wait_for(lambda: self.get("/api/healthz").status_code == 200, 40, "healthy")
+
+    def stop(self) -> int:
+        """Ends it by SIGTERM; fails when it takes too long or leaves a process behind."""
+        family = descendants(self.process.pid)
+        self.process.terminate()
+        started = time.monotonic()
+        self.output = self.process.communicate(timeout=10)[0]
+        assert time.monotonic() - started < 5
+        wait_for(lambda: not still_alive(family), 2, f"no process left: {still_alive(family)}")
+        return self.process.returncode
+
+
+def place(number: int, stage: int) -> dict[str, Any]:
+    return {"key": "rl_swarm_rs", "value": [number, stage], "lives": 4 * 3600 + time.time() % 1000}
+
+
+def raw(value: Any) -> str:
+    return bytes(msgpack.packb(value)).hex()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seed]:
+    node = Seed(tmp_path_factory.mktemp("seed"), reserve_ports(1)[0])
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def seed(node: Seed) -> Seed:
+    node.publish(None)
+    return node
+
+
+@pytest.fixture
+def board(seed: Seed, tmp_path: Path) -> Iterator[Leaderboard]:
+    board = Leaderboard(tmp_path, seed.address)
+    yield board
+    if board.process.poll() is None:
+        assert board.stop() == 0, board.output
+
+
+def hostile_records(number: int, stage: int) -> list[dict[str, Any]]:
+    key = rewards_key(number, stage)
+    peers = [f"Qm{letter * 44}" for letter in "defghijkmnopqrstuvw"]
+    values = [
+        raw(math.nan),
+        raw(math.inf),
+        raw(-math.inf),
+        raw(2**63),
+        raw("9" * 1000),
+        raw(b"\x00" * 100_000),
+        raw(None),
+        raw([1.0]),
+        raw({"a": {"b": {"c": {"d": {"e": 1}}}}}),
+        "91" * 5000 + "01",
+        "91" * 300 + "01",
+        "ddffffffff",
+        "c1",
+        "",
+        "a2fffe",
+        raw(msgpack.ExtType(TUPLE, b"\x91" * 400 + b"\x01")),
+        raw(msgpack.ExtType(0x50, b"\xc1")),
+        raw(msgpack.Timestamp(1, 1)),
+        raw(1e300),
+    ]
+    assert len(values) == len(peers)
+    records = [{"key": key, "subkey": peer, "raw": value} for peer, value in zip(peers, values, strict=True)]
+    names = ["<script>alert(1)</script>", "x" * 100_000, 7, None, "Qm" + "0" * 44, ["a"]]
+    records += [{"key": key, "subkey": name, "value": 5.0} for name in names if isinstance(name, str)]
+    records.append({"key": key, "subkey": "Qm" + "y" * 44, "value": 5.0, "lives": 1e15})
+    return records
+
+
+def test_good_records_count_and_hostile_ones_cost_only_themselves(seed: Seed, board: Leaderboard) -> None:
+    at = RoundAndStage(3, 1)
+    said = outputs_value(time.time(), at, A, question="<b>2+2?</b>", answer="4", completion="four " * 5000)
+    packed = raw(msgpack.ExtType(TUPLE, msgpack.packb(said)))
+    seed.earn(3, 0, a=2.0)
+    seed.earn(3, 1, a=1.5, b=2.5)
+    seed.publish(hostile_records(3, 1))
+    seed.publish(
+        [
+            {"key": outputs_key(A, 3, 1), "subkey": "a" * 32, "raw": packed},
+            {"key": outputs_key(A, 3, 1), "subkey": "b" * 32, "raw": "91" * 5000 + "01"},
+            {"key": "rl_swarm_leaderboard_3_1", "value": leaderboard_value({A: 1.5})},
+        ]
+    )
+    board.wait_for_health()
+    page = board.peer(A)
+    assert page == {
+        "id": A,
+        "nickname": "<i>ours</i>",
+        "rank": 1,
+        "total": 2,
+        "cumulative": 3.5,
+        "stageReward": 1.5,
+        "round": 3,
+        "stage": 1,
+        "lastSeen": pytest.approx(time.time(), abs=30),
+    }
+    leaders = board.get("/api/leaderboard").json()
+    assert [(leader["id"], leader["score"]) for leader in leaders["leaders"]] == [(B, 2.5), (A, 1.5)]
+    gossip = wait_for(lambda: board.get("/api/gossip").json()["messages"], 10, "gossip")
+    assert gossip[0]["node"] == A
+    assert gossip[0]["message"].startswith("<i>ours</i>: <b>2+2?</b> → four four")
+    assert len(gossip[0]["message"]) < 1000
+
+
+def test_the_metrics_page_passes_the_linter(seed: Seed, board: Leaderboard) -> None:
+    seed.earn(0, 0, a=1.0)
+    seed.publish(hostile_records(0, 0))
+    board.wait_for_health()
+    page = board.get("/metrics").text
+    assert "leaderboard_peers 1.0" in page
+    assert 'leaderboard_rejected_records_total{reason="reward"} 0.0' not in page
+    assert "leaderboard_dht_nodes 1.0" in page
+    checked = subprocess.run(
+        [require("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_an_emptied_dht_takes_nothing_away(seed: Seed, board: Leaderboard) -> None:
+    seed.earn(2, 0, a=4.0, b=1.0)
+    board.wait_for_cumulative(A, 4.0)
+    seed.publish(None)
+    failed = wait_for(lambda: "poll_failures_total 0.0" not in board.get("/metrics").text, 20, "a failed poll")
+    assert failed
+    assert board.peer(A)["cumulative"] == 4.0
+    assert board.peer(A)["rank"] == 1
+    seed.earn(2, 1, a=1.0)
+    board.wait_for_cumulative(A, 5.0)
+
+
+def test_the_board_outlives_a_kill_and_leaves_no_process(seed: Seed, board: Leaderboard) -> None:
+    seed.earn(7, 0, a=4.0, b=1.0)
+    board.wait_for_cumulative(A, 4.0)
+    family = descendants(board.process.pid)
+    assert any("p2pd" in process.name() for process in family)
+    port = int(board.url.rsplit(":", 1)[1])
+    board.process.kill()
+    board.process.communicate()
+    seed.publish(None)
+    seed.earn(8, 0, a=1.0)
+    board.config.write_text(board.config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+    board.start()
+    assert board.url.endswith(str(port))
+    wait_for(lambda: not still_alive(family), 8, f"no orphan: {still_alive(family)}")
+    board.wait_for_cumulative(A, 5.0)
+    assert board.peer(B)["cumulative"] == 1.0
+
+
+def test_a_killed_reader_is_replaced_and_its_dht_ends(seed: Seed, board: Leaderboard) -> None:
+    seed.earn(1, 0, a=4.0)
+    board.wait_for_cumulative(A, 4.0)
+    family = descendants(board.process.pid)
+    psutil.Process(board.process.pid).children()[0].kill()
+    seed.earn(1, 1, a=1.0)
+    board.wait_for_cumulative(A, 5.0)
+    assert not still_alive(family)
+
+
+def test_a_swarm_that_vanishes_and_returns_is_found_again(tmp_path: Path) -> None:
+    seed = Seed(tmp_path, reserve_ports(1)[0])
+    board = Leaderboard(tmp_path, seed.address)
+    try:
+        seed.earn(1, 0, a=4.0)
+        board.wait_for_cumulative(A, 4.0)
+        seed.stop()
+        wait_for(lambda: "poll_failures_total 0.0" not in board.get("/metrics").text, 30, "a failed poll")
+        assert board.peer(A)["cumulative"] == 4.0
+        seed.start()
+        seed.earn(1, 1, a=1.0)
+        board.wait_for_cumulative(A, 5.0, 40)
+    finally:
+        assert board.stop() == 0, board.output
+        seed.stop()
+
+
+def test_it_answers_before_the_swarm_is_there(tmp_path: Path) -> None:
+    [port] = reserve_ports(1)
+    board = Leaderboard(tmp_path, f"/ip4/127.0.0.1/tcp/{port}/p2p/{A}")
+    try:
+        assert board.get("/api/round_and_stage").json() == {"round": -1, "stage": -1}
+        assert board.get("/api/healthz").status_code == 500
+        assert board.get(f"/api/peers/{A}").status_code == 503
+        wait_for(lambda: "poll_failures_total 0.0" not in board.get("/metrics").text, 30, "a failed poll")
+    finally:
+        assert board.stop() == 0
+    assert "poll failed: no initial peer accepts connections yet" in board.output
+    assert "Traceback" not in board.output
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        board = Leaderboard(tmp_path, f"/ip4/127.0.0.1/tcp/1/p2p/{A}", listen=f"127.0.0.1:{port}")
+        board.process.communicate()
+    assert board.process.returncode == 1
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter.leaderboard", "--config", str(tmp_path / "absent.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
