@@ -22,7 +22,7 @@ class HostCollector(Collector):
             "host_memory_available_bytes", "Memory that programs can get without swapping.", memory.available
         )
         yield GaugeMetricFamily("host_swap_used_bytes", "Swap in use.", psutil.swap_memory().used)
-        yield GaugeMetricFamily("host_cpu_count", "Processors that the system sees.", psutil.cpu_count() or 1)
+        yield GaugeMetricFamily("host_cpu_cores", "Processors that the system sees.", psutil.cpu_count() or 1)
         times = psutil.cpu_times()
         cpu = CounterMetricFamily("host_cpu_seconds", "Processor time by use, over all processors.", labels=["mode"])
         for mode in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"):

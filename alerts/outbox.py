@@ -121,7 +121,7 @@ class _Worker:
             self._news.clear()
             try:
                 pause = await self._work()
-            except Exception as error:  # The fence: a full disk must not end the worker.
+            except Exception as error:  # noqa: BLE001  # The fence: a full disk must not end the worker.
                 log.error("route %s: the outbox could not be read or written: %s", self._route, error)
                 pause = TROUBLE_SECONDS
             if pause > 0 and not self._is_stopping:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import apprise
 
 READ_TIMEOUT_SECONDS = 20.0
+SECONDS_BETWEEN_MESSAGES = 1.0
 MAX_RECORDS = 50
 MAX_RECORD_LENGTH = 4096
 
@@ -139,4 +140,7 @@ def _make_service(name: str, url: str) -> apprise.NotifyBase:
     service.optional = False
     # A service that takes a message but answers late counts as failed and gets it again; apprise waits 4 s only.
     service.socket_read_timeout = max(service.socket_read_timeout or 0.0, READ_TIMEOUT_SECONDS)
+    # Apprise's general pace, one message in 5.5 s, would hold alerts back; a plug-in's own is its service's limit.
+    if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
+        service.request_rate_per_sec = SECONDS_BETWEEN_MESSAGES
     return service

@@ -129,7 +129,7 @@ class AlertLoop:
 
     def launch(self) -> None:
         self.runs += 1
-        self.config.write_text(yaml.safe_dump(self.settings))
+        self.write_config()
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "alerts", "--config", str(self.config)],
@@ -138,6 +138,9 @@ class AlertLoop:
                 cwd=ROOT,
                 env=self.environment,
             )
+
+    def write_config(self) -> None:
+        self.config.write_text(yaml.safe_dump(self.settings))
 
     def output(self) -> str:
         """All that every run has logged."""

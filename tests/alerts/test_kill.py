@@ -1,0 +1,108 @@
+"""The alert loop is killed again and again: every alert is delivered, in order, and hardly any of them twice."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.alerts.conftest import AlertLoop, Sidecar, sidecar_page
+from tests.fakes import Mailbox, Message, Webhook, reserve_ports, wait_for
+
+PEERS = ("a", "b")
+TURN_SECONDS = 0.8
+KILLS = 15
+MAIL_IS_DOWN = range(4, 10)
+
+
+class Arrivals(list[Message]):
+    """Notes when each message was accepted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def append(self, message: Message) -> None:
+        self.times.append(time.monotonic())
+        super().append(message)
+
+
+@pytest.fixture
+def receivers() -> Iterator[tuple[Webhook, Mailbox]]:
+    webhook, mailbox = Webhook(), Mailbox(reserve_ports(1)[0], Arrivals())
+    webhook.messages = Arrivals()
+    mailbox.start()
+    yield webhook, mailbox
+    webhook.close()
+    mailbox.stop()
+
+
+@pytest.fixture
+def sidecars() -> Iterator[dict[str, Sidecar]]:
+    sidecars = {peer: Sidecar() for peer in PEERS}
+    yield sidecars
+    for sidecar in sidecars.values():
+        sidecar.close()
+
+
+def test_kills_at_any_moment_lose_nothing_and_repeat_only_what_was_under_way(
+    make_loop: Callable[..., AlertLoop], sidecars: dict[str, Sidecar], receivers: tuple[Webhook, Mailbox]
+) -> None:
+    webhook, mailbox = receivers
+    loop = make_loop(sidecars, {"hook": webhook.url, "mail": mailbox.url}, interval_seconds=0.1)
+    for number, sidecar in enumerate(sidecars.values()):
+        _flap(sidecar, number / len(PEERS))
+    kills = []
+    chance = random.Random(7)
+    for number in range(KILLS):
+        if number == MAIL_IS_DOWN.start:
+            mailbox.stop()
+        if number == MAIL_IS_DOWN.stop:
+            mailbox.start()
+        loop.start()
+        time.sleep(chance.uniform(0, 0.8))
+        loop.kill()
+        kills.append(time.monotonic())
+    for sidecar in sidecars.values():
+        sidecar.serve()
+    loop.start()
+    wait_for(lambda: not loop.firing(), 20, "all is well")
+    events = loop.get("/api/alerts").json()["events"]
+    assert len(events) >= 10
+    for messages in (webhook.messages, mailbox.messages):
+        wait_for(lambda m=messages: len({_identity(one) for one in m}) >= len(events), 60, "everything delivered")
+        _check(events, messages, kills)
+    assert wait_for(lambda: loop.pending() == 0, 10, "an empty outbox")
+
+
+def _flap(sidecar: Sidecar, phase: float) -> None:
+    """Lets the peer stall and go on in turns; each stall has a beginning of its own, which tells its messages apart."""
+    start = time.time()
+
+    def page() -> str:
+        turn = int((time.time() - start) / TURN_SECONDS + phase)
+        began = start - 50_000 + 10 * turn
+        stalled = {"last_step": began, "phase_start": began - 100, "started": began - 200}
+        return sidecar_page(**(stalled if turn % 2 else {}))
+
+    sidecar.page = page
+
+
+def _identity(message: Message) -> tuple[str, str]:
+    """A message by its title and the line that tells since when."""
+    return message.title, next(line for line in message.body.splitlines() if "since" in line.lower())
+
+
+def _check(events: list[dict[str, Any]], messages: Arrivals, kills: list[float]) -> None:
+    expected = [_identity(Message(event["title"], event["body"])) for event in events]
+    assert len(set(expected)) == len(expected)
+    arrived = [_identity(message) for message in messages]
+    assert set(arrived) == set(expected)
+    for peer in PEERS:  # the first arrivals of each alert are in the order of its events
+        wanted = [one for one in expected if one[0].endswith(f": {peer}")]
+        assert list(dict.fromkeys(one for one in arrived if one[0].endswith(f": {peer}"))) == wanted
+    for one in {one for one in arrived if arrived.count(one) > 1}:
+        first = messages.times[arrived.index(one)]
+        assert arrived.count(one) == 2
+        assert any(0 <= kill - first < 0.3 for kill in kills), f"{one} was repeated although no kill fell behind it"
