@@ -1,5 +1,7 @@
 """Shows a running fleet: a live table on a terminal, plain lines anywhere else."""
 
+import contextlib
+import errno
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ _COLOURS = {"training": "green", "generating": "green", "failed": "bold red", "d
 
 
 class Screen(Protocol):
-    """Where `up` reports to; a context, so that a terminal is left as it was found."""
+    """Where `up` reports to; a context, so that a terminal is left as it was found. Raises OSError once it is gone."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -62,12 +64,16 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with contextlib.suppress(OSError):
+            self._live.stop()
 
     def say(self, line: str) -> None:
         self._console.print(Text(line))
 
     def show(self, rows: Sequence[Row], now: float) -> None:
+        # Once the terminal is closed, rich stops writing to it without an error.
+        if not self._console.is_terminal:
+            raise OSError(errno.EIO, "the terminal is gone")
         self._live.update(table(rows), refresh=True)
 
 

@@ -13,7 +13,7 @@ from fleet.programs import Program
 from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; supervisord kills it, with its process group, after this time.
-STOP_SECONDS = 12
+STOP_SECONDS = 11
 
 _COMMENT = re.compile(r"\s[;#]|[\r\n]")
 

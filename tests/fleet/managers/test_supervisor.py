@@ -35,7 +35,7 @@ exitcodes = 100,101
 startsecs = 1
 startretries = 3
 stopsignal = TERM
-stopwaitsecs = 12
+stopwaitsecs = 11
 stopasgroup = false
 killasgroup = true
 
