@@ -36,7 +36,7 @@ Duration = Annotated[
 
 def describe_duration(seconds: float) -> str:
     """A duration in its two largest units, as a message shows it."""
-    left = max(0, round(seconds))
+    left = round(min(max(0.0, seconds), 100 * _LONGEST_SECONDS))
     words = []
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, left = divmod(left, size)

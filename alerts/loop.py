@@ -53,23 +53,27 @@ class Loop:
         self._report_forgotten()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Evaluates once per interval until `stop` is set."""
-        try:
-            while not stop.is_set():
-                began = self._clock()
-                try:
-                    await self._tick()
-                except Exception:  # The fence: one failed round must not end the watch.
-                    log.exception("this round failed; the next one comes in %g s", self._config.interval_seconds)
-                pause = max(0.0, began + self._config.interval_seconds - self._clock())
-                await _wait(stop, pause)
-        finally:
-            await self._scraper.close()
+        """Evaluates once per interval until `stop` is set; a scrape under way is then given up."""
+        tasks = [asyncio.create_task(self._repeat()), asyncio.create_task(stop.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._scraper.close()
 
     def is_healthy(self) -> bool:
         """Whether evaluations still come."""
         patience = 3 * self._config.interval_seconds + self._config.timeout_seconds
         return self._clock() - self._evaluated_at < max(patience, HEALTHY_SECONDS)
+
+    async def _repeat(self) -> None:
+        while True:
+            began = self._clock()
+            try:
+                await self._tick()
+            except Exception:  # The fence: one failed round must not end the watch.
+                log.exception("this round failed; the next one comes in %g s", self._config.interval_seconds)
+            await asyncio.sleep(max(0.0, began + self._config.interval_seconds - self._clock()))
 
     async def _tick(self) -> None:
         scrapes = await self._scraper.scrape()
@@ -126,10 +130,3 @@ class Loop:
         known = {Key(rule.name, target.peer) for rule in self._rules for target in self._config.targets}
         for key in sorted(set(self.status.standing.states) - known):
             log.info("%s of %s is no longer watched; its alert ends without a message", key.rule, key.peer)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

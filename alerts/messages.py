@@ -36,5 +36,8 @@ def render(event: Event, *, fleet: str, remedy: str) -> Message:
 
 
 def format_time(at: float) -> str:
-    """A moment in this host's time, with its zone."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    """A moment in this host's time, with its zone; a page may claim one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"

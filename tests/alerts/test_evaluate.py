@@ -3,10 +3,15 @@
 import logging
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.evaluate import ActiveRule, Key, Standing, evaluate
-from alerts.rules import Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.messages import render
+from alerts.reading import parse
+from alerts.rules import Rule, RuleSettings, Verdict, View, active, discover, inactive
 from alerts.state import Moment
+from tests.alerts.conftest import sidecar_page
 
 
 def _rule(verdict: Verdict | Exception) -> ActiveRule:
@@ -40,6 +45,29 @@ def test_the_alert_of_a_peer_that_is_no_longer_configured_ends_without_a_word() 
     after, told = _round(_rule(active("bad")), after, "b")
     assert told == []
     assert list(after.states) == [Key("Test", "b")]
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            name: st.none() | st.floats(allow_nan=False, allow_infinity=False)
+            for name in ("started", "phase_start", "last_step", "stall_after", "footprint", "limit", "rank", "ranked")
+        }
+    ),
+    st.sampled_from(["starting", "waiting", "training"]),
+    st.sampled_from([0, 1]),
+)
+def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float | None], state: str, up: int) -> None:
+    rules = [ActiveRule(name, rule, rule.settings.model_validate({"for": "0s"})) for name, rule in discover().items()]
+    standing = Standing()
+    for now in (1e9, 1e9 + 60, 1e9 + 7200):
+        reading = parse(sidecar_page(now, **{**values, "state": state, "up": up}))
+        for one in rules:  # not through the fence of `evaluate`
+            memory = one.rule.remember(View("a", now, reading), one.settings) if one.rule.remember else {}
+            one.rule.judge(View("a", now, reading, memory=memory), one.settings)
+        standing, events = evaluate([View("a", now, reading)], rules, standing, Moment(now, 60), reminder_seconds=60)
+        for event in events:
+            assert render(event, fleet="demo", remedy="x").body
 
 
 def test_a_rule_that_fails_keeps_its_alert_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -61,7 +61,10 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_only_what_was_under_way(
         if number == MAIL_IS_DOWN.stop:
             mailbox.start()
         loop.start()
-        time.sleep(chance.uniform(0, 0.8))
+        if number % 2:  # the worst moment: just accepted, perhaps not yet written down
+            before = len(webhook.messages)
+            wait_for(lambda b=before: len(webhook.messages) > b, 20, "a message", every=0.002)
+        time.sleep(chance.uniform(0, 0.02 if number % 2 else 0.8))
         loop.kill()
         kills.append(time.monotonic())
     for sidecar in sidecars.values():
@@ -69,7 +72,7 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_only_what_was_under_way(
     loop.start()
     wait_for(lambda: not loop.firing(), 20, "all is well")
     events = loop.get("/api/alerts").json()["events"]
-    assert len(events) >= 10
+    assert len(events) >= KILLS // 2
     for messages in (webhook.messages, mailbox.messages):
         wait_for(lambda m=messages: len({_identity(one) for one in m}) >= len(events), 60, "everything delivered")
         _check(events, messages, kills)
@@ -103,6 +106,5 @@ def _check(events: list[dict[str, Any]], messages: Arrivals, kills: list[float])
         wanted = [one for one in expected if one[0].endswith(f": {peer}")]
         assert list(dict.fromkeys(one for one in arrived if one[0].endswith(f": {peer}"))) == wanted
     for one in {one for one in arrived if arrived.count(one) > 1}:
-        first = messages.times[arrived.index(one)]
-        assert arrived.count(one) == 2
-        assert any(0 <= kill - first < 0.3 for kill in kills), f"{one} was repeated although no kill fell behind it"
+        times = [at for at, other in zip(messages.times, arrived, strict=True) if other == one]
+        assert all(any(0 <= kill - at < 1 for kill in kills) for at in times[:-1]), f"{one} was repeated without a kill"
