@@ -1,26 +1,31 @@
 """How long a peer may be silent before it counts as stalled, judged by its own recent steps."""
 
 from collections import deque
+from heapq import nlargest
 from statistics import median
 
 # The usual step follows a drift within half of this window.
 MEDIAN_STEPS = 64
-MEDIAN_FACTOR = 5.0
+MEDIAN_FACTOR = 4.0
 
 # Rare long steps are remembered for longer: with one step in twenty long, a window of 64 often holds too few of them.
-TAIL_STEPS = 256
-TAIL_FACTOR = 2.0
+# How far the second longest of so many steps lies above the usual one tells how uneven they are; log-normal steps
+# pass this power of it once in some hundred thousand steps, whatever their spread. Steps of two kinds need less.
+TAIL_STEPS = 512
+TAIL_POWER = 1.7
+TAIL_FACTOR = 3.0
 
-WARM_UP_STEPS = 5
+# Fewer steps do not show how uneven a peer is.
+WARM_UP_STEPS = 16
 WARM_UP_FACTOR = 10.0
 
 
 class Pace:
     """A sliding estimate of a peer's step time, and the silence that each phase allows.
 
-    In a phase that steps, the allowance is the larger of a multiple of the median step and a multiple of the second
-    longest step, between floor and ceiling: a single hang changes neither. A step that took longer than its allowance
-    was a stall and counts as no more than the allowance, so several hangs do not excuse the next one, while a real
+    In a phase that steps, the allowance is a multiple of the median step, larger the further the long steps lie above
+    it, between floor and ceiling. A single hang changes nothing. A step that took longer than its allowance was a
+    stall and counts as no more than the allowance, so several hangs do not excuse the next one, while a real
     slow-down is learnt within a few steps. No ceiling makes a peer stalled at twice its usual step.
     """
 
@@ -54,8 +59,9 @@ class Pace:
 
     def _estimate(self) -> float:
         usual = median(self._recent)
-        if len(self._recent) < WARM_UP_STEPS:
+        if len(self._recent) < WARM_UP_STEPS or usual <= 0.0:
             estimate = WARM_UP_FACTOR * max(self._recent)
         else:
-            estimate = max(MEDIAN_FACTOR * usual, TAIL_FACTOR * sorted(self._long)[-2])
+            reach = nlargest(2, self._long)[-1] / usual
+            estimate = usual * max(MEDIAN_FACTOR, min(reach**TAIL_POWER, TAIL_FACTOR * reach))
         return max(2.0 * usual, min(max(self._floor, estimate), self._ceiling))

@@ -25,7 +25,7 @@ def false_alarms(steps, **limits):
 def test_each_phase_that_does_not_step_has_its_own_budget():
     pace = pace_after([1.0] * 50, starting_seconds=11, waiting_seconds=12, saving_seconds=13)
     assert [pace.stall_after(phase) for phase in ("starting", "waiting", "saving")] == [11, 12, 13]
-    assert pace.stall_after("generating") == pace.stall_after("training") == 5.0
+    assert pace.stall_after("generating") == pace.stall_after("training") == 4.0
 
 
 def test_before_the_first_step_only_the_ceiling_holds():
@@ -41,7 +41,7 @@ def test_fast_steps_are_allowed_the_floor():
 
 
 def test_slow_steps_are_allowed_no_more_than_the_ceiling():
-    assert pace_after([709.0] * 20, ceiling_seconds=3000.0).stall_after("training") == 3000.0
+    assert pace_after([709.0] * 20, ceiling_seconds=2000.0).stall_after("training") == 2000.0
 
 
 def test_no_ceiling_is_below_twice_the_usual_step():
@@ -61,7 +61,7 @@ def test_a_drift_is_followed_without_an_alarm():
     drifting = [2.0 ** (step / 100) for step in range(1000)]
     assert false_alarms(drifting, ceiling_seconds=1e9) == 0
     assert pace_after(drifting, ceiling_seconds=1e9).stall_after("training") == pytest.approx(
-        5 * drifting[-32], rel=0.1
+        4 * drifting[-32], rel=0.1
     )
 
 
@@ -70,7 +70,7 @@ def test_a_lasting_slow_down_is_learnt_within_a_few_steps():
 
 
 def test_a_speed_up_is_followed():
-    assert pace_after([20.0] * 300 + [1.0] * 300).stall_after("training") == 5.0
+    assert pace_after([20.0] * 300 + [1.0] * 600).stall_after("training") == 4.0
 
 
 @pytest.mark.parametrize("long_share", [0.05, 0.1, 0.3])
@@ -84,4 +84,13 @@ def test_a_week_of_uneven_minutes_gives_no_alarm_and_is_judged_in_five_steps():
     chance = random.Random(11)
     steps = [60.0 * chance.lognormvariate(0.0, 0.25) for _ in range(10_080)]
     assert false_alarms(steps) == 0
-    assert pace_after(steps).stall_after("training") <= 5.2 * 60.0
+    assert pace_after(steps).stall_after("training") <= 5.0 * 60.0
+
+
+def test_a_week_of_very_uneven_minutes_gives_no_alarm():
+    chance = random.Random(13)
+    assert false_alarms([60.0 * chance.lognormvariate(0.0, 0.5) for _ in range(10_080)]) == 0
+
+
+def test_steps_that_take_no_time_are_allowed_the_floor():
+    assert pace_after([0.0] * 100, floor_seconds=30.0).stall_after("training") == 30.0
