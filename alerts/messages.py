@@ -27,7 +27,9 @@ def render(event: Event, *, fleet: str, remedy: str) -> Message:
     else:
         lines = [
             event.summary,
-            f"Since {format_time(event.since)} ({lasted}).",
+            f"Since {format_time(event.since)} ({lasted})."
+            if lasted != "0 s"
+            else f"Since {format_time(event.since)}.",
             f"Fleet {fleet}, severity {event.severity}",
             f"What to do: {remedy}",
         ]

@@ -103,8 +103,8 @@ def _describe_peer(peer: str, scrape: Scrape, standing: Standing) -> dict[str, A
     info = reading.labels("trainer_info")
     described: dict[str, Any] = {
         "peer": peer,
-        "peer_id": info.get("peer_id"),
-        "nickname": info.get("nickname"),
+        "peer_id": info.get("peer_id") or None,
+        "nickname": info.get("nickname") or None,
         "state": reading.state(),
         "up": reading.is_up(),
         "sidecar_up": scrape.reading is not None,

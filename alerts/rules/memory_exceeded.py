@@ -35,11 +35,11 @@ def judge(view: View, settings: Settings) -> Verdict:
     if footprint is None or limit is None or limit <= 0:
         return UNKNOWN
     share = footprint / limit
-    measured = f"{footprint / GIB:.2f} GiB of {limit / GIB:.2f} GiB ({share:.0%})"
+    measured = f"It uses {footprint / GIB:.2f} GiB, {share:.0%} of its limit of {limit / GIB:.2f} GiB."
     if share >= settings.fraction:
-        return active(f"It uses {measured} of its memory limit.")
+        return active(measured)
     if share < settings.fraction - settings.hysteresis:
-        return inactive(f"It uses {measured}.")
+        return inactive(measured)
     return UNKNOWN
 
 
