@@ -3,6 +3,7 @@
 import argparse
 import faulthandler
 import logging
+import os
 import signal
 import sys
 import time
@@ -78,4 +79,8 @@ def _complain(error: Exception, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is saved and closed. The interpreter's own end takes long with torch loaded, and halts the deadline's thread.
+    os._exit(code)

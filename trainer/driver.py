@@ -146,6 +146,7 @@ class RoundDriver(TrainerCallback):
         reminded = -REMIND_SECONDS
         while self._standing.position is None:
             if self._standing.is_run_finished(self._plan):
+                self.is_finished = True
                 raise RunFinished
             if self._publisher.is_swarm_lost:
                 raise SwarmError("the DHT process ended")

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-GRACE_SECONDS = 3.0
-DEADLINE_SECONDS = 9.0
+GRACE_SECONDS = 2.5
+DEADLINE_SECONDS = 8.5
 RETRY_SECONDS = 0.2
 
 

@@ -1,0 +1,83 @@
+"""Keys and values are rl-swarm v0.4's, and what strangers write is checked."""
+
+import math
+from typing import Any
+
+import pytest
+
+from trainer.protocol import (
+    RoundAndStage,
+    is_peer_id,
+    leaderboard_key,
+    leaderboard_value,
+    outputs_key,
+    outputs_subkey,
+    outputs_value,
+    read_completion,
+    read_number,
+    read_rewards,
+    read_round_and_stage,
+    rewards_key,
+)
+
+PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
+OTHER = "QmRu2j7TxZvUt4cGgtvNFbv8LrMbM5nwCwwTgvhQJNTVoi"
+
+
+def test_keys_are_those_of_the_protocol() -> None:
+    assert rewards_key(12, 2) == "rl_swarm_rewards_12_2"
+    assert leaderboard_key(12, 2) == "rl_swarm_leaderboard_12_2"
+    assert outputs_key(PEER, 12, 2) == f"rl_swarm_outputs_{PEER}_12_2"
+    assert outputs_subkey("1 + 1?") == "8f7aa636171798a9b41c8935ef3c0096"
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [(0, "agent_answers"), (1, "agent_opinion"), (2, "final_agent_decision"), (5, "final_agent_decision")],
+)
+def test_the_completion_goes_under_its_stages_name_and_is_read_back(stage: int, name: str) -> None:
+    at, outputs = outputs_value(7.5, RoundAndStage(1, stage), PEER, question="q", answer="a", completion="c")
+
+    assert at == 7.5
+    assert outputs == {"question": "q", "answer": "a", name: {PEER: "c"}}
+    assert read_completion(outputs, PEER) == "c"
+
+
+@pytest.mark.parametrize(
+    "outputs", [{}, {"agent_answers": 1}, {"agent_answers": {PEER: 1}}, {"agent_answers": {OTHER: "c"}}]
+)
+def test_outputs_of_another_form_hold_no_completion(outputs: dict[str, Any]) -> None:
+    assert read_completion(outputs, PEER) is None
+
+
+def test_equal_rewards_are_ordered_by_id() -> None:
+    low, high = sorted([PEER, OTHER])
+
+    assert leaderboard_value({low: 1.0, high: 1.0}) == [(high, 1.0), (low, 1.0)]
+
+
+@pytest.mark.parametrize("value", [None, (1,), (1, 2, 3), (1.0, 2), (True, 0), (-1, 0), (2**40, 0), (0, 100), "12"])
+def test_a_position_of_another_form_is_none(value: object) -> None:
+    assert read_round_and_stage(value) is None
+
+
+def test_a_position_is_read_from_a_pair() -> None:
+    assert read_round_and_stage([3, 1]) == RoundAndStage(3, 1)
+
+
+@pytest.mark.parametrize("value", [None, True, "1", math.nan, math.inf, -math.inf, 1e7, -1e7, 10**400])
+def test_what_is_no_bounded_number_is_none(value: object) -> None:
+    assert read_number(value, limit=1e6) is None
+
+
+def test_only_peers_with_numbers_are_on_the_board() -> None:
+    entries = {PEER: 3, OTHER: math.nan, "<b>": 1.0, 7: 1.0}
+
+    assert read_rewards(entries, limit=1e6) == {PEER: 3.0}
+    assert read_rewards([PEER], limit=1e6) == {}
+
+
+@pytest.mark.parametrize("text", ["", "Qm", PEER[:-1], PEER + "1", PEER.replace("c", "0", 1), 7])
+def test_what_is_no_peer_id_is_refused(text: object) -> None:
+    assert is_peer_id(PEER)
+    assert not is_peer_id(text)

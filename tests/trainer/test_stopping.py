@@ -1,0 +1,98 @@
+"""A stop takes effect in time, whatever the main thread is doing; on real processes, as signals demand."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PRELUDE = """
+import signal, sys, time
+from trainer.stopping import Stopper, StopRequested
+stopper = Stopper(grace_seconds=0.3, deadline_seconds=2.0)
+stopper.enforce_deadline()
+print("ready", flush=True)
+"""
+
+
+def run(body: str, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, float]:
+    """Runs the body, signals it once it is ready; its exit code, output and seconds from signal to end."""
+    with subprocess.Popen([sys.executable, "-c", PRELUDE + body], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(number)
+        began = time.monotonic()
+        output, _ = process.communicate(timeout=20)
+        return process.returncode, output, time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_outside_a_step_it_is_immediate(number: signal.Signals) -> None:
+    code, output, seconds = run("try: time.sleep(60)\nexcept StopRequested: print('stopped')", number)
+
+    assert (code, output) == (0, "stopped\n")
+    assert seconds < 0.3
+
+
+def test_a_short_step_finishes() -> None:
+    body = "stopper.begin_step()\ntime.sleep(0.25)\nstopper.end_step()\nprint(stopper.is_requested)\nstopper.disarm()"
+
+    assert run(body)[:2] == (0, "True\n")
+
+
+def test_a_long_step_is_abandoned_even_if_something_swallows_it_once() -> None:
+    body = """
+stopper.begin_step()
+try:
+    try: time.sleep(60)
+    except: print("swallowed")
+    time.sleep(60)
+except StopRequested: print("abandoned")
+"""
+    code, output, seconds = run(body)
+
+    assert (code, output) == (0, "swallowed\nabandoned\n")
+    assert seconds < 1.5
+
+
+def test_what_is_shielded_is_not_interrupted() -> None:
+    body = """
+stopper.begin_step()
+try:
+    with stopper.shield():
+        for _ in range(8): time.sleep(0.1)
+        print("whole")
+    time.sleep(60)
+except StopRequested: print("abandoned")
+"""
+    assert run(body)[:2] == (0, "whole\nabandoned\n")
+
+
+def test_a_stop_during_a_save_reaches_the_wait_that_follows() -> None:
+    body = """
+try:
+    with stopper.shield(): time.sleep(0.2)
+    time.sleep(60)
+except StopRequested: print("stopped")
+"""
+    assert run(body)[:2] == (0, "stopped\n")
+
+
+def test_nothing_interrupts_the_way_out() -> None:
+    body = "stopper.begin_step()\ntime.sleep(0.2)\nstopper.disarm()\ntime.sleep(0.8)\nprint('out')"
+
+    assert run(body)[:2] == (0, "out\n")
+
+
+def test_a_main_thread_beyond_reach_is_ended_at_the_deadline() -> None:
+    body = """
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+with stopper.shield():
+    while True: time.sleep(1)
+"""
+    code, _, seconds = run(body)
+
+    assert code == 0
+    assert 1.5 < seconds < 4.0
