@@ -52,12 +52,21 @@ alerts:
 """
 
 
-def render(fleet: str, peers: int, machine: Machine, *, task: str, device: str = "auto", interval: str = "15s") -> str:
+def render(
+    fleet: str,
+    peers: int,
+    machine: Machine,
+    *,
+    task: str,
+    device: str = "auto",
+    interval: str = "15s",
+    most_memory_bytes: int | None = None,
+) -> str:
     """The text of a configuration that is right as it stands."""
     return _TEMPLATE.format(
         fleet=fleet,
         peers=peers,
-        memory=_share(machine.memory_bytes, peers),
+        memory=_share(machine.memory_bytes, peers, most_memory_bytes),
         cores=machine.cores,
         threads=max(1, machine.cores // peers),
         task=task,
@@ -66,9 +75,11 @@ def render(fleet: str, peers: int, machine: Machine, *, task: str, device: str =
     )
 
 
-def _share(memory_bytes: int, peers: int) -> str:
-    """Four fifths of the memory, divided, in steps that people would write; a quarter GiB at least."""
+def _share(memory_bytes: int, peers: int, most_bytes: int | None) -> str:
+    """Four fifths of the memory, divided, in steps that people would write."""
     share = memory_bytes * 0.8 / peers
+    if most_bytes is not None:
+        share = min(share, most_bytes)
     if share >= _GIB:
         return f"{int(share // _GIB)}GiB"
     return f"{max(64, int(share // 2**20 // 64 * 64))}MiB"

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import yaml
 
+from exporter.run_folder import METRICS_FILE
 from fleet.compose import Composition, compose
 from fleet.control import Control, ControlError
 from fleet.launch import OWNER_VARIABLE
@@ -163,6 +164,8 @@ class Fleet:
         for peer in self.peers:
             run_folder = self.folder.peer(peer.name)
             _make_private(run_folder)
+            # What the last run measured must not pass for this one's while the trainer is still loading.
+            (run_folder / METRICS_FILE).unlink(missing_ok=True)
             peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
         return peer_ids
 

@@ -8,6 +8,7 @@ from fleet.loading import DEFAULT_FILE, Loaded, load_file, load_text
 
 DEMO = "demo"
 _DEMO_TASK = "basic_arithmetic"
+_DEMO_MEMORY_BYTES = 2 * 2**30
 
 
 def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
@@ -22,7 +23,7 @@ def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
 
 
 def demo_text(machine: Machine) -> str:
-    return render(DEMO, 2, machine, task=_DEMO_TASK, device="cpu", interval="5s")
+    return render(DEMO, 2, machine, task=_DEMO_TASK, device="cpu", interval="5s", most_memory_bytes=_DEMO_MEMORY_BYTES)
 
 
 def is_demo(loaded: Loaded) -> bool:

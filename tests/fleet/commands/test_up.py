@@ -1,0 +1,59 @@
+"""`peerwatch up` with real processes, where the trainer cannot start: it says so, and leaves nothing behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.fakes import descendants, still_alive, wait_for
+from tests.fleet.commands.test_commands import ROOT, peerwatch
+from tests.fleet.conftest import ports_text
+
+CONFIG = """\
+fleet: a
+state_dir: Application Support
+trainer: {device: cpu, rewards: ["reward.py:missing"]}
+alerts: {interval: 1s, routes: [{name: hook, url: "json://${TOKEN}@127.0.0.1:9/"}]}
+restart: {first_delay: 1s, limit: 1}
+"""
+
+
+def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(tmp_path: Path) -> None:
+    (tmp_path / "reward.py").write_text("")
+    (tmp_path / "peerwatch.yaml").write_text(CONFIG + ports_text(1))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TOKEN": "hunter2"}
+    log = tmp_path / "up.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fleet", "up"], cwd=tmp_path, env=environment, stdout=sink, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(lambda: "peer:a-0 keeps failing and is not started again" in log.read_text(), 120, "it is given up")
+        status = peerwatch("status", folder=tmp_path)
+        assert status.returncode == 0
+        assert status.stdout.startswith("a-0 failed")
+        assert "peer:a-0 is EXITED" in status.stdout or "peer:a-0 is FATAL" in status.stdout
+        family = descendants(process.pid)
+        assert len(family) >= 3
+        arguments = [argument for one in family for argument in _arguments(one)]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    assert process.returncode == 1
+    assert not still_alive(family)
+    output = log.read_text()
+    assert "missing" in output
+    assert "Traceback" not in output
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"hunter2" in path.read_bytes()]
+    assert not [argument for argument in arguments if "hunter2" in argument]
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
