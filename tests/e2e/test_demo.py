@@ -1,0 +1,65 @@
+"""`peerwatch up` without a file, as a new user runs it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes import descendants, still_alive, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+\S*")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    log = tmp_path / "up.log"
+    environment = os.environ | {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fleet", "up"], stdout=sink, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path
+        )
+    yield process, log
+    if process.poll() is None:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_trains_shows_ranks_and_leaves_nothing_behind(
+    demo: tuple[subprocess.Popen[bytes], Path], ending: signal.Signals
+) -> None:
+    process, log = demo
+    began = time.monotonic()
+    wait_for(lambda: log.read_text(), 30, "a first line")
+    status_page = wait_for(lambda: re.search(r"http://127\.0\.0\.1:8750", log.read_text()), 30, "addresses").group()
+
+    def both_are_ranked() -> bool:
+        try:
+            peers = httpx.get(f"{status_page}/api/status", timeout=5).json()["peers"]
+        except (httpx.HTTPError, ValueError):
+            return False
+        return len(peers) == 2 and all(peer["steps_total"] and peer["rank"] for peer in peers)
+
+    wait_for(both_are_ranked, 90 - (time.monotonic() - began), "both peers have steps and a rank")
+    addresses = set(ADDRESS.findall(log.read_text()))
+    assert len(addresses) >= 4
+    for address in addresses:
+        assert httpx.get(address.rstrip(".,)"), timeout=5).status_code == 200, address
+
+    family = descendants(process.pid)
+    assert any("p2pd" in " ".join(one.cmdline()) for one in family)
+    process.send_signal(ending)
+    asked = time.monotonic()
+    process.wait(timeout=20)
+    assert time.monotonic() - asked < 15
+    assert not still_alive(family)
+    assert "Traceback" not in log.read_text()

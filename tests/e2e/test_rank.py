@@ -1,0 +1,61 @@
+"""RankDrop on a real swarm: raised when others overtake a peer, and not when the board is gone."""
+
+import signal
+from collections.abc import Callable
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.conftest import Fleet
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+
+
+@pytest.fixture(scope="module")
+def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
+    fleet = make_fleet(["dolomite", "emery"], reward_spread=0.0)
+    fleet.wait_until_all_train()
+    return fleet
+
+
+def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
+    trees = [process for peer in fleet.peers for process in _tree(peer.process())]
+    for process in trees:
+        process.suspend()
+    try:
+        board = fleet.folder / "state" / "leaderboard" / "board.sqlite"
+        _leaderboard(fleet).kill()
+        for part in board.parent.glob("board.sqlite*"):
+            part.unlink()
+        fleet.wait(lambda: httpx.get(f"{fleet.leaderboard_url}/api/leaderboard").json()["total"] == 0, 60, "no board")
+        fleet.wait(lambda: fleet.peers[0].value("swarm_source_up", source="leaderboard") == 0, 30, "the read failed")
+        # PeerStalled proves that the loop went on judging while the board was empty.
+        fleet.wait(lambda: fleet.arrived("PeerStalled"), 60, "PeerStalled")
+        assert not fleet.arrived("RankDrop")
+    finally:
+        for process in trees:
+            process.send_signal(signal.SIGCONT)
+    fleet.wait(lambda: not fleet.firing(), 120, "all is well again")
+    assert not any(message.says("RankDrop") for message in fleet.webhook.messages)
+
+
+def test_a_peer_that_stops_earning_is_overtaken(fleet: Fleet) -> None:
+    fleet.wait(lambda: all(peer.value("swarm_rank") for peer in fleet.peers), 60, "ranks")
+    best = min(fleet.peers, key=lambda peer: peer.value("swarm_rank") or 99)
+    (best.reward_folder / "idle").touch()
+    fleet.wait(lambda: fleet.arrived("RankDrop", best.name), 240, "RankDrop by mail and webhook")
+    assert best.value("trainer_state", trainer_state="stopped") == 0
+    assert best.value("swarm_rank") == 2
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    return [*process.children(recursive=True), process]
+
+
+def _leaderboard(fleet: Fleet) -> psutil.Process:
+    assert fleet.process is not None
+    for process in psutil.Process(fleet.process.pid).children(recursive=True):
+        if process.cmdline()[1:3] == ["-m", "exporter.leaderboard"]:
+            return process
+    raise AssertionError("no leaderboard runs")

@@ -1,0 +1,151 @@
+"""One fleet of three real peers is watched, and each of its troubles arrives by mail and by webhook."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.conftest import Fleet, Peer, count
+from tests.programs import require
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+
+
+@pytest.fixture(scope="module")
+def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
+    fleet = make_fleet(["amber", "basalt", "cobalt"])
+    fleet.wait_until_all_train()
+    return fleet
+
+
+@pytest.fixture(autouse=True)
+def quiet(fleet: Fleet) -> None:
+    fleet.wait_until_quiet()
+
+
+def test_ranks_steps_and_rewards_agree_everywhere(fleet: Fleet) -> None:
+    fleet.wait(lambda: all((peer.value("swarm_round") or 0) >= 2 for peer in fleet.peers), 200, "two rounds are done")
+
+    def ranks() -> dict[str, float | None]:
+        return {peer.name: peer.value("swarm_rank") for peer in fleet.peers}
+
+    def board() -> dict[str, float]:
+        leaders = httpx.get(f"{fleet.leaderboard_url}/api/leaderboard-cumulative").json()["leaders"]
+        return {leader["nickname"]: place for place, leader in enumerate(leaders, start=1)}
+
+    def sidecars_and_board_agree() -> bool:
+        return sorted(ranks().values()) == [1, 2, 3] and ranks() == board()
+
+    fleet.wait(sidecars_and_board_agree, 60, "ranks 1, 2 and 3 on the sidecars, and the same on the board")
+    for peer in fleet.peers:
+        _steps_and_rewards_agree_with_the_log(fleet, peer)
+
+
+def _steps_and_rewards_agree_with_the_log(fleet: Fleet, peer: Peer) -> None:
+    """Freezes the peer, so that its log, its sidecar and the board can be compared."""
+    process = peer.process()
+    process.suspend()
+    try:
+        steps = peer.steps_logged()
+        time.sleep(2)  # the sidecar collects once a second
+        shown, reward = peer.value("trainer_steps_total"), peer.value("trainer_reward_mean")
+        assert shown is not None
+        assert reward is not None
+        # trainer.prom is written once a second, so that a frozen trainer's file may lack its last steps.
+        assert len(steps) - 60 < shown <= len(steps)
+        assert min(abs(reward - step.reward) for step in steps[int(shown) - 2 : int(shown) + 1]) < 1e-3
+        sums = {(step.round, step.stage): step.stage_reward for step in steps}
+        published = sum(sums.values())
+        leaders = httpx.get(f"{fleet.leaderboard_url}/api/leaderboard-cumulative").json()["leaders"]
+        credited = next(one["cumulativeScore"] for one in leaders if one["nickname"] == peer.name)
+        # The stage that runs is published every second or so, and a stage may end between two reads of the board.
+        assert published - 2 * max(sums.values()) <= credited <= published + 1e-3
+    finally:
+        process.resume()
+
+
+def test_every_page_passes_promtool(fleet: Fleet) -> None:
+    promtool = require("promtool")
+    pages = [peer.page() for peer in fleet.peers]
+    pages += [httpx.get(f"{url}/metrics").text for url in (fleet.leaderboard_url, fleet.alerts_url)]
+    for page in pages:
+        result = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet) -> None:
+    leader = fleet.peers[0]
+    process = leader.process()
+    process.suspend()
+    try:
+        fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name), 60, "PeerStalled by mail and webhook")
+        assert not any(message.says("PeerDown", leader.name) for message in fleet.webhook.messages)
+    finally:
+        process.resume()
+    fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "ecovered"), 60, "the recovery by mail and webhook")
+
+
+def test_a_killed_trainer_is_reported_as_down_and_comes_back(fleet: Fleet) -> None:
+    peer = fleet.peers[1]
+    killed = peer.process()
+    family = killed.children(recursive=True)
+    killed.kill()
+    fleet.wait(lambda: fleet.arrived("PeerDown", peer.name), 60, "PeerDown by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerDown", peer.name, "ecovered"), 120, "its recovery by mail and webhook")
+    assert peer.process().pid != killed.pid
+    assert not [child for child in family if child.is_running()]
+
+
+def test_memory_beyond_the_limit_is_reported(fleet: Fleet) -> None:
+    peer = fleet.peers[2]
+    limit = peer.value("trainer_memory_limit_bytes")
+    assert limit == 2 * 2**30
+    (peer.reward_folder / "hoard").write_text("2100")
+    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name), 60, "MemoryExceeded by mail and webhook")
+    shown = peer.value("trainer_memory_bytes", kind="footprint")
+    assert shown is not None
+    assert shown > limit
+    (peer.reward_folder / "hoard").unlink()
+    peer.process().kill()
+    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "ecovered"), 120, "its recovery")
+
+
+def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> None:
+    peer = fleet.peers[0]
+    before_mail, before_hook = len(fleet.mailbox.messages), len(fleet.webhook.messages)
+    fleet.mailbox.stop()
+    process = peer.process()
+    process.suspend()
+    try:
+        fleet.wait(lambda: ("PeerStalled", peer.name) in fleet.firing(), 60, "PeerStalled fires")
+        assert not [one for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
+        _alert_loop(fleet).kill()
+    finally:
+        process.resume()
+    fleet.wait(lambda: fleet.status() and ("PeerStalled", peer.name) not in fleet.firing(), 60, "the loop is back")
+    fleet.mailbox.start()
+
+    def all_delivered() -> bool:
+        return all(
+            count(messages, "PeerStalled", peer.name) >= 2
+            for messages in (fleet.mailbox.messages[before_mail:], fleet.webhook.messages[before_hook:])
+        )
+
+    fleet.wait(all_delivered, 120, "firing and recovery by mail and webhook")
+    assert count(fleet.mailbox.messages[before_mail:], "PeerStalled", peer.name) == 2
+    # The webhook was up: only its delivery can have been in flight when the kill came.
+    assert count(fleet.webhook.messages[before_hook:], "PeerStalled", peer.name) <= 3
+    titles = [one.title for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
+    assert "ecovered" not in titles[0]
+    assert "ecovered" in titles[1]
+
+
+def _alert_loop(fleet: Fleet) -> psutil.Process:
+    assert fleet.process is not None
+    for process in psutil.Process(fleet.process.pid).children(recursive=True):
+        if process.cmdline()[1:3] == ["-m", "alerts"]:
+            return process
+    raise AssertionError("no alert loop runs")
