@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import logging
+import os
 import signal
 import socket
 import sys
@@ -28,7 +29,9 @@ def listen(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        raise ValueError(f"cannot listen on {address}: {error.strerror}; set another `listen`") from None
+        # create_server adds the address once more to the text of what the system said.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ValueError(f"cannot listen on {address}: {reason}; set another `listen`") from None
 
 
 def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket) -> bool:
@@ -48,6 +51,7 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
                 app,
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=1,
                 limit_concurrency=256,

@@ -90,6 +90,9 @@ def join(config: LeaderboardConfig) -> DHT:
         # The ban of a node that did not answer doubles each time: after an outage it would outlast the outage.
         blacklist_time=0,
     )
+    # Goes along with the fork. hivemind's pipe to its process breaks on a message of more than 64 KiB, so that nothing
+    # of the user's making, such as the names of many peers, may travel on it.
+    dht.leaderboard_config = config
     try:
         dht.run_in_background(await_ready=True, timeout=JOIN_SECONDS)
     # hivemind passes on whatever ended its process: connection, daemon, configuration, time-out.
@@ -98,8 +101,9 @@ def join(config: LeaderboardConfig) -> DHT:
     return dht
 
 
-async def read(_dht: DHT, node: DHTNode, *, queries: list[list[Any]], config: LeaderboardConfig) -> bytes:
+async def read(dht: DHT, node: DHTNode, *, queries: list[list[Any]]) -> bytes:
     """Runs in the DHT's process: the JSON answer to `queries`, None for each that found nothing in time."""
+    config: LeaderboardConfig = dht.leaderboard_config
     keys = [_key(query) for query in queries]
     searches = await node.get_many(
         set(keys), sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
@@ -155,7 +159,7 @@ def serve(pipe: Connection, config: LeaderboardConfig) -> None:
                 pipe.send_bytes(json.dumps({"error": "no initial peer accepts connections yet"}).encode())
                 continue
             dht = dht or join(config)
-            pipe.send_bytes(_ask(dht, queries, config))
+            pipe.send_bytes(_ask(dht, queries))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _log.debug("the leaderboard closed the pipe")
     except _Lost as error:
@@ -166,12 +170,10 @@ def serve(pipe: Connection, config: LeaderboardConfig) -> None:
             dht.shutdown()
 
 
-def _ask(dht: DHT, queries: list[list[Any]], config: LeaderboardConfig) -> bytes:
+def _ask(dht: DHT, queries: list[list[Any]]) -> bytes:
     if not dht.is_alive():
         raise _Lost("the DHT's process ended")
-    answer: bytes = dht.run_coroutine(partial(read, queries=queries, config=config), return_future=True).result(
-        READ_SECONDS + 5
-    )
+    answer: bytes = dht.run_coroutine(partial(read, queries=queries), return_future=True).result(READ_SECONDS + 5)
     # hivemind drops each node that does not answer and never asks the initial peers again.
     if json.loads(answer)["peers"] == 0:
         raise _Lost("lost every peer of the DHT")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 from hivemind import DHT
 from hivemind.dht.routing import DHTID
@@ -28,8 +29,9 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-async def store(_dht, node, records) -> None:
-    for record in records:
+async def store(_dht, node, path) -> None:
+    """A file, as hivemind's pipe breaks on a message of more than 64 KiB."""
+    for record in json.loads(Path(path).read_text()):
         raw = bytes.fromhex(record["raw"]) if "raw" in record else MSGPackSerializer.dumps(record["value"])
         expiry = time.time() + record.get("lives", 4 * 3600)
         node.protocol.storage.store(DHTID.generate(record["key"]), raw, expiry, subkey=record.get("subkey"))
@@ -51,9 +53,10 @@ def main() -> None:
         auto_nat=False,
     )
     print(dht.get_visible_maddrs()[0], flush=True)
+    records = Path(identity).with_suffix(".json")
     for line in sys.stdin:
-        records = json.loads(line)
-        dht.run_coroutine(forget if records is None else partial(store, records=records))
+        records.write_text(line)
+        dht.run_coroutine(forget if line == "null\n" else partial(store, path=str(records)))
         print("done", flush=True)
     dht.shutdown()
 

@@ -85,7 +85,8 @@ class Leaderboard:
         command = [sys.executable, "-m", "exporter.leaderboard", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().split()[-1]
+        self.first_line = self.process.stdout.readline()
+        self.url = self.first_line.split()[-1]
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=5)
@@ -205,6 +206,7 @@ def test_good_records_count_and_hostile_ones_cost_only_themselves(seed: Seed, bo
     assert gossip[0]["node"] == A
     assert gossip[0]["message"].startswith("<i>ours</i>: <b>2+2?</b> → four four")
     assert len(gossip[0]["message"]) < 1000
+    assert httpx.post(f"{board.url}/api/id-to-name", content=b" " * 5_000_000).status_code == 413
 
 
 def test_the_metrics_page_passes_the_linter(seed: Seed, board: Leaderboard) -> None:
@@ -296,12 +298,26 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         board = Leaderboard(tmp_path, f"/ip4/127.0.0.1/tcp/1/p2p/{A}", listen=f"127.0.0.1:{port}")
-        board.process.communicate()
+        rest = board.process.communicate()[0]
     assert board.process.returncode == 1
+    assert board.first_line.startswith(f"leaderboard: cannot listen on 127.0.0.1:{port}: Address already in use; ")
+    assert rest == ""
+
+
+def test_a_missing_configuration_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "exporter.leaderboard", "--config", str(tmp_path / "absent.yaml")],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"leaderboard: {tmp_path / 'absent.yaml'}: No such file or directory\n",
+    )
+
+
+def test_the_serving_process_loads_neither_torch_nor_hivemind() -> None:
+    code = "import exporter.leaderboard.__main__, sys; print({'torch', 'hivemind', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
