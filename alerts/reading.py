@@ -32,8 +32,16 @@ class Reading:
         """The labels of the first sample of `name`, as an info metric carries them."""
         return dict(next(iter(self.samples.get(name, {})), ()))
 
+    def is_current(self) -> bool:
+        """Whether the trainer's process wrote the trainer's part of the page, and not the process before it."""
+        started = self.value("trainer_start_timestamp_seconds")
+        phase_start = self.value("trainer_phase_start_timestamp_seconds")
+        return started is None or (phase_start is not None and phase_start >= started)
+
     def state(self) -> str | None:
-        """The phase that the trainer says it is in."""
+        """The phase that the trainer is in: what it says, or `starting` until it says something."""
+        if not self.is_current():
+            return "starting"
         for found, value in self.samples.get("trainer_state", {}).items():
             if value == 1:
                 return dict(found).get("trainer_state")

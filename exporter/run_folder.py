@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import stat
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,15 @@ CREATE_TIME_TOLERANCE_SECONDS = 2.0
 
 
 class ProcessRecord(NamedTuple):
-    """Which process the trainer is; the time tells it from a later process with the same number."""
+    """Which process the trainer is; the create time tells it from a later process with the same number.
+
+    `started_at` is when it became the trainer, by the clock that stamps its metrics: a launcher waits first, and the
+    create time may be a second off.
+    """
 
     pid: int
     create_time: float
+    started_at: float | None = None
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -54,7 +60,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
 
 def write_process_record(run_dir: Path) -> None:
     """Records the calling process as the trainer of this run folder. Raises OSError."""
-    record = {"pid": os.getpid(), "create_time": psutil.Process().create_time()}
+    record = {"pid": os.getpid(), "create_time": psutil.Process().create_time(), "started_at": time.time()}
     write_atomically(run_dir / PROCESS_FILE, json.dumps(record).encode())
 
 
@@ -62,12 +68,12 @@ def read_process_record(run_dir: Path) -> ProcessRecord | None:
     """The recorded trainer process; None where there is no record, or none that can be one."""
     try:
         record = json.loads(read_bounded(run_dir / PROCESS_FILE, 4096))
-        pid, create_time = record["pid"], record["create_time"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pid, create_time, started_at = record["pid"], record["create_time"], record.get("started_at")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if type(pid) is not int or pid <= 0 or type(create_time) not in (int, float):
+    if type(pid) is not int or pid <= 0 or not _is_number(create_time):
         return None
-    return ProcessRecord(pid, float(create_time))
+    return ProcessRecord(pid, float(create_time), float(started_at) if _is_number(started_at) else None)
 
 
 def find_process(record: ProcessRecord) -> psutil.Process | None:
@@ -78,3 +84,7 @@ def find_process(record: ProcessRecord) -> psutil.Process | None:
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, OverflowError):
         return None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)

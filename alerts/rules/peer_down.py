@@ -80,13 +80,10 @@ def _judge_absence(view: View, settings: Settings) -> Verdict:
 
 def _judge_start(view: View, reading: Reading, settings: Settings) -> Verdict:
     started = reading.value("trainer_start_timestamp_seconds") or view.now
-    phase_start = reading.value("trainer_phase_start_timestamp_seconds")
-    # A page that is older than the process was written by the process before it.
-    is_current = phase_start is not None and phase_start >= started
-    state = reading.state() if is_current else "starting"
+    state = reading.state()
     if state == "waiting":
         return inactive("The trainer runs and waits for the swarm.")
-    told = reading.value("trainer_stall_after_seconds") if is_current else None
+    told = reading.value("trainer_stall_after_seconds") if reading.is_current() else None
     budget = settings.start_within if told is None else told
     if state != "starting" or view.now - max(started, view.clock_stepped_at) <= budget:
         return UNKNOWN

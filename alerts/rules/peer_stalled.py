@@ -30,9 +30,8 @@ def judge(view: View, _settings: Settings) -> Verdict:
     phase_start = reading.value("trainer_phase_start_timestamp_seconds")
     if stall_after is None or phase_start is None:
         return UNKNOWN
-    started = reading.value("trainer_start_timestamp_seconds") or 0.0
-    # A start that takes too long is a peer that is down, and a page older than the process says nothing about it.
-    if phase_start < started or (reading.state() == "starting" and is_before_first_step(reading)):
+    # A start that takes too long is a peer that is down.
+    if reading.state() == "starting" and is_before_first_step(reading):
         return inactive("The trainer was started anew.")
     progress = max(reading.value("trainer_last_step_timestamp_seconds") or 0.0, phase_start)
     # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
@@ -56,5 +55,6 @@ time() - (
   or trainer_phase_start_timestamp_seconds
 ) > trainer_stall_after_seconds
 and trainer_up == 1
+and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 """,
 )

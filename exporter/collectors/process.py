@@ -34,7 +34,7 @@ class Collector:
         tree = [trainer, *_children(trainer)]
         measured = {
             "trainer_up": 1.0,
-            "trainer_start_timestamp_seconds": self._record.create_time,
+            "trainer_start_timestamp_seconds": self._record.started_at or self._record.create_time,
             "trainer_processes": float(len(tree)),
             "trainer_threads": _total(tree, lambda process: process.num_threads()),
             "trainer_open_fds": _total(tree, lambda process: process.num_fds()),

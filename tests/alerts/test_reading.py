@@ -19,6 +19,16 @@ def test_the_state_is_the_one_that_is_set() -> None:
     assert parse(page).state() == "training"
 
 
+def test_what_an_earlier_process_wrote_says_nothing_of_the_one_that_runs() -> None:
+    page = (
+        'trainer_state{trainer_state="training"} 1\n'
+        "trainer_phase_start_timestamp_seconds 1000\n"
+        "trainer_start_timestamp_seconds %s\n"
+    )
+    assert parse(page % 999.9).state() == "training"
+    assert parse(page % 1000.1).state() == "starting"
+
+
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
 def test_a_value_that_is_not_finite_counts_as_not_measured(value: str) -> None:
     assert parse(f"trainer_up 1\nswarm_rank {value}\n").value("swarm_rank") is None

@@ -88,15 +88,21 @@ def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet)
     fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "ecovered"), 60, "the recovery by mail and webhook")
 
 
-def test_a_killed_trainer_is_reported_as_down_and_comes_back(fleet: Fleet) -> None:
-    peer = fleet.peers[1]
-    killed = peer.process()
+def test_a_killed_leader_is_reported_as_down_and_leads_again(fleet: Fleet) -> None:
+    leader = fleet.peers[0]
+    killed = leader.process()
     family = killed.children(recursive=True)
+    rounds = {peer.name: peer.value("swarm_round") or 0 for peer in fleet.peers}
     killed.kill()
-    fleet.wait(lambda: fleet.arrived("PeerDown", peer.name), 60, "PeerDown by mail and webhook")
-    fleet.wait(lambda: fleet.arrived("PeerDown", peer.name, "ecovered"), 120, "its recovery by mail and webhook")
-    assert peer.process().pid != killed.pid
+    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name), 60, "PeerDown by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "ecovered"), 120, "its recovery by mail and webhook")
+    assert leader.process().pid != killed.pid
     assert not [child for child in family if child.is_running()]
+    fleet.wait(
+        lambda: all((peer.value("swarm_round") or 0) > rounds[peer.name] + 1 for peer in fleet.peers),
+        120,
+        "all peers are in a round that the leader opened since",
+    )
 
 
 def test_memory_beyond_the_limit_is_reported(fleet: Fleet) -> None:

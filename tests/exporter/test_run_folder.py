@@ -111,6 +111,9 @@ def test_a_huge_process_number_is_no_process():
 
 
 def test_the_record_is_the_documented_json(tmp_path):
+    before = time.time()
     write_process_record(tmp_path)
     record = json.loads((tmp_path / "process.json").read_text())
+    started_at = record.pop("started_at")
     assert record == {"pid": os.getpid(), "create_time": pytest.approx(psutil.Process().create_time())}
+    assert before <= started_at <= time.time()
