@@ -9,7 +9,7 @@ import psutil
 
 from exporter.collectors import textfile
 from exporter.config import SidecarConfig
-from exporter.footprint import read_footprint
+from exporter.footprint import Footprints
 from exporter.metrics import Reading
 from exporter.run_folder import ProcessRecord, find_process, read_process_record
 
@@ -22,6 +22,7 @@ class Collector:
         self._record: ProcessRecord | None = None
         self._trainer: psutil.Process | None = None
         self._cpu = CpuClock()
+        self._footprints = Footprints()
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
@@ -40,8 +41,9 @@ class Collector:
             "trainer_open_fds": _total(tree, lambda process: process.num_fds()),
             "trainer_cpu_seconds_total": self._cpu.add(_cpu_seconds(tree)),
         }
+        self._footprints.keep(tree)
         memory = {
-            "footprint": self._with_accelerator(_total(tree, lambda process: read_footprint(process.pid))),
+            "footprint": self._with_accelerator(_total(tree, lambda process: self._footprints.of(process, now))),
             "rss": _total(tree, lambda process: process.memory_info().rss),
         }
         readings = [Reading(name, {}, value) for name, value in measured.items() if value is not None]

@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from exporter.footprint import parse_rusage, parse_smaps_rollup, read_footprint
+from exporter.footprint import Footprints, parse_rusage, parse_smaps_rollup, read_footprint
 
 SMAPS_ROLLUP = b"""\
 5561e4977000-7ffd0ccfe000 ---p 00000000 00:00 0                          [rollup]
@@ -60,3 +60,29 @@ def test_what_may_not_be_read_is_absent(tmp_path):
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "smaps_rollup").write_text("")
     assert read_footprint(7, proc=tmp_path) is None
+
+
+def test_a_footprint_is_read_again_once_the_resident_size_moved_or_it_is_old():
+    reads = []
+
+    def read(pid):
+        reads.append(pid)
+        return float(len(reads))
+
+    footprints, own = Footprints(read), psutil.Process()
+    assert footprints.of(own, now=0.0) == 1.0
+    assert footprints.of(own, now=5.0) == 1.0
+    held = bytearray(b"x" * own.memory_info().rss)
+    assert footprints.of(own, now=10.0) == 2.0
+    assert len(held) > 0
+    assert footprints.of(own, now=69.0) == 2.0
+    assert footprints.of(own, now=71.0) == 3.0
+
+
+def test_a_footprint_that_cannot_be_read_is_none_and_a_gone_process_is_forgotten():
+    footprints, own = Footprints(lambda pid: None), psutil.Process()
+    assert footprints.of(own, now=0.0) is None
+    counted = Footprints()
+    assert counted.of(own, now=0.0)
+    counted.keep([])
+    assert not counted._known
