@@ -1,10 +1,11 @@
 """The peer has lost places in the swarm's cumulative board.
 
-The rank is compared with the best one that the peer held for `polls` polls in a row within `window`. The drop counts
-once `polls` polls agree on it, and is over once as many agree that it is gone: because the rank came back, or because
-the better rank lies longer ago than `window`, which makes the present one the new normal. A board that could not be
-read, that is short, or that has shrunk to less than half is no poll; one whose sums went backwards was started anew
-and is compared with nothing before it. In a swarm smaller than `positions` a fall to the last place is a drop.
+The rank is compared with the best one that the peer kept for `held_for` within `window`: ranks on a board that is still
+filling, or of two peers that pass each other all the time, are nobody's to lose. The drop counts once `polls` polls
+agree on it, and is over once as many agree that it is gone: because the rank came back, or because the better rank lies
+longer ago than `window`, which makes the present one the new normal. A board that could not be read, that is short, or
+that has shrunk to less than half is no poll; one whose sums went backwards was started anew and is compared with
+nothing before it. In a swarm smaller than `positions` a fall to the last place is a drop.
 
 What to do: compare this peer's reward and step rate with the others' on the dashboard; look in trainer.log for
 failed publishing; a peer that trains but earns nothing may be training alone.
@@ -18,7 +19,7 @@ from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict,
 
 SOURCE = "leaderboard"
 MAX_RUNS = 500
-# A run of equal ranks, kept as [rank, ranked peers, polls, time of the last poll].
+# A run of equal ranks, kept as [rank, ranked peers, polls, time of the first poll, time of the last].
 Run = list[float]
 
 
@@ -28,13 +29,14 @@ class Settings(RuleSettings):
     severity: Severity = "warning"
     positions: int = Field(default=3, ge=1, description="places lost that count as a drop")
     polls: int = Field(default=3, ge=1, le=100, description="polls that must agree")
+    held_for: Duration = Field(default=600.0, description="how long a rank must have been kept to be lost")
     window: Duration = Field(default=6 * 3600.0, description="how far back the better rank may lie")
     min_ranked_peers: int = Field(default=2, ge=2, description="a board shorter than this says nothing")
 
 
 def remember(view: View, settings: Settings) -> Memory:
     """The ranks of the window as runs, the time of the last poll and the peer's sum at that poll."""
-    runs: list[Run] = [run for run in view.memory.get("runs", []) if run[3] > view.now - settings.window]
+    runs: list[Run] = [run for run in view.memory.get("runs", []) if run[4] > view.now - settings.window]
     memory = {**view.memory, "runs": runs}
     reading = view.reading
     if reading is None or reading.value("swarm_source_up", source=SOURCE) == 0:
@@ -48,9 +50,10 @@ def remember(view: View, settings: Settings) -> Memory:
     if _sum_went_backwards(reading, view.memory):
         runs = []
     if runs and runs[-1][0] == rank:
-        runs = [*runs[:-1], [rank, max(ranked, runs[-1][1]), runs[-1][2] + 1, view.now]]
+        last = runs[-1]
+        runs = [*runs[:-1], [rank, max(ranked, last[1]), last[2] + 1, last[3], view.now]]
     else:
-        runs = [*runs, [rank, ranked, 1, view.now]]
+        runs = [*runs, [rank, ranked, 1, view.now, view.now]]
     return {
         "runs": runs[-MAX_RUNS:],
         "polled_at": polled_at,
@@ -60,14 +63,12 @@ def remember(view: View, settings: Settings) -> Memory:
 
 def judge(view: View, settings: Settings) -> Verdict:
     runs: list[Run] = view.memory.get("runs", [])
-    ranks = _polls(runs, settings.polls)
-    if view.reading is None or len(ranks) < settings.polls:
+    best = _best_kept(runs, settings)
+    if view.reading is None or best is None:
         return UNKNOWN
-    held = [max(ranks[i : i + settings.polls]) for i in range(len(ranks) - settings.polls + 1)]
-    best = min(held)
     ranked = runs[-1][1]
     drop = min(settings.positions, ranked - 1)
-    latest = ranks[-settings.polls :]
+    latest = _latest(runs, settings.polls)
     board = f"{latest[-1]:.0f} of {ranked:.0f}"
     if min(latest) >= best + drop:
         return active(
@@ -87,9 +88,24 @@ def _sum_went_backwards(reading: Reading, memory: Memory) -> bool:
     return now is not None and before is not None and now < before / 2
 
 
-def _polls(runs: list[Run], polls: int) -> list[float]:
-    """The ranks poll by poll; of a long run only as many as agreement needs."""
-    return [run[0] for run in runs for _ in range(int(min(run[2], polls)))]
+def _best_kept(runs: list[Run], settings: Settings) -> float | None:
+    """The best rank that the peer kept, or bettered, for `held_for`; None where that is not known yet."""
+    best: float | None = None
+    for begin, first in enumerate(runs):
+        worst, polls = 0.0, 0.0
+        for run in runs[begin:]:
+            worst, polls = max(worst, run[0]), polls + run[2]
+            if best is not None and worst >= best:
+                break
+            if polls >= settings.polls and run[4] - first[3] >= settings.held_for:
+                best = worst
+                break
+    return best
+
+
+def _latest(runs: list[Run], polls: int) -> list[float]:
+    """The ranks of the last polls."""
+    return [run[0] for run in runs[-polls:] for _ in range(int(min(run[2], polls)))][-polls:]
 
 
 RULE = Rule(

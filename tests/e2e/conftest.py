@@ -161,7 +161,7 @@ def count(messages: list[Message], *words: str) -> int:
 
 
 def _settings(
-    folder: Path, names: list[str], ports: list[int], routes: dict[str, str], reward_spread: float
+    folder: Path, names: list[str], ports: list[int], routes: dict[str, str], reward_spread: float, rank_held_for: str
 ) -> dict[str, Any]:
     peers = []
     for index, name in enumerate(names):
@@ -199,6 +199,7 @@ def _settings(
                 "PeerDown": {"for": "0s", "recover_after": "0s"},
                 "PeerStalled": {"recover_after": "0s"},
                 "MemoryExceeded": {"for": "0s", "recover_after": "0s"},
+                "RankDrop": {"held_for": rank_held_for},
             },
         },
     }
@@ -209,12 +210,14 @@ def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     """Makes and starts fleets; ends them, and fails if one of their processes outlives them."""
     fleets: list[Fleet] = []
 
-    def make(names: list[str], reward_spread: float = 0.5) -> Fleet:
+    def make(names: list[str], reward_spread: float = 0.5, rank_held_for: str = "10m") -> Fleet:
         folder = tmp_path_factory.mktemp("fleet")
         ports = reserve_ports(2 * len(names) + 3)
         mailbox, webhook = Mailbox(ports[-3]), Webhook()
         mailbox.start()
-        settings = _settings(folder, names, ports, {"mail": mailbox.url, "hook": webhook.url}, reward_spread)
+        settings = _settings(
+            folder, names, ports, {"mail": mailbox.url, "hook": webhook.url}, reward_spread, rank_held_for
+        )
         config = folder / "peerwatch.yaml"
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
         peers = [

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 @pytest.fixture(scope="module")
 def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
-    fleet = make_fleet(["dolomite", "emery"], reward_spread=0.0)
+    fleet = make_fleet(["dolomite", "emery"], reward_spread=0.0, rank_held_for="5s")
     fleet.wait_until_all_train()
     return fleet
 

@@ -8,7 +8,8 @@ from alerts.rules import Verdict, View
 from alerts.rules.rank_drop import MAX_RUNS, Settings, judge, remember
 from tests.alerts.rules.pages import NOW, silent, view
 
-SETTINGS = Settings()
+# Three polls, 15 s apart, are 30 s.
+SETTINGS = Settings.model_validate({"held_for": "30s"})
 Poll = int | dict[str, Any]
 
 
@@ -47,6 +48,17 @@ def test_a_flicker_is_none_and_a_lucky_moment_sets_no_baseline() -> None:
     assert "active" not in _see(_looks(5, 5, 1, 1, 5, 5, 5, 5))[0]
 
 
+def test_the_ranks_of_a_board_that_is_still_filling_are_not_lost() -> None:
+    settings = Settings.model_validate({"held_for": "10m"})
+    assert "active" not in _see(_looks(*[1] * 20, *[5] * 40), settings)[0]
+    assert _see(_looks(*[1] * 41, *[5] * 3), settings)[0][-1] == "active"
+
+
+def test_two_peers_that_pass_each_other_all_the_time_raise_nothing() -> None:
+    settings = Settings.model_validate({"held_for": "10m"})
+    assert "active" not in _see(_looks(*[1, 1, 1, 1, 2, 2, 2, 2] * 40, ranked=2), settings)[0]
+
+
 def test_it_is_over_when_the_rank_comes_back() -> None:
     conditions, verdict, _ = _see(_looks(2, 2, 2, 6, 6, 6, 3, 3, 3))
     assert conditions[5:] == ["active", "unknown", "unknown", "inactive"]
@@ -54,7 +66,7 @@ def test_it_is_over_when_the_rank_comes_back() -> None:
 
 
 def test_it_is_over_when_the_better_rank_lies_too_long_ago() -> None:
-    settings = Settings.model_validate({"window": "1h"})
+    settings = Settings.model_validate({"window": "1h", "held_for": "30s"})
     conditions, _, _ = _see(_looks(2, 2, 2, *[6] * 30, every=200), settings)
     assert conditions[5] == "active"
     assert conditions[-1] == "inactive"
@@ -95,7 +107,7 @@ def test_a_silent_sidecar_gives_no_verdict_and_is_remembered_as_nothing() -> Non
 
 
 def test_the_memory_stays_bounded() -> None:
-    settings = Settings.model_validate({"window": "7d"})
+    settings = Settings.model_validate({"window": "7d", "held_for": "30s"})
     _, _, memory = _see(_looks(*[1 + index % 7 for index in range(2 * MAX_RUNS)]), settings)
     assert len(memory["runs"]) == MAX_RUNS
     _, _, memory = _see(_looks(*[1] * 1000), settings)
