@@ -12,16 +12,23 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from alerts.api import make_app
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
+from alerts.control import Controls, make_token
+from alerts.deadman import DeadManSwitch
+from alerts.dispatch import Dispatcher
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
+from alerts.queue import Queue
 from alerts.references import UnresolvedReferenceError, resolve
 from alerts.send import RouteError, Sender
 from alerts.store import Store, StoreError
+from alerts.wishes import Wishes
+from alerts.wording import Wording
 
 WRONG_CONFIGURATION = 2
 FAILED = 1
@@ -42,25 +49,29 @@ def main() -> int:
     try:
         config = load(arguments.config)
         sender = Sender(_resolve_routes(config))
+        deadman_url = _resolve_deadman(config)
     except (ConfigError, RouteError) as error:
         print(error, file=sys.stderr)
         return WRONG_CONFIGURATION
-    _log_to_stderr(sender.secrets)
+    _log_to_stderr(sender.secrets | {deadman_url} - {""})
     try:
         with _listen(config) as server_socket, _sole_use(config.state_dir):
-            asyncio.run(_run(config, sender, server_socket))
+            asyncio.run(_run(config, sender, deadman_url, server_socket))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
     return 0
 
 
-async def _run(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:
+async def _run(config: AlertsConfig, sender: Sender, deadman_url: str, server_socket: socket.socket) -> None:
     clock = SteadyClock()
     store = Store(config.state_dir / "alerts.sqlite")
-    outbox = Outbox(store, sender, tuple(route.name for route in config.routes), clock)
-    loop = Loop(config, store, outbox, clock)
-    app = make_app(config, loop, store, outbox)
+    queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender)
+    outbox = Outbox(queue, sender, wording, tuple(route.name for route in config.routes), clock)
+    dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
+    loop = Loop(config, store, dispatcher, outbox, wording, clock)
+    controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
+    app = make_app(config, loop, store, queue, wishes, dispatcher, outbox, controls)
     server = _Server(
         uvicorn.Config(
             app,
@@ -78,11 +89,17 @@ async def _run(config: AlertsConfig, sender: Sender, server_socket: socket.socke
     _greet(config, sender, server_socket)
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
+    background = []
+    if config.deadman is not None:
+        switch = DeadManSwitch(deadman_url, config.deadman.every, loop.is_healthy)
+        background.append(asyncio.create_task(switch.run()))
     try:
         await loop.run(stop)
     finally:
+        for task in background:
+            task.cancel()
         server.should_exit = True
-        await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving)
+        await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
         store.close()
         log.info("stopped")
 
@@ -118,6 +135,19 @@ def _resolve_routes(config: AlertsConfig) -> dict[str, str]:
         except UnresolvedReferenceError as error:
             raise ConfigError(f"route {route.name}: {error}") from None
     return urls
+
+
+def _resolve_deadman(config: AlertsConfig) -> str:
+    """The URL of the dead-man service; empty without one."""
+    if config.deadman is None:
+        return ""
+    try:
+        url = resolve(config.deadman.url.get_secret_value())
+    except UnresolvedReferenceError as error:
+        raise ConfigError(f"deadman: {error}") from None
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ConfigError("deadman: the URL must begin with https:// or http://")
+    return url
 
 
 def _log_to_stderr(secrets: set[str]) -> None:

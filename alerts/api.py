@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.config import AlertsConfig, Target, split_listen
+from alerts.control import Controls
+from alerts.dispatch import Dispatcher, describe_hidden
 from alerts.host import HostCollector
 from alerts.loop import Loop
 from alerts.outbox import Outbox
 from alerts.page import STYLE, render_page
+from alerts.queue import Queue
 from alerts.status import AlertCollector, RouteStatus, describe_alerts, describe_status
 from alerts.store import Store
+from alerts.wishes import Wishes
 
 SHOWN_EVENTS = 200
+_SHOWN_STATES = ("pending", "held", "expired")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -33,9 +39,18 @@ _HEADERS = {
 }
 
 
-def make_app(config: AlertsConfig, loop: Loop, store: Store, outbox: Outbox) -> Starlette:
+def make_app(
+    config: AlertsConfig,
+    loop: Loop,
+    store: Store,
+    queue: Queue,
+    wishes: Wishes,
+    dispatcher: Dispatcher,
+    outbox: Outbox,
+    controls: Controls,
+) -> Starlette:
     """The application; its answers come from memory and one quick read of the database."""
-    pages = _Pages(config, loop, store, outbox)
+    pages = _Pages(config, loop, store, queue, wishes, dispatcher, outbox)
     routes = [
         Route("/", pages.show),
         Route("/page.css", pages.style),
@@ -44,6 +59,7 @@ def make_app(config: AlertsConfig, loop: Loop, store: Store, outbox: Outbox) -> 
         Route("/targets", pages.targets),
         Route("/metrics", pages.metrics),
         Route("/-/healthy", pages.healthy),
+        *controls.routes(),
     ]
     names = allowed_hosts(config.listen, config.allowed_hosts)
     return Starlette(routes=routes, middleware=[Middleware(_Guard, names=names)])
@@ -79,18 +95,31 @@ def describe_target(fleet: str, target: Target) -> dict[str, Any]:
 class _Pages:
     """The handlers. They run on the loop's thread and wait for nothing."""
 
-    def __init__(self, config: AlertsConfig, loop: Loop, store: Store, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        config: AlertsConfig,
+        loop: Loop,
+        store: Store,
+        queue: Queue,
+        wishes: Wishes,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+    ) -> None:
         self._config = config
         self._loop = loop
         self._store = store
+        self._queue = queue
+        self._wishes = wishes
+        self._dispatcher = dispatcher
         self._outbox = outbox
 
     async def show(self, _request: Request) -> Response:
-        described = describe_status(self._loop.status, self._store.count_deliveries())
+        described = self._describe_status()
         text = render_page(
             described,
             events=self._store.events(SHOWN_EVENTS)[::-1],
             routes=self._describe_routes(),
+            silences=self._wishes.silences(time.time()),
             is_healthy=self._loop.is_healthy(),
         )
         return HTMLResponse(text, headers=_HEADERS)
@@ -99,18 +128,20 @@ class _Pages:
         return Response(STYLE, media_type="text/css", headers={**_HEADERS, "Cache-Control": "max-age=3600"})
 
     async def status(self, _request: Request) -> Response:
-        return JSONResponse(describe_status(self._loop.status, self._store.count_deliveries()), headers=_HEADERS)
+        return JSONResponse(self._describe_status(), headers=_HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
         events = self._store.events(SHOWN_EVENTS)
-        return JSONResponse({"alerts": describe_alerts(self._loop.status.standing), "events": events}, headers=_HEADERS)
+        silences = [silence._asdict() for silence in self._wishes.silences(time.time())]
+        content = {"alerts": self._describe_alerts(), "silences": silences, "events": events}
+        return JSONResponse(content, headers=_HEADERS)
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])
 
     async def metrics(self, _request: Request) -> Response:
         registry = CollectorRegistry()
-        pending = sum(counts.get("pending", 0) for counts in self._store.count_deliveries().values())
+        pending = sum(counts.get("pending", 0) for counts in self._queue.count_deliveries().values())
         registry.register(AlertCollector(self._loop.status, self._outbox.results, pending))
         registry.register(HostCollector((Path(self._config.state_dir),)))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -121,11 +152,20 @@ class _Pages:
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
 
     def _describe_routes(self) -> list[RouteStatus]:
-        counts = self._store.count_deliveries()
+        counts = self._queue.count_deliveries()
         return [
-            RouteStatus(name, counts.get(name, {}).get("pending", 0), counts.get(name, {}).get("expired", 0), health)
+            RouteStatus(name, **{state: counts.get(name, {}).get(state, 0) for state in _SHOWN_STATES}, health=health)
             for name, health in self._outbox.health.items()
         ]
+
+    def _describe_status(self) -> dict[str, Any]:
+        described = describe_status(self._loop.status, self._queue.count_deliveries())
+        return {**described, "alerts": self._describe_alerts()}
+
+    def _describe_alerts(self) -> list[dict[str, Any]]:
+        standing = self._loop.status.standing
+        hidden = self._dispatcher.find_hidden(standing, time.time())
+        return describe_hidden(describe_alerts(standing), *hidden, self._wishes.acknowledged)
 
 
 class _Guard:

@@ -17,8 +17,11 @@ from pydantic import (
     model_validator,
 )
 
+from alerts.calendar import QuietHours, TimeOfDay, ZoneName
 from alerts.durations import Duration
-from alerts.rules import RuleSettings, discover
+from alerts.grouping import Grouping
+from alerts.rules import RuleSettings, Severity, discover
+from alerts.words import Language
 
 
 def _check_printable(text: str) -> str:
@@ -69,6 +72,16 @@ class Route(_Settings):
 
     name: Name
     url: SecretStr
+    severities: tuple[Severity, ...] = Field(default=(), description="the severities that it is told; all if empty")
+    after: Duration = Field(default=0.0, description="how long an alert fires, unacknowledged, before this route hears")
+    quiet: QuietHours | None = None
+
+
+class DeadMan(_Settings):
+    """A service that expects a sign of life from the loop and raises the alarm if none comes."""
+
+    url: SecretStr
+    every: Annotated[Duration, Field(ge=1)] = 60.0
 
 
 class RuleTable(_Settings):
@@ -102,6 +115,13 @@ class AlertsConfig(_Settings):
     leaderboard_url: str | None = None
     routes: tuple[Route, ...] = ()
     reminder: Duration = 4 * 3600.0
+    grouping: Grouping = Grouping()
+    timezone: ZoneName | None = Field(default=None, description="for quiet hours and the digest; else this host's")
+    digest: TimeOfDay | None = Field(
+        default=None, description="when a daily summary is sent, to routes without `after`"
+    )
+    deadman: DeadMan | None = None
+    language: Language = "en"
     rules: Rules = Rules()
 
     @model_validator(mode="after")

@@ -5,14 +5,16 @@ import logging
 import time
 
 from alerts.config import AlertsConfig
-from alerts.evaluate import ActiveRule, Event, Key, evaluate
-from alerts.messages import Message, render
+from alerts.dispatch import Dispatcher
+from alerts.evaluate import ActiveRule, Key, evaluate
+from alerts.messages import render
 from alerts.outbox import Outbox
 from alerts.rules import View, discover
 from alerts.scrape import Scrape, Scraper
 from alerts.state import Moment
 from alerts.status import Status
 from alerts.store import Store
+from alerts.wording import Wording
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
@@ -33,10 +35,20 @@ class SteadyClock:
 class Loop:
     """Evaluates the rules again and again; `status` is the latest result."""
 
-    def __init__(self, config: AlertsConfig, store: Store, outbox: Outbox, clock: SteadyClock) -> None:
+    def __init__(
+        self,
+        config: AlertsConfig,
+        store: Store,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        wording: Wording,
+        clock: SteadyClock,
+    ) -> None:
         self._config = config
         self._store = store
+        self._dispatcher = dispatcher
         self._outbox = outbox
+        self._wording = wording
         self._clock = clock
         self._rules = [
             ActiveRule(name, rule, config.rules.of(name))
@@ -54,7 +66,8 @@ class Loop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Evaluates once per interval until `stop` is set; a scrape under way is then given up."""
-        tasks = [asyncio.create_task(self._repeat()), asyncio.create_task(stop.wait())]
+        dispatch = self._dispatcher.run(lambda: self.status)
+        tasks = [asyncio.create_task(work) for work in (self._repeat(), dispatch, stop.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
@@ -86,15 +99,15 @@ class Loop:
         before = self.status.standing
         views = [self._view(peer, scrape, now) for peer, scrape in scrapes.items()]
         after, events = evaluate(views, self._rules, before, moment, reminder_seconds=self._config.reminder)
-        told = [(event, self._render(event)) for event in events]
-        self._store.commit(before, after, told, [route.name for route in self._config.routes], steady)
+        told = [(event, render(event, self._wording.style())) for event in events]
+        self._store.commit(before, after, told, self._dispatcher.queue(after, events, now))
         # Only what is written down counts; a round that could not be written is judged again.
         self._evaluated_at = steady
         self.status = Status(self._config.fleet, now, scrapes, after)
         for _, message in told:
             log.info("%s", message.title)
         self._outbox.expire()
-        self._outbox.wake()
+        self._dispatcher.settle()
 
     def _view(self, peer: str, scrape: Scrape, now: float) -> View:
         return View(
@@ -105,9 +118,6 @@ class Loop:
             unreachable_seconds=self._clock() - self._heard_at[peer],
             clock_stepped_at=self._clock_stepped_at,
         )
-
-    def _render(self, event: Event) -> Message:
-        return render(event, fleet=self._config.fleet, remedy=discover()[event.key.rule].remedy)
 
     def _note_failures(self, scrapes: dict[str, Scrape]) -> None:
         """Keeps when each sidecar last answered; a failure is logged once."""

@@ -10,8 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from alerts.durations import describe_duration
+from alerts.queue import Delivery, Queue
 from alerts.send import Outcome, Sender
-from alerts.store import Delivery, Store
+from alerts.wording import Wording
 
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -20,6 +21,7 @@ LONGEST_RATE_LIMIT_SECONDS = 86400.0
 SEND_TIMEOUT_SECONDS = 60.0
 HUNG_SENDS_ALLOWED = 3
 EXPIRE_AFTER_SECONDS = 7 * 86400.0
+MOST_WAITING = 3
 IDLE_SECONDS = 60.0
 TROUBLE_SECONDS = 5.0
 
@@ -49,11 +51,13 @@ class RouteHealth:
 class Outbox:
     """The workers of all routes. `clock` is epoch seconds that never step; only the loop's thread uses the database."""
 
-    def __init__(self, store: Store, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, queue: Queue, sender: Sender, wording: Wording, routes: tuple[str, ...], clock: Callable[[], float]
+    ) -> None:
         self.results: Counter[str] = Counter(delivered=0, failed=0, expired=0)
-        self._store = store
+        self._queue = queue
         self._clock = clock
-        self._workers = {route: _Worker(route, store, sender, clock, self.results) for route in routes}
+        self._workers = {route: _Worker(route, queue, sender, wording, clock, self.results) for route in routes}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -63,7 +67,7 @@ class Outbox:
     def start(self) -> None:
         # Whoever restarts the loop may have mended what failed, so our own patience starts anew.
         for route in self._workers:
-            self._store.release_route(route)
+            self._queue.release_route(route)
         self._tasks = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
 
     def wake(self) -> None:
@@ -73,7 +77,7 @@ class Outbox:
 
     def expire(self) -> None:
         """Gives up what could not be delivered for too long, or has lost its route; says so."""
-        for route, count in self._store.expire(self._clock() - EXPIRE_AFTER_SECONDS, self._workers):
+        for route, count in self._queue.expire(self._clock() - EXPIRE_AFTER_SECONDS, self._workers):
             known = route in self._workers
             why = f"not delivered within {describe_duration(EXPIRE_AFTER_SECONDS)}" if known else "no longer configured"
             log.error("route %s: gave up %d notifications: %s", route, count, why)
@@ -95,12 +99,19 @@ class _Worker:
     """Delivers what waits for one route."""
 
     def __init__(
-        self, route: str, store: Store, sender: Sender, clock: Callable[[], float], results: Counter[str]
+        self,
+        route: str,
+        queue: Queue,
+        sender: Sender,
+        wording: Wording,
+        clock: Callable[[], float],
+        results: Counter[str],
     ) -> None:
         self.health = RouteHealth()
         self._route = route
-        self._store = store
+        self._queue = queue
         self._sender = sender
+        self._wording = wording
         self._clock = clock
         self._results = results
         self._news = asyncio.Event()
@@ -133,13 +144,15 @@ class _Worker:
         self._record_accepted()
         if len(self._hung) >= HUNG_SENDS_ALLOWED:
             return TROUBLE_SECONDS
-        delivery = self._store.next_delivery(self._route)
+        delivery = self._queue.next_delivery(self._route)
         if delivery is None:
             return IDLE_SECONDS
         wait = max(delivery.due_at, self._not_before) - self._clock()
         # A longer wait than any that is ever set means that the clock was put back while nothing ran.
         if 0 < wait <= 2 * LONGEST_RATE_LIMIT_SECONDS:
             return min(wait, IDLE_SECONDS)
+        if self._collapse():
+            return 0.0
         outcome = await self._attempt(delivery)
         if outcome.accepted:
             self._accepted.add(delivery.id)
@@ -147,6 +160,14 @@ class _Worker:
         else:
             self._record_failure(delivery, outcome)
         return 0.0
+
+    def _collapse(self) -> bool:
+        """Makes one summary of what waits, where that is much: after an outage, or in a storm of several rules."""
+        count, news = self._queue.collapsible(self._route, {*self._accepted, *self._hung.values()})
+        if count <= MOST_WAITING:
+            return False
+        self._queue.collapse(self._route, self._wording.compose(self._route, news), self._clock())
+        return True
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         """Sends in a thread of its own: a thread cannot be ended, and one that hangs must not hold up the rest."""
@@ -172,11 +193,11 @@ class _Worker:
     def _record_accepted(self) -> None:
         """Writes down what the service took. It stays noted here until that works: to send it again would repeat it."""
         for delivery in list(self._accepted):
-            self._store.mark_delivered(delivery)
+            self._queue.mark_delivered(delivery)
             self._accepted.discard(delivery)
             self._results["delivered"] += 1
             if self.health.failures:
-                self._store.release_route(self._route)
+                self._queue.release_route(self._route)
                 log.info("route %s: delivers again after %d failed attempts", self._route, self.health.failures)
             self._not_before = 0.0
             self.health = RouteHealth(delivered_at=self._clock())
@@ -197,9 +218,9 @@ class _Worker:
         own_pause = pause_after(delivery.attempts + 1, outcome, random.random())
         if delivery.id in self._hung.values():  # It may still arrive: it is not repeated at once.
             own_pause = LONGEST_PAUSE_SECONDS
-        self._store.mark_failed(delivery.id, self._clock() + max(pause, own_pause))
+        self._queue.mark_failed(delivery.id, self._clock() + max(pause, own_pause))
         if outcome.is_rate_limited:
-            self._store.hold_route(self._route, self._not_before)
+            self._queue.hold_route(self._route, self._not_before)
 
     async def _sleep(self, seconds: float) -> None:
         try:

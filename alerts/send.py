@@ -16,6 +16,9 @@ import apprise
 
 READ_TIMEOUT_SECONDS = 20.0
 SECONDS_BETWEEN_MESSAGES = 1.0
+LONGEST_BODY = 3500
+SHORTEST_BODY = 140
+TITLE_ROOM = 250
 MAX_RECORDS = 50
 MAX_RECORD_LENGTH = 4096
 
@@ -56,6 +59,10 @@ class Sender:
         self._services = {name: _make_service(name, url) for name, url in urls.items()}
         self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        return tuple(self._services)
+
     def describe(self, route: str) -> str:
         """The kind of service behind a route, such as `Telegram`."""
         return str(self._services[route].service_name)
@@ -63,6 +70,12 @@ class Sender:
     def count_recipients(self, route: str) -> int:
         """To how many recipients the route's URL leads."""
         return len(self._services[route])
+
+    def body_limit(self, route: str) -> int:
+        """How long a body the service takes, less what its title takes where that stands in the body."""
+        service = self._services[route]
+        title = TITLE_ROOM if not service.title_maxlen else 0
+        return max(SHORTEST_BODY, min(LONGEST_BODY, int(service.body_maxlen) - title))
 
     def send(self, route: str, title: str, body: str) -> Outcome:
         """Sends plain text and waits for the service's answer; never raises."""

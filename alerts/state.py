@@ -38,6 +38,7 @@ class AlertState:
     held_seconds: float = 0.0
     cleared_seconds: float | None = None
     untold_seconds: float = 0.0
+    fired_seconds: float = 0.0
 
 
 def step(
@@ -85,6 +86,7 @@ def _keep(state: AlertState, moment: Moment, timing: Timing) -> tuple[AlertState
     if state.phase == "pending":
         return state, None
     untold = state.untold_seconds + moment.elapsed_seconds
+    state = replace(state, fired_seconds=state.fired_seconds + moment.elapsed_seconds)
     if 0 < timing.reminder_seconds <= untold and state.cleared_seconds is None:
         return replace(state, untold_seconds=0.0), "reminder"
     return replace(state, untold_seconds=untold), None

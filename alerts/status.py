@@ -94,6 +94,7 @@ class RouteStatus:
 
     name: str
     pending: int
+    held: int
     expired: int
     health: RouteHealth
 

@@ -1,23 +1,23 @@
-"""The alert loop's one SQLite database: alert states, rule memories, events and their deliveries.
+"""The alert loop's one SQLite database: alert states, rule memories, events; `queue` and `wishes` keep theirs in it.
 
-One transaction writes a transition together with the deliveries it causes, and `synchronous=FULL` puts it on the disk
+One transaction writes a transition together with the news it makes, and `synchronous=FULL` puts it on the disk
 before anything is sent; so a kill or a power cut at any instant loses no notification. Times are epoch seconds.
 """
 
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from alerts.evaluate import Event, Key, Standing
 from alerts.messages import Message
 from alerts.state import AlertState
 
-VERSION = 1
+VERSION = 2
 KEPT_EVENTS = 1000
 _SCHEMA = """
 CREATE TABLE alerts (rule TEXT, peer TEXT, state TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
@@ -26,29 +26,46 @@ CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL,
     kind TEXT NOT NULL, severity TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL
 );
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, event INTEGER NOT NULL REFERENCES events (id) ON DELETE CASCADE,
-    route TEXT NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
+"""
+# A notification is the unit that is sent; `news` names the events in it, or those that wait to be put into one.
+_DELIVERY_SCHEMA = """
+CREATE TABLE notifications (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, topic TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending', title TEXT NOT NULL, body TEXT NOT NULL,
     created_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0,  -- our own patience after a failure
-    held_until REAL NOT NULL DEFAULT 0   -- the pause that the service asked for
+    held_until REAL NOT NULL DEFAULT 0,  -- the pause that the service asked for
+    overtaken INTEGER NOT NULL DEFAULT 0 -- it failed, and a later one was taken: the fault may be its own
 );
-CREATE INDEX pending_deliveries ON deliveries (route, id) WHERE state = 'pending';
-CREATE INDEX deliveries_of_event ON deliveries (event);
+CREATE INDEX pending_notifications ON notifications (route, id) WHERE state = 'pending';
+CREATE INDEX notifications_of_topic ON notifications (route, topic, created_at);
+CREATE TABLE news (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL,
+    event TEXT NOT NULL, queued_at REAL NOT NULL, held INTEGER NOT NULL DEFAULT 0,
+    notification INTEGER REFERENCES notifications (id) ON DELETE CASCADE
+);
+CREATE INDEX waiting_news ON news (route, id) WHERE notification IS NULL;
+CREATE INDEX news_of_notification ON news (notification);
+CREATE INDEX news_of_alert ON news (route, rule, peer);
+CREATE TABLE told (route TEXT, rule TEXT, peer TEXT, PRIMARY KEY (route, rule, peer)) WITHOUT ROWID;
+CREATE TABLE silences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL, peer TEXT NOT NULL, severity TEXT NOT NULL,
+    ends_at REAL NOT NULL, comment TEXT NOT NULL
+);
+CREATE TABLE acknowledged (rule TEXT, peer TEXT, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
+CREATE TABLE marks (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+"""
+# Format 1 had one delivery per event and route; who waits for one has not been told of the alert yet.
+_FROM_1 = """
+INSERT INTO notifications (route, topic, title, body, created_at, attempts, not_before, held_until)
+SELECT d.route, '', e.title, e.body, d.created_at, d.attempts, d.not_before, d.held_until
+FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'pending' ORDER BY d.id;
+INSERT OR IGNORE INTO told (route, rule, peer)
+SELECT DISTINCT d.route, a.rule, a.peer FROM deliveries d, alerts a WHERE json_extract(a.state, '$.phase') = 'firing';
+DROP TABLE deliveries;
 """
 
 log = logging.getLogger(__name__)
-
-
-class Delivery(NamedTuple):
-    """A message on its way to one route, due at epoch seconds. `attempts` counts those that failed."""
-
-    id: int
-    route: str
-    attempts: int
-    due_at: float
-    title: str
-    body: str
 
 
 class StoreError(Exception):
@@ -87,25 +104,15 @@ class Store:
         return Standing(states, memories)
 
     def commit(
-        self,
-        before: Standing,
-        after: Standing,
-        told: Iterable[tuple[Event, Message]],
-        routes: Iterable[str],
-        now: float,
-    ) -> list[int]:
-        """Writes an evaluation, its events and one delivery per event and route; the events' ids."""
-        ids = []
-        with self._transaction():
+        self, before: Standing, after: Standing, told: Iterable[tuple[Event, Message]], queue: Callable[[], None]
+    ) -> None:
+        """Writes an evaluation and its events, and what `queue` writes for their delivery, all or nothing."""
+        with self.transaction():
             self._replace("alerts", "state", before.states, after.states, asdict)
             self._replace("memories", "memory", before.memories, after.memories, dict)
             for event, message in told:
-                ids.append(self._add_event(event, message))
-                for route in routes:
-                    self._add_delivery(ids[-1], event, route, now)
-            if ids:
-                self._prune()
-        return ids
+                self._add_event(event, message)
+            queue()
 
     def events(self, limit: int = 200) -> list[dict[str, Any]]:
         """The latest events, the newest last."""
@@ -115,80 +122,15 @@ class Store:
         names = [column[0] for column in rows.description]
         return [dict(zip(names, row, strict=True)) for row in reversed(rows.fetchall())]
 
-    def next_delivery(self, route: str) -> Delivery | None:
-        """The route's delivery that is due first.
-
-        Only the oldest of each alert is considered, so that a recovery never overtakes its firing.
-        """
-        row = self._db.execute(
-            """
-            SELECT d.id, d.route, d.attempts, max(d.not_before, d.held_until) AS due_at, e.title, e.body
-            FROM deliveries d JOIN events e ON e.id = d.event
-            WHERE d.route = ? AND d.state = 'pending' AND d.id IN (
-                SELECT min(id) FROM deliveries WHERE route = ? AND state = 'pending' GROUP BY rule, peer
-            )
-            ORDER BY due_at, d.id LIMIT 1
-            """,
-            (route, route),
-        ).fetchone()
-        return Delivery(*row) if row else None
-
-    def mark_delivered(self, delivery: int) -> None:
-        with self._transaction():
-            self._db.execute("UPDATE deliveries SET state = 'delivered' WHERE id = ?", (delivery,))
-
-    def mark_failed(self, delivery: int, not_before: float) -> None:
-        """Counts a failed attempt; the next one comes no earlier than `not_before`."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE deliveries SET attempts = attempts + 1, not_before = ? WHERE id = ? AND state = 'pending'",
-                (not_before, delivery),
-            )
-
-    def hold_route(self, route: str, until: float) -> None:
-        """Delays all that waits for a route whose service asked for a pause; the next start keeps to it too."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE deliveries SET held_until = ? WHERE route = ? AND state = 'pending'",
-                (until, route),
-            )
-
-    def release_route(self, route: str) -> None:
-        """Lets all that waits for a route be tried at once, except what its service asked to wait."""
-        with self._transaction():
-            self._db.execute(
-                "UPDATE deliveries SET not_before = 0 WHERE route = ? AND state = 'pending' AND not_before > 0",
-                (route,),
-            )
-
-    def expire(self, created_before: float, routes: Iterable[str]) -> list[tuple[str, int]]:
-        """Gives up deliveries that are too old or whose route is no longer configured; how many per route."""
-        kept = json.dumps(list(routes))
-        with self._transaction():
-            rows = self._db.execute(
-                """
-                UPDATE deliveries SET state = 'expired'
-                WHERE state = 'pending' AND (created_at < ? OR route NOT IN (SELECT value FROM json_each(?)))
-                RETURNING route
-                """,
-                (created_before, kept),
-            ).fetchall()
-        given_up: dict[str, int] = {}
-        for (route,) in rows:
-            given_up[route] = given_up.get(route, 0) + 1
-        return sorted(given_up.items())
-
-    def count_deliveries(self) -> dict[str, dict[str, int]]:
-        """Deliveries on record by route and state: pending, delivered, expired."""
-        counts: dict[str, dict[str, int]] = {}
-        for route, state, count in self._db.execute(
-            "SELECT route, state, count(*) FROM deliveries GROUP BY route, state"
-        ):
-            counts.setdefault(route, {})[state] = count
-        return counts
+    def execute(self, query: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
+        return self._db.execute(query, tuple(values))
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All that is written within is written, or nothing; one within another is part of it."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -204,35 +146,12 @@ class Store:
         self._db.executemany(f"DELETE FROM {table} WHERE rule = ? AND peer = ?", gone)
         self._db.executemany(f"INSERT OR REPLACE INTO {table} (rule, peer, {column}) VALUES (?, ?, ?)", changed)
 
-    def _add_event(self, event: Event, message: Message) -> int:
+    def _add_event(self, event: Event, message: Message) -> None:
         cursor = self._db.execute(
             "INSERT INTO events (at, rule, peer, kind, severity, title, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (event.at, *event.key, event.kind, event.severity, message.title, message.body),
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
-    def _add_delivery(self, event_id: int, event: Event, route: str, now: float) -> None:
-        if event.kind == "reminder" and self._is_waiting(route, event.key):
-            return  # Nobody is reminded of what they were not told yet.
-        self._db.execute(
-            "INSERT INTO deliveries (event, route, rule, peer, created_at) VALUES (?, ?, ?, ?, ?)",
-            (event_id, route, *event.key, now),
-        )
-
-    def _is_waiting(self, route: str, key: Key) -> bool:
-        query = "SELECT 1 FROM deliveries WHERE state = 'pending' AND route = ? AND rule = ? AND peer = ?"
-        return self._db.execute(query, (route, *key)).fetchone() is not None
-
-    def _prune(self) -> None:
-        """Forgets all but the latest events, except those that still have to be delivered."""
-        self._db.execute(
-            """
-            DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?
-            AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = events.id AND state = 'pending')
-            """,
-            (KEPT_EVENTS,),
-        )
+        self._db.execute("DELETE FROM events WHERE id <= ?", ((cursor.lastrowid or 0) - KEPT_EVENTS,))
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -246,7 +165,9 @@ def _open(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(verdict)
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_DELIVERY_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version == 1:
+            db.executescript(f"BEGIN IMMEDIATE; {_DELIVERY_SCHEMA} {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             raise sqlite3.OperationalError(f"written by another version of peerwatch (format {version}, not {VERSION})")
     except BaseException:

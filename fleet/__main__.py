@@ -20,7 +20,10 @@ app = typer.Typer(
 )
 
 for _name, _command in discover():
-    app.command(_name)(_command)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def _message(error: Any) -> str:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -49,6 +50,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool) -> None:
         loaded.add(_taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(_routes(loaded))
+    loaded.add(_deadman(loaded))
     loaded.add(_files(loaded))
     loaded.add(_tasks(loaded))
 
@@ -174,7 +176,21 @@ def _is_deliverable(url: str) -> bool:
         return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
 
 
-def _readable_by_others(route: dict[str, str], where: Location) -> Iterator[Problem]:
+def _deadman(loaded: Loaded) -> Iterator[Problem]:
+    deadman, where = loaded.composition.deadman, ("alerts", "deadman", "url")
+    if deadman is None:
+        return
+    try:
+        url = resolve(deadman["url"])
+    except UnresolvedReferenceError as error:
+        yield Problem(where, str(error))
+        return
+    if not url.startswith(("https://", "http://")):
+        yield Problem(where, "must begin with https:// or http://")
+    yield from _readable_by_others({**deadman, "name": "of the dead-man ping"}, where)
+
+
+def _readable_by_others(route: dict[str, Any], where: Location) -> Iterator[Problem]:
     if not route["url"].startswith("file:"):
         return
     path = Path(route["url"].removeprefix("file:"))

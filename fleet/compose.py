@@ -40,7 +40,8 @@ class Composition:
     trainers: dict[str, TrainerConfig] = field(default_factory=dict)
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
-    routes: list[dict[str, str]] = field(default_factory=list)
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    deadman: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -222,19 +223,19 @@ def _add_alerts(
         "leaderboard_url": leaderboard_url(config),
     }
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
-    composition.routes = _routes(given.get("routes"), base)
-
-
-def _routes(routes: object, base: Path) -> list[dict[str, str]]:
-    """The routes as the file has them, references unresolved; the path of a `file:` counts from the file's folder."""
-    kept = []
+    routes, deadman = given.get("routes"), given.get("deadman")
     for route in routes if isinstance(routes, list) else []:
         if isinstance(route, dict):
-            url = str(route.get("url", ""))
-            if url.startswith("file:"):
-                url = f"file:{base / Path(url.removeprefix('file:')).expanduser()}"
-            kept.append({"name": str(route.get("name", "")), "url": url})
-    return kept
+            composition.routes.append({**_with_url(route, base), "name": str(route.get("name", ""))})
+    composition.deadman = _with_url(deadman, base) if isinstance(deadman, dict) else None
+
+
+def _with_url(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """What the file says, references unresolved; the path of a `file:` counts from the file's folder."""
+    url = str(given.get("url", ""))
+    if url.startswith("file:"):
+        url = f"file:{base / Path(url.removeprefix('file:')).expanduser()}"
+    return {**given, "url": url}
 
 
 def _section(

@@ -175,8 +175,9 @@ class Fleet:
         assert composition.leaderboard is not None
         assert composition.alerts is not None
         _write_yaml(self.folder.leaderboard / "leaderboard.yaml", composition.leaderboard.model_dump(mode="json"))
-        # The routes as the file has them: references to secrets are resolved by the alert loop alone.
-        alerts = composition.alerts.model_dump(mode="json") | {"routes": composition.routes}
+        # What holds secrets is as the file has it: references are resolved by the alert loop alone.
+        secret = {"routes": composition.routes, "deadman": composition.deadman}
+        alerts = composition.alerts.model_dump(mode="json") | secret
         _write_yaml(self.folder.alerts / "alerts.yaml", alerts)
 
     def _record(self) -> None:

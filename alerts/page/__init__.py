@@ -16,11 +16,18 @@ STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")
 
 
 def render_page(
-    status: dict[str, Any], *, events: Sequence[dict[str, Any]], routes: Sequence[Any], is_healthy: bool
+    status: dict[str, Any],
+    *,
+    events: Sequence[dict[str, Any]],
+    routes: Sequence[Any],
+    silences: Sequence[Any],
+    is_healthy: bool,
 ) -> str:
     """The page for what /api/status tells, with the newest event first. Every value is escaped."""
     template = _ENVIRONMENT.get_template("page.html")
-    return template.render(status=status, events=events, routes=routes, is_healthy=is_healthy, now=time.time())
+    return template.render(
+        status=status, events=events, routes=routes, silences=silences, is_healthy=is_healthy, now=time.time()
+    )
 
 
 def _show_number(value: float | None, digits: int = 2) -> str:

@@ -74,13 +74,17 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """One alert rule. `remember` folds a view into what the rule must know of the past: bounded, as JSON."""
+    """One alert rule. `remember` folds a view into what the rule must know of the past: bounded, as JSON.
+
+    While it fires, the rules that it `inhibits` are not told: about the same peer, or about all if it is the host's.
+    """
 
     settings: type[RuleSettings]
     judge: Judge
     promql: str
     doc: str
     remember: Callable[[View, Any], Memory] | None = None
+    inhibits: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:

@@ -98,6 +98,7 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     remember=remember,
+    inhibits=("PeerStalled", "RewardStagnant", "StepRateDegraded", "RoundLag", "OffBoard", "RankDrop", "SwarmIsolated"),
     doc=__doc__ or "",
     promql="""
 trainer_up == 0

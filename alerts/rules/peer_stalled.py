@@ -48,6 +48,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
 RULE = Rule(
     settings=Settings,
     judge=judge,
+    inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag"),
     doc=__doc__ or "",
     promql="""
 time() - (

@@ -201,6 +201,7 @@ def make_loop(tmp_path: Path) -> Iterator[Callable[..., AlertLoop]]:
                 "listen": f"{LOOPBACK}:0",
                 "interval_seconds": 0.2,
                 "timeout_seconds": 0.5,
+                "grouping": {"wait": "0s", "interval": "0s"},
                 "targets": [{"peer": name, "url": peer.url} for name, peer in peers.items()],
                 "routes": [{"name": name, "url": url} for name, url in (routes or {}).items()],
                 "rules": {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.evaluate import ActiveRule, Key, Standing, evaluate
-from alerts.messages import render
+from alerts.messages import Style, render
 from alerts.reading import parse
 from alerts.rules import Rule, RuleSettings, Verdict, View, active, discover, inactive
 from alerts.state import Moment
@@ -67,7 +67,7 @@ def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float 
             one.rule.judge(View("a", now, reading, memory=memory), one.settings)
         standing, events = evaluate([View("a", now, reading)], rules, standing, Moment(now, 60), reminder_seconds=60)
         for event in events:
-            assert render(event, fleet="demo", remedy="x").body
+            assert render(event, Style("demo")).body
 
 
 def test_a_rule_that_fails_keeps_its_alert_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

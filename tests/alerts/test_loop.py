@@ -166,13 +166,13 @@ def test_a_peer_that_is_no_longer_configured_ends_its_alert_without_a_word(
     loop = make_loop({"a": sidecar, "b": sidecar}, {"hook": webhook.url})
     _stall(sidecar)
     loop.start()
-    wait_for(lambda: len(webhook.messages) == 2, 10, "the alerts")
+    wait_for(lambda: webhook.messages, 10, "the alerts")
     loop.stop()
     del loop.settings["targets"][1]
     loop.start()
     _wait_for_round(loop)
     assert loop.firing() == {("PeerStalled", "a")}
-    assert len(webhook.messages) == 2
+    assert [message.title for message in webhook.messages] == ["PeerStalled: a, b"]
     assert "PeerStalled of b is no longer watched" in loop.output()
 
 

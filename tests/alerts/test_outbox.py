@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from alerts import outbox as outbox_module
-from alerts.evaluate import Event, Key, Standing
-from alerts.messages import Message
+from alerts.config import AlertsConfig
+from alerts.evaluate import Event, Key
+from alerts.letters import Letter
 from alerts.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
+from alerts.queue import Queue
 from alerts.send import Outcome, Sender
 from alerts.store import Store
+from alerts.tell import Decision
+from alerts.wording import Wording
 
 REFUSED = Outcome(False, "refused")
 
@@ -23,6 +27,9 @@ class FakeSender(Sender):
     def __init__(self, **answers: list[Outcome | threading.Event]) -> None:
         self._answers = answers
         self.sent: list[tuple[str, str]] = []
+
+    def body_limit(self, route: str) -> int:
+        return 3000
 
     def send(self, route: str, title: str, body: str) -> Outcome:
         answers = self._answers.get(route, [])
@@ -44,9 +51,16 @@ class Clock:
         return self.now
 
 
-def _tell(store: Store, title: str, *, peer: str = "a", routes: tuple[str, ...], now: float = 1_000_000.0) -> None:
+def _tell(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...], now: float = 1_000_000.0) -> None:
     event = Event(Key("PeerDown", peer), "firing", 0, 0, "critical", "")
-    store.commit(Standing(), Standing(), [(event, Message(title, "body"))], routes, now)
+    queue.add(Decision(tuple((route, event) for route in routes)), {}, now=now, is_held=lambda *_: False)
+    for route in routes:
+        queue.post(route, "", [Letter(title, "body", tuple(queue.waiting(route)))], now)
+
+
+def _outbox(queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float]) -> Outbox:
+    wording = Wording(AlertsConfig(fleet="demo", state_dir=Path("/nowhere")), sender)
+    return Outbox(queue, sender, wording, routes, clock)
 
 
 async def _until(look: Callable[[], object]) -> None:
@@ -79,10 +93,11 @@ def test_a_service_is_left_alone_for_at_least_as_long_as_it_asks(jitter: float) 
 def test_an_alert_keeps_its_order_while_another_overtakes_it(tmp_path: Path) -> None:
     async def run() -> None:
         clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
+        queue = Queue(store)
         sender = FakeSender(hook=[REFUSED])
         for title, peer in (("a fires", "a"), ("a is over", "a"), ("b fires", "b")):
-            _tell(store, title, peer=peer, routes=("hook",))
-        outbox = Outbox(store, sender, ("hook",), clock)
+            _tell(queue, title, peer=peer, routes=("hook",))
+        outbox = _outbox(queue, sender, ("hook",), clock)
         outbox.start()
         await _until(lambda: outbox.results["failed"])
         assert sender.sent == []
@@ -100,22 +115,23 @@ def test_an_alert_keeps_its_order_while_another_overtakes_it(tmp_path: Path) -> 
 def test_a_rate_limit_holds_the_whole_route_and_no_other_and_outlives_a_restart(tmp_path: Path) -> None:
     async def run() -> None:
         clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
+        queue = Queue(store)
         sender = FakeSender(phone=[Outcome(False, "429", 100.0, True)])
-        _tell(store, "first", routes=("phone", "mail"))
-        outbox = Outbox(store, sender, ("phone", "mail"), clock)
+        _tell(queue, "first", routes=("phone", "mail"))
+        outbox = _outbox(queue, sender, ("phone", "mail"), clock)
         outbox.start()
         await _until(lambda: outbox.results["failed"] and outbox.results["delivered"])
-        _tell(store, "second", peer="b", routes=("phone", "mail"))
+        _tell(queue, "second", peer="b", routes=("phone", "mail"))
         await _advance(outbox, clock, 99)
         assert sender.sent == [("mail", "first"), ("mail", "second")]
         await outbox.close(1)
-        outbox = Outbox(store, FakeSender(phone=[REFUSED] * 9), ("phone",), clock)
+        outbox = _outbox(queue, FakeSender(phone=[REFUSED] * 9), ("phone",), clock)
         outbox.start()
         await _until(lambda: outbox.results["failed"])  # `second` was not there when the service asked for its pause
-        assert store.next_delivery("phone") is not None
+        assert queue.next_delivery("phone") is not None
         await outbox.close(1)
         sender = FakeSender()
-        outbox = Outbox(store, sender, ("phone",), clock)
+        outbox = _outbox(queue, sender, ("phone",), clock)
         outbox.start()
         await _until(lambda: sender.sent)
         assert sender.sent == [("phone", "second")]
@@ -135,9 +151,10 @@ def test_a_route_that_hangs_delays_no_other_and_its_late_success_is_not_repeated
 
     async def run() -> None:
         clock, store, release = Clock(), Store(tmp_path / "alerts.sqlite"), threading.Event()
+        queue = Queue(store)
         sender = FakeSender(stuck=[release])
-        _tell(store, "first", routes=("stuck", "hook"))
-        outbox = Outbox(store, sender, ("stuck", "hook"), clock)
+        _tell(queue, "first", routes=("stuck", "hook"))
+        outbox = _outbox(queue, sender, ("stuck", "hook"), clock)
         outbox.start()
         await _until(lambda: outbox.results["failed"])
         assert sender.sent == [("hook", "first")]
@@ -158,9 +175,10 @@ def test_hung_attempts_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     async def run() -> None:
         clock, store, release = Clock(), Store(tmp_path / "alerts.sqlite"), threading.Event()
+        queue = Queue(store)
         for peer in "abcdef":
-            _tell(store, peer, peer=peer, routes=("stuck",))
-        outbox = Outbox(store, FakeSender(stuck=[release] * 9), ("stuck",), clock)
+            _tell(queue, peer, peer=peer, routes=("stuck",))
+        outbox = _outbox(queue, FakeSender(stuck=[release] * 9), ("stuck",), clock)
         outbox.start()
         for _ in range(8):
             await _advance(outbox, clock, 1000)
@@ -182,20 +200,21 @@ def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_writte
 
     async def run() -> None:
         clock, store, sender = Clock(), Store(tmp_path / "alerts.sqlite"), FakeSender()
-        mark, failures = store.mark_delivered, iter(range(3))
+        queue = Queue(store)
+        mark, failures = queue.mark_delivered, iter(range(3))
 
         def fail_at_first(delivery: int) -> None:
             if next(failures, None) is not None:
                 raise OSError("disk full")
             mark(delivery)
 
-        monkeypatch.setattr(store, "mark_delivered", fail_at_first)
-        _tell(store, "first", routes=("hook",))
-        outbox = Outbox(store, sender, ("hook",), clock)
+        monkeypatch.setattr(queue, "mark_delivered", fail_at_first)
+        _tell(queue, "first", routes=("hook",))
+        outbox = _outbox(queue, sender, ("hook",), clock)
         outbox.start()
         await _until(lambda: outbox.results["delivered"])
         assert sender.sent == [("hook", "first")]
-        assert store.next_delivery("hook") is None
+        assert queue.next_delivery("hook") is None
         await outbox.close(1)
         store.close()
 
@@ -204,9 +223,10 @@ def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_writte
 
 def test_what_is_given_up_is_said_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
-    _tell(store, "old", routes=("hook", "gone"), now=clock.now)
+    queue = Queue(store)
+    _tell(queue, "old", routes=("hook", "gone"), now=clock.now)
     clock.now += 8 * 86400
-    outbox = Outbox(store, FakeSender(), ("hook",), clock)
+    outbox = _outbox(queue, FakeSender(), ("hook",), clock)
     outbox.expire()
     assert outbox.results["expired"] == 2
     assert "route gone: gave up 1 notifications: no longer configured" in caplog.text

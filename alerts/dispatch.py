@@ -1,0 +1,179 @@
+"""Brings the news of each evaluation to the routes: what is hidden stays out, what belongs together is one message."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from alerts.calendar import find_zone, latest_occurrence
+from alerts.config import AlertsConfig, Route
+from alerts.digest import compose_digest
+from alerts.evaluate import Event, Key, Standing
+from alerts.grouping import group
+from alerts.inhibition import find_inhibited
+from alerts.outbox import Outbox
+from alerts.queue import Queue
+from alerts.rules import discover
+from alerts.silences import is_silenced
+from alerts.state import AlertState
+from alerts.status import Status
+from alerts.tell import Audience, Told, decide
+from alerts.wishes import Wishes
+from alerts.wording import Wording
+
+LONGEST_SLEEP_SECONDS = 30.0
+TROUBLE_SECONDS = 5.0
+# A digest that is later than this, as the loop did not run, waits for the next day.
+DIGEST_GRACE_SECONDS = 6 * 3600.0
+_DIGEST = "digest"
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Queues what each evaluation has to tell, and makes the notifications once they are due.
+
+    `clock` is steady epoch seconds; silences, quiet hours and the digest go by the wall clock, which people read.
+    """
+
+    def __init__(
+        self,
+        config: AlertsConfig,
+        queue: Queue,
+        wishes: Wishes,
+        wording: Wording,
+        outbox: Outbox,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._queue = queue
+        self._wishes = wishes
+        self._wording = wording
+        self._outbox = outbox
+        self._clock = clock
+        self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in config.routes]
+        self._routes = {route.name: route for route in config.routes}
+        self._inhibits = {name: rule.inhibits for name, rule in discover().items()}
+        self._peers = {target.peer for target in config.targets}
+        self._told = queue.told()
+        self._told_next: Told = self._told
+        self._news = asyncio.Event()
+
+    def find_hidden(self, standing: Standing, now: float) -> tuple[dict[Key, Key], set[Key]]:
+        """The inhibited alerts with their causes, and the silenced ones. One that is silenced still inhibits."""
+        silences = self._wishes.silences(now)
+        silenced = {key for key, state in standing.states.items() if is_silenced(key, state.severity, silences, now)}
+        return find_inhibited(standing.states, self._inhibits, self._peers), silenced
+
+    def queue(self, standing: Standing, events: Collection[Event], now: float) -> Callable[[], None]:
+        """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
+        inhibited, silenced = self.find_hidden(standing, now)
+
+        def is_hidden(key: Key, _state: AlertState) -> bool:
+            return key in inhibited or key in silenced
+
+        def is_held(route: str, event: Event) -> bool:
+            quiet = self._routes[route].quiet
+            return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
+
+        acknowledged = self._wishes.acknowledged
+        decision = decide(
+            standing, events, self._told, self._audiences, now=now, is_hidden=is_hidden, acknowledged=acknowledged
+        )
+        ended = {key for key in acknowledged if key not in standing.states}
+
+        def write() -> None:
+            self._queue.add(decision, self._told, now=self._clock(), is_held=is_held)
+            self._wishes.forget_acknowledged(ended)
+
+        self._told_next = decision.told
+        return write
+
+    def settle(self) -> None:
+        """The evaluation is written down: what was queued counts as told, and is looked at."""
+        self._told = self._told_next
+        self._news.set()
+
+    async def run(self, status: Callable[[], Status]) -> None:
+        """Makes notifications as they become due, until it is cancelled."""
+        while True:
+            self._news.clear()
+            try:
+                pause = self.dispatch(time.time())
+                self.send_digest(status(), time.time())
+            except Exception:  # The fence: a full disk must not end the dispatch.
+                log.exception("the notifications could not be made; the next attempt comes in %g s", TROUBLE_SECONDS)
+                pause = TROUBLE_SECONDS
+            try:
+                await asyncio.wait_for(self._news.wait(), pause)
+            except TimeoutError:
+                continue
+
+    def dispatch(self, now: float) -> float:
+        """Makes the notifications that are due; seconds until there may be more. `now` is the wall clock's."""
+        pauses = [LONGEST_SLEEP_SECONDS]
+        for route in self._config.routes:
+            due = self._dispatch_route(route, now)
+            if due is not None:
+                pauses.append(max(0.01, due - self._clock()))
+        return min(pauses)
+
+    def send_digest(self, status: Status, now: float) -> None:
+        """Once a day, at the configured time, tells how the fleet fares."""
+        if self._config.digest is None or not status.now:
+            return
+        due = latest_occurrence(self._config.digest, now, find_zone(self._config.timezone))
+        last = self._queue.mark(_DIGEST)
+        if last is None:
+            self._queue.set_mark(_DIGEST, now)
+        # Both: a clock that was put back must not bring the same digest again.
+        if last is None or last >= due or now - due > DIGEST_GRACE_SECONDS:
+            return
+        with self._queue.transaction():
+            for route in (route for route in self._config.routes if not route.after):
+                style = self._wording.style(route.name)
+                letter = compose_digest(status, self._queue.count_events(last, now), style)
+                self._queue.post(route.name, "", [letter], self._clock())
+            self._queue.set_mark(_DIGEST, now)
+        self._outbox.wake()
+
+    def _dispatch_route(self, route: Route, now: float) -> float | None:
+        waiting = self._queue.waiting(route.name)
+        if not waiting:
+            return None
+        held = [news for news in waiting if news.held]
+        if held and not self._is_quiet(route, now):
+            headline = self._wording.style().words.after_quiet
+            letters = self._wording.compose(route.name, held, headline=headline)
+            self._queue.post(route.name, "", letters, self._clock())
+            self._outbox.wake()
+        flowing = [news for news in waiting if not news.held]
+        messages, due = group(flowing, self._queue.told_at(route.name), self._clock(), self._config.grouping)
+        for topic, news in messages:
+            self._queue.post(route.name, topic, self._wording.compose(route.name, news), self._clock())
+        if messages:
+            self._outbox.wake()
+        return due
+
+    def _is_quiet(self, route: Route, now: float) -> bool:
+        return route.quiet is not None and route.quiet.covers(now, self._config.timezone)
+
+
+def describe_hidden(
+    alerts: Iterable[dict[str, Any]], inhibited: dict[Key, Key], silenced: set[Key], acknowledged: Collection[Key]
+) -> list[dict[str, Any]]:
+    """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
+    described = []
+    for alert in alerts:
+        key = Key(str(alert["rule"]), str(alert["peer"]))
+        cause = inhibited.get(key)
+        described.append(
+            {
+                **alert,
+                "silenced": key in silenced,
+                "acknowledged": key in acknowledged,
+                "inhibited_by": f"{cause.rule}: {cause.peer}" if cause else None,
+            }
+        )
+    return described

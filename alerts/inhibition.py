@@ -1,0 +1,25 @@
+"""Which alerts are the consequence of another that fires, so that only the cause is told. Pure."""
+
+from collections.abc import Collection, Mapping
+
+from alerts.evaluate import Key
+from alerts.state import AlertState
+
+
+def find_inhibited(
+    states: Mapping[Key, AlertState], table: Mapping[str, tuple[str, ...]], peers: Collection[str]
+) -> dict[Key, Key]:
+    """Each inhibited alert with the alert that hides it.
+
+    `table` says which rules a rule inhibits; an alert about anything but one of `peers` is the host's, and hides the
+    alerts of every peer.
+    """
+    hidden: dict[Key, Key] = {}
+    for cause, state in sorted(states.items()):
+        inhibits = table.get(cause.rule, ())
+        if state.phase != "firing" or not inhibits:
+            continue
+        for key in states if cause.peer not in peers else (Key(rule, cause.peer) for rule in inhibits):
+            if key in states and key.rule in inhibits and key != cause:
+                hidden.setdefault(key, cause)
+    return hidden

@@ -1,0 +1,166 @@
+"""`peerwatch alerts`: see, silence and acknowledge alerts, and test where they go."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fleet.alert_client import AlertClient
+
+command = typer.Typer(
+    help="See, silence and acknowledge alerts, and test where they go.",
+    epilog="Example: peerwatch alerts silence --rule PeerStalled --peer 'sly_*' --for 2h",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path | None, typer.Option("-f", "--file", help="The fleet's configuration.")]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="As given to `up`.")]
+
+
+@command.command("list")
+def show(
+    file: File = None,
+    state_dir: StateDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """List the alerts that are pending or firing, and the silences in force.
+
+    Example: peerwatch alerts list --json
+    """
+
+    def run(client: "AlertClient") -> int:
+        told = client.alerts()
+        if as_json:
+            print(json.dumps({"alerts": told["alerts"], "silences": told["silences"]}, indent=2))
+            return 0
+        for alert in told["alerts"]:
+            print(_alert_line(alert))
+        for silence in told["silences"]:
+            print(_silence_line(silence))
+        if not told["alerts"]:
+            print("no alert")
+        return 0
+
+    return _with_loop(file, state_dir, run)
+
+
+@command.command("test")
+def send_test(
+    route: Annotated[str | None, typer.Argument(help="The route's name; without it, every route.")] = None,
+    file: File = None,
+    state_dir: StateDir = None,
+) -> int:
+    """Send a test message the way alerts go. Exit status 1 if a route does not deliver it.
+
+    Example: peerwatch alerts test phone
+    """
+
+    def run(client: "AlertClient") -> int:
+        results = client.test(route)
+        for result in results:
+            outcome = "delivered" if result["delivered"] else f"not delivered: {result['reason']}"
+            print(_clean(f"{result['route']}: {outcome}"))
+        if not results:
+            print("no route is configured: alerts are shown in the terminal and on the status page only")
+        return 0 if all(result["delivered"] for result in results) else 1
+
+    return _with_loop(file, state_dir, run)
+
+
+@command.command("silence")
+def silence(
+    rule: Annotated[str, typer.Option("--rule", help="The rule, or a pattern with * and ?.")] = "*",
+    peer: Annotated[str, typer.Option("--peer", help="The peer, or a pattern.")] = "*",
+    severity: Annotated[str, typer.Option("--severity", help="critical, warning or info.")] = "*",
+    lasts: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long.")] = "1h",
+    comment: Annotated[str, typer.Option("--comment", help="Why, for others who read it.")] = "",
+    end: Annotated[int | None, typer.Option("--end", metavar="NUMBER", help="End this silence instead.")] = None,
+    file: File = None,
+    state_dir: StateDir = None,
+) -> int:
+    """Keep alerts that match from being told for a while; what still fires when it ends is told then.
+
+    Example: peerwatch alerts silence --rule PeerDown --peer amber --for 2h
+    """
+    if end is None and (rule, peer, severity) == ("*", "*", "*"):
+        return _fail("say what to silence with --rule, --peer or --severity; --rule '?*' silences everything", 2)
+
+    def run(client: "AlertClient") -> int:
+        if end is not None:
+            client.end_silence(end)
+            print(f"silence {end} has ended")
+            return 0
+        wanted = {"rule": rule, "peer": peer, "severity": severity, "lasts": lasts, "comment": comment}
+        print(_silence_line(client.silence(wanted)))
+        return 0
+
+    return _with_loop(file, state_dir, run)
+
+
+@command.command("ack")
+def acknowledge(
+    rule: Annotated[str, typer.Argument(help="The rule of the alerts, or a pattern.")],
+    peer: Annotated[str, typer.Argument(help="The peer, or a pattern; without it, every peer.")] = "*",
+    file: File = None,
+    state_dir: StateDir = None,
+) -> int:
+    """Say that somebody looks after a firing alert: no reminder and no escalation until it has recovered.
+
+    Example: peerwatch alerts ack PeerStalled amber
+    """
+
+    def run(client: "AlertClient") -> int:
+        for alert in client.acknowledge(rule, peer):
+            print(_clean(f"acknowledged {alert['rule']}: {alert['peer']}"))
+        return 0
+
+    return _with_loop(file, state_dir, run)
+
+
+def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertClient"], int]) -> int:
+    from fleet.alert_client import AlertClient, AlertClientError
+    from fleet.compose import alerts_url
+    from fleet.source import load
+
+    try:
+        loaded = load(file, state_dir)
+    except ValueError as error:
+        return _fail(str(error), 2)
+    if loaded.config is None or not loaded.is_usable:
+        return _fail(f"{loaded.lines()[0]}; `peerwatch check` shows all", 2)
+    try:
+        return run(AlertClient(alerts_url(loaded.config), loaded.folder.alerts))
+    except AlertClientError as error:
+        return _fail(str(error), 1)
+
+
+def _alert_line(alert: dict[str, Any]) -> str:
+    marks = [mark for mark in ("silenced", "acknowledged") if alert.get(mark)]
+    if alert.get("inhibited_by"):
+        marks.append(f"hidden by {alert['inhibited_by']}")
+    state = ", ".join([alert["state"], alert["severity"], *marks])
+    return _clean(f"{alert['rule']}: {alert['peer']} ({state}) {alert['summary']}")
+
+
+def _silence_line(silence: dict[str, Any]) -> str:
+    from alerts.messages import format_time
+
+    what = f"rule {silence['rule']}, peer {silence['peer']}, severity {silence['severity']}"
+    comment = f" ({silence['comment']})" if silence["comment"] else ""
+    return _clean(f"silence {silence['id']}: {what}, until {format_time(silence['ends_at'])}{comment}")
+
+
+def _clean(text: str) -> str:
+    from fleet.view import clean
+
+    return clean(text)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"peerwatch: {_clean(message)}", file=sys.stderr)
+    return status
