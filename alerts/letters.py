@@ -140,7 +140,8 @@ def _sections(events: Sequence[Event], style: Style) -> Iterator[_Section]:
                 continue
             since = format_time(min(last[key].since for key in keys), style.zone)
             when = style.words.since_first.format(since)
-            head = f"{prefix}{rule}{style.words.colon}{style.words.peers.format(len(keys))}. {when}"
+            count = f"{style.words.colon}{style.words.peers.format(len(keys))}" if len(keys) > 1 else ""
+            head = f"{prefix}{rule}{count}. {when}"
             yield _Section(rule, head, tuple(list_peers((key.peer for key in keys), style.words.span)))
 
 

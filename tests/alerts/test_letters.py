@@ -85,7 +85,7 @@ def test_several_rules_are_told_apart_in_a_summary() -> None:
     assert letter.title == "The quiet hours are over: 40 firing, 1 recovered"
     assert "PeerDown: 40 peers. The first since" in letter.body
     assert "\na0 to a39\n" in letter.body
-    assert "Recovered: RankDrop: 1 peers." in letter.body
+    assert "Recovered: RankDrop. The first since" in letter.body
     assert letter.body.endswith("Fleet demo\nWhat to do: mend PeerDown.")
 
 

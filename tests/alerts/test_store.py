@@ -8,6 +8,7 @@ import pytest
 
 from alerts.evaluate import Event, Key, Standing
 from alerts.messages import Message
+from alerts.queue import Queue
 from alerts.state import AlertState
 from alerts.store import KEPT_EVENTS, Store, StoreError
 
@@ -72,3 +73,40 @@ def test_a_database_of_another_version_is_left_alone(path: Path, store: Store) -
     db.close()
     with pytest.raises(StoreError, match="another version"):
         Store(path)
+
+
+def test_a_database_of_the_first_format_keeps_its_alerts_and_what_waits(path: Path) -> None:
+    state = '{"phase": "firing", "severity": "critical", "since": 5.0, "summary": "gone", "held_seconds": 1.0}'
+    with sqlite3.connect(path) as db:
+        db.executescript(
+            f"""
+            CREATE TABLE alerts (rule TEXT, peer TEXT, state TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
+            CREATE TABLE memories (rule TEXT, peer TEXT, memory TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
+            CREATE TABLE events (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL,
+                kind TEXT NOT NULL, severity TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL
+            );
+            CREATE TABLE deliveries (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, event INTEGER NOT NULL, route TEXT NOT NULL, rule TEXT NOT NULL,
+                peer TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending', created_at REAL NOT NULL,
+                attempts INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
+                held_until REAL NOT NULL DEFAULT 0
+            );
+            INSERT INTO alerts VALUES ('PeerDown', 'a', '{state}');
+            INSERT INTO events VALUES (7, 5.0, 'PeerDown', 'a', 'firing', 'critical', 'PeerDown: a', 'gone');
+            INSERT INTO deliveries (event, route, rule, peer, state, created_at) VALUES
+                (7, 'hook', 'PeerDown', 'a', 'pending', 5.0), (7, 'mail', 'PeerDown', 'a', 'delivered', 5.0);
+            PRAGMA user_version = 1;
+            """
+        )
+    db.close()
+    store = Store(path)
+    queue = Queue(store)
+    assert store.load().states[KEY].phase == "firing"
+    assert queue.told() == {"hook": frozenset({KEY}), "mail": frozenset({KEY})}
+    delivery = queue.next_delivery("hook")
+    assert delivery is not None
+    assert (delivery.title, delivery.body) == ("PeerDown: a", "gone")
+    assert queue.next_delivery("mail") is None
+    store.close()
+    Store(path).close()

@@ -1,0 +1,101 @@
+"""`peerwatch alerts` against a real alert loop, and without one."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.fakes import LOOPBACK, Webhook, reserve_ports, wait_for
+
+TOKEN = "hunter2-hunter2-hunter2"
+
+
+class Desk:
+    """A fleet's file with its alert loop, and the command that looks after it."""
+
+    def __init__(self, folder: Path, webhook: Webhook) -> None:
+        ports = reserve_ports(2)
+        self.file = folder / "peerwatch.yaml"
+        routes = {"hook": webhook.url, "broken": f"json://{LOOPBACK}:{ports[1]}/{TOKEN}"}
+        listed = [{"name": name, "url": url} for name, url in routes.items()]
+        settings = {"fleet": "test", "state_dir": "state", "ports": {"alerts": ports[0]}, "alerts": {"routes": listed}}
+        self.file.write_text(yaml.safe_dump(settings))
+        self.sidecar = Sidecar()
+        self.loop = AlertLoop(
+            folder,
+            {
+                "fleet": "test",
+                "state_dir": str(folder / "state" / "alerts"),
+                "listen": f"{LOOPBACK}:{ports[0]}",
+                "interval_seconds": 0.2,
+                "grouping": {"wait": "0s", "interval": "0s"},
+                "targets": [{"peer": "amber", "url": self.sidecar.url}],
+                "routes": listed,
+            },
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "fleet", "alerts", *arguments, "-f", str(self.file)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return result.returncode, result.stdout, result.stderr
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    webhook = Webhook()
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, webhook: Webhook) -> Iterator[Desk]:
+    desk = Desk(tmp_path, webhook)
+    yield desk
+    desk.sidecar.close()
+    if desk.loop.process is not None and desk.loop.process.poll() is None:
+        desk.loop.kill()
+
+
+def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook: Webhook) -> None:
+    desk.loop.start()
+    assert desk.run("list") == (0, "no alert\n", "")
+    code, out, err = desk.run("silence", "--peer", "amb*", "--for", "2h", "--comment", "new fan")
+    assert (code, err) == (0, "")
+    assert out.startswith("silence 1: rule *, peer amb*, severity *, until 20")
+    assert out.endswith("(new fan)\n")
+    desk.sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
+    wait_for(desk.loop.firing, 10, "it fires")
+    assert desk.run("ack", "PeerStalled", "amber") == (0, "acknowledged PeerStalled: amber\n", "")
+    code, out, _ = desk.run("list")
+    assert code == 0
+    assert "PeerStalled: amber (firing, critical, silenced, acknowledged) No progress for" in out
+    assert desk.run("silence", "--end", "1") == (0, "silence 1 has ended\n", "")
+    assert desk.run("silence", "--end", "1") == (1, "", "peerwatch: there is no silence 1\n")
+    assert desk.run("ack", "PeerDown") == (1, "", "peerwatch: no alert that matches fires\n")
+    code, out, err = desk.run("test")
+    assert (code, err) == (1, "")
+    assert out == "hook: delivered\nbroken: not delivered: connection refused\n"
+    assert desk.run("test", "hook") == (0, "hook: delivered\n", "")
+    tests = [message for message in webhook.messages if message.title == "Test: test"]
+    assert [message.body for message in tests] == ["This is a test of the route hook: alerts arrive here."] * 2
+    assert TOKEN not in desk.loop.output()
+
+
+def test_without_a_loop_it_says_so_in_one_line(desk: Desk) -> None:
+    for arguments in (("list",), ("test",), ("ack", "PeerDown"), ("silence", "--rule", "PeerDown")):
+        code, out, err = desk.run(*arguments)
+        assert (code, out) == (1, "")
+        assert err.startswith("peerwatch: the alert loop ")
+        assert err.endswith("start the fleet with `peerwatch up`\n")
+        assert err.count("\n") == 1
+
+
+def test_a_silence_must_say_what_it_silences(desk: Desk) -> None:
+    code, _, err = desk.run("silence", "--for", "1h")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--rule, --peer or --severity" in err
