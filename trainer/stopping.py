@@ -22,7 +22,10 @@ RETRY_SECONDS = 0.2
 
 @contextlib.contextmanager
 def delayed() -> Iterator[None]:
-    """Signals of this thread wait until the end of the block; a process started inside inherits that they wait."""
+    """While no other thread runs that would take them, signals wait until the end of the block.
+
+    A process or thread that is started inside inherits that they wait.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
