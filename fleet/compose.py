@@ -41,6 +41,8 @@ class Composition:
     """The configuration of every process, or what is wrong with the file."""
 
     trainers: dict[str, TrainerConfig] = field(default_factory=dict)
+    # What the file says for each trainer, also where that is no valid configuration.
+    trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
     routes: list[dict[str, str]] = field(default_factory=list)
@@ -95,11 +97,12 @@ def _add_trainer(
     base: Path,
     addresses: Mapping[str, str],
 ) -> None:
-    settings = _merge(config.trainer, peer.overrides)
+    settings = _with_paths(_merge(config.trainer, peer.overrides), base)
+    composition.trainer_settings[peer.name] = settings
     # Each knows all others: a leader that is started again must find the swarm that it led.
     others = [address for name, address in addresses.items() if name != peer.name]
     data = {
-        **_with_paths(settings, base),
+        **settings,
         "name": peer.name,
         "run_dir": folder.peer(peer.name),
         "swarm": {
