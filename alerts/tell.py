@@ -61,7 +61,9 @@ def decide(
             for key, state in firing.items()
             if key not in kept and _concerns(audience, key, state, acknowledged) and not is_hidden(key, state)
         ]
-        news += [(audience.route, _fires(key, firing[key], now)) for key in fresh]
+        for key in fresh:
+            event = happened.get(key)
+            news.append((audience.route, event if event and event.kind == "firing" else _fires(key, firing[key], now)))
         told_now[audience.route] = kept | frozenset(fresh)
     return Decision(tuple(news), told_now)
 
