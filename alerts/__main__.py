@@ -71,7 +71,7 @@ async def _run(config: AlertsConfig, sender: Sender, deadman_url: str, server_so
     dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
     loop = Loop(config, store, dispatcher, outbox, wording, clock)
     controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
-    app = make_app(config, loop, store, queue, wishes, dispatcher, outbox, controls)
+    app = make_app(config, loop, store, dispatcher, outbox, controls)
     server = _Server(
         uvicorn.Config(
             app,

@@ -18,15 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.config import AlertsConfig, Target, split_listen
 from alerts.control import Controls
-from alerts.dispatch import Dispatcher, describe_hidden
+from alerts.dispatch import Dispatcher
 from alerts.host import HostCollector
 from alerts.loop import Loop
 from alerts.outbox import Outbox
 from alerts.page import STYLE, render_page
-from alerts.queue import Queue
-from alerts.status import AlertCollector, RouteStatus, describe_alerts, describe_status
+from alerts.status import AlertCollector, RouteStatus, describe_status
 from alerts.store import Store
-from alerts.wishes import Wishes
 
 SHOWN_EVENTS = 200
 _SHOWN_STATES = ("pending", "held", "expired")
@@ -43,14 +41,12 @@ def make_app(
     config: AlertsConfig,
     loop: Loop,
     store: Store,
-    queue: Queue,
-    wishes: Wishes,
     dispatcher: Dispatcher,
     outbox: Outbox,
     controls: Controls,
 ) -> Starlette:
     """The application; its answers come from memory and one quick read of the database."""
-    pages = _Pages(config, loop, store, queue, wishes, dispatcher, outbox)
+    pages = _Pages(config, loop, store, dispatcher, outbox)
     routes = [
         Route("/", pages.show),
         Route("/page.css", pages.style),
@@ -100,16 +96,12 @@ class _Pages:
         config: AlertsConfig,
         loop: Loop,
         store: Store,
-        queue: Queue,
-        wishes: Wishes,
         dispatcher: Dispatcher,
         outbox: Outbox,
     ) -> None:
         self._config = config
         self._loop = loop
         self._store = store
-        self._queue = queue
-        self._wishes = wishes
         self._dispatcher = dispatcher
         self._outbox = outbox
 
@@ -119,7 +111,7 @@ class _Pages:
             described,
             events=self._store.events(SHOWN_EVENTS)[::-1],
             routes=self._describe_routes(),
-            silences=self._wishes.silences(time.time()),
+            silences=self._dispatcher.silences(time.time()),
             is_healthy=self._loop.is_healthy(),
         )
         return HTMLResponse(text, headers=_HEADERS)
@@ -132,7 +124,7 @@ class _Pages:
 
     async def alerts(self, _request: Request) -> Response:
         events = self._store.events(SHOWN_EVENTS)
-        silences = [silence._asdict() for silence in self._wishes.silences(time.time())]
+        silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
         content = {"alerts": self._describe_alerts(), "silences": silences, "events": events}
         return JSONResponse(content, headers=_HEADERS)
 
@@ -141,7 +133,7 @@ class _Pages:
 
     async def metrics(self, _request: Request) -> Response:
         registry = CollectorRegistry()
-        pending = sum(counts.get("pending", 0) for counts in self._queue.count_deliveries().values())
+        pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
         registry.register(AlertCollector(self._loop.status, self._outbox.results, pending))
         registry.register(HostCollector((Path(self._config.state_dir),)))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -152,20 +144,18 @@ class _Pages:
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
 
     def _describe_routes(self) -> list[RouteStatus]:
-        counts = self._queue.count_deliveries()
+        counts = self._outbox.count_deliveries()
         return [
             RouteStatus(name, **{state: counts.get(name, {}).get(state, 0) for state in _SHOWN_STATES}, health=health)
             for name, health in self._outbox.health.items()
         ]
 
     def _describe_status(self) -> dict[str, Any]:
-        described = describe_status(self._loop.status, self._queue.count_deliveries())
+        described = describe_status(self._loop.status, self._outbox.count_deliveries())
         return {**described, "alerts": self._describe_alerts()}
 
     def _describe_alerts(self) -> list[dict[str, Any]]:
-        standing = self._loop.status.standing
-        hidden = self._dispatcher.find_hidden(standing, time.time())
-        return describe_hidden(describe_alerts(standing), *hidden, self._wishes.acknowledged)
+        return self._dispatcher.describe_alerts(self._loop.status.standing, time.time())
 
 
 class _Guard:

@@ -23,6 +23,9 @@ from alerts.grouping import Grouping
 from alerts.rules import RuleSettings, Severity, discover
 from alerts.words import Language
 
+# In the state folder, for those who may change something over HTTP.
+TOKEN_FILE = "api.token"
+
 
 def _check_printable(text: str) -> str:
     if not text.isprintable():

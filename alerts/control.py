@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from alerts.config import describe_errors
+from alerts.config import TOKEN_FILE, describe_errors
 from alerts.loop import Loop
 from alerts.outbox import SEND_TIMEOUT_SECONDS
 from alerts.send import Outcome, Sender
@@ -26,7 +26,6 @@ from alerts.silences import AckRequest, SilenceRequest
 from alerts.wishes import Wishes
 from alerts.wording import Wording
 
-TOKEN_FILE = "api.token"
 MAX_REQUEST_BYTES = 16 * 1024
 
 Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]

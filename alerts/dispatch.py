@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from alerts.calendar import find_zone, latest_occurrence
@@ -15,9 +15,9 @@ from alerts.inhibition import find_inhibited
 from alerts.outbox import Outbox
 from alerts.queue import Queue
 from alerts.rules import discover
-from alerts.silences import is_silenced
+from alerts.silences import Silence, is_silenced
 from alerts.state import AlertState
-from alerts.status import Status
+from alerts.status import Status, describe_alerts
 from alerts.tell import Audience, Told, decide
 from alerts.wishes import Wishes
 from alerts.wording import Wording
@@ -65,6 +65,24 @@ class Dispatcher:
         silences = self._wishes.silences(now)
         silenced = {key for key, state in standing.states.items() if is_silenced(key, state.severity, silences, now)}
         return find_inhibited(standing.states, self._inhibits, self._peers), silenced
+
+    def describe_alerts(self, standing: Standing, now: float) -> list[dict[str, Any]]:
+        """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
+        inhibited, silenced = self.find_hidden(standing, now)
+        described = []
+        for alert in describe_alerts(standing):
+            key = Key(alert["rule"], alert["peer"])
+            cause = inhibited.get(key)
+            marks = {
+                "silenced": key in silenced,
+                "acknowledged": key in self._wishes.acknowledged,
+                "inhibited_by": f"{cause.rule}: {cause.peer}" if cause else None,
+            }
+            described.append({**alert, **marks})
+        return described
+
+    def silences(self, now: float) -> list[Silence]:
+        return self._wishes.silences(now)
 
     def queue(self, standing: Standing, events: Collection[Event], now: float) -> Callable[[], None]:
         """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
@@ -125,7 +143,8 @@ class Dispatcher:
             return
         due = latest_occurrence(self._config.digest, now, find_zone(self._config.timezone))
         last = self._queue.mark(_DIGEST)
-        if last is None:
+        # A clock that was far ahead by mistake must not put the digest off until that day.
+        if last is None or last > now + 86400:
             self._queue.set_mark(_DIGEST, now)
         # Both: a clock that was put back must not bring the same digest again.
         if last is None or last >= due or now - due > DIGEST_GRACE_SECONDS:
@@ -158,22 +177,3 @@ class Dispatcher:
 
     def _is_quiet(self, route: Route, now: float) -> bool:
         return route.quiet is not None and route.quiet.covers(now, self._config.timezone)
-
-
-def describe_hidden(
-    alerts: Iterable[dict[str, Any]], inhibited: dict[Key, Key], silenced: set[Key], acknowledged: Collection[Key]
-) -> list[dict[str, Any]]:
-    """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
-    described = []
-    for alert in alerts:
-        key = Key(str(alert["rule"]), str(alert["peer"]))
-        cause = inhibited.get(key)
-        described.append(
-            {
-                **alert,
-                "silenced": key in silenced,
-                "acknowledged": key in acknowledged,
-                "inhibited_by": f"{cause.rule}: {cause.peer}" if cause else None,
-            }
-        )
-    return described

@@ -64,6 +64,10 @@ class Outbox:
     def health(self) -> dict[str, RouteHealth]:
         return {route: worker.health for route, worker in self._workers.items()}
 
+    def count_deliveries(self) -> dict[str, dict[str, int]]:
+        """As the queue counts them: by route and state."""
+        return self._queue.count_deliveries()
+
     def start(self) -> None:
         # Whoever restarts the loop may have mended what failed, so our own patience starts anew.
         for route in self._workers:

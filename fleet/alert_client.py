@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 
-TOKEN_FILE = "api.token"
+from alerts.config import TOKEN_FILE
+
 # The loop waits a minute for a service that is tested.
 TIMEOUT_SECONDS = 75.0
 

@@ -110,9 +110,9 @@ def test_consecutive_names_are_a_span(names: list[str], listed: list[str]) -> No
 def test_it_speaks_chinese() -> None:
     style = STYLE._replace(words=LANGUAGES["zh-CN"])
     (one,) = compose(_news(["a"]), style)
-    assert one.title == "PeerDown:a"
+    assert one.title == "PeerDown：a"
     assert "已持续 2 分钟 5 秒" in one.body
-    assert "集群 demo,级别:严重" in one.body
+    assert "集群 demo，级别：严重" in one.body
     (storm,) = compose(_news([f"p{number}" for number in range(300)], "resolved"), style)
-    assert storm.title == "已恢复:PeerDown:全部 300 个节点"
+    assert storm.title == "已恢复：PeerDown：全部 300 个节点"
     assert "p0 至 p299" in storm.body
