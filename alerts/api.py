@@ -20,7 +20,7 @@ from alerts.host import HostCollector
 from alerts.loop import Loop
 from alerts.outbox import Outbox
 from alerts.page import STYLE, render_page
-from alerts.status import AlertCollector, RouteStatus, describe_alerts, describe_status
+from alerts.status import AlertCollector, RouteStatus, describe_alerts, describe_status, is_trouble
 from alerts.store import Store
 
 SHOWN_EVENTS = 200
@@ -89,7 +89,7 @@ class _Pages:
         described = describe_status(self._loop.status, self._store.count_deliveries())
         text = render_page(
             described,
-            events=self._store.events(SHOWN_EVENTS)[::-1],
+            events=self._events()[::-1],
             routes=self._describe_routes(),
             is_healthy=self._loop.is_healthy(),
         )
@@ -102,8 +102,8 @@ class _Pages:
         return JSONResponse(describe_status(self._loop.status, self._store.count_deliveries()), headers=_HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
-        events = self._store.events(SHOWN_EVENTS)
-        return JSONResponse({"alerts": describe_alerts(self._loop.status.standing), "events": events}, headers=_HEADERS)
+        answer = {"alerts": describe_alerts(self._loop.status.standing), "events": self._events()}
+        return JSONResponse(answer, headers=_HEADERS)
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])
@@ -119,6 +119,9 @@ class _Pages:
         if self._loop.is_healthy():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [event for event in self._store.events(SHOWN_EVENTS) if is_trouble(event["rule"])]
 
     def _describe_routes(self) -> list[RouteStatus]:
         counts = self._store.count_deliveries()

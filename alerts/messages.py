@@ -7,7 +7,7 @@ from alerts.durations import describe_duration
 from alerts.evaluate import Event
 
 # Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
-MAX_BODY_LENGTH = 1500
+MAX_BODY_LENGTH = 1750
 _PREFIX = {"firing": "", "reminder": "Still firing: ", "resolved": "Recovered: "}
 
 
@@ -33,6 +33,7 @@ def render(event: Event, *, fleet: str, remedy: str) -> Message:
             f"Fleet {fleet}, severity {event.severity}",
             f"What to do: {remedy}",
         ]
+    lines.append(event.evidence)
     body = "\n".join(line for line in lines if line)
     return Message(title, body if len(body) <= MAX_BODY_LENGTH else f"{body[: MAX_BODY_LENGTH - 1]}…")
 
