@@ -118,7 +118,8 @@ def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
     standing, heard_at = Standing(), BEGIN
     for minute in range(scenario.minutes):
         now = BEGIN + minute * MINUTE
-        reading = _read(scenario, minute)
+        page = scenario.page(minute)
+        reading = read(page) if page is not None else None
         heard_at = now if reading else heard_at
         failure = "" if reading else "no connection"
         view = View("a", now, reading, failure, now - heard_at, scope=rule.scope)
@@ -127,17 +128,15 @@ def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
         yield minute, state.phase if state else None
 
 
-def _read(scenario: Scenario, minute: float) -> Reading | None:
-    page = scenario.page(minute)
-    if page is None:
-        return None
-    if "host_" in page:
-        samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
-        for line in page.splitlines():
-            name, labels, value = split_sample(line)
-            samples.setdefault(name, {})[frozenset(labels.items())] = value
-        return Reading(samples)
-    return parse(page)
+def read(page: str) -> Reading:
+    """What a page says; that of the alert loop about its host is no sidecar's."""
+    if "host_" not in page:
+        return parse(page)
+    samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    for line in page.splitlines():
+        name, labels, value = split_sample(line)
+        samples.setdefault(name, {})[frozenset(labels.items())] = value
+    return Reading(samples)
 
 
 def split_sample(line: str) -> tuple[str, dict[str, str], float]:
