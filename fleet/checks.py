@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -184,47 +185,58 @@ def _readable_by_others(route: dict[str, str], where: Location) -> Iterator[Prob
         yield Problem(where, message, is_warning=True)
 
 
-def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, TrainerConfig]]:
-    """Each distinct place of the file that sets a trainer's key, with a configuration that it leads to."""
+def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Each distinct place of the file that sets a trainer's key, with the settings that it is part of."""
     seen = set()
     for peer in loaded.peers:
-        trainer = loaded.composition.trainers.get(peer.name)
+        settings = loaded.composition.trainer_settings.get(peer.name, {})
         where = (*peer.where, key) if peer.where and key in peer.overrides else ("trainer", key)
-        if trainer is not None and where not in seen:
+        if key in settings and where not in seen:
             seen.add(where)
-            yield where, trainer
+            yield where, settings
 
 
 def _files(loaded: Loaded) -> Iterator[Problem]:
-    for where, trainer in _places(loaded, "model"):
-        if is_path(trainer.model) and not Path(trainer.model).is_dir():
-            yield Problem(where, f"there is no folder {trainer.model}")
-    for where, trainer in _places(loaded, "rewards"):
-        for reward in trainer.rewards:
-            path, colon, _ = reward.rpartition(":")
+    for where, settings in _places(loaded, "model"):
+        model = settings["model"]
+        if isinstance(model, str) and is_path(model) and not Path(model).is_dir():
+            yield Problem(where, f"there is no folder {model}")
+    for where, settings in _places(loaded, "rewards"):
+        rewards = settings["rewards"] if isinstance(settings["rewards"], list) else []
+        for reward in rewards:
+            path, colon, _ = str(reward).rpartition(":")
             if colon and not os.access(path, os.R_OK):
                 yield Problem(where, f"there is no readable file {path}")
 
 
 def _tasks(loaded: Loaded) -> Iterator[Problem]:
-    default = TrainerConfig.model_fields["task"].default
-    for where, trainer in _places(loaded, "task"):
-        if trainer.task != default or trainer.task_options:
-            yield from _task(where, trainer)
-
-
-def _task(where: Location, trainer: TrainerConfig) -> Iterator[Problem]:
     if importlib.util.find_spec("reasoning_gym") is None:
         return
+    default = TrainerConfig.model_fields["task"].default
+    for where, settings in _places(loaded, "task"):
+        if settings["task"] != default:
+            yield from _task(where, settings["task"])
+    for where, settings in _places(loaded, "task_options"):
+        if settings["task_options"]:
+            yield from _task_options(where, settings.get("task", default), settings["task_options"])
+
+
+def _task(where: Location, task: object) -> Iterator[Problem]:
     import reasoning_gym.factory
 
     datasets = reasoning_gym.factory.DATASETS
-    if trainer.task not in datasets:
-        yield Problem(where, f"reasoning-gym has no dataset {trainer.task}{suggest(trainer.task, datasets)}")
+    if isinstance(task, str) and task not in datasets:
+        yield Problem(where, f"reasoning-gym has no dataset {task}{suggest(task, datasets)}")
+
+
+def _task_options(where: Location, task: object, options: object) -> Iterator[Problem]:
+    import reasoning_gym.factory
+
+    datasets = reasoning_gym.factory.DATASETS
+    if task not in datasets or not isinstance(options, dict):
         return
-    _, settings = datasets[trainer.task]
+    _, settings = datasets[task]
     known = {one.name for one in fields(settings)}
-    for name in trainer.task_options:
+    for name in options:
         if name not in known:
-            message = f"{trainer.task} has no such option{suggest(name, known)}"
-            yield Problem((*where[:-1], "task_options", name), message)
+            yield Problem((*where, name), f"{task} has no such option{suggest(name, known)}")

@@ -29,6 +29,9 @@ _ALERTS_KEYS = frozenset(
 _ALERTS_DURATIONS = ("interval", "timeout")
 _SECONDS_OF: dict[str | int, str] = {f"{key}_seconds": key for key in _ALERTS_DURATIONS}
 
+# Enough to find a swarm of our own through, whichever of them is down.
+MAX_INITIAL_PEERS = 8
+
 # Stands for a peer's id while only the file is being checked and no identity has been made.
 _ANY_PEER_ID = "Qm" + "1" * 44
 
@@ -38,6 +41,8 @@ class Composition:
     """The configuration of every process, or what is wrong with the file."""
 
     trainers: dict[str, TrainerConfig] = field(default_factory=dict)
+    # What the file says for each trainer, also where that is no valid configuration.
+    trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
     routes: list[dict[str, str]] = field(default_factory=list)
@@ -92,17 +97,19 @@ def _add_trainer(
     base: Path,
     addresses: Mapping[str, str],
 ) -> None:
-    settings = _merge(config.trainer, peer.overrides)
-    leader = next(iter(addresses.values()))
+    settings = _with_paths(_merge(config.trainer, peer.overrides), base)
+    composition.trainer_settings[peer.name] = settings
+    # Each knows all others: a leader that is started again must find the swarm that it led.
+    others = [address for name, address in addresses.items() if name != peer.name]
     data = {
-        **_with_paths(settings, base),
+        **settings,
         "name": peer.name,
         "run_dir": folder.peer(peer.name),
         "swarm": {
             "host": config.swarm.host,
             "port": peer.trainer_port,
             "announce": list(peer.announce),
-            "initial_peers": config.swarm.initial_peers or ([] if peer.leads else [leader]),
+            "initial_peers": config.swarm.initial_peers or others[:MAX_INITIAL_PEERS],
             "leader": peer.leads,
         },
     }

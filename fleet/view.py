@@ -87,7 +87,9 @@ def _rank(rank: Any, ranked: Any) -> str:
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """One notification, as the terminal shows it."""
+    """One notification, as the terminal shows it: its title and the first line of its body."""
     at = event.get("at")
     clock = time.strftime("%H:%M:%S", time.localtime(at)) if isinstance(at, int | float) else ""
-    return clean(f"{clock} {event.get('title') or event.get('rule')}").strip()
+    first, _, _ = str(event.get("body") or "").partition("\n")
+    title = event.get("title") or event.get("rule")
+    return clean(f"{clock} {title}{f': {first}' if first else ''}").strip()

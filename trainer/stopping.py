@@ -20,6 +20,19 @@ DEADLINE_SECONDS = 8.5
 RETRY_SECONDS = 0.2
 
 
+@contextlib.contextmanager
+def delayed() -> Iterator[None]:
+    """While no other thread runs that would take them, signals wait until the end of the block.
+
+    A process or thread that is started inside inherits that they wait.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class StopRequested(BaseException):
     """Raised in the main thread to abandon what it does; no `except Exception` on the way swallows it."""
 

@@ -19,6 +19,8 @@ import psutil
 from trainer.config import SwarmConfig
 from trainer.leftovers import daemon_sockets, end_leftovers, find_daemon, is_running, record_dht_process
 from trainer.protocol import EXPIRATION_SECONDS
+from trainer.reachability import answering
+from trainer.stopping import SIGNALS, delayed
 from trainer.swarm_error import SwarmError
 
 # hivemind reads it while it is imported. What goes wrong reaches the caller as an exception; its log adds only noise.
@@ -36,28 +38,40 @@ class Swarm:
     """A running DHT. After its start, one thread alone calls its methods: hivemind's pipe is not made for several."""
 
     def __init__(self, config: SwarmConfig, run_dir: Path, identity_path: Path) -> None:
-        """Forks the DHT and waits until it has joined. Raises SwarmError. Call it before torch starts threads."""
+        """Forks the DHT and waits until it has joined. Raises SwarmError. Call it before torch starts threads.
+
+        A leader whom no initial peer answers is the swarm's first peer; one that was started again joins the others.
+        """
         self._run_dir, self._identity_path = run_dir, identity_path
         end_leftovers(run_dir, identity_path)
         _require_free_port(config)
-        self._dht = _GuardedDHT(
-            run_dir,
-            start=False,
-            initial_peers=config.initial_peers or None,
-            host_maddrs=[config.listen_multiaddr()],
-            announce_maddrs=config.announce or None,
-            identity_path=str(identity_path),
-            nat_port_map=False,
-            auto_nat=False,
-            use_relay=False,
-            startup_timeout=START_SECONDS / 2,
-        )
+        known = answering(config.initial_peers)
+        if not known and not config.leader:
+            # Nobody answers: libp2p has the last word on why.
+            known = config.initial_peers
+        # torch starts a process for shared memory here, and waits for it in a loop that a signal makes endless.
+        with delayed():
+            self._dht = _GuardedDHT(
+                run_dir,
+                start=False,
+                initial_peers=known or None,
+                host_maddrs=[config.listen_multiaddr()],
+                announce_maddrs=config.announce or None,
+                identity_path=str(identity_path),
+                nat_port_map=False,
+                auto_nat=False,
+                use_relay=False,
+                startup_timeout=START_SECONDS / 2,
+            )
+            self._dht.run_in_background(await_ready=False)
         try:
-            self._dht.run_in_background(timeout=START_SECONDS)
+            self._dht.wait_until_ready(START_SECONDS)
             self.addresses = [str(address) for address in self._call(_addresses)]
-        except Exception as error:
+        except BaseException as error:
             self.close()
-            raise SwarmError(_explain(error, config)) from error
+            if isinstance(error, Exception):
+                raise SwarmError(_explain(error, config)) from error
+            raise
 
     def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
         """Puts a value into the swarm; whether the swarm took it. Raises SwarmError."""
@@ -107,7 +121,9 @@ class _GuardedDHT(hivemind.DHT):
         """The DHT process's main function."""
         # Inherited from the trainer, whose handlers know nothing of this process.
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         record_dht_process(self._run_dir, [])
         threading.Thread(target=self._guard, name="guard", daemon=True).start()
         super().run()

@@ -9,6 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+HEADING = """\
+# Benchmarks
+
+Written by `make bench`. Ratios are taken between runs interleaved in one session, medians of several; the machine is
+shared, so that absolute figures move."""
+
 REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
@@ -35,18 +41,16 @@ def _machine() -> str:
     )
 
 
-def render(figures: list[Figure], machine: str, day: datetime.date) -> str:
-    """The report as Markdown: one table a subject."""
-    lines = [
-        "# Benchmarks",
-        "",
-        f"Written by `make bench` on {day.isoformat()}; machine: {machine}.",
-        "Ratios are taken between runs interleaved in one session, medians of several; the machine is shared.",
-    ]
+def render(figures: list[Figure], machine: str, day: datetime.date, earlier: str = "") -> str:
+    """The report as Markdown, a section a subject; sections of `earlier` that were not measured again stay."""
+    sections = {
+        section.partition("\n")[0]: section.partition("\n")[2].strip("\n") for section in earlier.split("\n## ")[1:]
+    }
     for subject in dict.fromkeys(figure.subject for figure in figures):
-        lines += ["", f"## {subject}", "", "| figure | measured | goal |", "| --- | --- | --- |"]
-        lines += [f"| {one.name} | {one.value} | {one.goal} |" for one in figures if one.subject == subject]
-    return "\n".join(lines) + "\n"
+        rows = [f"| {one.name} | {one.value} | {one.goal} |" for one in figures if one.subject == subject]
+        heading = [f"{day.isoformat()}, {machine}", "", "| figure | measured | goal |", "| --- | --- | --- |"]
+        sections[subject] = "\n".join([*heading, *rows])
+    return "\n".join([HEADING, *(f"\n## {subject}\n\n{sections[subject]}" for subject in sorted(sections))]) + "\n"
 
 
 @pytest.fixture(scope="session")
@@ -60,4 +64,5 @@ def record() -> Iterator[Callable[[str, str, str, str], None]]:
 
     yield keep
     if figures:
-        REPORT.write_text(render(figures, _machine(), datetime.date.today()))
+        earlier = REPORT.read_text() if REPORT.exists() else ""
+        REPORT.write_text(render(figures, _machine(), datetime.date.today(), earlier))

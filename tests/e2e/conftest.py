@@ -145,6 +145,14 @@ class Fleet:
             for messages in (self.mailbox.messages, self.webhook.messages)
         )
 
+    def service(self, module: str) -> psutil.Process:
+        """The process that runs `python -m MODULE`, for a service of which there is one."""
+        assert self.process is not None
+        for process in descendants(self.process.pid):
+            if process.cmdline()[1:3] == ["-m", module]:
+                return process
+        raise AssertionError(f"no {module} runs")
+
     def stop(self) -> float:
         """Ends the fleet as Ctrl-C does; seconds that it took."""
         assert self.process is not None

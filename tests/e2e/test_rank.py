@@ -25,7 +25,7 @@ def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
         process.suspend()
     try:
         board = fleet.folder / "state" / "leaderboard" / "board.sqlite"
-        _leaderboard(fleet).kill()
+        fleet.service("exporter.leaderboard").kill()
         for part in board.parent.glob("board.sqlite*"):
             part.unlink()
         fleet.wait(lambda: httpx.get(f"{fleet.leaderboard_url}/api/leaderboard").json()["total"] == 0, 60, "no board")
@@ -51,11 +51,3 @@ def test_a_peer_that_stops_earning_is_overtaken(fleet: Fleet) -> None:
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:
     return [*process.children(recursive=True), process]
-
-
-def _leaderboard(fleet: Fleet) -> psutil.Process:
-    assert fleet.process is not None
-    for process in psutil.Process(fleet.process.pid).children(recursive=True):
-        if process.cmdline()[1:3] == ["-m", "exporter.leaderboard"]:
-            return process
-    raise AssertionError("no leaderboard runs")

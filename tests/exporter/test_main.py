@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from exporter.collectors.textfile import parse
 from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Reading, families, histogram
 from exporter.run_folder import write_atomically, write_process_record
 from exporter.version import VERSION
+from tests.programs import require
 
 SERIES = Path(__file__).with_name("series.txt")
 STANDING = {"rank": 1, "total": 2, "cumulative": 3.5, "stageReward": 0.5, "round": 4, "stage": 0}
@@ -155,9 +155,8 @@ def test_the_page_of_a_whole_peer_holds_exactly_the_checked_in_series(start, boa
     assert list_series(page) == read_checked_in_series()
     assert "trainer_up 1.0" in page.splitlines()
     assert f'sidecar_build_info{{version="{VERSION}"}} 1.0' in page
-    if shutil.which("promtool"):
-        checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
-        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    checked = subprocess.run([require("promtool"), "check", "metrics"], input=page, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_the_sidecar_imports_nothing_heavy(board, tmp_path):

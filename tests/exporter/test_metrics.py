@@ -1,7 +1,6 @@
 """The metric table holds the contract's names, and the text format's own checker finds nothing to say about them."""
 
 import math
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.metrics import ALL, STEP_BUCKETS, Reading, families, histogram, list_series
+from tests.programs import require
 
 SERIES = Path(__file__).with_name("series.txt")
 
@@ -40,10 +40,9 @@ def test_the_checked_in_list_of_series_is_the_table():
     assert SERIES.read_text() == list_series()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus package) is not installed")
 def test_promtool_accepts_every_metric_of_the_table():
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=render(one_of_each()), capture_output=True, text=True
+        [require("promtool"), "check", "metrics"], input=render(one_of_each()), capture_output=True, text=True
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 

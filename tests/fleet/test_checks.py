@@ -161,6 +161,7 @@ alerts:
         "peerwatch.yaml:1 fleet",
         "peerwatch.yaml:2 memory_limit",
         "peerwatch.yaml:3 trainer.modle",
+        "peerwatch.yaml:3 trainer.task",
         "peerwatch.yaml:6 peers[0].grpo.learning_rat",
         "peerwatch.yaml:7 peers[1].name",
         "peerwatch.yaml:9 alerts.routes[0].url",

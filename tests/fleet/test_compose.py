@@ -7,13 +7,14 @@ from fleet.loading import Loaded
 LEADER = "Qm" + "1" * 44
 
 
-def test_peers_of_an_own_swarm_follow_the_first(load: Callable[[str], Loaded]) -> None:
+def test_the_first_peer_of_an_own_swarm_leads_and_each_knows_the_others(load: Callable[[str], Loaded]) -> None:
     trainers = load("fleet: amber\npeers: 3\nports: {trainer: 40000}\n").composition.trainers
     assert list(trainers) == ["amber-0", "amber-1", "amber-2"]
     assert [trainer.swarm.leader for trainer in trainers.values()] == [True, False, False]
     assert [trainer.swarm.port for trainer in trainers.values()] == [40000, 40001, 40002]
-    assert trainers["amber-0"].swarm.initial_peers == []
-    assert trainers["amber-2"].swarm.initial_peers == [f"/ip4/127.0.0.1/tcp/40000/p2p/{LEADER}"]
+    addresses = [f"/ip4/127.0.0.1/tcp/{port}/p2p/{LEADER}" for port in (40000, 40001, 40002)]
+    assert trainers["amber-0"].swarm.initial_peers == addresses[1:]
+    assert trainers["amber-2"].swarm.initial_peers == addresses[:2]
 
 
 def test_peers_that_join_a_swarm_lead_nothing(load: Callable[[str], Loaded]) -> None:

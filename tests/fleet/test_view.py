@@ -59,6 +59,11 @@ def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
     assert "\x1b" not in event_line({"at": None, "title": hostile})
 
 
+def test_an_event_says_what_happened_and_leaves_the_rest_to_the_page() -> None:
+    event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: look."}
+    assert event_line(event) == "PeerStalled: a: No progress for 33 s."
+
+
 def test_without_a_terminal_only_changes_and_a_line_every_quarter_minute_are_told(capsys: Any) -> None:
     screen = Lines()
 

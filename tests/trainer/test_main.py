@@ -179,6 +179,18 @@ def test_a_lost_p2pd_ends_the_trainer_with_one_line(pair: Pair, published: dict[
     assert list((leader.run_dir / "checkpoints").glob("checkpoint-*/complete.json"))
 
 
+def test_a_stop_during_the_start_leaves_nothing_behind(make_peer: MakePeer) -> None:
+    peer = make_peer("starting", swarm={"port": 0, "leader": True}, **SHORT).start()
+    wait_for(lambda: (peer.run_dir / "dht.json").exists(), 60, "the DHT is being started", every=0.02)
+    children = peer.children()
+
+    code, seconds = peer.end(signal.SIGTERM)
+
+    assert (code, seconds < 10) == (0, True), peer.text()
+    assert "Traceback" not in peer.text()
+    wait_for(lambda: not any(child.is_running() for child in children), 3, "the DHT ends")
+
+
 def complaint(folder: Path, text: str) -> tuple[int, str]:
     """Exit code and standard error of a trainer with this configuration."""
     (folder / "peer.yaml").write_text(f"name: a\nrun_dir: run\n{text}\n")

@@ -11,14 +11,16 @@ PRELUDE = """
 import signal, sys, time
 from trainer.stopping import Stopper, StopRequested
 stopper = Stopper(grace_seconds=0.3, deadline_seconds=2.0)
+"""
+READY = """
 stopper.enforce_deadline()
 print("ready", flush=True)
 """
 
 
-def run(body: str, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, float]:
+def run(body: str, number: signal.Signals = signal.SIGTERM, ready: str = READY) -> tuple[int, str, float]:
     """Runs the body, signals it once it is ready; its exit code, output and seconds from signal to end."""
-    with subprocess.Popen([sys.executable, "-c", PRELUDE + body], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", PRELUDE + ready + body], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
@@ -78,6 +80,20 @@ try:
 except StopRequested: print("stopped")
 """
     assert run(body)[:2] == (0, "stopped\n")
+
+
+def test_a_delayed_stop_takes_effect_at_the_blocks_end() -> None:
+    body = """
+from trainer.stopping import delayed
+try:
+    with delayed():
+        print("ready", flush=True)
+        time.sleep(0.4)
+        print("whole")
+    time.sleep(60)
+except StopRequested: print("stopped")
+"""
+    assert run(body, ready="")[:2] == (0, "whole\nstopped\n")
 
 
 def test_nothing_interrupts_the_way_out() -> None:

@@ -1,0 +1,38 @@
+"""Which of the initial peers can be reached now: a swarm is joined through those alone."""
+
+import socket
+import time
+from collections.abc import Sequence
+
+PROBE_SECONDS = 0.5
+ALL_PROBES_SECONDS = 5.0
+
+
+def answering(multiaddrs: Sequence[str]) -> list[str]:
+    """The addresses whose TCP port takes a connection, and those that only libp2p can try, in the given order.
+
+    libp2p and hivemind wait long for a peer that is down. What is not probed in time stays in.
+    """
+    deadline = time.monotonic() + ALL_PROBES_SECONDS
+    kept = []
+    for multiaddr in multiaddrs:
+        address = tcp_address(multiaddr)
+        if address is None or time.monotonic() > deadline or _accepts(address):
+            kept.append(multiaddr)
+    return kept
+
+
+def tcp_address(multiaddr: str) -> tuple[str, int] | None:
+    """Host and port of `/ip4/192.0.2.7/tcp/38331/p2p/Qm…`; None for what is not plain TCP on an IP address."""
+    parts = multiaddr.split("/")
+    if len(parts) < 5 or parts[1] not in ("ip4", "ip6") or parts[3] != "tcp" or not parts[4].isdecimal():
+        return None
+    return parts[2], int(parts[4])
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(address, timeout=PROBE_SECONDS):
+            return True
+    except OSError:
+        return False
