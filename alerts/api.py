@@ -23,7 +23,7 @@ from alerts.host import HostCollector
 from alerts.loop import Loop
 from alerts.outbox import Outbox
 from alerts.page import STYLE, render_page
-from alerts.status import AlertCollector, RouteStatus, describe_status
+from alerts.status import AlertCollector, RouteStatus, describe_status, is_trouble
 from alerts.store import Store
 
 SHOWN_EVENTS = 200
@@ -109,7 +109,7 @@ class _Pages:
         described = self._describe_status()
         text = render_page(
             described,
-            events=self._store.events(SHOWN_EVENTS)[::-1],
+            events=self._events()[::-1],
             routes=self._describe_routes(),
             silences=self._dispatcher.silences(time.time()),
             is_healthy=self._loop.is_healthy(),
@@ -123,9 +123,8 @@ class _Pages:
         return JSONResponse(self._describe_status(), headers=_HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
-        events = self._store.events(SHOWN_EVENTS)
         silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
-        content = {"alerts": self._describe_alerts(), "silences": silences, "events": events}
+        content = {"alerts": self._describe_alerts(), "silences": silences, "events": self._events()}
         return JSONResponse(content, headers=_HEADERS)
 
     async def targets(self, _request: Request) -> Response:
@@ -142,6 +141,9 @@ class _Pages:
         if self._loop.is_healthy():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [event for event in self._store.events(SHOWN_EVENTS) if is_trouble(event["rule"])]
 
     def _describe_routes(self) -> list[RouteStatus]:
         counts = self._outbox.count_deliveries()

@@ -63,11 +63,12 @@ class _Settings(BaseModel):
 
 
 class Target(_Settings):
-    """A peer's sidecar."""
+    """A peer's sidecar. `run_dir` is the trainer's run folder, where this loop runs beside it: alerts get evidence."""
 
     peer: Name
     url: Annotated[str, AfterValidator(_check_target_url)]
     labels: dict[LabelName, str] = {}
+    run_dir: Path | None = None
 
 
 class Route(_Settings):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from alerts.letters import Letter
 from alerts.messages import Style, fits, format_time
-from alerts.status import Status
+from alerts.status import Status, is_trouble
 
 
 def compose_digest(status: Status, happened: Mapping[str, int], style: Style) -> Letter:
@@ -16,7 +16,8 @@ def compose_digest(status: Status, happened: Mapping[str, int], style: Style) ->
         words.digest_peers.format(running, len(readings)),
         words.digest_events.format(happened.get("firing", 0), happened.get("resolved", 0)),
     ]
-    firing = sorted((key, state) for key, state in status.standing.states.items() if state.phase == "firing")
+    troubles = sorted((key, state) for key, state in status.standing.states.items() if is_trouble(key.rule))
+    firing = [(key, state) for key, state in troubles if state.phase == "firing"]
     lines.append(words.digest_firing if firing else words.digest_quiet)
     for number, (key, state) in enumerate(firing):
         since = words.since.format(format_time(state.since, style.zone))

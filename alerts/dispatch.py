@@ -55,7 +55,7 @@ class Dispatcher:
         self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in config.routes]
         self._routes = {route.name: route for route in config.routes}
         self._inhibits = {name: rule.inhibits for name, rule in discover().items()}
-        self._peers = {target.peer for target in config.targets}
+        self._host_rules = {name for name, rule in discover().items() if rule.scope == "host"}
         self._told = queue.told()
         self._told_next: Told = self._told
         self._news = asyncio.Event()
@@ -64,7 +64,7 @@ class Dispatcher:
         """The inhibited alerts with their causes, and the silenced ones. One that is silenced still inhibits."""
         silences = self._wishes.silences(now)
         silenced = {key for key, state in standing.states.items() if is_silenced(key, state.severity, silences, now)}
-        return find_inhibited(standing.states, self._inhibits, self._peers), silenced
+        return find_inhibited(standing.states, self._inhibits, self._host_rules), silenced
 
     def describe_alerts(self, standing: Standing, now: float) -> list[dict[str, Any]]:
         """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""

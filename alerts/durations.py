@@ -30,7 +30,7 @@ def parse_duration(value: object) -> float:
 
 
 Duration = Annotated[
-    float, BeforeValidator(parse_duration), PlainSerializer(lambda seconds: f"{seconds:g}s", return_type=str)
+    float, BeforeValidator(parse_duration), PlainSerializer(lambda seconds: f"{seconds:.15g}s", return_type=str)
 ]
 
 

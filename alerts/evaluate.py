@@ -1,4 +1,4 @@
-"""One evaluation of all rules over all peers: states, rule memories and what there is to tell. Pure."""
+"""One evaluation of all rules over all peers and the host: states, rule memories and what there is to tell. Pure."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
-    """Which alert: a rule about a peer."""
+    """Which alert: a rule about a peer, or about the host by its name."""
 
     rule: str
     peer: str
@@ -36,6 +36,7 @@ class Event:
     since: float
     severity: Severity
     summary: str
+    evidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def evaluate(
     rules = tuple(rules)
     for view in views:
         for one in rules:
+            if one.rule.scope != view.scope:
+                continue
             key = Key(one.name, view.peer)
             verdict, memory = _judge(one, replace(view, memory=before.memories.get(key, {})))
             if memory:

@@ -2,13 +2,18 @@
 
 import asyncio
 import logging
+import socket
 import time
+from pathlib import Path
 
 from alerts.config import AlertsConfig
 from alerts.dispatch import Dispatcher
 from alerts.evaluate import ActiveRule, Key, evaluate
+from alerts.evidence import Gatherer
+from alerts.host import HostCollector, read_host
 from alerts.messages import render
 from alerts.outbox import Outbox
+from alerts.reading import Reading
 from alerts.rules import View, discover
 from alerts.scrape import Scrape, Scraper
 from alerts.state import Moment
@@ -56,6 +61,10 @@ class Loop:
             if config.rules.of(name).enabled
         ]
         self._scraper = Scraper(config.targets, config.timeout_seconds)
+        self._host = HostCollector((Path(config.state_dir),))
+        self._host_name = socket.gethostname()
+        self._is_host_unread = False
+        self._gatherer = Gatherer({target.peer: target.run_dir for target in config.targets if target.run_dir})
         self._evaluated_at = clock()
         self._wall_lead = time.time() - clock()
         self._clock_stepped_at = 0.0
@@ -98,7 +107,9 @@ class Loop:
         moment = Moment(now, min(steady - self._evaluated_at, longest))
         before = self.status.standing
         views = [self._view(peer, scrape, now) for peer, scrape in scrapes.items()]
+        views.append(self._view_host(now))
         after, events = evaluate(views, self._rules, before, moment, reminder_seconds=self._config.reminder)
+        events = await self._gatherer.attach(events)
         told = [(event, render(event, self._wording.style())) for event in events]
         self._store.commit(before, after, told, self._dispatcher.queue(after, events, now))
         # Only what is written down counts; a round that could not be written is judged again.
@@ -119,6 +130,24 @@ class Loop:
             clock_stepped_at=self._clock_stepped_at,
         )
 
+    def _view_host(self, now: float) -> View:
+        return View(
+            peer=self._host_name,
+            now=now,
+            reading=self._read_host(),
+            clock_stepped_at=self._clock_stepped_at,
+            scope="host",
+        )
+
+    def _read_host(self) -> Reading | None:
+        try:
+            return read_host(self._host)
+        except (OSError, RuntimeError) as error:
+            if not self._is_host_unread:
+                log.warning("the machine's own numbers cannot be read: %s", error)
+            self._is_host_unread = True
+            return None
+
     def _note_failures(self, scrapes: dict[str, Scrape]) -> None:
         """Keeps when each sidecar last answered; a failure is logged once."""
         for peer, scrape in scrapes.items():
@@ -137,6 +166,7 @@ class Loop:
         self._wall_lead = lead
 
     def _report_forgotten(self) -> None:
-        known = {Key(rule.name, target.peer) for rule in self._rules for target in self._config.targets}
+        subjects = {"peer": [target.peer for target in self._config.targets], "host": [self._host_name]}
+        known = {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
         for key in sorted(set(self.status.standing.states) - known):
             log.info("%s of %s is no longer watched; its alert ends without a message", key.rule, key.peer)

@@ -10,7 +10,7 @@ from alerts.rules import discover
 from alerts.words import LANGUAGES, Words
 
 # Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
-MAX_BODY_LENGTH = 1500
+MAX_BODY_LENGTH = 1750
 
 
 class Message(NamedTuple):
@@ -51,6 +51,7 @@ def render(event: Event, style: Style) -> Message:
             words.fleet_severity.format(style.fleet, words.severity[event.severity]),
             words.remedy.format(style.remedy_of(event.key.rule)),
         ]
+    lines.append(event.evidence)
     return Message(title, shorten("\n".join(line for line in lines if line), min(style.limit, MAX_BODY_LENGTH)))
 
 

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from alerts.evaluate import Key, Standing
 from alerts.outbox import RouteHealth
 from alerts.reading import Reading
+from alerts.rules import discover
 from alerts.scrape import Scrape
 from alerts.state import AlertState
 
@@ -56,9 +57,16 @@ def describe_status(status: Status, deliveries: Mapping[str, Mapping[str, int]])
 
 
 def describe_alerts(standing: Standing) -> list[dict[str, Any]]:
-    """All alerts that are pending or firing, the oldest first."""
-    alerts = sorted(standing.states.items(), key=lambda one: (one[1].since, one[0]))
+    """All troubles that are pending or firing, the oldest first."""
+    troubles = [(key, state) for key, state in standing.states.items() if is_trouble(key.rule)]
+    alerts = sorted(troubles, key=lambda one: (one[1].since, one[0]))
     return [_describe_alert(key, state) for key, state in alerts]
+
+
+def is_trouble(rule: str) -> bool:
+    """Whether people are shown the alerts of this rule; one that an older version had is shown."""
+    found = discover().get(rule)
+    return found is None or found.is_trouble
 
 
 class AlertCollector(Collector):

@@ -226,7 +226,10 @@ def _add_alerts(
         "fleet": config.fleet,
         "state_dir": folder.alerts,
         "listen": f"{config.host}:{config.ports.alerts}",
-        "targets": [{"peer": peer.name, "url": f"{sidecar_url(config, peer)}/metrics"} for peer in peers],
+        "targets": [
+            {"peer": peer.name, "url": f"{sidecar_url(config, peer)}/metrics", "run_dir": folder.peer(peer.name)}
+            for peer in peers
+        ],
         "leaderboard_url": leaderboard_url(config),
     }
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)

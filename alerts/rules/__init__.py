@@ -17,6 +17,8 @@ from alerts.durations import Duration
 from alerts.reading import Reading
 
 Severity = Literal["critical", "warning", "info"]
+Scope = Literal["peer", "host"]
+Evidence = Literal["process", "biggest", "log", "stacks"]
 Memory = Mapping[str, Any]
 
 
@@ -33,7 +35,9 @@ class RuleSettings(BaseModel):
 
 @dataclass(frozen=True)
 class View:
-    """What a rule may look at: one peer, now. Times are epoch seconds, `unreachable_seconds` a steady duration."""
+    """What a rule may look at: one peer, or the host, now. `peer` is the subject's name; the host's reading holds
+    `host_` samples. Times are epoch seconds, `unreachable_seconds` a steady duration.
+    """
 
     peer: str
     now: float
@@ -42,6 +46,7 @@ class View:
     unreachable_seconds: float = 0.0
     clock_stepped_at: float = 0.0
     memory: Memory = field(default_factory=dict)
+    scope: Scope = "peer"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,9 @@ class Rule:
     """One alert rule. `remember` folds a view into what the rule must know of the past: bounded, as JSON.
 
     While it fires, the rules that it `inhibits` are not told: about the same peer, or about all if it is the host's.
+
+    `scope` says what it is about, `evidence` what is gathered once when it fires. `differs` says why its PromQL can
+    judge otherwise than `judge`. A rule that is no trouble shows nowhere: it is there for its notifications.
     """
 
     settings: type[RuleSettings]
@@ -84,6 +92,10 @@ class Rule:
     promql: str
     doc: str
     remember: Callable[[View, Any], Memory] | None = None
+    scope: Scope = "peer"
+    evidence: tuple[Evidence, ...] = ()
+    differs: str = ""
+    is_trouble: bool = True
     inhibits: tuple[str, ...] = ()
 
     @property

@@ -46,7 +46,9 @@ def judge(view: View, settings: Settings) -> Verdict:
 RULE = Rule(
     settings=Settings,
     judge=judge,
+    evidence=("biggest",),
     doc=__doc__ or "",
+    differs="PromQL keeps no verdict between the threshold and the point where the alert ends.",
     promql="""
 trainer_memory_bytes{kind="footprint"} >= on (instance) group_left () (%(fraction)g * trainer_memory_limit_bytes)
 and on (instance) trainer_up == 1

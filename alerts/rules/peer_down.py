@@ -100,13 +100,19 @@ RULE = Rule(
     remember=remember,
     inhibits=("PeerStalled", "RewardStagnant", "StepRateDegraded", "RoundLag", "OffBoard", "RankDrop", "SwarmIsolated"),
     doc=__doc__ or "",
+    differs="PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.",
     promql="""
 trainer_up == 0
-or (
-  trainer_start_timestamp_seconds > trainer_last_step_timestamp_seconds
-  and time() - trainer_start_timestamp_seconds > trainer_stall_after_seconds
-  and on (instance) trainer_state{trainer_state="starting"} == 1
+or time() - trainer_start_timestamp_seconds > (
+  trainer_stall_after_seconds and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+  or trainer_start_timestamp_seconds * 0 + %(start_within_seconds)d
 )
-or up{job="peerwatch"} == 0
+and on (instance) (
+  trainer_state{trainer_state="starting"} == 1
+  or trainer_phase_start_timestamp_seconds < trainer_start_timestamp_seconds
+  or trainer_start_timestamp_seconds unless trainer_phase_start_timestamp_seconds
+)
+unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
+or max_over_time(up{peer!=""}[%(unreachable_after)s]) == 0
 """,
 )

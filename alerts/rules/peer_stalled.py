@@ -10,8 +10,12 @@ another minute, restart the peer.
 from pydantic import Field
 
 from alerts.durations import Duration, describe_duration
-from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.reading import Reading
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
+
+# A hung tree of processes still wakes up now and then; one that computes uses far more than this share of a core.
+AT_REST_SHARE = 0.02
 
 
 class Settings(RuleSettings):
@@ -33,21 +37,65 @@ def judge(view: View, _settings: Settings) -> Verdict:
     # A start that takes too long is a peer that is down.
     if reading.state() == "starting" and is_before_first_step(reading):
         return inactive("The trainer was started anew.")
-    progress = max(reading.value("trainer_last_step_timestamp_seconds") or 0.0, phase_start)
+    progress = _find_progress(reading)
     # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
     silence = view.now - max(progress, view.clock_stepped_at)
     if silence <= stall_after:
         return inactive("The trainer makes progress again.")
-    return active(
+    told = (
         f"No progress for {describe_duration(silence)} while {reading.state() or 'running'}; "
         f"this peer should need at most {describe_duration(stall_after)}.",
-        since=progress,
+        _describe_last_step(view, reading),
+        _describe_cpu(view, reading),
     )
+    return active(" ".join(sentence for sentence in told if sentence), since=progress)
+
+
+def remember(view: View, _settings: Settings) -> Memory:
+    """The processor time at the first look of a silence that has become long; nothing while the peer steps."""
+    reading = view.reading
+    if reading is None:
+        return view.memory
+    progress, cpu = _find_progress(reading), reading.value("trainer_cpu_seconds_total")
+    stall_after = reading.value("trainer_stall_after_seconds")
+    if view.memory.get("progress") == progress and cpu is not None and cpu >= view.memory["cpu"]:
+        return view.memory
+    if cpu is None or stall_after is None or view.now - progress < stall_after / 2:
+        return {}
+    return {"progress": progress, "at": view.now, "cpu": cpu}
+
+
+def _find_progress(reading: Reading) -> float:
+    """The later of the last step and the start of the phase."""
+    return max(
+        reading.value("trainer_last_step_timestamp_seconds") or 0.0,
+        reading.value("trainer_phase_start_timestamp_seconds") or 0.0,
+    )
+
+
+def _describe_last_step(view: View, reading: Reading) -> str:
+    last_step, steps = reading.value("trainer_last_step_timestamp_seconds"), reading.value("trainer_steps_total")
+    if last_step is None or steps is None:
+        return ""
+    return f"Its last step, number {steps:.0f}, ended {describe_duration(view.now - last_step)} ago."
+
+
+def _describe_cpu(view: View, reading: Reading) -> str:
+    """Whether its processes compute or rest, since the silence became long."""
+    cpu, before = reading.value("trainer_cpu_seconds_total"), view.memory.get("cpu")
+    seconds = view.now - view.memory.get("at", view.now)
+    if cpu is None or before is None or seconds < 1.0:
+        return ""
+    used = max(0.0, cpu - before)
+    manner = "they rest" if used < AT_REST_SHARE * seconds else "they compute"
+    return f"Its processes used {used:.1f} s of processor time in the last {describe_duration(seconds)}: {manner}."
 
 
 RULE = Rule(
     settings=Settings,
     judge=judge,
+    remember=remember,
+    evidence=("process", "log", "stacks"),
     inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag"),
     doc=__doc__ or "",
     promql="""
@@ -57,5 +105,9 @@ time() - (
 ) > trainer_stall_after_seconds
 and trainer_up == 1
 and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+unless on (instance) (
+  trainer_state{trainer_state="starting"} == 1
+  unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
+)
 """,
 )

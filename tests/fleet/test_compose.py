@@ -48,12 +48,14 @@ peers:
 
 
 def test_the_alert_loop_learns_every_sidecar_and_the_leaderboard(load: Callable[[str], Loaded]) -> None:
-    alerts = load("fleet: a\npeers: 2\nhost: 0.0.0.0\nalerts: {interval: 1m, timeout: 2s}\n").composition.alerts
+    composition = load("fleet: a\npeers: 2\nhost: 0.0.0.0\nalerts: {interval: 1m, timeout: 2s}\n").composition
+    alerts, trainers = composition.alerts, composition.trainers
     assert alerts is not None
     assert [(one.peer, one.url) for one in alerts.targets] == [
         ("a-0", "http://127.0.0.1:9700/metrics"),
         ("a-1", "http://127.0.0.1:9701/metrics"),
     ]
+    assert [one.run_dir for one in alerts.targets] == [one.run_dir for one in trainers.values()]
     assert (alerts.interval_seconds, alerts.timeout_seconds) == (60, 2)
     assert (alerts.listen, alerts.leaderboard_url) == ("0.0.0.0:8750", "http://127.0.0.1:8700")
 

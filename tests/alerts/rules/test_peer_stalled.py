@@ -1,8 +1,13 @@
 """PeerStalled: running, but without progress for longer than the peer's own pace allows."""
 
+from dataclasses import replace
+
 import pytest
 
-from alerts.rules.peer_stalled import Settings, judge
+from alerts.reading import Reading, parse
+from alerts.rules import View
+from alerts.rules.peer_stalled import Settings, judge, remember
+from tests.alerts.conftest import sidecar_page
 from tests.alerts.rules.pages import NOW, silent, view
 
 SETTINGS = Settings()
@@ -12,7 +17,10 @@ LATE = {"last_step": NOW - 100, "phase_start": NOW - 150}
 def test_silence_beyond_the_peers_own_budget_is_a_stall() -> None:
     verdict = judge(view(**LATE), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary == "No progress for 1 min 40 s while training; this peer should need at most 30 s."
+    assert verdict.summary == (
+        "No progress for 1 min 40 s while training; this peer should need at most 30 s. "
+        "Its last step, number 12, ended 1 min 40 s ago."
+    )
     assert verdict.since == NOW - 100
 
 
@@ -53,3 +61,32 @@ def test_what_is_not_measured_gives_no_verdict(missing: str) -> None:
 def test_a_host_that_slept_or_a_clock_that_was_set_is_no_stall() -> None:
     assert judge(view(**LATE, clock_stepped_at=NOW - 10), SETTINGS).condition == "inactive"
     assert judge(view(**LATE, clock_stepped_at=NOW - 31), SETTINGS).condition == "active"
+
+
+def _look(silence: float, cpu: float, memory: dict[str, float]) -> View:
+    """A look at a peer that made its last step `silence` seconds ago and has used so much processor time since."""
+    page = sidecar_page(NOW, last_step=NOW, phase_start=NOW - 500)
+    reading: Reading = parse(f"{page}trainer_cpu_seconds_total {cpu}\n")
+    look = View("a", NOW + silence, reading, memory=memory)
+    return replace(look, memory=remember(look, SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "words"),
+    [
+        (100.1, "Its processes used 0.1 s of processor time in the last 15 s: they rest."),
+        (114.0, "Its processes used 14.0 s of processor time in the last 15 s: they compute."),
+    ],
+)
+def test_a_stall_tells_whether_its_processes_still_compute(cpu: float, words: str) -> None:
+    assert _look(5, 90, {}).memory == {}
+    half = _look(20, 100, {})
+    verdict = judge(_look(35, cpu, dict(half.memory)), SETTINGS)
+    assert verdict.condition == "active"
+    assert verdict.summary.endswith(words)
+
+
+def test_a_peer_that_steps_again_is_remembered_as_nothing() -> None:
+    half = _look(20, 100, {})
+    later = replace(view(now=NOW + 60), memory=half.memory)
+    assert remember(later, SETTINGS) == {}

@@ -1,0 +1,60 @@
+"""The disk that holds the state folder is nearly full.
+
+Checkpoints, logs and the alert loop's own database live there. Little is less than `least_gib` on any disk, or less
+than `fraction` of the disk where that is also less than `enough_gib`: 5 % of a large disk is plenty.
+
+What to do: delete old checkpoints, logs and offline runs (logs/wandb/offline-run-*), or move the state folder to a
+larger disk.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+
+GIB = 2**30
+# The alert ends once there is this much more room than the threshold.
+HYSTERESIS = 1.1
+
+
+class Settings(RuleSettings):
+    """Thresholds of DiskLow."""
+
+    for_: Duration = Field(default=60.0, alias="for")
+    recover_after: Duration = 60.0
+    least_gib: float = Field(default=1.0, ge=0, description="free space in GiB that is little on any disk")
+    fraction: float = Field(default=0.05, ge=0, lt=1, description="free share of the disk that is little")
+    enough_gib: float = Field(default=10.0, ge=0, description="free space in GiB that is enough on any disk")
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    free_by_path = view.reading.samples.get("host_disk_free_bytes", {}) if view.reading else {}
+    if view.reading is None or not free_by_path:
+        return UNKNOWN
+    verdict = inactive()
+    for labels, free in sorted(free_by_path.items(), key=lambda one: one[1]):
+        path = dict(labels).get("path", "")
+        total = view.reading.value("host_disk_total_bytes", path=path) or 0.0
+        little = max(settings.least_gib * GIB, min(settings.fraction * total, settings.enough_gib * GIB))
+        share = f" of {total / GIB:.0f} GiB" if total else ""
+        measured = f"{free / GIB:.2f} GiB{share} are free on the disk of {path}."
+        if free < little:
+            return active(measured)
+        if free < HYSTERESIS * little:
+            verdict = UNKNOWN
+        elif verdict.condition == "inactive":
+            verdict = inactive(verdict.summary or measured)
+    return verdict
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    scope="host",
+    differs="PromQL keeps no verdict between the threshold and the point where the alert ends.",
+    promql="""
+host_disk_free_bytes < %(least_gib)g * 2^30
+or host_disk_free_bytes < %(enough_gib)g * 2^30 and host_disk_free_bytes < %(fraction)g * host_disk_total_bytes
+""",
+)

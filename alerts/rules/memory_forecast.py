@@ -1,0 +1,111 @@
+"""The peer's memory grows so steadily that it reaches its limit within hours.
+
+The growth is a robust slope over the last hours, counted only once the process has settled after its start. It has to
+hold over the whole window and over its recent half, so that neither a checkpoint nor a growth that has ended counts.
+
+What to do: restart the peer at a moment of your choice, before the system ends it at one of its own; then look for what
+grows: longer completions, a growing cache, a leak in a reward function of yours.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from alerts.durations import Duration, describe_duration
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.samples import Sample, keep, recall, since
+from alerts.trend import find_trend
+
+GIB = 2**30
+SAMPLES = 48
+# Between the threshold and this multiple of it the rule keeps the verdict that it had.
+HYSTERESIS = 1.5
+# Growth over the samples that is worth a word, as a fraction of the limit.
+LEAST_GROWTH = 0.02
+
+
+class Settings(RuleSettings):
+    """Thresholds of MemoryForecast."""
+
+    severity: Severity = "warning"
+    for_: Duration = Field(default=900.0, alias="for")
+    recover_after: Duration = 900.0
+    within: Duration = Field(default=4 * 3600.0, description="time until the limit that is worth a warning")
+    window: Duration = Field(default=6 * 3600.0, description="how far back the growth is measured")
+    least_span: Duration = Field(default=2 * 3600.0, description="how long it must have been measured")
+    settle: Duration = Field(default=1800.0, description="time after a start that says nothing of growth")
+
+
+def remember(view: View, settings: Settings) -> Memory:
+    """Samples of the footprint; the trend is worked out once for each."""
+    reading = view.reading
+    footprint = reading.value("trainer_memory_bytes", kind="footprint") if reading and reading.is_up() else None
+    if footprint is None:
+        return view.memory
+    memory = recall(view)
+    settled_at = (memory["started"] or 0.0) + settings.settle
+    if view.now < settled_at:
+        return memory
+    before: list[Sample] = memory.get("samples", [])
+    every = settings.window / SAMPLES
+    samples = keep(before, [view.now, footprint], every_seconds=every, window_seconds=settings.window)
+    if samples is before:
+        return memory
+    samples = since(samples, view.clock_stepped_at)
+    return {**memory, "samples": samples, "trend": _find_growth(samples)}
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs and holds no memory.")
+    limit = reading.value("trainer_memory_limit_bytes")
+    started = reading.value("trainer_start_timestamp_seconds") or 0.0
+    if view.now - started < settings.settle + settings.least_span:
+        return inactive("The trainer was started anew.")
+    samples: list[Sample] = view.memory.get("samples", [])
+    if limit is None or limit <= 0 or not samples or samples[-1][0] - samples[0][0] < settings.least_span:
+        return UNKNOWN
+    growth: dict[str, Any] | None = view.memory.get("trend")
+    if growth is None or growth["slope"] <= 0 or _span(samples) * growth["slope"] < LEAST_GROWTH * limit:
+        return inactive("Its memory no longer grows.")
+    left = max(0.0, (limit - growth["level"]) / growth["slope"] - (view.now - samples[-1][0]))
+    hourly = growth["slope"] * 3600 / GIB
+    measured = (
+        f"Its memory grows by {hourly:.2f} GiB an hour: from {growth['level'] / GIB:.2f} GiB it reaches its limit of "
+        f"{limit / GIB:.2f} GiB in about {describe_duration(left)}."
+    )
+    if left <= settings.within:
+        return active(measured)
+    return inactive(measured) if left > HYSTERESIS * settings.within else UNKNOWN
+
+
+def _find_growth(samples: list[Sample]) -> dict[str, float] | None:
+    """The slower of the whole window's growth and its recent half's; None where it does not grow steadily."""
+    whole, recent = find_trend(samples), find_trend(samples[len(samples) // 2 :])
+    if whole is None or recent is None or min(whole.lower_slope, recent.lower_slope) <= 0:
+        return None
+    return {"slope": min(whole.slope, recent.slope), "level": recent.level}
+
+
+def _span(samples: list[Sample]) -> float:
+    return samples[-1][0] - samples[0][0]
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    remember=remember,
+    doc=__doc__ or "",
+    differs="PromQL fits a straight line by least squares over `least_span`; it knows no robust slope.",
+    promql="""
+predict_linear(trainer_memory_bytes{kind="footprint"}[%(least_span)s], %(within_seconds)d)
+  >= on (instance) group_left () trainer_memory_limit_bytes
+and on (instance) deriv(trainer_memory_bytes{kind="footprint"}[%(least_span)s]) * %(least_span_seconds)d
+  >= on (instance) group_left () (0.02 * trainer_memory_limit_bytes)
+and on (instance) time() - trainer_start_timestamp_seconds >= %(settle_seconds)d + %(least_span_seconds)d
+and on (instance) trainer_up == 1
+""",
+)

@@ -1,0 +1,83 @@
+"""Losses, rewards or gradients of the peer are not finite, again and again.
+
+One such step in thousands is normal where numbers have half precision. Several within the window, at more than
+`fraction` of the steps, mean that the model is lost or soon will be: it learns nothing and earns nothing.
+
+What to do: stop the peer and go back to the checkpoint before the first such step; lower the learning rate, clip the
+gradient harder, or train in float32.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration, describe_duration
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.samples import Sample, keep, recall, since
+
+SAMPLES = 12
+
+
+class Settings(RuleSettings):
+    """Thresholds of NonFinite."""
+
+    severity: Severity = "warning"
+    recover_after: Duration = 60.0
+    steps: int = Field(default=3, ge=1, description="steps within the window that are not finite")
+    fraction: float = Field(default=0.01, ge=0, le=1, description="share of all steps of the window that they make up")
+    window: Duration = 3600.0
+
+
+def remember(view: View, settings: Settings) -> Memory:
+    """Samples of both counters [time, not finite, all] of the present process."""
+    reading = view.reading
+    counts = _count(view) if reading is not None and reading.is_up() and reading.is_current() else None
+    if counts is None:
+        return view.memory
+    memory = recall(view)
+    before: list[Sample] = memory.get("samples", [])
+    if any(now < then for now, then in zip(counts, before[-1][1:] if before else (), strict=False)):
+        before = []
+    every = settings.window / SAMPLES
+    samples = keep(before, [view.now, *counts], every_seconds=every, window_seconds=settings.window)
+    return {**memory, "samples": since(samples, view.clock_stepped_at)}
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs.")
+    counts, samples = _count(view), view.memory.get("samples", [])
+    if counts is None or not samples or not reading.is_current():
+        return UNKNOWN
+    nonfinite, steps = (now - then for now, then in zip(counts, samples[0][1:], strict=True))
+    measured = (
+        f"{nonfinite:.0f} of its last {steps:.0f} steps were not finite, "
+        f"within {describe_duration(view.now - samples[0][0])}."
+    )
+    if nonfinite >= settings.steps and nonfinite >= settings.fraction * steps:
+        return active(measured)
+    return inactive(measured)
+
+
+def _count(view: View) -> tuple[float, float] | None:
+    if view.reading is None:
+        return None
+    nonfinite = view.reading.value("trainer_nonfinite_steps_total")
+    steps = view.reading.value("trainer_steps_total")
+    return None if nonfinite is None or steps is None else (nonfinite, steps)
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    remember=remember,
+    doc=__doc__ or "",
+    # increase() extrapolates to the whole window and yields no whole numbers.
+    promql="""
+increase(trainer_nonfinite_steps_total[%(window)s]) > %(steps)d - 0.5
+and on (instance) increase(trainer_nonfinite_steps_total[%(window)s])
+  >= on (instance) %(fraction)g * increase(trainer_steps_total[%(window)s])
+and on (instance) trainer_up == 1
+""",
+)

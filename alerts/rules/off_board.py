@@ -1,0 +1,50 @@
+"""The peer trains and publishes, but the swarm's board does not list it.
+
+Only a board that could be read and that lists others counts: an empty board is a failed read. A peer that has not
+published yet cannot be listed.
+
+What to do: compare the peer id on the status page with the one you expect: a lost identity.pem makes a new peer; look
+in trainer.log for failed publishing, and whether the leaderboard is in the same swarm as the peer.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+
+
+class Settings(RuleSettings):
+    """OffBoard waits longer than a stage of most swarms takes."""
+
+    for_: Duration = Field(default=1800.0, alias="for")
+    recover_after: Duration = 60.0
+
+
+def judge(view: View, _settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs.")
+    if reading.value("swarm_source_up", source="leaderboard") != 1 or not reading.is_current():
+        return UNKNOWN
+    rank = reading.value("swarm_rank")
+    if rank is not None:
+        return inactive(f"The board lists it at rank {rank:.0f}.")
+    if reading.value("swarm_last_publish_timestamp_seconds") is None:
+        return UNKNOWN
+    return active("It trains and publishes, but the board does not list it: it earns no rank.")
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="""
+trainer_up == 1
+and on (instance) swarm_source_up{source="leaderboard"} == 1
+and on (instance) swarm_last_publish_timestamp_seconds
+and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+unless on (instance) swarm_rank
+""",
+)

@@ -1,0 +1,113 @@
+"""The peer goes on stepping, but the reward that the swarm credits to it stands still.
+
+How long that may last is the peer's own: twice the longest pause between two credits that were seen since its start,
+in time and in steps, for some swarms credit each step and others submit every three hours. Until enough credits were
+seen it is `unlearned_after`. A board that could not be read says nothing, and the time starts anew after it.
+
+What to do: look in trainer.log for failed publishing or submitting; compare the peer id with the one that is credited;
+look whether all rewards of the peer are 0; a restart helps where the swarm refuses an old round.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from alerts.durations import Duration, describe_duration
+from alerts.reading import Reading
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
+
+# Credits closer together than this are one: it decides nothing, and spares the database.
+ONE_CREDIT_SECONDS = 300.0
+GAPS = 32
+LEARNED_GAPS = 3
+
+
+class Settings(RuleSettings):
+    """Thresholds of RewardStagnant."""
+
+    recover_after: Duration = 60.0
+    after: Duration = Field(default=3600.0, description="the shortest standstill that counts, whatever was learned")
+    unlearned_after: Duration = Field(
+        default=6 * 3600.0, description="the standstill that counts before it has learned"
+    )
+    least_steps: int = Field(default=20, ge=1, description="steps that must have been made meanwhile")
+
+
+def remember(view: View, _settings: Settings) -> Memory:
+    """The credited reward, when and at which step it last moved, and the pauses [seconds, steps] before that."""
+    reading = view.reading
+    if reading is None or not reading.is_up():
+        return view.memory
+    reward, steps = reading.value("swarm_reward_cumulative"), reading.value("trainer_steps_total")
+    if reading.value("swarm_source_up", source="leaderboard") != 1:
+        return {name: value for name, value in view.memory.items() if name != "reward"}
+    if reward is None or steps is None or not reading.is_current():
+        return view.memory
+    return _note(dict(view.memory), view, reward, steps)
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading, memory = view.reading, view.memory
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs.")
+    steps, last_step = reading.value("trainer_steps_total"), reading.value("trainer_last_step_timestamp_seconds")
+    if "reward" not in memory or steps is None or last_step is None:
+        return UNKNOWN
+    if reading.value("swarm_reward_cumulative") != memory["reward"]:
+        return inactive(f"Its reward grows again: {_describe_reward(reading)}.")
+    seconds, made = last_step - memory["credited_at"], steps - memory["steps"]
+    most_seconds, most_steps = _find_patience(memory.get("gaps", []), settings)
+    if seconds < most_seconds:
+        return inactive(f"Its reward is {_describe_reward(reading)}.")
+    if made < most_steps:
+        return UNKNOWN
+    return active(
+        f"Its reward stands at {_describe_reward(reading)} for {describe_duration(view.now - memory['credited_at'])}, "
+        f"over {made:.0f} steps; it should move within {describe_duration(most_seconds)}.",
+        since=memory["credited_at"],
+    )
+
+
+def _note(memory: dict[str, Any], view: View, reward: float, steps: float) -> Memory:
+    started = view.reading.value("trainer_start_timestamp_seconds") if view.reading else None
+    if memory.get("started") != started or steps < memory.get("steps", 0):
+        # Another process counts its steps from 0, and may run at another pace.
+        memory = {**memory, "started": started, "steps": 0.0, "gaps": []}
+    credit = {"reward": reward, "credited_at": view.now, "steps": steps}
+    if "reward" not in memory or not view.clock_stepped_at <= memory["credited_at"] <= view.now:
+        return {**memory, **credit}
+    gap = [view.now - memory["credited_at"], steps - memory["steps"]]
+    if reward == memory["reward"] or gap[0] < ONE_CREDIT_SECONDS:
+        return memory
+    return {**memory, **credit, "gaps": [*memory.get("gaps", []), gap][-GAPS:]}
+
+
+def _find_patience(gaps: list[list[float]], settings: Settings) -> tuple[float, float]:
+    """Seconds and steps without a credit that count."""
+    if len(gaps) < LEARNED_GAPS:
+        return settings.unlearned_after, settings.least_steps
+    seconds = 2 * min(max(gap[0] for gap in gaps), settings.unlearned_after)
+    return max(settings.after, seconds), max(settings.least_steps, 2 * max(gap[1] for gap in gaps))
+
+
+def _describe_reward(reading: Reading) -> str:
+    reward = reading.value("swarm_reward_cumulative")
+    return "unknown" if reward is None else f"{reward:.6g}"
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    remember=remember,
+    doc=__doc__ or "",
+    differs="PromQL cannot learn how far apart a peer's credits are, so `unlearned_after` holds for every peer.",
+    promql="""
+changes(swarm_reward_cumulative[%(unlearned_after)s]) == 0
+and on (instance) swarm_reward_cumulative offset %(unlearned_after)s
+and on (instance) increase(trainer_steps_total[%(unlearned_after)s]) >= %(least_steps)d
+and on (instance) min_over_time(swarm_source_up{source="leaderboard"}[%(unlearned_after)s]) == 1
+and on (instance) trainer_up == 1
+""",
+)

@@ -1,0 +1,56 @@
+"""The peer is rounds behind the swarm and does not catch up.
+
+A peer that is slower than the swarm finishes its round late and then joins the current one; that is no lag. A peer that
+waits for a round while the swarm is already in a later one, or that trains rounds behind for long, is left behind.
+
+What to do: look in trainer.log for failed reads of the swarm's round; restart the peer, so that it joins the current
+round; if it is just slower than the others, shorten its completions or choose a smaller model.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+
+
+class Settings(RuleSettings):
+    """Thresholds of RoundLag. The longest pause that rl-swarm's own trainers make between two looks is 15 minutes."""
+
+    severity: Severity = "warning"
+    for_: Duration = Field(default=1200.0, alias="for")
+    recover_after: Duration = 60.0
+    rounds: int = Field(default=3, ge=1, description="rounds behind that count as a lag while it trains")
+    rounds_waiting: int = Field(default=1, ge=1, description="rounds behind that count as a lag while it waits")
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs.")
+    lag = reading.value("swarm_round_lag")
+    if lag is None or reading.value("swarm_source_up", source="leaderboard") != 1 or not reading.is_current():
+        return UNKNOWN
+    state = reading.state()
+    if lag >= (settings.rounds_waiting if state == "waiting" else settings.rounds):
+        own = reading.value("swarm_round")
+        place = "" if own is None else f" (it is in round {own:.0f})"
+        return active(f"It is {lag:.0f} rounds behind the swarm{place} while {state or 'running'}.")
+    return inactive(f"It is {lag:.0f} rounds behind the swarm." if lag else "It is in the swarm's round.")
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="""
+(
+  swarm_round_lag >= %(rounds)d
+  or swarm_round_lag >= %(rounds_waiting)d and on (instance) trainer_state{trainer_state="waiting"} == 1
+)
+and on (instance) swarm_source_up{source="leaderboard"} == 1
+and on (instance) trainer_up == 1
+and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+""",
+)

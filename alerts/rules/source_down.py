@@ -1,0 +1,56 @@
+"""A source of the peer's numbers has failed for long, so that rules are blind.
+
+Either the leaderboard does not answer, and rank and reward are old; or a part of the sidecar fails, and what it
+measures is missing. A trainer that is still starting has not written what the sidecar reads.
+
+What to do: read the sidecar's log, which names the cause; look whether the leaderboard runs and knows any peer.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.reading import Reading
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.rules.peer_down import is_before_first_step
+
+
+class Settings(RuleSettings):
+    """SourceDown waits out a leaderboard's restart."""
+
+    severity: Severity = "warning"
+    for_: Duration = Field(default=900.0, alias="for")
+    recover_after: Duration = 60.0
+
+
+def judge(view: View, _settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is False or is_before_first_step(reading):
+        return UNKNOWN
+    sources = _failed(reading, "swarm_source_up", "source")
+    collectors = _failed(reading, "sidecar_collector_success", "collector")
+    if sources:
+        return active(f"The source {', '.join(sources)} has failed: what is shown of rank and reward is old.")
+    if collectors:
+        return active(f"The sidecar cannot measure: {', '.join(collectors)}.")
+    if not reading.samples.get("sidecar_collector_success"):
+        return UNKNOWN
+    return inactive("All sources answer again.")
+
+
+def _failed(reading: Reading, metric: str, label: str) -> list[str]:
+    return sorted(dict(labels).get(label, "") for labels, value in reading.samples.get(metric, {}).items() if not value)
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="""
+(swarm_source_up == 0 or sidecar_collector_success == 0)
+unless on (instance) trainer_up == 0
+unless on (instance) (
+  trainer_start_timestamp_seconds
+  unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
+)
+""",
+)

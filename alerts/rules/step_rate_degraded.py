@@ -1,0 +1,93 @@
+"""The peer's steps take much longer than they used to.
+
+Step times leave out waiting and saving. The median of the last half hour or so is compared with the median of the
+peer's own time before that, within `window` and since its start; what lasts becomes the new normal after half a
+window. A peer that has stopped altogether is PeerStalled's.
+
+What to do: look for another program that uses the processor or the accelerator, for heat (a laptop that throttles), for
+swapping, and whether completions have grown longer.
+"""
+
+from statistics import median
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.samples import Sample, recall
+
+# A slot is a mean over at least so many steps.
+SLOT_STEPS = 5
+MAX_SLOTS = 288
+# Below this share of the threshold the alert ends.
+HYSTERESIS = 0.75
+
+
+class Settings(RuleSettings):
+    """Thresholds of StepRateDegraded."""
+
+    severity: Severity = "warning"
+    for_: Duration = Field(default=1800.0, alias="for")
+    recover_after: Duration = 600.0
+    factor: float = Field(default=2.0, gt=1, description="how many times as long a step takes")
+    slot: Duration = Field(default=300.0, description="time over which steps are averaged")
+    recent: int = Field(default=6, ge=1, le=100, description="slots that make up the present")
+    baseline: int = Field(default=24, ge=2, le=200, description="slots that must lie before them")
+    window: Duration = Field(default=86400.0, description="how far back the peer is compared with itself")
+
+
+def remember(view: View, settings: Settings) -> Memory:
+    """Mean step times [time, seconds], a slot each, and where the slot that is under way began."""
+    reading = view.reading
+    seconds = reading.value("trainer_step_duration_seconds_sum") if reading and reading.is_current() else None
+    steps = reading.value("trainer_step_duration_seconds_count") if reading else None
+    if seconds is None or steps is None:
+        return view.memory
+    memory = recall(view)
+    begin: list[float] | None = memory.get("begin")
+    if begin is None or steps < begin[2] or view.now < begin[0]:
+        return {**memory, "begin": [view.now, seconds, steps]}
+    if view.now - begin[0] < settings.slot or steps - begin[2] < SLOT_STEPS:
+        return memory
+    slots: list[Sample] = [slot for slot in memory.get("slots", []) if view.now - settings.window <= slot[0] < view.now]
+    mean = (seconds - begin[1]) / (steps - begin[2])
+    return {**memory, "begin": [view.now, seconds, steps], "slots": [*slots, [view.now, mean]][-MAX_SLOTS:]}
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs.")
+    slots = [slot[1] for slot in view.memory.get("slots", [])]
+    if len(slots) < settings.recent + settings.baseline:
+        # Without a past there is no alert; one that fires was raised by the process before this one.
+        return inactive("The trainer was started anew.")
+    now, usual = median(slots[-settings.recent :]), median(slots[: -settings.recent])
+    measured = f"A step takes {_seconds(now)}; it usually took {_seconds(usual)}."
+    if usual > 0 and now >= settings.factor * usual:
+        return active(measured)
+    return UNKNOWN if now > HYSTERESIS * settings.factor * usual else inactive(measured)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    remember=remember,
+    doc=__doc__ or "",
+    differs="PromQL compares means, not medians, and does not tell the process before a restart from the present one.",
+    promql="""
+rate(trainer_step_duration_seconds_sum[30m]) / rate(trainer_step_duration_seconds_count[30m])
+  >= %(factor)g * (
+    rate(trainer_step_duration_seconds_sum[%(window)s] offset 30m)
+    / rate(trainer_step_duration_seconds_count[%(window)s] offset 30m)
+  )
+and on (instance) time() - trainer_start_timestamp_seconds >= (%(recent)d + %(baseline)d) * %(slot_seconds)d
+and on (instance) trainer_up == 1
+""",
+)

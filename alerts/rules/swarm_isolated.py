@@ -1,0 +1,67 @@
+"""The peer trains alone: it has no connection to the swarm, or the swarm takes none of its publications.
+
+Steps go on, so nothing looks wrong, but nobody hears of them. A peer that is the only one on the board is alone by
+itself, and one that has published nothing yet and failed at nothing is just beginning.
+
+What to do: look whether other peers are reachable and the peer's port is open; look in trainer.log for p2pd; restart
+the peer, so that it joins the swarm anew.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration, describe_duration
+from alerts.reading import Reading
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+
+
+class Settings(RuleSettings):
+    """Thresholds of SwarmIsolated."""
+
+    for_: Duration = Field(default=900.0, alias="for")
+    recover_after: Duration = 60.0
+    unpublished: Duration = Field(default=900.0, description="steps this long after the last publication count")
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    reading = view.reading
+    if reading is None or reading.is_up() is None:
+        return UNKNOWN
+    if not reading.is_up():
+        return inactive("The trainer no longer runs.")
+    connected = reading.value("swarm_connected_peers")
+    if not reading.is_current() or connected is None:
+        return UNKNOWN
+    ranked = reading.value("swarm_ranked_peers") or 0.0
+    if connected == 0 and ranked > 1:
+        return active(f"It is connected to no peer, while the board lists {ranked:.0f}.")
+    unpublished = _find_unpublished_seconds(reading)
+    if unpublished is not None and unpublished >= settings.unpublished:
+        return active(f"Its last publication lies {describe_duration(unpublished)} before its last step.")
+    return inactive(f"It is connected to {connected:.0f} peers and publishes.")
+
+
+def _find_unpublished_seconds(reading: Reading) -> float | None:
+    """How long steps have gone on since the swarm last took something."""
+    last_step = reading.value("trainer_last_step_timestamp_seconds")
+    published = reading.value("swarm_last_publish_timestamp_seconds")
+    if published is None and reading.value("swarm_publish_failures_total"):
+        published = reading.value("trainer_start_timestamp_seconds")
+    return None if last_step is None or published is None else last_step - published
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="""
+(
+  swarm_connected_peers == 0 and on (instance) swarm_ranked_peers > 1
+  or trainer_last_step_timestamp_seconds - swarm_last_publish_timestamp_seconds >= %(unpublished_seconds)d
+  or trainer_last_step_timestamp_seconds - trainer_start_timestamp_seconds >= %(unpublished_seconds)d
+    and on (instance) swarm_publish_failures_total > 0
+    unless on (instance) swarm_last_publish_timestamp_seconds
+)
+and on (instance) trainer_up == 1
+and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+""",
+)

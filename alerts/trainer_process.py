@@ -1,0 +1,91 @@
+"""The trainer of a run folder: its process, found without mistake, and its stacks, asked for without harm."""
+
+import json
+import os
+import signal
+import stat
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+# Two clocks of one machine agree on a process's start only roughly.
+SAME_START_SECONDS = 2.0
+# A trainer takes SIGUSR1 from its first moments on; before that the signal would end it. Linux tells, macOS does not.
+SETTLED_SECONDS = 60.0
+POLL_SECONDS = 0.005
+QUIET_SECONDS = 0.03
+
+
+def find_trainer(run_dir: Path) -> psutil.Process | None:
+    """The process that process.json names, if it still runs and its number did not go to another one."""
+    try:
+        record = json.loads(read_tail(run_dir / "process.json", 4096))
+        process = psutil.Process(record["pid"])
+        is_same = abs(process.create_time() - record["create_time"]) <= SAME_START_SECONDS
+        is_ours = process.uids().real == os.getuid()
+        return process if is_same and is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError, psutil.Error):
+        return None
+
+
+def read_tail(path: Path, max_bytes: int, *, begin: int = 0) -> str:
+    """The last part of a plain file, from the offset `begin` at the earliest. Raises OSError.
+
+    Opening follows no link and waits for no FIFO.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is not a plain file")
+        file.seek(max(begin, status.st_size - max_bytes))
+        return file.read(max_bytes).decode(errors="replace")
+
+
+def ask_for_stacks(process: psutil.Process, stacks: Path, *, seconds: float, max_bytes: int = 65536) -> str:
+    """What the trainer wrote to its stacks file upon SIGUSR1; empty if it does not take the signal, or not in time."""
+    if not _takes_signal(process):
+        return ""
+    try:
+        begin = stacks.stat().st_size
+        process.send_signal(signal.SIGUSR1)  # psutil looks once more whether it is still that process.
+    except (OSError, psutil.Error):
+        return ""
+    _wait_for_growth(stacks, begin, seconds)
+    try:
+        return read_tail(stacks, max_bytes, begin=begin)
+    except OSError:
+        return ""
+
+
+def _wait_for_growth(path: Path, begin: int, seconds: float) -> None:
+    """Until the file has grown and then rested, or the time is over."""
+    deadline = time.monotonic() + seconds
+    size, changed_at = begin, time.monotonic()
+    while (now := time.monotonic()) < deadline:
+        try:
+            found = path.stat().st_size
+        except OSError:
+            return
+        if found != size:
+            size, changed_at = found, now
+        elif size > begin and now - changed_at >= QUIET_SECONDS:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _takes_signal(process: psutil.Process) -> bool:
+    try:
+        if sys.platform != "linux":
+            return time.time() - process.create_time() >= SETTLED_SECONDS
+        return catches(Path(f"/proc/{process.pid}/status").read_text(), signal.SIGUSR1)
+    except (OSError, ValueError, psutil.Error):
+        return False
+
+
+def catches(status: str, number: int) -> bool:
+    """Whether a process with this /proc/PID/status has a handler for the signal. Raises ValueError."""
+    mask = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(mask, 16) >> (number - 1) & 1)

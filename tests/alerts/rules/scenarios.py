@@ -1,0 +1,147 @@
+"""What happens to a peer, minute by minute, as its sidecar's page tells it: for our own loop and for Prometheus."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alerts.evaluate import ActiveRule, Standing, evaluate
+from alerts.reading import Reading, parse
+from alerts.rules import View, discover
+from alerts.state import Moment
+
+BEGIN = 1_700_000_000.0
+MINUTE = 60.0
+GIB = 2**30
+# By short name: the sample, and its value at `now`, `minute` minutes after the begin.
+Changes = Mapping[str, float | str | None]
+STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
+SAMPLES = {
+    "up": "trainer_up",
+    "started": "trainer_start_timestamp_seconds",
+    "phase_start": "trainer_phase_start_timestamp_seconds",
+    "last_step": "trainer_last_step_timestamp_seconds",
+    "stall_after": "trainer_stall_after_seconds",
+    "steps": "trainer_steps_total",
+    "step_seconds": "trainer_step_duration_seconds_sum",
+    "step_count": "trainer_step_duration_seconds_count",
+    "nonfinite": "trainer_nonfinite_steps_total",
+    "cpu": "trainer_cpu_seconds_total",
+    "footprint": 'trainer_memory_bytes{kind="footprint"}',
+    "limit": "trainer_memory_limit_bytes",
+    "rank": "swarm_rank",
+    "ranked": "swarm_ranked_peers",
+    "cumulative": "swarm_reward_cumulative",
+    "lag": "swarm_round_lag",
+    "connected": "swarm_connected_peers",
+    "published": "swarm_last_publish_timestamp_seconds",
+    "failures": "swarm_publish_failures_total",
+    "source_up": 'swarm_source_up{source="leaderboard"}',
+    "collector": 'sidecar_collector_success{collector="process"}',
+    "full": 'host_memory_pressure_ratio{kind="full"}',
+    "level": "host_memory_pressure_level",
+    "total": "host_memory_total_bytes",
+    "available": "host_memory_available_bytes",
+    "swap": "host_swap_used_bytes",
+    "free": 'host_disk_free_bytes{path="/state"}',
+    "disk": 'host_disk_total_bytes{path="/state"}',
+}
+HOST = {"total": 16 * GIB, "available": 8 * GIB, "swap": 0, "full": 0.0, "free": 100 * GIB, "disk": 500 * GIB}
+
+
+def healthy(minute: float, now: float) -> dict[str, float | str | None]:
+    """A peer that has run for a day and makes six steps a minute."""
+    steps = 6 * minute + 9000
+    return {
+        "up": 1,
+        "state": "training",
+        "started": now - minute * MINUTE - 86400,
+        "phase_start": now - 30,
+        "last_step": now - 3,
+        "stall_after": 60,
+        "steps": steps,
+        "step_seconds": 10 * steps,
+        "step_count": steps,
+        "nonfinite": 0,
+        "cpu": 50 * minute,
+        "footprint": 2 * GIB,
+        "limit": 4 * GIB,
+        "rank": 2,
+        "ranked": 10,
+        "cumulative": 50 + minute,
+        "lag": 0,
+        "connected": 4,
+        "published": now - 5,
+        "failures": 0,
+        "source_up": 1,
+        "collector": 1,
+    }
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`changes(minute, now)` are laid over the healthy page; None is a sidecar that does not answer.
+
+    `fires` and `quiet` are minutes at which the alert fires, and at which it does not.
+    """
+
+    rule: str
+    title: str
+    changes: Callable[[float, float], Changes | None]
+    fires: tuple[int, ...] = ()
+    quiet: tuple[int, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    in_promql: bool = True
+
+    @property
+    def minutes(self) -> int:
+        return max(*self.fires, *self.quiet, 0) + 1
+
+    def page(self, minute: float, begin: float = BEGIN) -> str | None:
+        """The text that the sidecar, or for a rule of the host the alert loop, serves then."""
+        now = begin + minute * MINUTE
+        changes = self.changes(minute, now)
+        if changes is None:
+            return None
+        is_host = discover()[self.rule].scope == "host"
+        values = {**(HOST if is_host else healthy(minute, now)), **changes}
+        state = values.pop("state", None)
+        lines = [f"{SAMPLES[name]} {value:.17g}" for name, value in values.items() if isinstance(value, int | float)]
+        if state is not None:
+            lines += [f'trainer_state{{trainer_state="{one}"}} {int(one == state)}' for one in STATES]
+        return "\n".join(lines) + "\n"
+
+
+def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
+    """Minute and phase of the alert, as our own loop has it."""
+    rule = discover()[scenario.rule]
+    active = ActiveRule(scenario.rule, rule, rule.settings.model_validate(scenario.settings))
+    standing, heard_at = Standing(), BEGIN
+    for minute in range(scenario.minutes):
+        now = BEGIN + minute * MINUTE
+        page = scenario.page(minute)
+        reading = read(page) if page is not None else None
+        heard_at = now if reading else heard_at
+        failure = "" if reading else "no connection"
+        view = View("a", now, reading, failure, now - heard_at, scope=rule.scope)
+        standing, _ = evaluate([view], [active], standing, Moment(now, MINUTE if minute else 0.0), reminder_seconds=0)
+        state = next(iter(standing.states.values()), None)
+        yield minute, state.phase if state else None
+
+
+def read(page: str) -> Reading:
+    """What a page says; that of the alert loop about its host is no sidecar's."""
+    if "host_" not in page:
+        return parse(page)
+    samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    for line in page.splitlines():
+        name, labels, value = split_sample(line)
+        samples.setdefault(name, {})[frozenset(labels.items())] = value
+    return Reading(samples)
+
+
+def split_sample(line: str) -> tuple[str, dict[str, str], float]:
+    """Name, labels (one at most) and value of a sample line."""
+    series, _, value = line.rpartition(" ")
+    name, _, labels = series.partition("{")
+    label, _, text = labels.rstrip("}").partition("=")
+    return name, {label: text.strip('"')} if label else {}, float(value)

@@ -1,0 +1,49 @@
+"""Alerts about the machine, and the one that is no trouble, through the whole loop."""
+
+import socket
+from collections.abc import Callable
+
+from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.fakes import Webhook, wait_for
+
+
+def test_the_machines_alerts_carry_its_name_and_the_watchdog_is_told_but_shows_nowhere(
+    make_loop: Callable[..., AlertLoop], sidecar: Sidecar
+) -> None:
+    host, webhook = socket.gethostname(), Webhook()
+    try:
+        rules = {"Watchdog": {"enabled": True}, "DiskLow": {"least_gib": 10**9, "for": "0s"}}
+        loop = make_loop({"a": sidecar}, {"hook": webhook.url}, rules=rules)
+        loop.start()
+        wait_for(lambda: len(webhook.messages) >= 2, 10, "both messages")
+        told = {message.title: message for message in webhook.messages}
+        assert set(told) == {f"DiskLow: {host}", f"Watchdog: {host}"}
+        assert told[f"DiskLow: {host}"].says("are free on the disk of", "What to do: delete old checkpoints")
+        status, alerts = loop.get("/api/status").json(), loop.get("/api/alerts").json()
+        assert [(alert["rule"], alert["peer"]) for alert in status["alerts"]] == [("DiskLow", host)]
+        assert [alert["rule"] for alert in alerts["alerts"]] == ["DiskLow"]
+        assert [event["rule"] for event in alerts["events"]] == ["DiskLow"]
+        assert status["peers"][0]["alerts"] == []
+        page = loop.get("/").text
+        assert "1 firing" in page
+        assert "Watchdog" not in page
+        assert 'alerts_firing{rule="Watchdog",severity="info"} 1.0' in loop.get("/metrics").text
+    finally:
+        webhook.close()
+
+
+def test_a_restart_of_the_loop_knows_the_machines_alert_again(
+    make_loop: Callable[..., AlertLoop], sidecar: Sidecar
+) -> None:
+    webhook = Webhook()
+    try:
+        loop = make_loop({"a": sidecar}, {"hook": webhook.url}, rules={"DiskLow": {"least_gib": 10**9, "for": "0s"}})
+        loop.start()
+        wait_for(lambda: webhook.messages, 10, "the message")
+        assert loop.stop() == 0
+        loop.start()
+        wait_for(loop.firing, 10, "it fires still")
+        assert "no longer watched" not in loop.output()
+        assert len(webhook.messages) == 1
+    finally:
+        webhook.close()
