@@ -14,38 +14,40 @@ from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, act
 
 # Two measurements of one start may differ by this much.
 SAME_START_SECONDS = 2.5
-MAX_STARTS = 50
+# A start that is seen later than this happened while nobody looked, and may have been one of many or none.
+FRESH_SECONDS = 300.0
+MAX_RESTARTS = 50
 
 
 class Settings(RuleSettings):
     """Thresholds of CrashLoop: more than a person restarts a peer while trying out settings."""
 
-    restarts: int = Field(default=4, ge=1, le=MAX_STARTS - 1, description="restarts within the window that are a loop")
+    restarts: int = Field(default=4, ge=1, le=MAX_RESTARTS, description="restarts within the window that are a loop")
     window: Duration = Field(default=2 * 3600.0)
     stable_after: Duration = Field(default=1800.0, description="time without a restart that ends the loop")
 
 
 def remember(view: View, settings: Settings) -> Memory:
-    """The starts within the window and the one before them, each once."""
-    starts: list[float] = view.memory.get("starts", [])
+    """The present process's start, and the restarts that were seen within the window."""
     started = view.reading.value("trainer_start_timestamp_seconds") if view.reading else None
-    if started is not None and (not starts or abs(started - starts[-1]) > SAME_START_SECONDS):
-        starts = [*starts, started]
-    begin = view.now - settings.window
-    kept = [*[one for one in starts if one <= begin][-1:], *(one for one in starts if one > begin)]
-    return {"starts": kept[-MAX_STARTS:]} if kept else {}
+    before: float | None = view.memory.get("started")
+    restarts: list[float] = [one for one in view.memory.get("restarts", []) if one > view.now - settings.window]
+    if started is not None and before is not None and abs(started - before) > SAME_START_SECONDS:
+        is_fresh = view.now - started < FRESH_SECONDS
+        restarts = [*restarts, started][-MAX_RESTARTS:] if is_fresh else restarts
+    started = before if started is None else started
+    return {} if started is None else {"started": started, "restarts": restarts}
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    starts: list[float] = view.memory.get("starts", [])
-    if view.reading is None or not starts:
+    if view.reading is None or "started" not in view.memory:
         return UNKNOWN
-    restarts = len(starts) - 1
+    restarts = view.memory["restarts"]
     # A machine that slept adds no time in which the trainer held.
-    stable = view.now - max(starts[-1], view.clock_stepped_at)
-    if restarts >= settings.restarts and stable < settings.stable_after:
-        return active(f"{restarts} restarts in the last {describe_duration(view.now - starts[1])}.")
-    if restarts < settings.restarts or view.reading.is_up():
+    stable = view.now - max(view.memory["started"], view.clock_stepped_at)
+    if len(restarts) >= settings.restarts and stable < settings.stable_after:
+        return active(f"{len(restarts)} restarts in the last {describe_duration(view.now - restarts[0])}.")
+    if len(restarts) < settings.restarts or view.reading.is_up():
         return inactive(f"The trainer has held since its last start, {describe_duration(stable)} ago.")
     return UNKNOWN
 

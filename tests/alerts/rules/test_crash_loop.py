@@ -1,0 +1,50 @@
+"""CrashLoop: what counts as a restart, and what does not."""
+
+from dataclasses import replace
+from typing import Any
+
+from alerts.rules import View
+from alerts.rules.crash_loop import MAX_RESTARTS, Settings, judge, remember
+from tests.alerts.rules.pages import NOW, silent, view
+
+SETTINGS = Settings()
+
+
+def _see(starts: list[float | None], *, every: float = 15.0, age: float = 5.0) -> View:
+    """The last look at a peer whose process started `starts` seconds after NOW; None is one without a process."""
+    memory: dict[str, Any] = {}
+    look = view()
+    for number, start in enumerate(starts):
+        now = NOW + number * every + age
+        look = view(now=now, up=int(start is not None), started=None if start is None else NOW + start)
+        memory = dict(remember(replace(look, memory=memory), SETTINGS))
+        look = replace(look, memory=memory)
+    return look
+
+
+def test_each_new_process_is_a_restart_even_if_it_was_gone_in_between() -> None:
+    look = _see([0, None, 30, 30, None, 75, 90, 105])
+    assert look.memory["restarts"] == [NOW + 30, NOW + 75, NOW + 90, NOW + 105]
+    verdict = judge(look, SETTINGS)
+    assert (verdict.condition, verdict.summary) == ("active", "4 restarts in the last 1 min 20 s.")
+
+
+def test_it_goes_on_while_the_trainer_is_down_and_the_sidecar_is_silent() -> None:
+    look = _see([0, 15, 30, 45, 60, None])
+    assert judge(look, SETTINGS).condition == "active"
+    quiet = replace(silent(60), memory=remember(replace(silent(60), memory=look.memory), SETTINGS))
+    assert quiet.memory == look.memory
+    assert judge(quiet, SETTINGS).condition == "unknown"
+
+
+def test_the_same_start_measured_twice_is_no_restart() -> None:
+    assert _see([0, 1.5, 0, 2, 0, 1, 0]).memory["restarts"] == []
+
+
+def test_starts_that_nobody_saw_do_not_count() -> None:
+    assert _see([-9000, -8000, -7000, -6000, -5000, -4000]).memory["restarts"] == []
+
+
+def test_the_memory_stays_bounded() -> None:
+    look = _see([15.0 * number for number in range(3 * MAX_RESTARTS)])
+    assert len(look.memory["restarts"]) == MAX_RESTARTS
