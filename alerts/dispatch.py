@@ -1,6 +1,7 @@
 """Brings the news of each evaluation to the routes: what is hidden stays out, what belongs together is one message."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection
@@ -123,10 +124,10 @@ class Dispatcher:
             except Exception:  # The fence: a full disk must not end the dispatch.
                 log.exception("the notifications could not be made; the next attempt comes in %g s", TROUBLE_SECONDS)
                 pause = TROUBLE_SECONDS
-            try:
-                await asyncio.wait_for(self._news.wait(), pause)
-            except TimeoutError:
-                continue
+            # Python 3.11's wait_for swallows a cancellation that comes together with news, and this would never end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
 
     def dispatch(self, now: float) -> float:
         """Makes the notifications that are due; seconds until there may be more. `now` is the wall clock's."""

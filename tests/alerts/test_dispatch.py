@@ -1,5 +1,6 @@
 """From evaluations to notifications, with nights passing in milliseconds and restarts in between."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -183,6 +184,20 @@ def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Wat
     one.now += 60
     one.evaluate(("PeerDown", "a", "resolved"))
     assert sorted(one.take()) == ["RankDrop: a", "Recovered: PeerDown: a"]
+
+
+def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callable[..., Watch]) -> None:
+    one = watch().at("2026-01-10T10:00")
+
+    async def run() -> None:
+        task = asyncio.create_task(one.dispatcher.run(lambda: Status("demo")))
+        await asyncio.sleep(0.01)
+        one.dispatcher.settle()
+        task.cancel()
+        _, pending = await asyncio.wait([task], timeout=1)
+        assert not pending
+
+    asyncio.run(run())
 
 
 def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: Callable[..., Watch]) -> None:
