@@ -1,13 +1,14 @@
 """RankDrop on a real swarm: raised when others overtake a peer, and not when the board is gone."""
 
 import signal
+import time
 from collections.abc import Callable
 
 import httpx
 import psutil
 import pytest
 
-from tests.e2e.conftest import Fleet
+from tests.e2e.conftest import Fleet, Peer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
@@ -41,8 +42,7 @@ def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
 
 
 def test_a_peer_that_stops_earning_is_overtaken(fleet: Fleet) -> None:
-    fleet.wait(lambda: all(peer.value("swarm_rank") for peer in fleet.peers), 60, "ranks")
-    best = min(fleet.peers, key=lambda peer: peer.value("swarm_rank") or 99)
+    best = _kept_the_first_place(fleet, 12)
     (best.reward_folder / "idle").touch()
     fleet.wait(lambda: fleet.arrived("RankDrop", best.name), 240, "RankDrop by mail and webhook")
     assert best.value("trainer_state", trainer_state="stopped") == 0
@@ -51,3 +51,20 @@ def test_a_peer_that_stops_earning_is_overtaken(fleet: Fleet) -> None:
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:
     return [*process.children(recursive=True), process]
+
+
+def _kept_the_first_place(fleet: Fleet, seconds: float) -> Peer:
+    """The peer that has been first for so long: a rank that was not kept is not lost."""
+    since: dict[str, float] = {}
+
+    def look() -> Peer | None:
+        for peer in fleet.peers:
+            if peer.value("swarm_rank") != 1:
+                since.pop(peer.name, None)
+            elif time.monotonic() - since.setdefault(peer.name, time.monotonic()) >= seconds:
+                return peer
+        return None
+
+    found = fleet.wait(look, 180, f"a peer keeps the first place for {seconds:g} s")
+    assert isinstance(found, Peer)
+    return found
