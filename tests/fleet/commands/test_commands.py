@@ -79,7 +79,7 @@ def test_what_init_writes_is_checked_clean_and_not_overwritten(tmp_path: Path) -
 
 
 def test_check_and_up_show_the_same_mistakes(tmp_path: Path) -> None:
-    (tmp_path / "peerwatch.yaml").write_text("fleet: a\npeerz: 1\nmemory_limit: 4\n")
+    (tmp_path / "peerwatch.yaml").write_text("fleet: a\npeerz: 1\nmemory_limit: 4\n" + ports_text())
     expected = (
         "peerwatch.yaml:2: peerz: unknown key; did you mean peers?\n"
         "peerwatch.yaml:3: memory_limit: 4 is no size; write it like 4GiB, 512MiB or 4GB\n"
