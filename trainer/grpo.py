@@ -65,6 +65,11 @@ class PeerTrainer(GRPOTrainer):
         """Writes a checkpoint outside the training loop."""
         self._save_checkpoint(self.model, trial=None)
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs a step, and forgets the old ones."""
+        super().log(logs, start_time)
+        del self.state.log_history[:-KEPT_LOGS]
+
     def _generate(self, prompts: list[Any]) -> Any:
         with self._phases.phase("generating"):
             return super()._generate(prompts)
@@ -85,7 +90,6 @@ class PeerTrainer(GRPOTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with self._phases.phase("saving"), self._shield.shield():
-            del self.state.log_history[:-KEPT_LOGS]
             super()._save_checkpoint(model, trial)
             seal(Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}", self._model_name)
 
