@@ -118,7 +118,7 @@ class TrainerConfig(_Model):
     name: str = Field(min_length=1, max_length=64, description="nickname of the peer")
     run_dir: Path = Field(description="folder of this peer's files")
     model: str = Field(default="tiny", min_length=1, description="tiny, a Hugging Face id, or a local path")
-    task: str = Field(default="basic_arithmetic", min_length=1, description="name of a reasoning-gym dataset")
+    task: str = Field(default="chain_sum", min_length=1, description="name of a reasoning-gym dataset")
     task_options: dict[str, Any] = Field(default_factory=dict, description="options of that dataset")
     rewards: list[Annotated[str, AfterValidator(_check_reward)]] = Field(
         default_factory=lambda: ["correctness", "answer_form"],

@@ -44,7 +44,7 @@ def test_questions_do_not_run_out() -> None:
     ("load", "options", "message"),
     [
         (load_task, {"task": "chain_sun"}, "'chain_sun' is no reasoning-gym dataset \\(did you mean chain_sum\\?\\)"),
-        (load_task, {"task_options": {"max_turns": 3}}, "task_options: basic_arithmetic refuses them"),
+        (load_task, {"task_options": {"max_turns": 3}}, "task_options: chain_sum refuses them"),
         (load_model, {"model": "./no/such/model"}, "model: './no/such/model' cannot be loaded"),
     ],
 )
