@@ -68,7 +68,9 @@ def load_model(config: TrainerConfig) -> tuple[PreTrainedModel | str, PreTrained
 def byte_tokenizer() -> PreTrainedTokenizerFast:
     """One token per byte, and the two special tokens that generation needs."""
     tokens = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    # Every prompt is new, so that a cache of them would only grow.
+    bytes_alone = models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[], cache_capacity=0)
+    tokenizer = Tokenizer(bytes_alone)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
