@@ -1,38 +1,56 @@
 """How long a peer may be silent before it counts as stalled, judged by its own recent steps."""
 
+from bisect import bisect_left, insort
 from collections import deque
-from heapq import nlargest
-from statistics import median
+from statistics import NormalDist
 
 # The usual step follows a drift within half of this window.
 MEDIAN_STEPS = 64
-MEDIAN_FACTOR = 4.0
+# Long steps are rare, so they are remembered for longer, each as a multiple of the usual step of its own time.
+TAIL_STEPS = 4000
+# Nothing is known of the first steps, which may compile, download or take twelve minutes each.
+UNKNOWN_STEPS = 5
 
-# Rare long steps are remembered for longer: with one step in twenty long, a window of 64 often holds too few of them.
-# How far the second longest of so many steps lies above the usual one tells how uneven they are; log-normal steps
-# pass this power of it once in some hundred thousand steps, whatever their spread. Steps of two kinds need less.
-TAIL_STEPS = 512
-TAIL_POWER = 1.7
-TAIL_FACTOR = 3.0
+# A peer whose steps hardly vary is allowed this many usual steps; while few are known, up to so many more, as the long
+# ones among them have not been seen yet.
+SHORTEST_FACTOR = 2.2
+NOVELTY_FACTOR = 8.0
+SETTLED_STEPS = 150
 
-# Fewer steps do not show how uneven a peer is.
-WARM_UP_STEPS = 16
-WARM_UP_FACTOR = 10.0
+# Log-normal steps lie within 5.2 deviations of the usual one but for one in ten million. Where the uppermost twentieth
+# lies close together, as with steps of two kinds, the longest is the better guide; it strays, hence the larger number.
+REACH = 5.2
+REACH_BEYOND_TWENTIETH = 6.5
+# No record, however short, speaks for steps this many times its second longest: hangs that return would soon excuse
+# any other.
+LONGEST_REACH = 3.5
+TWENTIETH = NormalDist().inv_cdf(0.95)
+
+
+def _place_of_second_longest(steps: int) -> float:
+    """Where the second longest of so many log-normal steps lies, in deviations above the usual one."""
+    return NormalDist().inv_cdf(1.0 - 1.7 / steps)
+
+
+_PLACES = [_place_of_second_longest(max(steps, UNKNOWN_STEPS)) for steps in range(TAIL_STEPS + 1)]
+_POWERS = [REACH / place for place in _PLACES]
+_POWERS_BEYOND = [(REACH_BEYOND_TWENTIETH - place) / max(place - TWENTIETH, 0.3) for place in _PLACES]
 
 
 class Pace:
     """A sliding estimate of a peer's step time, and the silence that each phase allows.
 
     In a phase that steps, the allowance is a multiple of the median step, larger the further the long steps lie above
-    it, between floor and ceiling. A single hang changes nothing. A step that took longer than its allowance was a
-    stall and counts as no more than the allowance, so several hangs do not excuse the next one, while a real
-    slow-down is learnt within a few steps. No ceiling makes a peer stalled at twice its usual step.
+    it, between floor and ceiling. The second longest step tells how far, so a single hang changes nothing. A step that
+    took longer than its allowance was a stall and counts as no more than the allowance: several hangs do not excuse
+    the next one, a creeping hang meets the ceiling, and a real slow-down is learnt within some steps. No ceiling makes
+    a peer stalled at twice its usual step.
     """
 
     def __init__(
         self,
         *,
-        floor_seconds: float = 30.0,
+        floor_seconds: float = 15.0,
         ceiling_seconds: float = 3600.0,
         starting_seconds: float = 600.0,
         waiting_seconds: float = 1800.0,
@@ -41,27 +59,51 @@ class Pace:
         self._floor = floor_seconds
         self._ceiling = ceiling_seconds
         self._budgets = {"starting": starting_seconds, "waiting": waiting_seconds, "saving": saving_seconds}
-        self._recent: deque[float] = deque(maxlen=MEDIAN_STEPS)
-        self._long: deque[float] = deque(maxlen=TAIL_STEPS)
-        # Nothing is known of a peer's first step, which may compile, download or take twelve minutes.
+        self._recent = _Window(MEDIAN_STEPS)
+        self._tail = _Window(TAIL_STEPS)
         self._allowance = ceiling_seconds
 
     def add(self, step_seconds: float) -> None:
         """Takes the duration of one finished step."""
-        step_seconds = min(step_seconds, self._allowance)
-        self._recent.append(step_seconds)
-        self._long.append(step_seconds)
-        self._allowance = self._estimate()
+        step = min(step_seconds, self._allowance)
+        recent = self._recent.push(step)
+        usual = recent[len(recent) // 2]
+        tail = self._tail.push(step / usual if usual > 0.0 else 1.0)
+        if len(tail) >= UNKNOWN_STEPS:
+            ceiling = max(self._ceiling, 2.0 * usual)
+            self._allowance = max(self._floor, min(usual * _factor(tail), ceiling))
 
     def stall_after(self, phase: str) -> float:
         """Seconds of silence, since the later of last step and phase start, that mean a stall in this phase."""
         return self._budgets.get(phase, self._allowance)
 
-    def _estimate(self) -> float:
-        usual = median(self._recent)
-        if len(self._recent) < WARM_UP_STEPS or usual <= 0.0:
-            estimate = WARM_UP_FACTOR * max(self._recent)
-        else:
-            reach = nlargest(2, self._long)[-1] / usual
-            estimate = usual * max(MEDIAN_FACTOR, min(reach**TAIL_POWER, TAIL_FACTOR * reach))
-        return max(2.0 * usual, min(max(self._floor, estimate), self._ceiling))
+
+class _Window:
+    """The latest values, kept in order as they come and go: a median or a tail then costs nothing."""
+
+    __slots__ = ("_ordered", "_size", "_values")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: deque[float] = deque()
+        self._ordered: list[float] = []
+
+    def push(self, value: float) -> list[float]:
+        """Takes a value in place of the oldest; all that are held, in rising order."""
+        values, ordered = self._values, self._ordered
+        if len(values) == self._size:
+            del ordered[bisect_left(ordered, values.popleft())]
+        values.append(value)
+        insort(ordered, value)
+        return ordered
+
+
+def _factor(tail: list[float]) -> float:
+    """Usual steps that one step may last, from at least UNKNOWN_STEPS of them."""
+    count = len(tail)
+    second: float = tail[-2]
+    factor = min(second ** _POWERS[count], LONGEST_REACH * second)
+    if count >= SETTLED_STEPS:
+        factor = min(factor, second * (second / tail[-1 - count // 20]) ** _POWERS_BEYOND[count])
+        return max(SHORTEST_FACTOR, factor)
+    return max(SHORTEST_FACTOR + NOVELTY_FACTOR * (1.0 - count / SETTLED_STEPS), factor)

@@ -1,0 +1,114 @@
+"""Peer-weeks of step times with the troubles that real peers show, made from a seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+WEEK_SECONDS = 7 * 86400.0
+SHORTEST_STEP, LONGEST_STEP = 0.5, 720.0
+STEPS_PER_ROUND = 60
+# Multiples of the golden ratio, without their whole part, fill the range evenly however many there are.
+GOLDEN = (5**0.5 - 1) / 2
+
+Series = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One peer's week: all arrays have one entry a step, in seconds.
+
+    `saves` and `waits` are what passes after the step, in a phase of its own, before the next step begins; `starts`
+    is 1 where the step is the first of a restarted process.
+    """
+
+    kind: str
+    steps: Series
+    saves: Series
+    waits: Series
+    starts: NDArray[np.bool_]
+
+
+def make_traces(count: int, seed: int, shortest: float = SHORTEST_STEP) -> Iterator[Trace]:
+    """`count` peer-weeks, the kinds in turn, median step times from `shortest` on spread evenly on a log scale."""
+    kinds = (_steady, _heavy_tailed, _bimodal, _drifting, _checkpointing, _round_bound, _restarting)
+    for index in range(count):
+        random = np.random.default_rng([seed, index])
+        place = (index // len(kinds) * GOLDEN + random.uniform(0.0, 0.1) + index % len(kinds) / len(kinds)) % 1.0
+        median = float(shortest * (LONGEST_STEP / shortest) ** place)
+        yield kinds[index % len(kinds)](random, median)
+
+
+def read_recorded() -> Iterator[Trace]:
+    """The recorded runs of `recorded/`, one file each: seconds of a step a line, after lines that say how it was made."""
+    for path in sorted((Path(__file__).parent / "recorded").glob("*.txt")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        steps = np.array([float(line) for line in lines if not line.startswith("#")])
+        yield Trace(path.stem, steps, np.zeros(len(steps)), np.zeros(len(steps)), np.zeros(len(steps), dtype=bool))
+
+
+def _trace(kind: str, steps: Series, **extra: Series | NDArray[np.bool_]) -> Trace:
+    nothing = np.zeros(len(steps))
+    parts = {"saves": nothing, "waits": nothing, "starts": np.zeros(len(steps), dtype=bool)} | extra
+    length = int(np.searchsorted(np.cumsum(steps + parts["saves"] + parts["waits"]), WEEK_SECONDS))
+    return Trace(kind, steps[:length], *(parts[name][:length] for name in ("saves", "waits", "starts")))
+
+
+def _steps(random: np.random.Generator, median: float, spread: float) -> Series:
+    """Log-normal step times, enough for the week."""
+    return median * np.exp(spread * random.standard_normal(int(1.1 * WEEK_SECONDS / median) + 10))
+
+
+def _steady(random: np.random.Generator, median: float) -> Trace:
+    return _trace("steady", _steps(random, median, random.uniform(0.02, 0.1)))
+
+
+def _heavy_tailed(random: np.random.Generator, median: float) -> Trace:
+    """Completion lengths differ widely: the longest steps are many times the median."""
+    return _trace("heavy-tailed", _steps(random, median, random.uniform(0.3, 0.6)))
+
+
+def _bimodal(random: np.random.Generator, median: float) -> Trace:
+    """Some steps generate and train, some only train; or two tasks of different length take turns."""
+    longer = random.uniform(2.0, 6.0)
+    steps = _steps(random, min(median, LONGEST_STEP / longer), 0.08)
+    slow = random.random(len(steps)) < random.uniform(0.1, 0.4)
+    steps[slow] *= longer
+    return _trace("bimodal", steps)
+
+
+def _drifting(random: np.random.Generator, median: float) -> Trace:
+    """Thermal throttling by day and completions that grow over the week."""
+    steps = _steps(random, median, random.uniform(0.05, 0.15))
+    at = np.cumsum(steps)
+    day = 1 + random.uniform(0.2, 0.8) * (1 + np.sin(2 * np.pi * at / 86400)) / 2
+    growth = 1 + random.uniform(0.0, 1.5) * at / WEEK_SECONDS
+    return _trace("drifting", steps * day * growth)
+
+
+def _checkpointing(random: np.random.Generator, median: float) -> Trace:
+    steps = _steps(random, median, random.uniform(0.03, 0.15))
+    saves = np.zeros(len(steps))
+    every = int(random.integers(25, 200))
+    saves[every::every] = random.uniform(5.0, 240.0, size=len(saves[every::every]))
+    return _trace("checkpoint pauses", steps, saves=saves)
+
+
+def _round_bound(random: np.random.Generator, median: float) -> Trace:
+    """After each round the peer waits for the swarm, up to the back-off that rl-swarm's peers use."""
+    steps = _steps(random, median, random.uniform(0.05, 0.2))
+    waits = np.zeros(len(steps))
+    ends = waits[STEPS_PER_ROUND::STEPS_PER_ROUND]
+    ends[:] = np.minimum(random.exponential(200.0, size=len(ends)), 900.0)
+    return _trace("round waits", steps, waits=waits)
+
+
+def _restarting(random: np.random.Generator, median: float) -> Trace:
+    """The process is started anew some times; its first step is slower, as caches are cold."""
+    steps = _steps(random, median, random.uniform(0.05, 0.2))
+    starts = np.zeros(len(steps), dtype=bool)
+    starts[random.integers(1, len(steps), size=int(random.integers(2, 15)))] = True
+    steps[starts] *= random.uniform(1.5, 3.0)
+    return _trace("restarts", steps, starts=starts)
