@@ -42,7 +42,7 @@ def make_traces(count: int, seed: int, shortest: float = SHORTEST_STEP) -> Itera
 
 
 def read_recorded() -> Iterator[Trace]:
-    """The recorded runs of `recorded/`, one file each: seconds of a step a line, after lines that say how it was made."""
+    """The recorded runs of `recorded/`, a file each: how it was made, then the seconds of one step a line."""
     for path in sorted((Path(__file__).parent / "recorded").glob("*.txt")):
         lines = path.read_text(encoding="utf-8").splitlines()
         steps = np.array([float(line) for line in lines if not line.startswith("#")])
