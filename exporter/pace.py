@@ -13,7 +13,7 @@ UNKNOWN_STEPS = 5
 
 # A peer whose steps hardly vary is allowed this many usual steps; while few are known, up to so many more, as the long
 # ones among them have not been seen yet.
-SHORTEST_FACTOR = 2.2
+SHORTEST_FACTOR = 3.0
 NOVELTY_FACTOR = 8.0
 SETTLED_STEPS = 150
 

@@ -25,7 +25,7 @@ def false_alarms(steps, **limits):
 def test_each_phase_that_does_not_step_has_its_own_budget():
     pace = pace_after([1.0] * 50, starting_seconds=11, waiting_seconds=12, saving_seconds=13)
     assert [pace.stall_after(phase) for phase in ("starting", "waiting", "saving")] == [11, 12, 13]
-    assert pace.stall_after("generating") == pace.stall_after("training") == pytest.approx(2.2 + 8 * 2 / 3)
+    assert pace.stall_after("generating") == pace.stall_after("training") == pytest.approx(3.0 + 8 * 2 / 3)
 
 
 def test_until_five_steps_are_known_only_the_ceiling_holds():
@@ -37,7 +37,7 @@ def test_until_five_steps_are_known_only_the_ceiling_holds():
 def test_the_first_steps_are_judged_generously():
     known = [pace_after([1.0] * count).stall_after("training") for count in (10, 50, 100, 150)]
     assert known == sorted(known, reverse=True)
-    assert known == pytest.approx([9.67, 7.53, 4.87, 2.2], abs=0.01)
+    assert known == pytest.approx([10.47, 8.33, 5.67, 3.0], abs=0.01)
 
 
 def test_fast_steps_are_allowed_the_floor():
@@ -66,7 +66,7 @@ def test_a_drift_is_followed_without_an_alarm():
     drifting = [2.0 ** (step / 100) for step in range(1000)]
     assert false_alarms(drifting, ceiling_seconds=1e9) == 0
     assert pace_after(drifting, ceiling_seconds=1e9).stall_after("training") == pytest.approx(
-        2.2 * drifting[-32], rel=0.1
+        3.0 * drifting[-32], rel=0.1
     )
 
 
@@ -75,7 +75,7 @@ def test_a_lasting_slow_down_is_learnt_within_a_few_steps():
 
 
 def test_a_speed_up_is_followed():
-    assert pace_after([20.0] * 300 + [1.0] * 600).stall_after("training") == pytest.approx(2.2)
+    assert pace_after([20.0] * 300 + [1.0] * 600).stall_after("training") == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize("long_share", [0.05, 0.1, 0.3])
