@@ -12,7 +12,7 @@ import pytest
 HEADING = """\
 # Benchmarks
 
-Written by `make bench`. Ratios are taken between runs interleaved in one session, medians of several; the machine is
+Written by `make bench`. Ratios are taken between runs interleaved in one run, medians of several; the machine is
 shared, so that absolute figures move."""
 
 REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
