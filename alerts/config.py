@@ -79,6 +79,9 @@ class Route(_Settings):
     severities: tuple[Severity, ...] = Field(default=(), description="the severities that it is told; all if empty")
     after: Duration = Field(default=0.0, description="how long an alert fires, unacknowledged, before this route hears")
     quiet: QuietHours | None = None
+    watchdog: Annotated[Duration, Field(ge=10)] | None = Field(
+        default=None, description="for a service that raises the alarm when this stops coming: it hears nothing else"
+    )
 
 
 class DeadMan(_Settings):
@@ -127,6 +130,13 @@ class AlertsConfig(_Settings):
     deadman: DeadMan | None = None
     language: Language = "en"
     rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _check_the_watchdog_barks(self) -> Self:
+        waiting = [route.name for route in self.routes if route.watchdog]
+        if waiting and not self.rules.of("Watchdog").enabled:
+            raise ValueError(f"route {waiting[0]}: `watchdog` needs rules: Watchdog: {{enabled: true}}")
+        return self
 
     @model_validator(mode="after")
     def _check_names_are_unique(self) -> Self:

@@ -11,20 +11,23 @@ from alerts.calendar import find_zone, latest_occurrence
 from alerts.config import AlertsConfig, Route
 from alerts.digest import compose_digest
 from alerts.evaluate import Event, Key, Standing
-from alerts.grouping import group
+from alerts.grouping import STORM_INTERVALS, group
 from alerts.inhibition import find_inhibited
+from alerts.letters import Letter
 from alerts.outbox import Outbox
 from alerts.queue import Queue
 from alerts.rules import discover
 from alerts.silences import Silence, is_silenced
 from alerts.state import AlertState
-from alerts.status import Status, describe_alerts
+from alerts.status import Status, describe_alerts, is_trouble
 from alerts.tell import Audience, Told, decide
 from alerts.wishes import Wishes
 from alerts.wording import Wording
 
 LONGEST_SLEEP_SECONDS = 30.0
 TROUBLE_SECONDS = 5.0
+# A consequence takes a while to recover after its cause, and is told only if it does not.
+CONSEQUENCE_SECONDS = 120.0
 # A digest that is later than this, as the loop did not run, waits for the next day.
 DIGEST_GRACE_SECONDS = 6 * 3600.0
 _DIGEST = "digest"
@@ -53,12 +56,18 @@ class Dispatcher:
         self._wording = wording
         self._outbox = outbox
         self._clock = clock
-        self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in config.routes]
+        # What waits for the watchdog is no person: it hears of nothing else, and nobody else of the watchdog.
+        people = [route for route in config.routes if not route.watchdog]
+        self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in people]
+        self._digested = [route.name for route in people if not route.after]
         self._routes = {route.name: route for route in config.routes}
         self._inhibits = {name: rule.inhibits for name, rule in discover().items()}
         self._host_rules = {name for name, rule in discover().items() if rule.scope == "host"}
+        self._inhibited: Collection[Key] = ()
+        self._lingering: dict[Key, float] = {}
         self._told = queue.told()
         self._told_next: Told = self._told
+        self._evidence = self._evidence_next = queue.evidence()
         self._news = asyncio.Event()
 
     def find_hidden(self, standing: Standing, now: float) -> tuple[dict[Key, Key], set[Key]]:
@@ -88,30 +97,49 @@ class Dispatcher:
     def queue(self, standing: Standing, events: Collection[Event], now: float) -> Callable[[], None]:
         """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
         inhibited, silenced = self.find_hidden(standing, now)
+        lingering = self._find_lingering(standing, inhibited)
 
         def is_hidden(key: Key, _state: AlertState) -> bool:
-            return key in inhibited or key in silenced
+            return key in inhibited or key in lingering or key in silenced or not is_trouble(key.rule)
 
         def is_held(route: str, event: Event) -> bool:
             quiet = self._routes[route].quiet
             return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
 
         acknowledged = self._wishes.acknowledged
+        found = {event.key: event.evidence for event in events if event.evidence}
+        evidence = {key: text for key, text in (self._evidence | found).items() if key in standing.states}
         decision = decide(
-            standing, events, self._told, self._audiences, now=now, is_hidden=is_hidden, acknowledged=acknowledged
+            standing,
+            [event for event in events if is_trouble(event.key.rule)],
+            self._told,
+            self._audiences,
+            now=now,
+            is_hidden=is_hidden,
+            acknowledged=acknowledged,
+            evidence=evidence,
         )
         ended = {key for key in acknowledged if key not in standing.states}
 
         def write() -> None:
             self._queue.add(decision, self._told, now=self._clock(), is_held=is_held)
+            self._queue.keep_evidence(self._evidence, evidence)
             self._wishes.forget_acknowledged(ended)
 
-        self._told_next = decision.told
+        self._told_next, self._evidence_next = decision.told, evidence
         return write
+
+    def _find_lingering(self, standing: Standing, inhibited: Collection[Key]) -> Collection[Key]:
+        """The alerts whose cause has just gone, and that may be about to go too."""
+        now = self._clock()
+        gone = dict.fromkeys(set(self._inhibited) - set(inhibited), now + CONSEQUENCE_SECONDS)
+        left = {key: until for key, until in (self._lingering | gone).items() if now < until}
+        self._inhibited, self._lingering = inhibited, {key: left[key] for key in left if key in standing.states}
+        return self._lingering
 
     def settle(self) -> None:
         """The evaluation is written down: what was queued counts as told, and is looked at."""
-        self._told = self._told_next
+        self._told, self._evidence = self._told_next, self._evidence_next
         self._news.set()
 
     async def run(self, status: Callable[[], Status]) -> None:
@@ -121,6 +149,7 @@ class Dispatcher:
             try:
                 pause = self.dispatch(time.time())
                 self.send_digest(status(), time.time())
+                self.bark(status().standing)
             except Exception:  # The fence: a full disk must not end the dispatch.
                 log.exception("the notifications could not be made; the next attempt comes in %g s", TROUBLE_SECONDS)
                 pause = TROUBLE_SECONDS
@@ -151,12 +180,29 @@ class Dispatcher:
         if last is None or last >= due or now - due > DIGEST_GRACE_SECONDS:
             return
         with self._queue.transaction():
-            for route in (route for route in self._config.routes if not route.after):
-                style = self._wording.style(route.name)
-                letter = compose_digest(status, self._queue.count_events(last, now), style)
-                self._queue.post(route.name, "", [letter], self._clock())
+            for route in self._digested:
+                letter = compose_digest(status, self._queue.count_events(last, now), self._wording.style(route))
+                self._queue.post(route, "", [letter], self._clock())
             self._queue.set_mark(_DIGEST, now)
         self._outbox.wake()
+
+    def bark(self, standing: Standing) -> None:
+        """Sends the Watchdog where a service waits for it, once the last one has arrived."""
+        fires = [key for key, state in standing.states.items() if not is_trouble(key.rule) and state.phase == "firing"]
+        for route in (route for route in self._config.routes if route.watchdog and fires):
+            mark, now, style = f"watchdog {route.name}", self._clock(), self._wording.style(route.name)
+            last = self._queue.mark(mark)
+            # A time to come was written before the clock was put back.
+            is_due = last is None or not last <= now < last + (route.watchdog or 0.0)
+            if not is_due or self._queue.next_delivery(route.name) is not None:
+                continue
+            summary = standing.states[fires[0]].summary
+            title = f"{fires[0].rule}{style.words.colon}{fires[0].peer}"
+            letter = Letter(title, f"{summary}\n{style.words.fleet.format(style.fleet)}")
+            with self._queue.transaction():
+                self._queue.post(route.name, "", [letter], now)
+                self._queue.set_mark(mark, now)
+            self._outbox.wake()
 
     def _dispatch_route(self, route: Route, now: float) -> float | None:
         waiting = self._queue.waiting(route.name)
@@ -169,7 +215,8 @@ class Dispatcher:
             self._queue.post(route.name, "", letters, self._clock())
             self._outbox.wake()
         flowing = [news for news in waiting if not news.held]
-        messages, due = group(flowing, self._queue.told_at(route.name), self._clock(), self._config.grouping)
+        told_at = self._queue.told_at(route.name, self._clock() - STORM_INTERVALS * self._config.grouping.interval)
+        messages, due = group(flowing, told_at, self._clock(), self._config.grouping)
         for topic, news in messages:
             self._queue.post(route.name, topic, self._wording.compose(route.name, news), self._clock())
         if messages:

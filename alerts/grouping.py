@@ -1,6 +1,10 @@
-"""Which news makes one message: the news of an incident is held a moment, so that a storm is a few messages. Pure."""
+"""Which news makes one message: the news of an incident is held a moment, so that a storm is a few messages. Pure.
 
-from collections.abc import Iterable, Mapping
+An incident knows no rules: a host that dies makes peers fall silent, sources fail and memory run out, and whoever is
+told wants one message of it. So what a route hears together is all that begins, and all that ends.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -8,9 +12,14 @@ from pydantic import BaseModel, ConfigDict
 from alerts.durations import Duration
 from alerts.evaluate import Event
 
+# The pause doubles with each message of a storm, up to this many intervals.
+LONGEST_PAUSE_INTERVALS = 4
+# A storm is over once a route has heard nothing for so many intervals.
+STORM_INTERVALS = 20
+
 
 class Grouping(BaseModel):
-    """How long news waits for more of its kind, and how long after a message the next of that kind follows."""
+    """How long news waits for more, and how long after a message the next one follows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,17 +37,17 @@ class News(NamedTuple):
 
     @property
     def topic(self) -> str:
-        """What is told together: troubles of one rule, or their ends."""
-        return f"{self.event.key.rule} {'ends' if self.event.kind == 'resolved' else 'fires'}"
+        """What is told together: what begins or goes on, and what ends."""
+        return "ends" if self.event.kind == "resolved" else "fires"
 
 
 def group(
-    waiting: Iterable[News], told_at: Mapping[str, float], now: float, grouping: Grouping
+    waiting: Iterable[News], told_at: Mapping[str, Collection[float]], now: float, grouping: Grouping
 ) -> tuple[list[tuple[str, tuple[News, ...]]], float | None]:
     """The messages that are due, each with its topic, and when the next one will be (None: nothing waits).
 
-    `told_at` says when each topic's last message was made. Earlier news of an alert goes along with the later, whatever
-    its topic, so that no message tells an end before its beginning.
+    `told_at` says when each topic's latest messages were made. Earlier news of an alert goes along with the later,
+    whatever its topic, so that no message tells an end before its beginning.
     """
     left = {news.id: news for news in sorted(waiting, key=lambda one: one.id)}
     messages: list[tuple[str, tuple[News, ...]]] = []
@@ -47,7 +56,7 @@ def group(
         first = next((news for news in left.values() if news.topic == topic), None)
         if first is None:
             continue
-        due = _due(first.queued_at, told_at.get(topic), now, grouping)
+        due = _due(first.queued_at, told_at.get(topic, ()), now, grouping)
         if due > now:
             dues.append(due)
             continue
@@ -59,10 +68,11 @@ def group(
     return messages, min(dues) if dues and left else None
 
 
-def _due(queued_at: float, told_at: float | None, now: float, grouping: Grouping) -> float:
+def _due(queued_at: float, told_at: Collection[float], now: float, grouping: Grouping) -> float:
     # A time to come was written before the clock was put back while nothing ran: it says nothing any more.
     since_queued = queued_at if queued_at <= now else now - grouping.wait
-    due = since_queued + grouping.wait
-    if told_at is not None and told_at <= now:
-        due = max(due, told_at + grouping.interval)
-    return due
+    recent = {at for at in told_at if now - STORM_INTERVALS * grouping.interval < at <= now}
+    if not recent:
+        return since_queued + grouping.wait
+    pause = grouping.interval * min(2 ** (len(recent) - 1), LONGEST_PAUSE_INTERVALS)
+    return max(since_queued + grouping.wait, max(recent) + pause)

@@ -5,7 +5,7 @@ overtakes its firing.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import NamedTuple
@@ -69,10 +69,13 @@ class Queue:
         )
         return [_news(*row) for row in rows]
 
-    def told_at(self, route: str) -> dict[str, float]:
-        """When the latest notification of each topic was made."""
-        query = "SELECT topic, max(created_at) FROM notifications WHERE route = ? AND topic != '' GROUP BY topic"
-        return dict(self._store.execute(query, (route,)).fetchall())
+    def told_at(self, route: str, after: float) -> dict[str, set[float]]:
+        """When notifications of each topic were made since then; the parts of one have one time."""
+        query = "SELECT topic, created_at FROM notifications WHERE route = ? AND topic != '' AND created_at > ?"
+        told: dict[str, set[float]] = {}
+        for topic, at in self._store.execute(query, (route, after)):
+            told.setdefault(topic, set()).add(at)
+        return told
 
     def post(self, route: str, topic: str, letters: Iterable[Letter], now: float, *, held_until: float = 0) -> None:
         """Makes notifications of a route."""
@@ -203,6 +206,18 @@ class Queue:
     def transaction(self) -> AbstractContextManager[None]:
         """As the store's: several steps that are one."""
         return self._store.transaction()
+
+    def evidence(self) -> dict[Key, str]:
+        """What was found when the alerts that fire now began."""
+        rows = self._store.execute("SELECT rule, peer, text FROM evidence")
+        return {Key(rule, peer): text for rule, peer, text in rows}
+
+    def keep_evidence(self, before: Mapping[Key, str], after: Mapping[Key, str]) -> None:
+        for key in before.keys() - after.keys():
+            self._store.execute("DELETE FROM evidence WHERE rule = ? AND peer = ?", key)
+        for key, text in after.items():
+            if before.get(key) != text:
+                self._store.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", (*key, text))
 
     def mark(self, name: str) -> float | None:
         """When something that happens once in a while happened last."""

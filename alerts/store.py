@@ -17,7 +17,7 @@ from alerts.evaluate import Event, Key, Standing
 from alerts.messages import Message
 from alerts.state import AlertState
 
-VERSION = 2
+VERSION = 3
 KEPT_EVENTS = 1000
 _SCHEMA = """
 CREATE TABLE alerts (rule TEXT, peer TEXT, state TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
@@ -55,6 +55,9 @@ CREATE TABLE silences (
 CREATE TABLE acknowledged (rule TEXT, peer TEXT, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
 CREATE TABLE marks (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
+_EVIDENCE_SCHEMA = """
+CREATE TABLE evidence (rule TEXT, peer TEXT, text TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
+"""
 # Format 1 had one delivery per event and route; who waits for one has not been told of the alert yet.
 _FROM_1 = """
 INSERT INTO notifications (route, topic, title, body, created_at, attempts, not_before, held_until)
@@ -64,6 +67,13 @@ INSERT OR IGNORE INTO told (route, rule, peer)
 SELECT DISTINCT d.route, a.rule, a.peer FROM deliveries d, alerts a WHERE json_extract(a.state, '$.phase') = 'firing';
 DROP TABLE deliveries;
 """
+# What each format lacks of the present one.
+_STEPS = {
+    0: _SCHEMA + _DELIVERY_SCHEMA + _EVIDENCE_SCHEMA,
+    1: _DELIVERY_SCHEMA + _FROM_1 + _EVIDENCE_SCHEMA,
+    2: _EVIDENCE_SCHEMA,
+    VERSION: "",
+}
 
 log = logging.getLogger(__name__)
 
@@ -164,12 +174,10 @@ def _open(path: Path) -> sqlite3.Connection:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_DELIVERY_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version == 1:
-            db.executescript(f"BEGIN IMMEDIATE; {_DELIVERY_SCHEMA} {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
+        if version not in _STEPS:
             raise sqlite3.OperationalError(f"written by another version of peerwatch (format {version}, not {VERSION})")
+        if version != VERSION:
+            db.executescript(f"BEGIN IMMEDIATE; {_STEPS[version]} PRAGMA user_version = {VERSION}; COMMIT;")
     except BaseException:
         db.close()
         raise

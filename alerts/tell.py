@@ -40,8 +40,12 @@ def decide(
     now: float,
     is_hidden: Callable[[Key, AlertState], bool],
     acknowledged: Collection[Key],
+    evidence: Mapping[Key, str],
 ) -> Decision:
-    """The news of one evaluation. `events` are its events; a reminder of what is hidden or acknowledged is no news."""
+    """The news of one evaluation. `events` are its events; a reminder of what is hidden or acknowledged is no news.
+
+    Who is told late, as after a silence, is given the `evidence` of the beginning.
+    """
     happened = {event.key: event for event in events}
     firing = {key: state for key, state in standing.states.items() if state.phase == "firing"}
     news: list[tuple[str, Event]] = []
@@ -63,7 +67,9 @@ def decide(
         ]
         for key in fresh:
             event = happened.get(key)
-            news.append((audience.route, event if event and event.kind == "firing" else _fires(key, firing[key], now)))
+            if event is None or event.kind != "firing":
+                event = _fires(key, firing[key], now, evidence.get(key, ""))
+            news.append((audience.route, event))
         told_now[audience.route] = kept | frozenset(fresh)
     return Decision(tuple(news), told_now)
 
@@ -76,5 +82,5 @@ def _concerns(audience: Audience, key: Key, state: AlertState, acknowledged: Col
     return state.fired_seconds >= audience.after_seconds
 
 
-def _fires(key: Key, state: AlertState, now: float) -> Event:
-    return Event(key, "firing", now, state.since, state.severity, state.summary)
+def _fires(key: Key, state: AlertState, now: float, evidence: str) -> Event:
+    return Event(key, "firing", now, state.since, state.severity, state.summary, evidence)

@@ -98,7 +98,16 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     remember=remember,
-    inhibits=("PeerStalled", "RewardStagnant", "StepRateDegraded", "RoundLag", "OffBoard", "RankDrop", "SwarmIsolated"),
+    inhibits=(
+        "PeerStalled",
+        "RewardStagnant",
+        "StepRateDegraded",
+        "RoundLag",
+        "OffBoard",
+        "RankDrop",
+        "SwarmIsolated",
+        "SourceDown",
+    ),
     doc=__doc__ or "",
     differs="PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.",
     promql="""

@@ -1,8 +1,12 @@
 """From evaluations to notifications, with nights passing in milliseconds and restarts in between."""
 
 import asyncio
+import random
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 from alerts.config import AlertsConfig
 from alerts.dispatch import Dispatcher
 from alerts.evaluate import Event, Key, Standing
+from alerts.letters import Letter
 from alerts.outbox import Outbox
 from alerts.queue import Queue
 from alerts.reading import parse
@@ -25,6 +30,7 @@ from alerts.wishes import Wishes
 from alerts.wording import Wording
 from tests.alerts.conftest import sidecar_page
 
+WORDS = ["sly", "furry", "fox", "amber", "quick", "otter", "snappy", "giraffe", "tall", "mute", "zealous", "hippo"]
 QUIET = {"from": "22:00", "to": "07:00", "timezone": "Europe/Berlin"}
 
 
@@ -32,10 +38,10 @@ class Paper(Sender):
     """A sender that nothing is sent with."""
 
     def __init__(self) -> None:
-        pass
+        self.limit = 3000
 
     def body_limit(self, route: str) -> int:
-        return 3000
+        return self.limit
 
     def send(self, route: str, title: str, body: str) -> Outcome:
         raise AssertionError
@@ -60,15 +66,16 @@ class Watch:
     def start(self) -> None:
         self.store = Store(self._path)
         self.queue, self.wishes = Queue(self.store), Wishes(self.store)
-        wording = Wording(self._config, Paper())
-        outbox = Outbox(self.queue, Paper(), wording, (), lambda: self.now)
+        self.paper = Paper()
+        wording = Wording(self._config, self.paper)
+        outbox = Outbox(self.queue, self.paper, wording, (), lambda: self.now)
         self.dispatcher = Dispatcher(self._config, self.queue, self.wishes, wording, outbox, lambda: self.now)
 
     def restart(self) -> None:
         self.store.close()
         self.start()
 
-    def evaluate(self, *events: tuple[str, str, Kind], severity: Severity = "warning") -> None:
+    def evaluate(self, *events: tuple[str, str, Kind], severity: Severity = "warning", evidence: str = "") -> None:
         """An evaluation in which these alerts changed, by rule and peer; then what is due is made."""
         happened = []
         for rule, peer, kind in events:
@@ -77,7 +84,7 @@ class Watch:
                 self.states.pop(key, None)
             else:
                 self.states[key] = AlertState("firing", severity, self.now, "bad")
-            happened.append(Event(key, kind, self.now, self.now, severity, "bad"))
+            happened.append(Event(key, kind, self.now, self.now, severity, "bad", evidence))
         standing = Standing(dict(self.states))
         write = self.dispatcher.queue(standing, happened, self.now)
         self.store.commit(Standing(), standing, [], write)
@@ -88,13 +95,21 @@ class Watch:
         self.now = _utc(time)
         return self
 
+    def pass_seconds(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += 1
+            self.dispatcher.dispatch(self.now)
+
     def take(self, route: str = "hook") -> list[str]:
         """The titles of what would be sent now."""
-        titles = []
+        return [letter.title for letter in self.take_letters(route)]
+
+    def take_letters(self, route: str = "hook") -> list[Letter]:
+        letters = []
         while delivery := self.queue.next_delivery(route):
-            titles.append(delivery.title)
+            letters.append(Letter(delivery.title, delivery.body))
             self.queue.mark_delivered(delivery.id)
-        return titles
+        return letters
 
 
 @pytest.fixture
@@ -180,10 +195,65 @@ def test_a_clock_that_is_put_back_or_forward_neither_repeats_nor_loses(watch: Ca
 def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
     one.evaluate(("PeerDown", "a", "firing"), ("RankDrop", "a", "firing"), ("RankDrop", "b", "firing"))
-    assert one.take() == ["PeerDown: a", "RankDrop: b"]
+    assert one.take() == ["PeerDown: a, RankDrop: b"]
     one.now += 60
     one.evaluate(("PeerDown", "a", "resolved"))
-    assert sorted(one.take()) == ["RankDrop: a", "Recovered: PeerDown: a"]
+    assert one.take() == ["Recovered: PeerDown: a"]
+    one.now += 119
+    one.evaluate()
+    assert one.take() == []
+    one.now += 1
+    one.evaluate()
+    assert one.take() == ["RankDrop: a"]
+
+
+def test_who_is_told_late_is_given_the_evidence_of_the_beginning_after_a_restart_too(
+    watch: Callable[..., Watch],
+) -> None:
+    one = watch(route={"after": "30m"}).at("2026-01-10T10:00")
+    one.evaluate(("PeerStalled", "a", "firing"), ("PeerStalled", "b", "firing"), evidence="| linear.py:114 forward")
+    assert one.take() == []
+    one.restart()
+    one.now += 1800
+    one.states = {key: replace(state, fired_seconds=1800) for key, state in one.states.items()}
+    one.evaluate()
+    (letter,) = one.take_letters()
+    assert letter.title == "PeerStalled: a, b"
+    assert letter.body.endswith(
+        "\n\nPeerStalled: a\n| linear.py:114 forward\n\nPeerStalled: b\n| linear.py:114 forward"
+    )
+    one.evaluate(("PeerStalled", "a", "resolved"), ("PeerStalled", "b", "resolved"))
+    assert one.queue.evidence() == {}
+
+
+@pytest.mark.parametrize("straddle", [1, 15, 25])
+def test_a_storm_of_300_peers_and_their_host_is_three_messages_that_name_them_all(
+    watch: Callable[..., Watch], straddle: int
+) -> None:
+    chance = random.Random(5)
+    peers = sorted({"_".join(chance.choices(WORDS, k=3)) for _ in range(320)})[:300]
+    chance.shuffle(peers)
+    first, second = peers[:170], peers[170:]
+    one = watch(grouping={}, interval_seconds=15).at("2026-01-10T10:00")
+    one.paper.limit = 3500
+
+    def storm(kind: Kind) -> list[Letter]:
+        host = [("HostMemoryPressure", "rig", kind)]
+        one.evaluate(*host, *((rule, peer, kind) for rule in ("OffBoard", "PeerDown") for peer in first))
+        one.pass_seconds(straddle)
+        one.evaluate(*((rule, peer, kind) for rule in ("PeerDown", "SourceDown") for peer in second))
+        one.pass_seconds(15)
+        one.evaluate(*(("SourceDown", peer, kind) for peer in first), ("DiskLow", "rig", kind))
+        one.pass_seconds(600)
+        return one.take_letters()
+
+    for kind in ("firing", "resolved"):
+        letters = storm(kind)
+        assert len(letters) <= 3, [(x.title, len(x.body)) for x in letters]
+        text = "\n".join(letter.body for letter in letters)
+        assert set(peers) <= set(re.split(r", |\n", text))
+        assert "HostMemoryPressure" in letters[0].title
+        assert all(len(escape(letter.body)) <= 3500 for letter in letters)
 
 
 def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callable[..., Watch]) -> None:

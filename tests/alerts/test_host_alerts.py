@@ -7,17 +7,23 @@ from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import Webhook, wait_for
 
 
-def test_the_machines_alerts_carry_its_name_and_the_watchdog_is_told_but_shows_nowhere(
+def test_the_machines_alerts_carry_its_name_and_the_watchdog_reaches_only_who_waits_for_it(
     make_loop: Callable[..., AlertLoop], sidecar: Sidecar
 ) -> None:
-    host, webhook = socket.gethostname(), Webhook()
+    host, webhook, kennel, boss = socket.gethostname(), Webhook(), Webhook(), Webhook()
     try:
         rules = {"Watchdog": {"enabled": True}, "DiskLow": {"least_gib": 10**9, "for": "0s"}}
-        loop = make_loop({"a": sidecar}, {"hook": webhook.url}, rules=rules)
+        loop = make_loop({"a": sidecar}, rules=rules)
+        routes = {"hook": {}, "dog": {"watchdog": "10s"}, "boss": {"after": "1s"}}
+        urls = {"hook": webhook.url, "dog": kennel.url, "boss": boss.url}
+        loop.settings["routes"] = [{"name": name, "url": urls[name], **more} for name, more in routes.items()]
         loop.start()
-        wait_for(lambda: len(webhook.messages) >= 2, 10, "both messages")
+        wait_for(lambda: boss.messages and kennel.messages, 10, "the messages")
+        assert [message.title for message in kennel.messages] == [f"Watchdog: {host}"]
+        assert kennel.messages[0].body == "The alert loop watches.\nFleet test"
+        assert [message.title for message in boss.messages] == [f"DiskLow: {host}"]
         told = {message.title: message for message in webhook.messages}
-        assert set(told) == {f"DiskLow: {host}", f"Watchdog: {host}"}
+        assert set(told) == {f"DiskLow: {host}"}
         assert told[f"DiskLow: {host}"].says("are free on the disk of", "What to do: delete old checkpoints")
         status, alerts = loop.get("/api/status").json(), loop.get("/api/alerts").json()
         assert [(alert["rule"], alert["peer"]) for alert in status["alerts"]] == [("DiskLow", host)]
@@ -29,7 +35,8 @@ def test_the_machines_alerts_carry_its_name_and_the_watchdog_is_told_but_shows_n
         assert "Watchdog" not in page
         assert 'alerts_firing{rule="Watchdog",severity="info"} 1.0' in loop.get("/metrics").text
     finally:
-        webhook.close()
+        for hook in (webhook, kennel, boss):
+            hook.close()
 
 
 def test_a_restart_of_the_loop_knows_the_machines_alert_again(

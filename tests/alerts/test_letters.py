@@ -8,7 +8,8 @@ import pytest
 
 from alerts.evaluate import Event, Key
 from alerts.grouping import News
-from alerts.letters import MAX_PARTS, Letter, compose, list_peers
+from alerts.letters import MAX_PARTS, Letter, compose
+from alerts.listing import list_peers
 from alerts.messages import Style
 from alerts.state import Kind
 from alerts.words import LANGUAGES

@@ -35,6 +35,7 @@ def _decide(
         now=100,
         is_hidden=lambda _key, _state: hidden,
         acknowledged=acknowledged,
+        evidence={KEY: "| it hangs"},
     )
 
 
