@@ -140,6 +140,7 @@ class FleetConfig(_Section):
 
     fleet: Name
     state_dir: Path | None = None
+    identity_backup: Path | None = Field(default=None, description="folder with copies of the peers' keys")
     host: Address = "127.0.0.1"
     swarm: Swarm = Swarm()
     trainer: dict[str, Any] = {}

@@ -1,6 +1,8 @@
 """One fleet of three real peers is watched, and each of its troubles arrives by mail and by webhook."""
 
+import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -73,6 +75,33 @@ def test_every_page_passes_promtool(fleet: Fleet) -> None:
     for page in pages:
         result = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
         assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
+    def examine() -> dict[str, list[tuple[str, str]]]:
+        command = [sys.executable, "-m", "fleet", "doctor", "-f", str(fleet.config), "--json", "--test-routes"]
+        command += ["--time-server", "127.0.0.1:9"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        findings: dict[str, list[tuple[str, str]]] = {}
+        for one in json.loads(done.stdout)["findings"]:
+            findings.setdefault(one["check"], []).append((one["level"], one["message"]))
+        return findings | {"exit": [("status", str(done.returncode))]}
+
+    fleet.config.chmod(0o600)  # it holds the routes' addresses
+    well = examine()
+    assert well["processes"] == [("ok", "3 sidecars, the leaderboard and the alert loop answer")]
+    assert well["dht"] == [("ok", "3 peers answer on the fleet's own swarm")]
+    assert [level for level, _ in well["routes"]] == ["ok", "ok"]
+    assert well["exit"] == [("status", "3")]  # the clock cannot be compared with a server that is none
+    leaderboard = fleet.service("exporter.leaderboard")
+    leaderboard.suspend()
+    try:
+        troubled = examine()
+    finally:
+        leaderboard.resume()
+    ((level, message),) = troubled["processes"]
+    assert (level, troubled["exit"]) == ("failure", [("status", "1")])
+    assert "the leaderboard does not answer" in message
 
 
 def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet) -> None:

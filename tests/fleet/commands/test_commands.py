@@ -27,7 +27,7 @@ def peerwatch(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("command", ["up", "init", "check", "status", "rules"])
+@pytest.mark.parametrize("command", ["up", "init", "check", "status", "rules", "doctor"])
 def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: str) -> None:
     result = peerwatch(command, "--help", folder=tmp_path)
     assert result.returncode == 0

@@ -1,0 +1,55 @@
+"""`peerwatch doctor`: what is wrong on this machine, and the remedy."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_EXIT_STATUS = {"ok": 0, "failure": 1, "warning": 3}
+
+
+def command(
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="The fleet's configuration.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    test_routes: Annotated[
+        bool, typer.Option("--test-routes", help="Send a test message to each alert route.")
+    ] = False,
+    time_server: Annotated[
+        str, typer.Option("--time-server", metavar="HOST[:PORT]", help="Asked for the time, by SNTP.")
+    ] = "pool.ntp.org",
+    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="As given to `up`.")] = None,
+) -> int:
+    """Look for what breaks peers: a line each, with the remedy. Exit status 0: all well, 3: warnings, 1: failures.
+
+    Example: peerwatch doctor -f peerwatch.yaml --test-routes
+    """
+    from fleet.doctor.checks import discover
+    from fleet.doctor.examination import examine
+    from fleet.doctor.findings import Level
+    from fleet.doctor.report import describe, line
+    from fleet.doctor.site import Site
+    from fleet.source import load
+
+    try:
+        loaded = load(file, state_dir)
+    except ValueError as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 2
+    if loaded.config is None or not loaded.is_usable:
+        print(f"peerwatch: {loaded.lines()[0]}; `peerwatch check` shows all", file=sys.stderr)
+        return 2
+    findings = []
+    for name, finding in examine(Site(loaded, time_server=time_server, tests_routes=test_routes), discover()):
+        findings.append((name, finding))
+        if not as_json:
+            print(line(name, finding, color=sys.stdout.isatty()), flush=True)
+    worst = max((finding.level for _, finding in findings), default=Level.OK)
+    if as_json:
+        print(
+            json.dumps(
+                {"fleet": loaded.config.fleet, "worst": worst.describe(), "findings": describe(findings)}, indent=2
+            )
+        )
+    return _EXIT_STATUS[worst.describe()]

@@ -1,0 +1,25 @@
+"""The doctor's checks: one file each, found by being there.
+
+Each has `examine(site)`, which yields its findings; what it raises costs only that check.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from typing import Protocol, cast
+
+from fleet.doctor.findings import Finding
+from fleet.doctor.site import Site
+
+
+class Check(Protocol):
+    """A module of this folder."""
+
+    @staticmethod
+    def examine(site: Site) -> Iterable[Finding]: ...
+
+
+def discover() -> dict[str, Check]:
+    """The checks by name, in alphabetical order."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {name: cast(Check, importlib.import_module(f"{__name__}.{name}")) for name in names}

@@ -1,0 +1,53 @@
+"""Each identity that has earned a place in somebody's swarm has a copy elsewhere: with the key, the rank is lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fleet.doctor.findings import Finding, ok, warning
+from fleet.doctor.site import Site
+
+MAX_KEY_BYTES = 1 << 16
+MAX_FILES = 10_000
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    config = site.loaded.config
+    assert config is not None
+    if not config.swarm.initial_peers:
+        yield ok("the fleet makes a swarm of its own: its identities are worth nothing elsewhere")
+        return
+    folder = site.loaded.folder
+    keys = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in site.loaded.peers}
+    keys = {name: path for name, path in keys.items() if path.is_file()}
+    if not keys:
+        yield ok("no peer has an identity yet")
+        return
+    if config.identity_backup is None:
+        yield warning(
+            f"no copy of the identities is known; without {next(iter(keys.values()))} its rank is lost",
+            "copy them to another disk, and name that folder as identity_backup",
+        )
+        return
+    backup = site.loaded.base / config.identity_backup.expanduser()
+    copies = _contents(backup)
+    missing = [name for name, path in keys.items() if path.read_bytes() not in copies]
+    for name in missing:
+        yield warning(
+            f"peer {name}: no copy of its identity in {backup}", f"copy {keys[name]} there, readable by you only"
+        )
+    if not missing:
+        yield ok(f"a copy of each identity is in {backup}")
+
+
+def _contents(folder: Path) -> set[bytes]:
+    """The small files in a folder, whatever they are called."""
+    found = set()
+    for index, path in enumerate(folder.rglob("*") if folder.is_dir() else ()):
+        if index >= MAX_FILES:
+            break
+        try:
+            if path.is_file() and path.stat().st_size <= MAX_KEY_BYTES:
+                found.add(path.read_bytes())
+        except OSError:
+            continue
+    return found

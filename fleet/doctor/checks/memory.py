@@ -1,0 +1,36 @@
+"""Memory: what the peers may take against what is there, and a machine that already swaps."""
+
+from collections.abc import Iterator
+
+import psutil
+
+from fleet.checks import gibibytes
+from fleet.doctor.findings import Finding, failure, ok, warning
+from fleet.doctor.site import Site
+
+SWAP_USED_SHARE = 0.5
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    peers = site.loaded.peers
+    unlimited = [peer.name for peer in peers if not peer.memory_limit_bytes]
+    limits = sum(peer.memory_limit_bytes or 0 for peer in peers)
+    if limits > memory.total:
+        yield failure(
+            f"the peers may take {gibibytes(limits)}; this machine has {gibibytes(memory.total)}",
+            "run fewer peers or smaller ones; `peerwatch plan` says what fits",
+        )
+    elif limits > memory.available and not site.is_running:
+        yield warning(
+            f"the peers may take {gibibytes(limits)}; only {gibibytes(memory.available)} is free now",
+            "close other programs before `peerwatch up`, or lower memory_limit",
+        )
+    if unlimited:
+        yield warning(
+            f"no memory limit for {', '.join(unlimited)}: growing memory is noticed only by the whole machine",
+            "set memory_limit; `peerwatch plan` says how much a peer needs",
+        )
+    if swap.total and swap.used > SWAP_USED_SHARE * swap.total and memory.percent > 80:
+        yield warning(f"{gibibytes(swap.used)} is swapped out, which slows every step", "run fewer or smaller peers")
+    yield ok(f"{gibibytes(memory.available)} of {gibibytes(memory.total)} is free")

@@ -1,0 +1,62 @@
+"""The fleet's processes are alive: the service manager has not given one up, and every page answers."""
+
+from collections.abc import Iterator
+
+from exporter.http_client import HttpClient, ReadError
+from fleet.compose import alerts_url, leaderboard_url, sidecar_url
+from fleet.control import Control, ControlError
+from fleet.doctor.findings import Finding, failure, ok, warning
+from fleet.doctor.site import Site
+
+ANSWER_SECONDS = 5.0
+MAX_PAGE_BYTES = 1 << 20
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    if not site.is_running:
+        yield warning(f"fleet {_name(site)} does not run", "start it with `peerwatch up`")
+        return
+    trouble = [*_given_up(site), *_silent_pages(site)]
+    yield from trouble
+    if not trouble:
+        yield ok(f"{len(site.loaded.peers)} sidecars, the leaderboard and the alert loop answer")
+
+
+def _name(site: Site) -> str:
+    assert site.loaded.config is not None
+    return site.loaded.config.fleet
+
+
+def _given_up(site: Site) -> Iterator[Finding]:
+    try:
+        processes = Control(site.loaded.folder.socket).processes()
+    except ControlError as error:
+        yield failure(str(error), "stop the fleet and start it again")
+        return
+    for process in processes:
+        if process.has_failed:
+            yield failure(f"{process.title} keeps failing and is not started again", f"see {process.log}")
+
+
+def _silent_pages(site: Site) -> Iterator[Finding]:
+    config = site.loaded.config
+    assert config is not None
+    pages = {
+        "the alert loop": (f"{alerts_url(config)}/-/healthy", site.loaded.folder.alerts / "alerts.log"),
+        "the leaderboard": (
+            f"{leaderboard_url(config)}/api/healthz",
+            site.loaded.folder.leaderboard / "leaderboard.log",
+        ),
+    }
+    for peer in site.loaded.peers:
+        log = site.loaded.folder.peer(peer.name) / "sidecar.log"
+        pages[f"the sidecar of {peer.name}"] = (f"{sidecar_url(config, peer)}/metrics", log)
+    client = HttpClient(timeout_seconds=ANSWER_SECONDS, max_bytes=MAX_PAGE_BYTES)
+    for title, (url, log) in pages.items():
+        try:
+            status, _, _ = client.get(url)
+        except ReadError as error:
+            yield failure(f"{title} does not answer: {error}", f"see {log}")
+            continue
+        if status != 200:
+            yield failure(f"{title} is not well: {url} answers {status}", f"see {log}")

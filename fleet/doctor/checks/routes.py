@@ -1,0 +1,41 @@
+"""Alerts reach somebody: there is a route, and on request each takes a test message."""
+
+from collections.abc import Iterator
+
+from fleet.alert_client import AlertClient, AlertClientError
+from fleet.checks import find_route_problems
+from fleet.compose import alerts_url
+from fleet.doctor.findings import Finding, failure, ok, warning
+from fleet.doctor.site import Site
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    routes = site.loaded.composition.routes
+    if not routes:
+        yield warning("no alert route: alerts stay on this machine", "add one below alerts.routes in the configuration")
+        return
+    broken = [problem for problem in find_route_problems(site.loaded) if not problem.is_warning]
+    for problem in broken:
+        yield failure(problem.message, "correct it in the configuration")
+    if broken:
+        return
+    if site.tests_routes:
+        yield from _test(site)
+    else:
+        yield ok(f"{len(routes)} alert routes; --test-routes sends each a test message")
+
+
+def _test(site: Site) -> Iterator[Finding]:
+    assert site.loaded.config is not None
+    try:
+        results = AlertClient(alerts_url(site.loaded.config), site.loaded.folder.alerts).test(None)
+    except AlertClientError as error:
+        yield failure(f"the routes cannot be tested: {error}", "start the fleet, then test again")
+        return
+    for result in results:
+        if result["delivered"]:
+            yield ok(f"route {result['route']} delivered a test message")
+        else:
+            yield failure(
+                f"route {result['route']}: not delivered: {result['reason']}", "correct its URL or its service"
+            )

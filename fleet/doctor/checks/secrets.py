@@ -1,0 +1,56 @@
+"""Files that hold secrets are readable by their owner alone."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+
+from alerts.config import TOKEN_FILE
+from fleet.doctor.findings import Finding, failure, ok, warning
+from fleet.doctor.site import Site
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    trouble = [finding for path in sorted(_secret_files(site)) for finding in _judge(path)]
+    yield from trouble
+    yield from _folder(site.loaded.folder.root)
+    if not trouble:
+        yield ok("no other user can read the fleet's secrets")
+
+
+def _judge(path: Path) -> Iterator[Finding]:
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield warning(f"{path}: {error.strerror}", "make it readable for the user that runs the fleet")
+        return
+    if facts.st_uid not in (os.getuid(), 0):
+        yield failure(
+            f"{path} belongs to another user, who can change it", f"make a file of your own: {quote(str(path))}"
+        )
+    elif facts.st_mode & _OTHERS:
+        yield failure(f"other users can read {path}", f"run `chmod 600 {quote(str(path))}`")
+
+
+def _folder(root: Path) -> Iterator[Finding]:
+    if root.is_dir() and root.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield failure(f"other users can write to {root}", f"run `chmod 700 {quote(str(root))}`")
+
+
+def _secret_files(site: Site) -> set[Path]:
+    loaded, folder = site.loaded, site.loaded.folder
+    paths = {folder.alerts / "alerts.yaml", folder.alerts / TOKEN_FILE}
+    for peer in loaded.peers:
+        paths |= {folder.peer(peer.name) / "identity.pem", folder.peer(peer.name) / "trainer.yaml"}
+    deadman = loaded.composition.deadman
+    urls = [str(one["url"]) for one in [*loaded.composition.routes, *([deadman] if deadman else [])]]
+    paths |= {Path(url.removeprefix("file:")) for url in urls if url.startswith("file:")}
+    # A URL that stands in the configuration as it is makes that file a secret.
+    if any(not url.startswith("file:") and "${" not in url for url in urls) and Path(loaded.source).is_file():
+        paths.add(Path(loaded.source))
+    return paths

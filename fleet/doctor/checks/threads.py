@@ -1,0 +1,36 @@
+"""The trainers that run share the cores: together they have no more threads than there are."""
+
+import os
+from collections.abc import Iterator
+
+from fleet.doctor.findings import Finding, ok, warning
+from fleet.doctor.site import Site
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    cores = os.cpu_count() or 1
+    trainers = site.trainers
+    # Without the variable, OpenMP takes every core.
+    threads = [_threads(one.environment.get("OMP_NUM_THREADS", ""), cores) for one in trainers]
+    if sum(threads) > max(cores, len(trainers)):
+        each = max(1, cores // len(trainers))
+        yield warning(
+            f"{len(trainers)} trainers have {sum(threads)} threads on {cores} cores and hinder each other",
+            f"start each with OMP_NUM_THREADS={each}",
+        )
+    elif len(trainers) > cores:
+        yield warning(
+            f"{len(trainers)} trainers share {cores} cores",
+            "`peerwatch plan --measure` finds out whether as many peers help",
+        )
+    elif trainers:
+        yield ok(f"{sum(threads)} threads of {len(trainers)} trainers on {cores} cores")
+    else:
+        peers = site.loaded.peers
+        yield ok(f"{len(peers)} peers will have {peers[0].threads} threads each on {cores} cores")
+
+
+def _threads(setting: str, cores: int) -> int:
+    # OpenMP takes a list as well, one number a level.
+    first = setting.split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else cores

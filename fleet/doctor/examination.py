@@ -1,0 +1,44 @@
+"""Runs the checks beside each other, each behind a fence and within a time, and gives their findings in order."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as LateError
+
+from fleet.doctor.checks import Check
+from fleet.doctor.findings import Finding, warning
+from fleet.doctor.site import Site
+
+CHECK_SECONDS = 180.0
+
+
+def examine(site: Site, checks: Mapping[str, Check]) -> Iterator[tuple[str, Finding]]:
+    """(check, finding) of all checks; every check yields at least one."""
+    # These two are read by several checks at once.
+    _ = site.is_running, site.trainers
+    running = {name: _start(check, site) for name, check in checks.items()}
+    for name, future in running.items():
+        for finding in _collect(future):
+            yield name, finding
+
+
+def _start(check: Check, site: Site) -> "Future[list[Finding]]":
+    future: Future[list[Finding]] = Future()
+    # A daemon, unlike a pool's threads: a check that hangs must not keep the command from ending.
+    threading.Thread(target=lambda: future.set_result(_examine(check, site)), daemon=True).start()
+    return future
+
+
+def _examine(check: Check, site: Site) -> list[Finding]:
+    try:
+        return list(check.examine(site))
+    except Exception as error:  # noqa: BLE001  The fence: one check must not cost the others.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return [warning(f"not found out: {reason}", "report this with the output of `peerwatch doctor --json`")]
+
+
+def _collect(future: "Future[list[Finding]]") -> list[Finding]:
+    try:
+        return future.result(CHECK_SECONDS)
+    except LateError:
+        return [warning(f"not found out within {CHECK_SECONDS:g} s", "run doctor again when the machine is less busy")]

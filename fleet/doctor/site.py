@@ -1,0 +1,66 @@
+"""What the doctor's checks look at: one fleet's configuration, its state folder, and this user's processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fleet.doctor.trainers import RunningTrainer, find_trainers
+from fleet.loading import Loaded
+from fleet.run import is_up
+
+TIME_SERVER = "pool.ntp.org"
+# Importing torch from a cold disk takes a minute on a small machine.
+PROGRAM_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """`python` is the interpreter that the fleet's processes run in."""
+
+    loaded: Loaded
+    time_server: str = TIME_SERVER
+    tests_routes: bool = False
+    python: str = sys.executable
+    platform: str = sys.platform
+
+    @cached_property
+    def is_running(self) -> bool:
+        return is_up(self.loaded.folder)
+
+    @cached_property
+    def trainers(self) -> list[RunningTrainer]:
+        """Every trainer of this user, of any fleet and of rl-swarm."""
+        return find_trainers()
+
+    def run_python(self, code: str, *arguments: str) -> str:
+        """What the code prints. Raises ProbeError where it fails, with the last line that it said."""
+        return run([self.python, "-c", code, *arguments])
+
+
+class ProbeError(Exception):
+    """A program that was started to find something out did not succeed; the text is one line."""
+
+
+def run(command: Sequence[str]) -> str:
+    """The output of a short program, which gets no input and no terminal. Raises ProbeError."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PROGRAM_SECONDS,
+            env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        )
+    except subprocess.TimeoutExpired:
+        raise ProbeError(f"did not end within {PROGRAM_SECONDS:g} s") from None
+    except OSError as error:
+        raise ProbeError(f"{command[0]}: {error.strerror}") from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise ProbeError(lines[-1].strip() if lines else f"exit status {done.returncode}")
+    return done.stdout

@@ -1,0 +1,49 @@
+"""A disk that is nearly full, and wandb's heap of old runs, are named."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleet.doctor.checks import disk
+from fleet.doctor.findings import Level
+from tests.fleet.doctor.conftest import Examine, messages
+from tests.programs import require
+
+
+def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "peerwatch.yaml").write_text("fleet: a\n")
+    (tmp_path / "small").mkdir()
+    code = (
+        "import json, sys\nfrom pathlib import Path\nfrom fleet.doctor.checks import disk\n"
+        "from fleet.doctor.site import Site\nfrom fleet.loading import load_file\n"
+        "site = Site(load_file(Path(sys.argv[1]), Path(sys.argv[2])))\n"
+        "print(json.dumps([(one.level, one.message) for one in disk.examine(site)]))\n"
+    )
+    # A small disk of its own, seen by this one process alone.
+    mount = f'mount -t tmpfs -o size=20m tmpfs "{tmp_path / "small"}" && exec "$0" "$@"'
+    command = [require("unshare"), "-rm", "sh", "-c", mount, sys.executable, "-c", code]
+    done = subprocess.run(
+        [*command, tmp_path / "peerwatch.yaml", tmp_path / "small" / "state"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ((level, message),) = json.loads(done.stdout)
+    assert level == Level.FAILURE
+    assert message.startswith("0.0 GiB free where the fleet's files go")
+
+
+def test_a_heap_of_wandb_runs_is_a_warning(
+    examine: Examine, start_trainer: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "MUCH_WANDB_BYTES", 1000)
+    (tmp_path / "logs" / "wandb" / "offline-run-1").mkdir(parents=True)
+    (tmp_path / "logs" / "wandb" / "offline-run-1" / "run.wandb").write_bytes(bytes(2000))
+    start_trainer()
+    assert f"wandb's offline runs in {tmp_path}/logs/wandb take" in messages(examine("disk"), Level.WARNING)
+
+
+def test_a_disk_with_room_is_well(examine: Examine) -> None:
+    assert messages(examine("disk"), Level.FAILURE) == ""

@@ -1,0 +1,20 @@
+"""Trainers that together have more threads than there are cores are named."""
+
+import os
+from collections.abc import Callable
+
+from fleet.doctor.findings import Level
+from tests.fleet.doctor.conftest import Examine, messages
+
+
+def test_two_trainers_that_each_take_every_core_are_a_warning(
+    examine: Examine, start_trainer: Callable[..., int]
+) -> None:
+    cores = str(os.cpu_count())
+    start_trainer(OMP_NUM_THREADS=cores)
+    start_trainer()
+    assert "and hinder each other" in messages(examine("threads"), Level.WARNING)
+
+
+def test_the_planned_threads_are_told_while_nothing_runs(examine: Examine) -> None:
+    assert messages(examine("threads", "peers: 2\n"), Level.WARNING) == ""
