@@ -19,7 +19,7 @@ from alerts.references import UnresolvedReferenceError, resolve
 from fleet.compose import is_path
 from fleet.config import FleetConfig
 from fleet.loading import Loaded
-from fleet.plan import PeerPlan, Service, services
+from fleet.plan.peers import PeerPlan, Service, services
 from fleet.positions import Location, Problem
 from fleet.sections import suggest
 from trainer.config import TrainerConfig

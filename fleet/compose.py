@@ -11,7 +11,7 @@ from alerts.config import AlertsConfig
 from alerts.durations import parse_duration
 from exporter.leaderboard.config import LeaderboardConfig
 from fleet.config import FleetConfig
-from fleet.plan import PeerPlan
+from fleet.plan.peers import PeerPlan
 from fleet.positions import Location, Problem
 from fleet.sections import Mistake, keys_of, suggest, validate
 from fleet.state_folder import StateFolder

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.compose import Composition, compose
 from fleet.config import FleetConfig
-from fleet.plan import PeerPlan, plan_peers
+from fleet.plan.peers import PeerPlan, plan_peers
 from fleet.positions import Document, Location, Problem, parse
 from fleet.sections import validate
 from fleet.state_folder import StateFolder

@@ -7,7 +7,7 @@ from pathlib import Path
 from fleet.compose import leaderboard_url, reachable
 from fleet.config import FleetConfig
 from fleet.launch import FINISHED_EXIT_CODE, OWNER_VARIABLE, Policy
-from fleet.plan import PeerPlan
+from fleet.plan.peers import PeerPlan
 from fleet.state_folder import StateFolder
 
 # Followers start one after another behind the leader, so that imports and model loading do not pile up.

@@ -61,7 +61,7 @@ def test_the_alert_loop_learns_every_sidecar_and_the_leaderboard(load: Callable[
 
 
 def test_cores_are_divided_between_the_peers(load: Callable[[str], Loaded]) -> None:
-    from fleet.plan import plan_peers
+    from fleet.plan.peers import plan_peers
 
     config = load("fleet: a\npeers: 3\n").config
     assert config is not None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fleet.checks import taken_ports
 from fleet.doctor.findings import Finding, failure, ok
 from fleet.doctor.site import Site
-from fleet.plan import services
+from fleet.plan.peers import services
 
 
 def examine(site: Site) -> Iterator[Finding]:
