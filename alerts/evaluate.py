@@ -1,10 +1,11 @@
 """One evaluation of all rules over all peers and the host: states, rule memories and what there is to tell. Pure."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from alerts.deadlines import next_instant
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View
 from alerts.state import AlertState, Kind, Moment, Timing, step
 
@@ -41,10 +42,33 @@ class Event:
 
 @dataclass(frozen=True)
 class Standing:
-    """All alerts that are not at rest and what the rules remember."""
+    """All alerts that are not at rest and what the rules remember.
+
+    `due` holds, for the peers that have one, the first epoch second at which time alone changes what is known of them.
+    """
 
     states: Mapping[Key, AlertState] = field(default_factory=dict)
     memories: Mapping[Key, Memory] = field(default_factory=dict)
+    due: Mapping[str, float] = field(default_factory=dict)
+
+    def replaced(self, peers: Container[str], part: "Standing") -> "Standing":
+        """This standing with all of `peers` as `part` has it."""
+        states = {key: state for key, state in self.states.items() if key.peer not in peers}
+        memories = {key: memory for key, memory in self.memories.items() if key.peer not in peers}
+        due = {peer: instant for peer, instant in self.due.items() if peer not in peers}
+        return Standing.merge([Standing(states, memories, due), part])
+
+    @staticmethod
+    def merge(parts: Iterable["Standing"]) -> "Standing":
+        """One standing of the parts, which hold different subjects."""
+        states: dict[Key, AlertState] = {}
+        memories: dict[Key, Memory] = {}
+        due: dict[str, float] = {}
+        for part in parts:
+            states.update(part.states)
+            memories.update(part.memories)
+            due.update(part.due)
+        return Standing(states, memories, due)
 
 
 def evaluate(
@@ -57,6 +81,7 @@ def evaluate(
     states: dict[Key, AlertState] = {}
     memories: dict[Key, Memory] = {}
     events: list[Event] = []
+    due: dict[str, float] = {}
     rules = tuple(rules)
     for view in views:
         for one in rules:
@@ -72,11 +97,14 @@ def evaluate(
             after, kind = step(state, verdict, moment, timing)
             if after is not None:
                 states[key] = after
+            instant = next_instant(verdict, after, moment.now, timing)
+            if instant is not None and view.scope == "peer":
+                due[view.peer] = min(instant, due.get(view.peer, instant))
             told = after or state
             if kind is not None and told is not None:
                 summary = verdict.summary or ("" if kind == "resolved" else told.summary)
                 events.append(Event(key, kind, moment.now, told.since, told.severity, summary))
-    return Standing(states, memories), events
+    return Standing(states, memories, due), events
 
 
 def _judge(one: ActiveRule, view: View) -> tuple[Verdict, Memory]:

@@ -1,14 +1,21 @@
-"""The alert loop: scrape, evaluate, write down, tell; again every interval, whatever goes wrong in one round."""
+"""The alert loop: scrape, evaluate, write down, tell; again every interval, whatever goes wrong in one round.
+
+Between two rounds it looks at single peers, at the instant at which time alone changes what is known of them.
+"""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from alerts.config import AlertsConfig
+from alerts.deadlines import Deadlines
 from alerts.dispatch import Dispatcher
-from alerts.evaluate import ActiveRule, Key, evaluate
+from alerts.evaluate import ActiveRule, Event, Key, Standing, evaluate
 from alerts.evidence import Gatherer
 from alerts.host import HostCollector, read_host
 from alerts.messages import render
@@ -23,6 +30,8 @@ from alerts.wording import Wording
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
+# A sidecar sends a page that is ready; one that needs longer must not hold up those that are due with it.
+LOOK_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +46,18 @@ class SteadyClock:
         return self._offset + time.monotonic()
 
 
+class _Instant(NamedTuple):
+    """When an evaluation happens, by both clocks."""
+
+    wall: float
+    steady: float
+
+
 class Loop:
-    """Evaluates the rules again and again; `status` is the latest result."""
+    """Evaluates the rules again and again; `status` is the latest result.
+
+    `clock` never steps and measures durations; `wall` is the clock that the times on the pages are of.
+    """
 
     def __init__(
         self,
@@ -47,7 +66,8 @@ class Loop:
         dispatcher: Dispatcher,
         outbox: Outbox,
         wording: Wording,
-        clock: SteadyClock,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._store = store
@@ -55,6 +75,7 @@ class Loop:
         self._outbox = outbox
         self._wording = wording
         self._clock = clock
+        self._wall = wall
         self._rules = [
             ActiveRule(name, rule, config.rules.of(name))
             for name, rule in discover().items()
@@ -66,8 +87,11 @@ class Loop:
         self._is_host_unread = False
         self._gatherer = Gatherer({target.peer: target.run_dir for target in config.targets if target.run_dir})
         self._evaluated_at = clock()
-        self._wall_lead = time.time() - clock()
+        self._looked_at: dict[str, float] = {}
+        self._deadlines = Deadlines()
+        self._wall_lead = wall() - clock()
         self._clock_stepped_at = 0.0
+        self._clock_step_seconds = 0.0
         self._heard_at = {target.peer: clock() for target in config.targets}
         self._failures: dict[str, str] = {}
         self.status = Status(config.fleet, standing=store.load())
@@ -90,34 +114,91 @@ class Loop:
 
     async def _repeat(self) -> None:
         while True:
-            began = self._clock()
-            try:
-                await self._tick()
-            except Exception:  # The fence: one failed round must not end the watch.
-                log.exception("this round failed; the next one comes in %g s", self._config.interval_seconds)
-            await asyncio.sleep(max(0.0, began + self._config.interval_seconds - self._clock()))
+            next_round = self._clock() + self._config.interval_seconds
+            with self._fence():
+                await self.look_at_all()
+            while (left := next_round - self._clock()) > 0:
+                await self._wait_and_look(left)
 
-    async def _tick(self) -> None:
+    async def _wait_and_look(self, seconds: float) -> None:
+        """Waits until somebody is due, or for `seconds`, when the next round begins."""
+        left = self._deadlines.seconds_left(self._wall())
+        if left is None or left >= seconds:
+            await asyncio.sleep(seconds)
+            return
+        await asyncio.sleep(left)
+        with self._fence():
+            await self.look_at_due(min(LOOK_SECONDS, seconds - left))
+
+    @contextlib.contextmanager
+    def _fence(self) -> Iterator[None]:
+        """One failed round must not end the watch."""
+        try:
+            yield
+        except Exception:
+            log.exception("this round failed; the next one comes in %g s", self._config.interval_seconds)
+
+    async def look_at_all(self) -> None:
+        """A round: scrapes every peer, evaluates all rules on them and the host, writes down what there is to tell."""
         scrapes = await self._scraper.scrape()
+        at = self._begin(scrapes)
+        views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
+        after, events = self._evaluate([*views, self._view_host(at.wall)], at)
+        await self._write(after, events, Status(self._config.fleet, at.wall, scrapes, after))
+        # Only what is written down counts; a round that could not be written is judged again.
+        self._evaluated_at = at.steady
+        self._looked_at.clear()
+        self._deadlines.begin_round(after.due)
+        self._outbox.expire()
+
+    async def look_at_due(self, seconds: float = LOOK_SECONDS) -> None:
+        """Does the same for the peers that are due, as far as they answer within `seconds`; the host can wait."""
+        scrapes = await self._scraper.look(self._deadlines.take(self._wall()), seconds)
+        if not scrapes:
+            return
+        at = self._begin(scrapes)
+        part, events = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
+        after = self.status.standing.replaced(scrapes, part)
+        known = {**self.status.scrapes, **scrapes}
+        await self._write(after, events, Status(self._config.fleet, at.wall, known, after))
+        self._looked_at.update(dict.fromkeys(scrapes, at.steady))
+        self._deadlines.update(scrapes, after.due)
+
+    def _begin(self, scrapes: dict[str, Scrape]) -> _Instant:
         self._note_failures(scrapes)
         self._note_clock_step()
-        now, steady = time.time(), self._clock()
+        return _Instant(self._wall(), self._clock())
+
+    def _evaluate(self, views: Iterable[View], at: _Instant) -> tuple[Standing, list[Event]]:
+        """Evaluates each subject with the time since it was last looked at."""
         # A host that slept, or a round that failed, adds no more than two rounds to the time that a condition held.
         longest = 2 * self._config.interval_seconds + self._config.timeout_seconds
-        moment = Moment(now, min(steady - self._evaluated_at, longest))
-        before = self.status.standing
-        views = [self._view(peer, scrape, now) for peer, scrape in scrapes.items()]
-        views.append(self._view_host(now))
-        after, events = evaluate(views, self._rules, before, moment, reminder_seconds=self._config.reminder)
+        by_elapsed: dict[float, list[View]] = {}
+        for view in views:
+            elapsed = min(at.steady - self._looked_at.get(view.peer, self._evaluated_at), longest)
+            by_elapsed.setdefault(elapsed, []).append(view)
+        parts, events = [], []
+        for elapsed, group in by_elapsed.items():
+            part, more = evaluate(
+                group,
+                self._rules,
+                self.status.standing,
+                Moment(at.wall, elapsed),
+                reminder_seconds=self._config.reminder,
+            )
+            parts.append(part)
+            events += more
+        return Standing.merge(parts), events
+
+    async def _write(self, after: Standing, events: list[Event], status: Status) -> None:
+        """Writes an evaluation down, with what it has to tell; from then on it is the status."""
         events = await self._gatherer.attach(events)
         told = [(event, render(event, self._wording.style())) for event in events]
-        self._store.commit(before, after, told, self._dispatcher.queue(after, events, now))
-        # Only what is written down counts; a round that could not be written is judged again.
-        self._evaluated_at = steady
-        self.status = Status(self._config.fleet, now, scrapes, after)
+        queue = self._dispatcher.queue(after, events, status.now)
+        self._store.commit(self.status.standing, after, told, queue)
+        self.status = status
         for _, message in told:
             log.info("%s", message.title)
-        self._outbox.expire()
         self._dispatcher.settle()
 
     def _view(self, peer: str, scrape: Scrape, now: float) -> View:
@@ -128,6 +209,7 @@ class Loop:
             failure=scrape.failure,
             unreachable_seconds=self._clock() - self._heard_at[peer],
             clock_stepped_at=self._clock_stepped_at,
+            clock_step_seconds=self._clock_step_seconds,
         )
 
     def _view_host(self, now: float) -> View:
@@ -136,6 +218,7 @@ class Loop:
             now=now,
             reading=self._read_host(),
             clock_stepped_at=self._clock_stepped_at,
+            clock_step_seconds=self._clock_step_seconds,
             scope="host",
         )
 
@@ -159,10 +242,10 @@ class Loop:
 
     def _note_clock_step(self) -> None:
         """Notices a clock that was set, or a host that slept: times on the pages then look older than they are."""
-        lead = time.time() - self._clock()
+        lead = self._wall() - self._clock()
         if abs(lead - self._wall_lead) > CLOCK_STEP_SECONDS:
-            log.warning("the clock moved by %+.0f s: it was set, or this machine slept", lead - self._wall_lead)
-            self._clock_stepped_at = time.time()
+            self._clock_stepped_at, self._clock_step_seconds = self._wall(), lead - self._wall_lead
+            log.warning("the clock moved by %+.0f s: it was set, or this machine slept", self._clock_step_seconds)
         self._wall_lead = lead
 
     def _report_forgotten(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Container
 from dataclasses import dataclass
 
 import httpx
@@ -40,6 +41,19 @@ class Scraper:
         """One scrape per peer, by the peer's name; takes no longer than the time-out."""
         scrapes = await asyncio.gather(*(self._read(target) for target in self._targets))
         return {target.peer: scrape for target, scrape in zip(self._targets, scrapes, strict=True)}
+
+    async def look(self, peers: Container[str], seconds: float) -> dict[str, Scrape]:
+        """The scrapes of those of `peers` that come within `seconds`: who needs longer is left to the next round."""
+        targets = [target for target in self._targets if target.peer in peers]
+        if not targets:
+            return {}
+        tasks = [asyncio.create_task(self._read(target)) for target in targets]
+        try:
+            await asyncio.wait(tasks, timeout=seconds)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return {target.peer: task.result() for target, task in zip(targets, tasks, strict=True) if task.done()}
 
     async def close(self) -> None:
         await self._client.aclose()

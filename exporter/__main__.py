@@ -56,7 +56,7 @@ def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
     tls = TlsFiles(config.tls_cert, config.tls_key) if config.tls_cert and config.tls_key else None
     return Server(
         (config.host, config.port),
-        lambda: snapshot.page,
+        lambda: snapshot.latest(time.time()),
         stale_after_seconds=5.0 * config.interval_seconds + 30.0,
         credentials=config.credentials,
         tls=tls,
@@ -64,10 +64,14 @@ def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
 
 
 def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
+    """Collects every interval, and at the instant at which the trainer's silence becomes a stall: a step in the last
+    seconds before it ended the silence.
+    """
     due = time.monotonic() + interval_seconds
-    while not stopping.wait(max(0.0, due - time.monotonic())):
-        # After a pause of the machine, one collection makes up for all that were missed.
-        due = max(due + interval_seconds, time.monotonic())
+    while not stopping.wait(max(0.0, min(due - time.monotonic(), snapshot.seconds_to_stall(time.time())))):
+        if time.monotonic() >= due:
+            # After a pause of the machine, one collection makes up for all that were missed.
+            due = max(due + interval_seconds, time.monotonic())
         snapshot.refresh(time.time())
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import math
 import queue
 import threading
 import time
@@ -17,6 +18,12 @@ log = logging.getLogger(__name__)
 
 # One line per collector in this time, however often its outcome changes.
 LOG_INTERVAL_SECONDS = 60.0
+# A scrape waits no longer than this for a collection that is due or under way.
+FRESH_WITHIN_SECONDS = 0.25
+
+_LAST_STEP = "trainer_last_step_timestamp_seconds"
+_PHASE_START = "trainer_phase_start_timestamp_seconds"
+_STALL_AFTER = "trainer_stall_after_seconds"
 
 
 class Page(NamedTuple):
@@ -48,6 +55,8 @@ class Snapshot:
         self._readings: list[Reading] = list(constant)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
+        self._stalls_at = math.inf
+        self._is_judged = threading.Condition()
         self.page = self._render()
 
     def refresh(self, now: float) -> None:
@@ -60,7 +69,24 @@ class Snapshot:
             readings.append(Reading("sidecar_collector_success", labels, float(outcome.error is None)))
             readings.append(Reading("sidecar_collector_duration_seconds", labels, outcome.seconds))
         self._readings = readings
-        self.page = self._render()
+        page, stalls_at = self._render(), _find_stall(readings, now)
+        with self._is_judged:
+            self.page, self._stalls_at = page, stalls_at
+            self._is_judged.notify_all()
+
+    def seconds_to_stall(self, now: float) -> float:
+        """How long until the trainer, as last read, has been silent for too long; infinite where that was looked at."""
+        return max(0.0, self._stalls_at - now)
+
+    def latest(self, now: float) -> Page:
+        """The page for a scrape at the Unix time `now`.
+
+        Once the silence of the last collection has become a stall, it is worth a moment to learn of a step since then.
+        """
+        if now >= self._stalls_at:
+            with self._is_judged:
+                self._is_judged.wait_for(lambda: now < self._stalls_at, FRESH_WITHIN_SECONDS)
+        return self.page
 
     def collect(self) -> list[Family]:
         """The families of the last collection; the registry calls it."""
@@ -79,6 +105,15 @@ class Snapshot:
     def _render(self) -> Page:
         plain = generate_latest(self._registry)
         return Page(plain, gzip.compress(plain, compresslevel=6), time.monotonic())
+
+
+def _find_stall(readings: Sequence[Reading], now: float) -> float:
+    """The Unix time at which the silence becomes a stall, if it lies ahead of `now`; infinite otherwise."""
+    values = {reading.name: reading.value for reading in readings}
+    if _STALL_AFTER not in values or _PHASE_START not in values:
+        return math.inf
+    stalls_at = max(values.get(_LAST_STEP, 0.0), values[_PHASE_START]) + values[_STALL_AFTER]
+    return stalls_at if stalls_at > now else math.inf
 
 
 class Lane:

@@ -36,7 +36,8 @@ class RuleSettings(BaseModel):
 @dataclass(frozen=True)
 class View:
     """What a rule may look at: one peer, or the host, now. `peer` is the subject's name; the host's reading holds
-    `host_` samples. Times are epoch seconds, `unreachable_seconds` a steady duration.
+    `host_` samples. Times are epoch seconds, `unreachable_seconds` a steady duration; `clock_step_seconds` is by how
+    much the clock was set, or the host slept, at `clock_stepped_at`.
     """
 
     peer: str
@@ -45,17 +46,22 @@ class View:
     failure: str = ""
     unreachable_seconds: float = 0.0
     clock_stepped_at: float = 0.0
+    clock_step_seconds: float = 0.0
     memory: Memory = field(default_factory=dict)
     scope: Scope = "peer"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the condition holds. `unknown` keeps whatever was: a failed read is neither trouble nor recovery."""
+    """Whether the condition holds. `unknown` keeps whatever was: a failed read is neither trouble nor recovery.
+
+    `until` is the epoch second from which time alone makes it active, if nothing else changes: the loop looks then.
+    """
 
     condition: Literal["active", "inactive", "unknown"]
     summary: str = ""
     since: float | None = None
+    until: float | None = None
 
 
 UNKNOWN = Verdict("unknown")
@@ -66,9 +72,14 @@ def active(summary: str, *, since: float | None = None) -> Verdict:
     return Verdict("active", summary, since)
 
 
-def inactive(summary: str = "") -> Verdict:
-    """The condition does not hold; the sentence is shown if this ends an alert."""
-    return Verdict("inactive", summary)
+def inactive(summary: str = "", *, until: float | None = None) -> Verdict:
+    """The condition does not hold, `until` when it will; the sentence is shown if this ends an alert."""
+    return Verdict("inactive", summary, until=until)
+
+
+def unknown(*, until: float) -> Verdict:
+    """Nothing can be told yet; time alone makes the condition hold from then on."""
+    return Verdict("unknown", until=until)
 
 
 class Judge(Protocol):

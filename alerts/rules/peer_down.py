@@ -14,7 +14,7 @@ from pydantic import Field
 
 from alerts.durations import Duration, describe_duration
 from alerts.reading import Reading
-from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive, unknown
 
 
 class Settings(RuleSettings):
@@ -42,7 +42,8 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 def remember(view: View, _settings: Settings) -> Memory:
     """When the peer was first looked at, and whether it has ever run since."""
-    memory: dict[str, Any] = {"first_seen_at": view.now, **view.memory}
+    # A time to come was written before the clock was put back.
+    memory: dict[str, Any] = {**view.memory, "first_seen_at": min(view.memory.get("first_seen_at", view.now), view.now)}
     if view.reading is not None and view.reading.is_up():
         memory["has_run"] = True
     return memory
@@ -57,7 +58,7 @@ def is_before_first_step(reading: Reading) -> bool:
 
 def _judge_silence(view: View, settings: Settings) -> Verdict:
     if view.unreachable_seconds < settings.unreachable_after:
-        return UNKNOWN
+        return unknown(until=view.now - view.unreachable_seconds + settings.unreachable_after)
     silence = describe_duration(view.unreachable_seconds)
     return active(
         f"Its sidecar has not answered for {silence} ({view.failure}), so nothing tells whether the trainer runs.",
@@ -69,8 +70,9 @@ def _judge_absence(view: View, settings: Settings) -> Verdict:
     first_seen = view.memory.get("first_seen_at", view.now)
     if not view.memory.get("has_run"):
         # Peers start one after the other; one that was never seen running may be waiting for its turn.
-        if 0 <= view.now - first_seen < settings.start_within:
-            return UNKNOWN
+        late_at = max(first_seen, view.clock_stepped_at) + settings.start_within
+        if view.now < late_at:
+            return unknown(until=late_at)
         return active("The trainer has never been seen running.", since=first_seen)
     state = view.reading.state() if view.reading else None
     if state == "stopped":
@@ -85,8 +87,11 @@ def _judge_start(view: View, reading: Reading, settings: Settings) -> Verdict:
         return inactive("The trainer runs and waits for the swarm.")
     told = reading.value("trainer_stall_after_seconds") if reading.is_current() else None
     budget = settings.start_within if told is None else told
-    if state != "starting" or view.now - max(started, view.clock_stepped_at) <= budget:
+    if state != "starting":
         return UNKNOWN
+    late_at = max(started, view.clock_stepped_at) + budget
+    if view.now <= late_at:
+        return unknown(until=late_at)
     return active(
         f"The trainer was started {describe_duration(view.now - started)} ago and has made no step; "
         f"it should have started within {describe_duration(budget)}.",

@@ -16,6 +16,7 @@ from alerts.rules.peer_down import is_before_first_step
 
 # A hung tree of processes still wakes up now and then; one that computes uses far more than this share of a core.
 AT_REST_SHARE = 0.02
+SKEW_SECONDS = 2.0
 
 
 class Settings(RuleSettings):
@@ -39,9 +40,10 @@ def judge(view: View, _settings: Settings) -> Verdict:
         return inactive("The trainer was started anew.")
     progress = _find_progress(reading)
     # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
-    silence = view.now - max(progress, view.clock_stepped_at)
+    silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
+    silence = view.now - silent_since
     if silence <= stall_after:
-        return inactive("The trainer makes progress again.")
+        return inactive("The trainer makes progress again.", until=silent_since + stall_after)
     told = (
         f"No progress for {describe_duration(silence)} while {reading.state() or 'running'}; "
         f"this peer should need at most {describe_duration(stall_after)}.",
@@ -52,17 +54,30 @@ def judge(view: View, _settings: Settings) -> Verdict:
 
 
 def remember(view: View, _settings: Settings) -> Memory:
-    """The processor time at the first look of a silence that has become long; nothing while the peer steps."""
+    """The processor time at the first look of a silence that has become long; nothing while the peer steps.
+
+    A clock that was put back leaves the last progress ahead of it, for hours; its silence is counted from then.
+    """
     reading = view.reading
     if reading is None:
         return view.memory
     progress, cpu = _find_progress(reading), reading.value("trainer_cpu_seconds_total")
+    if view.memory.get("progress") == progress and "silent_since" in view.memory:
+        return view.memory
+    if _is_of_the_clock_before(progress, view):
+        return {"progress": progress, "silent_since": view.clock_stepped_at}
     stall_after = reading.value("trainer_stall_after_seconds")
     if view.memory.get("progress") == progress and cpu is not None and cpu >= view.memory["cpu"]:
         return view.memory
     if cpu is None or stall_after is None or view.now - progress < stall_after / 2:
         return {}
     return {"progress": progress, "at": view.now, "cpu": cpu}
+
+
+def _is_of_the_clock_before(progress: float, view: View) -> bool:
+    """Whether a time lies ahead because the clock was put back, and not as another host's clock leads a little."""
+    clock_before = view.clock_stepped_at - view.clock_step_seconds
+    return view.clock_step_seconds < 0 and view.now + SKEW_SECONDS < progress <= clock_before + SKEW_SECONDS
 
 
 def _find_progress(reading: Reading) -> float:
@@ -75,7 +90,7 @@ def _find_progress(reading: Reading) -> float:
 
 def _describe_last_step(view: View, reading: Reading) -> str:
     last_step, steps = reading.value("trainer_last_step_timestamp_seconds"), reading.value("trainer_steps_total")
-    if last_step is None or steps is None:
+    if last_step is None or steps is None or last_step > view.now:
         return ""
     return f"Its last step, number {steps:.0f}, ended {describe_duration(view.now - last_step)} ago."
 

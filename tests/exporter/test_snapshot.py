@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import math
 import threading
 
 import pytest
@@ -109,3 +110,40 @@ def test_the_collectors_are_found_by_being_there(tmp_path):
     config = SidecarConfig(run_dir=tmp_path, leaderboard_url="http://127.0.0.1:1")
     assert {"textfile", "process", "step_rate", "standing"} <= discover(config).keys()
     assert "standing" not in discover(SidecarConfig(run_dir=tmp_path))
+
+
+def silence(last_step=100.0):
+    values = {
+        "trainer_last_step_timestamp_seconds": last_step,
+        "trainer_phase_start_timestamp_seconds": 90.0,
+        "trainer_stall_after_seconds": 30.0,
+    }
+    return [Reading(name, {}, value) for name, value in values.items()]
+
+
+def test_the_time_to_a_stall_counts_from_the_later_of_last_step_and_phase_start():
+    snapshot = make(textfile=Fake(silence()))
+    assert snapshot.seconds_to_stall(110.0) == math.inf
+    snapshot.refresh(110.0)
+    assert snapshot.seconds_to_stall(110.0) == 20.0
+    snapshot.refresh(130.0)
+    assert snapshot.seconds_to_stall(130.0) == math.inf
+
+
+def test_a_scrape_after_that_instant_waits_for_the_collection_that_looks_for_a_step():
+    textfile = Fake(silence())
+    snapshot = make(textfile=textfile)
+    snapshot.refresh(110.0)
+    before = snapshot.page
+    assert snapshot.latest(129.0) is before
+    textfile.result = silence(last_step=129.9)
+    collection = threading.Timer(0.02, snapshot.refresh, (130.0,))
+    collection.start()
+    assert b"last_step_timestamp_seconds 129.9" in snapshot.latest(130.01).plain
+    collection.join()
+
+
+def test_a_collection_that_hangs_delays_such_a_scrape_only_briefly():
+    snapshot = make(textfile=Fake(silence()))
+    snapshot.refresh(110.0)
+    assert snapshot.latest(131.0) is snapshot.page
