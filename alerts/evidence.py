@@ -18,7 +18,9 @@ import psutil
 from alerts.evaluate import Event
 from alerts.redact import redact
 from alerts.rules import Evidence, discover
+from alerts.text import say
 from alerts.trainer_process import ask_for_stacks, find_trainer, read_tail
+from alerts.words import LANGUAGES, Language, Words
 
 SECONDS = 1.0
 STACKS_SECONDS = 0.7
@@ -30,9 +32,9 @@ FRAMES = 8
 
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)$')
 _UNUSUAL = {
-    psutil.STATUS_STOPPED: "is stopped by a signal (SIGSTOP); SIGCONT lets it go on",
-    psutil.STATUS_TRACING_STOP: "is stopped by a debugger",
-    psutil.STATUS_DISK_SLEEP: "waits for a disk or a device and cannot be interrupted",
+    psutil.STATUS_STOPPED: "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT lets it go on.",
+    psutil.STATUS_TRACING_STOP: "Process {pid} is stopped by a debugger.",
+    psutil.STATUS_DISK_SLEEP: "Process {pid} waits for a disk or a device and cannot be interrupted.",
 }
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,9 @@ log = logging.getLogger(__name__)
 class Gatherer:
     """Knows the run folders of the peers whose trainers are ours."""
 
-    def __init__(self, run_dirs: Mapping[str, Path]) -> None:
+    def __init__(self, run_dirs: Mapping[str, Path], language: Language = "en") -> None:
         self._run_dirs = run_dirs
+        self._words = LANGUAGES[language]
         self._running: dict[str, Future[str]] = {}
 
     async def attach(self, events: Sequence[Event]) -> list[Event]:
@@ -68,21 +71,23 @@ class Gatherer:
         future: Future[str] = Future()
         self._running[event.key.peer] = future
         kinds = rule.evidence
-        threading.Thread(
-            target=lambda: future.set_result(gather(kinds, run_dir)), name=f"evidence-{event.key.peer}", daemon=True
-        ).start()
+
+        def work() -> None:
+            future.set_result(gather(kinds, run_dir, self._words))
+
+        threading.Thread(target=work, name=f"evidence-{event.key.peer}", daemon=True).start()
         return future
 
 
-def gather(kinds: Sequence[Evidence], run_dir: Path) -> str:
+def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = LANGUAGES["en"]) -> str:
     """The evidence of these kinds, bounded and without secrets; takes up to `STACKS_SECONDS`, and never raises."""
-    parts = []
+    parts: list[str] = []
     for kind in kinds:
         try:
             parts += _GATHERERS[kind](run_dir)
         except Exception:  # The fence: evidence that cannot be had costs only itself.
             log.warning("no evidence of kind %s from %s", kind, run_dir, exc_info=True)
-    text = "\n".join(parts)
+    text = "\n".join(words.translate(part) for part in parts)
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
@@ -101,9 +106,9 @@ def find_frames(stacks: str) -> list[str]:
 def _describe_process(run_dir: Path) -> list[str]:
     process = find_trainer(run_dir)
     if process is None:
-        return ["The process that process.json names does not run."]
-    told = _UNUSUAL.get(process.status())
-    return [f"Process {process.pid} {told}."] if told else []
+        return [say("The process that process.json names does not run.")]
+    unusual = _UNUSUAL.get(process.status())
+    return [say(unusual, pid=process.pid)] if unusual else []
 
 
 def _describe_biggest(run_dir: Path) -> list[str]:
@@ -119,8 +124,11 @@ def _describe_biggest(run_dir: Path) -> list[str]:
     if not sizes:
         return []
     size, pid, name = max(sizes)
-    role = "the trainer itself" if pid == process.pid else "a child of the trainer"
-    return [f"Biggest of its {len(sizes)} processes: {redact(name)} ({pid}, {role}), {size / 2**30:.2f} GiB resident."]
+    if pid == process.pid:
+        template = "Biggest of its {count} processes: {name} ({pid}, the trainer itself), {size:.2f} GiB resident."
+    else:
+        template = "Biggest of its {count} processes: {name} ({pid}, a child of the trainer), {size:.2f} GiB resident."
+    return [say(template, count=len(sizes), name=redact(name), pid=pid, size=size / 2**30)]
 
 
 def _describe_log(run_dir: Path) -> list[str]:
@@ -129,7 +137,7 @@ def _describe_log(run_dir: Path) -> list[str]:
     except OSError:
         return []
     lines = [line for line in (redact(line) for line in text.splitlines()[-4 * LOG_LINES :]) if line.strip()]
-    return ["trainer.log ends:", *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
+    return [say("trainer.log ends:"), *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
 
 
 def _describe_stacks(run_dir: Path) -> list[str]:
@@ -139,7 +147,7 @@ def _describe_stacks(run_dir: Path) -> list[str]:
     frames = find_frames(ask_for_stacks(process, run_dir / "stacks.log", seconds=STACKS_SECONDS))
     if not frames:
         return []
-    return ["Its main thread (all threads: stacks.log):", *(f"| {redact(frame)}" for frame in frames)]
+    return [say("Its main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
 
 
 _GATHERERS: Mapping[Evidence, Callable[[Path], list[str]]] = {

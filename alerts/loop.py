@@ -26,7 +26,7 @@ from alerts.scrape import Scrape, Scraper
 from alerts.state import Moment
 from alerts.status import Status
 from alerts.store import Store
-from alerts.wording import Wording
+from alerts.wording import Wording, put_into
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
@@ -77,7 +77,7 @@ class Loop:
         self._clock = clock
         self._wall = wall
         self._rules = [
-            ActiveRule(name, rule, config.rules.of(name))
+            ActiveRule(name, put_into(rule, wording.style().words), config.rules.of(name))
             for name, rule in discover().items()
             if config.rules.of(name).enabled
         ]
@@ -85,7 +85,8 @@ class Loop:
         self._host = HostCollector((Path(config.state_dir),))
         self._host_name = socket.gethostname()
         self._is_host_unread = False
-        self._gatherer = Gatherer({target.peer: target.run_dir for target in config.targets if target.run_dir})
+        run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
+        self._gatherer = Gatherer(run_dirs, config.language)
         self._evaluated_at = clock()
         self._looked_at: dict[str, float] = {}
         self._deadlines = Deadlines()

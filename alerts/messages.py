@@ -32,7 +32,11 @@ class Style(NamedTuple):
     zone: tzinfo | None = None
     limit: int = MAX_BODY_LENGTH
     peers: int = 0
-    remedy_of: Callable[[str], str] = _find_remedy
+    find_remedy: Callable[[str], str] = _find_remedy
+
+    def remedy_of(self, rule: str) -> str:
+        """What to try first, in the fleet's language; empty for a rule that is not known."""
+        return self.words.remedies.get(rule) or self.find_remedy(rule)
 
 
 def render(event: Event, style: Style) -> Message:

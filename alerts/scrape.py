@@ -9,6 +9,7 @@ import httpx
 
 from alerts.config import Target
 from alerts.reading import Reading, parse
+from alerts.text import say
 
 MAX_PAGE_BYTES = 512 * 1024
 
@@ -64,33 +65,33 @@ class Scraper:
                 page = await self._fetch(target.url)
             return Scrape(parse(page))
         except TimeoutError:
-            return Scrape(None, f"no answer within {self._timeout:g} s")
+            return Scrape(None, say("no answer within {seconds:g} s", seconds=self._timeout))
         except httpx.TimeoutException:
-            return Scrape(None, f"no answer within {self._timeout:g} s")
+            return Scrape(None, say("no answer within {seconds:g} s", seconds=self._timeout))
         except httpx.ConnectError:
-            return Scrape(None, "no connection")
+            return Scrape(None, say("no connection"))
         except httpx.HTTPError:
-            return Scrape(None, "the connection broke")
+            return Scrape(None, say("the connection broke"))
         except _RefusedError as refused:
-            return Scrape(None, str(refused))
+            return Scrape(None, refused.args[0])
         except ValueError:
-            return Scrape(None, "the page is not a sidecar's")
+            return Scrape(None, say("the page is not a sidecar's"))
         except Exception:  # The fence: a page is foreign text, and one sidecar must not stop the others.
             log.warning("peer %s: the sidecar's page could not be read", target.peer, exc_info=True)
-            return Scrape(None, "the page is not a sidecar's")
+            return Scrape(None, say("the page is not a sidecar's"))
 
     async def _fetch(self, url: str) -> str:
         async with self._client.stream("GET", url) as response:
             if response.status_code != 200:
-                raise _RefusedError(f"the sidecar answered {response.status_code}")
+                raise _RefusedError(say("the sidecar answered {status}", status=response.status_code))
             # A compressed page could unfold to any size, and none was asked for.
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise _RefusedError("the page is compressed although that was not asked for")
+                raise _RefusedError(say("the page is compressed although that was not asked for"))
             page = bytearray()
             async for chunk in response.aiter_raw():
                 page += chunk
                 if len(page) > MAX_PAGE_BYTES:
-                    raise _RefusedError(f"the page is larger than {MAX_PAGE_BYTES // 1024} KiB")
+                    raise _RefusedError(say("the page is larger than {most} KiB", most=MAX_PAGE_BYTES // 1024))
             return page.decode("utf-8", errors="replace")
 
 

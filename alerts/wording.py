@@ -1,14 +1,17 @@
 """How this fleet's messages read on each route: language, time zone, and the length that the service takes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from alerts.calendar import find_zone
 from alerts.config import AlertsConfig
 from alerts.grouping import News
 from alerts.letters import Letter, compose
 from alerts.messages import Style
+from alerts.rules import Rule, Verdict, View
 from alerts.send import Sender
-from alerts.words import LANGUAGES
+from alerts.words import LANGUAGES, Words
 
 
 class Wording:
@@ -28,3 +31,13 @@ class Wording:
 
     def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Letter]:
         return compose(news, self.style(route), headline=headline)
+
+
+def put_into(rule: Rule, words: Words) -> Rule:
+    """The rule, saying the same in a language; the state then holds what people read."""
+
+    def judge(view: View, settings: Any, /) -> Verdict:
+        verdict = rule.judge(view, settings)
+        return replace(verdict, summary=words.translate(verdict.summary))
+
+    return replace(rule, judge=judge)

@@ -1,9 +1,12 @@
-"""The words around an alert in each language; what a rule says of its peer stays as the rule words it."""
+"""The words around an alert in each language, and how a text of a rule is said in it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from alerts import chinese
 from alerts.durations import describe_duration
+from alerts.text import Seconds, Text
 
 Language = Literal["en", "zh-CN"]
 
@@ -39,6 +42,10 @@ class Words:
     test_title: str
     test_body: str
     units: dict[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict)
+    remedies: Mapping[str, str] = field(default_factory=dict)
+    between_sentences: str = " "
 
     def duration(self, seconds: float) -> str:
         """A duration in this language's units."""
@@ -46,6 +53,22 @@ class Words:
         if not self.units:
             return text
         return " ".join(self.units.get(word, word) for word in text.split())
+
+    def translate(self, text: str) -> str:
+        """A text of `say` in this language; any other stays as it is."""
+        if not isinstance(text, Text):
+            return text
+        if text.sentences:
+            return self.between_sentences.join(self.translate(sentence) for sentence in text.sentences)
+        values = {name: self._translate_value(value) for name, value in text.values.items()}
+        return self.texts.get(text.template, text.template).format(**values)
+
+    def _translate_value(self, value: object) -> object:
+        if isinstance(value, Seconds):
+            return self.duration(value)
+        if isinstance(value, Text):
+            return self.translate(value)
+        return self.terms.get(value, value) if isinstance(value, str) else value
 
 
 _ENGLISH = Words(
@@ -115,6 +138,10 @@ _CHINESE = Words(
     test_title="测试",
     test_body="这是对通知渠道 {} 的测试：告警会发送到这里。",
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
+    texts=chinese.TEXTS,
+    terms=chinese.TERMS,
+    remedies=chinese.REMEDIES,
+    between_sentences="",
 )
 
 LANGUAGES: dict[Language, Words] = {"en": _ENGLISH, "zh-CN": _CHINESE}

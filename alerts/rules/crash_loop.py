@@ -9,8 +9,9 @@ the system's memory killer; then stop the peer until the cause is gone.
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import Seconds, say
 
 # Two measurements of one start may differ by this much.
 SAME_START_SECONDS = 2.5
@@ -46,9 +47,11 @@ def judge(view: View, settings: Settings) -> Verdict:
     # A machine that slept adds no time in which the trainer held.
     stable = view.now - max(view.memory["started"], view.clock_stepped_at)
     if len(restarts) >= settings.restarts and stable < settings.stable_after:
-        return active(f"{len(restarts)} restarts in the last {describe_duration(view.now - restarts[0])}.")
+        return active(
+            say("{count} restarts in the last {time}.", count=len(restarts), time=Seconds(view.now - restarts[0]))
+        )
     if len(restarts) < settings.restarts or view.reading.is_up():
-        return inactive(f"The trainer has held since its last start, {describe_duration(stable)} ago.")
+        return inactive(say("The trainer has held since its last start, {time} ago.", time=Seconds(stable)))
     return UNKNOWN
 
 

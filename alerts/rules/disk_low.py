@@ -11,6 +11,7 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import say
 
 GIB = 2**30
 # The alert ends once there is this much more room than the threshold.
@@ -36,8 +37,11 @@ def judge(view: View, settings: Settings) -> Verdict:
         path = dict(labels).get("path", "")
         total = view.reading.value("host_disk_total_bytes", path=path) or 0.0
         little = max(settings.least_gib * GIB, min(settings.fraction * total, settings.enough_gib * GIB))
-        share = f" of {total / GIB:.0f} GiB" if total else ""
-        measured = f"{free / GIB:.2f} GiB{share} are free on the disk of {path}."
+        if total:
+            template = "{free:.2f} GiB of {total:.0f} GiB are free on the disk of {path}."
+            measured = say(template, free=free / GIB, total=total / GIB, path=path)
+        else:
+            measured = say("{free:.2f} GiB are free on the disk of {path}.", free=free / GIB, path=path)
         if free < little:
             return active(measured)
         if free < HYSTERESIS * little:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import say
 
 # Apple's kern.memorystatus_vm_pressure_level: 1 normal, 2 warning, 4 critical.
 MACOS_CRITICAL = 4
@@ -35,14 +36,20 @@ def judge(view: View, settings: Settings) -> Verdict:
     stalled = reading.value("host_memory_pressure_ratio", kind="full") or 0.0
     level = reading.value("host_memory_pressure_level") or 0.0
     swap = reading.value("host_swap_used_bytes") or 0.0
-    measured = f"{available / total:.0%} of the machine's memory is left, and swap holds {swap / 2**30:.2f} GiB"
+    measured = say(
+        "{available:.0%} of the machine's memory is left, and swap holds {swap:.2f} GiB",
+        available=available / total,
+        swap=swap / 2**30,
+    )
     if stalled >= settings.stalled:
-        return active(f"Programs wait for memory {stalled:.0%} of the time; {measured}.")
+        return active(
+            say("Programs wait for memory {stalled:.0%} of the time; {measured}.", stalled=stalled, measured=measured)
+        )
     if level >= MACOS_CRITICAL:
-        return active(f"The system reports critical memory pressure; {measured}.")
+        return active(say("The system reports critical memory pressure; {measured}.", measured=measured))
     if available <= settings.available * total and swap >= settings.swapped * total:
-        return active(f"The machine is nearly out of memory: {measured}.")
-    return inactive(f"{measured}.")
+        return active(say("The machine is nearly out of memory: {measured}.", measured=measured))
+    return inactive(say("{measured}.", measured=measured))
 
 
 RULE = Rule(

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import say
 
 GIB = 2**30
 
@@ -29,13 +30,18 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs and holds no memory.")
+        return inactive(say("The trainer no longer runs and holds no memory."))
     footprint = reading.value("trainer_memory_bytes", kind="footprint")
     limit = reading.value("trainer_memory_limit_bytes")
     if footprint is None or limit is None or limit <= 0:
         return UNKNOWN
     share = footprint / limit
-    measured = f"It uses {footprint / GIB:.2f} GiB, {share:.0%} of its limit of {limit / GIB:.2f} GiB."
+    measured = say(
+        "It uses {used:.2f} GiB, {share:.0%} of its limit of {limit:.2f} GiB.",
+        used=footprint / GIB,
+        share=share,
+        limit=limit / GIB,
+    )
     if share >= settings.fraction:
         return active(measured)
     if share < settings.fraction - settings.hysteresis:

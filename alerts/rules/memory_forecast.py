@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.samples import Sample, keep, recall, since
+from alerts.text import Seconds, say
 from alerts.trend import find_trend
 
 GIB = 2**30
@@ -60,22 +61,25 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs and holds no memory.")
+        return inactive(say("The trainer no longer runs and holds no memory."))
     limit = reading.value("trainer_memory_limit_bytes")
     started = reading.value("trainer_start_timestamp_seconds") or 0.0
     if view.now - started < settings.settle + settings.least_span:
-        return inactive("The trainer was started anew.")
+        return inactive(say("The trainer was started anew."))
     samples: list[Sample] = view.memory.get("samples", [])
     if limit is None or limit <= 0 or not samples or samples[-1][0] - samples[0][0] < settings.least_span:
         return UNKNOWN
     growth: dict[str, Any] | None = view.memory.get("trend")
     if growth is None or growth["slope"] <= 0 or _span(samples) * growth["slope"] < LEAST_GROWTH * limit:
-        return inactive("Its memory no longer grows.")
+        return inactive(say("Its memory no longer grows."))
     left = max(0.0, (limit - growth["level"]) / growth["slope"] - (view.now - samples[-1][0]))
-    hourly = growth["slope"] * 3600 / GIB
-    measured = (
-        f"Its memory grows by {hourly:.2f} GiB an hour: from {growth['level'] / GIB:.2f} GiB it reaches its limit of "
-        f"{limit / GIB:.2f} GiB in about {describe_duration(left)}."
+    measured = say(
+        "Its memory grows by {hourly:.2f} GiB an hour: from {level:.2f} GiB it reaches its limit of {limit:.2f} GiB "
+        "in about {time}.",
+        hourly=growth["slope"] * 3600 / GIB,
+        level=growth["level"] / GIB,
+        limit=limit / GIB,
+        time=Seconds(left),
     )
     if left <= settings.within:
         return active(measured)

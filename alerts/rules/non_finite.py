@@ -9,9 +9,10 @@ gradient harder, or train in float32.
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.samples import Sample, keep, recall, since
+from alerts.text import Seconds, say
 
 SAMPLES = 12
 
@@ -46,14 +47,16 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs.")
+        return inactive(say("The trainer no longer runs."))
     counts, samples = _count(view), view.memory.get("samples", [])
     if counts is None or not samples or not reading.is_current():
         return UNKNOWN
     nonfinite, steps = (now - then for now, then in zip(counts, samples[0][1:], strict=True))
-    measured = (
-        f"{nonfinite:.0f} of its last {steps:.0f} steps were not finite, "
-        f"within {describe_duration(view.now - samples[0][0])}."
+    measured = say(
+        "{nonfinite:.0f} of its last {steps:.0f} steps were not finite, within {time}.",
+        nonfinite=nonfinite,
+        steps=steps,
+        time=Seconds(view.now - samples[0][0]),
     )
     if nonfinite >= settings.steps and nonfinite >= settings.fraction * steps:
         return active(measured)

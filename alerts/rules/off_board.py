@@ -11,6 +11,7 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import say
 
 
 class Settings(RuleSettings):
@@ -25,15 +26,15 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs.")
+        return inactive(say("The trainer no longer runs."))
     if reading.value("swarm_source_up", source="leaderboard") != 1 or not reading.is_current():
         return UNKNOWN
     rank = reading.value("swarm_rank")
     if rank is not None:
-        return inactive(f"The board lists it at rank {rank:.0f}.")
+        return inactive(say("The board lists it at rank {rank:.0f}.", rank=rank))
     if reading.value("swarm_last_publish_timestamp_seconds") is None:
         return UNKNOWN
-    return active("It trains and publishes, but the board does not list it: it earns no rank.")
+    return active(say("It trains and publishes, but the board does not list it: it earns no rank."))
 
 
 RULE = Rule(

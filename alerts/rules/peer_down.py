@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.reading import Reading
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive, unknown
+from alerts.text import Seconds, say
 
 
 class Settings(RuleSettings):
@@ -36,7 +37,7 @@ def judge(view: View, settings: Settings) -> Verdict:
     if not up:
         return _judge_absence(view, settings)
     if not is_before_first_step(reading):
-        return inactive("The trainer runs.")
+        return inactive(say("The trainer runs."))
     return _judge_start(view, reading, settings)
 
 
@@ -59,9 +60,12 @@ def is_before_first_step(reading: Reading) -> bool:
 def _judge_silence(view: View, settings: Settings) -> Verdict:
     if view.unreachable_seconds < settings.unreachable_after:
         return unknown(until=view.now - view.unreachable_seconds + settings.unreachable_after)
-    silence = describe_duration(view.unreachable_seconds)
     return active(
-        f"Its sidecar has not answered for {silence} ({view.failure}), so nothing tells whether the trainer runs.",
+        say(
+            "Its sidecar has not answered for {time} ({failure}), so nothing tells whether the trainer runs.",
+            time=Seconds(view.unreachable_seconds),
+            failure=view.failure,
+        ),
         since=view.now - view.unreachable_seconds,
     )
 
@@ -73,18 +77,20 @@ def _judge_absence(view: View, settings: Settings) -> Verdict:
         late_at = max(first_seen, view.clock_stepped_at) + settings.start_within
         if view.now < late_at:
             return unknown(until=late_at)
-        return active("The trainer has never been seen running.", since=first_seen)
+        return active(say("The trainer has never been seen running."), since=first_seen)
     state = view.reading.state() if view.reading else None
     if state == "stopped":
-        return active("The trainer has ended in good order and was not started again.")
-    return active(f"The trainer's process is gone{f'; it was {state} when last heard of' if state else ''}.")
+        return active(say("The trainer has ended in good order and was not started again."))
+    if state:
+        return active(say("The trainer's process is gone; it was {state} when last heard of.", state=state))
+    return active(say("The trainer's process is gone."))
 
 
 def _judge_start(view: View, reading: Reading, settings: Settings) -> Verdict:
     started = reading.value("trainer_start_timestamp_seconds") or view.now
     state = reading.state()
     if state == "waiting":
-        return inactive("The trainer runs and waits for the swarm.")
+        return inactive(say("The trainer runs and waits for the swarm."))
     told = reading.value("trainer_stall_after_seconds") if reading.is_current() else None
     budget = settings.start_within if told is None else told
     if state != "starting":
@@ -93,8 +99,11 @@ def _judge_start(view: View, reading: Reading, settings: Settings) -> Verdict:
     if view.now <= late_at:
         return unknown(until=late_at)
     return active(
-        f"The trainer was started {describe_duration(view.now - started)} ago and has made no step; "
-        f"it should have started within {describe_duration(budget)}.",
+        say(
+            "The trainer was started {time} ago and has made no step; it should have started within {budget}.",
+            time=Seconds(view.now - started),
+            budget=Seconds(budget),
+        ),
         since=started,
     )
 

@@ -9,10 +9,11 @@ another minute, restart the peer.
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.reading import Reading
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
+from alerts.text import Seconds, Text, join, say
 
 # A hung tree of processes still wakes up now and then; one that computes uses far more than this share of a core.
 AT_REST_SHARE = 0.02
@@ -30,27 +31,27 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs, so it is not stalled.")
+        return inactive(say("The trainer no longer runs, so it is not stalled."))
     stall_after = reading.value("trainer_stall_after_seconds")
     phase_start = reading.value("trainer_phase_start_timestamp_seconds")
     if stall_after is None or phase_start is None:
         return UNKNOWN
     # A start that takes too long is a peer that is down.
     if reading.state() == "starting" and is_before_first_step(reading):
-        return inactive("The trainer was started anew.")
+        return inactive(say("The trainer was started anew."))
     progress = _find_progress(reading)
     # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
     silence = view.now - silent_since
     if silence <= stall_after:
-        return inactive("The trainer makes progress again.", until=silent_since + stall_after)
-    told = (
-        f"No progress for {describe_duration(silence)} while {reading.state() or 'running'}; "
-        f"this peer should need at most {describe_duration(stall_after)}.",
-        _describe_last_step(view, reading),
-        _describe_cpu(view, reading),
+        return inactive(say("The trainer makes progress again."), until=silent_since + stall_after)
+    silent = say(
+        "No progress for {time} while {state}; this peer should need at most {budget}.",
+        time=Seconds(silence),
+        state=reading.state() or "running",
+        budget=Seconds(stall_after),
     )
-    return active(" ".join(sentence for sentence in told if sentence), since=progress)
+    return active(join([silent, _describe_last_step(view, reading), _describe_cpu(view, reading)]), since=progress)
 
 
 def remember(view: View, _settings: Settings) -> Memory:
@@ -88,22 +89,25 @@ def _find_progress(reading: Reading) -> float:
     )
 
 
-def _describe_last_step(view: View, reading: Reading) -> str:
+def _describe_last_step(view: View, reading: Reading) -> Text | None:
     last_step, steps = reading.value("trainer_last_step_timestamp_seconds"), reading.value("trainer_steps_total")
     if last_step is None or steps is None or last_step > view.now:
-        return ""
-    return f"Its last step, number {steps:.0f}, ended {describe_duration(view.now - last_step)} ago."
+        return None
+    return say("Its last step, number {steps:.0f}, ended {time} ago.", steps=steps, time=Seconds(view.now - last_step))
 
 
-def _describe_cpu(view: View, reading: Reading) -> str:
+def _describe_cpu(view: View, reading: Reading) -> Text | None:
     """Whether its processes compute or rest, since the silence became long."""
     cpu, before = reading.value("trainer_cpu_seconds_total"), view.memory.get("cpu")
     seconds = view.now - view.memory.get("at", view.now)
     if cpu is None or before is None or seconds < 1.0:
-        return ""
+        return None
     used = max(0.0, cpu - before)
-    manner = "they rest" if used < AT_REST_SHARE * seconds else "they compute"
-    return f"Its processes used {used:.1f} s of processor time in the last {describe_duration(seconds)}: {manner}."
+    if used < AT_REST_SHARE * seconds:
+        template = "Its processes used {used:.1f} s of processor time in the last {time}: they rest."
+    else:
+        template = "Its processes used {used:.1f} s of processor time in the last {time}: they compute."
+    return say(template, used=used, time=Seconds(seconds))
 
 
 RULE = Rule(

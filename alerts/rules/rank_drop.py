@@ -13,9 +13,10 @@ failed publishing; a peer that trains but earns nothing may be training alone.
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.reading import Reading
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.text import Seconds, say
 
 SOURCE = "leaderboard"
 MAX_RUNS = 500
@@ -69,15 +70,27 @@ def judge(view: View, settings: Settings) -> Verdict:
     ranked = runs[-1][1]
     drop = min(settings.positions, ranked - 1)
     latest = _latest(runs, settings.polls)
-    board = f"{latest[-1]:.0f} of {ranked:.0f}"
     if min(latest) >= best + drop:
         return active(
-            f"Rank {board}, {latest[-1] - best:.0f} worse than rank {best:.0f}, which it held within the last "
-            f"{describe_duration(settings.window)}."
+            say(
+                "Rank {rank:.0f} of {ranked:.0f}, {drop:.0f} worse than rank {best:.0f}, which it held within the last "
+                "{window}.",
+                rank=latest[-1],
+                ranked=ranked,
+                drop=latest[-1] - best,
+                best=best,
+                window=Seconds(settings.window),
+            )
         )
     if max(latest) < best + drop:
         return inactive(
-            f"Rank {board}; the best that it held within {describe_duration(settings.window)} is {best:.0f}."
+            say(
+                "Rank {rank:.0f} of {ranked:.0f}; the best that it held within {window} is {best:.0f}.",
+                rank=latest[-1],
+                ranked=ranked,
+                best=best,
+                window=Seconds(settings.window),
+            )
         )
     return UNKNOWN
 

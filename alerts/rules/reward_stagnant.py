@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.reading import Reading
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import Seconds, say
 
 # Credits closer together than this are one: it decides nothing, and spares the database.
 ONE_CREDIT_SECONDS = 300.0
@@ -51,21 +52,26 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs.")
+        return inactive(say("The trainer no longer runs."))
     steps, last_step = reading.value("trainer_steps_total"), reading.value("trainer_last_step_timestamp_seconds")
     if "reward" not in memory or steps is None or last_step is None:
         return UNKNOWN
     if reading.value("swarm_reward_cumulative") != memory["reward"]:
-        return inactive(f"Its reward grows again: {_describe_reward(reading)}.")
+        return inactive(say("Its reward grows again: {reward}.", reward=_describe_reward(reading)))
     seconds, made = last_step - memory["credited_at"], steps - memory["steps"]
     most_seconds, most_steps = _find_patience(memory.get("gaps", []), settings)
     if seconds < most_seconds:
-        return inactive(f"Its reward is {_describe_reward(reading)}.")
+        return inactive(say("Its reward is {reward}.", reward=_describe_reward(reading)))
     if made < most_steps:
         return UNKNOWN
     return active(
-        f"Its reward stands at {_describe_reward(reading)} for {describe_duration(view.now - memory['credited_at'])}, "
-        f"over {made:.0f} steps; it should move within {describe_duration(most_seconds)}.",
+        say(
+            "Its reward stands at {reward} for {time}, over {made:.0f} steps; it should move within {budget}.",
+            reward=_describe_reward(reading),
+            time=Seconds(view.now - memory["credited_at"]),
+            made=made,
+            budget=Seconds(most_seconds),
+        ),
         since=memory["credited_at"],
     )
 

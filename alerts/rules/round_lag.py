@@ -11,6 +11,7 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.text import say
 
 
 class Settings(RuleSettings):
@@ -28,16 +29,20 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs.")
+        return inactive(say("The trainer no longer runs."))
     lag = reading.value("swarm_round_lag")
     if lag is None or reading.value("swarm_source_up", source="leaderboard") != 1 or not reading.is_current():
         return UNKNOWN
     state = reading.state()
     if lag >= (settings.rounds_waiting if state == "waiting" else settings.rounds):
-        own = reading.value("swarm_round")
-        place = "" if own is None else f" (it is in round {own:.0f})"
-        return active(f"It is {lag:.0f} rounds behind the swarm{place} while {state or 'running'}.")
-    return inactive(f"It is {lag:.0f} rounds behind the swarm." if lag else "It is in the swarm's round.")
+        own, told = reading.value("swarm_round"), {"lag": lag, "state": state or "running"}
+        if own is None:
+            return active(say("It is {lag:.0f} rounds behind the swarm while {state}.", **told))
+        template = "It is {lag:.0f} rounds behind the swarm (it is in round {own:.0f}) while {state}."
+        return active(say(template, own=own, **told))
+    if lag:
+        return inactive(say("It is {lag:.0f} rounds behind the swarm.", lag=lag))
+    return inactive(say("It is in the swarm's round."))
 
 
 RULE = Rule(

@@ -12,6 +12,7 @@ from alerts.durations import Duration
 from alerts.reading import Reading
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
+from alerts.text import say
 
 
 class Settings(RuleSettings):
@@ -29,12 +30,14 @@ def judge(view: View, _settings: Settings) -> Verdict:
     sources = _failed(reading, "swarm_source_up", "source")
     collectors = _failed(reading, "sidecar_collector_success", "collector")
     if sources:
-        return active(f"The source {', '.join(sources)} has failed: what is shown of rank and reward is old.")
+        return active(
+            say("The source {names} has failed: what is shown of rank and reward is old.", names=", ".join(sources))
+        )
     if collectors:
-        return active(f"The sidecar cannot measure: {', '.join(collectors)}.")
+        return active(say("The sidecar cannot measure: {names}.", names=", ".join(collectors)))
     if not reading.samples.get("sidecar_collector_success"):
         return UNKNOWN
-    return inactive("All sources answer again.")
+    return inactive(say("All sources answer again."))
 
 
 def _failed(reading: Reading, metric: str, label: str) -> list[str]:

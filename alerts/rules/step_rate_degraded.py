@@ -15,6 +15,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.samples import Sample, recall
+from alerts.text import Text, say
 
 # A slot is a mean over at least so many steps.
 SLOT_STEPS = 5
@@ -59,20 +60,20 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs.")
+        return inactive(say("The trainer no longer runs."))
     slots = [slot[1] for slot in view.memory.get("slots", [])]
     if len(slots) < settings.recent + settings.baseline:
         # Without a past there is no alert; one that fires was raised by the process before this one.
-        return inactive("The trainer was started anew.")
+        return inactive(say("The trainer was started anew."))
     now, usual = median(slots[-settings.recent :]), median(slots[: -settings.recent])
-    measured = f"A step takes {_seconds(now)}; it usually took {_seconds(usual)}."
+    measured = say("A step takes {now}; it usually took {usual}.", now=_seconds(now), usual=_seconds(usual))
     if usual > 0 and now >= settings.factor * usual:
         return active(measured)
     return UNKNOWN if now > HYSTERESIS * settings.factor * usual else inactive(measured)
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
+def _seconds(seconds: float) -> Text:
+    return say("{seconds:.1f} s", seconds=seconds) if seconds >= 10 else say("{seconds:.2f} s", seconds=seconds)
 
 
 RULE = Rule(

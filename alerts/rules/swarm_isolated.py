@@ -9,9 +9,10 @@ the peer, so that it joins the swarm anew.
 
 from pydantic import Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 from alerts.reading import Reading
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import Seconds, say
 
 
 class Settings(RuleSettings):
@@ -27,17 +28,17 @@ def judge(view: View, settings: Settings) -> Verdict:
     if reading is None or reading.is_up() is None:
         return UNKNOWN
     if not reading.is_up():
-        return inactive("The trainer no longer runs.")
+        return inactive(say("The trainer no longer runs."))
     connected = reading.value("swarm_connected_peers")
     if not reading.is_current() or connected is None:
         return UNKNOWN
     ranked = reading.value("swarm_ranked_peers") or 0.0
     if connected == 0 and ranked > 1:
-        return active(f"It is connected to no peer, while the board lists {ranked:.0f}.")
+        return active(say("It is connected to no peer, while the board lists {ranked:.0f}.", ranked=ranked))
     unpublished = _find_unpublished_seconds(reading)
     if unpublished is not None and unpublished >= settings.unpublished:
-        return active(f"Its last publication lies {describe_duration(unpublished)} before its last step.")
-    return inactive(f"It is connected to {connected:.0f} peers and publishes.")
+        return active(say("Its last publication lies {time} before its last step.", time=Seconds(unpublished)))
+    return inactive(say("It is connected to {connected:.0f} peers and publishes.", connected=connected))
 
 
 def _find_unpublished_seconds(reading: Reading) -> float | None:

@@ -6,6 +6,7 @@ What to do: nothing; when it stays away, look whether the alert loop runs and wh
 """
 
 from alerts.rules import Rule, RuleSettings, Severity, Verdict, View, active
+from alerts.text import say
 
 
 class Settings(RuleSettings):
@@ -16,7 +17,7 @@ class Settings(RuleSettings):
 
 
 def judge(_view: View, _settings: Settings) -> Verdict:
-    return active("The alert loop watches.")
+    return active(say("The alert loop watches."))
 
 
 RULE = Rule(settings=Settings, judge=judge, doc=__doc__ or "", scope="host", is_trouble=False, promql="vector(1)")

@@ -156,7 +156,7 @@ def test_only_what_fires_and_has_a_run_folder_gets_evidence(run_dir: Path) -> No
     resolved = Event(**{**vars(_event()), "kind": "resolved"})
     events = asyncio.run(gatherer.attach([_event(), resolved, _event(peer="b"), _event("RankDrop")]))
     assert [bool(event.evidence) for event in events] == [True, False, False, False]
-    body = render(events[0], Style("demo", remedy_of=lambda _rule: "restart it.")).body
+    body = render(events[0], Style("demo", find_remedy=lambda _rule: "restart it.")).body
     assert "What to do: restart it.\nThe process that process.json names does not run.\ntrainer.log ends:\n" in body
 
 
@@ -165,7 +165,7 @@ def test_a_disk_that_hangs_holds_up_no_message_for_long_and_is_not_asked_twice(
 ) -> None:
     asked = []
 
-    def hang(_kinds: object, folder: Path) -> str:
+    def hang(_kinds: object, folder: Path, _words: object) -> str:
         asked.append(folder)
         time.sleep(0.6 if folder == tmp_path else 0)
         return "late" if folder == tmp_path else "in time"

@@ -14,7 +14,7 @@ from alerts.messages import Style
 from alerts.state import Kind
 from alerts.words import LANGUAGES
 
-STYLE = Style("demo", zone=None, remedy_of=lambda rule: f"mend {rule}.", peers=300, limit=3500)
+STYLE = Style("demo", zone=None, find_remedy=lambda rule: f"mend {rule}.", peers=300, limit=3500)
 
 
 def _news(peers: list[str], kind: Kind = "firing", rule: str = "PeerDown", first: int = 1) -> list[News]:

@@ -12,7 +12,7 @@ EVENT = Event(Key("PeerStalled", "sly_fox"), "firing", 1_700_000_125, 1_700_000_
 
 
 def _style(remedy: str = "x", *, fleet: str = "demo") -> Style:
-    return Style(fleet, remedy_of=lambda _rule: remedy)
+    return Style(fleet, find_remedy=lambda _rule: remedy)
 
 
 @pytest.fixture(autouse=True)
