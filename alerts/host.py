@@ -1,5 +1,6 @@
 """Metrics of the machine: memory and what waits for it, swap, processor, disk."""
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import psutil
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from alerts.metrics import family
 from alerts.reading import Labels, Reading
 
 PRESSURE_FILE = Path("/proc/pressure/memory")
@@ -26,56 +27,45 @@ class HostCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         memory = psutil.virtual_memory()
-        yield GaugeMetricFamily("host_memory_total_bytes", "Memory of this machine.", memory.total)
-        yield GaugeMetricFamily(
-            "host_memory_available_bytes", "Memory that programs can get without swapping.", memory.available
-        )
+        yield family("host_memory_total_bytes", memory.total)
+        yield family("host_memory_available_bytes", memory.available)
         yield from self._collect_pressure()
-        yield GaugeMetricFamily("host_swap_used_bytes", "Swap in use.", psutil.swap_memory().used)
-        yield GaugeMetricFamily("host_cpu_cores", "Processors that the system sees.", psutil.cpu_count() or 1)
+        yield family("host_swap_used_bytes", psutil.swap_memory().used)
+        yield family("host_cpu_cores", psutil.cpu_count() or 1)
         times = psutil.cpu_times()
-        cpu = CounterMetricFamily("host_cpu_seconds", "Processor time by use, over all processors.", labels=["mode"])
-        for mode in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"):
-            if hasattr(times, mode):  # macOS knows the first four only.
-                cpu.add_metric([mode], getattr(times, mode))
-        yield cpu
+        # macOS knows the first four only.
+        modes = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+        yield family(
+            "host_cpu_seconds_total", {(mode,): getattr(times, mode) for mode in modes if hasattr(times, mode)}
+        )
         yield from self._collect_disks()
 
     def _collect_pressure(self) -> Iterator[Metric]:
         if sys.platform == "darwin":
             level = read_pressure_level()
             if level is not None:
-                help_text = "Memory pressure as macOS tells it: 1 normal, 2 warning, 4 critical."
-                yield GaugeMetricFamily("host_memory_pressure_level", help_text, level)
+                yield family("host_memory_pressure_level", level)
             return
         try:
             shares = parse_pressure(self._pressure_file.read_text())
         except (OSError, ValueError):  # A kernel, or a container, without pressure stall information.
             return
-        help_text = "Share of the last minute in which some or all programs waited for memory."
-        pressure = GaugeMetricFamily("host_memory_pressure_ratio", help_text, labels=["kind"])
-        for kind, share in shares.items():
-            pressure.add_metric([kind], share)
-        yield pressure
+        yield family("host_memory_pressure_ratio", {(kind,): share for kind, share in shares.items()})
 
     def _collect_disks(self) -> Iterator[Metric]:
-        free = GaugeMetricFamily("host_disk_free_bytes", "Free space of the disk that holds the path.", labels=["path"])
-        total = GaugeMetricFamily("host_disk_total_bytes", "Size of the disk that holds the path.", labels=["path"])
+        usages = {}
         for path in self._disk_paths:
-            try:
-                usage = psutil.disk_usage(str(path))
-            except OSError:
-                continue
-            free.add_metric([str(path)], usage.free)
-            total.add_metric([str(path)], usage.total)
-        yield from (free, total)
+            with contextlib.suppress(OSError):
+                usages[str(path),] = psutil.disk_usage(str(path))
+        yield family("host_disk_free_bytes", {path: usage.free for path, usage in usages.items()})
+        yield family("host_disk_total_bytes", {path: usage.total for path, usage in usages.items()})
 
 
 def read_host(collector: HostCollector) -> Reading:
     """The machine as the rules look at it."""
     samples: dict[str, dict[Labels, float]] = {}
-    for family in collector.collect():
-        for sample in family.samples:
+    for measured in collector.collect():
+        for sample in measured.samples:
             samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
     return Reading(samples)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from alerts.evaluate import Key, Standing
+from alerts.metrics import family
 from alerts.outbox import RouteHealth
 from alerts.reading import Reading
 from alerts.rules import discover
@@ -78,22 +78,13 @@ class AlertCollector(Collector):
         self._pending = pending
 
     def collect(self) -> Iterator[Metric]:
-        firing = GaugeMetricFamily("alerts_firing", "Alerts that fire.", labels=["rule", "severity"])
         states = self._status.standing.states
         counts = Counter((key.rule, state.severity) for key, state in states.items() if state.phase == "firing")
-        for labels, count in sorted(counts.items()):
-            firing.add_metric(labels, count)
-        yield firing
-        help_text = "Attempts to deliver a notification, and notifications given up, since the start."
-        deliveries = CounterMetricFamily("alerts_deliveries", help_text, labels=["result"])
-        for result, count in sorted(self._results.items()):
-            deliveries.add_metric([result], count)
-        yield deliveries
-        yield GaugeMetricFamily("alerts_outbox_pending", "Notifications that wait to be delivered.", self._pending)
+        yield family("alerts_firing", dict(sorted(counts.items())))
+        yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
+        yield family("alerts_outbox_pending", self._pending)
         if self._status.now:
-            yield GaugeMetricFamily(
-                "alerts_last_evaluation_timestamp_seconds", "When the rules were last evaluated.", self._status.now
-            )
+            yield family("alerts_last_evaluation_timestamp_seconds", self._status.now)
 
 
 @dataclass(frozen=True)
