@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from alerts.config import AlertsConfig, Target, split_listen
+from alerts.config import AlertsConfig, split_listen
 from alerts.control import Controls
+from alerts.discovery import describe_services, describe_target
 from alerts.dispatch import Dispatcher
 from alerts.host import HostCollector
 from alerts.loop import Loop
@@ -53,6 +54,7 @@ def make_app(
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
+        Route("/targets/services", pages.services),
         Route("/metrics", pages.metrics),
         Route("/-/healthy", pages.healthy),
         *controls.routes(),
@@ -64,7 +66,8 @@ def make_app(
 def allowed_hosts(listen: str, more: Iterable[str]) -> frozenset[str]:
     """Names under which the page may be asked for: a web site that points its own name at this address gets nothing."""
     host, _ = split_listen(listen)
-    names = {"localhost", "127.0.0.1", "::1", host.lower(), *(name.lower() for name in more)}
+    # The last one is this machine as a container sees it; no name server outside can answer for `.internal`.
+    names = {"localhost", "127.0.0.1", "::1", "host.docker.internal", host.lower(), *(name.lower() for name in more)}
     if _is_wildcard(host):
         names |= {socket.gethostname().lower(), "*address"}
     return frozenset(names)
@@ -74,18 +77,6 @@ def is_allowed(host_header: str, names: frozenset[str]) -> bool:
     """Whether a Host header is one of the names; `*address` stands for any numeric address."""
     host = (urlsplit(f"//{host_header}").hostname or "").lower() if _is_plain(host_header) else ""
     return host in names or ("*address" in names and _is_address(host))
-
-
-def describe_target(fleet: str, target: Target) -> dict[str, Any]:
-    """A sidecar as Prometheus' HTTP service discovery wants it."""
-    url = urlsplit(target.url)
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-    labels = {**target.labels, "fleet": fleet, "peer": target.peer}
-    if url.scheme != "http":
-        labels["__scheme__"] = url.scheme
-    if url.path not in ("", "/metrics"):
-        labels["__metrics_path__"] = url.path
-    return {"targets": [f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"], "labels": labels}
 
 
 class _Pages:
@@ -129,6 +120,9 @@ class _Pages:
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])
+
+    async def services(self, _request: Request) -> Response:
+        return JSONResponse(describe_services(self._config))
 
     async def metrics(self, _request: Request) -> Response:
         registry = CollectorRegistry()

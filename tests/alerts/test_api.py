@@ -1,16 +1,24 @@
-"""Host names and service discovery."""
+"""Host names."""
 
 import pytest
 
-from alerts.api import allowed_hosts, describe_target, is_allowed
-from alerts.config import Target
+from alerts.api import allowed_hosts, is_allowed
 
 LOOPBACK_ONLY = allowed_hosts("127.0.0.1:8750", ["watch.example.org"])
 EVERYWHERE = allowed_hosts("0.0.0.0:8750", [])
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:8750", "localhost", "LOCALHOST:1", "[::1]:8750", "watch.example.org", "Watch.Example.org:80"]
+    "host",
+    [
+        "127.0.0.1:8750",
+        "localhost",
+        "LOCALHOST:1",
+        "[::1]:8750",
+        "host.docker.internal:8750",
+        "watch.example.org",
+        "Watch.Example.org:80",
+    ],
 )
 def test_a_name_of_our_own_is_answered(host: str) -> None:
     assert is_allowed(host, LOOPBACK_ONLY)
@@ -39,17 +47,3 @@ def test_a_loop_that_listens_everywhere_answers_to_any_address_but_to_no_foreign
     assert is_allowed("192.0.2.7:8750", EVERYWHERE)
     assert is_allowed("[2001:db8::1]:8750", EVERYWHERE)
     assert not is_allowed("evil.example:8750", EVERYWHERE)
-
-
-@pytest.mark.parametrize(
-    ("url", "address", "extra"),
-    [
-        ("http://127.0.0.1:9700/metrics", "127.0.0.1:9700", {}),
-        ("https://host/metrics", "host:443", {"__scheme__": "https"}),
-        ("http://user:secret@[::1]:9700/m", "[::1]:9700", {"__metrics_path__": "/m"}),
-    ],
-)
-def test_a_target_is_described_as_prometheus_wants_it(url: str, address: str, extra: dict[str, str]) -> None:
-    target = Target(peer="a", url=url, labels={"room": "attic", "peer": "not this"})
-    labels = {"room": "attic", "fleet": "demo", "peer": "a", **extra}
-    assert describe_target("demo", target) == {"targets": [address], "labels": labels}
