@@ -47,9 +47,15 @@ TRAINER: tuple[Metric, ...] = (
     Metric("trainer_last_step_timestamp_seconds", "gauge", "When the last step ended; kept over a restart."),
     Metric("trainer_stall_after_seconds", "gauge", "Silence after which this peer counts as stalled in its phase."),
     Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its phase."),
+    Metric(
+        "trainer_phase_seconds_total", "counter", "Time that this trainer process spent in a phase.", ("trainer_state",)
+    ),
     Metric("trainer_reward_mean", "gauge", "Mean reward that the trainer logged last, the last finite one."),
     Metric("trainer_reward_std", "gauge", "Standard deviation of the reward that the trainer logged last."),
     Metric("trainer_loss", "gauge", "Loss that the trainer logged last, the last finite one."),
+    Metric("trainer_kl", "gauge", "Divergence from the reference model that the trainer logged last, if it has one."),
+    Metric("trainer_completion_tokens", "gauge", "Mean length of the completions that the trainer logged last."),
+    Metric("trainer_completion_clipped_ratio", "gauge", "Share of completions that were cut off at the longest length."),
     Metric("trainer_nonfinite_steps_total", "counter", "Logged steps whose loss, reward or gradient was not finite."),
     Metric("trainer_tokens_total", "counter", "Tokens that this trainer process trained on."),
     Metric("trainer_accelerator_memory_bytes", "gauge", "Accelerator memory that torch holds for this trainer."),

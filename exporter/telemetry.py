@@ -27,6 +27,9 @@ from exporter.textfile_writer import TextfileWriter
 # The names vary between TRL's trainers and releases; the first one that is logged counts.
 REWARD_NAMES = ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores")
 REWARD_STD_NAMES = ("reward_std", "rewards/std")
+KL_NAMES = ("kl", "objective/kl")
+LENGTH_NAMES = ("completions/mean_length", "completion_length")
+CLIPPED_NAMES = ("completions/clipped_ratio",)
 TOKENS_NAMES = ("num_tokens", "num_input_tokens_seen")
 # transformers replaces a loss that is not finite before it logs it; the norm of the gradient still shows it.
 FINITE_NAMES = ("loss", "grad_norm", *REWARD_NAMES)
@@ -58,6 +61,8 @@ class PeerTelemetry(TrainerCallback):
             "device": device or "",
         }
         self._phase = "starting"
+        self._phase_begin = time.perf_counter()
+        self._phase_seconds = dict.fromkeys(STATES, 0.0)
         self._values: dict[str, float] = {"trainer_steps_total": 0.0, "trainer_nonfinite_steps_total": 0.0}
         self._values["trainer_phase_start_timestamp_seconds"] = time.time()
         self._buckets = [0] * len(STEP_BUCKETS)
@@ -169,7 +174,7 @@ class PeerTelemetry(TrainerCallback):
         self.set_phase("waiting" if "swarm_round" in self._values else "stopped")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        """Takes reward, loss and tokens from what the trainer logs."""
+        """Takes reward, loss, lengths and tokens from what the trainer logs."""
         numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
         with self._changed():
             if any(not math.isfinite(numbers.get(name, 0.0)) for name in FINITE_NAMES):
@@ -177,6 +182,9 @@ class PeerTelemetry(TrainerCallback):
             self._set_finite("trainer_reward_mean", _first(numbers, REWARD_NAMES))
             self._set_finite("trainer_reward_std", _first(numbers, REWARD_STD_NAMES))
             self._set_finite("trainer_loss", numbers.get("loss"))
+            self._set_finite("trainer_kl", _first(numbers, KL_NAMES))
+            self._set_finite("trainer_completion_tokens", _first(numbers, LENGTH_NAMES))
+            self._set_finite("trainer_completion_clipped_ratio", _first(numbers, CLIPPED_NAMES))
             self._count_tokens(_first(numbers, TOKENS_NAMES))
 
     # What is written
@@ -187,12 +195,17 @@ class PeerTelemetry(TrainerCallback):
         with self._lock:
             phase, values = self._phase, dict(self._values)
             buckets, seconds = list(self._buckets), self._step_seconds
+            spent = dict(self._phase_seconds)
+            spent[phase] += time.perf_counter() - self._phase_begin
             values["trainer_stall_after_seconds"] = self._pace.stall_after(phase)
             info = dict(self._info)
         if accelerator is not None:
             values["trainer_accelerator_memory_bytes"] = accelerator
         readings = [Reading("trainer_info", info, 1.0)]
         readings += [Reading("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
+        readings += [
+            Reading("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
+        ]
         readings += histogram("trainer_step_duration_seconds", STEP_BUCKETS, buckets, seconds)
         readings += [Reading(name, {}, value) for name, value in values.items()]
         return families(readings)
@@ -215,6 +228,8 @@ class PeerTelemetry(TrainerCallback):
         if self._rest_begin is not None:
             self._rested += now - self._rest_begin
         self._rest_begin = now if phase in RESTING else None
+        self._phase_seconds[self._phase] += now - self._phase_begin
+        self._phase_begin = now
         self._phase = phase
         self._values["trainer_phase_start_timestamp_seconds"] = time.time()
 

@@ -205,6 +205,9 @@ def test_what_was_not_measured_is_absent(telemetry, tmp_path):
         "trainer_reward_mean",
         "trainer_reward_std",
         "trainer_loss",
+        "trainer_kl",
+        "trainer_completion_tokens",
+        "trainer_completion_clipped_ratio",
         "trainer_tokens_total",
         "trainer_accelerator_memory_bytes",
         "trainer_last_step_timestamp_seconds",
@@ -250,6 +253,22 @@ def test_a_number_that_is_not_finite_is_counted_and_not_written(telemetry, tmp_p
     assert value_of(readings, "trainer_loss") == (0.5 if name == "loss" else 0.25)
     assert value_of(readings, "trainer_reward_mean") == (1.0 if name == "reward" else 2.0)
     assert not re.search(r"(?i)nan| [+-]?inf", (tmp_path / "peer-1" / "trainer.prom").read_text())
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        {"kl": 0.25, "completions/mean_length": 12.5, "completions/clipped_ratio": 0.5},
+        {"objective/kl": 0.25, "completion_length": 12.5, "completions/clipped_ratio": 0.5},
+    ],
+)
+def test_divergence_and_length_of_completions_are_understood(telemetry, tmp_path, logs):
+    step(telemetry, logs)
+    step(telemetry, dict.fromkeys(logs, float("nan")))
+    readings = written(telemetry, tmp_path)
+    assert value_of(readings, "trainer_kl") == 0.25
+    assert value_of(readings, "trainer_completion_tokens") == 12.5
+    assert value_of(readings, "trainer_completion_clipped_ratio") == 0.5
 
 
 def test_tokens_add_up_over_several_trainings(telemetry, tmp_path):
@@ -310,6 +329,28 @@ def test_the_allowed_silence_is_that_of_the_phase(tmp_path):
     found["stepping"] = value_of(samples, "trainer_stall_after_seconds")
     telemetry.close()
     assert found == {"starting": 23, "waiting": 24, "saving": 25, "training": 22, "stepping": 21}
+
+
+def test_the_time_in_each_phase_adds_up_to_the_time_there_was(telemetry):
+    began = time.perf_counter()
+    for phase in ("waiting", "training", "waiting"):
+        telemetry.set_phase(phase)
+        time.sleep(0.1)
+    spent = phase_seconds(telemetry)
+    passed = time.perf_counter() - began
+    assert spent["waiting"] >= 0.2
+    assert 0.1 <= spent["training"] < passed - 0.2 + 0.05
+    assert sum(spent.values()) >= passed
+    assert (spent["saving"], spent["stopped"]) == (0.0, 0.0)
+    time.sleep(0.05)
+    later = phase_seconds(telemetry)
+    assert later["waiting"] >= spent["waiting"] + 0.05
+    assert later["training"] == spent["training"]
+
+
+def phase_seconds(telemetry):
+    samples = [sample for family in telemetry.collect() for sample in family.samples]
+    return {s.labels["trainer_state"]: s.value for s in samples if s.name == "trainer_phase_seconds_total"}
 
 
 def test_time_spent_waiting_or_saving_is_no_part_of_a_step(telemetry, tmp_path):
