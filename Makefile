@@ -31,5 +31,5 @@ bench: .venv/.installed-dev
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed $(PINNED)
-	$(INSTALL) -e '.[leaderboard,trainer,dev]'
+	$(INSTALL) -e '.[dashboards,leaderboard,trainer,dev]'
 	@touch $@

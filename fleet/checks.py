@@ -42,7 +42,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool) -> None:
     config = loaded.config
     if config is None:
         return
-    listening = list(services(config, loaded.peers))
+    listening = list(services(config, loaded.peers, with_prometheus=loaded.prometheus is not None))
     twice = list(_duplicate_ports(listening))
     loaded.add(_names(loaded.peers))
     loaded.add(twice)

@@ -11,7 +11,7 @@ from alerts.config import AlertsConfig
 from alerts.durations import parse_duration
 from exporter.leaderboard.config import LeaderboardConfig
 from fleet.config import FleetConfig
-from fleet.plan.peers import PeerPlan
+from fleet.plan.peers import LOOPBACK, PeerPlan
 from fleet.positions import Location, Problem
 from fleet.sections import Mistake, keys_of, suggest, validate
 from fleet.state_folder import StateFolder
@@ -83,6 +83,10 @@ def leaderboard_url(config: FleetConfig) -> str:
 
 def alerts_url(config: FleetConfig) -> str:
     return f"http://{reachable(config.host)}:{config.ports.alerts}"
+
+
+def prometheus_url(config: FleetConfig) -> str:
+    return f"http://{LOOPBACK}:{config.ports.prometheus}"
 
 
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:

@@ -89,6 +89,7 @@ class Ports(_Section):
     sidecar: Port = 9700
     leaderboard: Port = 8700
     alerts: Port = 8750
+    prometheus: Port = 9090
 
 
 class Swarm(_Section):
@@ -96,6 +97,14 @@ class Swarm(_Section):
 
     initial_peers: list[PeerAddress] = []
     host: Address = "127.0.0.1"
+
+
+class Prometheus(_Section):
+    """The Prometheus that `up --with-prometheus` starts: how often it scrapes, how much it keeps."""
+
+    scrape_interval: Annotated[Duration, Field(ge=1)] = 15.0
+    retention: Annotated[Duration, Field(ge=3600)] = 30 * 86400.0
+    retention_size: Size = 2 * 2**30
 
 
 class Restart(_Section):
@@ -150,4 +159,5 @@ class FleetConfig(_Section):
     ports: Ports = Ports()
     leaderboard: dict[str, Any] = {}
     alerts: dict[str, Any] = {}
+    prometheus: Prometheus = Prometheus()
     restart: Restart = Restart()

@@ -29,6 +29,8 @@ class Loaded:
     config: FleetConfig | None = None
     peers: tuple[PeerPlan, ...] = ()
     composition: Composition = field(default_factory=Composition)
+    # The program, where one is to run beside the fleet.
+    prometheus: Path | None = None
 
     @property
     def is_usable(self) -> bool:

@@ -7,11 +7,13 @@ from pathlib import Path
 from fleet.compose import leaderboard_url, reachable
 from fleet.config import FleetConfig
 from fleet.launch import FINISHED_EXIT_CODE, OWNER_VARIABLE, Policy
-from fleet.plan.peers import PeerPlan
+from fleet.plan.peers import LOOPBACK, PeerPlan
 from fleet.state_folder import StateFolder
 
 # Followers start one after another behind the leader, so that imports and model loading do not pile up.
 _STAGGER_SECONDS = 2.0
+
+PROMETHEUS_FILE = "prometheus.yaml"
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,21 @@ class Program:
 
 
 def plan_programs(
-    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, owner: str, platform: str = sys.platform
+    config: FleetConfig,
+    peers: tuple[PeerPlan, ...],
+    folder: StateFolder,
+    owner: str,
+    *,
+    prometheus: Path | None = None,
+    platform: str = sys.platform,
 ) -> list[Program]:
-    """All programs, in the order in which they should start; `owner` is this run's own mark on its processes."""
+    """All programs, in the order in which they should start; `owner` is this run's own mark on its processes.
+
+    `prometheus` is the program of that name, where one shall run beside the fleet.
+    """
     planned = [_leaderboard(config, peers, folder), _alerts(folder)]
+    if prometheus:
+        planned.append(_prometheus(config, folder, prometheus))
     for index, peer in enumerate(peers):
         planned += [_trainer(config, peers, folder, index, platform), _sidecar(config, peer, folder)]
     return [
@@ -48,7 +61,7 @@ def plan_programs(
 class _Planned:
     group: str
     name: str
-    module: tuple[str, ...]
+    command: tuple[str, ...]
     log: Path
     environment: dict[str, str]
     launch_options: tuple[str, ...] = ()
@@ -74,7 +87,8 @@ def _launched(config: FleetConfig, one: _Planned, folder: StateFolder) -> tuple[
         *("--stable-after", f"{policy.stable_after:g}", "--limit", str(policy.limit)),
         *("--window-seconds", f"{policy.window:g}"),
         *one.launch_options,
-        *("--", sys.executable, "-m", *one.module),
+        "--",
+        *one.command,
     )
 
 
@@ -89,7 +103,9 @@ def _trainer(
     return _Planned(
         "peer",
         peer.name,
-        ("trainer", "--config", str(run_folder / "trainer.yaml"), "--finished-exit-code", str(FINISHED_EXIT_CODE)),
+        _python(
+            "trainer", "--config", str(run_folder / "trainer.yaml"), "--finished-exit-code", str(FINISHED_EXIT_CODE)
+        ),
         run_folder / "trainer.log",
         trainer_environment(peer.threads, platform),
         options,
@@ -124,7 +140,7 @@ def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Plann
     return _Planned(
         "sidecar",
         peer.name,
-        (
+        _python(
             *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
             *("--leaderboard-url", leaderboard_url(config)),
             *("--interval-seconds", f"{config.sidecar_interval_seconds:g}"),
@@ -139,7 +155,7 @@ def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: State
     return _Planned(
         "leaderboard",
         "leaderboard",
-        ("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
+        _python("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
         folder.leaderboard / "leaderboard.log",
         _LIGHT,
         () if config.swarm.initial_peers else _behind_leader(config, peers),
@@ -147,8 +163,26 @@ def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: State
 
 
 def _alerts(folder: StateFolder) -> _Planned:
-    module = ("alerts", "--config", str(folder.alerts / "alerts.yaml"))
-    return _Planned("alerts", "alerts", module, folder.alerts / "alerts.log", _LIGHT)
+    command = _python("alerts", "--config", str(folder.alerts / "alerts.yaml"))
+    return _Planned("alerts", "alerts", command, folder.alerts / "alerts.log", _LIGHT)
+
+
+def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Planned:
+    kept = config.prometheus
+    command = (
+        str(program),
+        f"--config.file={folder.prometheus / PROMETHEUS_FILE}",
+        f"--storage.tsdb.path={folder.prometheus / 'data'}",
+        f"--storage.tsdb.retention.time={kept.retention:.0f}s",
+        f"--storage.tsdb.retention.size={kept.retention_size}B",
+        f"--web.listen-address={LOOPBACK}:{config.ports.prometheus}",
+        "--log.level=warn",
+    )
+    return _Planned("prometheus", "prometheus", command, folder.prometheus / "prometheus.log", {})
+
+
+def _python(*module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *module)
 
 
 _LIGHT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -17,15 +17,17 @@ from typing import Any
 import psutil
 import yaml
 
+from alerts.prometheus import render_rules
 from exporter.run_folder import METRICS_FILE
-from fleet.compose import Composition, compose
+from fleet.compose import Composition, alerts_url, compose
 from fleet.control import Control, ControlError
 from fleet.launch import OWNER_VARIABLE
 from fleet.leftovers import below, end, is_running, owned_by
 from fleet.loading import Loaded
 from fleet.managers.supervisor import render
-from fleet.programs import plan_programs
+from fleet.programs import PROMETHEUS_FILE, plan_programs
 from fleet.state_folder import StateFolder
+from grafana.prometheus import RULES_FILE, configuration
 from trainer.identity import ensure_identity
 
 # Ctrl-C has to leave nothing behind within 15 s, on a busy machine too; supervisord itself kills after 11 s.
@@ -84,7 +86,7 @@ class Fleet:
     def __init__(self, loaded: Loaded) -> None:
         assert loaded.config is not None
         self.config, self.peers, self.folder = loaded.config, loaded.peers, loaded.folder
-        self._base = loaded.base
+        self._base, self._prometheus = loaded.base, loaded.prometheus
         self._owner = secrets.token_hex(16)
         self._supervisord: subprocess.Popen[bytes] | None = None
         self._seen: set[psutil.Process] = set()
@@ -96,7 +98,9 @@ class Fleet:
             peer_ids = self._make_folders()
             composition = compose(self.config, self.peers, self.folder, self._base, peer_ids)
             self._write_configurations(composition)
-            programs = plan_programs(self.config, self.peers, self.folder, self._owner)
+            if self._prometheus:
+                self._write_prometheus(composition)
+            programs = plan_programs(self.config, self.peers, self.folder, self._owner, prometheus=self._prometheus)
             _write_private(self.folder.supervisor_config, render(programs, self.folder))
         except (OSError, ValueError) as error:
             raise RunError(str(error)) from None
@@ -179,6 +183,15 @@ class Fleet:
         secret = {"routes": composition.routes, "deadman": composition.deadman}
         alerts = composition.alerts.model_dump(mode="json") | secret
         _write_yaml(self.folder.alerts / "alerts.yaml", alerts)
+
+    def _write_prometheus(self, composition: Composition) -> None:
+        """Its configuration and the rules with this fleet's thresholds; what it has measured stays."""
+        assert composition.alerts is not None
+        _make_private(self.folder.prometheus)
+        interval = self.config.prometheus.scrape_interval
+        content = configuration(alerts_url(self.config), interval_seconds=interval)
+        _write_yaml(self.folder.prometheus / PROMETHEUS_FILE, content)
+        _write_private(self.folder.prometheus / RULES_FILE, render_rules(composition.alerts.rules))
 
     def _record(self) -> None:
         assert self._supervisord is not None

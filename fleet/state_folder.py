@@ -33,6 +33,11 @@ class StateFolder:
         return self.root / "alerts"
 
     @property
+    def prometheus(self) -> Path:
+        """Configuration, rules and data of the Prometheus beside the fleet, where there is one."""
+        return self.root / "prometheus"
+
+    @property
     def launches(self) -> Path:
         """Records of when each program was started, one file a program."""
         return self.root / "launches"

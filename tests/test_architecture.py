@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("alerts", "exporter", "fleet", "trainer")
+PACKAGES = ("alerts", "exporter", "fleet", "grafana", "trainer")
 
 ALLOWED_ACROSS = {
     "alerts": (),
     "exporter": ("trainer.protocol",),
     "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.telemetry"),
-    "fleet": ("alerts", "exporter", "trainer"),
+    "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
+    "grafana": ("alerts", "exporter"),
 }
 
 # Each outside system has one door in each package that uses it.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from fleet.loading import Loaded
     from fleet.screen import Screen
 
+_NO_PROMETHEUS = (
+    "--with-prometheus: there is no prometheus on PATH; install it (apt install prometheus, brew install prometheus), "
+    "or run compose.yaml beside the fleet"
+)
+
 
 def command(
     file: Annotated[
@@ -21,6 +27,9 @@ def command(
     ] = None,
     run_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after this time.")] = None,
     state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Folder for everything that is kept.")] = None,
+    with_prometheus: Annotated[
+        bool, typer.Option("--with-prometheus", help="Start a Prometheus beside the fleet, for Grafana.")
+    ] = False,
 ) -> int:
     """Start everything and show it until Ctrl-C: trainers, sidecars, leaderboard and alert loop.
 
@@ -40,6 +49,11 @@ def command(
         return _fail(str(error))
     if not loaded.is_usable:
         return _explain(loaded)
+    if with_prometheus:
+        program = shutil.which("prometheus")
+        if program is None:
+            return _fail(_NO_PROMETHEUS)
+        loaded.prometheus = Path(program)
     return _run(loaded, seconds)
 
 
@@ -123,11 +137,13 @@ def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _S
 
 
 def _say_addresses(loaded: "Loaded", screen: "Screen") -> None:
-    from fleet.compose import alerts_url, leaderboard_url, sidecar_url
+    from fleet.compose import alerts_url, leaderboard_url, prometheus_url, sidecar_url
 
     assert loaded.config is not None
     screen.say(f"status page   {alerts_url(loaded.config)}")
     screen.say(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
+    if loaded.prometheus:
+        screen.say(f"prometheus    {prometheus_url(loaded.config)}")
     for peer in loaded.peers:
         screen.say(f"{peer.name:<13} {sidecar_url(loaded.config, peer)}/metrics")
     screen.say(f"logs          {loaded.folder.root}")

@@ -7,6 +7,9 @@ from typing import Any
 from fleet.config import FleetConfig, Peer
 from fleet.positions import Location
 
+# Prometheus asks nobody who he is, so it never listens for the network.
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True)
 class PeerPlan:
@@ -53,8 +56,10 @@ def plan_peers(config: FleetConfig, cores: int) -> tuple[PeerPlan, ...]:
     )
 
 
-def services(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> Iterator[Service]:
+def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheus: bool = False) -> Iterator[Service]:
     """Every socket that the fleet is going to listen on."""
+    if with_prometheus:
+        yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
     yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
     yield Service("status page", config.host, config.ports.alerts, ("ports", "alerts"))
     for peer in peers:

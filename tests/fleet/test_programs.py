@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from fleet.loading import Loaded
 from fleet.programs import Program, plan_programs, trainer_environment
@@ -30,6 +31,26 @@ def test_each_kind_of_process_has_its_command(load: Callable[[str], Loaded]) -> 
         "sidecar:a-1": f"exporter --run-dir {state}/peers/a-1 --listen 127.0.0.1:9701 "
         "--leaderboard-url http://127.0.0.1:8700 --interval-seconds 5 --memory-limit-bytes 1073741824",
     }
+
+
+def test_prometheus_runs_on_loopback_and_keeps_so_much(load: Callable[[str], Loaded]) -> None:
+    text = "fleet: a\nhost: 0.0.0.0\nports: {prometheus: 9191}\nprometheus: {retention: 2d, retention_size: 1GiB}\n"
+    loaded = load(text)
+    assert loaded.config is not None
+    found = Path("/opt/bin/prometheus")
+    planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "run1", prometheus=found)
+    program = next(one for one in planned if one.name == "prometheus")
+    state = loaded.folder.root / "prometheus"
+    assert program.command[program.command.index("--") + 1 :] == (
+        "/opt/bin/prometheus",
+        f"--config.file={state}/prometheus.yaml",
+        f"--storage.tsdb.path={state}/data",
+        "--storage.tsdb.retention.time=172800s",
+        "--storage.tsdb.retention.size=1073741824B",
+        "--web.listen-address=127.0.0.1:9191",
+        "--log.level=warn",
+    )
+    assert program.log == state / "prometheus.log"
 
 
 def test_what_joins_the_swarm_waits_for_its_leader(load: Callable[[str], Loaded]) -> None:

@@ -1,0 +1,54 @@
+"""Prometheus' configuration for a fleet: it finds sidecars and services through the alert loop; pure."""
+
+from typing import Any
+
+RULES_FILE = "rules.yaml"
+# How a container reaches services that listen on this machine's loopback.
+DOCKER_HOST = "host.docker.internal"
+
+_DISCOVERY_SECONDS = 30.0
+_LONGEST_TIMEOUT_SECONDS = 10.0
+
+
+def configuration(
+    alerts_url: str, *, interval_seconds: float, alertmanager: str | None = None, host: str | None = None
+) -> dict[str, Any]:
+    """What prometheus.yaml holds. `host` takes the place of 127.0.0.1 in what the alert loop tells.
+
+    `alertmanager` is HOST:PORT. Rules are read from `RULES_FILE` beside the configuration.
+    """
+    interval = _duration(interval_seconds)
+    content: dict[str, Any] = {
+        "global": {
+            "scrape_interval": interval,
+            "scrape_timeout": _duration(min(interval_seconds, _LONGEST_TIMEOUT_SECONDS)),
+            "evaluation_interval": interval,
+        },
+        "rule_files": [RULES_FILE],
+    }
+    if alertmanager:
+        content["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+    refresh = _duration(min(2 * interval_seconds, _DISCOVERY_SECONDS))
+    content["scrape_configs"] = [
+        _job("peerwatch", f"{alerts_url}/targets", refresh, host),
+        _job("peerwatch-services", f"{alerts_url}/targets/services", refresh, host),
+    ]
+    return content
+
+
+def _job(name: str, url: str, refresh: str, host: str | None) -> dict[str, Any]:
+    job: dict[str, Any] = {"job_name": name, "http_sd_configs": [{"url": url, "refresh_interval": refresh}]}
+    if host:
+        seen_from_there = {
+            "source_labels": ["__address__"],
+            "regex": r"127\.0\.0\.1:(\d+)",
+            "target_label": "__address__",
+            "replacement": f"{host}:$1",
+        }
+        job["relabel_configs"] = [seen_from_there]
+    return job
+
+
+def _duration(seconds: float) -> str:
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
