@@ -55,7 +55,7 @@ TRAINER: tuple[Metric, ...] = (
     Metric("trainer_loss", "gauge", "Loss that the trainer logged last, the last finite one."),
     Metric("trainer_kl", "gauge", "Divergence from the reference model that the trainer logged last, if it has one."),
     Metric("trainer_completion_tokens", "gauge", "Mean length of the completions that the trainer logged last."),
-    Metric("trainer_completion_clipped_ratio", "gauge", "Share of completions that were cut off at the longest length."),
+    Metric("trainer_completion_clipped_ratio", "gauge", "Share of completions cut off at the longest length."),
     Metric("trainer_nonfinite_steps_total", "counter", "Logged steps whose loss, reward or gradient was not finite."),
     Metric("trainer_tokens_total", "counter", "Tokens that this trainer process trained on."),
     Metric("trainer_accelerator_memory_bytes", "gauge", "Accelerator memory that torch holds for this trainer."),

@@ -178,7 +178,9 @@ def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Pla
         f"--web.listen-address={LOOPBACK}:{config.ports.prometheus}",
         "--log.level=warn",
     )
-    return _Planned("prometheus", "prometheus", command, folder.prometheus / "prometheus.log", {})
+    # It learns from the alert loop whom to scrape.
+    options = ("--wait-for", f"{reachable(config.host)}:{config.ports.alerts}")
+    return _Planned("prometheus", "prometheus", command, folder.prometheus / "prometheus.log", {}, options)
 
 
 def _python(*module: str) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from tests.fleet.conftest import ports_text
 ROOT = Path(__file__).parents[3]
 
 
-def peerwatch(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def peerwatch(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "home"), "HOME": str(folder)}
+    environment |= variables
     return subprocess.run(
         [sys.executable, "-m", "fleet", *arguments],
         cwd=folder,
@@ -105,3 +106,10 @@ def test_status_of_a_fleet_that_does_not_run_is_one_line_and_status_1(tmp_path: 
     result = peerwatch("status", folder=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"peerwatch: fleet a does not run (state folder {tmp_path}/state)\n"
+
+
+def test_up_says_how_to_get_the_prometheus_that_is_not_there(tmp_path: Path) -> None:
+    result = peerwatch("up", "--with-prometheus", folder=tmp_path, PATH=str(tmp_path))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("peerwatch: --with-prometheus: there is no prometheus on PATH; install it (apt ")
+    assert result.stderr.count("\n") == 1
