@@ -10,6 +10,7 @@ store     the board in SQLite
 names     how a peer is called
 snapshot  the served bytes, rendered once for each poll
 poll      the loop: ask, follow, credit, save, render
+field     the swarm in a few numbers (pure)
 measures  the service's own metrics
 api       HTTP
 

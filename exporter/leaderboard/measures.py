@@ -1,8 +1,18 @@
 """The leaderboard's own metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics, generate_latest
+
+from exporter.leaderboard.field import METRICS, Field
 
 REASONS = ("form", "peer_id", "reward", "expiry", "crowd")
+
+
+def series() -> dict[str, frozenset[str]]:
+    """The labels of each sample that the service serves, by the sample's name."""
+    measured = {sample.name: frozenset(sample.labels) for family in Measures().families() for sample in family.samples}
+    return measured | {metric.name: frozenset(metric.labels) for metric in METRICS}
 
 
 class Measures:
@@ -41,8 +51,14 @@ class Measures:
         self.poll_duration = Gauge(
             "leaderboard_poll_duration_seconds", "How long the last poll took", registry=registry
         )
+        self.field = Field()
+        registry.register(self.field)
         for reason in REASONS:
             self.rejected.labels(reason)
+
+    def families(self) -> Iterable[Metric]:
+        """Every metric that has a value by now."""
+        return self._registry.collect()
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

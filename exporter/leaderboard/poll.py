@@ -157,6 +157,8 @@ class Poller:
         board, names = self._board, self._config.names
         self._measures.peers.set(len(board.peers))
         self._measures.epoch.set(self._position.epoch)
+        if polled_at is not None:
+            self._measures.field.update(board, place, now)
         return render(board, names, self._history, place=place, gossip=self._gossip, polled_at=polled_at, now=now)
 
     def _save(self) -> None:
