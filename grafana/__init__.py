@@ -4,8 +4,7 @@ series        selectors over metrics that are known to exist
 panels        one function for each kind of panel
 frame         what all dashboards share: variables, links, annotations, colours
 thresholds    where colours change
-machine       the sections that more than one dashboard may show
-watchers
+machine, watchers, learning, resources, leaderboard: one section of a dashboard each
 states        a peer's state as one number, and how it is shown
 dashboards/   one module a dashboard, the generated JSON beside it
 prometheus    Prometheus' configuration for a fleet (needs no Grafana SDK)

@@ -1,0 +1,187 @@
+"""Peer: everything that is measured of one peer, or of some side by side."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from grafana.frame import PanelBuilder, Section, make
+from grafana.learning import learning
+from grafana.panels import ANY_IS_BAD, About, Column, Look, Query, graph, heat, number, rows, timeline
+from grafana.resources import MEMORY_USE, resources
+from grafana.series import of_peers
+from grafana.states import STATE_STEPS, state
+from grafana.thresholds import MEMORY_SHARE, bad_from, of_rule
+
+SILENCE = f"time() - {of_peers('trainer_last_step_timestamp_seconds')}"
+
+
+def build() -> Dashboard:
+    """What a peer does, learns, uses, and how it stands in the swarm."""
+    sections = [
+        Section("Now", [*_numbers(), _states(), _who()]),
+        Section("Steps", _steps()),
+        Section("Learning", learning()),
+        Section("Resources", resources()),
+        Section("In the swarm", _swarm()),
+    ]
+    return make("peer", "Everything that is measured of one peer, or of several side by side.", sections)
+
+
+def _numbers() -> list[PanelBuilder]:
+    return [
+        number(
+            About("Steps per second", "Step rate over the last minutes.", "short", "fleet", decimals=2),
+            Query(of_peers("trainer_steps_per_second")),
+        ),
+        number(
+            About(
+                "Silence",
+                "Time since the last step, as a share of what this peer's own pace allows in its phase.",
+                "percentunit",
+                "fleet",
+                bad_from(1, 0.7),
+            ),
+            Query(f"({SILENCE}) / {of_peers('trainer_stall_after_seconds')}"),
+        ),
+        number(
+            About(
+                "Memory", "Footprint of the process tree as a share of its limit.", "percentunit", "fleet", MEMORY_SHARE
+            ),
+            Query(MEMORY_USE),
+        ),
+        number(
+            About("Rank", "Place in the swarm's cumulative board; 1 is the best.", "short", "swarm"),
+            Query(of_peers("swarm_rank")),
+        ),
+        number(
+            About("Reward", "Mean reward of the step that was logged last.", "short", "swarm", decimals=3),
+            Query(of_peers("trainer_reward_mean")),
+        ),
+        number(
+            About("Runs for", "Time since the trainer's process started.", "s", "fleet", decimals=0),
+            Query(f"time() - {of_peers('trainer_start_timestamp_seconds')}"),
+        ),
+    ]
+
+
+def _states() -> PanelBuilder:
+    about = About("State", "What the trainer does; down where its process does not run.", "short", "fleet", STATE_STEPS)
+    return timeline(about, Query(state()), height=5)
+
+
+def _who() -> PanelBuilder:
+    about = About("Who", "The peer's id in the swarm, what it trains and on what.", "short", "swarm")
+    of = "fleet, peer, nickname, peer_id, model, device"
+    return rows(about, [Column("Known", f"max by ({of}) ({of_peers('trainer_info')})")], height=4)
+
+
+def _steps() -> list[PanelBuilder]:
+    buckets = of_peers("trainer_step_duration_seconds_bucket")
+    spent = of_peers("trainer_phase_seconds_total")
+    return [
+        heat(
+            About("Step time", "How long steps took: the darker, the more of them.", "s", "fleet"),
+            f"sum by (le) (increase({buckets}[$__rate_interval]))",
+        ),
+        graph(
+            About(
+                "Phases",
+                "Share of the time that the chosen peers spent in each phase.",
+                "percentunit",
+                "fleet",
+                limits=(0, 1),
+            ),
+            Query(f"avg by (trainer_state) (rate({spent}[$__rate_interval]))", "{{trainer_state}}"),
+            look=Look(stacks=True),
+        ),
+        graph(
+            About(
+                "Silence against its allowance",
+                "Time since the last step; the dashed line is the silence that counts as a stall in this phase.",
+                "s",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(SILENCE, "{{peer}} silent"),
+            Query(of_peers("trainer_stall_after_seconds"), "{{peer}} allowed"),
+            look=Look(dashed=[".* allowed"]),
+        ),
+        graph(
+            About(
+                "Time in the present phase",
+                "Time since the trainer entered the phase that it is in.",
+                "s",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(f"time() - {of_peers('trainer_phase_start_timestamp_seconds')}"),
+        ),
+        graph(
+            About(
+                "Steps per second",
+                "As counted, and as the sidecar tells it over the last minutes.",
+                "short",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(f"rate({of_peers('trainer_steps_total')}[$__rate_interval])", "{{peer}} counted"),
+            Query(of_peers("trainer_steps_per_second"), "{{peer}} smoothed"),
+            look=Look(dashed=[".* smoothed"]),
+        ),
+        graph(
+            About("Tokens per second", "Tokens that the trainer trained on.", "short", "fleet", limits=(0, None)),
+            Query(f"rate({of_peers('trainer_tokens_total')}[$__rate_interval])"),
+        ),
+    ]
+
+
+def _swarm() -> list[PanelBuilder]:
+    published = f"time() - {of_peers('swarm_last_publish_timestamp_seconds')}"
+    failures = f"increase({of_peers('swarm_publish_failures_total')}[$__rate_interval])"
+    unpublished = of_rule("SwarmIsolated", "unpublished")
+    return [
+        graph(
+            About(
+                "DHT peers",
+                "Peers of the swarm that the trainer is connected to.",
+                "short",
+                "swarm",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("swarm_connected_peers")),
+            look=Look(steps_of_line=True),
+        ),
+        graph(
+            About(
+                "Publications that failed",
+                "Publications to the swarm that failed.",
+                "short",
+                "swarm",
+                ANY_IS_BAD,
+                (0, None),
+            ),
+            Query(failures),
+        ),
+        graph(
+            About(
+                "Age of the last publication",
+                "Time since the swarm last took something from this peer.",
+                "s",
+                "swarm",
+                bad_from(unpublished),
+                (0, None),
+            ),
+            Query(published),
+        ),
+        graph(
+            About(
+                "Rank",
+                "Place in the swarm's cumulative board; 1 is the best.",
+                "short",
+                "swarm",
+                limits=(1, None),
+                decimals=0,
+            ),
+            Query(of_peers("swarm_rank")),
+            look=Look(steps_of_line=True),
+        ),
+    ]

@@ -1,0 +1,139 @@
+"""What all dashboards share: variables, links between them, annotations, time range."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import dashboard as models
+
+from grafana.series import of_alerts, of_peers
+
+TAG = "peerwatch"
+SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+TITLES = {"fleet": "Fleet", "peer": "Peer", "swarm": "Swarm"}
+
+_CHOSEN = "${__url_time_range}&${datasource:queryparam}&${fleet:queryparam}"
+
+PanelBuilder = Builder[models.Panel]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Panels under a heading; a closed one asks Prometheus nothing until somebody opens it."""
+
+    title: str
+    panels: Sequence[PanelBuilder] = field(default_factory=tuple)
+    is_closed: bool = False
+
+
+def uid(name: str) -> str:
+    return f"peerwatch-{name}"
+
+
+def link(name: str, *, peer: str = "${peer:queryparam}") -> dashboard.DashboardLink:
+    """To another dashboard, with the same time, data source, fleet and peers."""
+    title = f"Peerwatch: {TITLES[name]}"
+    return dashboard.DashboardLink(title).url(f"/d/{uid(name)}?{_CHOSEN}&{peer}").type(models.DashboardLinkType.LINK)
+
+
+def link_of_series() -> dashboard.DashboardLink:
+    """From one peer's value to that peer."""
+    return link("peer", peer="var-peer=${__field.labels.peer}")
+
+
+def make(name: str, description: str, sections: Sequence[Section]) -> models.Dashboard:
+    """The dashboard `name` with these sections from top to bottom."""
+    board = (
+        dashboard.Dashboard(f"Peerwatch: {TITLES[name]}")
+        .uid(uid(name))
+        .description(description)
+        .tags([TAG])
+        .time("now-6h", "now")
+        .refresh("30s")
+        .timezone("browser")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(_choice("fleet", "Fleet", "label_values(trainer_up, fleet)"))
+        .with_variable(_choice("peer", "Peer", f"label_values({of_peers('trainer_up').partition(',')[0]}}}, peer)"))
+        .links([_menu()])
+        .annotations(_annotations())
+    )
+    for section in sections:
+        _add(board, section)
+    built = board.build()
+    _number(built)
+    return built
+
+
+def _add(board: dashboard.Dashboard, section: Section) -> None:
+    row = dashboard.Row(section.title)
+    if section.is_closed:
+        for panel in section.panels:
+            row.with_panel(panel)
+    board.with_row(row)
+    if not section.is_closed:
+        for panel in section.panels:
+            board.with_panel(panel)
+
+
+def _choice(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query(query)
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.NATURAL_ASC)
+        .multi(True)
+        .include_all(True)
+        # Shorter than the names of 300 peers, and it asks for the label to be there.
+        .all_value(".+")
+        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
+    )
+
+
+def _menu() -> dashboard.DashboardLink:
+    return (
+        dashboard.DashboardLink("Peerwatch")
+        .type(models.DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .include_vars(True)
+        .keep_time(True)
+    )
+
+
+def _annotations() -> list[Builder[models.AnnotationQuery]]:
+    """Restarts and alerts, drawn over every graph of the peers that they are about."""
+    restarts = f"changes({of_peers('trainer_start_timestamp_seconds')}[$__interval]) > 0"
+    return [
+        _Annotation("Restarts", "orange", restarts, "{{peer}} was started again"),
+        _Annotation("Alerts", "red", of_alerts(), "{{alertname}} {{peer}}"),
+    ]
+
+
+class _PrometheusAnnotation(models.AnnotationQuery):
+    """With what Grafana's Prometheus plug-in reads beyond the SDK's model of annotations of all data sources."""
+
+    text_format: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return super().to_json() | {"titleFormat": self.name, "textFormat": self.text_format, "tagKeys": "peer"}
+
+
+class _Annotation(Builder[models.AnnotationQuery]):
+    def __init__(self, name: str, colour: str, expression: str, text: str) -> None:
+        self._built = _PrometheusAnnotation(name=name, datasource=SOURCE, icon_color=colour, expr=expression)
+        self._built.text_format = text
+
+    def build(self) -> models.AnnotationQuery:
+        return self._built
+
+
+def _number(board: models.Dashboard) -> None:
+    """Ids in reading order, so that they do not depend on the order of construction."""
+    number = 0
+    for panel in board.panels or []:
+        for one in (panel, *(getattr(panel, "panels", None) or [])):
+            number += 1
+            one.id_val = number

@@ -1,0 +1,81 @@
+"""The machine of the alert loop, as a section of a dashboard."""
+
+from grafana.frame import PanelBuilder
+from grafana.panels import About, Look, Query, graph
+from grafana.series import of_services
+from grafana.thresholds import bad_below, bad_from, of_rule
+
+
+def machine() -> list[PanelBuilder]:
+    """Memory, swap, processors and disks."""
+    used = f"1 - {of_services('host_memory_available_bytes')} / {of_services('host_memory_total_bytes')}"
+    idle = f"rate({of_services('host_cpu_seconds_total', mode='idle')}[$__rate_interval])"
+    free = f"{of_services('host_disk_free_bytes')} / {of_services('host_disk_total_bytes')}"
+    pressed, stalled = of_services("host_memory_pressure_ratio"), of_rule("HostMemoryPressure", "stalled")
+    return [
+        graph(
+            About(
+                "Memory in use",
+                "Memory that programs could not get without swapping.",
+                "percentunit",
+                "peer",
+                bad_from(1 - of_rule("HostMemoryPressure", "available")),
+                (0, 1),
+            ),
+            Query(used, "{{instance}}"),
+        ),
+        graph(
+            About(
+                "Swap in use",
+                "Swap of the machine; a peer that creeps into swap gets slow before it is killed.",
+                "bytes",
+                "peer",
+                limits=(0, None),
+            ),
+            Query(of_services("host_swap_used_bytes"), "{{instance}}"),
+        ),
+        graph(
+            About(
+                "Processors in use", "Share of all processors that is not idle.", "percentunit", "peer", limits=(0, 1)
+            ),
+            Query(
+                f"1 - sum without (mode) ({idle}) / {of_services('host_cpu_cores')}",
+                "{{instance}}",
+            ),
+        ),
+        graph(
+            About(
+                "Free disk",
+                "Free share of the disk that holds the state folder.",
+                "percentunit",
+                "peer",
+                bad_below(of_rule("DiskLow", "fraction")),
+                (0, 1),
+            ),
+            Query(free, "{{instance}} {{path}}"),
+        ),
+        graph(
+            About(
+                "Waiting for memory (Linux)",
+                "Share of the last minute in which some or all programs waited for memory.",
+                "percentunit",
+                "peer",
+                bad_from(stalled),
+                (0, 1),
+            ),
+            Query(pressed, "{{instance}} {{kind}}"),
+        ),
+        graph(
+            About(
+                "Memory pressure (macOS)",
+                "macOS' own level: 1 normal, 2 warning, 4 critical.",
+                "short",
+                "peer",
+                bad_from(4, 2),
+                (0, 4),
+                0,
+            ),
+            Query(of_services("host_memory_pressure_level"), "{{instance}}"),
+            look=Look(steps_of_line=True),
+        ),
+    ]

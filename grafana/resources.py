@@ -1,0 +1,70 @@
+"""Memory, processor and processes of trainers, as a section of a dashboard."""
+
+from grafana.frame import PanelBuilder
+from grafana.panels import About, Look, Query, graph
+from grafana.series import of_peers
+from grafana.thresholds import of_rule
+
+FOOTPRINT = of_peers("trainer_memory_bytes", kind="footprint")
+MEMORY_USE = f"{FOOTPRINT} / ignoring (kind) {of_peers('trainer_memory_limit_bytes')}"
+
+
+def resources() -> list[PanelBuilder]:
+    """Memory by kind with its forecast, processor, processes."""
+    ahead = of_rule("MemoryForecast", "within")
+    return [
+        graph(
+            About(
+                "Memory by kind",
+                "Footprint, resident size and accelerator memory; the forecast is where the growth of the last hour "
+                f"leads in {ahead / 3600:g} h.",
+                "bytes",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(of_peers("trainer_memory_bytes"), "{{peer}} {{kind}}"),
+            Query(of_peers("trainer_accelerator_memory_bytes"), "{{peer}} accelerator"),
+            Query(of_peers("trainer_memory_limit_bytes"), "{{peer}} limit"),
+            # Each point reads an hour of samples, so that there are few.
+            Query(f"predict_linear({FOOTPRINT}[1h], {ahead:g})", "{{peer}} forecast", interval="5m"),
+            look=Look(dashed=[".* limit", ".* forecast"]),
+            span=24,
+            height=9,
+        ),
+        graph(
+            About(
+                "Processors in use", "Processors that the process tree keeps busy.", "short", "fleet", limits=(0, None)
+            ),
+            Query(f"rate({of_peers('trainer_cpu_seconds_total')}[$__rate_interval])"),
+        ),
+        graph(
+            About(
+                "Processes and threads",
+                "Processes and threads of the process tree.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("trainer_processes"), "{{peer}} processes"),
+            Query(of_peers("trainer_threads"), "{{peer}} threads"),
+        ),
+        graph(
+            About(
+                "Open files",
+                "File descriptors that the process tree holds open.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("trainer_open_fds")),
+        ),
+        graph(
+            About(
+                "Starts", "When the trainer's process started: each step up is a restart.", "dateTimeFromNow", "fleet"
+            ),
+            Query(f"1000 * {of_peers('trainer_start_timestamp_seconds')}"),
+            look=Look(steps_of_line=True),
+        ),
+    ]
