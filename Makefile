@@ -31,5 +31,5 @@ bench: .venv/.installed-dev
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed $(PINNED)
-	$(INSTALL) -e '.[dashboards,leaderboard,trainer,dev]'
+	$(INSTALL) -e '.[dashboards,leaderboard,lora,plot,trainer,dev]'
 	@touch $@

@@ -20,6 +20,7 @@ from pydantic import (
 
 from trainer.grpo_fields import known_fields
 from trainer.rewards import discover
+from trainer.suited import TINY
 
 # GRPOConfig fields that the trainer fills itself, and the key of this configuration that decides them.
 OWN_FIELDS = {
@@ -112,12 +113,20 @@ class StallConfig(_Model):
     saving_seconds: PositiveFloat = 600.0
 
 
+class LoraOptions(_Model):
+    """Low-rank adapters: the model's own weights stay as they are, which saves their gradients and optimizer state."""
+
+    r: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
+
+
 class TrainerConfig(_Model):
     """One peer. `grpo` takes any field of trl.GRPOConfig; paths are relative to the folder of the file."""
 
     name: str = Field(min_length=1, max_length=64, description="nickname of the peer")
     run_dir: Path = Field(description="folder of this peer's files")
-    model: str = Field(default="tiny", min_length=1, description="tiny, a Hugging Face id, or a local path")
+    model: str = Field(default=TINY, min_length=1, description="tiny, a Hugging Face id, or a local path")
     task: str = Field(default="chain_sum", min_length=1, description="name of a reasoning-gym dataset")
     task_options: dict[str, Any] = Field(default_factory=dict, description="options of that dataset")
     rewards: list[Annotated[str, AfterValidator(_check_reward)]] = Field(
@@ -126,6 +135,8 @@ class TrainerConfig(_Model):
         description="built-in rewards, or path/to/file.py:function with TRL's signature of a reward function",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights in memory")
+    lora: LoraOptions | None = Field(default=None, description="train adapters only; null: all weights")
     grpo: Annotated[dict[str, Any], AfterValidator(_check_grpo)] = Field(default_factory=dict)
     steps_per_stage: PositiveInt = 20
     stages_per_round: int = Field(default=3, ge=1, le=100)
@@ -140,6 +151,11 @@ class TrainerConfig(_Model):
     seed: NonNegativeInt = 0
     swarm: SwarmConfig = Field(default_factory=SwarmConfig)
     stall: StallConfig = Field(default_factory=StallConfig)
+
+    @property
+    def trained_as(self) -> str:
+        """Which weights a checkpoint holds: another model's, or an adapter's of another size, cannot be resumed."""
+        return self.model if self.lora is None else f"{self.model} with LoRA of rank {self.lora.r}"
 
 
 def load_config(path: Path) -> TrainerConfig:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import reasoning_gym
+import torch
 from datasets import Dataset
 from reasoning_gym.factory import DATASETS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -19,8 +20,8 @@ from transformers import (
 
 from trainer.config import TrainerConfig, nearest
 from trainer.scoring import Entry
+from trainer.suited import TINY
 
-TINY = "tiny"
 # Questions before the dataset starts over. Each is made when it is asked for, so a large number costs nothing.
 QUESTIONS = 100_000
 
@@ -57,7 +58,7 @@ def load_model(config: TrainerConfig) -> tuple[PreTrainedModel | str, PreTrained
     """Model (or the name by which TRL loads it) and tokenizer. Raises ValueError with one line for the user."""
     if config.model == TINY:
         tokenizer = byte_tokenizer()
-        return tiny_model(tokenizer), tokenizer
+        return tiny_model(tokenizer).to(getattr(torch, config.dtype)), tokenizer
     try:
         tokenizer = AutoTokenizer.from_pretrained(config.model, padding_side="left")
     except (OSError, ValueError) as error:

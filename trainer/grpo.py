@@ -18,8 +18,10 @@ from trl import GRPOConfig, GRPOTrainer
 
 from trainer.checkpoints import seal
 from trainer.config import TrainerConfig
-from trainer.data import TINY, load_model, load_task
+from trainer.data import load_model, load_task
+from trainer.lora import adapters
 from trainer.scoring import reward_functions, text_of, totals
+from trainer.suited import TINY, suited_options
 
 # transformers keeps every logged step in memory and in each checkpoint; a month of short steps would fill both.
 KEPT_LOGS = 100
@@ -108,8 +110,9 @@ def build_trainer(config: TrainerConfig, *, checkpoints: Path, phases: Phases, s
     trainer = PeerTrainer(
         phases=phases,
         shield=shield,
-        model_name=config.model,
+        model_name=config.trained_as,
         model=model,
+        peft_config=adapters(config.lora),
         reward_funcs=rewards,
         args=arguments,
         train_dataset=task.dataset(conversational=_is_conversational(tokenizer)),
@@ -122,10 +125,8 @@ def build_trainer(config: TrainerConfig, *, checkpoints: Path, phases: Phases, s
 
 def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[str, Any]:
     """The arguments of GRPOConfig: what suits a peer, the user's own choices over it, and what the trainer decides."""
-    generations = config.grpo.get("num_generations", 8)
     suited: dict[str, Any] = {
-        "num_generations": generations,
-        "per_device_train_batch_size": generations,
+        **suited_options(config.model, config.grpo),
         "lr_scheduler_type": "constant",
         "max_steps": 2**31 - 1,
         "report_to": "none",
@@ -133,8 +134,6 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
         "log_level": "error",
         "bf16": device == "cuda" and torch.cuda.is_bf16_supported(),
     }
-    if config.model == TINY:
-        suited |= {"learning_rate": 3e-4, "max_completion_length": 16, "gradient_checkpointing": False}
     decided: dict[str, Any] = {
         "output_dir": str(checkpoints),
         "seed": config.seed,
@@ -144,6 +143,9 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
         "logging_steps": 1,
         "save_strategy": "no",
     }
+    if config.model != TINY:
+        # TRL loads a named model itself, and its reference model in the same way.
+        decided["model_init_kwargs"] = {"dtype": config.dtype, **(config.grpo.get("model_init_kwargs") or {})}
     return suited | config.grpo | decided
 
 

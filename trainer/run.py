@@ -83,7 +83,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         with quiet():
             folder = config.run_dir / CHECKPOINTS
             with _as_configuration_error():
-                checkpoint = last_good(folder, config.model)
+                checkpoint = last_good(folder, config.trained_as)
                 trainer = build_trainer(config, checkpoints=folder, phases=telemetry, shield=stopper)
             if checkpoint:
                 log.info("resuming from %s", checkpoint.name)

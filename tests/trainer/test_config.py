@@ -94,3 +94,16 @@ def test_checking_a_configuration_loads_no_torch() -> None:
     )
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_adapters_and_their_weights_have_options_of_their_own() -> None:
+    config = TrainerConfig.model_validate({"name": "a", "run_dir": "/tmp/a", "lora": {"r": 8}, "dtype": "bfloat16"})
+
+    assert config.lora is not None
+    assert (config.lora.r, config.lora.target_modules, config.trained_as) == (
+        8,
+        "all-linear",
+        "tiny with LoRA of rank 8",
+    )
+    assert TrainerConfig(name="a", run_dir=Path("/tmp/a")).trained_as == "tiny"
+    assert "float32" in mistakes(dtype="float8")

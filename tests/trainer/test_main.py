@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+import yaml
 
 from tests.fakes import wait_for
 from tests.trainer.peers import QUICK, ROOT, Peer, read_swarm
@@ -240,3 +241,35 @@ def test_a_run_folder_serves_one_trainer(tmp_path: Path) -> None:
 
     assert code == 2
     assert f"is in use by the trainer with process number {record['pid']}" in errors
+
+
+def test_adapters_are_trained_in_bfloat16_and_taken_up_again(make_peer: MakePeer) -> None:
+    options = {**SHORT, "dtype": "bfloat16", "lora": {"r": 4}, "swarm": {"port": 0, "leader": True}}
+    peer = make_peer("adapters", **options | {"grpo": {**QUICK, "max_steps": 3}}).start()
+    assert peer.process is not None
+    assert peer.process.wait(120) == 0, peer.text()
+    checkpoint = peer.run_dir / "checkpoints" / "checkpoint-3"
+    adapter = json.loads((checkpoint / "adapter_config.json").read_text())
+
+    peer.config.write_text(
+        yaml.safe_dump(yaml.safe_load(peer.config.read_text()) | {"grpo": {**QUICK, "max_steps": 5}})
+    )
+    peer.start()
+
+    assert adapter["r"] == 4
+    assert not (checkpoint / "model.safetensors").exists()
+    assert peer.process.wait(120) == 0, peer.text()
+    assert "resuming from checkpoint-3" in peer.text()
+    assert [step["step"] for step in peer.steps()] == ["1", "2", "3", "4", "5"]
+
+
+def test_weights_are_not_resumed_as_adapters(make_peer: MakePeer) -> None:
+    options = {**SHORT, "grpo": {**QUICK, "max_steps": 2}, "swarm": {"port": 0, "leader": True}}
+    peer = make_peer("weights", **options).start()
+    assert peer.process is not None
+    assert peer.process.wait(120) == 0, peer.text()
+    peer.config.write_text(yaml.safe_dump(yaml.safe_load(peer.config.read_text()) | {"lora": {}}))
+    peer.start()
+
+    assert peer.process.wait(120) == 2
+    assert "comes from 'tiny', not 'tiny with LoRA of rank 16'" in peer.text()

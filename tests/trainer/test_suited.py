@@ -1,0 +1,15 @@
+"""What is said of TRL's defaults without loading it is what TRL does."""
+
+from trl import GRPOConfig
+
+from trainer.suited import GENERATIONS, TRL_DEFAULTS, suited_options
+
+
+def test_the_defaults_are_those_of_trl() -> None:
+    fields = GRPOConfig.__dataclass_fields__
+    assert {name: fields[name].default for name in TRL_DEFAULTS} == dict(TRL_DEFAULTS)
+
+
+def test_a_batch_holds_all_completions_of_one_question() -> None:
+    assert suited_options("some/model", {"num_generations": 6})["per_device_train_batch_size"] == 6
+    assert suited_options("some/model", {})["num_generations"] == GENERATIONS
