@@ -1,7 +1,7 @@
 """The rules as a Prometheus rule file: the same names, thresholds, durations and advice. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -11,20 +11,53 @@ from alerts.durations import parse_duration
 from alerts.rules import Rule, RuleSettings, discover
 
 GROUP = "peerwatch"
+# The label of an alert's second one, which begins once the first has fired for a route's `after`.
+ESCALATION = "escalation"
 _DURATION = re.compile(r"[\d.]+s")
 
 
-def render_rules(settings: RuleTable) -> str:
-    """A rule file with every rule that is switched on, for Prometheus 2.42 or later."""
-    rules = [
-        describe_rule(name, rule, settings.of(name)) for name, rule in discover().items() if settings.of(name).enabled
-    ]
-    text = yaml.dump({"groups": [{"name": GROUP, "rules": rules}]}, Dumper=_Dumper, sort_keys=False, width=120)
-    return "# Made by `peerwatch rules prometheus`: the alert rules of Peerwatch with your thresholds.\n" + text
+def render_rules(table: RuleTable, delays: Iterable[float] = ()) -> str:
+    """A rule file with every rule that is switched on, for Prometheus 2.42 or later; with a second alert of each for
+    every delay, in seconds, after which a route is told.
+    """
+    rules = []
+    for name, rule in discover().items():
+        settings = table.of(name)
+        if settings.enabled:
+            described = describe_rule(name, rule, settings)
+            rules.append(described)
+            # What is no trouble is never escalated.
+            rules += [_describe_escalation(described, delay) for delay in sorted(set(delays)) if rule.is_trouble]
+    head = "# Made by `peerwatch rules prometheus`: the alert rules of Peerwatch with your thresholds.\n"
+    return head + dump({"groups": [{"name": GROUP, "rules": rules}]})
+
+
+def escalation_label(after: float) -> str:
+    """The value of the label `escalation` for a route's `after` in seconds; empty for what is told at once."""
+    return promql_duration(after) if after else ""
+
+
+def _describe_escalation(described: Mapping[str, Any], delay: float) -> dict[str, Any]:
+    """The same alert once more, for the routes that hear of it only once it has fired for so long."""
+    return {
+        "alert": described["alert"],
+        "expr": f'ALERTS{{alertname="{described["alert"]}",alertstate="firing",{ESCALATION}=""}}',
+        "for": promql_duration(delay),
+        "labels": {**described["labels"], ESCALATION: escalation_label(delay), "alertstate": ""},
+        "annotations": described["annotations"],
+    }
+
+
+def dump(content: Any) -> str:
+    """YAML for people: in the given order, texts of several lines as such."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such."""
+    """Writes each value out, without YAML's references from one place to another."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -55,8 +55,7 @@ class Sender:
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         """`urls` by route name, with all references resolved; raises RouteError."""
-        _capture_records()
-        self._services = {name: _make_service(name, url) for name, url in urls.items()}
+        self._services = {name: make_service(name, url) for name, url in urls.items()}
         self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
 
     @property
@@ -142,7 +141,9 @@ def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
     return {url} | parts | {unquote(part) for part in parts}
 
 
-def _make_service(name: str, url: str) -> apprise.NotifyBase:
+def make_service(name: str, url: str) -> apprise.NotifyBase:
+    """The service behind a URL without references; raises RouteError, which shows no URL."""
+    _capture_records()
     try:
         service = apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
     except Exception:  # noqa: BLE001  # As in `send`; the cause would show the URL.

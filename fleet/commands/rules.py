@@ -1,28 +1,31 @@
-"""`peerwatch rules`: the alert rules, for other software that evaluates them."""
+"""`peerwatch rules`: the alert rules and routes, for Prometheus and Alertmanager."""
 
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from alerts.config import AlertsConfig
 
 
 class Form(StrEnum):
     """What can be printed."""
 
     prometheus = "prometheus"
+    alertmanager = "alertmanager"
 
 
 def command(
-    form: Annotated[Form, typer.Argument(help="prometheus: a rule file for Prometheus 2.42 or later.")],
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="The configuration with your thresholds.")] = None,
+    form: Annotated[Form, typer.Argument(help="Prometheus 2.42's rule file, or Alertmanager 0.25's configuration.")],
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="Your configuration.")] = None,
 ) -> int:
-    """Print the alert rules with your thresholds, as a file that Prometheus loads.
+    """Print the alert rules for Prometheus, or your routes for Alertmanager, without their secrets.
 
     Example: peerwatch rules prometheus -f peerwatch.yaml > rules.yaml
     """
-    from alerts.prometheus import render_rules
     from fleet.source import load
 
     try:
@@ -34,5 +37,16 @@ def command(
         for line in loaded.lines():
             print(line, file=sys.stderr)
         return 2
-    print(render_rules(loaded.composition.alerts.rules), end="")
+    print(_render(form, loaded.composition.alerts), end="")
     return 0
+
+
+def _render(form: Form, alerts: "AlertsConfig") -> str:
+    if form is Form.prometheus:
+        from alerts.prometheus import render_rules
+
+        return render_rules(alerts.rules, [route.after for route in alerts.routes if route.after])
+    # Loads apprise, which takes a third of a second.
+    from alerts.alertmanager import render_alertmanager
+
+    return render_alertmanager(alerts)

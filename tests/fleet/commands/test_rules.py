@@ -1,4 +1,4 @@
-"""`peerwatch rules prometheus`: the thresholds of the user's own file."""
+"""`peerwatch rules`: the thresholds and the routes of the user's own file."""
 
 from pathlib import Path
 
@@ -24,3 +24,14 @@ def test_a_mistake_in_the_file_prints_no_rules(tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "did you mean PeerDown?" in printed.err
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
+def test_it_prints_the_routes_without_their_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "peerwatch.yaml"
+    url = "mailtos://joe:geheim123@gmail.com"
+    path.write_text(f"fleet: mine\nalerts:\n  routes:\n    - {{name: mail, url: '{url}', severities: [critical]}}\n")
+    assert not command(Form.alertmanager, path)
+    text = capsys.readouterr().out
+    assert "geheim123" not in text
+    assert yaml.safe_load(text)["receivers"][1]["email_configs"][0]["to"] == "joe@gmail.com"
