@@ -1,0 +1,38 @@
+"""Ends one trainer with its children: by its recorded number and start time, politely first, and nothing else."""
+
+import contextlib
+import logging
+from pathlib import Path
+
+import psutil
+
+from alerts.trainer_process import find_trainer
+
+# A trainer saves and ends within ten seconds of SIGTERM.
+GRACE_SECONDS = 15.0
+KILL_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
+    """Whether there was a trainer, and it has ended. psutil signals a process only while its start time is the same."""
+    trainer = find_trainer(run_dir)
+    if trainer is None:
+        return False
+    tree = [trainer]
+    with contextlib.suppress(psutil.Error):
+        tree += trainer.children(recursive=True)
+    with contextlib.suppress(psutil.Error):
+        trainer.terminate()
+        # A stopped process takes no SIGTERM until it goes on.
+        trainer.resume()
+    _, alive = psutil.wait_procs([trainer], timeout=grace_seconds)
+    left = [process for process in tree if process.is_running()]
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=KILL_SECONDS)
+    if alive:
+        log.warning("trainer %d did not end within %g s of SIGTERM and was killed", trainer.pid, grace_seconds)
+    return not trainer.is_running() or trainer.status() == psutil.STATUS_ZOMBIE

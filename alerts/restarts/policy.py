@@ -1,0 +1,135 @@
+"""When a peer is restarted, and when that is given up: the state machine of one peer. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.durations import Duration, describe_duration
+
+DAY_SECONDS = 86400.0
+# Two measurements of one start may differ by this much.
+SAME_START_SECONDS = 2.5
+
+Phase = Literal["idle", "waiting", "restarting", "helped", "useless"]
+
+
+class RestartPolicy(BaseModel):
+    """How often and how patiently peers are restarted; which rules ask for it, each rule says with `restart`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    daily_limit: int = Field(default=3, ge=1, le=48, description="restarts of one peer within 24 hours")
+    back_off: Duration = Field(default=1800.0, description="least time between two of them, doubled by each")
+    again_within: Duration = Field(default=6 * 3600.0, description="a rule that fires again within it was not helped")
+    wait_at_most: Duration = Field(default=900.0, description="how long to wait for the next checkpoint")
+    settle: Duration = Field(default=900.0, description="by then the peer must train, and its alert have ended")
+
+
+class Wish(NamedTuple):
+    """An alert that asks for a restart of its peer. A stalled peer reaches no checkpoint that is worth waiting for."""
+
+    rule: str
+    summary: str
+    can_wait: bool
+
+
+class Facts(NamedTuple):
+    """What is seen of a peer now; None where it was not measured. Times are epoch seconds."""
+
+    started: float | None = None
+    last_step: float | None = None
+    saved_at: float | None = None
+    memory_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of one peer's restarts. `past` are the times of those of the last day, ascending."""
+
+    phase: Phase = "idle"
+    since: float = 0.0
+    rule: str = ""
+    summary: str = ""
+    past: tuple[float, ...] = ()
+    started: float | None = None
+    memory_bytes: float | None = None
+    waited_seconds: float = 0.0
+    outcome: str = ""
+
+
+def step(
+    record: Record, wish: Wish | None, facts: Facts, now: float, policy: RestartPolicy, *, is_other_restarting: bool
+) -> tuple[Record, bool]:
+    """The next record, and whether the peer is to be restarted now."""
+    # A time to come was written before the clock was put back, and counts as now.
+    record = replace(record, past=tuple(min(at, now) for at in record.past if at > now - DAY_SECONDS))
+    if record.phase == "restarting":
+        return _follow(record, wish, facts, now, policy), False
+    if wish is None:
+        return (record if record.phase in ("idle", "helped") else replace(record, phase="idle", since=now)), False
+    if record.phase == "useless":
+        return record, False
+    if record.phase in ("idle", "helped"):
+        record = _consider(record, wish, now, policy)
+    if record.phase != "waiting" or is_other_restarting or not _is_good_moment(record, wish, facts, now, policy):
+        return record, False
+    return (
+        replace(
+            record,
+            phase="restarting",
+            since=now,
+            rule=wish.rule,
+            summary=wish.summary,
+            past=(*record.past, now),
+            started=facts.started,
+            memory_bytes=facts.memory_bytes,
+            waited_seconds=max(0.0, now - record.since),
+        ),
+        True,
+    )
+
+
+def _consider(record: Record, wish: Wish, now: float, policy: RestartPolicy) -> Record:
+    past = record.past
+    if past and record.rule == wish.rule and now - past[-1] < policy.again_within:
+        ago = describe_duration(now - past[-1])
+        return _give_up(record, wish, now, f"it was restarted for the same reason {ago} ago")
+    if len(past) >= policy.daily_limit:
+        return _give_up(record, wish, now, f"it was restarted {len(past)} times in the last 24 h")
+    if past and now - past[-1] < policy.back_off * 2.0 ** (len(past) - 1):
+        return record
+    return replace(record, phase="waiting", since=now)
+
+
+def _give_up(record: Record, wish: Wish, now: float, why: str) -> Record:
+    return replace(record, phase="useless", since=now, rule=wish.rule, summary=wish.summary, outcome=why)
+
+
+def _is_good_moment(record: Record, wish: Wish, facts: Facts, now: float, policy: RestartPolicy) -> bool:
+    """After a checkpoint nothing is trained twice; what cannot get there, or not in time, is restarted anyway."""
+    is_saved = facts.saved_at is not None and facts.saved_at >= record.since
+    return is_saved or not wish.can_wait or now - record.since >= policy.wait_at_most
+
+
+def _follow(record: Record, wish: Wish | None, facts: Facts, now: float, policy: RestartPolicy) -> Record:
+    """Whether the restart has helped: another process trains, and what asked for it has ended."""
+    seconds = max(0.0, now - record.since)
+    started = facts.started
+    is_another = started is not None and (record.started is None or abs(started - record.started) > SAME_START_SECONDS)
+    trains = is_another and facts.last_step is not None and started is not None and facts.last_step > started
+    still_fires = wish is not None and wish.rule == record.rule
+    if trains and not still_fires:
+        return replace(record, phase="helped", since=now, outcome=_describe_effect(record, facts, seconds))
+    if seconds < policy.settle:
+        return record
+    why = "the alert that asked for it still fires" if trains else "it does not train again"
+    return replace(record, phase="useless", since=now, outcome=f"{why} {describe_duration(seconds)} after a restart")
+
+
+def _describe_effect(record: Record, facts: Facts, seconds: float) -> str:
+    effect = f"It trains again {describe_duration(seconds)} after the restart"
+    before, after = record.memory_bytes, facts.memory_bytes
+    if before is None or after is None:
+        return f"{effect}."
+    return f"{effect}; its memory went from {before / 2**30:.2f} to {after / 2**30:.2f} GiB."

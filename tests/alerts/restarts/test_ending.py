@@ -1,0 +1,73 @@
+"""One trainer's processes are ended, whatever they do, and nobody else's."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from alerts.restarts.ending import end_trainer
+from tests.fakes import descendants, still_alive, wait_for
+
+POLITE = "import subprocess, sys, time\nsubprocess.Popen(['sleep', '300'])\nprint('up', flush=True)\ntime.sleep(300)\n"
+DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + POLITE
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str, str], psutil.Process]]:
+    """Starts a program with a child as the trainer of a run folder."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, code: str) -> psutil.Process:
+        program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        started.append(program)
+        assert program.stdout is not None
+        program.stdout.readline()
+        (tmp_path / name).mkdir()
+        process = psutil.Process(program.pid)
+        record = {"pid": process.pid, "create_time": process.create_time()}
+        (tmp_path / name / "process.json").write_text(json.dumps(record))
+        return process
+
+    yield start
+    for program in started:
+        for child in descendants(program.pid):
+            child.kill()
+        program.kill()
+        program.communicate()
+
+
+@pytest.mark.parametrize("code", [POLITE, DEAF])
+def test_a_trainer_ends_with_its_children_and_its_sibling_goes_on(
+    start: Callable[[str, str], psutil.Process], tmp_path: Path, code: str
+) -> None:
+    trainer, sibling = start("a", code), start("b", POLITE)
+    tree = [trainer, *trainer.children(recursive=True)]
+    assert len(tree) == 2
+    assert end_trainer(tmp_path / "a", grace_seconds=1.0)
+    wait_for(lambda: not still_alive(tree), 5, "the trainer's processes have ended")
+    assert len(still_alive([sibling, *sibling.children()])) == 2
+
+
+def test_a_trainer_that_is_stopped_ends_all_the_same(
+    start: Callable[[str, str], psutil.Process], tmp_path: Path
+) -> None:
+    trainer = start("a", POLITE)
+    trainer.suspend()
+    began = time.monotonic()
+    assert end_trainer(tmp_path / "a", grace_seconds=20.0)
+    assert time.monotonic() - began < 10
+
+
+def test_another_process_with_the_recorded_number_is_left_alone(
+    start: Callable[[str, str], psutil.Process], tmp_path: Path
+) -> None:
+    stranger = start("a", POLITE)
+    record = {"pid": stranger.pid, "create_time": stranger.create_time() - 100}
+    (tmp_path / "a" / "process.json").write_text(json.dumps(record))
+    assert not end_trainer(tmp_path / "a")
+    assert stranger.is_running()

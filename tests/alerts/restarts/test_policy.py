@@ -1,0 +1,153 @@
+"""When a peer is restarted and when that is given up, over days in milliseconds."""
+
+import pytest
+
+from alerts.restarts.policy import Facts, Record, RestartPolicy, Wish, step
+
+POLICY = RestartPolicy()
+LEAK = Wish("MemoryExceeded", "It uses 3.9 GiB.", can_wait=True)
+STALL = Wish("PeerStalled", "No progress for 9 min.", can_wait=False)
+GIB = 2**30
+HOUR = 3600.0
+BEGIN = 1_000_000.0
+
+
+class Peer:
+    """Walks one peer through time."""
+
+    def __init__(self, policy: RestartPolicy = POLICY) -> None:
+        self.policy, self.record, self.now = policy, Record(), BEGIN
+        self.facts = Facts(started=BEGIN - HOUR, last_step=BEGIN, memory_bytes=3.9 * GIB)
+
+    def look(self, wish: Wish | None, after: float = 15.0, *, other: bool = False, **facts: float) -> bool:
+        self.now += after
+        self.facts = self.facts._replace(**facts)
+        self.record, acts = step(self.record, wish, self.facts, self.now, self.policy, is_other_restarting=other)
+        return acts
+
+    def restart(self, wish: Wish) -> None:
+        """A restart that helps."""
+        while not self.look(wish):
+            assert self.record.phase == "waiting"
+        self.look(None, started=self.now + 5, last_step=self.now + 20, memory_bytes=1.0 * GIB)
+        assert self.record.phase == "helped"
+
+
+def test_a_stalled_peer_is_restarted_at_once() -> None:
+    assert Peer().look(STALL)
+
+
+def test_a_leaking_peer_is_restarted_after_its_next_checkpoint() -> None:
+    peer = Peer()
+    assert not peer.look(LEAK, saved_at=BEGIN - 60)
+    assert not peer.look(LEAK)
+    assert peer.look(LEAK, saved_at=peer.now + 10)
+    assert peer.record.waited_seconds == 30
+
+
+def test_a_checkpoint_that_does_not_come_is_waited_for_no_longer_than_allowed() -> None:
+    peer = Peer()
+    looks = 1
+    while not peer.look(LEAK):
+        looks += 1
+    assert looks * 15 == POLICY.wait_at_most + 15
+
+
+def test_a_restart_that_helps_is_told_with_its_effect() -> None:
+    peer = Peer()
+    peer.restart(STALL)
+    assert peer.record.outcome == ("It trains again 15 s after the restart; its memory went from 3.90 to 1.00 GiB.")
+
+
+def test_an_alert_that_ends_while_waiting_causes_no_restart() -> None:
+    peer = Peer()
+    peer.look(LEAK)
+    assert not peer.look(None)
+    assert peer.record.phase == "idle"
+    assert not peer.record.past
+
+
+def test_a_peer_that_leaks_again_is_not_restarted_again() -> None:
+    peer = Peer()
+    peer.restart(LEAK)
+    assert not peer.look(LEAK, after=HOUR, saved_at=peer.now + HOUR)
+    assert peer.record.phase == "useless"
+    assert peer.record.outcome.startswith("it was restarted for the same reason 1 h")
+    assert not peer.look(LEAK, after=20 * HOUR)
+
+
+def test_the_trouble_is_over_once_the_alert_has_ended() -> None:
+    peer = Peer()
+    peer.restart(LEAK)
+    peer.look(LEAK, after=HOUR)
+    peer.look(None)
+    assert peer.record.phase == "idle"
+
+
+def test_the_same_trouble_much_later_is_a_new_one() -> None:
+    peer = Peer()
+    peer.restart(STALL)
+    assert peer.look(STALL, after=POLICY.again_within + 60)
+
+
+def test_the_daily_limit_holds_and_ends_with_the_day() -> None:
+    peer = Peer(RestartPolicy(daily_limit=2, again_within="60s", back_off="60s"))
+    for _ in range(2):
+        peer.restart(STALL)
+        peer.now += HOUR
+    assert not peer.look(STALL)
+    assert peer.record.outcome == "it was restarted 2 times in the last 24 h"
+    peer.look(None)
+    assert peer.look(STALL, after=24 * HOUR)
+
+
+def test_each_restart_doubles_the_time_to_the_next() -> None:
+    peer = Peer(RestartPolicy(daily_limit=9, again_within="1s", back_off="10m"))
+    gaps = []
+    for _ in range(4):
+        began = peer.now
+        while not peer.look(STALL):
+            pass
+        gaps.append(round((peer.now - began) / 600))
+        peer.look(None, started=peer.now + 5, last_step=peer.now + 20)
+    assert gaps == [0, 1, 2, 4]
+
+
+def test_two_peers_are_never_restarted_at_once() -> None:
+    peer = Peer()
+    assert not peer.look(STALL, other=True)
+    assert not peer.look(STALL, other=True)
+    assert peer.look(STALL)
+
+
+@pytest.mark.parametrize(
+    ("wish", "facts", "outcome"),
+    [
+        (None, {}, "it does not train again"),
+        (LEAK, {"started": BEGIN + 100, "last_step": BEGIN + 120}, "the alert that asked for it still fires"),
+    ],
+)
+def test_a_restart_that_did_not_help_is_given_up(wish: Wish | None, facts: dict[str, float], outcome: str) -> None:
+    peer = Peer()
+    peer.look(LEAK)
+    assert peer.look(LEAK, saved_at=peer.now + 1)
+    peer.look(wish, **facts)
+    assert peer.record.phase == "restarting"
+    assert not peer.look(LEAK, after=POLICY.settle)
+    assert peer.record.phase == "useless"
+    assert peer.record.outcome.startswith(outcome)
+
+
+def test_a_peer_that_is_not_measured_for_a_while_is_not_given_up_early() -> None:
+    peer = Peer()
+    assert peer.look(STALL)
+    peer.facts = Facts()
+    peer.look(None)
+    assert peer.record.phase == "restarting"
+
+
+def test_a_clock_that_is_put_back_brings_no_second_restart() -> None:
+    peer = Peer()
+    peer.restart(STALL)
+    assert not peer.look(STALL, after=-HOUR)
+    assert peer.record.phase == "useless"
