@@ -127,7 +127,7 @@ class _Pages:
     async def metrics(self, _request: Request) -> Response:
         registry = CollectorRegistry()
         pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        registry.register(AlertCollector(self._loop.status, self._outbox.results, pending))
+        registry.register(AlertCollector(self._loop.status, self._outbox.results, pending, self._loop.restarts))
         registry.register(HostCollector((Path(self._config.state_dir),)))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 

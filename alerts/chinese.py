@@ -79,6 +79,15 @@ TEXTS = {
     ),
     "The trainer no longer runs, so it is not stalled.": "训练进程已不再运行，因此不算停滞。",
     "The trainer makes progress again.": "训练进程恢复进展。",
+    # PeerRestarted
+    "Restarted because of {rule}: {summary}": "因 {rule} 而重启：{summary}",
+    "It waited {time} for a good moment.": "为等待合适的时机，推迟了 {time}。",
+    "The restart did not help.": "重启没有解决问题。",
+    "It was not restarted after all.": "最终没有重启。",
+    "It trains again {time} after the restart.": "重启 {time}后恢复训练。",
+    "It trains again {time} after the restart; its memory went from {before:.2f} to {after:.2f} GiB.": (
+        "重启 {time}后恢复训练；内存占用从 {before:.2f} GiB 变为 {after:.2f} GiB。"
+    ),
     # RankDrop
     (
         "Rank {rank:.0f} of {ranked:.0f}, {drop:.0f} worse than rank {best:.0f}, which it held within the last "
@@ -87,6 +96,13 @@ TEXTS = {
     "Rank {rank:.0f} of {ranked:.0f}; the best that it held within {window} is {best:.0f}.": (
         "当前第 {rank:.0f} 名（共 {ranked:.0f} 名）；{window}内保持过的最好名次为第 {best:.0f} 名。"
     ),
+    # RestartUseless
+    "The alert that asked for a restart has ended.": "要求重启的告警已结束。",
+    "It is not restarted for {rule}: {summary}": "不再因 {rule} 而重启：{summary}",
+    "It was restarted for the same reason {time} ago.": "{time}前已因同样的原因重启过。",
+    "It was restarted {count} times in the last 24 h.": "最近 24 小时内已重启 {count} 次。",
+    "The alert still fires {time} after a restart.": "重启 {time}后告警仍然存在。",
+    "It does not train {time} after a restart.": "重启 {time}后仍未恢复训练。",
     # RewardStagnant
     "Its reward stands at {reward} for {time}, over {made:.0f} steps; it should move within {budget}.": (
         "奖励停在 {reward} 已 {time}，期间完成了 {made:.0f} 步；本应在 {budget}内有变化。"
@@ -166,6 +182,7 @@ REMEDIES = {
         "并确认排行榜与该节点属于同一个 swarm。"
     ),
     "PeerDown": "查看该节点运行目录中 trainer.log 的末尾；检查本机内存或磁盘是否耗尽；然后重新启动该节点。",
+    "PeerRestarted": "目前无需处理；如果再次出现，在 restart.log 和 trainer.log 中查找原因。",
     "PeerStalled": (
         "向训练进程发送 SIGUSR1，查看其运行目录中的 stacks.log，了解卡在何处；如果一分钟后仍无动静，重启该节点。"
     ),
@@ -173,6 +190,7 @@ REMEDIES = {
         "在仪表盘上把该节点的奖励和步速与其他节点比较；在 trainer.log 中查找发布失败；"
         "在训练却没有收益的节点可能是在独自训练。"
     ),
+    "RestartUseless": "查看 restart.log、trainer.log 和仍在触发的告警，消除原因；然后自行重启该节点。",
     "RewardStagnant": (
         "在 trainer.log 中查找发布或提交失败；核对节点 ID 与获得奖励的 ID 是否一致；检查该节点的奖励是否全为 0；"
         "如果 swarm 拒绝旧的轮次，重启会有帮助。"

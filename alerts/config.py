@@ -20,6 +20,7 @@ from pydantic import (
 from alerts.calendar import QuietHours, TimeOfDay, ZoneName
 from alerts.durations import Duration
 from alerts.grouping import Grouping
+from alerts.restarts.policy import RestartPolicy
 from alerts.rules import RuleSettings, Severity, discover
 from alerts.words import Language
 
@@ -129,7 +130,15 @@ class AlertsConfig(_Settings):
     )
     deadman: DeadMan | None = None
     language: Language = "en"
+    restarts: RestartPolicy = RestartPolicy()
     rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _check_restarts_can_help(self) -> Self:
+        useless = [name for name, rule in discover().items() if self.rules.of(name).restart and not rule.restart]
+        if useless:
+            raise ValueError(f"a restart does not help against {', '.join(useless)}: take `restart` out there")
+        return self
 
     @model_validator(mode="after")
     def _check_the_watchdog_barks(self) -> Self:

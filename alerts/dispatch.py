@@ -76,6 +76,11 @@ class Dispatcher:
         silenced = {key for key, state in standing.states.items() if is_silenced(key, state.severity, silences, now)}
         return find_inhibited(standing.states, self._inhibits, self._host_rules), silenced
 
+    def find_untold(self, standing: Standing, now: float) -> set[Key]:
+        """The alerts that are hidden by another or by a silence, or that somebody looks after."""
+        inhibited, silenced = self.find_hidden(standing, now)
+        return inhibited.keys() | silenced | self._wishes.acknowledged
+
     def describe_alerts(self, standing: Standing, now: float) -> list[dict[str, Any]]:
         """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
         inhibited, silenced = self.find_hidden(standing, now)

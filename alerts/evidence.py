@@ -29,6 +29,8 @@ MAX_AT_ONCE = 8
 LOG_LINES = 4
 LOG_BYTES = 8192
 FRAMES = 8
+# In a run folder: what the trainer did before it was last restarted.
+RESTART_FILE = "restart.log"
 
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)$')
 _UNUSUAL = {
@@ -150,9 +152,17 @@ def _describe_stacks(run_dir: Path) -> list[str]:
     return [say("Its main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
 
 
+def _describe_restart(run_dir: Path) -> list[str]:
+    try:
+        return read_tail(run_dir / RESTART_FILE, 2 * MAX_LENGTH).splitlines()
+    except OSError:
+        return []
+
+
 _GATHERERS: Mapping[Evidence, Callable[[Path], list[str]]] = {
     "process": _describe_process,
     "biggest": _describe_biggest,
     "log": _describe_log,
     "stacks": _describe_stacks,
+    "restart": _describe_restart,
 }

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from alerts.host import HostCollector, read_host
 from alerts.messages import render
 from alerts.outbox import Outbox
 from alerts.reading import Reading
+from alerts.restarts.policy import Record
+from alerts.restarts.records import Records
+from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
 from alerts.scrape import Scrape, Scraper
 from alerts.state import Moment
@@ -87,6 +90,8 @@ class Loop:
         self._is_host_unread = False
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
         self._gatherer = Gatherer(run_dirs, config.language)
+        asking = [one.name for one in self._rules if one.settings.restart]
+        self._restarter = Restarter(config.restarts, asking, run_dirs, Records(store))
         self._evaluated_at = clock()
         self._looked_at: dict[str, float] = {}
         self._deadlines = Deadlines()
@@ -107,6 +112,11 @@ class Loop:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._scraper.close()
+
+    @property
+    def restarts(self) -> Mapping[str, Record]:
+        """What is remembered of each peer that a rule asked to restart."""
+        return self._restarter.records
 
     def is_healthy(self) -> bool:
         """Whether evaluations still come."""
@@ -151,6 +161,8 @@ class Loop:
         self._looked_at.clear()
         self._deadlines.begin_round(after.due)
         self._outbox.expire()
+        readings = {peer: scrape.reading for peer, scrape in scrapes.items()}
+        self._restarter.consider(after, readings, self._dispatcher.find_untold(after, at.wall), at.wall)
 
     async def look_at_due(self, seconds: float = LOOK_SECONDS) -> None:
         """Does the same for the peers that are due, as far as they answer within `seconds`; the host can wait."""
@@ -203,10 +215,12 @@ class Loop:
         self._dispatcher.settle()
 
     def _view(self, peer: str, scrape: Scrape, now: float) -> View:
+        record = self._restarter.records.get(peer)
         return View(
             peer=peer,
             now=now,
-            reading=scrape.reading,
+            reading=add_record(scrape.reading, record),
+            restart=record,
             failure=scrape.failure,
             unreachable_seconds=self._clock() - self._heard_at[peer],
             clock_stepped_at=self._clock_stepped_at,

@@ -40,6 +40,12 @@ LOOP: tuple[Metric, ...] = (
         "Attempts to deliver a notification, and notifications given up, since the start.",
         ("result",),
     ),
+    Metric(
+        "alerts_restart_phase",
+        "gauge",
+        "1 for the phase of the restart that a rule asked for: waiting, restarting, helped, useless or idle.",
+        ("peer", "phase"),
+    ),
     Metric("alerts_outbox_pending", "gauge", "Notifications that wait to be delivered."),
     Metric("alerts_last_evaluation_timestamp_seconds", "gauge", "When the rules were last evaluated."),
 )

@@ -12,6 +12,7 @@ from alerts.evaluate import Key, Standing
 from alerts.metrics import family
 from alerts.outbox import RouteHealth
 from alerts.reading import Reading
+from alerts.restarts.policy import PHASE_METRIC, Record
 from alerts.rules import discover
 from alerts.scrape import Scrape
 from alerts.state import AlertState
@@ -72,8 +73,11 @@ def is_trouble(rule: str) -> bool:
 class AlertCollector(Collector):
     """The alert loop's own metrics, read off its objects when scraped."""
 
-    def __init__(self, status: Status, results: Counter[str], pending: int) -> None:
+    def __init__(
+        self, status: Status, results: Counter[str], pending: int, restarts: Mapping[str, Record] | None = None
+    ) -> None:
         self._status = status
+        self._restarts = restarts or {}
         self._results = results
         self._pending = pending
 
@@ -83,6 +87,8 @@ class AlertCollector(Collector):
         yield family("alerts_firing", dict(sorted(counts.items())))
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
         yield family("alerts_outbox_pending", self._pending)
+        phases = {(peer, record.phase): 1.0 for peer, record in sorted(self._restarts.items())}
+        yield family(PHASE_METRIC, phases)
         if self._status.now:
             yield family("alerts_last_evaluation_timestamp_seconds", self._status.now)
 

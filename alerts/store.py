@@ -17,7 +17,7 @@ from alerts.evaluate import Event, Key, Standing
 from alerts.messages import Message
 from alerts.state import AlertState
 
-VERSION = 3
+VERSION = 4
 KEPT_EVENTS = 1000
 _SCHEMA = """
 CREATE TABLE alerts (rule TEXT, peer TEXT, state TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
@@ -58,6 +58,7 @@ CREATE TABLE marks (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 _EVIDENCE_SCHEMA = """
 CREATE TABLE evidence (rule TEXT, peer TEXT, text TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
 """
+_RESTARTS_SCHEMA = "CREATE TABLE restarts (peer TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;"
 # Format 1 had one delivery per event and route; who waits for one has not been told of the alert yet.
 _FROM_1 = """
 INSERT INTO notifications (route, topic, title, body, created_at, attempts, not_before, held_until)
@@ -69,9 +70,10 @@ DROP TABLE deliveries;
 """
 # What each format lacks of the present one.
 _STEPS = {
-    0: _SCHEMA + _DELIVERY_SCHEMA + _EVIDENCE_SCHEMA,
-    1: _DELIVERY_SCHEMA + _FROM_1 + _EVIDENCE_SCHEMA,
-    2: _EVIDENCE_SCHEMA,
+    0: _SCHEMA + _DELIVERY_SCHEMA + _EVIDENCE_SCHEMA + _RESTARTS_SCHEMA,
+    1: _DELIVERY_SCHEMA + _FROM_1 + _EVIDENCE_SCHEMA + _RESTARTS_SCHEMA,
+    2: _EVIDENCE_SCHEMA + _RESTARTS_SCHEMA,
+    3: _RESTARTS_SCHEMA,
     VERSION: "",
 }
 

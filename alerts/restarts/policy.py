@@ -5,13 +5,17 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.durations import Duration, describe_duration
+from alerts.durations import Duration
 
+# On the alert loop's page and in what the rules read: the phase of each peer's record.
+PHASE_METRIC = "alerts_restart_phase"
 DAY_SECONDS = 86400.0
 # Two measurements of one start may differ by this much.
 SAME_START_SECONDS = 2.5
 
 Phase = Literal["idle", "waiting", "restarting", "helped", "useless"]
+# How a restart went, or why there is none.
+Outcome = Literal["", "trains", "same reason", "daily limit", "still fires", "does not train"]
 
 
 class RestartPolicy(BaseModel):
@@ -45,7 +49,10 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """What is remembered of one peer's restarts. `past` are the times of those of the last day, ascending."""
+    """What is remembered of one peer's restarts. `past` are the times of those of the last day, ascending.
+
+    `outcome_seconds` is the time since the restart that the outcome speaks of.
+    """
 
     phase: Phase = "idle"
     since: float = 0.0
@@ -55,7 +62,9 @@ class Record:
     started: float | None = None
     memory_bytes: float | None = None
     waited_seconds: float = 0.0
-    outcome: str = ""
+    outcome: Outcome = ""
+    outcome_seconds: float = 0.0
+    memory_after: float | None = None
 
 
 def step(
@@ -93,17 +102,18 @@ def step(
 def _consider(record: Record, wish: Wish, now: float, policy: RestartPolicy) -> Record:
     past = record.past
     if past and record.rule == wish.rule and now - past[-1] < policy.again_within:
-        ago = describe_duration(now - past[-1])
-        return _give_up(record, wish, now, f"it was restarted for the same reason {ago} ago")
+        return _give_up(record, wish, now, "same reason")
     if len(past) >= policy.daily_limit:
-        return _give_up(record, wish, now, f"it was restarted {len(past)} times in the last 24 h")
+        return _give_up(record, wish, now, "daily limit")
     if past and now - past[-1] < policy.back_off * 2.0 ** (len(past) - 1):
         return record
     return replace(record, phase="waiting", since=now)
 
 
-def _give_up(record: Record, wish: Wish, now: float, why: str) -> Record:
-    return replace(record, phase="useless", since=now, rule=wish.rule, summary=wish.summary, outcome=why)
+def _give_up(record: Record, wish: Wish, now: float, why: Outcome) -> Record:
+    since_last = now - record.past[-1]
+    given_up = replace(record, phase="useless", since=now, rule=wish.rule, summary=wish.summary)
+    return replace(given_up, outcome=why, outcome_seconds=since_last)
 
 
 def _is_good_moment(record: Record, wish: Wish, facts: Facts, now: float, policy: RestartPolicy) -> bool:
@@ -119,17 +129,9 @@ def _follow(record: Record, wish: Wish | None, facts: Facts, now: float, policy:
     is_another = started is not None and (record.started is None or abs(started - record.started) > SAME_START_SECONDS)
     trains = is_another and facts.last_step is not None and started is not None and facts.last_step > started
     still_fires = wish is not None and wish.rule == record.rule
+    ended = replace(record, since=now, outcome_seconds=seconds)
     if trains and not still_fires:
-        return replace(record, phase="helped", since=now, outcome=_describe_effect(record, facts, seconds))
+        return replace(ended, phase="helped", outcome="trains", memory_after=facts.memory_bytes)
     if seconds < policy.settle:
         return record
-    why = "the alert that asked for it still fires" if trains else "it does not train again"
-    return replace(record, phase="useless", since=now, outcome=f"{why} {describe_duration(seconds)} after a restart")
-
-
-def _describe_effect(record: Record, facts: Facts, seconds: float) -> str:
-    effect = f"It trains again {describe_duration(seconds)} after the restart"
-    before, after = record.memory_bytes, facts.memory_bytes
-    if before is None or after is None:
-        return f"{effect}."
-    return f"{effect}; its memory went from {before / 2**30:.2f} to {after / 2**30:.2f} GiB."
+    return replace(ended, phase="useless", outcome="still fires" if trains else "does not train")

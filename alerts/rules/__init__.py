@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.durations import Duration
 from alerts.reading import Reading
+from alerts.restarts.policy import Record
 
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["peer", "host"]
-Evidence = Literal["process", "biggest", "log", "stacks"]
+Evidence = Literal["process", "biggest", "log", "stacks", "restart"]
 Memory = Mapping[str, Any]
 
 
@@ -31,6 +32,9 @@ class RuleSettings(BaseModel):
     severity: Severity = "critical"
     for_: Duration = Field(default=0.0, alias="for", description="how long the condition must hold before it fires")
     recover_after: Duration = Field(default=0.0, description="how long it must be gone before the recovery is told")
+    restart: bool = Field(
+        default=False, description="restart the peer when this fires, within the limits of `restarts`"
+    )
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class View:
     clock_step_seconds: float = 0.0
     memory: Memory = field(default_factory=dict)
     scope: Scope = "peer"
+    restart: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Rule:
 
     `scope` says what it is about, `evidence` what is gathered once when it fires. `differs` says why its PromQL can
     judge otherwise than `judge`. A rule that is no trouble shows nowhere: it is there for its notifications.
+    `restart` says when a restart of the peer can help against it; empty: never.
     """
 
     settings: type[RuleSettings]
@@ -108,6 +114,7 @@ class Rule:
     differs: str = ""
     is_trouble: bool = True
     inhibits: tuple[str, ...] = ()
+    restart: Literal["", "at once", "after a checkpoint"] = ""
 
     @property
     def description(self) -> str:

@@ -53,6 +53,7 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     evidence=("biggest",),
+    restart="after a checkpoint",
     doc=__doc__ or "",
     differs="PromQL keeps no verdict between the threshold and the point where the alert ends.",
     promql="""

@@ -102,6 +102,7 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     remember=remember,
+    restart="after a checkpoint",
     doc=__doc__ or "",
     differs="PromQL fits a straight line by least squares over `least_span`; it knows no robust slope.",
     promql="""

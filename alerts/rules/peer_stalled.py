@@ -116,6 +116,7 @@ RULE = Rule(
     remember=remember,
     evidence=("process", "log", "stacks"),
     inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag"),
+    restart="at once",
     doc=__doc__ or "",
     promql="""
 time() - (

@@ -107,6 +107,7 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     remember=remember,
+    restart="after a checkpoint",
     doc=__doc__ or "",
     differs="PromQL cannot learn how far apart a peer's credits are, so `unlearned_after` holds for every peer.",
     promql="""

@@ -48,6 +48,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 RULE = Rule(
     settings=Settings,
     judge=judge,
+    restart="after a checkpoint",
     doc=__doc__ or "",
     promql="""
 (

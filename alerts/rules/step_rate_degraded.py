@@ -80,6 +80,7 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     remember=remember,
+    restart="after a checkpoint",
     doc=__doc__ or "",
     differs="PromQL compares means, not medians, and does not tell the process before a restart from the present one.",
     promql="""

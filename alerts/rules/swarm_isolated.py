@@ -53,6 +53,7 @@ def _find_unpublished_seconds(reading: Reading) -> float | None:
 RULE = Rule(
     settings=Settings,
     judge=judge,
+    restart="after a checkpoint",
     doc=__doc__ or "",
     promql="""
 (

@@ -1,6 +1,6 @@
 """For each rule: when it must fire, when it must not, and when it is over."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.alerts.rules.scenarios import GIB, MINUTE, Changes, Scenario
@@ -63,6 +63,11 @@ def _nan(minute: float, begin: float, end: float) -> Changes:
 
 def _unpublished(minute: float, now: float) -> Changes:
     return {"published": now - (minute - 20) * MINUTE, "failures": minute} if 20 <= minute < 80 else {}
+
+
+def _phase(phase: str, begin: float, end: float) -> Callable[[float, float], Changes]:
+    """The phase of the peer's restart, from one minute to another."""
+    return lambda minute, _now: {phase: 1} if begin <= minute < end else {}
 
 
 CASES = (
@@ -264,4 +269,9 @@ CASES = (
         quiet=(30, 49),
     ),
     Scenario("Watchdog", "always", lambda m, n: {}, (0, 5), settings={"enabled": True}),
+    Scenario("PeerRestarted", "a restart that helps", _phase("restarting", 5, 8), (5, 7), (4, 9)),
+    Scenario("PeerRestarted", "no restart", lambda m, n: {}, quiet=(1, 9)),
+    Scenario("PeerRestarted", "a peer that is given up", _phase("useless", 5, 8), quiet=(5, 7)),
+    Scenario("RestartUseless", "a peer that is given up, and its end", _phase("useless", 5, 8), (5, 7), (4, 9)),
+    Scenario("RestartUseless", "a restart under way", _phase("restarting", 5, 8), quiet=(5, 7)),
 )

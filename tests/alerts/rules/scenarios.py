@@ -44,6 +44,8 @@ SAMPLES = {
     "swap": "host_swap_used_bytes",
     "free": 'host_disk_free_bytes{path="/state"}',
     "disk": 'host_disk_total_bytes{path="/state"}',
+    "restarting": 'alerts_restart_phase{phase="restarting"}',
+    "useless": 'alerts_restart_phase{phase="useless"}',
 }
 HOST = {"total": 16 * GIB, "available": 8 * GIB, "swap": 0, "full": 0.0, "free": 100 * GIB, "disk": 500 * GIB}
 
@@ -130,7 +132,7 @@ def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
 
 def read(page: str) -> Reading:
     """What a page says; that of the alert loop about its host is no sidecar's."""
-    if "host_" not in page:
+    if "host_" not in page and "alerts_" not in page:
         return parse(page)
     samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
     for line in page.splitlines():

@@ -1,0 +1,131 @@
+"""Watches the alerts that ask for a restart, and restarts their peers as the policy says."""
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from alerts.evaluate import Key, Standing
+from alerts.evidence import RESTART_FILE, gather
+from alerts.reading import Labels, Reading
+from alerts.restarts.ending import end_trainer
+from alerts.restarts.policy import PHASE_METRIC, Facts, Record, RestartPolicy, Wish, step
+from alerts.restarts.records import Records
+from alerts.rules import discover
+
+log = logging.getLogger(__name__)
+
+
+class Restarter:
+    """`wanted` are the rules whose user set `restart`; `run_dirs` the run folders of the peers of this machine."""
+
+    def __init__(
+        self, policy: RestartPolicy, wanted: Collection[str], run_dirs: Mapping[str, Path], records: Records
+    ) -> None:
+        self._policy = policy
+        self._wanted = frozenset(wanted)
+        self._run_dirs = run_dirs
+        self._records = records
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """What is remembered of each peer that a rule asked to restart."""
+        return self._records.all
+
+    def consider(
+        self, standing: Standing, readings: Mapping[str, Reading | None], hidden: Collection[Key], now: float
+    ) -> None:
+        """Looks at one evaluation. An alert that is hidden, or that somebody looks after, asks for nothing."""
+        if not self._wanted:
+            return
+        for peer, run_dir in self._run_dirs.items():
+            reading = readings.get(peer)
+            # A peer that cannot be seen is not touched, and not given up either.
+            if reading is None:
+                continue
+            before = self._records.all.get(peer, Record())
+            wish = self._find_wish(peer, standing, hidden)
+            others = (other.phase for name, other in self._records.all.items() if name != peer)
+            is_other_restarting = "restarting" in others
+            after, acts = step(
+                before, wish, _read_facts(reading, run_dir), now, self._policy, is_other_restarting=is_other_restarting
+            )
+            if after == before:
+                continue
+            # First on the disk: a loop that is killed now must not restart the peer a second time.
+            self._records.put(peer, after)
+            if after.phase != before.phase:
+                log.info("peer %s: %s", peer, _describe(after))
+            if acts:
+                self._restart(peer, run_dir)
+
+    def _find_wish(self, peer: str, standing: Standing, hidden: Collection[Key]) -> Wish | None:
+        wishes = [
+            Wish(key.rule, state.summary, discover()[key.rule].restart == "after a checkpoint")
+            for key, state in sorted(standing.states.items())
+            if key.peer == peer and key.rule in self._wanted and state.phase == "firing" and key not in hidden
+        ]
+        return min(wishes, key=lambda wish: wish.can_wait, default=None)
+
+    def _restart(self, peer: str, run_dir: Path) -> None:
+        with contextlib.suppress(OSError):
+            (run_dir / RESTART_FILE).unlink(missing_ok=True)
+        threading.Thread(target=_end, args=(peer, run_dir), name=f"restart-{peer}", daemon=True).start()
+
+
+def add_record(reading: Reading | None, record: Record | None) -> Reading | None:
+    """The reading of a peer with the phase of its restart, as the alert loop's own page has it."""
+    if reading is None or record is None:
+        return reading
+    phase: dict[Labels, float] = {frozenset({("phase", str(record.phase))}): 1.0}
+    return Reading({**reading.samples, PHASE_METRIC: phase})
+
+
+def _end(peer: str, run_dir: Path) -> None:
+    """Keeps what tells why, then ends the trainer; its process manager starts it again."""
+    try:
+        _write_private(run_dir / RESTART_FILE, gather(("process", "biggest", "log", "stacks"), run_dir))
+    except OSError as error:
+        log.warning("peer %s: what it did before the restart is not kept: %s", peer, error)
+    try:
+        has_ended = end_trainer(run_dir)
+    except Exception:  # The fence: the policy gives the peer up if it does not come back.
+        log.exception("peer %s could not be restarted", peer)
+        return
+    log.info("peer %s: %s", peer, "its trainer has ended" if has_ended else "no trainer of it runs")
+
+
+def _read_facts(reading: Reading, run_dir: Path) -> Facts:
+    return Facts(
+        started=reading.value("trainer_start_timestamp_seconds"),
+        last_step=reading.value("trainer_last_step_timestamp_seconds"),
+        saved_at=_find_save(reading, run_dir),
+        memory_bytes=reading.value("trainer_memory_bytes", kind="footprint"),
+    )
+
+
+def _find_save(reading: Reading, run_dir: Path) -> float | None:
+    """When the peer last saved; where it keeps no checkpoints, when it last published its reward."""
+    try:
+        saves = [entry.stat().st_mtime for entry in os.scandir(run_dir / "checkpoints") if entry.is_dir()]
+    except OSError:
+        saves = []
+    return max(saves) if saves else reading.value("swarm_last_publish_timestamp_seconds")
+
+
+def _describe(record: Record) -> str:
+    said = {
+        "waiting": "is restarted as soon as the moment is good",
+        "restarting": f"is restarted because of {record.rule}",
+        "helped": "trains again: the restart helped",
+        "useless": f"is not restarted again for {record.rule} ({record.outcome})",
+        "idle": "needs no restart any more",
+    }
+    return said[record.phase]
+
+
+def _write_private(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        file.write(text)

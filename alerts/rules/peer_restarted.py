@@ -1,0 +1,66 @@
+"""Peerwatch restarts the peer, because a rule that is set to `restart: true` fires.
+
+The alert lasts until the peer trains again and that rule has ended; its recovery tells what the restart changed.
+What the trainer did before it was ended lies in restart.log in its run folder.
+
+What to do: nothing now; if it comes again, look for the cause in restart.log and trainer.log.
+"""
+
+from alerts.restarts.policy import PHASE_METRIC, Record
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.text import Seconds, Text, join, say
+
+GIB = 2**30
+
+
+class Settings(RuleSettings):
+    """PeerRestarted reports; which rules restart a peer, each of them says."""
+
+    severity: Severity = "info"
+
+
+def judge(view: View, _settings: Settings) -> Verdict:
+    if view.reading is None or not view.reading.samples:
+        return UNKNOWN
+    record = view.restart or Record()
+    if view.reading.value(PHASE_METRIC, phase="restarting") == 1:
+        return active(join([_describe_cause(record), _describe_patience(record)]), since=record.since or None)
+    if view.reading.value(PHASE_METRIC, phase="useless") == 1:
+        return inactive(say("The restart did not help."))
+    return inactive(_describe_effect(record))
+
+
+def _describe_cause(record: Record) -> Text:
+    return say("Restarted because of {rule}: {summary}", rule=record.rule, summary=record.summary)
+
+
+def _describe_patience(record: Record) -> Text | None:
+    if record.waited_seconds < 1:
+        return None
+    return say("It waited {time} for a good moment.", time=Seconds(record.waited_seconds))
+
+
+def _describe_effect(record: Record) -> Text:
+    if record.outcome != "trains":
+        return say("It was not restarted after all.")
+    after = Seconds(record.outcome_seconds)
+    if record.memory_bytes is None or record.memory_after is None:
+        return say("It trains again {time} after the restart.", time=after)
+    return say(
+        "It trains again {time} after the restart; its memory went from {before:.2f} to {after:.2f} GiB.",
+        time=after,
+        before=record.memory_bytes / GIB,
+        after=record.memory_after / GIB,
+    )
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    evidence=("restart",),
+    inhibits=("PeerDown",),
+    doc=__doc__ or "",
+    promql="""
+alerts_restart_phase{phase="restarting"} == 1
+""",
+)

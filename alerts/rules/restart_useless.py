@@ -1,0 +1,46 @@
+"""The peer needs a person: a restart did not help it, or it has been restarted as often as is allowed.
+
+Peerwatch leaves it as it is, so that its state can be looked at. The alert ends with the one that asked for a restart.
+
+What to do: look at restart.log, trainer.log and the alert that fires, and remove the cause; then restart the peer
+yourself.
+"""
+
+from alerts.restarts.policy import PHASE_METRIC, Record
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.text import Seconds, Text, join, say
+
+
+class Settings(RuleSettings):
+    """RestartUseless has no threshold of its own: see `restarts`."""
+
+
+def judge(view: View, _settings: Settings) -> Verdict:
+    if view.reading is None or not view.reading.samples:
+        return UNKNOWN
+    if view.reading.value(PHASE_METRIC, phase="useless") != 1:
+        return inactive(say("The alert that asked for a restart has ended."))
+    record = view.restart or Record()
+    asked = say("It is not restarted for {rule}: {summary}", rule=record.rule, summary=record.summary)
+    return active(join([asked, _describe_reason(record)]), since=record.since or None)
+
+
+def _describe_reason(record: Record) -> Text | None:
+    ago = Seconds(record.outcome_seconds)
+    reasons = {
+        "same reason": say("It was restarted for the same reason {time} ago.", time=ago),
+        "daily limit": say("It was restarted {count} times in the last 24 h.", count=len(record.past)),
+        "still fires": say("The alert still fires {time} after a restart.", time=ago),
+        "does not train": say("It does not train {time} after a restart.", time=ago),
+    }
+    return reasons.get(record.outcome)
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="""
+alerts_restart_phase{phase="useless"} == 1
+""",
+)
