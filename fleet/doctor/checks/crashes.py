@@ -126,7 +126,7 @@ CLASSES = (
 # After one of these the trainer has got over what came before.
 PROGRESS = re.compile(
     r"Joining round: \d+|Starting round: \d+/|Training round: \d+|Finished training round|Submitting winners for round|"
-    r"'reward'|\bstep \d+\b|\bround \d+, stage \d+\b"
+    r"'reward'|\bstep[= ]\d+\b|\bround \d+, stage \d+\b"
 )
 
 

@@ -41,6 +41,7 @@ def test_a_known_line_is_recognised(line: str, message: str) -> None:
 def test_an_error_that_the_trainer_got_over_is_none() -> None:
     assert classify("DHT IPC error: x\nJoining round: 8 starting at stage: 0\n") == []
     assert classify("DHT IPC error: x\n{'loss': '0.1', 'reward': '0.5'}\n") == []
+    assert classify("DHT IPC error: x\nstep=12 round=3 stage=0 stage_reward=1.5\n") == []
 
 
 def test_rewards_that_are_refused_outlive_a_round() -> None:
