@@ -87,7 +87,9 @@ class AlertCollector(Collector):
         yield family("alerts_firing", dict(sorted(counts.items())))
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
         yield family("alerts_outbox_pending", self._pending)
-        phases = {(peer, record.phase): 1.0 for peer, record in sorted(self._restarts.items())}
+        phases: dict[tuple[str, ...], float] = {
+            (peer, record.phase): 1.0 for peer, record in sorted(self._restarts.items())
+        }
         yield family(PHASE_METRIC, phases)
         if self._status.now:
             yield family("alerts_last_evaluation_timestamp_seconds", self._status.now)

@@ -218,7 +218,12 @@ def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     """Makes and starts fleets; ends them, and fails if one of their processes outlives them."""
     fleets: list[Fleet] = []
 
-    def make(names: list[str], reward_spread: float = 0.5, rank_held_for: str = "10m") -> Fleet:
+    def make(
+        names: list[str],
+        reward_spread: float = 0.5,
+        rank_held_for: str = "10m",
+        alerts: dict[str, Any] | None = None,
+    ) -> Fleet:
         folder = tmp_path_factory.mktemp("fleet")
         ports = reserve_ports(2 * len(names) + 3)
         mailbox, webhook = Mailbox(ports[-3]), Webhook()
@@ -226,6 +231,7 @@ def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         settings = _settings(
             folder, names, ports, {"mail": mailbox.url, "hook": webhook.url}, reward_spread, rank_held_for
         )
+        settings["alerts"] |= alerts or {}
         config = folder / "peerwatch.yaml"
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
         peers = [

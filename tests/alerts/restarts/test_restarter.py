@@ -1,0 +1,117 @@
+"""The restarter acts on what stands, keeps what it decided, and touches only what it should."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from alerts.evaluate import Key, Standing
+from alerts.reading import Reading, parse
+from alerts.restarts.policy import RestartPolicy
+from alerts.restarts.records import Records
+from alerts.restarts.restarter import Restarter, add_record
+from alerts.state import AlertState
+from alerts.store import Store
+from tests.fakes import still_alive, wait_for
+
+NOW = 1_700_000_000.0
+STALLED = Key("PeerStalled", "a")
+FIRING = Standing({STALLED: AlertState("firing", "critical", NOW - 60, "No progress for 1 min.")})
+PAGE = parse(f"trainer_start_timestamp_seconds {NOW - 900}\n")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "alerts.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def trainers(tmp_path: Path) -> Iterator[dict[str, psutil.Process]]:
+    """Two processes that wait, as the trainers of two run folders."""
+    programs, found = [], {}
+    for name in ("a", "b"):
+        program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+        programs.append(program)
+        found[name] = psutil.Process(program.pid)
+        (tmp_path / name).mkdir()
+        record = {"pid": program.pid, "create_time": found[name].create_time()}
+        (tmp_path / name / "process.json").write_text(json.dumps(record))
+        (tmp_path / name / "trainer.log").write_text("step 7\ntoken=hunter2\n")
+    yield found
+    for program in programs:
+        program.kill()
+        program.wait()
+
+
+@pytest.fixture
+def make(tmp_path: Path, store: Store) -> Callable[..., Restarter]:
+    def make(*wanted: str) -> Restarter:
+        run_dirs = {name: tmp_path / name for name in ("a", "b")}
+        return Restarter(RestartPolicy(), wanted or ("PeerStalled",), run_dirs, Records(store))
+
+    return make
+
+
+def _ended(process: psutil.Process) -> Callable[[], bool]:
+    return lambda: not still_alive([process])
+
+
+def test_a_stalled_peer_is_ended_and_what_it_did_is_kept(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process], tmp_path: Path
+) -> None:
+    make().consider(FIRING, {"a": PAGE, "b": PAGE}, (), NOW)
+    wait_for(_ended(trainers["a"]), 10, "the stalled peer's process has ended")
+    assert still_alive([trainers["b"]])
+    kept = (tmp_path / "a" / "restart.log").read_text()
+    assert "step 7" in kept
+    assert "hunter2" not in kept
+
+
+def test_a_restart_is_remembered_by_the_next_loop(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process]
+) -> None:
+    make().consider(FIRING, {"a": PAGE}, (), NOW)
+    wait_for(_ended(trainers["a"]), 10, "the stalled peer's process has ended")
+    record = make().records["a"]
+    assert (record.phase, record.rule, record.past) == ("restarting", "PeerStalled", (NOW,))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "readings", "hidden"),
+    [
+        (("MemoryExceeded",), {"a": PAGE}, ()),
+        (("PeerStalled",), {"a": PAGE}, (STALLED,)),
+        (("PeerStalled",), {"a": None}, ()),
+        (("PeerStalled",), {}, ()),
+    ],
+    ids=["not asked for", "silenced or looked after", "not seen", "not watched"],
+)
+def test_a_peer_is_left_alone_otherwise(
+    make: Callable[..., Restarter],
+    trainers: dict[str, psutil.Process],
+    wanted: tuple[str, ...],
+    readings: dict[str, Reading | None],
+    hidden: tuple[Key, ...],
+) -> None:
+    restarter = make(*wanted)
+    restarter.consider(FIRING, readings, hidden, NOW)
+    assert not restarter.records
+    assert len(still_alive(list(trainers.values()))) == 2
+
+
+def test_the_rules_see_the_phase_of_the_restart(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process]
+) -> None:
+    restarter = make()
+    restarter.consider(FIRING, {"a": PAGE}, (), NOW)
+    wait_for(_ended(trainers["a"]), 10, "the stalled peer's process has ended")
+    reading = add_record(PAGE, restarter.records["a"])
+    assert reading is not None
+    assert reading.value("alerts_restart_phase", phase="restarting") == 1
+    assert add_record(PAGE, None) is PAGE
