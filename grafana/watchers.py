@@ -105,6 +105,20 @@ def watchers() -> list[PanelBuilder]:
             Query(of_services("up"), "{{peer}}{{service}}"),
             look=Look(steps_of_line=True),
         ),
+        graph(
+            About(
+                "Restarts by rules",
+                "1 for the phase of the last restart that a rule with `restart: true` asked for.",
+                "short",
+                "fleet",
+                limits=(0, 1),
+                decimals=0,
+            ),
+            Query(of_services("alerts_restart_phase"), "{{peer}} {{phase}}"),
+            span=24,
+            height=6,
+            look=Look(steps_of_line=True),
+        ),
         rows(
             About("Versions", "The version of each peer's sidecar.", "short", "peer"),
             [Column("Answers", f"max by (fleet, peer, version) ({of_peers('sidecar_build_info')})")],
