@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from fleet.launch import FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE
+from fleet.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
 
 _TIMEOUT_SECONDS = 5.0
 
@@ -18,7 +18,7 @@ class ControlError(Exception):
 
 
 class ProcessState(NamedTuple):
-    """One program as supervisord sees it; `exit_code` counts only once it has ended."""
+    """One program as its service manager sees it, in supervisord's words; `exit_code` counts only once it has ended."""
 
     group: str
     name: str
@@ -37,8 +37,9 @@ class ProcessState(NamedTuple):
 
     @property
     def has_failed(self) -> bool:
-        """Whether supervisord has given it up; an end that it restarts after shows in the pid only."""
-        return self.state in ("FATAL", "UNKNOWN") or (self.state == "EXITED" and self.exit_code == GAVE_UP_EXIT_CODE)
+        """Whether the manager has given it up; an end that it restarts after shows in the pid only."""
+        is_final = self.state == "EXITED" and self.exit_code in FINAL_EXIT_CODES
+        return self.state in ("FATAL", "UNKNOWN") or (is_final and not self.is_finished)
 
 
 class Control:
@@ -50,7 +51,7 @@ class Control:
     def processes(self) -> list[ProcessState]:
         return [
             ProcessState(
-                group=str(info["group"]),
+                group=str(info["group"]).removesuffix(f"-{info['name']}"),
                 name=str(info["name"]),
                 state=str(info["statename"]),
                 pid=int(info["pid"]),

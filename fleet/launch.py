@@ -14,8 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+WRONG_CONFIGURATION_EXIT_CODE = 2
 FINISHED_EXIT_CODE = 100
 GAVE_UP_EXIT_CODE = 101
+
+# After these no service manager starts a program again by itself.
+FINAL_EXIT_CODES = (WRONG_CONFIGURATION_EXIT_CODE, FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE)
 
 # supervisord takes an exit within this time of the start for a failed start, and tries again by itself.
 START_SECONDS = 1

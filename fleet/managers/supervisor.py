@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from fleet.launch import FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE, START_SECONDS
+from fleet.launch import FINAL_EXIT_CODES, START_SECONDS
 from fleet.programs import Program
 from fleet.state_folder import StateFolder
 
@@ -20,14 +20,7 @@ _COMMENT = re.compile(r"\s[;#]|[\r\n]")
 
 def render(programs: Iterable[Program], folder: StateFolder) -> str:
     """supervisord.conf. Raises ValueError where a path holds what supervisord's format cannot say."""
-    planned = list(programs)
-    groups: dict[str, list[str]] = {}
-    for program in planned:
-        groups.setdefault(program.group, []).append(_section_name(program))
-    parts = [_head(folder)]
-    parts += [_program(program) for program in planned]
-    parts += [f"[group:{group}]\nprograms = {','.join(names)}\n" for group, names in groups.items()]
-    return "\n".join(parts)
+    return "\n".join([_head(folder), *map(_program, programs)])
 
 
 def _head(folder: StateFolder) -> str:
@@ -57,7 +50,7 @@ childlogdir = {_value(str(folder.root))}
 def _program(program: Program) -> str:
     environment = ",".join(f'{name}="{_quoted(value)}"' for name, value in sorted(program.environment.items()))
     return f"""\
-[program:{_section_name(program)}]
+[program:{section_name(program)}]
 process_name = {program.name}
 command = {_value(shlex.join(program.command))}
 environment = {environment}
@@ -66,7 +59,7 @@ stdout_logfile_maxbytes = 20MB
 stdout_logfile_backups = 3
 redirect_stderr = true
 autorestart = unexpected
-exitcodes = {FINISHED_EXIT_CODE},{GAVE_UP_EXIT_CODE}
+exitcodes = {','.join(map(str, FINAL_EXIT_CODES))}
 startsecs = {START_SECONDS}
 startretries = 3
 stopsignal = TERM
@@ -76,7 +69,8 @@ killasgroup = true
 """
 
 
-def _section_name(program: Program) -> str:
+def section_name(program: Program) -> str:
+    """Without a [group:] section it is also the name of a group of one, so that each can be taken out by itself."""
     return program.group if program.group == program.name else f"{program.group}-{program.name}"
 
 

@@ -31,16 +31,13 @@ stdout_logfile_maxbytes = 20MB
 stdout_logfile_backups = 3
 redirect_stderr = true
 autorestart = unexpected
-exitcodes = 100,101
+exitcodes = 2,100,101
 startsecs = 1
 startretries = 3
 stopsignal = TERM
 stopwaitsecs = 11
 stopasgroup = false
 killasgroup = true
-
-[group:peer]
-programs = peer-a
 """
     )
 
@@ -65,6 +62,7 @@ def test_supervisord_restarts_what_ended_early_and_not_what_has_finished(tmp_pat
     programs = [
         program("finishes", "import os, time; print(os.environ['NOTE'], flush=True); time.sleep(1.5); os._exit(100)"),
         program("ends", "import time; time.sleep(1.5)"),
+        program("errs", "import sys, time; time.sleep(1.5); sys.exit(2)"),
         program("stays", "import time; time.sleep(600)"),
     ]
     folder.supervisor_config.write_text(render(programs, folder))
@@ -87,6 +85,8 @@ def test_supervisord_restarts_what_ended_early_and_not_what_has_finished(tmp_pat
         # It ends with exit code 0 before it has finished, is started again, and is given up after its limit.
         wait_for(lambda: states()["ends"].has_failed, 30, "the ended program is given up")
         assert states()["stays"].state == "RUNNING"
+        assert (states()["errs"].has_failed, states()["errs"].group) == (True, "peer")
+        assert not (root / "errs.log").read_text()
         assert (root / "finishes.log").read_text() == "100% {,}\n"
         assert "giving up" in (root / "ends.log").read_text()
         assert oct(folder.socket.stat().st_mode & 0o777) == "0o700"
