@@ -6,21 +6,20 @@ import json
 import os
 import secrets
 import signal
-import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from alerts.prometheus import render_rules
 from exporter.run_folder import METRICS_FILE
 from fleet.compose import Composition, alerts_url, compose
 from fleet.control import Control, ControlError
+from fleet.files import RunError, configurations, make_folders, make_private, to_yaml, write
 from fleet.launch import OWNER_VARIABLE
 from fleet.leftovers import below, end, is_running, owned_by
 from fleet.loading import Loaded
@@ -28,20 +27,15 @@ from fleet.managers.supervisor import render
 from fleet.programs import PROMETHEUS_FILE, plan_programs
 from fleet.state_folder import StateFolder
 from grafana.prometheus import RULES_FILE, configuration
-from trainer.identity import ensure_identity
 
 # Ctrl-C has to leave nothing behind within 15 s, on a busy machine too; supervisord itself kills after 11 s.
 _STOP_SECONDS = 12.0
 
 
-class RunError(Exception):
-    """The fleet cannot be started; the text is one line for the user."""
-
-
 @contextlib.contextmanager
 def locked(folder: StateFolder) -> Iterator[None]:
     """Holds the state folder for one `up`. Raises RunError where another one has it."""
-    _make_private(folder.root)
+    make_private(folder.root)
     with folder.lock.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,13 +89,15 @@ class Fleet:
     def write(self) -> None:
         """Everything that the processes read. Raises RunError."""
         try:
-            peer_ids = self._make_folders()
+            peer_ids = make_folders(self.folder, self.peers)
+            self._forget_earlier_runs()
             composition = compose(self.config, self.peers, self.folder, self._base, peer_ids)
-            self._write_configurations(composition)
+            for path, text in configurations(composition, self.folder).values():
+                write(path, text)
             if self._prometheus:
                 self._write_prometheus(composition)
             programs = plan_programs(self.config, self.peers, self.folder, self._owner, prometheus=self._prometheus)
-            _write_private(self.folder.supervisor_config, render(programs, self.folder))
+            write(self.folder.supervisor_config, render(programs, self.folder))
         except (OSError, ValueError) as error:
             raise RunError(str(error)) from None
 
@@ -158,40 +154,21 @@ class Fleet:
         end(self._seen, grace_seconds=0.5)
         self.folder.run_record.unlink(missing_ok=True)
 
-    def _make_folders(self) -> dict[str, str]:
-        """The folders, without the starts that earlier runs recorded; the peer id of each peer by name."""
-        for path in (self.folder.leaderboard, self.folder.alerts, self.folder.launches, self.folder.socket.parent):
-            _make_private(path)
+    def _forget_earlier_runs(self) -> None:
+        """Their starts, and what they measured, which must not pass for this run's while a trainer still loads."""
         for record in self.folder.launches.glob("*.json"):
             record.unlink()
-        peer_ids = {}
         for peer in self.peers:
-            run_folder = self.folder.peer(peer.name)
-            _make_private(run_folder)
-            # What the last run measured must not pass for this one's while the trainer is still loading.
-            (run_folder / METRICS_FILE).unlink(missing_ok=True)
-            peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
-        return peer_ids
-
-    def _write_configurations(self, composition: Composition) -> None:
-        for name, trainer in composition.trainers.items():
-            _write_yaml(self.folder.peer(name) / "trainer.yaml", trainer.model_dump(mode="json"))
-        assert composition.leaderboard is not None
-        assert composition.alerts is not None
-        _write_yaml(self.folder.leaderboard / "leaderboard.yaml", composition.leaderboard.model_dump(mode="json"))
-        # What holds secrets is as the file has it: references are resolved by the alert loop alone.
-        secret = {"routes": composition.routes, "deadman": composition.deadman}
-        alerts = composition.alerts.model_dump(mode="json") | secret
-        _write_yaml(self.folder.alerts / "alerts.yaml", alerts)
+            (self.folder.peer(peer.name) / METRICS_FILE).unlink(missing_ok=True)
 
     def _write_prometheus(self, composition: Composition) -> None:
         """Its configuration and the rules with this fleet's thresholds; what it has measured stays."""
         assert composition.alerts is not None
-        _make_private(self.folder.prometheus)
+        make_private(self.folder.prometheus)
         interval = self.config.prometheus.scrape_interval
         content = configuration(alerts_url(self.config), interval_seconds=interval)
-        _write_yaml(self.folder.prometheus / PROMETHEUS_FILE, content)
-        _write_private(self.folder.prometheus / RULES_FILE, render_rules(composition.alerts.rules))
+        write(self.folder.prometheus / PROMETHEUS_FILE, to_yaml(content))
+        write(self.folder.prometheus / RULES_FILE, render_rules(composition.alerts.rules))
 
     def _record(self) -> None:
         assert self._supervisord is not None
@@ -203,7 +180,7 @@ class Fleet:
         }
         with contextlib.suppress(psutil.Error):
             record["supervisord_create_time"] = psutil.Process(self._supervisord.pid).create_time()
-        _write_private(self.folder.run_record, json.dumps(record))
+        write(self.folder.run_record, json.dumps(record))
 
 
 def _read_record(folder: StateFolder) -> dict[str, Any]:
@@ -212,29 +189,6 @@ def _read_record(folder: StateFolder) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _make_private(path: Path) -> None:
-    """A folder that only this user can write to. Raises RunError where it is somebody else's."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = path.stat()
-    except OSError as error:
-        raise RunError(f"cannot make the folder {path}: {error.strerror}; use --state-dir") from None
-    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise RunError(f"{path} can be written to by other users; remove it, or use --state-dir")
-
-
-def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    _write_private(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
-
-
-def _write_private(path: Path, text: str) -> None:
-    scratch = path.with_name(path.name + ".new")
-    scratch.unlink(missing_ok=True)
-    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    scratch.replace(path)
 
 
 def _last_line(path: Path) -> str:
