@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from supervisor.xmlrpc import SupervisorTransport
 
 from fleet.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
+from fleet.programs import title
 
 _TIMEOUT_SECONDS = 5.0
 
@@ -29,7 +30,7 @@ class ProcessState(NamedTuple):
 
     @property
     def title(self) -> str:
-        return self.group if self.group == self.name else f"{self.group}:{self.name}"
+        return title(self.group, self.name)
 
     @property
     def is_finished(self) -> bool:

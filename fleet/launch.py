@@ -77,6 +77,16 @@ def write_starts(record: Path, starts: Sequence[float]) -> None:
         print(f"launch: cannot record this start: {error}", file=sys.stderr, flush=True)
 
 
+def read_environment(path: Path) -> dict[str, str]:
+    """The `NAME=value` lines of a file, each value as it stands; `#` starts a comment line. Empty without the file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): value for name, value in pairs}
+
+
 def wait_for_port(address: str, seconds: float) -> None:
     """Until something accepts connections there, or the time is over: then the program may find out itself."""
     host, _, port = address.rpartition(":")
@@ -113,9 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         time.sleep(options.stagger)
     if options.wait_for:
         wait_for_port(options.wait_for, options.wait_seconds)
+    try:
+        environment = read_environment(options.environment_file) if options.environment_file else {}
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(f"launch: cannot read {options.environment_file}: {error}")
     write_starts(options.record, [*starts, time.time()])
     try:
-        os.execvp(options.command[0], options.command)
+        os.execvpe(options.command[0], options.command, os.environ | environment)
     except OSError as error:
         sys.exit(f"launch: cannot run {options.command[0]}: {error.strerror}")
 
@@ -131,6 +145,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stagger", type=float, default=0.0, help="seconds to wait before the very first start")
     parser.add_argument("--wait-for", metavar="HOST:PORT", help="wait until this accepts connections")
     parser.add_argument("--wait-seconds", type=float, default=60.0, help="but no longer than this")
+    parser.add_argument("--environment-file", type=Path, metavar="FILE", help="NAME=value lines, for the program")
     parser.add_argument("--first-delay", type=float, default=policy.first_delay)
     parser.add_argument("--longest-delay", type=float, default=policy.longest_delay)
     parser.add_argument("--stable-after", type=float, default=policy.stable_after)

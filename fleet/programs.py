@@ -1,8 +1,10 @@
 """The programs of a fleet: command, environment and log of each, whichever service manager runs them; pure."""
 
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from fleet.compose import leaderboard_url, reachable
 from fleet.config import FleetConfig
@@ -25,6 +27,21 @@ class Program:
     command: tuple[str, ...]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
+    memory_limit_bytes: int | None = None
+
+    @property
+    def title(self) -> str:
+        return title(self.group, self.name)
+
+
+def title(group: str, name: str) -> str:
+    """`peer:amber`, `alerts`: what a person is shown."""
+    return group if group == name else f"{group}:{name}"
+
+
+def group_and_name(title: str) -> tuple[str, str]:
+    group, _, name = title.partition(":")
+    return group, name or group
 
 
 def plan_programs(
@@ -35,26 +52,35 @@ def plan_programs(
     *,
     prometheus: Path | None = None,
     platform: str = sys.platform,
+    environment_files: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Program]:
     """All programs, in the order in which they should start; `owner` is this run's own mark on its processes.
 
-    `prometheus` is the program of that name, where one shall run beside the fleet.
+    `prometheus` is the program of that name, where one shall run beside the fleet; `environment_files` by group, for
+    what starts without a shell's environment.
     """
     planned = [_leaderboard(config, peers, folder), _alerts(folder)]
     if prometheus:
         planned.append(_prometheus(config, folder, prometheus))
     for index, peer in enumerate(peers):
         planned += [_trainer(config, peers, folder, index, platform), _sidecar(config, peer, folder)]
+    limits = {peer.name: peer.memory_limit_bytes for peer in peers}
     return [
         Program(
             one.group,
             one.name,
-            _launched(config, one, folder),
-            one.log,
-            one.environment | {OWNER_VARIABLE: f"{owner}/{one.group}:{one.name}"},
+            _launched(config, one, folder, environment_files.get(one.group)),
+            folder.log(one.group, one.name),
+            one.environment | {OWNER_VARIABLE: owner_of(owner, one.group, one.name)},
+            limits[one.name] if one.group == "peer" else None,
         )
-        for one in map(_with_record, planned)
+        for one in planned
     ]
+
+
+def owner_of(owner: str, group: str, name: str) -> str:
+    """The mark of one program's processes."""
+    return f"{owner}/{group}:{name}"
 
 
 @dataclass(frozen=True)
@@ -62,18 +88,13 @@ class _Planned:
     group: str
     name: str
     command: tuple[str, ...]
-    log: Path
     environment: dict[str, str]
     launch_options: tuple[str, ...] = ()
-    record: str = ""
 
 
-def _with_record(one: _Planned) -> _Planned:
-    name = one.group if one.name == one.group else f"{one.group}-{one.name}"
-    return _Planned(**{**asdict(one), "record": f"{name}.json"})
-
-
-def _launched(config: FleetConfig, one: _Planned, folder: StateFolder) -> tuple[str, ...]:
+def _launched(
+    config: FleetConfig, one: _Planned, folder: StateFolder, environment_file: Path | None
+) -> tuple[str, ...]:
     policy = Policy(
         config.restart.first_delay,
         config.restart.longest_delay,
@@ -82,10 +103,11 @@ def _launched(config: FleetConfig, one: _Planned, folder: StateFolder) -> tuple[
         config.restart.window,
     )
     return (
-        *(sys.executable, "-m", "fleet.launch", "--record", str(folder.launches / one.record)),
+        *(sys.executable, "-m", "fleet.launch", "--record", str(folder.launch_record(one.group, one.name))),
         *("--first-delay", f"{policy.first_delay:g}", "--longest-delay", f"{policy.longest_delay:g}"),
         *("--stable-after", f"{policy.stable_after:g}", "--limit", str(policy.limit)),
         *("--window-seconds", f"{policy.window:g}"),
+        *(("--environment-file", str(environment_file)) if environment_file else ()),
         *one.launch_options,
         "--",
         *one.command,
@@ -106,7 +128,6 @@ def _trainer(
         _python(
             "trainer", "--config", str(run_folder / "trainer.yaml"), "--finished-exit-code", str(FINISHED_EXIT_CODE)
         ),
-        run_folder / "trainer.log",
         trainer_environment(peer.threads, platform),
         options,
     )
@@ -146,7 +167,6 @@ def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Plann
             *("--interval-seconds", f"{config.sidecar_interval_seconds:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),
-        run_folder / "sidecar.log",
         _LIGHT,
     )
 
@@ -156,7 +176,6 @@ def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: State
         "leaderboard",
         "leaderboard",
         _python("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
-        folder.leaderboard / "leaderboard.log",
         _LIGHT,
         () if config.swarm.initial_peers else _behind_leader(config, peers),
     )
@@ -164,7 +183,7 @@ def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: State
 
 def _alerts(folder: StateFolder) -> _Planned:
     command = _python("alerts", "--config", str(folder.alerts / "alerts.yaml"))
-    return _Planned("alerts", "alerts", command, folder.alerts / "alerts.log", _LIGHT)
+    return _Planned("alerts", "alerts", command, _LIGHT)
 
 
 def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Planned:
@@ -180,7 +199,7 @@ def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Pla
     )
     # It learns from the alert loop whom to scrape.
     options = ("--wait-for", f"{reachable(config.host)}:{config.ports.alerts}")
-    return _Planned("prometheus", "prometheus", command, folder.prometheus / "prometheus.log", {}, options)
+    return _Planned("prometheus", "prometheus", command, {}, options)
 
 
 def _python(*module: str) -> tuple[str, ...]:

@@ -42,6 +42,27 @@ class StateFolder:
         """Records of when each program was started, one file a program."""
         return self.root / "launches"
 
+    def launch_record(self, group: str, name: str) -> Path:
+        return self.launches / (f"{group}.json" if group == name else f"{group}-{name}.json")
+
+    def log(self, group: str, name: str) -> Path:
+        """What a program prints: `peer` and `sidecar` of a name, or a group of one."""
+        if group == "peer":
+            return self.peer(name) / "trainer.log"
+        return self.peer(name) / "sidecar.log" if group == "sidecar" else self.root / group / f"{group}.log"
+
+    @property
+    def services(self) -> Path:
+        """What was installed with a service manager: the record of it, and the environment of what it starts."""
+        return self.root / "services"
+
+    @property
+    def service_record(self) -> Path:
+        return self.services / "installed.json"
+
+    def environment_file(self, group: str) -> Path:
+        return self.services / f"{group}.env"
+
     @property
     def supervisor_config(self) -> Path:
         return self.root / "supervisord.conf"
