@@ -31,6 +31,11 @@ def resolve(text: str, environment: Mapping[str, str] = os.environ) -> str:
     return _VARIABLE.sub(value_of, text)
 
 
+def variables(text: str) -> list[str]:
+    """The names of the environment variables that a text refers to."""
+    return [] if text.startswith(_FILE) else _VARIABLE.findall(text)
+
+
 def _read(reference: str) -> str:
     try:
         content = Path(reference.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8").strip()

@@ -8,7 +8,7 @@ import socket
 import stat
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,11 @@ class Machine:
         return cls(psutil.virtual_memory().total, os.cpu_count() or 1)
 
 
-def check(loaded: Loaded, machine: Machine, *, is_running: bool) -> None:
-    """Adds every problem to `loaded`; `is_running` says that this very fleet is up, so that its ports are its own."""
+def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Mapping[str, str] = os.environ) -> None:
+    """Adds every problem to `loaded`; `is_running` says that this very fleet is up, so that its ports are its own.
+
+    `environment` is what the alert loop will resolve its routes' references with.
+    """
     config = loaded.config
     if config is None:
         return
@@ -49,7 +52,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool) -> None:
     if not twice and not is_running:
         loaded.add(taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
-    loaded.add(find_route_problems(loaded))
+    loaded.add(find_route_problems(loaded, environment))
     loaded.add(_files(loaded))
     loaded.add(_tasks(loaded))
 
@@ -149,17 +152,17 @@ def gibibytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB"
 
 
-def find_route_problems(loaded: Loaded) -> Iterator[Problem]:
+def find_route_problems(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:
     """What keeps alerts, or the dead-man ping, from being sent; without sending anything."""
-    yield from _routes(loaded)
-    yield from _deadman(loaded)
+    yield from _routes(loaded, environment)
+    yield from _deadman(loaded, environment)
 
 
-def _routes(loaded: Loaded) -> Iterator[Problem]:
+def _routes(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]:
     for index, route in enumerate(loaded.composition.routes):
         where = ("alerts", "routes", index, "url")
         try:
-            url = resolve(route["url"])
+            url = resolve(route["url"], environment)
         except UnresolvedReferenceError as error:
             yield Problem(where, f"route {route['name']}: {error}")
             continue
@@ -182,12 +185,12 @@ def _is_deliverable(url: str) -> bool:
         return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
 
 
-def _deadman(loaded: Loaded) -> Iterator[Problem]:
+def _deadman(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]:
     deadman, where = loaded.composition.deadman, ("alerts", "deadman", "url")
     if deadman is None:
         return
     try:
-        url = resolve(deadman["url"])
+        url = resolve(deadman["url"], environment)
     except UnresolvedReferenceError as error:
         yield Problem(where, str(error))
         return

@@ -33,7 +33,7 @@ _SECONDS_OF: dict[str | int, str] = {f"{key}_seconds": key for key in _ALERTS_DU
 MAX_INITIAL_PEERS = 8
 
 # Stands for a peer's id while only the file is being checked and no identity has been made.
-_ANY_PEER_ID = "Qm" + "1" * 44
+ANY_PEER_ID = "Qm" + "1" * 44
 
 
 @dataclass
@@ -58,7 +58,7 @@ def compose(
     peer_ids: Mapping[str, str] | None = None,
 ) -> Composition:
     """`base` is the folder that relative paths of the file count from; `peer_ids` by peer name, once they exist."""
-    ids = peer_ids or {peer.name: _ANY_PEER_ID for peer in peers}
+    ids = peer_ids or {peer.name: ANY_PEER_ID for peer in peers}
     composition = Composition()
     for peer in peers:
         _add_trainer(composition, config, peer, folder, base, _addresses(config, peers, ids))

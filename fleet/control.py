@@ -33,6 +33,11 @@ class ProcessState(NamedTuple):
         return title(self.group, self.name)
 
     @property
+    def is_active(self) -> bool:
+        """Whether it runs, or the manager is about to start it again."""
+        return self.state in ("RUNNING", "STARTING", "BACKOFF", "STOPPING")
+
+    @property
     def is_finished(self) -> bool:
         return self.state == "EXITED" and self.exit_code == FINISHED_EXIT_CODE
 

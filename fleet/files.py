@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from fleet.compose import Composition
+from fleet.compose import ANY_PEER_ID, Composition
 from fleet.plan.peers import PeerPlan
 from fleet.state_folder import StateFolder
-from trainer.identity import ensure_identity
+from trainer.identity import ensure_identity, read_peer_id
 
 
 class RunError(Exception):
@@ -28,6 +28,12 @@ def make_folders(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, st
         make_private(run_folder)
         peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
     return peer_ids
+
+
+def read_peer_ids(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, str]:
+    """The peer id of each peer by name; a stand-in for one that no identity has been made for."""
+    paths = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in peers}
+    return {name: read_peer_id(path) if path.exists() else ANY_PEER_ID for name, path in paths.items()}
 
 
 def configurations(composition: Composition, folder: StateFolder) -> dict[str, tuple[Path, str]]:

@@ -32,8 +32,25 @@ class Row:
 
 def clean(text: object) -> str:
     """Text that others wrote, on one line and without what a terminal would obey."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    shown = printable(text)
     return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
+
+
+def printable(text: object) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))
+
+
+def service_line(process: ProcessState | None) -> str:
+    """How one installed program is, in words."""
+    if process is None or process.state == "STOPPED":
+        return "stopped"
+    if process.is_finished:
+        return "finished"
+    if process.has_failed:
+        return f"failed (exit code {process.exit_code}); see {process.log}"
+    if process.state == "BACKOFF":
+        return f"has ended, is started again; see {process.log}"
+    return f"{process.state.lower()}, pid {process.pid}"
 
 
 def rows(names: Iterable[str], status: Mapping[str, Any] | None, processes: Iterable[ProcessState]) -> list[Row]:

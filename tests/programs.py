@@ -12,7 +12,5 @@ def require(program: str) -> str:
     if path is None and os.environ.get("PEERWATCH_NO_SKIP"):
         pytest.fail(f"{program} is not installed, and this run allows no skip")
     if path is None:
-        pytest.skip(
-            f"needs {program} (Debian's packages prometheus, prometheus-alertmanager and prometheus-node-exporter)"
-        )
+        pytest.skip(f"needs {program}; .ci/run names the Debian packages that the tests use")
     return path

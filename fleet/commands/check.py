@@ -1,5 +1,6 @@
 """`peerwatch check`: every mistake of a configuration at once."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +16,19 @@ def command(
     Example: peerwatch check -f peerwatch.yaml
     """
     from fleet.checks import Machine, check, gibibytes
+    from fleet.files import RunError
+    from fleet.installed import service_environment, services_run
     from fleet.run import is_up
     from fleet.source import load
 
     try:
         loaded = load(file)
-    except ValueError as error:
+        is_running = is_up(loaded.folder) or services_run(loaded.folder)
+        environment = service_environment(loaded.folder, "alerts") | os.environ
+    except (ValueError, RunError) as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
-    check(loaded, Machine.here(), is_running=is_up(loaded.folder))
+    check(loaded, Machine.here(), is_running=is_running, environment=environment)
     for line in loaded.lines():
         print(line, file=sys.stderr)
     if not loaded.is_usable:

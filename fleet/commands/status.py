@@ -18,8 +18,10 @@ def command(
     Example: peerwatch status --json
     """
     from fleet.compose import alerts_url
-    from fleet.control import Control, ControlError
+    from fleet.control import ControlError
     from fleet.feed import Feed
+    from fleet.files import RunError
+    from fleet.installed import processes as read_processes
     from fleet.source import load
     from fleet.view import rows
 
@@ -32,7 +34,10 @@ def command(
         print(f"peerwatch: {loaded.lines()[0]}; `peerwatch check` shows all", file=sys.stderr)
         return 2
     try:
-        processes = Control(loaded.folder.socket).processes()
+        processes = read_processes(loaded.folder)
+    except RunError as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 1
     except ControlError:
         print(
             f"peerwatch: fleet {loaded.config.fleet} does not run (state folder {loaded.folder.root})", file=sys.stderr

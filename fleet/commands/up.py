@@ -88,11 +88,13 @@ def silence() -> None:
 
 
 def _run(loaded: "Loaded", seconds: float | None) -> int:
+    from fleet.installed import refuse_beside_services
     from fleet.run import Fleet, RunError, end_earlier, locked
 
     signals = _Signals()
     try:
         with locked(loaded.folder):
+            refuse_beside_services(loaded.folder)
             ended = end_earlier(loaded.folder)
             if ended:
                 print(f"ended {ended} processes that an earlier run left behind", flush=True)

@@ -1,4 +1,4 @@
-"""supervisord's configuration file for a fleet; pure.
+"""supervisord's configuration for a fleet: one file for `peerwatch up`, one for each program of installed services.
 
 Its format has three traps: `%` starts an expansion everywhere and a second time in log file names, a space and `;` or
 `#` start a comment even within quotes, and environment values know quotes but no escape within them.
@@ -6,24 +6,93 @@ Its format has three traps: `%` starts an expansion everywhere and a second time
 
 import re
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable, Sequence
 
+from fleet.control import Control, ControlError, ProcessState
 from fleet.launch import FINAL_EXIT_CODES, START_SECONDS
+from fleet.managers import Command, File
 from fleet.programs import Program
 from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; supervisord kills it, with its process group, after this time.
 STOP_SECONDS = 11
+_PROGRAMS = "programs"
 
 _COMMENT = re.compile(r"\s[;#]|[\r\n]")
 
 
 def render(programs: Iterable[Program], folder: StateFolder) -> str:
     """supervisord.conf. Raises ValueError where a path holds what supervisord's format cannot say."""
-    return "\n".join([_head(folder), *map(_program, programs)])
+    return "\n".join([_head(folder, is_daemon=False), *map(_program, programs)])
 
 
-def _head(folder: StateFolder) -> str:
+class Manager:
+    """A supervisord of the fleet's own, which nothing but the user's own means starts after a reboot."""
+
+    def __init__(self, fleet: str, folder: StateFolder) -> None:
+        self._fleet, self._folder = fleet, folder
+        self._config = folder.services / "supervisord.conf"
+
+    @staticmethod
+    def is_usual() -> bool:
+        return False
+
+    def files(self, programs: Iterable[Program]) -> list[File]:
+        if re.search(r"[][*?]", str(self._folder.services)):
+            raise ValueError(f"supervisord cannot use {self._folder.services}: it holds one of [ ] * ?")
+        head = f"{_head(self._folder, is_daemon=True)}\n[include]\nfiles = {_PROGRAMS}/*.conf\n"
+        return [File(self._config, head, mode=0o600), *map(self._file, programs)]
+
+    def reload(self) -> list[Command]:
+        return []
+
+    def enable(self) -> list[Command]:
+        return []
+
+    def disable(self) -> list[Command]:
+        return []
+
+    def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
+        if not others:
+            command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config))
+            return [Command(command, environment={"PYTHONSAFEPATH": "1"})]
+        return [self._tell("reread"), *(self._tell("add", _group(title)) for title in titles)]
+
+    def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
+        """Taken out as well, as supervisord reads a program's file only when it is put in."""
+        if not others:
+            return [self._tell("shutdown")]
+        groups = [_group(title) for title in titles]
+        return [self._tell("stop", *(f"{group}:*" for group in groups)), self._tell("remove", *groups)]
+
+    def processes(self, titles: Iterable[str]) -> list[ProcessState]:
+        wanted = set(titles)
+        try:
+            found = Control(self._folder.socket).processes()
+        except ControlError:
+            return []
+        return [process for process in found if process.title in wanted]
+
+    def caveats(self) -> list[str]:
+        return [
+            "nothing starts supervisord after a reboot; let cron do it: `crontab -e`, and a line "
+            f"`@reboot {sys.executable} -m fleet services start -f FILE` with the whole path of your configuration"
+        ]
+
+    def _file(self, program: Program) -> File:
+        path = self._config.parent / _PROGRAMS / f"{section_name(program)}.conf"
+        return File(path, _program(program), frozenset({program.title}), mode=0o600)
+
+    def _tell(self, *words: str) -> Command:
+        return Command((sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self._config), *words))
+
+
+def _group(title: str) -> str:
+    return title.replace(":", "-", 1)
+
+
+def _head(folder: StateFolder, *, is_daemon: bool) -> str:
     return f"""\
 [unix_http_server]
 file = {_value(str(folder.socket))}
@@ -36,7 +105,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 serverurl = unix://{_value(str(folder.socket))}
 
 [supervisord]
-nodaemon = true
+nodaemon = {str(not is_daemon).lower()}
 silent = true
 umask = 077
 logfile = {_value(str(folder.supervisor_log))}

@@ -1,0 +1,153 @@
+"""launchd agents for a fleet: one property list for each program, in the user's LaunchAgents.
+
+launchd knows restarts after failure and restarts always, not "but not after these exit codes". So a shell stays in
+front of each program: it hands on SIGTERM, notes the exit code, and ends with success only after what is final.
+"""
+
+import os
+import plistlib
+import re
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fleet.control import ProcessState
+from fleet.launch import FINAL_EXIT_CODES
+from fleet.managers import Command, File, ManagerError
+from fleet.programs import Program, group_and_name
+from fleet.state_folder import StateFolder
+
+# The trainer has 10 s to save; then launchd kills it.
+_STOP_SECONDS = 15
+# The launcher in front of the program does the waiting that grows; this only keeps launchd from spinning.
+_THROTTLE_SECONDS = 5
+
+# $1 is the file that the exit code goes to, the rest is the program.
+_SHELL = f"""\
+note=$1; shift
+trap 'kill -TERM "$program" 2>/dev/null' TERM INT
+rm -f "$note"
+"$@" &
+program=$!
+wait "$program"; code=$?
+while kill -0 "$program" 2>/dev/null; do wait "$program"; code=$?; done
+echo "$code" > "$note"
+case $code in {"|".join(map(str, FINAL_EXIT_CODES))}) exit 0 ;; esac
+exit 1
+"""
+
+# bootout: the job is not there (3), is still ending (36), is not known (113).
+_GONE = frozenset({0, 3, 36, 113})
+_ROW = re.compile(r"(?P<pid>-|\d+)\t(?P<status>-?\d+)\t(?P<label>\S+)")
+
+
+class Manager:
+    """launchd, in the domain of the user who is logged in at the screen."""
+
+    def __init__(self, fleet: str, folder: StateFolder) -> None:
+        self._fleet, self._folder = fleet, folder
+        self._directory = Path.home() / "Library" / "LaunchAgents"
+        self._domain = f"gui/{os.getuid()}"
+
+    @staticmethod
+    def is_usual() -> bool:
+        return sys.platform == "darwin"
+
+    def files(self, programs: Iterable[Program]) -> list[File]:
+        return [
+            File(self._path(one.title), plistlib.dumps(self._agent(one)).decode(), frozenset({one.title}))
+            for one in programs
+        ]
+
+    def reload(self) -> list[Command]:
+        return []
+
+    def enable(self) -> list[Command]:
+        """The files in LaunchAgents are all that it takes."""
+        return []
+
+    def disable(self) -> list[Command]:
+        return []
+
+    def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
+        """A job of the same label may still be ending, which launchd reports as an input/output error."""
+        return [
+            Command(("launchctl", "bootstrap", self._domain, str(self._path(title))), patience_seconds=20)
+            for title in titles
+        ]
+
+    def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
+        return [Command(("launchctl", "bootout", f"{self._domain}/{self._label(title)}"), _GONE) for title in titles]
+
+    def processes(self, titles: Iterable[str]) -> list[ProcessState]:
+        by_label = {self._label(title): title for title in titles}
+        return [
+            self._process_state(by_label[label], pid, status)
+            for label, (pid, status) in parse_list(_ask("list")).items()
+            if label in by_label
+        ]
+
+    def caveats(self) -> list[str]:
+        return [
+            "macOS ends a user's agents at log-out and starts them at log-in: lock the screen instead, "
+            "and let System Settings log you in after a restart"
+        ]
+
+    def _label(self, title: str) -> str:
+        return f"peerwatch.{self._fleet}.{title.replace(':', '.', 1)}"
+
+    def _path(self, title: str) -> Path:
+        return self._directory / f"{self._label(title)}.plist"
+
+    def _note(self, title: str) -> Path:
+        return self._folder.launch_record(*group_and_name(title)).with_suffix(".exit")
+
+    def _agent(self, program: Program) -> dict[str, Any]:
+        shell = ("/bin/sh", "-c", _SHELL, "sh", str(self._note(program.title)))
+        return {
+            "Label": self._label(program.title),
+            "ProgramArguments": [*shell, *program.command],
+            "EnvironmentVariables": dict(program.environment),
+            "WorkingDirectory": str(self._folder.root),
+            "StandardOutPath": str(program.log),
+            "StandardErrorPath": str(program.log),
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "ThrottleInterval": _THROTTLE_SECONDS,
+            "ExitTimeOut": _STOP_SECONDS,
+            # Background would let macOS slow the trainer; what watches it should cost it nothing.
+            "ProcessType": "Standard" if program.group == "peer" else "Background",
+            "Umask": 0o077,
+        }
+
+    def _process_state(self, title: str, pid: int, status: int) -> ProcessState:
+        group, name = group_and_name(title)
+        exit_code = _read_note(self._note(title), otherwise=status)
+        is_final = status == 0 and exit_code in FINAL_EXIT_CODES
+        state = "RUNNING" if pid else "EXITED" if is_final else "BACKOFF"
+        return ProcessState(group, name, state, pid, exit_code, str(self._folder.log(group, name)))
+
+
+def parse_list(text: str) -> Mapping[str, tuple[int, int]]:
+    """`launchctl list`: pid (0 where it does not run) and last exit status of each job by its label."""
+    found = filter(None, map(_ROW.fullmatch, text.splitlines()))
+    return {row["label"]: (0 if row["pid"] == "-" else int(row["pid"]), int(row["status"])) for row in found}
+
+
+def _read_note(path: Path, *, otherwise: int) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return otherwise
+
+
+def _ask(*arguments: str) -> str:
+    try:
+        result = subprocess.run(("launchctl", *arguments), capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ManagerError(f"launchctl cannot be used: {error}; try --manager supervisor") from None
+    if result.returncode != 0:
+        raise ManagerError(f"launchctl does not answer: {result.stderr.strip()}; log in at the screen of this Mac")
+    return result.stdout

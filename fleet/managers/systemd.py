@@ -1,0 +1,266 @@
+"""systemd user units for a fleet: a target, template units for what each peer has, and a drop-in for each peer.
+
+The template holds what all peers share; the drop-in `10-peerwatch.conf` one peer's command, limits and log. Further
+drop-ins are the user's. Each peer's trainer and sidecar are bound by a target of their own, not to each other: a
+sidecar that went with its trainer could not tell that the trainer is down.
+"""
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from fleet.control import ProcessState
+from fleet.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
+from fleet.managers import Command, File, ManagerError
+from fleet.programs import Program, group_and_name
+from fleet.state_folder import StateFolder
+
+# The trainer has 10 s to save; then systemd kills what is left in the unit's control group, p2pd included.
+_STOP_SECONDS = 15
+# Between these a peer is slowed and not killed, which the MemoryExceeded alert comes before.
+_MAX_OVER_HIGH = 1.2
+_WRITTEN = "# Written by `peerwatch services install`"
+_DROP_IN = "10-peerwatch.conf"
+_KINDS = {"peer": "trainer"}
+_PER_PEER = ("peer", "sidecar")
+_PROPERTIES = "Id,LoadState,ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus"
+_STATES = {"active": "RUNNING", "reloading": "RUNNING", "activating": "STARTING", "deactivating": "STOPPING"}
+
+_HARDENING = """\
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+SystemCallArchitectures=native
+"""
+# These never compute on a device, whose drivers may need other families.
+_LIGHT_HARDENING = _HARDENING + "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
+
+
+class Manager:
+    """systemd's user manager."""
+
+    def __init__(self, fleet: str, folder: StateFolder) -> None:
+        self._fleet, self._folder = fleet, folder
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        self._directory = home / "systemd" / "user"
+        self._target = f"peerwatch-{fleet}.target"
+
+    @staticmethod
+    def is_usual() -> bool:
+        return sys.platform == "linux" and Path("/run/systemd/system").is_dir()
+
+    def files(self, programs: Iterable[Program]) -> list[File]:
+        planned = list(programs)
+        peers = [program.name for program in planned if program.group == "peer"]
+        return [
+            File(self._directory / self._target, self._fleet_target(planned)),
+            File(self._directory / f"peerwatch-{self._fleet}-peer@.target", self._peer_target()),
+            *(self._template(group, [f"{group}:{name}" for name in peers]) for group in _PER_PEER),
+            *map(self._own_file, planned),
+        ]
+
+    def reload(self) -> list[Command]:
+        return [_systemctl("daemon-reload")]
+
+    def enable(self) -> list[Command]:
+        linger = [] if _lingers() else [Command(("loginctl", "enable-linger"), allowed=frozenset(range(256)))]
+        return [_systemctl("enable", "--quiet", self._target), *linger]
+
+    def disable(self) -> list[Command]:
+        return [_systemctl("disable", "--quiet", self._target)]
+
+    def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
+        """The targets without what they want, or a peer whose run has finished would start over."""
+        targets = [self._target, *self._peer_targets(titles)]
+        return [
+            _systemctl("start", "--job-mode=ignore-requirements", *targets),
+            _systemctl("start", *map(self._unit, titles)),
+        ]
+
+    def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
+        """What has no unit any more is no failure (5)."""
+        units = [*map(self._unit, titles), *([] if others else [*self._peer_targets(titles), self._target])]
+        return [_systemctl("stop", *units, allowed=(0, 5)), _systemctl("reset-failed", *units, allowed=(0, 1, 5))]
+
+    def processes(self, titles: Iterable[str]) -> list[ProcessState]:
+        by_unit = {self._unit(title): group_and_name(title) for title in titles}
+        if not by_unit:
+            return []
+        states = []
+        for facts in parse_show(_ask("show", *by_unit, f"--property={_PROPERTIES}")):
+            if facts.get("Id") in by_unit and facts.get("LoadState") != "not-found":
+                group, name = by_unit[facts["Id"]]
+                states.append(_process_state(group, name, facts, str(self._folder.log(group, name))))
+        return states
+
+    def caveats(self) -> list[str]:
+        if _lingers():
+            return []
+        return [
+            "lingering is off, so the fleet ends when you log out and waits for you after a reboot; "
+            f"turn it on with `loginctl enable-linger`, or with `sudo loginctl enable-linger {_user()}`"
+        ]
+
+    def _unit(self, title: str) -> str:
+        group, name = group_and_name(title)
+        return f"{self._kind(group)}@{name}.service" if group in _PER_PEER else f"{self._kind(group)}.service"
+
+    def _kind(self, group: str) -> str:
+        return f"peerwatch-{self._fleet}-{_KINDS.get(group, group)}"
+
+    def _peer_targets(self, titles: Iterable[str]) -> list[str]:
+        peers = dict.fromkeys(name for group, name in map(group_and_name, titles) if group in _PER_PEER)
+        return [f"peerwatch-{self._fleet}-peer@{name}.target" for name in peers]
+
+    def _fleet_target(self, programs: list[Program]) -> str:
+        wanted = [self._unit(program.title) for program in programs if program.group not in _PER_PEER]
+        wanted += [f"peerwatch-{self._fleet}-peer@{one.name}.target" for one in programs if one.group == "peer"]
+        wants = "".join(f"Wants={unit}\n" for unit in wanted)
+        unit = f"[Unit]\nDescription=Peerwatch fleet {self._fleet}\n{wants}"
+        return f"{_head(self._target)}{unit}\n[Install]\nWantedBy=default.target\n"
+
+    def _peer_target(self) -> str:
+        units = "".join(f"Wants={self._kind(group)}@%i.service\n" for group in _PER_PEER)
+        head = _head(f"peerwatch-{self._fleet}-peer@.target")
+        description = f"Description=Peer %i of Peerwatch fleet {self._fleet}, with its sidecar"
+        return f"{head}[Unit]\n{description}\nPartOf={self._target}\n{units}"
+
+    def _template(self, group: str, titles: list[str]) -> File:
+        name = f"{self._kind(group)}@.service"
+        part_of = f"peerwatch-{self._fleet}-peer@%i.target"
+        text = f"{_head(name)}{self._unit_section(group, ' %i', part_of)}\n{_service_section(group)}"
+        return File(self._directory / name, text, frozenset(titles))
+
+    def _own_file(self, program: Program) -> File:
+        """A peer's drop-in, or the whole unit of what the fleet has one of."""
+        unit, read_by = self._unit(program.title), frozenset({program.title})
+        if program.group in _PER_PEER:
+            text = f"{_WRITTEN}; put changes into another file beside it.\n[Service]\n{self._own(program)}"
+            return File(self._directory / f"{unit}.d" / _DROP_IN, text, read_by)
+        section = self._unit_section(program.group, "", self._target)
+        return File(
+            self._directory / unit,
+            f"{_head(unit)}{section}\n{_service_section(program.group)}{self._own(program)}",
+            read_by,
+        )
+
+    def _unit_section(self, group: str, instance: str, part_of: str) -> str:
+        what = "alert loop" if group == "alerts" else _KINDS.get(group, group)
+        return f"""\
+[Unit]
+Description=Peerwatch {what}{instance} of fleet {self._fleet}
+PartOf={part_of}
+# The launcher waits longer after each early end and gives up itself.
+StartLimitIntervalSec=0
+"""
+
+    def _own(self, program: Program) -> str:
+        log = _path(program.log)
+        lines = [f"WorkingDirectory={_path(self._folder.root)}"]
+        lines += [f"Environment={quote(f'{name}={value}')}" for name, value in sorted(program.environment.items())]
+        lines += [f"ExecStart=:{' '.join(map(quote, program.command))}", f"StandardOutput=append:{log}"]
+        if program.memory_limit_bytes:
+            lines.append(f"MemoryHigh={program.memory_limit_bytes}")
+            lines.append(f"MemoryMax={int(program.memory_limit_bytes * _MAX_OVER_HIGH)}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def quote(text: str) -> str:
+    """One word of a unit file, where `%` starts a specifier. Raises ValueError for what it cannot hold."""
+    if not text.isprintable():
+        raise ValueError(f"systemd cannot use {text!r}: it holds a character that is not printable")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def parse_show(text: str) -> Iterator[dict[str, str]]:
+    """The properties of each unit that `systemctl show` prints."""
+    for block in text.strip().split("\n\n"):
+        yield dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def _service_section(group: str) -> str:
+    codes = " ".join(map(str, FINAL_EXIT_CODES))
+    # Where memory runs out, the kernel then ends a trainer first, and what tells of it last.
+    hardening = f"{_HARDENING}OOMScoreAdjust=500\n" if group == "peer" else _LIGHT_HARDENING
+    return f"""\
+[Service]
+Type=exec
+Restart=always
+RestartSec=1
+# A wrong configuration, a finished run, and what the launcher has given up.
+RestartPreventExitStatus={codes}
+SuccessExitStatus={FINISHED_EXIT_CODE}
+KillMode=mixed
+TimeoutStopSec={_STOP_SECONDS}
+{hardening}"""
+
+
+def _head(unit: str) -> str:
+    return f"{_WRITTEN}; put changes into a drop-in: systemctl --user edit {unit}\n"
+
+
+def _path(path: Path) -> str:
+    """A path that takes the rest of its line, where quotes would count as part of it."""
+    quote(str(path))
+    if str(path).endswith(("\\", " ")):
+        raise ValueError(f"systemd cannot use {str(path)!r}: it ends with a space or a backslash")
+    return str(path).replace("%", "%%")
+
+
+def _process_state(group: str, name: str, facts: dict[str, str], log: str) -> ProcessState:
+    # CLD_EXITED: otherwise the status is the number of a signal.
+    exit_code = int(facts.get("ExecMainStatus") or 0) if facts.get("ExecMainCode") == "1" else -1
+    state = _STATES.get(facts.get("ActiveState", ""), "STOPPED")
+    if facts.get("SubState") == "auto-restart":
+        state = "BACKOFF"
+    elif state == "STOPPED" and exit_code in FINAL_EXIT_CODES:
+        state = "EXITED"
+    elif facts.get("ActiveState") == "failed":
+        state = "FATAL"
+    return ProcessState(group, name, state, int(facts.get("MainPID") or 0), exit_code, log)
+
+
+def _systemctl(*arguments: str, allowed: Collection[int] = (0,)) -> Command:
+    return Command(("systemctl", "--user", *arguments), frozenset(allowed), environment=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """Where the user manager listens, which cron and su do not tell."""
+    return {"XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"}
+
+
+def _ask(*arguments: str) -> str:
+    try:
+        result = subprocess.run(
+            ("systemctl", "--user", *arguments),
+            env=os.environ | _environment(),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ManagerError(f"systemctl --user cannot be used: {error}; try --manager supervisor") from None
+    if result.returncode != 0:
+        said = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ManagerError(
+            f"systemd's user manager does not answer: {said}; start it with `sudo loginctl enable-linger {_user()}`, "
+            "or use --manager supervisor"
+        )
+    return result.stdout
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _lingers() -> bool:
+    """What `loginctl show-user --property=Linger` tells, which knows only users that are logged in."""
+    return (Path("/var/lib/systemd/linger") / _user()).exists()

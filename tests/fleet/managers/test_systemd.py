@@ -1,0 +1,115 @@
+"""systemd units: what systemd itself says of them, and what they hold."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleet.deployment import plan_deployment
+from fleet.files import read_peer_ids
+from fleet.loading import Loaded, load_text
+from fleet.managers import File
+from fleet.managers.systemd import Manager, parse_show, quote
+from tests.programs import require
+
+TWO_PEERS = "fleet: attic\npeers: [{name: amber, memory_limit: 2GiB}, {name: basalt.x-1}]\n"
+
+
+@pytest.fixture(autouse=True)
+def config_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "a config 100%"))
+    return tmp_path / "a config 100%" / "systemd" / "user"
+
+
+def units_of(loaded: Loaded) -> dict[str, File]:
+    """The files of the manager by what follows the folder of units."""
+    _, files = plan_deployment(loaded, "systemd", None, read_peer_ids(loaded.folder, loaded.peers))
+    home = Path(os.environ["XDG_CONFIG_HOME"]) / "systemd" / "user"
+    return {str(file.path.relative_to(home)): file for file in files if file.path.is_relative_to(home)}
+
+
+def install(units: dict[str, File]) -> None:
+    for file in units.values():
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        file.path.write_text(file.text)
+
+
+def verify(folder: Path) -> str:
+    """What systemd complains of; it exits with 0 on a misspelt key, so only silence is good."""
+    analyze = require("systemd-analyze")
+    names = ["trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1", "leaderboard", "alerts"]
+    paths = [folder / "peerwatch-attic.target", *(folder / f"peerwatch-attic-{name}.service" for name in names)]
+    command = [analyze, "--user", "--man=no", "verify", *paths]
+    # A short path, as other packages' units put sockets there.
+    with tempfile.TemporaryDirectory(dir="/tmp") as runtime:
+        environment = os.environ | {"XDG_RUNTIME_DIR": runtime, "SYSTEMD_UNIT_PATH": f"{folder}:"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stderr
+
+
+@pytest.mark.parametrize("place", ["state", 'a 50% $HOME ${X} %n "é\\x"'])
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path, config_home: Path, place: str) -> None:
+    loaded = load_text(TWO_PEERS, "peerwatch.yaml", tmp_path, tmp_path / place)
+    loaded.folder.root.mkdir(parents=True)
+    install(units_of(loaded))
+    assert verify(config_home) == ""
+
+
+def test_systemd_would_complain_of_a_misspelt_key(load: Callable[[str], Loaded], config_home: Path) -> None:
+    loaded = load(TWO_PEERS)
+    loaded.folder.root.mkdir(parents=True)
+    units = units_of(loaded)
+    install(units)
+    alerts = config_home / "peerwatch-attic-alerts.service"
+    alerts.write_text(alerts.read_text().replace("RestartSec", "RestartSecs"))
+    assert "'RestartSecs' in section" in verify(config_home)
+
+
+def test_a_peer_has_its_own_drop_in_with_its_limits(load: Callable[[str], Loaded]) -> None:
+    units = units_of(load(TWO_PEERS))
+    amber = units["peerwatch-attic-trainer@amber.service.d/10-peerwatch.conf"]
+    basalt = units["peerwatch-attic-trainer@basalt.x-1.service.d/10-peerwatch.conf"]
+    assert "MemoryHigh=2147483648\nMemoryMax=2576980377\n" in amber.text
+    assert "Memory" not in basalt.text
+    assert amber.read_by == {"peer:amber"}
+    assert units["peerwatch-attic-trainer@.service"].read_by == {"peer:amber", "peer:basalt.x-1"}
+
+
+def test_what_has_finished_and_what_is_misconfigured_is_not_started_again(load: Callable[[str], Loaded]) -> None:
+    for name in ("trainer@", "sidecar@", "alerts", "leaderboard"):
+        text = units_of(load(TWO_PEERS))[f"peerwatch-attic-{name}.service"].text
+        assert "Restart=always\n" in text
+        assert "RestartPreventExitStatus=2 100 101\n" in text
+        assert "SuccessExitStatus=100\n" in text
+
+
+def test_no_unit_holds_a_secret(load: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    monkeypatch.setenv("HF_TOKEN", "hf_hunter2")
+    loaded = load(TWO_PEERS + "alerts: {routes: [{name: hook, url: 'json://${TOKEN}@127.0.0.1:1/'}]}\n")
+    _, files = plan_deployment(loaded, "systemd", None, read_peer_ids(loaded.folder, loaded.peers))
+    holders = {file.path.name: file.mode for file in files if "hunter2" in file.text}
+    assert holders == {"alerts.env": 0o600, "peer.env": 0o600}
+    assert "HF_TOKEN" not in next(file.text for file in files if file.path.name == "alerts.env")
+
+
+def test_a_path_that_a_unit_cannot_say_is_refused() -> None:
+    with pytest.raises(ValueError, match="not printable"):
+        quote("a\nb")
+
+
+def test_the_answer_of_systemctl_is_read_unit_by_unit() -> None:
+    text = "Id=a.service\nActiveState=active\nMainPID=12\n\nId=b.service\nActiveState=failed\nExecMainStatus=2\n"
+    assert list(parse_show(text)) == [
+        {"Id": "a.service", "ActiveState": "active", "MainPID": "12"},
+        {"Id": "b.service", "ActiveState": "failed", "ExecMainStatus": "2"},
+    ]
+
+
+def test_units_lie_where_the_user_manager_looks(load: Callable[[str], Loaded], config_home: Path) -> None:
+    target = units_of(load(TWO_PEERS))["peerwatch-attic.target"]
+    assert target.path.parent == config_home
+    assert "Wants=peerwatch-attic-peer@basalt.x-1.target\n" in target.text
+    assert Manager("attic", load(TWO_PEERS).folder).processes([]) == []
