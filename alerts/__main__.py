@@ -11,22 +11,29 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.applications import Starlette
 
 from alerts.api import make_app
+from alerts.board import BoardReader
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
+from alerts.connections import MAX_CONNECTIONS, Connection, allow_open_files
 from alerts.control import Controls, make_token
 from alerts.deadman import DeadManSwitch
+from alerts.desk import Desk
 from alerts.dispatch import Dispatcher
+from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
+from alerts.page.render import Renderer
 from alerts.queue import Queue
 from alerts.references import UnresolvedReferenceError, resolve
 from alerts.send import RouteError, Sender
 from alerts.store import Store, StoreError
+from alerts.tls import Certificate
 from alerts.wishes import Wishes
 from alerts.wording import Wording
 
@@ -49,21 +56,36 @@ def main() -> int:
     try:
         config = load(arguments.config)
         sender = Sender(_resolve_routes(config))
-        deadman_url = _resolve_deadman(config)
+        secrets = _Secrets(_resolve_deadman(config), _resolve_password(config))
+        certificate = Certificate(config.tls) if config.tls is not None else None
     except (ConfigError, RouteError) as error:
         print(error, file=sys.stderr)
         return WRONG_CONFIGURATION
-    _log_to_stderr(sender.secrets | {deadman_url} - {""})
+    _log_to_stderr(sender.secrets | set(secrets) - {""})
+    allow_open_files()
     try:
         with _listen(config) as server_socket, _sole_use(config.state_dir):
-            asyncio.run(_run(config, sender, deadman_url, server_socket))
+            asyncio.run(_run(config, sender, secrets, certificate, server_socket))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
     return 0
 
 
-async def _run(config: AlertsConfig, sender: Sender, deadman_url: str, server_socket: socket.socket) -> None:
+class _Secrets(NamedTuple):
+    """Resolved references; empty where the configuration has none."""
+
+    deadman_url: str
+    password: str
+
+
+async def _run(
+    config: AlertsConfig,
+    sender: Sender,
+    secrets: _Secrets,
+    certificate: Certificate | None,
+    server_socket: socket.socket,
+) -> None:
     clock = SteadyClock()
     store = Store(config.state_dir / "alerts.sqlite")
     queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender)
@@ -71,18 +93,12 @@ async def _run(config: AlertsConfig, sender: Sender, deadman_url: str, server_so
     dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
     loop = Loop(config, store, dispatcher, outbox, wording, clock)
     controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
-    app = make_app(config, loop, store, dispatcher, outbox, controls)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            limit_concurrency=100,
-            timeout_graceful_shutdown=1,
-            server_header=False,
-        )
-    )
+    board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
+    desk = Desk(config, loop, store, dispatcher, outbox, board, dict)
+    live = Live(Renderer(config.language, wording.style().zone), desk.read_content)
+    loop.on_status = controls.on_change = live.invalidate
+    app = make_app(config, loop, outbox, desk, controls, live, secrets.password)
+    server = _make_server(app, certificate)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -91,17 +107,41 @@ async def _run(config: AlertsConfig, sender: Sender, deadman_url: str, server_so
     outbox.start()
     background = []
     if config.deadman is not None:
-        switch = DeadManSwitch(deadman_url, config.deadman.every, loop.is_healthy)
+        switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
         background.append(asyncio.create_task(switch.run()))
+    if board is not None:
+        background.append(asyncio.create_task(board.run(live.invalidate)))
+    if certificate is not None:
+        background.append(asyncio.create_task(certificate.keep_fresh()))
     try:
         await loop.run(stop)
     finally:
         for task in background:
             task.cancel()
+        live.close()
         server.should_exit = True
         await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
         store.close()
         log.info("stopped")
+
+
+def _make_server(app: Starlette, certificate: Certificate | None) -> "_Server":
+    settings = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=1,
+        server_header=False,
+        # Wrong passwords are counted by address, which nobody may choose.
+        proxy_headers=False,
+    )
+    settings.load()
+    settings.ssl = certificate.context if certificate is not None else None
+    return _Server(settings)
 
 
 def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:
@@ -110,7 +150,8 @@ def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -
         number = version("peerwatch")
     except PackageNotFoundError:
         number = "from source"
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    scheme = "https" if config.tls is not None else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
     log.info(
         "peerwatch %s alert loop of fleet %s at %s: %d peers, %d routes",
         number,
@@ -148,6 +189,19 @@ def _resolve_deadman(config: AlertsConfig) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise ConfigError("deadman: the URL must begin with https:// or http://")
     return url
+
+
+def _resolve_password(config: AlertsConfig) -> str:
+    """The password of the status page; empty without a login."""
+    if config.login is None:
+        return ""
+    try:
+        password = resolve(config.login.password.get_secret_value())
+    except UnresolvedReferenceError as error:
+        raise ConfigError(f"login: {error}") from None
+    if not password:
+        raise ConfigError("login: the password is empty")
+    return password
 
 
 def _log_to_stderr(secrets: set[str]) -> None:

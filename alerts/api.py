@@ -1,16 +1,15 @@
-"""The HTTP face of the alert loop: status page, JSON, service discovery, metrics, health."""
+"""The HTTP face of the alert loop: status page and its stream, JSON, service discovery, metrics, health."""
 
 import ipaddress
 import socket
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -18,22 +17,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.config import AlertsConfig, split_listen
 from alerts.control import Controls
+from alerts.desk import Desk
 from alerts.discovery import describe_services, describe_target
-from alerts.dispatch import Dispatcher
 from alerts.host import HostCollector
+from alerts.live import Live
+from alerts.login import LoginGuard, Throttle
 from alerts.loop import Loop
 from alerts.outbox import Outbox
-from alerts.page import STYLE, render_page
-from alerts.status import AlertCollector, RouteStatus, describe_status, is_trouble
-from alerts.store import Store
+from alerts.page.assets import ASSETS
+from alerts.status import AlertCollector
+from alerts.stream import Stream
 
-SHOWN_EVENTS = 200
-_SHOWN_STATES = ("pending", "held", "expired")
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -41,16 +41,19 @@ _HEADERS = {
 def make_app(
     config: AlertsConfig,
     loop: Loop,
-    store: Store,
-    dispatcher: Dispatcher,
     outbox: Outbox,
+    desk: Desk,
     controls: Controls,
+    live: Live,
+    password: str,
 ) -> Starlette:
-    """The application; its answers come from memory and one quick read of the database."""
-    pages = _Pages(config, loop, store, dispatcher, outbox)
+    """The application; its answers come from memory and one quick read of the database. `password` is the login's."""
+    pages = _Pages(config, loop, outbox, desk, live, controls)
+    packed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = [
-        Route("/", pages.show),
-        Route("/page.css", pages.style),
+        Route("/", pages.show, middleware=packed),
+        *(Route(f"/{name}", asset.serve, middleware=packed) for name, asset in ASSETS.items()),
+        Route("/api/stream", Stream(live, controls.pages.make, _HEADERS)),
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
@@ -59,8 +62,11 @@ def make_app(
         Route("/-/healthy", pages.healthy),
         *controls.routes(),
     ]
-    names = allowed_hosts(config.listen, config.allowed_hosts)
-    return Starlette(routes=routes, middleware=[Middleware(_Guard, names=names)])
+    guards = [Middleware(_Guard, names=allowed_hosts(config.listen, config.allowed_hosts))]
+    if config.login is not None:
+        login = {"user": config.login.user, "password": password, "token": controls.token}
+        guards.append(Middleware(LoginGuard, **login, throttle=Throttle()))
+    return Starlette(routes=routes, middleware=guards)
 
 
 def allowed_hosts(listen: str, more: Iterable[str]) -> frozenset[str]:
@@ -83,40 +89,23 @@ class _Pages:
     """The handlers. They run on the loop's thread and wait for nothing."""
 
     def __init__(
-        self,
-        config: AlertsConfig,
-        loop: Loop,
-        store: Store,
-        dispatcher: Dispatcher,
-        outbox: Outbox,
+        self, config: AlertsConfig, loop: Loop, outbox: Outbox, desk: Desk, live: Live, controls: Controls
     ) -> None:
         self._config = config
         self._loop = loop
-        self._store = store
-        self._dispatcher = dispatcher
         self._outbox = outbox
+        self._desk = desk
+        self._live = live
+        self._controls = controls
 
     async def show(self, _request: Request) -> Response:
-        described = self._describe_status()
-        text = render_page(
-            described,
-            events=self._events()[::-1],
-            routes=self._describe_routes(),
-            silences=self._dispatcher.silences(time.time()),
-            is_healthy=self._loop.is_healthy(),
-        )
-        return HTMLResponse(text, headers=_HEADERS)
-
-    async def style(self, _request: Request) -> Response:
-        return Response(STYLE, media_type="text/css", headers={**_HEADERS, "Cache-Control": "max-age=3600"})
+        return HTMLResponse(self._live.page(self._controls.pages.make()), headers=_HEADERS)
 
     async def status(self, _request: Request) -> Response:
-        return JSONResponse(self._describe_status(), headers=_HEADERS)
+        return JSONResponse(self._desk.describe_status(), headers=_HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
-        silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
-        content = {"alerts": self._describe_alerts(), "silences": silences, "events": self._events()}
-        return JSONResponse(content, headers=_HEADERS)
+        return JSONResponse(self._desk.describe_alerts(), headers=_HEADERS)
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])
@@ -135,23 +124,6 @@ class _Pages:
         if self._loop.is_healthy():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
-
-    def _events(self) -> list[dict[str, Any]]:
-        return [event for event in self._store.events(SHOWN_EVENTS) if is_trouble(event["rule"])]
-
-    def _describe_routes(self) -> list[RouteStatus]:
-        counts = self._outbox.count_deliveries()
-        return [
-            RouteStatus(name, **{state: counts.get(name, {}).get(state, 0) for state in _SHOWN_STATES}, health=health)
-            for name, health in self._outbox.health.items()
-        ]
-
-    def _describe_status(self) -> dict[str, Any]:
-        described = describe_status(self._loop.status, self._outbox.count_deliveries())
-        return {**described, "alerts": self._describe_alerts()}
-
-    def _describe_alerts(self) -> list[dict[str, Any]]:
-        return self._dispatcher.describe_alerts(self._loop.status.standing, time.time())
 
 
 class _Guard:

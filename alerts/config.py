@@ -1,5 +1,6 @@
 """The alert loop's configuration, and its rules' settings by rule name."""
 
+import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -54,6 +55,14 @@ def split_listen(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_printable)]
 # The labels that service discovery adds itself are not the user's to set.
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -92,6 +101,20 @@ class DeadMan(_Settings):
     every: Annotated[Duration, Field(ge=1)] = 60.0
 
 
+class Login(_Settings):
+    """The name and password that the status page asks for; `password` may be a reference to a secret."""
+
+    user: Annotated[Name, StringConstraints(pattern=r"^[^:]+$")] = "operator"
+    password: SecretStr
+
+
+class Tls(_Settings):
+    """The PEM files of the status page's certificate: the chain, its own certificate first, and the key."""
+
+    certificate: Path
+    key: Path
+
+
 class RuleTable(_Settings):
     """The settings of every rule; the fields are the names of the rules that are there."""
 
@@ -117,6 +140,8 @@ class AlertsConfig(_Settings):
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="further names under which the page may be asked for"
     )
+    login: Login | None = None
+    tls: Tls | None = None
     interval_seconds: float = Field(default=15.0, ge=0.1, le=3600)
     timeout_seconds: float = Field(default=5.0, gt=0, le=600)
     targets: tuple[Target, ...] = ()
@@ -145,6 +170,17 @@ class AlertsConfig(_Settings):
         waiting = [route.name for route in self.routes if route.watchdog]
         if waiting and not self.rules.of("Watchdog").enabled:
             raise ValueError(f"route {waiting[0]}: `watchdog` needs rules: Watchdog: {{enabled: true}}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_is_safe_to_reach(self) -> Self:
+        host, _ = split_listen(self.listen)
+        missing = [name for name, found in (("login", self.login), ("tls", self.tls)) if found is None]
+        if missing and not is_loopback(host):
+            raise ValueError(
+                f"the status page would listen on {host}, where others reach it, without {' and '.join(missing)}; "
+                f"set {' and '.join(missing)}, or let it listen on 127.0.0.1"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,6 @@
 """What people may change over HTTP: silences, acknowledgements, test messages. Only who can read the token file may."""
 
 import asyncio
-import hmac
 import json
 import os
 import secrets
@@ -11,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -19,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from alerts.config import TOKEN_FILE, describe_errors
+from alerts.csrf import PageTokens, refuse
 from alerts.loop import Loop
 from alerts.outbox import SEND_TIMEOUT_SECONDS
 from alerts.send import Outcome, Sender
@@ -27,6 +26,7 @@ from alerts.wishes import Wishes
 from alerts.wording import Wording
 
 MAX_REQUEST_BYTES = 16 * 1024
+READ_TIMEOUT_SECONDS = 10.0
 
 Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
 
@@ -44,10 +44,12 @@ def make_token(state_dir: Path) -> str:
 
 
 class Controls:
-    """The handlers of requests that change something."""
+    """The handlers of requests that change something; `on_change` is called after one that did."""
 
     def __init__(self, token: str, loop: Loop, wishes: Wishes, sender: Sender, wording: Wording) -> None:
-        self._token = token
+        self.token = token
+        self.pages = PageTokens()
+        self.on_change: Callable[[], None] = lambda: None
         self._loop = loop
         self._wishes = wishes
         self._sender = sender
@@ -64,11 +66,17 @@ class Controls:
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            refusal = refuse(request.headers, self._token)
+            refusal = refuse(request.headers, self.token, self.pages)
             if refusal:
                 return _problem(403, refusal)
             try:
-                return await handler(request, await _read(request))
+                async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                    content = await _read(request)
+                answer = await handler(request, content)
+                self.on_change()
+                return answer
+            except TimeoutError:
+                return _problem(408, "the request did not come in time")
             except ValidationError as error:
                 return _problem(422, "; ".join(describe_errors(error)))
             except ValueError as error:
@@ -122,17 +130,6 @@ class Controls:
             return await asyncio.wait_for(asyncio.wrap_future(future), SEND_TIMEOUT_SECONDS)
         except TimeoutError:
             return Outcome(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
-
-
-def refuse(headers: Any, token: str) -> str:
-    """Why a request may change nothing; empty if it may. A page of another site cannot ask in its reader's name."""
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return "a request from another site"
-    given = headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(given.encode(), token.encode()):
-        return f"the token of {TOKEN_FILE} is missing or wrong"
-    return ""
 
 
 async def _read(request: Request) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def describe_services(config: AlertsConfig) -> list[dict[str, Any]]:
     host, port = split_listen(config.listen)
     # Who asks reaches the loop through some address; one that stands for all of them is none to connect to.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    urls = {"alerts": f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"}
+    scheme = "https" if config.tls is not None else "http"
+    urls = {"alerts": f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"}
     if config.leaderboard_url:
         urls["leaderboard"] = config.leaderboard_url
     return [_describe(url, {"fleet": config.fleet, "service": service}) for service, url in urls.items()]

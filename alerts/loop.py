@@ -101,6 +101,7 @@ class Loop:
         self._heard_at = {target.peer: clock() for target in config.targets}
         self._failures: dict[str, str] = {}
         self.status = Status(config.fleet, standing=store.load())
+        self.on_status: Callable[[], None] = lambda: None
         self._report_forgotten()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -210,6 +211,7 @@ class Loop:
         queue = self._dispatcher.queue(after, events, status.now)
         self._store.commit(self.status.standing, after, told, queue)
         self.status = status
+        self.on_status()
         for _, message in told:
             log.info("%s", message.title)
         self._dispatcher.settle()

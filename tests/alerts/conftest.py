@@ -176,7 +176,7 @@ class AlertLoop:
         assert self.process is not None
         text = self._log_path.read_text(errors="replace")
         assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{text}"
-        found = re.search(r"at (http://\S+)/: ", text)
+        found = re.search(r"at (https?://\S+)/: ", text)
         return found[1] if found else ""
 
 

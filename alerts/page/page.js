@@ -1,0 +1,198 @@
+// Keeps the page as the server has it, without a reload, and sends what the buttons ask for.
+"use strict";
+
+const root = document.documentElement;
+const at = (id) => document.getElementById(id);
+const units = root.dataset.units.split(" ");
+const SILENCE_MS = 40_000;
+const RETRY_MS = 3_000;
+
+let token = document.querySelector('meta[name="csrf-token"]').content;
+let mark = root.dataset.mark;
+// What the server's clock is ahead of ours, so that ages are right on a phone whose clock is not.
+let lead = Number(root.dataset.now) - Date.now() / 1000;
+let source = null;
+let heardAt = Date.now();
+let openedAt = 0;
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Makes `old` like `fresh` and leaves in place what is alike: focus, an open list, a screen reader's place.
+function morph(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open" && name !== "aria-busy") old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  morphChildren(old, fresh);
+}
+
+function morphChildren(old, fresh) {
+  const wanted = new Set([...fresh.children].map((child) => child.id));
+  let place = old.firstChild;
+  const drop = () => {
+    const gone = place;
+    place = place.nextSibling;
+    gone.remove();
+  };
+  for (const child of [...fresh.childNodes]) {
+    const known = child.id ? [...old.children].find((one) => one.id === child.id) : place;
+    // What goes is taken out before what stays is looked for: an element that is moved loses the focus.
+    while (child.id && known && place && place !== known && !(place.id && wanted.has(place.id))) drop();
+    if (!known || !isAlike(known, child)) {
+      old.insertBefore(child, place);
+      continue;
+    }
+    if (known === place) place = place.nextSibling;
+    else old.insertBefore(known, place);
+    if (known.nodeType === Node.ELEMENT_NODE) morph(known, child);
+    else if (known.nodeValue !== child.nodeValue) known.nodeValue = child.nodeValue;
+  }
+  while (place) drop();
+}
+
+function isAlike(known, child) {
+  return known.nodeName === child.nodeName && (known.id ?? "") === (child.id ?? "");
+}
+
+function show(change) {
+  lead = change.now - Date.now() / 1000;
+  if (change.edition !== root.dataset.edition) return location.reload();
+  // A button that is gone gives its place to what it stood in: a keyboard must not fall back to the page's top.
+  const holder = document.activeElement?.closest?.("[tabindex='-1'], section");
+  const hadFocus = document.activeElement !== document.body && document.activeElement;
+  for (const [id, html] of Object.entries(change.parts)) {
+    const holds = document.createElement("template");
+    holds.innerHTML = html.trim();
+    const old = at(id);
+    if (!old) return location.reload();
+    morph(old, holds.content.firstElementChild);
+  }
+  if (hadFocus && !hadFocus.isConnected) focusNear(holder);
+  setText(document.querySelector("title"), change.title);
+  const icon = at("icon");
+  const wanted = change.alarming ? icon.dataset.alarm : icon.dataset.calm;
+  if (icon.getAttribute("href") !== wanted) icon.setAttribute("href", wanted);
+  tick();
+}
+
+function focusNear(holder) {
+  const target = holder?.isConnected ? holder : document.querySelector("main section");
+  if (!target.hasAttribute("tabindex")) target.setAttribute("tabindex", "-1");
+  target.focus({ preventScroll: true });
+}
+
+function describe(seconds) {
+  let left = Math.max(0, Math.round(seconds));
+  const words = [];
+  for (const [index, size] of [86400, 3600, 60, 1].entries()) {
+    const count = Math.floor(left / size);
+    left %= size;
+    if (count) words.push(`${count} ${units[index]}`);
+    else if (words.length) break;
+  }
+  return words.slice(0, 2).join(" ") || `0 ${units[3]}`;
+}
+
+// Ages go on between two messages, and also while none comes: what is old must look old.
+function tick() {
+  const now = Date.now() / 1000 + lead;
+  for (const element of document.querySelectorAll("[data-age]")) {
+    const text = describe(now - Number(element.dataset.age));
+    setText(element, element.dataset.form ? root.dataset.ago.replace("{}", text) : text);
+  }
+  const evaluated = Number(at("evaluated").dataset.evaluated);
+  const isLost = source?.readyState !== EventSource.OPEN;
+  const isStale = evaluated > 0 && now - evaluated > Number(root.dataset.staleAfter);
+  const lost = at("lost");
+  // The first moments of a connection are no loss.
+  const tells = isLost && Date.now() - heardAt > RETRY_MS;
+  setText(lost, tells ? lost.dataset.lost : isStale ? lost.dataset.stale : "");
+  root.classList.toggle("is-live", !isLost);
+  root.classList.toggle("is-lost", isLost);
+  root.classList.toggle("is-old", tells || isStale);
+  setText(at("link"), isLost ? at("link").dataset.connecting : at("link").dataset.live);
+}
+
+function connect() {
+  source?.close();
+  openedAt = Date.now();
+  source = new EventSource(`/api/stream?mark=${encodeURIComponent(mark)}`);
+  const hear = (name, act) =>
+    source.addEventListener(name, (event) => {
+      heardAt = Date.now();
+      act(event);
+    });
+  hear("hello", (event) => {
+    token = JSON.parse(event.data).token;
+    tick();
+  });
+  hear("beat", () => {});
+  hear("change", (event) => {
+    mark = event.lastEventId;
+    show(JSON.parse(event.data));
+  });
+  source.addEventListener("error", tick);
+}
+
+// A browser gives up for good where the answer is no stream, as while the server starts, and cannot tell a silent one.
+function watch() {
+  const isDead = source.readyState === EventSource.CLOSED;
+  const isSilent = Date.now() - Math.max(heardAt, openedAt) > SILENCE_MS;
+  if ((isDead && Date.now() - openedAt > RETRY_MS) || isSilent) connect();
+}
+
+const ACTS = {
+  acknowledge: (place) => ["POST", "/api/acknowledgements", { rule: place.rule, peer: place.peer }],
+  silence: (place, button) => [
+    "POST",
+    "/api/silences",
+    { rule: place.rule, peer: place.peer, lasts: button.parentElement.querySelector("select").value },
+  ],
+  end: (place) => ["DELETE", `/api/silences/${place.silence}`, {}],
+};
+
+async function act(button) {
+  const [method, path, content] = ACTS[button.dataset.act](button.closest(".acts").dataset, button);
+  const said = at("said");
+  setText(said, "");
+  button.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(path, {
+      method,
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": token },
+      body: JSON.stringify(content),
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!answer.ok) throw new Error((await answer.json()).detail);
+  } catch (error) {
+    setText(said, said.dataset.failed.replace("{}", error.message));
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-act]");
+  if (button && !button.hasAttribute("aria-busy")) act(button);
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) {
+    watch();
+    tick();
+  }
+});
+window.addEventListener("pagehide", () => source?.close());
+window.addEventListener("pageshow", (event) => event.persisted && connect());
+
+root.classList.add("has-script");
+connect();
+setInterval(() => {
+  watch();
+  tick();
+}, 1000);
+tick();

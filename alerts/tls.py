@@ -1,0 +1,84 @@
+"""The certificate with which the status page is served; one that was renewed is taken without a restart."""
+
+import asyncio
+import logging
+import ssl
+from pathlib import Path
+
+from alerts.config import ConfigError, Tls
+
+RELOAD_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Certificate:
+    """A server's TLS context with the files that it comes from. Raises ConfigError for files that cannot be used."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._seen = self._stamp()
+        problem = self._load()
+        if problem:
+            raise ConfigError(f"tls: {problem}")
+
+    async def keep_fresh(self) -> None:
+        """Looks for renewed files until it is cancelled."""
+        while True:
+            await asyncio.sleep(RELOAD_SECONDS)
+            self.refresh()
+
+    def refresh(self) -> bool:
+        """Takes files that have changed; whether there were any."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return False
+        self._seen = stamp
+        # The old certificate stays where the new files do not fit together: a renewal may be half done.
+        problem = self._load(check_first=True)
+        if problem:
+            log.warning("tls: the new certificate is not used: %s", problem)
+        else:
+            log.info("tls: the certificate was renewed")
+        return not problem
+
+    def _load(self, *, check_first: bool = False) -> str:
+        """What is wrong; empty if the files are in use now."""
+        try:
+            if check_first:
+                load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._tls)
+            load_pair(self.context, self._tls)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _stamp(self) -> tuple[int, ...]:
+        return tuple(_changed_at(path) for path in (self._tls.certificate, self._tls.key))
+
+
+def load_pair(context: ssl.SSLContext, tls: Tls) -> None:
+    """Raises ValueError with one line that names the file."""
+    for path in (tls.certificate, tls.key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+
+    def refuse_password() -> str:
+        raise ValueError(f"{tls.key} is protected by a password; give a key without one")
+
+    try:
+        context.load_cert_chain(tls.certificate, tls.key, password=refuse_password)
+    except ssl.SSLError as error:
+        reason = (
+            "the key is not the certificate's" if "MISMATCH" in str(error.reason) else "not a PEM certificate and key"
+        )
+        raise ValueError(f"{tls.certificate} and {tls.key}: {reason}") from None
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
