@@ -1,11 +1,11 @@
 """Talks to the running alert loop of a fleet, with the token that lies in its state folder."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from alerts.config import TOKEN_FILE
+from fleet.access import Access
 
 # The loop waits a minute for a service that is tested.
 TIMEOUT_SECONDS = 75.0
@@ -16,13 +16,12 @@ class AlertClientError(Exception):
 
 
 class AlertClient:
-    """The alert loop at `url`; `folder` is its state folder."""
+    """The alert loop of one fleet."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._url = url
-        self._folder = folder
-        # Without the environment's proxies, which could not reach this machine's loopback.
-        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+    def __init__(self, access: Access) -> None:
+        self._url = access.url
+        self._token = access.folder / TOKEN_FILE
+        self._access = access
 
     def alerts(self) -> dict[str, Any]:
         """Alerts, silences and events, as /api/alerts tells them."""
@@ -47,13 +46,17 @@ class AlertClient:
         return results
 
     def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
-        headers = {} if method == "GET" else {"Authorization": f"Bearer {self._token()}"}
+        if method != "GET":
+            self._check_token()
         try:
-            answer = self._client.request(method, path, json=content, headers=headers)
+            with self._access.open(TIMEOUT_SECONDS) as client:
+                answer = client.request(method, path, json=content)
+            if answer.status_code == 401:
+                raise AlertClientError(f"the alert loop at {self._url} is another one than that of {self._token}")
             described = answer.json()
         except httpx.TimeoutException:
             raise AlertClientError(f"the alert loop at {self._url} does not answer in time") from None
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, OSError, ValueError):
             raise AlertClientError(
                 f"the alert loop does not answer at {self._url}; start the fleet with `peerwatch up`"
             ) from None
@@ -63,13 +66,12 @@ class AlertClient:
             raise AlertClientError(str(described.get("detail", f"the alert loop answered {answer.status_code}")))
         return described
 
-    def _token(self) -> str:
-        path = self._folder / TOKEN_FILE
+    def _check_token(self) -> None:
         try:
-            return path.read_text().strip()
+            self._token.read_text()
         except FileNotFoundError:
             raise AlertClientError(
-                f"the alert loop has left no token in {self._folder}; start the fleet with `peerwatch up`"
+                f"the alert loop has left no token in {self._token.parent}; start the fleet with `peerwatch up`"
             ) from None
         except OSError as error:
-            raise AlertClientError(f"{path}: {error.strerror}") from None
+            raise AlertClientError(f"{self._token}: {error.strerror}") from None

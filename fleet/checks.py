@@ -5,7 +5,6 @@ import importlib.util
 import logging
 import os
 import socket
-import stat
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from alerts.references import UnresolvedReferenceError, resolve
 from fleet.compose import is_path
 from fleet.config import FleetConfig
 from fleet.loading import Loaded
+from fleet.page_checks import find_open_file, find_page_problems
 from fleet.plan.peers import PeerPlan, Service, services
 from fleet.positions import Location, Problem
 from fleet.sections import suggest
@@ -53,6 +53,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
         loaded.add(taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_route_problems(loaded, environment))
+    loaded.add(find_page_problems(loaded, environment))
     loaded.add(_files(loaded))
     loaded.add(_tasks(loaded))
 
@@ -202,11 +203,7 @@ def _deadman(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem
 def _readable_by_others(route: dict[str, Any], where: Location) -> Iterator[Problem]:
     if not route["url"].startswith("file:"):
         return
-    path = Path(route["url"].removeprefix("file:"))
-    mode = path.stat().st_mode
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        message = f"route {route['name']}: other users can read {path}; run `chmod 600` on it"
-        yield Problem(where, message, is_warning=True)
+    yield from find_open_file(Path(route["url"].removeprefix("file:")), f"route {route['name']}", where)
 
 
 def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:

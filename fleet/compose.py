@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from alerts.config import AlertsConfig
 from alerts.durations import parse_duration
 from exporter.leaderboard.config import LeaderboardConfig
-from fleet.config import FleetConfig
+from fleet.config import FleetConfig, check_ipv4
 from fleet.plan.peers import LOOPBACK, PeerPlan
 from fleet.positions import Location, Problem
 from fleet.sections import Mistake, keys_of, suggest, validate
@@ -47,6 +47,7 @@ class Composition:
     alerts: AlertsConfig | None = None
     routes: list[dict[str, Any]] = field(default_factory=list)
     deadman: dict[str, Any] | None = None
+    login: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -82,7 +83,8 @@ def leaderboard_url(config: FleetConfig) -> str:
 
 
 def alerts_url(config: FleetConfig) -> str:
-    return f"http://{reachable(config.host)}:{config.ports.alerts}"
+    scheme = "https" if config.alerts.get("tls") else "http"
+    return f"{scheme}://{reachable(config.page_host)}:{config.ports.alerts}"
 
 
 def prometheus_url(config: FleetConfig) -> str:
@@ -225,31 +227,43 @@ def _add_alerts(
                 data[f"{key}_seconds"] = parse_duration(given.pop(key))
             except ValueError as error:
                 composition.problems.append(Problem(("alerts", key), str(error)))
+    try:
+        check_ipv4(str(given.pop("host", config.host)))
+    except ValueError as error:
+        composition.problems.append(Problem(("alerts", "host"), str(error)))
+        return
     data |= {
         **given,
         "fleet": config.fleet,
         "state_dir": folder.alerts,
-        "listen": f"{config.host}:{config.ports.alerts}",
+        "listen": f"{config.page_host}:{config.ports.alerts}",
         "targets": [
             {"peer": peer.name, "url": f"{sidecar_url(config, peer)}/metrics", "run_dir": folder.peer(peer.name)}
             for peer in peers
         ],
         "leaderboard_url": leaderboard_url(config),
     }
+    if isinstance(given.get("tls"), dict):
+        data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
-    routes, deadman = given.get("routes"), given.get("deadman")
+    routes, deadman, login = given.get("routes"), given.get("deadman"), given.get("login")
     for route in routes if isinstance(routes, list) else []:
         if isinstance(route, dict):
-            composition.routes.append({**_with_url(route, base), "name": str(route.get("name", ""))})
-    composition.deadman = _with_url(deadman, base) if isinstance(deadman, dict) else None
+            composition.routes.append({**_with_secret(route, "url", base), "name": str(route.get("name", ""))})
+    composition.deadman = _with_secret(deadman, "url", base) if isinstance(deadman, dict) else None
+    composition.login = _with_secret(login, "password", base) if isinstance(login, dict) else None
 
 
-def _with_url(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def _with_secret(given: Mapping[str, Any], key: str, base: Path) -> dict[str, Any]:
     """What the file says, references unresolved; the path of a `file:` counts from the file's folder."""
-    url = str(given.get("url", ""))
-    if url.startswith("file:"):
-        url = f"file:{base / Path(url.removeprefix('file:')).expanduser()}"
-    return {**given, "url": url}
+    secret = str(given.get(key, ""))
+    if secret.startswith("file:"):
+        secret = f"file:{_from(base, secret.removeprefix('file:'))}"
+    return {**given, key: secret}
+
+
+def _from(base: Path, path: object) -> object:
+    return str(base / Path(path).expanduser()) if isinstance(path, str) else path
 
 
 def _section(
@@ -264,7 +278,7 @@ def _section(
         yield Problem((name, key), "decided by the fleet; take it out here")
     top = keys_of(model) - managed
     if name == "alerts":
-        top |= set(_ALERTS_DURATIONS)
+        top |= {"host", *_ALERTS_DURATIONS}
     result = validate(model, data, top=top)
     if isinstance(result, BaseModel):
         setattr(composition, name, result)

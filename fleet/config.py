@@ -54,7 +54,8 @@ def _is_name(value: str) -> str:
     return value
 
 
-def _is_ipv4(value: str) -> str:
+def check_ipv4(value: str) -> str:
+    """The address as it is; raises ValueError with a remedy for what is none."""
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
@@ -74,7 +75,7 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 # Names become folders, program names of the service manager and labels.
 Name = Annotated[str, AfterValidator(_is_name)]
-Address = Annotated[str, AfterValidator(_is_ipv4)]
+Address = Annotated[str, AfterValidator(check_ipv4)]
 PeerAddress = Annotated[str, AfterValidator(_is_peer_address)]
 
 
@@ -161,3 +162,9 @@ class FleetConfig(_Section):
     alerts: dict[str, Any] = {}
     prometheus: Prometheus = Prometheus()
     restart: Restart = Restart()
+
+    @property
+    def page_host(self) -> str:
+        """Where the status page listens: beside the other services, unless its own section says otherwise."""
+        host = self.alerts.get("host")
+        return host if isinstance(host, str) else self.host

@@ -4,13 +4,15 @@ from typing import Any
 
 import httpx
 
+from fleet.access import Access
+
 
 class Feed:
     """The alert loop of one fleet."""
 
-    def __init__(self, url: str, timeout_seconds: float = 2.0) -> None:
-        # Without the environment's proxies, which could not reach this machine's loopback.
-        self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+    def __init__(self, access: Access, timeout_seconds: float = 2.0) -> None:
+        self._access = access
+        self._timeout_seconds = timeout_seconds
         self._last_event: int | None = None
 
     def status(self) -> dict[str, Any] | None:
@@ -28,7 +30,8 @@ class Feed:
 
     def _get(self, path: str) -> dict[str, Any] | None:
         try:
-            answer = self._client.get(path).raise_for_status().json()
-        except (httpx.HTTPError, ValueError):
+            with self._access.open(self._timeout_seconds) as client:
+                answer = client.get(path).raise_for_status().json()
+        except (httpx.HTTPError, OSError, ValueError):
             return None
         return answer if isinstance(answer, dict) else None

@@ -41,7 +41,7 @@ def configurations(composition: Composition, folder: StateFolder) -> dict[str, t
     assert composition.leaderboard is not None
     assert composition.alerts is not None
     # What holds secrets is as the file has it: references are resolved by the alert loop alone.
-    secret = {"routes": composition.routes, "deadman": composition.deadman}
+    secret = {"routes": composition.routes, "deadman": composition.deadman, "login": composition.login}
     found = {
         f"peer:{name}": (folder.peer(name) / "trainer.yaml", to_yaml(trainer.model_dump(mode="json")))
         for name, trainer in composition.trainers.items()

@@ -198,7 +198,7 @@ def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Pla
         "--log.level=warn",
     )
     # It learns from the alert loop whom to scrape.
-    options = ("--wait-for", f"{reachable(config.host)}:{config.ports.alerts}")
+    options = ("--wait-for", f"{reachable(config.page_host)}:{config.ports.alerts}")
     return _Planned("prometheus", "prometheus", command, {}, options)
 
 

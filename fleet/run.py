@@ -15,8 +15,10 @@ from typing import Any
 
 import psutil
 
+from alerts.config import TOKEN_FILE
 from alerts.prometheus import render_rules
 from exporter.run_folder import METRICS_FILE
+from fleet.access import prometheus_access
 from fleet.compose import Composition, alerts_url, compose
 from fleet.control import Control, ControlError
 from fleet.files import RunError, configurations, make_folders, make_private, to_yaml, write
@@ -166,7 +168,11 @@ class Fleet:
         assert composition.alerts is not None
         make_private(self.folder.prometheus)
         interval = self.config.prometheus.scrape_interval
-        content = configuration(alerts_url(self.config), interval_seconds=interval)
+        content = configuration(
+            alerts_url(self.config),
+            interval_seconds=interval,
+            access=prometheus_access(composition.alerts, self.folder.alerts / TOKEN_FILE),
+        )
         write(self.folder.prometheus / PROMETHEUS_FILE, to_yaml(content))
         write(self.folder.prometheus / RULES_FILE, render_rules(composition.alerts.rules))
 

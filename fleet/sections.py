@@ -12,7 +12,7 @@ from fleet.positions import Location
 Model = TypeVar("Model", bound=BaseModel)
 
 # What stands below these keys can hold a password, so that no message repeats it.
-_SECRET_KEYS = frozenset({"routes", "deadman", "url", "announce"})
+_SECRET_KEYS = frozenset({"routes", "deadman", "login", "url", "announce"})
 
 
 class Mistake(NamedTuple):

@@ -1,5 +1,6 @@
 """Prometheus' configuration for a fleet: it finds sidecars and services through the alert loop; pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 RULES_FILE = "rules.yaml"
@@ -11,13 +12,20 @@ _LONGEST_TIMEOUT_SECONDS = 10.0
 
 
 def configuration(
-    alerts_url: str, *, interval_seconds: float, alertmanager: str | None = None, host: str | None = None
+    alerts_url: str,
+    *,
+    interval_seconds: float,
+    alertmanager: str | None = None,
+    host: str | None = None,
+    access: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What prometheus.yaml holds. `host` takes the place of 127.0.0.1 in what the alert loop tells.
 
+    `access` are Prometheus' own fields for the login and the certificate of an alert loop that has them.
+
     `alertmanager` is HOST:PORT. Rules are read from `RULES_FILE` beside the configuration.
     """
-    interval = _duration(interval_seconds)
+    interval, login = _duration(interval_seconds), dict(access or {})
     content: dict[str, Any] = {
         "global": {
             "scrape_interval": interval,
@@ -30,14 +38,18 @@ def configuration(
         content["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
     refresh = _duration(min(2 * interval_seconds, _DISCOVERY_SECONDS))
     content["scrape_configs"] = [
-        _job("peerwatch", f"{alerts_url}/targets", refresh, host),
-        _job("peerwatch-services", f"{alerts_url}/targets/services", refresh, host),
+        _job("peerwatch", {"url": f"{alerts_url}/targets", "refresh_interval": refresh, **login}, host),
+        # The alert loop is one of the services, and its page asks for the login too.
+        _job(
+            "peerwatch-services", {"url": f"{alerts_url}/targets/services", "refresh_interval": refresh, **login}, host
+        )
+        | login,
     ]
     return content
 
 
-def _job(name: str, url: str, refresh: str, host: str | None) -> dict[str, Any]:
-    job: dict[str, Any] = {"job_name": name, "http_sd_configs": [{"url": url, "refresh_interval": refresh}]}
+def _job(name: str, discovery: Mapping[str, Any], host: str | None) -> dict[str, Any]:
+    job: dict[str, Any] = {"job_name": name, "http_sd_configs": [dict(discovery)]}
     if host:
         seen_from_there = {
             "source_labels": ["__address__"],

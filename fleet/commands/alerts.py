@@ -123,8 +123,8 @@ def acknowledge(
 
 
 def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertClient"], int]) -> int:
+    from fleet.access import Access
     from fleet.alert_client import AlertClient, AlertClientError
-    from fleet.compose import alerts_url
     from fleet.source import load
 
     try:
@@ -134,7 +134,7 @@ def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertC
     if loaded.config is None or not loaded.is_usable:
         return _fail(f"{loaded.lines()[0]}; `peerwatch check` shows all", 2)
     try:
-        return run(AlertClient(alerts_url(loaded.config), loaded.folder.alerts))
+        return run(AlertClient(Access.of(loaded)))
     except AlertClientError as error:
         return _fail(str(error), 1)
 

@@ -17,6 +17,7 @@ def command(
 
     Example: peerwatch status --json
     """
+    from fleet.access import Access
     from fleet.compose import alerts_url
     from fleet.control import ControlError
     from fleet.feed import Feed
@@ -43,7 +44,7 @@ def command(
             f"peerwatch: fleet {loaded.config.fleet} does not run (state folder {loaded.folder.root})", file=sys.stderr
         )
         return 1
-    status = Feed(alerts_url(loaded.config)).status()
+    status = Feed(Access.of(loaded)).status()
     if as_json:
         states = [process._asdict() | {"title": process.title} for process in processes]
         print(json.dumps({"fleet": loaded.config.fleet, "status": status, "processes": states}, indent=2))

@@ -115,7 +115,7 @@ def _is_startable(loaded: "Loaded") -> bool:
 
 
 def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _Signals) -> int:  # type: ignore[name-defined] # noqa: F821
-    from fleet.compose import alerts_url
+    from fleet.access import Access
     from fleet.feed import Feed
     from fleet.screen import open_screen
     from fleet.watch import Watch
@@ -127,7 +127,7 @@ def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _S
         _say_addresses(loaded, screen)
         until = time.monotonic() + seconds if seconds is not None else None
         with screen:
-            return Watch(fleet, Feed(alerts_url(fleet.config)), screen).run(signals.has_stop, until)
+            return Watch(fleet, Feed(Access.of(loaded)), screen).run(signals.has_stop, until)
     except OSError:
         # The reader of our output is gone.
         silence()

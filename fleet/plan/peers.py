@@ -61,7 +61,7 @@ def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheu
     if with_prometheus:
         yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
     yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
-    yield Service("status page", config.host, config.ports.alerts, ("ports", "alerts"))
+    yield Service("status page", config.page_host, config.ports.alerts, ("ports", "alerts"))
     for peer in peers:
         own = set(config.peers[peer.where[1]].model_fields_set) if peer.where else set()  # type: ignore[index]
         where = peer.where or ()

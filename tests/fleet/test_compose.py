@@ -1,6 +1,7 @@
 """Each process gets its own configuration, made from the file's sections."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from fleet.loading import Loaded
 
@@ -48,7 +49,8 @@ peers:
 
 
 def test_the_alert_loop_learns_every_sidecar_and_the_leaderboard(load: Callable[[str], Loaded]) -> None:
-    composition = load("fleet: a\npeers: 2\nhost: 0.0.0.0\nalerts: {interval: 1m, timeout: 2s}\n").composition
+    text = "fleet: a\npeers: 2\nhost: 0.0.0.0\nalerts: {interval: 1m, timeout: 2s, host: 127.0.0.1}\n"
+    composition = load(text).composition
     alerts, trainers = composition.alerts, composition.trainers
     assert alerts is not None
     assert [(one.peer, one.url) for one in alerts.targets] == [
@@ -57,7 +59,30 @@ def test_the_alert_loop_learns_every_sidecar_and_the_leaderboard(load: Callable[
     ]
     assert [one.run_dir for one in alerts.targets] == [one.run_dir for one in trainers.values()]
     assert (alerts.interval_seconds, alerts.timeout_seconds) == (60, 2)
-    assert (alerts.listen, alerts.leaderboard_url) == ("0.0.0.0:8750", "http://127.0.0.1:8700")
+    assert (alerts.listen, alerts.leaderboard_url) == ("127.0.0.1:8750", "http://127.0.0.1:8700")
+
+
+def test_a_page_that_others_reach_needs_a_login_and_a_certificate(load: Callable[[str], Loaded]) -> None:
+    exposed = "fleet: a\nhost: 0.0.0.0\n"
+    (problem,) = load(exposed).problems
+    assert "on 0.0.0.0" in problem.message
+    assert "set login and tls, or let it listen on 127.0.0.1" in problem.message
+    login = "alerts:\n  login: {password: 'file:page.secret'}\n"
+    (problem,) = load(exposed + login).problems
+    assert "without tls" in problem.message
+    loaded = load(exposed + login + "  tls: {certificate: page.pem, key: ~/page.key}\n")
+    assert not loaded.problems
+    assert loaded.composition.login == {"password": f"file:{loaded.base / 'page.secret'}"}
+    alerts = loaded.composition.alerts
+    assert alerts is not None
+    assert alerts.tls is not None
+    assert (alerts.listen, alerts.tls.certificate) == ("0.0.0.0:8750", loaded.base / "page.pem")
+    assert alerts.tls.key == Path.home() / "page.key"
+
+
+def test_a_page_cannot_listen_on_what_is_no_address(load: Callable[[str], Loaded]) -> None:
+    (problem,) = load("fleet: a\nalerts: {host: here}\n").problems
+    assert problem.location == ("alerts", "host")
 
 
 def test_cores_are_divided_between_the_peers(load: Callable[[str], Loaded]) -> None:

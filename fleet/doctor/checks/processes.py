@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 
+import httpx
+
 from exporter.http_client import HttpClient, ReadError
-from fleet.compose import alerts_url, leaderboard_url, sidecar_url
+from fleet.access import Access
+from fleet.compose import leaderboard_url, sidecar_url
 from fleet.control import Control, ControlError
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
 ANSWER_SECONDS = 5.0
+HEALTH_PATH = "/-/healthy"
 MAX_PAGE_BYTES = 1 << 20
 
 
@@ -42,7 +46,6 @@ def _silent_pages(site: Site) -> Iterator[Finding]:
     config = site.loaded.config
     assert config is not None
     pages = {
-        "the alert loop": (f"{alerts_url(config)}/-/healthy", site.loaded.folder.alerts / "alerts.log"),
         "the leaderboard": (
             f"{leaderboard_url(config)}/api/healthz",
             site.loaded.folder.leaderboard / "leaderboard.log",
@@ -51,6 +54,7 @@ def _silent_pages(site: Site) -> Iterator[Finding]:
     for peer in site.loaded.peers:
         log = site.loaded.folder.peer(peer.name) / "sidecar.log"
         pages[f"the sidecar of {peer.name}"] = (f"{sidecar_url(config, peer)}/metrics", log)
+    yield from _silent_alert_loop(site)
     client = HttpClient(timeout_seconds=ANSWER_SECONDS, max_bytes=MAX_PAGE_BYTES)
     for title, (url, log) in pages.items():
         try:
@@ -60,3 +64,16 @@ def _silent_pages(site: Site) -> Iterator[Finding]:
             continue
         if status != 200:
             yield failure(f"{title} is not well: {url} answers {status}", f"see {log}")
+
+
+def _silent_alert_loop(site: Site) -> Iterator[Finding]:
+    access = Access.of(site.loaded)
+    remedy = f"see {access.folder / 'alerts.log'}"
+    try:
+        with access.open(ANSWER_SECONDS) as client:
+            status = client.get(HEALTH_PATH).status_code
+    except (httpx.HTTPError, OSError) as error:
+        yield failure(f"the alert loop does not answer: {access.url}{HEALTH_PATH}: {error}", remedy)
+        return
+    if status != 200:
+        yield failure(f"the alert loop is not well: {access.url}{HEALTH_PATH} answers {status}", remedy)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from fleet.access import Access
 from fleet.alert_client import AlertClient, AlertClientError
 from fleet.checks import find_route_problems
-from fleet.compose import alerts_url
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -28,7 +28,7 @@ def examine(site: Site) -> Iterator[Finding]:
 def _test(site: Site) -> Iterator[Finding]:
     assert site.loaded.config is not None
     try:
-        results = AlertClient(alerts_url(site.loaded.config), site.loaded.folder.alerts).test(None)
+        results = AlertClient(Access.of(site.loaded)).test(None)
     except AlertClientError as error:
         yield failure(f"the routes cannot be tested: {error}", "start the fleet, then test again")
         return

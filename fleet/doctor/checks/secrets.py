@@ -47,10 +47,13 @@ def _secret_files(site: Site) -> set[Path]:
     paths = {folder.alerts / "alerts.yaml", folder.alerts / TOKEN_FILE}
     for peer in loaded.peers:
         paths |= {folder.peer(peer.name) / "identity.pem", folder.peer(peer.name) / "trainer.yaml"}
-    deadman = loaded.composition.deadman
+    deadman, login = loaded.composition.deadman, loaded.composition.login
     urls = [str(one["url"]) for one in [*loaded.composition.routes, *([deadman] if deadman else [])]]
+    urls += [login["password"]] if login else []
     paths |= {Path(url.removeprefix("file:")) for url in urls if url.startswith("file:")}
-    # A URL that stands in the configuration as it is makes that file a secret.
+    if loaded.composition.alerts is not None and loaded.composition.alerts.tls is not None:
+        paths.add(loaded.composition.alerts.tls.key)
+    # A secret that stands in the configuration as it is makes that file a secret.
     if any(not url.startswith("file:") and "${" not in url for url in urls) and Path(loaded.source).is_file():
         paths.add(Path(loaded.source))
     return paths
