@@ -1,36 +1,68 @@
 """What one scrape of a sidecar said: its finite samples, by name and labels."""
 
 import math
+import re
+from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 
 from prometheus_client.parser import text_string_to_metric_families
 
-PREFIXES = ("trainer_", "swarm_", "sidecar_")
 MAX_LINE_LENGTH = 4096
 MAX_LINES = 4000
 MAX_LABEL_LENGTH = 128
 
 Labels = frozenset[tuple[str, str]]
+Places = Mapping[str, Mapping[Labels, int]]
+
+# A series of ours, and its number. Comments say nothing that a rule reads, and a hostile page may hold much else.
+_SAMPLE = re.compile(r"\n((?:trainer|swarm|sidecar)_(?:[^\n]* )?)([^ \n]*)")
+_SERIES = re.compile(r"[a-z][a-zA-Z0-9_]*(\{.*\})? *")
+_NONE: Mapping[Labels, int] = {}
 
 
-@dataclass(frozen=True)
 class Reading:
-    """The samples of one page. A value that was not measured, or is not finite, is absent."""
+    """The samples of one page. A value that was not measured, or is not finite, is absent.
 
-    samples: Mapping[str, Mapping[Labels, float]] = field(default_factory=dict)
+    The numbers lie in a row, and all pages of one shape share the names and labels that say which is which.
+    """
+
+    __slots__ = ("_infos", "_numbers", "_places")
+
+    def __init__(self, samples: Mapping[str, Mapping[Labels, float]] | None = None) -> None:
+        places: dict[str, dict[Labels, int]] = {}
+        self._numbers = array("d")
+        for name, values in (samples or {}).items():
+            for labels, value in values.items():
+                places.setdefault(name, {})[labels] = len(self._numbers)
+                self._numbers.append(value)
+        self._places: Places = places
+        self._infos: Mapping[str, Labels] = {}
+
+    @classmethod
+    def of_page(cls, places: Places, numbers: Iterable[float], infos: Mapping[str, Labels]) -> "Reading":
+        """A reading whose `numbers` are where `places` says; `infos` are the labels of the info metrics."""
+        reading = cls()
+        reading._places, reading._numbers, reading._infos = places, array("d", numbers), infos
+        return reading
 
     def value(self, name: str, **labels: str) -> float | None:
         """The first sample of `name` that carries `labels`; None where there is none."""
-        wanted = labels.items()
-        for found, value in self.samples.get(name, {}).items():
-            if wanted <= set(found):
-                return value
+        for found, place in self._places.get(name, _NONE).items():
+            if not labels or labels.items() <= found:
+                number = self._numbers[place]
+                if math.isfinite(number):
+                    return number
         return None
+
+    def values(self, name: str) -> dict[Labels, float]:
+        """All samples of `name`, by their labels."""
+        samples = {found: self._numbers[place] for found, place in self._places.get(name, _NONE).items()}
+        return {labels: number for labels, number in samples.items() if math.isfinite(number)}
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels of the first sample of `name`, as an info metric carries them."""
-        return dict(next(iter(self.samples.get(name, {})), ()))
+        return dict(self._infos[name] if name in self._infos else next(iter(self._places.get(name, _NONE)), ()))
 
     def is_current(self) -> bool:
         """Whether the trainer's process wrote the trainer's part of the page, and not the process before it."""
@@ -42,7 +74,7 @@ class Reading:
         """The phase that the trainer is in: what it says, or `starting` until it says something."""
         if not self.is_current():
             return "starting"
-        for found, value in self.samples.get("trainer_state", {}).items():
+        for found, value in self.values("trainer_state").items():
             if value == 1:
                 return dict(found).get("trainer_state")
         return None
@@ -55,22 +87,40 @@ class Reading:
 
 def parse(page: str) -> Reading:
     """The samples of a sidecar's page; raises ValueError for a page that is not one."""
-    samples: dict[str, dict[Labels, float]] = {}
-    for family in text_string_to_metric_families("\n".join(_relevant_lines(page.splitlines())) + "\n"):
-        for sample in family.samples:
-            if math.isfinite(sample.value):
-                samples.setdefault(sample.name, {})[_bounded(sample.labels)] = sample.value
-    if not samples:
+    found = _SAMPLE.findall(f"\n{page}")
+    if not found:
         raise ValueError("the page holds no sample of a sidecar")
-    return Reading(samples)
-
-
-def _relevant_lines(lines: Iterable[str]) -> list[str]:
-    """Sample lines of our metrics. Comments say nothing that a rule reads, and a hostile page may hold much else."""
-    kept = [line for line in lines if line.startswith(PREFIXES) and len(line) <= MAX_LINE_LENGTH]
-    if len(kept) > MAX_LINES:
+    if len(found) > MAX_LINES:
         raise ValueError(f"the page holds more than {MAX_LINES} samples")
-    return kept
+    series, numbers = zip(*found, strict=True)
+    # The labels of an info metric differ from peer to peer, the shape of all else hardly ever.
+    infos = dict(_parse_series(one) for one in series if "_info{" in one)
+    if infos:
+        series = tuple(one.partition("{")[0] if "_info{" in one else one for one in series)
+    return Reading.of_page(_find_places(series), map(float, numbers), infos)
+
+
+@lru_cache(maxsize=64)
+def _find_places(series: tuple[str, ...]) -> Places:
+    """Which name and labels each place of a page is for."""
+    places: dict[str, dict[Labels, int]] = {}
+    for place, one in enumerate(series):
+        if len(one) <= MAX_LINE_LENGTH:
+            name, labels = _parse_series(one)
+            places.setdefault(name, {})[labels] = place
+    if not places:
+        raise ValueError("the page holds no sample of a sidecar")
+    return places
+
+
+@lru_cache(maxsize=4096)
+def _parse_series(series: str) -> tuple[str, Labels]:
+    """Name and labels of what stands before a sample's number; raises ValueError."""
+    if not _SERIES.fullmatch(series):
+        raise ValueError("not a series")
+    (family,) = text_string_to_metric_families(f"{series} 0\n")
+    (sample,) = family.samples
+    return sample.name, _bounded(sample.labels)
 
 
 def _bounded(labels: Mapping[str, str]) -> Labels:

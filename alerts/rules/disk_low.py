@@ -29,7 +29,7 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    free_by_path = view.reading.samples.get("host_disk_free_bytes", {}) if view.reading else {}
+    free_by_path = view.reading.values("host_disk_free_bytes") if view.reading else {}
     if view.reading is None or not free_by_path:
         return UNKNOWN
     verdict = inactive()

@@ -35,13 +35,13 @@ def judge(view: View, _settings: Settings) -> Verdict:
         )
     if collectors:
         return active(say("The sidecar cannot measure: {names}.", names=", ".join(collectors)))
-    if not reading.samples.get("sidecar_collector_success"):
+    if not reading.values("sidecar_collector_success"):
         return UNKNOWN
     return inactive(say("All sources answer again."))
 
 
 def _failed(reading: Reading, metric: str, label: str) -> list[str]:
-    return sorted(dict(labels).get(label, "") for labels, value in reading.samples.get(metric, {}).items() if not value)
+    return sorted(dict(labels).get(label, "") for labels, value in reading.values(metric).items() if not value)
 
 
 RULE = Rule(

@@ -65,6 +65,11 @@ def sidecar_page(now: float | None = None, **changes: float | str | None) -> str
     return "\n".join(lines) + "\n"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512  # one server may stand for hundreds of sidecars, which are asked at once
+
+
 class Sidecar:
     """A real HTTP server; `page` is what it serves, made anew for each scrape."""
 
@@ -88,8 +93,7 @@ class Sidecar:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((LOOPBACK, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 

@@ -45,6 +45,6 @@ def test_the_machine_is_read_as_the_rules_look_at_it(tmp_path: Path) -> None:
 
 def test_what_the_machine_does_not_tell_is_absent(tmp_path: Path) -> None:
     reading = read_host(HostCollector((tmp_path / "gone",), tmp_path / "none"))
-    assert not reading.samples.get("host_disk_free_bytes")
+    assert not reading.values("host_disk_free_bytes")
     assert reading.value("host_memory_pressure_ratio", kind="full") is None
     assert reading.value("host_memory_total_bytes")

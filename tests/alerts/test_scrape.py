@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from alerts.config import Target
-from alerts.scrape import MAX_PAGE_BYTES, Scrape, Scraper
+from alerts.scrape import Scrape, Scraper
+from alerts.sidecar_connection import MAX_PAGE_BYTES
 from tests.alerts.conftest import Sidecar, sidecar_page
 from tests.fakes import LOOPBACK, reserve_ports
 
