@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alerts.deadlines import next_instant
@@ -82,17 +82,15 @@ def evaluate(
     memories: dict[Key, Memory] = {}
     events: list[Event] = []
     due: dict[str, float] = {}
-    rules = tuple(rules)
+    timed = [(one, _time(one.settings, reminder_seconds)) for one in rules]
     for view in views:
-        for one in rules:
+        for one, timing in timed:
             if one.rule.scope != view.scope:
                 continue
             key = Key(one.name, view.peer)
-            verdict, memory = _judge(one, replace(view, memory=before.memories.get(key, {})))
+            verdict, memory = _judge(one, view, before.memories.get(key))
             if memory:
                 memories[key] = memory
-            settings = one.settings
-            timing = Timing(settings.for_, settings.recover_after, reminder_seconds, settings.severity)
             state = before.states.get(key)
             after, kind = step(state, verdict, moment, timing)
             if after is not None:
@@ -107,11 +105,16 @@ def evaluate(
     return Standing(states, memories, due), events
 
 
-def _judge(one: ActiveRule, view: View) -> tuple[Verdict, Memory]:
+def _time(settings: RuleSettings, reminder_seconds: float) -> Timing:
+    return Timing(settings.for_, settings.recover_after, reminder_seconds, settings.severity)
+
+
+def _judge(one: ActiveRule, view: View, memory: Memory | None) -> tuple[Verdict, Memory | None]:
     try:
         if one.rule.remember is not None:
-            view = replace(view, memory=one.rule.remember(view, one.settings))
-        return one.rule.judge(view, one.settings), view.memory
+            memory = one.rule.remember(view._replace(memory=memory or {}), one.settings)
+            view = view._replace(memory=memory)
+        return one.rule.judge(view, one.settings), memory
     except Exception:  # The fence: a rule that fails costs only its own verdict.
         log.exception("rule %s failed on peer %s; its alert stays as it was", one.name, view.peer)
-        return UNKNOWN, view.memory
+        return UNKNOWN, memory

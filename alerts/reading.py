@@ -48,7 +48,10 @@ class Reading:
 
     def value(self, name: str, **labels: str) -> float | None:
         """The first sample of `name` that carries `labels`; None where there is none."""
-        for found, place in self._places.get(name, _NONE).items():
+        found_places = self._places.get(name)
+        if found_places is None:
+            return None
+        for found, place in found_places.items():
             if not labels or labels.items() <= found:
                 number = self._numbers[place]
                 if math.isfinite(number):

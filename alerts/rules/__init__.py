@@ -7,9 +7,10 @@ alert means, then "What to do:", which the messages print.
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,8 +38,7 @@ class RuleSettings(BaseModel):
     )
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """What a rule may look at: one peer, or the host, now. `peer` is the subject's name; the host's reading holds
     `host_` samples. Times are epoch seconds, `unreachable_seconds` a steady duration; `clock_step_seconds` is by how
     much the clock was set, or the host slept, at `clock_stepped_at`.
@@ -51,7 +51,7 @@ class View:
     unreachable_seconds: float = 0.0
     clock_stepped_at: float = 0.0
     clock_step_seconds: float = 0.0
-    memory: Memory = field(default_factory=dict)
+    memory: Memory = MappingProxyType({})
     scope: Scope = "peer"
     restart: Record | None = None
 

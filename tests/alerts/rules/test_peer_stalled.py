@@ -1,7 +1,5 @@
 """PeerStalled: running, but without progress for longer than the peer's own pace allows."""
 
-from dataclasses import replace
-
 import pytest
 
 from alerts.reading import Reading, parse
@@ -68,7 +66,7 @@ def _look(silence: float, cpu: float, memory: dict[str, float]) -> View:
     page = sidecar_page(NOW, last_step=NOW, phase_start=NOW - 500)
     reading: Reading = parse(f"{page}trainer_cpu_seconds_total {cpu}\n")
     look = View("a", NOW + silence, reading, memory=memory)
-    return replace(look, memory=remember(look, SETTINGS))
+    return look._replace(memory=remember(look, SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -88,5 +86,5 @@ def test_a_stall_tells_whether_its_processes_still_compute(cpu: float, words: st
 
 def test_a_peer_that_steps_again_is_remembered_as_nothing() -> None:
     half = _look(20, 100, {})
-    later = replace(view(now=NOW + 60), memory=half.memory)
+    later = view(now=NOW + 60)._replace(memory=half.memory)
     assert remember(later, SETTINGS) == {}
