@@ -46,6 +46,14 @@ class Reading:
         reading._places, reading._numbers, reading._infos = places, array("d", numbers), infos
         return reading
 
+    def plus(self, name: str, labels: Labels, value: float) -> "Reading":
+        """This reading with one more sample."""
+        places = {**self._places, name: {**self._places.get(name, _NONE), labels: len(self._numbers)}}
+        return Reading.of_page(places, [*self._numbers, value], self._infos)
+
+    def is_empty(self) -> bool:
+        return not self._numbers
+
     def value(self, name: str, **labels: str) -> float | None:
         """The first sample of `name` that carries `labels`; None where there is none."""
         found_places = self._places.get(name)

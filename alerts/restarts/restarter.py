@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alerts.evaluate import Key, Standing
 from alerts.evidence import RESTART_FILE, gather
-from alerts.reading import Labels, Reading
+from alerts.reading import Reading
 from alerts.restarts.ending import end_trainer
 from alerts.restarts.policy import PHASE_METRIC, Facts, Record, RestartPolicy, Wish, step
 from alerts.restarts.records import Records
@@ -79,8 +79,7 @@ def add_record(reading: Reading | None, record: Record | None) -> Reading | None
     """The reading of a peer with the phase of its restart, as the alert loop's own page has it."""
     if reading is None or record is None:
         return reading
-    phase: dict[Labels, float] = {frozenset({("phase", str(record.phase))}): 1.0}
-    return Reading({**reading.samples, PHASE_METRIC: phase})
+    return reading.plus(PHASE_METRIC, frozenset({("phase", str(record.phase))}), 1.0)
 
 
 def _end(peer: str, run_dir: Path) -> None:

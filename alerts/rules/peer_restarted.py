@@ -20,7 +20,7 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    if view.reading is None or not view.reading.samples:
+    if view.reading is None or view.reading.is_empty():
         return UNKNOWN
     record = view.restart or Record()
     if view.reading.value(PHASE_METRIC, phase="restarting") == 1:

@@ -16,7 +16,7 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    if view.reading is None or not view.reading.samples:
+    if view.reading is None or view.reading.is_empty():
         return UNKNOWN
     if view.reading.value(PHASE_METRIC, phase="useless") != 1:
         return inactive(say("The alert that asked for a restart has ended."))
