@@ -23,6 +23,7 @@ from alerts.durations import Duration
 from alerts.grouping import Grouping
 from alerts.restarts.policy import RestartPolicy
 from alerts.rules import RuleSettings, Severity, discover
+from alerts.templating import Templates
 from alerts.words import Language
 
 # In the state folder, for those who may change something over HTTP.
@@ -63,6 +64,12 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def _check_templates(folder: Path) -> Path:
+    Templates(folder)
+    return folder
+
+
+TemplateFolder = Annotated[Path, AfterValidator(_check_templates)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_printable)]
 # The labels that service discovery adds itself are not the user's to set.
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -92,6 +99,7 @@ class Route(_Settings):
     watchdog: Annotated[Duration, Field(ge=10)] | None = Field(
         default=None, description="for a service that raises the alarm when this stops coming: it hears nothing else"
     )
+    templates: TemplateFolder | None = Field(default=None, description="as the common `templates`, for this route only")
 
 
 class DeadMan(_Settings):
@@ -156,6 +164,9 @@ class AlertsConfig(_Settings):
     deadman: DeadMan | None = None
     language: Language = "en"
     restarts: RestartPolicy = RestartPolicy()
+    templates: TemplateFolder | None = Field(
+        default=None, description="folder with title.txt, body.txt or body.html of your own"
+    )
     rules: Rules = Rules()
 
     @model_validator(mode="after")

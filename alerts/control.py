@@ -19,6 +19,7 @@ from starlette.routing import Route
 from alerts.config import TOKEN_FILE, describe_errors
 from alerts.csrf import PageTokens, refuse
 from alerts.loop import Loop
+from alerts.messages import Message
 from alerts.outbox import SEND_TIMEOUT_SECONDS
 from alerts.send import Outcome, Sender
 from alerts.silences import AckRequest, SilenceRequest
@@ -123,7 +124,7 @@ class Controls:
         future: Future[Outcome] = Future()
 
         def send() -> None:
-            future.set_result(self._sender.send(route, title, style.words.test_body.format(route)))
+            future.set_result(self._sender.send(route, Message(title, style.words.test_body.format(route))))
 
         threading.Thread(target=send, name=f"test-{route}", daemon=True).start()
         try:

@@ -1,19 +1,23 @@
 """Words the news of one incident as one message, or as a few where a service takes no longer text. Pure.
 
 Each event has a line of its own while they fit; more are listed by their peers' names, so that no peer is missing. What
-was found as evidence comes last and takes the room that is left.
+to try and what was found as evidence take the room that is left.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from html import escape
 from typing import NamedTuple
 
+from alerts.content import Content, Found, Listed
 from alerts.evaluate import Event, Key
 from alerts.grouping import News
 from alerts.listing import Section, find_outcomes, list_peers, make_sections
-from alerts.messages import Style, fits, format_time, render, shorten
+from alerts.messages import MAX_TITLE_LENGTH, Style, fits, format_time, render, shorten, tell
 
 MAX_PARTS = 3
-MAX_TITLE_LENGTH = 180
+# With room for the number of a part.
+LONGEST_TITLE = MAX_TITLE_LENGTH - 15
 MOST_LINES = 25
 FEW = 3
 FEW_LENGTH = 80
@@ -29,28 +33,44 @@ class Letter(NamedTuple):
     title: str
     body: str
     news: tuple[News, ...] = ()
+    html: str = ""
 
 
 def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[Letter]:
     """At most MAX_PARTS letters that tell all the news; `headline` begins the title of a summary."""
     news = tuple(sorted(news, key=lambda one: one.id))
-    if len(news) == 1 and not headline:
-        message = render(news[0].event, style)
-        return [Letter(message.title, message.body, news)]
     events = [one.event for one in news]
-    title = shorten(_title(events, style, headline), MAX_TITLE_LENGTH)
-    detailed = "\n".join([*(_line(event, style) for event in events), *_frame(events, style)])
-    if len(events) <= MOST_LINES and fits(detailed, style.limit):
-        return [Letter(title, _add_evidence(detailed, events, style), news)]
-    bodies, part_of = _pack(events, style)
-    bodies[-1] = _add_evidence(_add_frame(bodies[-1], events, style), events, style)
-    titles = [title]
-    if len(bodies) > 1:
-        titles = [style.words.part.format(title, number, len(bodies)) for number in range(1, len(bodies) + 1)]
+    if len(news) == 1 and not headline:
+        message = render(events[0], style)
+        return [Letter(message.title, message.body, news, message.html)]
+    title = shorten(_title(events, style, headline), LONGEST_TITLE)
+    fleet = style.words.fleet.format(style.fleet)
+    told = tuple(tell(event, style) for event in events)
+    whole = Content(title, style.fleet, told, headline, frame=fleet, colon=style.words.colon)
+    detailed = replace(whole, remedies=_remedies(events, style))
+    if len(events) <= MOST_LINES and _fits(detailed, style):
+        return [_write(_add_evidence(detailed, events, style), news, style)]
+    pages, more, part_of = _pack(events, style)
+    contents = []
+    for number, sections in enumerate(pages, start=1):
+        part = replace(whole, sections=sections, frame="", part=number, parts=len(pages))
+        if len(pages) > 1:
+            part = replace(part, title=style.words.part.format(title, number, len(pages)))
+        contents.append(part)
+    contents[-1] = _add_evidence(_add_frame(replace(contents[-1], more=more), whole, events, style), events, style)
     return [
-        Letter(titles[part], body, tuple(one for one in news if part_of[one.event.key] == part))
-        for part, body in enumerate(bodies)
+        _write(content, tuple(one for one in news if part_of[one.event.key] == part), style)
+        for part, content in enumerate(contents)
     ]
+
+
+def _write(content: Content, news: tuple[News, ...], style: Style) -> Letter:
+    message = style.render(content)
+    return Letter(message.title, message.body, news, message.html)
+
+
+def _fits(content: Content, style: Style) -> bool:
+    return fits(style.render_body(content), style.limit)
 
 
 def _title(events: Sequence[Event], style: Style, headline: str) -> str:
@@ -71,16 +91,6 @@ def _title(events: Sequence[Event], style: Style, headline: str) -> str:
     return f"{headline or words.comma.join(rules)}{words.colon}{counts}"
 
 
-def _line(event: Event, style: Style) -> str:
-    words, since = style.words, format_time(event.since, style.zone)
-    if event.kind == "resolved":
-        when = words.lasted.format(words.duration(event.at - event.since), since)
-    else:
-        when = words.since.format(since)
-    text = f"{words.prefix[event.kind]}{event.key.rule}{words.colon}{event.key.peer}"
-    return " ".join(part for part in (f"{text}.", event.summary, when) if part)
-
-
 def _head(section: Section, last: dict[Key, Event], style: Style) -> str:
     words = style.words
     since = min(last[Key(rule, peer)].since for rule in section.rules for peer in section.peers)
@@ -89,64 +99,74 @@ def _head(section: Section, last: dict[Key, Event], style: Style) -> str:
     return f"{words.prefix[section.outcome]}{words.comma.join(section.rules)}{count}. {when}"
 
 
-def _pack(events: Sequence[Event], style: Style) -> tuple[list[str], dict[Key, int]]:
-    """Texts that list all the peers, and which of them tells of which alert.
+def _pack(events: Sequence[Event], style: Style) -> tuple[list[tuple[Listed, ...]], str, dict[Key, int]]:
+    """Pages that list all the peers, what to say of those that no page has room for, and each alert's page.
 
-    Each is as long as the limit allows; what no text has room for is counted at the end of the last.
+    Each page is as long as the limit allows, in the default layout.
     """
     words, last = style.words, {event.key: event for event in events}
-    room = style.limit - len(words.more.format(10**6)) - 1
-    bodies, left = [""], 0
+    room = style.limit - len(words.more.format(10**6)) - 2
+    pages: list[list[Listed]] = [[]]
+    used, left = 0, 0
     part_of: dict[Key, int] = {}
     for section in make_sections(find_outcomes(events), list(words.prefix)):
-        head, started = _head(section, last, style), False
+        head, is_begun = _head(section, last, style), False
         for item in list_peers(section.peers, words.span):
-            glue = words.comma if started else ("\n\n" if bodies[-1] else "") + head + "\n"
-            if left == 0 and fits(bodies[-1] + glue + item.text, room):
-                bodies[-1] += glue + item.text
-            elif len(bodies) < MAX_PARTS:
-                bodies.append(f"{head}\n{item.text}")
-            else:
+            text = f"{words.comma}{item.text}" if is_begun else f"{head}\n{item.text}\n\n"
+            is_full = left > 0 or not fits("x" * used + text, room)
+            if is_full and len(pages) == MAX_PARTS:
                 left += len(item.peers)
-            started = True
-            part_of |= {Key(rule, peer): len(bodies) - 1 for rule in section.rules for peer in item.peers}
-    if left:
-        bodies[-1] += f"\n{words.more.format(left)}"
-    return bodies, part_of
+            elif is_begun and not is_full:
+                pages[-1][-1] = replace(pages[-1][-1], peers=pages[-1][-1].peers + text)
+                used += _length(text)
+            else:
+                if is_full:
+                    pages.append([])
+                    used = 0
+                text = f"{head}\n{item.text}\n\n"
+                pages[-1].append(Listed(head, item.text))
+                used, is_begun = used + _length(text), True
+            part_of |= {Key(rule, peer): len(pages) - 1 for rule in section.rules for peer in item.peers}
+    return [tuple(page) for page in pages], words.more.format(left) if left else "", part_of
 
 
-def _frame(events: Sequence[Event], style: Style) -> list[str]:
-    """The fleet, and the remedy of each rule that fires."""
+def _length(text: str) -> int:
+    return len(escape(text))
+
+
+def _remedies(events: Sequence[Event], style: Style) -> tuple[str, ...]:
+    """The remedy of each rule that fires."""
     words, outcomes = style.words, find_outcomes(events)
-    firing = {key.rule for key, kind in outcomes.items() if kind in ("firing", "reminder")}
-    told = [words.remedy.format(style.remedy_of(rule)) for rule in sorted(firing) if style.remedy_of(rule)]
+    firing = sorted({key.rule for key, kind in outcomes.items() if kind in ("firing", "reminder")})
     if len(firing) > 1:
-        told = [words.remedy.format(f"{rule}{words.colon}{style.remedy_of(rule)}") for rule in sorted(firing)]
-    return [words.fleet.format(style.fleet), *told]
+        return tuple(words.remedy.format(f"{rule}{words.colon}{style.remedy_of(rule)}") for rule in firing)
+    return tuple(words.remedy.format(style.remedy_of(rule)) for rule in firing if style.remedy_of(rule))
 
 
-def _add_frame(body: str, events: Sequence[Event], style: Style) -> str:
-    """As much of the frame as there is room for; it gives way to the peers' names."""
-    for line in ("", *_frame(events, style)):
-        if fits(f"{body}\n{line}", style.limit):
-            body = f"{body}\n{line}"
-    return body
+def _add_frame(content: Content, whole: Content, events: Sequence[Event], style: Style) -> Content:
+    """The fleet, and as many remedies as there is room for; they give way to the peers' names."""
+    remedies = _remedies(events, style)
+    for count in range(len(remedies), -1, -1):
+        candidate = replace(content, frame=whole.frame, remedies=remedies[:count])
+        if _fits(candidate, style):
+            return candidate
+    return content
 
 
-def _add_evidence(body: str, events: Sequence[Event], style: Style) -> str:
-    for block in _evidence(events, style):
-        length = len(block)
-        while length >= MIN_EVIDENCE_LENGTH and not fits(f"{body}\n\n{block[:length]}", style.limit):
-            length -= 50
-        if len(block) <= MIN_EVIDENCE_LENGTH or length >= MIN_EVIDENCE_LENGTH:
-            added = f"{body}\n\n{shorten(block, max(length, 1))}"
-            body = added if fits(added, style.limit) else body
-    return body
+def _add_evidence(content: Content, events: Sequence[Event], style: Style) -> Content:
+    for found in _find_evidence(events, style):
+        for length in range(len(found.text), min(MIN_EVIDENCE_LENGTH, len(found.text)) - 1, -50):
+            shown = replace(found, text=shorten(found.text, length))
+            candidate = replace(content, evidence=(*content.evidence, shown))
+            if _fits(candidate, style):
+                content = candidate
+                break
+    return content
 
 
-def _evidence(events: Sequence[Event], style: Style) -> Iterator[str]:
+def _find_evidence(events: Sequence[Event], style: Style) -> Iterator[Found]:
     """What was found about the first alerts that have any."""
     found = [event for event in events if event.evidence and event.kind == "firing"]
     for event in found[:MAX_EVIDENCE]:
-        whom = f"{event.key.rule}{style.words.colon}{event.key.peer}"
-        yield shorten(f"{whom}\n{event.evidence}", MAX_EVIDENCE_LENGTH if len(found) > 1 else len(event.evidence) + 200)
+        text = shorten(event.evidence, MAX_EVIDENCE_LENGTH) if len(found) > 1 else event.evidence
+        yield Found(f"{event.key.rule}{style.words.colon}{event.key.peer}", text)

@@ -1,23 +1,28 @@
-"""What an alert says to a person: a short title and a plain body, the same for every service."""
+"""What an alert says to a person: a short title and a body, plain and as HTML, in the style of its fleet."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from html import escape
 from typing import NamedTuple
 
+from alerts.content import Content, Found, Told
 from alerts.evaluate import Event
 from alerts.rules import discover
+from alerts.templating import Templates
 from alerts.words import LANGUAGES, Words
 
 # Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
 MAX_BODY_LENGTH = 1750
+MAX_TITLE_LENGTH = 180
 
 
 class Message(NamedTuple):
-    """A notification's text, as typed: nothing in it is markup."""
+    """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty."""
 
     title: str
     body: str
+    html: str = ""
 
 
 def _find_remedy(rule: str) -> str:
@@ -25,38 +30,83 @@ def _find_remedy(rule: str) -> str:
 
 
 class Style(NamedTuple):
-    """How a fleet's messages are worded: language, time zone (None: this host's), the characters a body may take."""
+    """How a fleet's messages are worded: language, time zone (None: this host's), the characters a body may take.
+
+    `html_limit` is what the HTML may take, 0 where the service takes none.
+    """
 
     fleet: str
     words: Words = LANGUAGES["en"]
     zone: tzinfo | None = None
     limit: int = MAX_BODY_LENGTH
+    html_limit: int = 0
     peers: int = 0
     find_remedy: Callable[[str], str] = _find_remedy
+    templates: Templates = Templates()
 
     def remedy_of(self, rule: str) -> str:
         """What to try first, in the fleet's language; empty for a rule that is not known."""
         return self.words.remedies.get(rule) or self.find_remedy(rule)
 
+    def render(self, content: Content) -> Message:
+        """The content in this style; what a user's template makes too long is cut, or left out where it is HTML."""
+        title = " ".join(self.templates.render("title.txt", content).split())
+        body = shorten(self.render_body(content), self.limit)
+        html = self.templates.render("body.html", content) if self.html_limit else ""
+        return Message(shorten(title, MAX_TITLE_LENGTH), body, html if len(html) <= self.html_limit else "")
+
+    def render_body(self, content: Content) -> str:
+        return self.templates.render("body.txt", content)
+
 
 def render(event: Event, style: Style) -> Message:
     """The notification for an event: what, which peer, how bad, since when, and what to try first."""
-    words = style.words
-    title = f"{words.prefix[event.kind]}{event.key.rule}{words.colon}{event.key.peer}"
+    content = describe(event, style)
+    if not fits(style.render_body(content), style.limit):
+        style = style._replace(limit=min(style.limit, MAX_BODY_LENGTH), html_limit=0)
+    return style.render(content)
+
+
+def describe(event: Event, style: Style) -> Content:
+    """A message about one event."""
+    words, told = style.words, tell(event, style)
+    is_over = event.kind == "resolved"
     lasted = words.duration(event.at - event.since)
-    since = format_time(event.since, style.zone)
+    if not is_over and event.at - event.since >= 0.5:
+        told = replace(told, when=words.since_lasting.format(format_time(event.since, style.zone), lasted))
+    frame = words.fleet_severity.format(style.fleet, words.severity[event.severity])
+    remedy = style.remedy_of(event.key.rule)
+    return Content(
+        title=f"{told.prefix}{event.key.rule}{words.colon}{event.key.peer}",
+        fleet=style.fleet,
+        alerts=(told,),
+        frame=words.fleet.format(style.fleet) if is_over else frame,
+        remedies=() if is_over or not remedy else (words.remedy.format(remedy),),
+        evidence=(Found("", event.evidence),) if event.evidence else (),
+        colon=words.colon,
+    )
+
+
+def tell(event: Event, style: Style) -> Told:
+    """An event as one of several."""
+    words, since = style.words, format_time(event.since, style.zone)
     if event.kind == "resolved":
-        lines = [event.summary, words.lasted.format(lasted, since), words.fleet.format(style.fleet)]
+        when = words.lasted.format(words.duration(event.at - event.since), since)
     else:
-        is_new = event.at - event.since < 0.5
-        lines = [
-            event.summary,
-            words.since.format(since) if is_new else words.since_lasting.format(since, lasted),
-            words.fleet_severity.format(style.fleet, words.severity[event.severity]),
-            words.remedy.format(style.remedy_of(event.key.rule)),
-        ]
-    lines.append(event.evidence)
-    return Message(title, shorten("\n".join(line for line in lines if line), min(style.limit, MAX_BODY_LENGTH)))
+        when = words.since.format(since)
+    prefix = words.prefix[event.kind]
+    head = f"{prefix}{event.key.rule}{words.colon}{event.key.peer}."
+    return Told(
+        *event.key,
+        kind=event.kind,
+        severity=event.severity,
+        summary=event.summary,
+        at=event.at,
+        since=event.since,
+        prefix=prefix,
+        when=when,
+        line=" ".join(part for part in (head, event.summary, when) if part),
+    )
 
 
 def shorten(text: str, length: int) -> str:

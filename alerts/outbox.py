@@ -178,7 +178,7 @@ class _Worker:
         future: Future[Outcome] = Future()
 
         def send() -> None:
-            future.set_result(self._sender.send(self._route, delivery.title, delivery.body))
+            future.set_result(self._sender.send(self._route, delivery.message))
 
         threading.Thread(target=send, name=f"send-{delivery.id}", daemon=True).start()
         try:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from alerts.evaluate import Event, Key
 from alerts.grouping import News
 from alerts.letters import Letter
+from alerts.messages import Message
 from alerts.store import Store
 from alerts.tell import Decision, Told
 
@@ -26,8 +27,7 @@ class Delivery(NamedTuple):
     route: str
     attempts: int
     due_at: float
-    title: str
-    body: str
+    message: Message
 
 
 class Queue:
@@ -82,9 +82,9 @@ class Queue:
         with self._store.transaction():
             for letter in letters:
                 cursor = self._store.execute(
-                    "INSERT INTO notifications (route, topic, title, body, created_at, held_until)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (route, topic, letter.title, letter.body, now, held_until),
+                    "INSERT INTO notifications (route, topic, title, body, html, created_at, held_until)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (route, topic, letter.title, letter.body, letter.html, now, held_until),
                 )
                 for news in letter.news:
                     self._store.execute("UPDATE news SET notification = ? WHERE id = ?", (cursor.lastrowid, news.id))
@@ -123,7 +123,7 @@ class Queue:
         """The route's notification that is due first, of those that have no earlier one to wait for."""
         row = self._store.execute(
             """
-            SELECT d.id, d.route, d.attempts, max(d.not_before, d.held_until) AS due_at, d.title, d.body
+            SELECT d.id, d.route, d.attempts, max(d.not_before, d.held_until) AS due_at, d.title, d.body, d.html
             FROM notifications d WHERE d.route = ? AND d.state = 'pending' AND NOT EXISTS (
                 SELECT 1 FROM news mine
                 JOIN news other ON other.route = mine.route AND other.rule = mine.rule AND other.peer = mine.peer
@@ -134,7 +134,7 @@ class Queue:
             """,
             (route,),
         ).fetchone()
-        return Delivery(*row) if row else None
+        return Delivery(row[0], row[1], row[2], row[3], Message(*row[4:])) if row else None
 
     def mark_delivered(self, delivery: int) -> None:
         with self._store.transaction():

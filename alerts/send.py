@@ -8,11 +8,14 @@ import contextvars
 import logging
 import re
 from collections.abc import Mapping
+from html import escape
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import apprise
+
+from alerts.messages import Message
 
 READ_TIMEOUT_SECONDS = 20.0
 SECONDS_BETWEEN_MESSAGES = 1.0
@@ -44,6 +47,7 @@ class Outcome(NamedTuple):
     reason: str = ""
     retry_after_seconds: float | None = None
     is_rate_limited: bool = False
+    is_malformed: bool = False
 
 
 class RouteError(Exception):
@@ -76,14 +80,31 @@ class Sender:
         title = TITLE_ROOM if not service.title_maxlen else 0
         return max(SHORTEST_BODY, min(LONGEST_BODY, int(service.body_maxlen) - title))
 
-    def send(self, route: str, title: str, body: str) -> Outcome:
-        """Sends plain text and waits for the service's answer; never raises."""
+    def html_limit(self, route: str) -> int:
+        """How long an HTML body may be where the service shows it as such by default; 0 where it does not."""
+        service = self._services[route]
+        if service.resolve_format() != apprise.NotifyFormat.HTML:
+            return 0
+        return int(service.body_maxlen) - (TITLE_ROOM if not service.title_maxlen else 0)
+
+    def send(self, route: str, message: Message) -> Outcome:
+        """Sends a message, as HTML if it has some, and waits for the service's answer; never raises."""
+        if not message.html:
+            return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT)
+        # A title that the service has no place for becomes part of the body, mark-up and all.
+        title = message.title if self._services[route].title_maxlen else escape(message.title)
+        outcome = self._notify(route, title, message.html, apprise.NotifyFormat.HTML)
+        if outcome.is_malformed:  # A user's template may hold what the service does not take.
+            outcome = self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT)
+        return outcome
+
+    def _notify(self, route: str, title: str, body: str, body_format: apprise.NotifyFormat) -> Outcome:
         records: list[str] = []
         token = _records.set(records)
         try:
             notifier = apprise.Apprise(asset=_Asset())
             notifier.add(self._services[route])
-            accepted = bool(notifier.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT))
+            accepted = bool(notifier.notify(body=body, title=title, body_format=body_format))
         except Exception as error:  # noqa: BLE001  # A plug-in of apprise may raise anything, with the URL in its text.
             return Outcome(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
         finally:
@@ -100,7 +121,13 @@ def explain(records: list[str]) -> Outcome:
     if status is not None:
         code = int(status[1])
         phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "unknown status"
-        return Outcome(False, f"the service answered {code} {phrase}", seconds, code == HTTPStatus.TOO_MANY_REQUESTS)
+        return Outcome(
+            False,
+            f"the service answered {code} {phrase}",
+            seconds,
+            code == HTTPStatus.TOO_MANY_REQUESTS,
+            code == HTTPStatus.BAD_REQUEST,
+        )
     cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "the service did not take it")
     return Outcome(False, cause, seconds)
 

@@ -17,7 +17,7 @@ from alerts.evaluate import Event, Key, Standing
 from alerts.messages import Message
 from alerts.state import AlertState
 
-VERSION = 4
+VERSION = 5
 KEPT_EVENTS = 1000
 _SCHEMA = """
 CREATE TABLE alerts (rule TEXT, peer TEXT, state TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
@@ -68,13 +68,13 @@ INSERT OR IGNORE INTO told (route, rule, peer)
 SELECT DISTINCT d.route, a.rule, a.peer FROM deliveries d, alerts a WHERE json_extract(a.state, '$.phase') = 'firing';
 DROP TABLE deliveries;
 """
-# What each format lacks of the present one.
+_HTML_COLUMN = "ALTER TABLE notifications ADD COLUMN html TEXT NOT NULL DEFAULT '';"
+# What was added to each format; formats 0 and 1 had no delivery as it is now.
+_ADDED = {0: _SCHEMA + _DELIVERY_SCHEMA, 1: _DELIVERY_SCHEMA + _FROM_1}
+_ADDED_LATER = {2: _EVIDENCE_SCHEMA, 3: _RESTARTS_SCHEMA, 4: _HTML_COLUMN}
 _STEPS = {
-    0: _SCHEMA + _DELIVERY_SCHEMA + _EVIDENCE_SCHEMA + _RESTARTS_SCHEMA,
-    1: _DELIVERY_SCHEMA + _FROM_1 + _EVIDENCE_SCHEMA + _RESTARTS_SCHEMA,
-    2: _EVIDENCE_SCHEMA + _RESTARTS_SCHEMA,
-    3: _RESTARTS_SCHEMA,
-    VERSION: "",
+    version: _ADDED.get(version, "") + "".join(step for since, step in _ADDED_LATER.items() if since >= version)
+    for version in range(VERSION + 1)
 }
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""How this fleet's messages read on each route: language, time zone, and the length that the service takes."""
+"""How this fleet's messages read on each route: language, time zone, templates, and what the service takes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +11,7 @@ from alerts.letters import Letter, compose
 from alerts.messages import Style
 from alerts.rules import Rule, Verdict, View
 from alerts.send import Sender
+from alerts.templating import Templates
 from alerts.words import LANGUAGES, Words
 
 
@@ -22,12 +23,20 @@ class Wording:
         self._style = Style(
             config.fleet, LANGUAGES[config.language], find_zone(config.timezone), peers=len(config.targets)
         )
+        common = Templates(config.templates)
+        self._templates = {
+            route.name: Templates(route.templates) if route.templates else common for route in config.routes
+        }
 
     def style(self, route: str | None = None) -> Style:
         """Without a route, as the status page and the console show it."""
         if route is None:
             return self._style
-        return self._style._replace(limit=self._sender.body_limit(route))
+        return self._style._replace(
+            limit=self._sender.body_limit(route),
+            html_limit=self._sender.html_limit(route),
+            templates=self._templates.get(route, self._style.templates),
+        )
 
     def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Letter]:
         return compose(news, self.style(route), headline=headline)

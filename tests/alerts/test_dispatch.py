@@ -16,6 +16,7 @@ from alerts.config import AlertsConfig
 from alerts.dispatch import Dispatcher
 from alerts.evaluate import Event, Key, Standing
 from alerts.letters import Letter
+from alerts.messages import Message
 from alerts.outbox import Outbox
 from alerts.queue import Queue
 from alerts.reading import parse
@@ -43,7 +44,10 @@ class Paper(Sender):
     def body_limit(self, route: str) -> int:
         return self.limit
 
-    def send(self, route: str, title: str, body: str) -> Outcome:
+    def html_limit(self, route: str) -> int:
+        return 0
+
+    def send(self, route: str, message: Message) -> Outcome:
         raise AssertionError
 
 
@@ -107,7 +111,7 @@ class Watch:
     def take_letters(self, route: str = "hook") -> list[Letter]:
         letters = []
         while delivery := self.queue.next_delivery(route):
-            letters.append(Letter(delivery.title, delivery.body))
+            letters.append(Letter(delivery.message.title, delivery.message.body))
             self.queue.mark_delivered(delivery.id)
         return letters
 
@@ -282,8 +286,8 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
         one.dispatcher.send_digest(status, one.now)
         delivery = one.queue.next_delivery("hook")
         if delivery is not None:
-            assert delivery.body.splitlines()[0] == "1 of 2 peers run."
-            assert "Nothing fires." in delivery.body
+            assert delivery.message.body.splitlines()[0] == "1 of 2 peers run."
+            assert "Nothing fires." in delivery.message.body
         return one.take()
 
     assert look("2026-01-10T10:00") == []

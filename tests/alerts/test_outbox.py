@@ -11,6 +11,7 @@ from alerts import outbox as outbox_module
 from alerts.config import AlertsConfig
 from alerts.evaluate import Event, Key
 from alerts.letters import Letter
+from alerts.messages import Message
 from alerts.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
 from alerts.queue import Queue
 from alerts.send import Outcome, Sender
@@ -31,14 +32,17 @@ class FakeSender(Sender):
     def body_limit(self, route: str) -> int:
         return 3000
 
-    def send(self, route: str, title: str, body: str) -> Outcome:
+    def html_limit(self, route: str) -> int:
+        return 0
+
+    def send(self, route: str, message: Message) -> Outcome:
         answers = self._answers.get(route, [])
         answer = answers.pop(0) if answers else Outcome(True)
         if isinstance(answer, threading.Event):
             answer.wait(20)
             answer = Outcome(True)
         if answer.accepted:
-            self.sent.append((route, title))
+            self.sent.append((route, message.title))
         return answer
 
 

@@ -38,14 +38,14 @@ def _tell(queue: Queue, key: Key, kind: Kind = "firing", *, routes: Routes = ("h
 
 def _due(queue: Queue, route: str = "hook") -> str | None:
     delivery = queue.next_delivery(route)
-    return delivery.title if delivery else None
+    return delivery.message.title if delivery else None
 
 
 def _take(queue: Queue, route: str = "hook") -> str:
     delivery = queue.next_delivery(route)
     assert delivery is not None
     queue.mark_delivered(delivery.id)
-    return delivery.title
+    return delivery.message.title
 
 
 def test_each_route_gets_its_own_delivery(queue: Queue) -> None:
@@ -140,7 +140,7 @@ def test_a_summary_takes_the_place_of_what_it_tells_and_keeps_the_pause(queue: Q
     queue.collapse("hook", [Letter("both", "", tuple(news))], 0)
     delivery = queue.next_delivery("hook")
     assert delivery is not None
-    assert (delivery.title, delivery.due_at) == ("both", 80)
+    assert (delivery.message.title, delivery.due_at) == ("both", 80)
     queue.mark_delivered(delivery.id)
     assert queue.count_deliveries() == {"hook": {"delivered": 1}}
 

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from alerts.messages import Message
 from alerts.send import Outcome, RouteError, Sender, explain
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports
 
@@ -43,8 +44,8 @@ def test_a_message_arrives_as_typed_by_mail_and_by_webhook() -> None:
     try:
         sender = Sender({"hook": webhook.url, "mail": mailbox.url})
         title, body = "PeerDown: sly_fox <b>&amp; *x*", "one <i>_two_</i> & three\nsecond line ✓ :smile: ${HOME} \\n"
-        assert sender.send("hook", title, body) == Outcome(True)
-        assert sender.send("mail", title, body) == Outcome(True)
+        assert sender.send("hook", Message(title, body)) == Outcome(True)
+        assert sender.send("mail", Message(title, body)) == Outcome(True)
         for message in (webhook.messages[0], mailbox.messages[0]):
             assert message.title == title
             assert message.body.replace("\r\n", "\n").rstrip("\n") == body
@@ -58,7 +59,7 @@ def test_a_refusal_is_told_by_its_status_and_nothing_of_the_url_is_logged(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         sender = Sender({"hook": f"json://user:{TOKEN}@{refusing}/{TOKEN}"})
-        outcome = sender.send("hook", "title", "body")
+        outcome = sender.send("hook", Message("title", "body"))
     assert outcome == Outcome(False, "the service answered 403 Forbidden")
     assert TOKEN not in caplog.text
     assert TOKEN not in "".join(capfd.readouterr())
@@ -66,14 +67,14 @@ def test_a_refusal_is_told_by_its_status_and_nothing_of_the_url_is_logged(
 
 
 def test_optional_in_a_url_does_not_turn_a_failure_into_a_success(refusing: str) -> None:
-    assert not Sender({"hook": f"json://{refusing}/?optional=yes"}).send("hook", "title", "body").accepted
+    assert not Sender({"hook": f"json://{refusing}/?optional=yes"}).send("hook", Message("title", "body")).accepted
 
 
 def test_nobody_listening_is_told_as_such() -> None:
     port = reserve_ports(1)[0]
     sender = Sender({"hook": f"json://{LOOPBACK}:{port}/", "mail": Mailbox(port).url})
-    assert sender.send("hook", "title", "body") == Outcome(False, "connection refused")
-    assert sender.send("mail", "title", "body") == Outcome(False, "connection refused")
+    assert sender.send("hook", Message("title", "body")) == Outcome(False, "connection refused")
+    assert sender.send("mail", Message("title", "body")) == Outcome(False, "connection refused")
 
 
 @pytest.mark.parametrize(

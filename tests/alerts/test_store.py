@@ -106,7 +106,7 @@ def test_a_database_of_the_first_format_keeps_its_alerts_and_what_waits(path: Pa
     assert queue.told() == {"hook": frozenset({KEY}), "mail": frozenset({KEY})}
     delivery = queue.next_delivery("hook")
     assert delivery is not None
-    assert (delivery.title, delivery.body) == ("PeerDown: a", "gone")
+    assert (delivery.message.title, delivery.message.body) == ("PeerDown: a", "gone")
     assert queue.next_delivery("mail") is None
     store.close()
     Store(path).close()

@@ -1,0 +1,54 @@
+"""What a message tells, as its templates see it: values and ready sentences, in the fleet's language. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Told:
+    """One alert. `at` and `since` are epoch seconds; `when` and `line` say it in words."""
+
+    rule: str
+    peer: str
+    kind: Literal["firing", "reminder", "resolved"]
+    severity: str
+    summary: str
+    at: float
+    since: float
+    prefix: str
+    when: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Peers that the same befell, where there are too many for a line each."""
+
+    head: str
+    peers: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """Evidence; `head` says of which alert, where a message tells of several."""
+
+    head: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """A message. It holds either `alerts` only, or `sections` that list the alerts' peers."""
+
+    title: str
+    fleet: str
+    alerts: tuple[Told, ...] = ()
+    headline: str = ""
+    sections: tuple[Listed, ...] = ()
+    more: str = ""
+    frame: str = ""
+    remedies: tuple[str, ...] = ()
+    evidence: tuple[Found, ...] = ()
+    part: int = 1
+    parts: int = 1
+    colon: str = ": "
