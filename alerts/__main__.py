@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from alerts.api import make_app
 from alerts.board import BoardReader
+from alerts.commands import Commands
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
 from alerts.connections import MAX_CONNECTIONS, Connection, allow_open_files
 from alerts.control import Controls, make_token
@@ -29,10 +30,12 @@ from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
 from alerts.page.render import Renderer
+from alerts.poll import Poller
 from alerts.queue import Queue
 from alerts.references import UnresolvedReferenceError, resolve
 from alerts.send import RouteError, Sender
 from alerts.store import Store, StoreError
+from alerts.telegram import Bot
 from alerts.tls import Certificate
 from alerts.wishes import Wishes
 from alerts.wording import Wording
@@ -55,7 +58,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load(arguments.config)
-        sender = Sender(_resolve_routes(config))
+        sender = Sender(_resolve_routes(config), [route.name for route in config.routes if route.commands])
         secrets = _Secrets(_resolve_deadman(config), _resolve_password(config))
         certificate = Certificate(config.tls) if config.tls is not None else None
     except (ConfigError, RouteError) as error:
@@ -113,6 +116,10 @@ async def _run(
         background.append(asyncio.create_task(board.run(live.invalidate)))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
+    commands = Commands(lambda: loop.status, dispatcher, wishes, wording.style())
+    for bot, chats in _find_bots(sender):
+        poller = Poller(bot, chats, commands, queue, wording.style().words.bot)
+        background.append(asyncio.create_task(poller.run()))
     try:
         await loop.run(stop)
     finally:
@@ -142,6 +149,14 @@ def _make_server(app: Starlette, certificate: Certificate | None) -> "_Server":
     settings.load()
     settings.ssl = certificate.context if certificate is not None else None
     return _Server(settings)
+
+
+def _find_bots(sender: Sender) -> list[tuple[Bot, set[int]]]:
+    """Each bot once, although it may serve several routes, with all its chats."""
+    chats: dict[str, set[int]] = {}
+    for bot in sender.bots.values():
+        chats.setdefault(bot.token, set()).update(chat.id for chat in bot.chats)
+    return [(bot, chats[bot.token]) for bot in {bot.token: bot for bot in sender.bots.values()}.values()]
 
 
 def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:

@@ -99,6 +99,7 @@ class Route(_Settings):
     watchdog: Annotated[Duration, Field(ge=10)] | None = Field(
         default=None, description="for a service that raises the alarm when this stops coming: it hears nothing else"
     )
+    commands: bool = Field(default=False, description="Telegram only: obey the chat's commands and put buttons there")
     templates: TemplateFolder | None = Field(default=None, description="as the common `templates`, for this route only")
 
 

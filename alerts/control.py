@@ -21,7 +21,8 @@ from alerts.csrf import PageTokens, refuse
 from alerts.loop import Loop
 from alerts.messages import Message
 from alerts.outbox import SEND_TIMEOUT_SECONDS
-from alerts.send import Outcome, Sender
+from alerts.outcome import Outcome
+from alerts.send import Sender
 from alerts.silences import AckRequest, SilenceRequest
 from alerts.wishes import Wishes
 from alerts.wording import Wording

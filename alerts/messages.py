@@ -1,5 +1,6 @@
 """What an alert says to a person: a short title and a body, plain and as HTML, in the style of its fleet."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, tzinfo
@@ -15,14 +16,19 @@ from alerts.words import LANGUAGES, Words
 # Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
 MAX_BODY_LENGTH = 1750
 MAX_TITLE_LENGTH = 180
+_BREAK = re.compile(r"<br\s*/?>\s*\n")
 
 
 class Message(NamedTuple):
-    """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty."""
+    """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty.
+
+    `buttons` are what a reader may answer, where the service allows: their data by their labels.
+    """
 
     title: str
     body: str
     html: str = ""
+    buttons: tuple[tuple[str, str], ...] = ()
 
 
 def _find_remedy(rule: str) -> str:
@@ -53,6 +59,8 @@ class Style(NamedTuple):
         title = " ".join(self.templates.render("title.txt", content).split())
         body = shorten(self.render_body(content), self.limit)
         html = self.templates.render("body.html", content) if self.html_limit else ""
+        # What makes plain text of a mail's HTML would begin the next line with a space.
+        html = _BREAK.sub("<br>", html)
         return Message(shorten(title, MAX_TITLE_LENGTH), body, html if len(html) <= self.html_limit else "")
 
     def render_body(self, content: Content) -> str:

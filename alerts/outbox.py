@@ -10,8 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from alerts.durations import describe_duration
+from alerts.outcome import Outcome
 from alerts.queue import Delivery, Queue
-from alerts.send import Outcome, Sender
+from alerts.send import Sender
 from alerts.wording import Wording
 
 FIRST_PAUSE_SECONDS = 2.0
@@ -176,9 +177,12 @@ class _Worker:
     async def _attempt(self, delivery: Delivery) -> Outcome:
         """Sends in a thread of its own: a thread cannot be ended, and one that hangs must not hold up the rest."""
         future: Future[Outcome] = Future()
+        message = delivery.message
+        if self._queue.alerts_of(delivery.id):
+            message = message._replace(buttons=self._wording.buttons(self._route, delivery.id))
 
         def send() -> None:
-            future.set_result(self._sender.send(self._route, delivery.message))
+            future.set_result(self._sender.send(self._route, message))
 
         threading.Thread(target=send, name=f"send-{delivery.id}", daemon=True).start()
         try:

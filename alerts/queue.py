@@ -207,6 +207,11 @@ class Queue:
         """As the store's: several steps that are one."""
         return self._store.transaction()
 
+    def alerts_of(self, notification: int) -> list[Key]:
+        """The alerts that began, or went on, by a notification."""
+        query = "SELECT DISTINCT rule, peer FROM news WHERE notification = ? AND event ->> 'kind' != 'resolved'"
+        return [Key(*row) for row in self._store.execute(query, (notification,))]
+
     def evidence(self) -> dict[Key, str]:
         """What was found when the alerts that fire now began."""
         rows = self._store.execute("SELECT rule, peer, text FROM evidence")

@@ -7,15 +7,16 @@ records of the attempt; these may hold the route's URL, so they are read here an
 import contextvars
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 from http import HTTPStatus
-from typing import NamedTuple
 from urllib.parse import unquote
 
 import apprise
 
 from alerts.messages import Message
+from alerts.outcome import Outcome
+from alerts.telegram import Bot, Chat
 
 READ_TIMEOUT_SECONDS = 20.0
 SECONDS_BETWEEN_MESSAGES = 1.0
@@ -40,16 +41,6 @@ _PARTS = re.compile(r"[/@?&=:#+]+")
 _records: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("apprise_records", default=None)
 
 
-class Outcome(NamedTuple):
-    """Whether the service took the message; if not, a safe reason and the pause in seconds that it asked for."""
-
-    accepted: bool
-    reason: str = ""
-    retry_after_seconds: float | None = None
-    is_rate_limited: bool = False
-    is_malformed: bool = False
-
-
 class RouteError(Exception):
     """A URL that apprise cannot use; the text names the route."""
 
@@ -57,10 +48,15 @@ class RouteError(Exception):
 class Sender:
     """Holds one apprise service per route."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
-        """`urls` by route name, with all references resolved; raises RouteError."""
+    def __init__(self, urls: Mapping[str, str], commanded: Collection[str] = ()) -> None:
+        """`urls` by route name, with all references resolved; raises RouteError.
+
+        Routes that are `commanded` take commands, and have buttons under their messages: they go by `bots`.
+        """
         self._services = {name: make_service(name, url) for name, url in urls.items()}
         self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
+
+        self.bots = {name: _make_bot(name, self._services[name]) for name in commanded}
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -89,6 +85,8 @@ class Sender:
 
     def send(self, route: str, message: Message) -> Outcome:
         """Sends a message, as HTML if it has some, and waits for the service's answer; never raises."""
+        if route in self.bots:
+            return self.bots[route].send(message)
         if not message.html:
             return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT)
         # A title that the service has no place for becomes part of the body, mark-up and all.
@@ -185,3 +183,12 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
     if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
         service.request_rate_per_sec = SECONDS_BETWEEN_MESSAGES
     return service
+
+
+def _make_bot(name: str, service: apprise.NotifyBase) -> Bot:
+    if service.service_name != "Telegram":
+        raise RouteError(f"route {name}: only a tgram:// URL takes `commands`")
+    if not service.targets or not all(isinstance(chat, int) for chat, _ in service.targets):
+        raise RouteError(f"route {name}: `commands` needs the chats' numbers in the URL: tgram://TOKEN/CHAT")
+    chats = tuple(Chat(chat, topic) for chat, topic in service.targets)
+    return Bot(service.bot_token, chats, is_silent=bool(service.silent))

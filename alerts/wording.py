@@ -41,6 +41,13 @@ class Wording:
     def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Letter]:
         return compose(news, self.style(route), headline=headline)
 
+    def buttons(self, route: str, notification: int) -> tuple[tuple[str, str], ...]:
+        """What a reader may answer to a notification that tells of alerts, where the route takes commands."""
+        if route not in self._sender.bots:
+            return ()
+        words = self._style.words.bot
+        return (words["ack"], f"ack:{notification}"), (words["silence_button"], f"silence:{notification}")
+
 
 def put_into(rule: Rule, words: Words) -> Rule:
     """The rule, saying the same in a language; the state then holds what people read."""

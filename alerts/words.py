@@ -41,6 +41,7 @@ class Words:
     digest_firing: str
     test_title: str
     test_body: str
+    bot: dict[str, str]
     units: dict[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +104,33 @@ _ENGLISH = Words(
     digest_firing="Firing now:",
     test_title="Test",
     test_body="This is a test of the route {}: alerts arrive here.",
+    bot={
+        "help": (
+            "/status: how the peers fare\n/alerts: what fires, and the silences in force\n"
+            "/ack: nobody is reminded of what fires now; /ack NAME for one peer or rule\n"
+            "/silence 2h PEER: tell nothing of a peer for a while; * stands for any letters\n"
+            "/unsilence: end all silences; /unsilence PEER or its number for one"
+        ),
+        "ack": "Acknowledge",
+        "silence_button": "Silence 1 h",
+        "acknowledged": "Acknowledged: {}",
+        "silenced": "Silenced until {1}: {0}",
+        "unsilenced": "Silences ended: {}",
+        "no_silence": "There is no such silence.",
+        "none_fires": "Nothing that matches fires.",
+        "over": "None of these alerts fires any more.",
+        "too_many": "These are too many to silence one by one; write /silence 1h PEER, with * for any letters.",
+        "usage_silence": "Write for how long and which peer: /silence 2h PEER",
+        "unknown_peer": "No peer has that name now.",
+        "stale": "That was said {} ago, while nobody listened, so nothing was done. Say it again if it still holds.",
+        "firing": "Alerts that fire: {}",
+        "rank": "rank {}",
+        "silence": "Silence {}: {} of {} until {}",
+        "is_silenced": "silenced",
+        "is_acknowledged": "acknowledged",
+        "is_inhibited": "follows from {}",
+        "more": "and {} more",
+    },
 )
 
 _CHINESE = Words(
@@ -137,6 +165,33 @@ _CHINESE = Words(
     digest_firing="当前告警：",
     test_title="测试",
     test_body="这是对通知渠道 {} 的测试：告警会发送到这里。",
+    bot={
+        "help": (
+            "/status：各节点的状况\n/alerts：当前告警和生效的静默\n"
+            "/ack：确认当前所有告警，不再提醒；/ack 名称 只确认一个节点或一条规则\n"
+            "/silence 2h 节点：在一段时间内不通知该节点的告警；* 代表任意字符\n"
+            "/unsilence：结束所有静默；/unsilence 节点或编号 只结束一个"
+        ),
+        "ack": "确认",
+        "silence_button": "静默 1 小时",
+        "acknowledged": "已确认：{}",
+        "silenced": "已静默至 {1}：{0}",
+        "unsilenced": "已结束的静默数：{}",
+        "no_silence": "没有这样的静默。",
+        "none_fires": "没有符合条件的告警。",
+        "over": "这些告警均已不再触发。",
+        "too_many": "数量太多，无法逐个静默；请发送 /silence 1h 节点，可用 * 代表任意字符。",
+        "usage_silence": "请写明时长和节点：/silence 2h 节点",
+        "unknown_peer": "目前没有该名称的节点。",
+        "stale": "这条命令发送于 {} 前，当时无人接收，因此未执行。如仍需要，请重新发送。",
+        "firing": "当前告警数：{}",
+        "rank": "第 {} 名",
+        "silence": "静默 {}：{}，节点 {}，至 {}",
+        "is_silenced": "已静默",
+        "is_acknowledged": "已确认",
+        "is_inhibited": "源自 {}",
+        "more": "另有 {} 个",
+    },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
     texts=chinese.TEXTS,
     terms=chinese.TERMS,

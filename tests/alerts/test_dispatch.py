@@ -18,11 +18,12 @@ from alerts.evaluate import Event, Key, Standing
 from alerts.letters import Letter
 from alerts.messages import Message
 from alerts.outbox import Outbox
+from alerts.outcome import Outcome
 from alerts.queue import Queue
 from alerts.reading import parse
 from alerts.rules import Severity
 from alerts.scrape import Scrape
-from alerts.send import Outcome, Sender
+from alerts.send import Sender
 from alerts.silences import SilenceRequest
 from alerts.state import AlertState, Kind
 from alerts.status import Status
@@ -40,6 +41,7 @@ class Paper(Sender):
 
     def __init__(self) -> None:
         self.limit = 3000
+        self.bots = {}
 
     def body_limit(self, route: str) -> int:
         return self.limit

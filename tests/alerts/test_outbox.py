@@ -13,8 +13,9 @@ from alerts.evaluate import Event, Key
 from alerts.letters import Letter
 from alerts.messages import Message
 from alerts.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
+from alerts.outcome import Outcome
 from alerts.queue import Queue
-from alerts.send import Outcome, Sender
+from alerts.send import Sender
 from alerts.store import Store
 from alerts.tell import Decision
 from alerts.wording import Wording
@@ -27,6 +28,7 @@ class FakeSender(Sender):
 
     def __init__(self, **answers: list[Outcome | threading.Event]) -> None:
         self._answers = answers
+        self.bots = {}
         self.sent: list[tuple[str, str]] = []
 
     def body_limit(self, route: str) -> int:

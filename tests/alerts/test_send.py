@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from alerts.messages import Message
-from alerts.send import Outcome, RouteError, Sender, explain
+from alerts.outcome import Outcome
+from alerts.send import RouteError, Sender, explain
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports
 
 # The first use of apprise loads all its plug-ins; one of them imports imghdr, which Python 3.11 calls deprecated.

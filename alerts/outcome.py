@@ -1,0 +1,13 @@
+"""What came of an attempt to deliver a message."""
+
+from typing import NamedTuple
+
+
+class Outcome(NamedTuple):
+    """Whether the service accepted the message; if not, a safe reason and the pause in seconds that it asked for."""
+
+    accepted: bool
+    reason: str = ""
+    retry_after_seconds: float | None = None
+    is_rate_limited: bool = False
+    is_malformed: bool = False
