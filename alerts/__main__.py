@@ -26,6 +26,8 @@ from alerts.control import Controls, make_token
 from alerts.deadman import DeadManSwitch
 from alerts.desk import Desk
 from alerts.dispatch import Dispatcher
+from alerts.history.api import HistoryApi
+from alerts.history.recorder import Recorder
 from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
@@ -94,13 +96,15 @@ async def _run(
     queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender)
     outbox = Outbox(queue, sender, wording, tuple(route.name for route in config.routes), clock)
     dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
-    loop = Loop(config, store, dispatcher, outbox, wording, clock)
+    recorder = Recorder(config.state_dir, config.history)
+    loop = Loop(config, store, dispatcher, outbox, wording, clock, recorder=recorder)
+    history = HistoryApi(recorder.path, [target.peer for target in config.targets], lambda: loop.status)
     controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     desk = Desk(config, loop, store, dispatcher, outbox, board, dict)
     live = Live(Renderer(config.language, wording.style().zone), desk.read_content)
     loop.on_status = controls.on_change = live.invalidate
-    app = make_app(config, loop, outbox, desk, controls, live, secrets.password)
+    app = make_app(config, loop, outbox, desk, controls, live, history, secrets.password)
     server = _make_server(app, certificate)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +112,7 @@ async def _run(
     _greet(config, sender, server_socket)
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
+    recorder.start()
     background = []
     if config.deadman is not None:
         switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
@@ -128,6 +133,7 @@ async def _run(
         live.close()
         server.should_exit = True
         await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
+        recorder.close()
         store.close()
         log.info("stopped")
 

@@ -19,6 +19,7 @@ from alerts.config import AlertsConfig, split_listen
 from alerts.control import Controls
 from alerts.desk import Desk
 from alerts.discovery import describe_services, describe_target
+from alerts.history.api import HistoryApi
 from alerts.host import HostCollector
 from alerts.live import Live
 from alerts.login import LoginGuard, Throttle
@@ -45,6 +46,7 @@ def make_app(
     desk: Desk,
     controls: Controls,
     live: Live,
+    history: HistoryApi,
     password: str,
 ) -> Starlette:
     """The application; its answers come from memory and one quick read of the database. `password` is the login's."""
@@ -61,6 +63,7 @@ def make_app(
         Route("/metrics", pages.metrics),
         Route("/-/healthy", pages.healthy),
         *controls.routes(),
+        *history.routes(),
     ]
     guards = [Middleware(_Guard, names=allowed_hosts(config.listen, config.allowed_hosts))]
     if config.login is not None:

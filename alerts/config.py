@@ -21,6 +21,7 @@ from pydantic import (
 from alerts.calendar import QuietHours, TimeOfDay, ZoneName
 from alerts.durations import Duration
 from alerts.grouping import Grouping
+from alerts.history.settings import HistorySettings
 from alerts.restarts.policy import RestartPolicy
 from alerts.rules import RuleSettings, Severity, discover
 from alerts.templating import Templates
@@ -163,6 +164,7 @@ class AlertsConfig(_Settings):
         default=None, description="when a daily summary is sent, to routes without `after`"
     )
     deadman: DeadMan | None = None
+    history: HistorySettings = HistorySettings()
     language: Language = "en"
     restarts: RestartPolicy = RestartPolicy()
     templates: TemplateFolder | None = Field(

@@ -17,6 +17,8 @@ from alerts.deadlines import Deadlines
 from alerts.dispatch import Dispatcher
 from alerts.evaluate import ActiveRule, Event, Key, Standing, evaluate
 from alerts.evidence import Gatherer
+from alerts.history.looks import Look
+from alerts.history.recorder import Recorder
 from alerts.host import HostCollector, read_host
 from alerts.messages import render
 from alerts.outbox import Outbox
@@ -71,6 +73,7 @@ class Loop:
         wording: Wording,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
+        recorder: Recorder | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -79,6 +82,8 @@ class Loop:
         self._wording = wording
         self._clock = clock
         self._wall = wall
+        self._recorder = recorder
+        self._looks: list[Look] = []
         self._rules = [
             ActiveRule(name, put_into(rule, wording.style().words), config.rules.of(name))
             for name, rule in discover().items()
@@ -191,6 +196,7 @@ class Loop:
         for view in views:
             elapsed = min(at.steady - self._looked_at.get(view.peer, self._evaluated_at), longest)
             by_elapsed.setdefault(elapsed, []).append(view)
+        self._looks = [Look(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
             part, more = evaluate(
@@ -211,6 +217,8 @@ class Loop:
         queue = self._dispatcher.queue(after, events, status.now)
         self._store.commit(self.status.standing, after, told, queue)
         self.status = status
+        if self._recorder is not None:
+            self._recorder.record(self._looks, status.standing)
         self.on_status()
         for _, message in told:
             log.info("%s", message.title)

@@ -3,7 +3,7 @@
 import math
 import re
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -50,6 +50,16 @@ class Reading:
         """This reading with one more sample."""
         places = {**self._places, name: {**self._places.get(name, _NONE), labels: len(self._numbers)}}
         return Reading.of_page(places, [*self._numbers, value], self._infos)
+
+    @property
+    def places(self) -> Places:
+        """Where in `numbers` each sample stands; pages of one shape have the same object."""
+        return self._places
+
+    @property
+    def numbers(self) -> Sequence[float]:
+        """The numbers of the page, those that are not finite too."""
+        return self._numbers
 
     def is_empty(self) -> bool:
         return not self._numbers

@@ -1,0 +1,154 @@
+"""What was seen, over HTTP: points for charts, the rewards, and the same figures as a file."""
+
+import asyncio
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from alerts.durations import parse_duration
+from alerts.history.charts import MAX_POINTS, Drawn, Question, read_file
+from alerts.history.store import FileError
+from alerts.history.summary import CHARTS, STATES
+from alerts.reading import Reading
+from alerts.status import Status
+
+MAX_VALUES = 250_000
+MAX_NAMES = 1000
+_METRICS = ("steps_per_second", "memory_bytes", "rank", "reward_cumulative")
+_REWARDS = ("reward_cumulative", "rank")
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class HistoryApi:
+    """The handlers. They read on another thread, two at a time, so that no answer holds up the loop."""
+
+    def __init__(self, path: Path, peers: Sequence[str], read_status: Callable[[], Status]) -> None:
+        self._path = path
+        self._peers = tuple(peers)
+        self._read_status = read_status
+        self._turns = asyncio.Semaphore(2)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/history", self._answer(self._history)),
+            Route("/api/rewards-history", self._answer(self._rewards)),
+            Route("/api/export", self._answer(self._export)),
+        ]
+
+    async def read(self, question: Question) -> Drawn:
+        """The points, for the page; raises FileError."""
+        async with self._turns:
+            return await asyncio.to_thread(read_file, self._path, question)
+
+    def _answer(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def handle(request: Request) -> Response:
+            try:
+                answer: Response = await handler(request)
+                return answer
+            except ValueError as error:
+                return JSONResponse({"detail": str(error)}, status_code=422)
+            except FileError:
+                return JSONResponse({"detail": "the history cannot be read just now"}, status_code=503)
+
+        return handle
+
+    async def _history(self, request: Request) -> Response:
+        question = self._ask(request, points=200)
+        drawn = await self.read(question)
+        content = {
+            "since": question.since,
+            "until": question.until,
+            "step": drawn.step,
+            "times": drawn.times,
+            "peers": drawn.values,
+        }
+        if "spread" in request.query_params:
+            content |= {"least": drawn.least, "greatest": drawn.greatest}
+        if "state" in question.metrics:
+            content["states"] = STATES
+        return JSONResponse(content, headers=_HEADERS)
+
+    async def _rewards(self, request: Request) -> Response:
+        question = self._ask(request, points=200, metrics=_REWARDS)
+        drawn = await self.read(question)
+        scrapes = self._read_status().scrapes
+        leaders = []
+        for peer in question.peers:
+            scrape = scrapes.get(peer)
+            info = ((scrape.reading if scrape else None) or Reading()).labels("trainer_info")
+            points = zip(drawn.times, *(drawn.values[peer][metric] for metric in _REWARDS), strict=True)
+            values = [{"x": at, "y": reward, "rank": rank} for at, reward, rank in points if reward is not None]
+            leaders.append(
+                {
+                    "id": info.get("peer_id") or None,
+                    "nickname": info.get("nickname") or None,
+                    "peer": peer,
+                    "values": values,
+                }
+            )
+        return JSONResponse({"leaders": leaders}, headers=_HEADERS)
+
+    async def _export(self, request: Request) -> Response:
+        form = request.query_params.get("format", "csv")
+        if form not in ("csv", "json"):
+            raise ValueError(f"format: csv or json, not {form[:20]!r}")
+        question = self._ask(request, points=MAX_POINTS)
+        rows = _rows(await self.read(question), question)
+        headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="peerwatch-history.{form}"'}
+        if form == "json":
+            return JSONResponse(list(rows), headers=headers)
+        return Response(_write_csv(rows, question.metrics), media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _ask(self, request: Request, points: int, metrics: Sequence[str] = ()) -> Question:
+        given = request.query_params
+        metrics = tuple(dict.fromkeys(metrics or given.getlist("metric") or _METRICS))
+        peers = tuple(dict.fromkeys(given.getlist("peer") or self._peers))
+        unknown = [metric for metric in metrics if metric not in CHARTS]
+        if unknown:
+            raise ValueError(f"metric: there is no {unknown[0][:40]!r}; known are {', '.join(CHARTS)}")
+        if len(peers) > MAX_NAMES:
+            raise ValueError(f"peer: more than {MAX_NAMES}")
+        now = time.time()
+        try:
+            since = now - parse_duration(given.get("since", "24h"))
+        except ValueError as error:
+            raise ValueError(f"since: {error}") from None
+        if since >= now:
+            raise ValueError("since: must be longer than nothing")
+        wanted = given.get("points", "")
+        if wanted and not (wanted.isdecimal() and 1 <= int(wanted[:9]) <= MAX_POINTS):
+            raise ValueError(f"points: a number from 1 to {MAX_POINTS}")
+        points = int(wanted) if wanted else points
+        most = max(1, MAX_VALUES // max(1, len(peers) * len(metrics)))
+        if wanted and points > most:
+            raise ValueError(f"points: at most {most} for so many peers and metrics")
+        return Question(peers, metrics, since, now, min(points, most))
+
+
+def _rows(drawn: Drawn, question: Question) -> Iterator[dict[str, Any]]:
+    """A row for each peer and time at which something was measured."""
+    for peer in question.peers:
+        lists = [drawn.values[peer][metric] for metric in question.metrics]
+        for at, *values in zip(drawn.times, *lists, strict=True):
+            if any(value is not None for value in values):
+                told = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+                yield {"time": told, "peer": peer, **dict(zip(question.metrics, values, strict=True))}
+
+
+def _write_csv(rows: Iterator[dict[str, Any]], metrics: Sequence[str]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["time", "peer", *metrics], lineterminator="\r\n")
+    writer.writeheader()
+    for row in rows:
+        # A spreadsheet takes a cell that begins so for a formula.
+        peer = row["peer"]
+        writer.writerow({**row, "peer": f"'{peer}" if peer[:1] in "=+-@\t\r" else peer})
+    return out.getvalue()

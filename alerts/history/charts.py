@@ -1,0 +1,161 @@
+"""Points to draw, from looks, slots of five minutes or of an hour, whichever is just fine enough.
+
+with Archive(path) as archive:
+    drawn = read_charts(archive, Question(("rig-1",), ("memory_bytes", "rank"), since, until, points=48))
+drawn.values["rig-1"]["rank"]     # one number for each of drawn.times, None where nothing was measured
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from alerts.history.block import Block, decode
+from alerts.history.folding import LONG_SLOT_SECONDS
+from alerts.history.looks import Subject
+from alerts.history.store import Archive
+from alerts.history.summary import (
+    CHARTS,
+    LOOKS_COLUMN,
+    SLOT_SECONDS,
+    STATISTICS,
+    Statistic,
+    column_of,
+    columns_for,
+    summarize,
+)
+
+MAX_POINTS = 2000
+# A block reaches so far beyond the time by which it is found.
+_SLACK_SECONDS = 3600.0
+
+
+class Question(NamedTuple):
+    """What to draw: names of peers (or of the host), of CHARTS, epoch seconds, and how many points at most."""
+
+    peers: Sequence[str]
+    metrics: Sequence[str]
+    since: float
+    until: float
+    points: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Points `step` seconds apart. `values`, `least` and `greatest` hold a list for each peer and metric."""
+
+    times: list[float]
+    step: float
+    values: dict[str, dict[str, list[float | None]]]
+    least: dict[str, dict[str, list[float | None]]]
+    greatest: dict[str, dict[str, list[float | None]]]
+
+
+def read_file(path: Path, question: Question) -> Drawn:
+    """The same from the file; nothing but gaps where there is no file yet. Raises FileError."""
+    try:
+        with Archive(path) as archive:
+            return read_charts(archive, question)
+    except FileNotFoundError:
+        return _draw(question, {})
+
+
+def read_charts(archive: Archive, question: Question) -> Drawn:
+    """What was seen of each peer in each of equally long times, by the statistic that CHARTS names."""
+    ids = {
+        subject: peer
+        for peer in question.peers
+        for scope in ("peer", "host")
+        if (subject := archive.subjects.get(Subject(scope, peer))) is not None
+    }
+    slot = _choose_slot(question)
+    wanted = columns_for(question.metrics, archive.series)
+    columns = {column_of(metric, one) for metric in question.metrics for one in STATISTICS} | {LOOKS_COLUMN}
+    fresh = archive.open_blocks(ids, wanted, question.since - question.since % SLOT_SECONDS)
+    rows: dict[str, list[Block]] = {}
+    for subject, peer in ids.items():
+        found = rows.setdefault(peer, [])
+        if slot:
+            found += [decode(data, columns) for data in _read_summaries(archive, subject, slot, question)]
+        else:
+            spans = archive.blocks(subject, question.since)
+            found += [
+                _as_slots(decode(span.data, wanted), question, archive)
+                for span in spans
+                if span.begins <= question.until
+            ]
+        if subject in fresh:
+            found.append(
+                summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], question, archive)
+            )
+    return _draw(question, rows)
+
+
+def _choose_slot(question: Question) -> float:
+    """The longest kept slot that is no longer than a point; 0 for the looks themselves."""
+    step = _step(question)
+    return LONG_SLOT_SECONDS if step >= LONG_SLOT_SECONDS else SLOT_SECONDS if step >= SLOT_SECONDS else 0.0
+
+
+def _read_summaries(archive: Archive, subject: int, slot: float, question: Question) -> Iterator[bytes]:
+    """Long slots as far as they reach, and short ones for the days after them."""
+    since = question.since
+    if slot > SLOT_SECONDS:
+        for span in archive.summaries(subject, slot, since):
+            since = max(since, span.ends + 1e-3)
+            if span.begins <= question.until:
+                yield span.data
+    for span in archive.summaries(subject, SLOT_SECONDS, since):
+        if span.begins <= question.until and span.begins >= since - _SLACK_SECONDS:
+            yield span.data
+
+
+def _as_slots(block: Block, question: Question, archive: Archive) -> Block:
+    """The looks of a block as slots as long as a point."""
+    return summarize(block, archive.series, _step(question))
+
+
+def _step(question: Question) -> float:
+    return max((question.until - question.since) / max(1, min(question.points, MAX_POINTS)), 1e-3)
+
+
+def _draw(question: Question, rows: dict[str, list[Block]]) -> Drawn:
+    step = _step(question)
+    first = question.since - question.since % step
+    count = int((question.until - first) // step) + 1
+    drawn = Drawn([round(first + index * step, 3) for index in range(count)], round(step, 3), {}, {}, {})
+    for peer in question.peers:
+        blocks = rows.get(peer, [])
+        for metric in question.metrics:
+            usual = CHARTS[metric].statistic
+            drawn.values.setdefault(peer, {})[metric] = _points(blocks, metric, usual, (first, step, count))
+            drawn.least.setdefault(peer, {})[metric] = _points(blocks, metric, "min", (first, step, count))
+            drawn.greatest.setdefault(peer, {})[metric] = _points(blocks, metric, "max", (first, step, count))
+    return drawn
+
+
+def _points(
+    blocks: Iterable[Block], metric: str, statistic: Statistic, grid: tuple[float, float, int]
+) -> list[float | None]:
+    first, step, count = grid
+    points: list[float | None] = [None] * count
+    weights = [0.0] * count
+    number = column_of(metric, statistic)
+    for block in blocks:
+        column = block.columns.get(number)
+        if column is None:
+            continue
+        for at, value, looks in zip(block.times, column, block.columns[LOOKS_COLUMN], strict=True):
+            index = int((at - first) / step + 1e-6)
+            if value is None or not 0 <= index < count:
+                continue
+            before = points[index]
+            if before is None or statistic == "last":
+                points[index] = value
+            elif statistic == "mean":
+                both = weights[index] + (looks or 0.0)
+                points[index] = before + (value - before) * (looks or 0.0) / both if both else value
+            else:
+                points[index] = min(before, value) if statistic == "min" else max(before, value)
+            weights[index] += looks or 0.0
+    return points

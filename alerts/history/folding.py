@@ -1,0 +1,113 @@
+"""The upkeep of the history, in small pieces: folds hours that are over, thins and drops what is old."""
+
+import time
+
+from alerts.history.block import Block, decode, encode
+from alerts.history.looks import count_decimals
+from alerts.history.settings import HistorySettings
+from alerts.history.store import GROUP, Store
+from alerts.history.summary import SLOT_SECONDS, count_summary_decimals, merge, summarize
+from alerts.history.thinning import thin
+
+BLOCK_SECONDS = 3600.0
+LONG_SLOT_SECONDS = 3600.0
+DAY_SECONDS = 86400.0
+# A block is made before its hour is over where the loop looks very often.
+MAX_BLOCK_LOOKS = 1500
+# Looks of so many subjects are held in memory at once.
+_AT_ONCE = 8
+# The loop's thread gets its turn between two pieces.
+_PAUSE_SECONDS = 0.005
+_ROWS_AT_ONCE = 100
+_PAGES_AT_ONCE = 64
+_PIECES = 8
+
+
+class Folder:
+    """Does a bit of what is due, each time it is asked."""
+
+    def __init__(self, store: Store, settings: HistorySettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._series = {number: series for series, number in store.series.items()}
+
+    def work(self, now: float) -> None:
+        """One round of upkeep; `now` in epoch seconds."""
+        for crowd in self._store.crowds():
+            is_folded = False
+            while self.fold(crowd):
+                is_folded = True
+            if is_folded:
+                self._lengthen_slots(crowd)
+        for _ in range(_PIECES):
+            if not self._make_room(now):
+                return
+            time.sleep(_PAUSE_SECONDS)
+
+    def fold(self, crowd: int) -> bool:
+        """Turns a crowd's oldest hour into blocks, if it is over."""
+        last = self._store.find_foldable(crowd, BLOCK_SECONDS, MAX_BLOCK_LOOKS)
+        if last is None:
+            return False
+        self._series = {number: series for series, number in self._store.series.items()}
+        folded: dict[int, tuple[Block, bytes, bytes]] = {}
+        members = range(crowd * GROUP, (crowd + 1) * GROUP)
+        for first in members[::_AT_ONCE]:
+            blocks = self._store.read_looks(crowd, last, range(first, first + _AT_ONCE))
+            for subject, block in blocks.items():
+                folded[subject] = (Block(block.times, {}), self._encode(block), self._summarize(block))
+                time.sleep(_PAUSE_SECONDS)
+        self._store.fold(crowd, last, folded, SLOT_SECONDS)
+        return True
+
+    def _encode(self, block: Block) -> bytes:
+        return encode(block.times, block.columns, lambda number: count_decimals(self._series[number]))
+
+    def _summarize(self, block: Block) -> bytes:
+        summary = summarize(block, self._series)
+        return encode(summary.times, summary.columns, count_summary_decimals)
+
+    def _lengthen_slots(self, crowd: int) -> None:
+        """Puts the summaries of a day that is over into longer slots, for charts of weeks."""
+        for subject in range(crowd * GROUP, (crowd + 1) * GROUP):
+            newest = self._store.last_summary_end(subject, SLOT_SECONDS)
+            if newest is None:
+                continue
+            today = newest - newest % DAY_SECONDS
+            done = self._store.last_summary_end(subject, LONG_SLOT_SECONDS) or 0.0
+            if done < today - DAY_SECONDS:
+                self._lengthen(subject, done, today)
+                time.sleep(_PAUSE_SECONDS)
+
+    def _lengthen(self, subject: int, since: float, today: float) -> None:
+        spans = [s for s in self._store.summaries_between(subject, SLOT_SECONDS, since, today) if s.begins >= since]
+        for day in sorted({span.begins - span.begins % DAY_SECONDS for span in spans}):
+            parts = [span for span in spans if day <= span.begins < day + DAY_SECONDS]
+            merged = merge(_join([decode(span.data) for span in parts]), LONG_SLOT_SECONDS)
+            data = encode(merged.times, merged.columns, count_summary_decimals)
+            begins, ends = min(span.begins for span in parts), max(span.ends for span in parts)
+            self._store.add_summary(subject, LONG_SLOT_SECONDS, begins, ends, data)
+
+    def _make_room(self, now: float) -> bool:
+        """One piece: forgets what is too old; thins, then drops, what there is no room for. False if all is well."""
+        if self._store.forget(now - self._settings.keep, _ROWS_AT_ONCE):
+            self._store.give_back(_PAGES_AT_ONCE)
+            return True
+        if self._store.size_bytes() <= self._settings.max_megabytes * 10**6:
+            return self._store.give_back(_PAGES_AT_ONCE)
+        span = self._store.oldest_full_block()
+        if span is not None:
+            self._store.replace_block(span.id, self._encode(thin(decode(span.data), self._series)))
+            return True
+        oldest = self._store.oldest_end()
+        return oldest is not None and self._store.forget(oldest + BLOCK_SECONDS, _ROWS_AT_ONCE) > 0
+
+
+def _join(blocks: list[Block]) -> Block:
+    """Summaries one below the other."""
+    numbers = {number for block in blocks for number in block.columns}
+    columns: dict[int, list[float | None]] = {number: [] for number in numbers}
+    for block in blocks:
+        for number in numbers:
+            columns[number] += block.columns.get(number, [None] * len(block.times))
+    return Block([at for block in blocks for at in block.times], columns)

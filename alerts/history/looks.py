@@ -1,0 +1,117 @@
+"""What of an evaluation is kept: every number that a rule or a chart reads, and how the loop looked. Pure.
+
+A series is a name with its labels. Numbers that belong to the look and to no page are series named `look_…`.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import nan
+from typing import Any, NamedTuple
+
+from alerts.history.block import Block
+from alerts.reading import Labels, Places, Reading
+from alerts.rules import Scope, View
+
+_NAMES = """
+trainer_up trainer_state trainer_steps_total trainer_steps_per_second trainer_start_timestamp_seconds
+trainer_phase_start_timestamp_seconds trainer_last_step_timestamp_seconds trainer_stall_after_seconds
+trainer_step_duration_seconds_sum trainer_step_duration_seconds_count trainer_nonfinite_steps_total
+trainer_cpu_seconds_total trainer_memory_bytes trainer_memory_limit_bytes trainer_accelerator_memory_bytes
+trainer_reward_mean trainer_reward_std trainer_loss swarm_round swarm_stage swarm_round_lag swarm_rank
+swarm_ranked_peers swarm_reward_cumulative swarm_connected_peers swarm_publish_failures_total
+swarm_last_publish_timestamp_seconds swarm_source_up swarm_source_success_timestamp_seconds
+sidecar_collector_success host_memory_total_bytes host_memory_available_bytes host_memory_pressure_ratio
+host_memory_pressure_level host_swap_used_bytes host_disk_free_bytes host_disk_total_bytes
+"""
+NAMES = frozenset(_NAMES.split())
+# Noise beyond what a chart can show; no rule reads these.
+_COARSE = {"trainer_reward_mean": 4, "trainer_reward_std": 4, "trainer_loss": 6, "trainer_steps_per_second": 5}
+_MAX_SERIES_PER_LOOK = 96
+_VIEW_NUMBERS = tuple(name for name, value in View._field_defaults.items() if isinstance(value, float))
+# A duration since the look before that differs from the clock's by less than this is the clock's.
+_SAME_SECONDS = 0.05
+
+
+class Series(NamedTuple):
+    """A metric with its labels."""
+
+    name: str
+    labels: Labels = frozenset()
+
+
+class Subject(NamedTuple):
+    """A peer, or the host by its name."""
+
+    scope: Scope
+    name: str
+
+
+class Look(NamedTuple):
+    """An evaluation of one subject, `elapsed_seconds` after the one before."""
+
+    view: View
+    elapsed_seconds: float
+
+
+ELAPSED = Series("look_elapsed_seconds")
+FAILURE = "look_failure"
+_BY_FIELD = {name: Series(f"look_{name}") for name in _VIEW_NUMBERS}
+
+
+def pick(places: Places) -> list[tuple[Series, int]]:
+    """What is kept of pages of this shape: each series with its place in the page's numbers."""
+    picked = [
+        (Series(name, labels), place)
+        for name in sorted(NAMES & places.keys())
+        for labels, place in places[name].items()
+    ]
+    return picked[:_MAX_SERIES_PER_LOOK]
+
+
+def describe(look: Look, seconds_before: float | None) -> Iterator[tuple[Series, float]]:
+    """What is kept of a look beside its page; `seconds_before` is how long ago by the clock the one before was."""
+    view = look.view
+    for name, series in _BY_FIELD.items():
+        value = getattr(view, name)
+        if value:
+            yield series, value
+    if seconds_before is None or abs(seconds_before - look.elapsed_seconds) > _SAME_SECONDS:
+        yield ELAPSED, look.elapsed_seconds
+    if view.reading is None:
+        yield Series(FAILURE, frozenset({("text", view.failure)})), 1.0
+
+
+def restore(subject: Subject, block: Block, ids: Mapping[int, Series], before: float | None = None) -> Iterator[Look]:
+    """The looks that a block holds; `before` is when the subject was looked at before them."""
+    places: dict[str, dict[Labels, int]] = {}
+    pages: list[list[float | None]] = []
+    own: dict[Series, list[float | None]] = {}
+    for number, column in block.columns.items():
+        series = ids[number]
+        if series.name.startswith("look_"):
+            own[series] = column
+        else:
+            places.setdefault(series.name, {})[series.labels] = len(pages)
+            pages.append(column)
+    failures = [(dict(series.labels)["text"], column) for series, column in own.items() if series.name == FAILURE]
+    fields = [(field, own[series]) for field, series in _BY_FIELD.items() if series in own]
+    elapsed = own.get(ELAPSED)
+    rows = zip(*pages, strict=True) if pages else (() for _ in block.times)
+    for row, (now, page) in enumerate(zip(block.times, rows, strict=True)):
+        failure = next((text for text, column in failures if column[row] is not None), None)
+        reading = None
+        if failure is None:
+            reading = Reading.of_page(places, [nan if value is None else value for value in page], {})
+        given: dict[str, Any] = {field: column[row] or 0.0 for field, column in fields}
+        told = None if elapsed is None else elapsed[row]
+        if told is None:
+            told = 0.0 if before is None else now - before
+        yield Look(View(subject.name, now, reading, failure or "", scope=subject.scope, **given), told)
+        before = now
+
+
+def count_decimals(series: Series) -> int:
+    """Decimals that are kept: a millisecond, a millionth of a reward, whole bytes."""
+    name = series.name
+    if name.endswith("_bytes"):
+        return 0
+    return _COARSE.get(name, 3 if "_seconds" in name or name.startswith("look_") else 6)

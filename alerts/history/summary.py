@@ -1,0 +1,176 @@
+"""Slots of a subject's history: least, greatest, mean and last value of what charts show, and the worst state. Pure.
+
+A summary is a block of its own whose rows are slots, so that a day of one is read as an hour of looks is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from alerts.history.block import Block
+from alerts.history.looks import FAILURE, Series, count_decimals
+
+SLOT_SECONDS = 300.0
+Statistic = Literal["mean", "min", "max", "last"]
+STATISTICS: tuple[Statistic, ...] = ("mean", "min", "max", "last")
+# Column 0 counts a slot's looks; a chart's statistics follow in the order of CHARTS and STATISTICS.
+LOOKS_COLUMN = 0
+
+# The worse, the higher: a slot shows the worst state in it. What the sidecar could not tell is no state.
+STATES = ("training", "generating", "saving", "waiting", "starting", "stopped", "down", "unreachable")
+
+
+class Chart(NamedTuple):
+    """What can be drawn: the series behind it, and which statistic of a slot stands for the slot."""
+
+    series: Series
+    statistic: Statistic = "mean"
+
+
+def _chart(name: str, statistic: Statistic = "mean", **labels: str) -> Chart:
+    return Chart(Series(name, frozenset(labels.items())), statistic)
+
+
+# Names as in /api/status where it has them. Only add at the end: the position is part of the file's format.
+CHARTS: Mapping[str, Chart] = {
+    "state": _chart("state", "max"),
+    "steps_per_second": _chart("trainer_steps_per_second"),
+    "steps_total": _chart("trainer_steps_total", "last"),
+    "memory_bytes": _chart("trainer_memory_bytes", "max", kind="footprint"),
+    "memory_limit_bytes": _chart("trainer_memory_limit_bytes", "last"),
+    "rank": _chart("swarm_rank", "last"),
+    "ranked_peers": _chart("swarm_ranked_peers", "last"),
+    "reward_mean": _chart("trainer_reward_mean"),
+    "reward_cumulative": _chart("swarm_reward_cumulative", "last"),
+    "loss": _chart("trainer_loss"),
+    "round": _chart("swarm_round", "last"),
+    "connected_peers": _chart("swarm_connected_peers"),
+    "cpu_seconds_total": _chart("trainer_cpu_seconds_total", "last"),
+    "accelerator_memory_bytes": _chart("trainer_accelerator_memory_bytes", "max"),
+    "host_memory_available_bytes": _chart("host_memory_available_bytes", "min"),
+    "host_swap_used_bytes": _chart("host_swap_used_bytes", "max"),
+    "host_disk_free_bytes": _chart("host_disk_free_bytes", "min"),
+}
+
+
+def column_of(chart: str, statistic: Statistic) -> int:
+    """The column of a summary that holds a chart's statistic."""
+    return 1 + list(CHARTS).index(chart) * len(STATISTICS) + STATISTICS.index(statistic)
+
+
+def count_summary_decimals(column: int) -> int:
+    if column == LOOKS_COLUMN:
+        return 0
+    series = list(CHARTS.values())[(column - 1) // len(STATISTICS)].series
+    statistic = STATISTICS[(column - 1) % len(STATISTICS)]
+    return count_decimals(series) + (1 if statistic == "mean" else 0)
+
+
+def read_chart(chart: str, block: Block, ids: Mapping[int, Series]) -> list[float | None] | None:
+    """A chart's value at each look of a block; None where the block has no such series."""
+    if chart == "state":
+        return _read_states(block, ids)
+    wanted = CHARTS[chart].series
+    for number, column in block.columns.items():
+        series = ids.get(number)
+        if series is not None and series.name == wanted.name and wanted.labels <= series.labels:
+            return column
+    return None
+
+
+def columns_for(charts: Iterable[str], ids: Mapping[int, Series]) -> set[int]:
+    """The columns of a block of looks that these charts are read from."""
+    names = {CHARTS[chart].series.name for chart in charts}
+    if "state" in charts:
+        names |= {"trainer_up", "trainer_state", "trainer_start_timestamp_seconds", FAILURE}
+        names |= {"trainer_phase_start_timestamp_seconds"}
+    return {number for number, series in ids.items() if series.name in names}
+
+
+def summarize(block: Block, ids: Mapping[int, Series], slot_seconds: float = SLOT_SECONDS) -> Block:
+    """The slots of a block of looks."""
+    slots = _slots(block.times, slot_seconds)
+    columns: dict[int, list[float | None]] = {LOOKS_COLUMN: [float(len(rows)) for rows in slots.values()]}
+    for chart in CHARTS:
+        values = read_chart(chart, block, ids)
+        if values is not None and any(value is not None for value in values):
+            _add(columns, chart, ([v for row in rows if (v := values[row]) is not None] for rows in slots.values()))
+    return Block(list(slots), columns)
+
+
+def merge(block: Block, slot_seconds: float) -> Block:
+    """The slots of a summary, put together into longer ones."""
+    slots = _slots(block.times, slot_seconds)
+    looks = [value or 0.0 for value in block.columns[LOOKS_COLUMN]]
+    columns: dict[int, list[float | None]] = {
+        LOOKS_COLUMN: [sum(looks[row] for row in rows) for rows in slots.values()]
+    }
+    for number, column in block.columns.items():
+        if number != LOOKS_COLUMN:
+            statistic = STATISTICS[(number - 1) % len(STATISTICS)]
+            columns[number] = [_join(statistic, rows, column, looks) for rows in slots.values()]
+    return Block(list(slots), columns)
+
+
+def _add(columns: dict[int, list[float | None]], chart: str, by_slot: Iterable[list[float]]) -> None:
+    first = column_of(chart, STATISTICS[0])
+    rows = [(sum(v) / len(v), min(v), max(v), v[-1]) if v else (None,) * len(STATISTICS) for v in by_slot]
+    for offset, column in enumerate(zip(*rows, strict=True)):
+        columns[first + offset] = list(column)
+
+
+def _join(
+    statistic: Statistic, rows: Sequence[int], column: Sequence[float | None], looks: Sequence[float]
+) -> float | None:
+    known = [(value, looks[row]) for row in rows if (value := column[row]) is not None]
+    if not known:
+        return None
+    if statistic == "mean":
+        weight = sum(count for _, count in known)
+        return sum(value * count for value, count in known) / weight if weight else known[-1][0]
+    values = [value for value, _ in known]
+    return min(values) if statistic == "min" else max(values) if statistic == "max" else values[-1]
+
+
+def _slots(times: Sequence[float], seconds: float) -> dict[float, list[int]]:
+    """The rows of each slot by its beginning, in the order of time."""
+    slots: dict[float, list[int]] = {}
+    for row, at in enumerate(times):
+        slots.setdefault(at - at % seconds, []).append(row)
+    return dict(sorted(slots.items()))
+
+
+def _read_states(block: Block, ids: Mapping[int, Series]) -> list[float | None]:
+    """The state at each look as its place in STATES."""
+    columns: dict[str, list[float | None]] = {}
+    states: list[tuple[float, list[float | None]]] = []
+    for number, column in block.columns.items():
+        series = ids.get(number)
+        if series is None:
+            continue
+        if series.name == "trainer_state":
+            state = dict(series.labels).get("trainer_state", "")
+            if state in STATES:
+                states.append((float(STATES.index(state)), column))
+        elif series.name == FAILURE:
+            merged = columns.setdefault(FAILURE, [None] * len(column))
+            columns[FAILURE] = [one if one is not None else more for one, more in zip(merged, column, strict=True)]
+        else:
+            columns[series.name] = column
+    return [_state_at(row, columns, states) for row in range(len(block.times))]
+
+
+def _state_at(
+    row: int, columns: Mapping[str, Sequence[float | None]], states: Iterable[tuple[float, Sequence[float | None]]]
+) -> float | None:
+    def value(name: str) -> float | None:
+        column = columns.get(name)
+        return None if column is None else column[row]
+
+    if value(FAILURE) is not None:
+        return float(STATES.index("unreachable"))
+    if value("trainer_up") == 0:
+        return float(STATES.index("down"))
+    started, phase = value("trainer_start_timestamp_seconds"), value("trainer_phase_start_timestamp_seconds")
+    if started is not None and (phase is None or phase < started):
+        return float(STATES.index("starting"))
+    return next((state for state, column in states if column[row] == 1), None)

@@ -1,0 +1,95 @@
+"""The history of a real alert loop, asked for over HTTP."""
+
+import csv
+import io
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.fakes import wait_for
+
+MakeLoop = Callable[..., AlertLoop]
+
+
+def _history(loop: AlertLoop, query: str = "") -> dict[str, Any]:
+    answer = loop.get(f"/api/history?{query}")
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def _known(values: list[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def test_what_the_loop_saw_is_told_over_a_kill_and_gaps_are_no_zeros(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+    sidecar.serve(rank=4, footprint=3 * 2**20)
+    loop = make_loop({"a": sidecar, "b": sidecar})
+    loop.start()
+    query = "metric=rank&metric=memory_bytes&metric=state&metric=loss&since=60s&points=60&spread=1"
+    wait_for(lambda: 4 in _history(loop, query)["peers"]["b"]["rank"], 10, "the first looks", every=0.05)
+    loop.kill()
+    sidecar.serve(rank=2, footprint=3 * 2**20)
+    loop.start()
+    wait_for(lambda: 2 in _history(loop, query)["peers"]["a"]["rank"], 10, "the looks after it", every=0.05)
+    told = _history(loop, query)
+    ranks = _known(told["peers"]["a"]["rank"])
+    assert (ranks[0], ranks[-1]) == (4, 2)
+    assert _known(told["peers"]["a"]["loss"]) == []
+    assert set(_known(told["peers"]["a"]["memory_bytes"])) == {3 * 2**20}
+    assert told["states"][int(_known(told["peers"]["a"]["state"])[-1])] == "training"
+    assert (max(_known(told["greatest"]["a"]["rank"])), min(_known(told["least"]["a"]["rank"]))) == (4, 2)
+    assert len(told["times"]) == len(told["peers"]["a"]["rank"]) == 61
+    assert None in told["peers"]["a"]["rank"]
+
+
+def test_rewards_and_exports_give_the_same_figures(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+    sidecar.serve(cumulative=12.5, rank=3)
+    loop = make_loop({"=1+1": sidecar})
+    loop.start()
+    leaders = wait_for(
+        lambda: [one for one in loop.get("/api/rewards-history?since=1h").json()["leaders"] if one["values"]],
+        10,
+        "the rewards",
+    )
+    assert (leaders[0]["id"], leaders[0]["peer"], leaders[0]["nickname"]) == ("QmA", "=1+1", "quick amber fox")
+    assert (leaders[0]["values"][-1]["y"], leaders[0]["values"][-1]["rank"]) == (12.5, 3)
+    export = loop.get("/api/export?format=csv&metric=reward_cumulative&metric=rank&since=1h")
+    assert export.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(export.text)))
+    # A name that a spreadsheet would take for a formula is made plain text.
+    assert (rows[-1]["peer"], rows[-1]["reward_cumulative"], rows[-1]["rank"]) == ("'=1+1", "12.5", "3.0")
+    told = loop.get("/api/export?format=json&metric=reward_cumulative&since=1h").json()
+    assert (told[-1]["peer"], told[-1]["reward_cumulative"]) == ("=1+1", 12.5)
+
+
+def test_a_wrong_question_is_answered_with_what_is_right(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+    loop = make_loop({"a": sidecar})
+    loop.start()
+    for query, says in (
+        ("metric=secrets", "known are state, steps_per_second"),
+        ("since=soon", "since: not a duration"),
+        ("since=0", "since: must be longer"),
+        ("points=0", "points: a number from 1 to 2000"),
+        ("points=99999999999", "points: a number from 1 to 2000"),
+        ("points=2000&" + "&".join(f"peer={n}" for n in range(500)), "points: at most 125"),
+    ):
+        answer = loop.get(f"/api/history?{query}")
+        assert answer.status_code == 422
+        assert says in answer.json()["detail"]
+    assert loop.get("/api/export?format=xml").status_code == 422
+
+
+def test_a_history_that_cannot_be_read_stops_neither_alerts_nor_the_loop(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+    loop = make_loop({"a": sidecar})
+    blocked = loop.folder / "state" / "history.sqlite"
+    blocked.mkdir(parents=True)
+    sidecar.serve(footprint=2**33, limit=2**32)
+    loop.start()
+    wait_for(loop.firing, 10, "MemoryExceeded fires")
+    assert loop.get("/api/history").status_code == 503
+    assert loop.output().count("the history cannot be written") == 1
+    assert loop.process is not None
+    loop.process.send_signal(signal.SIGTERM)
+    assert loop.process.wait(10) == 0

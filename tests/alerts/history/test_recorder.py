@@ -1,0 +1,253 @@
+"""The recorder with real files: nothing that happens to them reaches the loop, and what was written stays."""
+
+import logging
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alerts.evaluate import Key, Standing
+from alerts.history import folding
+from alerts.history.charts import Question, read_charts
+from alerts.history.looks import Subject
+from alerts.history.recorder import Recorder
+from alerts.history.settings import HistorySettings
+from alerts.history.store import Archive, Store, read_block
+from alerts.state import AlertState
+from tests.alerts.history.scenes import START, Peer, looks
+from tests.fakes import wait_for
+
+HOUR = START - START % 3600 + 3600
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    recorder = Recorder(tmp_path, HistorySettings())
+    recorder.start()
+    yield recorder
+    recorder.close()
+
+
+def _rows(path: Path, query: str = "SELECT count(*) FROM looks") -> int:
+    if not path.exists():
+        return 0
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute(query).fetchone()[0])
+    except sqlite3.Error:
+        return 0
+    finally:
+        db.close()
+
+
+def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float, every: float = 15.0) -> None:
+    for group in looks(peers, since=since, seconds=seconds, every=every):
+        while recorder._waiting.qsize() > 40:
+            time.sleep(0.001)
+        recorder.record(group, Standing())
+
+
+def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
+    recorder: Recorder,
+) -> None:
+    peers = [Peer("a", 1), Peer("b", 2)]
+    _record(recorder, peers, HOUR, 2 * 3600 + 300)
+    recorder.close()
+    store = Store(recorder.path)
+    folder = folding.Folder(store, HistorySettings())
+    while folder.fold(0):
+        pass
+    assert _rows(recorder.path) == 20
+    store.close()
+    again = [Peer("a", 1), Peer("b", 2)]
+    made = [group[0].view for group in looks(again, since=HOUR, seconds=2 * 3600 + 300)]
+    with Archive(recorder.path) as archive:
+        subject = archive.subjects[Subject("peer", "a")]
+        blocks = [read_block(span) for span in archive.blocks(subject, 0.0)]
+        blocks.append(archive.open_blocks({subject})[subject])
+        ids = {series: number for number, series in archive.series.items() if not series.labels}
+        for name in ("trainer_cpu_seconds_total", "swarm_rank", "trainer_last_step_timestamp_seconds"):
+            number = next(number for series, number in ids.items() if series.name == name)
+            kept = [value for block in blocks for value in block.columns[number]]
+            assert kept == pytest.approx([view.reading.value(name) for view in made if view.reading], abs=0.001)
+        assert [at for block in blocks for at in block.times] == pytest.approx([v.now for v in made], abs=0.001)
+
+
+def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from alerts.evaluate import Standing
+        from alerts.history.recorder import Recorder
+        from alerts.history.settings import HistorySettings
+        from tests.alerts.history.scenes import Peer, looks
+        recorder = Recorder(Path({str(tmp_path)!r}), HistorySettings())
+        recorder.start()
+        for count, group in enumerate(looks([Peer("a", 1)], since={HOUR}, seconds=1e6)):
+            while recorder._waiting.qsize():
+                pass
+            recorder.record(group, Standing())
+            print(count, flush=True)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = 0
+        while told < 300:
+            told = int(process.stdout.readline())
+        process.kill()
+    with Archive(tmp_path / "history.sqlite") as archive:
+        (block,) = archive.open_blocks(set(archive.subjects.values())).values()
+    assert len(block.times) >= told - 1
+
+
+def test_a_damaged_file_is_set_aside_with_one_line_and_the_history_begins_anew(
+    tmp_path: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder.path.write_bytes(b"SQLite format 3\0" + b"x" * 8000)
+    with caplog.at_level(logging.INFO):
+        _record(recorder, [Peer("a", 1)], HOUR, 300)
+        wait_for(lambda: _rows(recorder.path) >= 19, 10, "the looks after the first", every=0.02)
+    assert (tmp_path / "history.sqlite.damaged").read_bytes().endswith(b"xx")
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
+        f"{recorder.path} cannot be used (file is not a database): kept as history.sqlite.damaged, "
+        "the history begins anew"
+    ]
+
+
+def test_a_file_of_another_version_is_set_aside(tmp_path: Path, recorder: Recorder) -> None:
+    with sqlite3.connect(recorder.path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    _record(recorder, [Peer("a", 1)], HOUR, 60)
+    wait_for(lambda: _rows(recorder.path) >= 3, 10, "the looks after the first", every=0.02)
+    assert (tmp_path / "history.sqlite.damaged").exists()
+
+
+def test_a_file_that_somebody_takes_away_is_made_anew(recorder: Recorder) -> None:
+    _record(recorder, [Peer("a", 1)], HOUR, 150)
+    wait_for(lambda: _rows(recorder.path) == 10, 10, "the first looks", every=0.02)
+    for suffix in ("", "-wal", "-shm"):
+        recorder.path.with_name(recorder.path.name + suffix).unlink(missing_ok=True)
+    _record(recorder, [Peer("a", 1)], HOUR + 150, 150)
+    wait_for(lambda: _rows(recorder.path) == 10, 10, "the looks after that", every=0.02)
+
+
+def test_what_stands_in_the_way_costs_one_line_until_it_is_gone(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder.path.mkdir()
+    with caplog.at_level(logging.INFO):
+        _record(recorder, [Peer("a", 1)], HOUR, 150)
+        wait_for(recorder._waiting.empty, 10, "the looks are taken", every=0.02)
+        time.sleep(0.05)
+        recorder.path.rmdir()
+        _record(recorder, [Peer("a", 1)], HOUR + 150, 150)
+        wait_for(lambda: _rows(recorder.path), 10, "the looks after that", every=0.02)
+        wait_for(lambda: "the history goes on" in caplog.text, 10, "the line that it goes on", every=0.02)
+    assert caplog.text.count("cannot be written") == 1
+
+
+def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        f"""
+        import resource, logging, time
+        from pathlib import Path
+        from alerts.evaluate import Standing
+        from alerts.history.recorder import Recorder
+        from alerts.history.settings import HistorySettings
+        from tests.alerts.history.scenes import Peer, looks
+        logging.basicConfig(level=logging.INFO)
+        recorder = Recorder(Path({str(tmp_path)!r}), HistorySettings())
+        recorder.start()
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        for count, group in enumerate(looks([Peer(str(n), n) for n in range(20)], since={HOUR}, seconds=6000)):
+            if count in (30, 300):
+                while recorder._waiting.qsize():
+                    time.sleep(0.001)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (2**18 if count == 30 else hard, hard))
+            while recorder._waiting.qsize() > 40:
+                time.sleep(0.001)
+            recorder.record(group, Standing())
+        recorder.close()
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.count("ERROR") == 1, done.stderr
+    assert "the history cannot be written" in done.stderr
+    assert "the history goes on" in done.stderr
+    assert _rows(tmp_path / "history.sqlite") > 100
+
+
+def test_firings_are_kept_as_intervals_over_restarts(tmp_path: Path) -> None:
+    key = Key("PeerStalled", "a")
+    firing = Standing({key: AlertState("firing", "critical", HOUR - 60, "No progress.")})
+    pending = Standing({key: AlertState("pending", "critical", HOUR - 60, "No progress.")})
+    rounds = list(looks([Peer("a", 1)], since=HOUR, seconds=90))
+    for part in (rounds[:3], rounds[3:]):
+        recorder = Recorder(tmp_path, HistorySettings())
+        recorder.start()
+        for index, group in enumerate(part):
+            is_firing = (part is rounds or group[0].view.now < HOUR + 60) and group is not rounds[0]
+            recorder.record(group, firing if is_firing else pending if index == 0 else Standing())
+        recorder.close()
+    with Archive(tmp_path / "history.sqlite") as archive:
+        (one,) = archive.firings(0.0)
+    assert (one.rule, one.subject, one.severity, one.summary) == ("PeerStalled", "a", "critical", "No progress.")
+    assert (one.fired_at, one.ended_at) == (pytest.approx(HOUR + 15, abs=1), pytest.approx(HOUR + 60, abs=1))
+
+
+def test_what_there_is_no_room_for_is_thinned_then_forgotten(tmp_path: Path, recorder: Recorder) -> None:
+    _record(recorder, [Peer(str(number), number) for number in range(3)], HOUR, 5 * 3600)
+    recorder.close()
+    store = Store(recorder.path)
+    while folding.Folder(store, HistorySettings()).fold(0):
+        pass
+    before = store.size_bytes()
+    small = HistorySettings.model_construct(keep=30 * 86400.0, max_megabytes=(before - 30_000) / 1e6)
+    _work(lambda: folding.Folder(store, small).work(HOUR + 5 * 3600), 5)
+    assert store.size_bytes() < before - 30_000
+    thin = _rows(recorder.path, "SELECT count(*) FROM blocks WHERE is_thin")
+    assert 0 < thin < _rows(recorder.path, "SELECT count(*) FROM blocks")
+    with Archive(recorder.path) as archive:
+        until = archive.thinned_until()
+    assert until is not None
+    assert until < HOUR + 4 * 3600
+    short = HistorySettings(keep="2h")
+    _work(lambda: folding.Folder(store, short).work(HOUR + 5 * 3600), 5)
+    store.close()
+    with Archive(recorder.path) as archive:
+        begins = archive.begins()
+    assert begins is not None
+    assert begins >= HOUR + 2 * 3600
+
+
+def test_charts_of_any_length_agree(recorder: Recorder) -> None:
+    """Points from looks, from short slots and from long slots tell the same rank and reward at the end."""
+    _record(recorder, [Peer("a", 1)], HOUR - HOUR % 86400, 3 * 86400, every=120.0)
+    recorder.close()
+    store = Store(recorder.path)
+    folding.Folder(store, HistorySettings()).work(HOUR)
+    store.close()
+    assert _rows(recorder.path, "SELECT count(*) FROM summaries WHERE slot_seconds = 3600") > 0
+    until = HOUR - HOUR % 86400 + 3 * 86400 - 1
+    lasts = []
+    for since, points in ((until - 1800, 15), (until - 86400, 48), (until - 3 * 86400, 24)):
+        with Archive(recorder.path) as archive:
+            drawn = read_charts(archive, Question(("a",), ("rank", "reward_cumulative"), since, until, points))
+        values = drawn.values["a"]
+        assert len(drawn.times) == len(values["rank"]) == points + 1
+        assert sum(value is None for value in values["rank"]) <= 1
+        lasts.append((values["rank"][-1], values["reward_cumulative"][-1]))
+    assert lasts[0] == lasts[1] == lasts[2]
+
+
+def _work(work: Callable[[], None], times: int) -> None:
+    for _ in range(times):
+        work()

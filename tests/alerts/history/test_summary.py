@@ -1,0 +1,63 @@
+"""Slots and thinned blocks: what is left of a time whose looks are too many to keep."""
+
+from alerts.history.block import Block
+from alerts.history.looks import FAILURE, Series
+from alerts.history.summary import LOOKS_COLUMN, STATES, column_of, merge, summarize
+from alerts.history.thinning import thin
+
+MEMORY = Series("trainer_memory_bytes", frozenset({("kind", "footprint")}))
+UP, STARTED = Series("trainer_up"), Series("trainer_start_timestamp_seconds")
+RANK = Series("swarm_rank")
+FAILED = Series(FAILURE, frozenset({("text", "no connection")}))
+IDS = {1: MEMORY, 2: UP, 3: STARTED, 4: RANK, 5: FAILED}
+
+
+def _block(**columns: list[float | None]) -> Block:
+    numbers = {"memory": 1, "up": 2, "started": 3, "rank": 4, "failed": 5}
+    rows = len(next(iter(columns.values())))
+    return Block(
+        [1500.0 + 15 * row for row in range(rows)], {numbers[name]: list(one) for name, one in columns.items()}
+    )
+
+
+def test_a_slot_keeps_least_greatest_mean_and_last() -> None:
+    summary = summarize(_block(memory=[1.0, 9.0, 2.0] + [4.0] * 17 + [7.0]), IDS)
+    assert summary.times == [1500.0, 1800.0]
+    told = {one: summary.columns[column_of("memory_bytes", one)] for one in ("mean", "min", "max", "last")}
+    assert told == {"mean": [4.0, 7.0], "min": [1.0, 7.0], "max": [9.0, 7.0], "last": [4.0, 7.0]}
+    assert summary.columns[LOOKS_COLUMN] == [20.0, 1.0]
+
+
+def test_what_was_not_measured_is_no_number_in_any_slot() -> None:
+    summary = summarize(_block(memory=[None] * 20 + [3.0], rank=[None] * 21), IDS)
+    assert summary.columns[column_of("memory_bytes", "mean")] == [None, 3.0]
+    assert column_of("rank", "last") not in summary.columns
+
+
+def test_the_state_of_a_slot_is_the_worst_in_it() -> None:
+    up: list[float | None] = [1.0, 0.0, 1.0] + [1.0] * 17
+    summary = summarize(_block(up=[*up, None], failed=[None] * 20 + [1.0]), IDS)
+    worst = summary.columns[column_of("state", "max")]
+    assert [STATES[int(one)] for one in worst if one is not None] == ["down", "unreachable"]
+
+
+def test_slots_are_put_together_by_their_looks() -> None:
+    summary = summarize(_block(memory=[1.0] * 20 + [21.0]), IDS)
+    longer = merge(summary, 3600.0)
+    assert longer.times == [0.0]
+    assert longer.columns[column_of("memory_bytes", "mean")] == [(20 * 1.0 + 21.0) / 21]
+    assert longer.columns[column_of("memory_bytes", "max")] == [21.0]
+
+
+def test_a_thinned_block_keeps_spikes_restarts_and_changes() -> None:
+    rows = 240
+    memory: list[float | None] = [5.0] * rows
+    memory[47] = 50.0
+    started: list[float | None] = [1.0] * 100 + [2.0] * 140
+    rank: list[float | None] = [3.0] * 200 + [9.0] * 40
+    block = thin(_block(memory=memory, up=[1.0] * rows, started=started, rank=rank), IDS)
+    assert len(block.times) < 24
+    assert max(value or 0.0 for value in block.columns[1]) == 50.0
+    kept = set(block.times)
+    for row in (47, 99, 100, 199, 200, rows - 1):
+        assert 1500.0 + 15 * row in kept
