@@ -104,10 +104,10 @@ def _menu() -> dashboard.DashboardLink:
 
 
 def _annotations() -> list[Builder[models.AnnotationQuery]]:
-    """Restarts and alerts, drawn over every graph of the peers that they are about."""
-    restarts = f"changes({of_peers('trainer_start_timestamp_seconds')}[$__interval]) > 0"
+    """Starts and alerts, drawn over every graph of the peers that they are about."""
+    starts = f"1000 * {of_peers('trainer_start_timestamp_seconds')}"
     return [
-        _Annotation("Restarts", "orange", restarts, "{{peer}} was started again"),
+        _Annotation("Starts", "orange", starts, "{{peer}} was started", is_time=True),
         _Annotation("Alerts", "red", of_alerts(), "{{alertname}} {{peer}}"),
     ]
 
@@ -116,15 +116,22 @@ class _PrometheusAnnotation(models.AnnotationQuery):
     """With what Grafana's Prometheus plug-in reads beyond the SDK's model of annotations of all data sources."""
 
     text_format: str = ""
+    is_time: bool = False
 
     def to_json(self) -> dict[str, object]:
-        return super().to_json() | {"titleFormat": self.name, "textFormat": self.text_format, "tagKeys": "peer"}
+        return super().to_json() | {
+            "titleFormat": self.name,
+            "textFormat": self.text_format,
+            "tagKeys": "peer",
+            # The value is the time of what happened, in milliseconds.
+            "useValueForTime": self.is_time,
+        }
 
 
 class _Annotation(Builder[models.AnnotationQuery]):
-    def __init__(self, name: str, colour: str, expression: str, text: str) -> None:
+    def __init__(self, name: str, colour: str, expression: str, text: str, *, is_time: bool = False) -> None:
         self._built = _PrometheusAnnotation(name=name, datasource=SOURCE, icon_color=colour, expr=expression)
-        self._built.text_format = text
+        self._built.text_format, self._built.is_time = text, is_time
 
     def build(self) -> models.AnnotationQuery:
         return self._built

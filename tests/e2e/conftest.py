@@ -87,15 +87,17 @@ class Fleet:
     peers: list[Peer]
     leaderboard_url: str
     alerts_url: str
+    prometheus_url: str
     mailbox: Mailbox
     webhook: Webhook
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     seen: list[psutil.Process] = field(default_factory=list)
 
     def start(self) -> None:
         log = (self.folder / "up.log").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fleet", "up", "-f", str(self.config)],
+            [sys.executable, "-m", "fleet", "up", "-f", str(self.config), *self.options],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -188,7 +190,8 @@ def _settings(
     return {
         "fleet": "e2e",
         "state_dir": str(folder / "state"),
-        "ports": {"leaderboard": ports[-2], "alerts": ports[-1]},
+        "ports": {"leaderboard": ports[-2], "alerts": ports[-1], "prometheus": ports[-4]},
+        "prometheus": {"scrape_interval": "2s"},
         "peers": peers,
         "trainer": {
             "model": "tiny",
@@ -223,9 +226,10 @@ def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         reward_spread: float = 0.5,
         rank_held_for: str = "10m",
         alerts: dict[str, Any] | None = None,
+        options: tuple[str, ...] = (),
     ) -> Fleet:
         folder = tmp_path_factory.mktemp("fleet")
-        ports = reserve_ports(2 * len(names) + 3)
+        ports = reserve_ports(2 * len(names) + 4)
         mailbox, webhook = Mailbox(ports[-3]), Webhook()
         mailbox.start()
         settings = _settings(
@@ -249,8 +253,10 @@ def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             peers,
             f"http://{LOOPBACK}:{ports[-2]}",
             f"http://{LOOPBACK}:{ports[-1]}",
+            f"http://{LOOPBACK}:{ports[-4]}",
             mailbox,
             webhook,
+            options,
         )
         fleets.append(fleet)
         fleet.start()

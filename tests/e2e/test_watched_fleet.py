@@ -1,6 +1,7 @@
 """One fleet of three real peers is watched, and each of its troubles arrives by mail and by webhook."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -9,15 +10,24 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from alerts.host import PRESSURE_FILE
+from alerts.rules import discover
+from grafana.series import peer_series, service_series
 from tests.e2e.conftest import Fleet, Peer, count
+from tests.e2e.prometheus import Prometheus
+from tests.grafana.queries import Asked, names_in, queries
 from tests.programs import require
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 
+QUERIES = queries()
+
+
 @pytest.fixture(scope="module")
 def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
-    fleet = make_fleet(["amber", "basalt", "cobalt"])
+    require("prometheus")
+    fleet = make_fleet(["amber", "basalt", "cobalt"], options=("--with-prometheus",))
     fleet.wait_until_all_train()
     return fleet
 
@@ -173,3 +183,70 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
     titles = [one.title for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
     assert "ecovered" not in titles[0]
     assert "ecovered" in titles[1]
+
+
+# What this machine or this model does not have: the reason why a panel stays empty.
+EMPTY_BY_DESIGN = {
+    "peer: KL": "GRPO runs without a reference model unless its beta is set",
+    "fleet: Memory pressure (macOS)": "macOS alone tells a level",
+}
+NO_SERIES_HERE = {
+    "host_memory_pressure_level": "macOS alone tells a level",
+    "trainer_accelerator_memory_bytes": "the trainers run on the processor",
+}
+# In a container, the kernel's pressure stall information may be hidden.
+if not PRESSURE_FILE.exists():
+    EMPTY_BY_DESIGN["fleet: Waiting for memory (Linux)"] = "this kernel tells no pressure"
+    NO_SERIES_HERE["host_memory_pressure_ratio"] = "this kernel tells no pressure"
+
+
+def is_empty_by_design(asked: Asked) -> bool:
+    return asked.title in EMPTY_BY_DESIGN or bool(names_in(asked.expression) & set(NO_SERIES_HERE))
+
+
+@pytest.fixture(scope="module")
+def prometheus(fleet: Fleet) -> Prometheus:
+    return Prometheus(fleet.prometheus_url, since=time.time() - 600)
+
+
+def test_prometheus_finds_every_sidecar_and_service(fleet: Fleet, prometheus: Prometheus) -> None:
+    names = {"amber", "basalt", "cobalt", "alerts", "leaderboard"}
+    fleet.wait(lambda: prometheus.targets() == dict.fromkeys(names, "up"), 30, "every target is up")
+
+
+def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, prometheus: Prometheus) -> None:
+    peer = fleet.peers[1]
+    fleet.wait(lambda: (peer.value("trainer_steps_total") or 0) >= 10, 60, "its pace is known")
+    process = peer.process()
+    process.suspend()
+    try:
+        firing = Asked("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
+        fleet.wait(lambda: prometheus.has_data(firing), 60, "PeerStalled fires in Prometheus too")
+        assert ("PeerStalled", peer.name) in fleet.firing()
+
+        def empty() -> list[str]:
+            return [asked.title for asked in QUERIES if not prometheus.has_data(asked)]
+
+        expected = sorted(asked.title for asked in QUERIES if is_empty_by_design(asked))
+        fleet.wait(lambda: sorted(empty()) == expected, 40, f"nothing but {expected} is empty: {sorted(empty())}")
+    finally:
+        process.resume()
+
+
+def test_no_panel_asks_for_more_than_it_needs(prometheus: Prometheus) -> None:
+    """A sample for each series, and for a rate the few of its range; the forecast reads its hour."""
+    heavy = {asked.title: prometheus.samples_read(asked.expression) for asked in QUERIES}
+    scrapes_of_an_hour = 3600 // 2
+    for title, samples in heavy.items():
+        assert samples <= (3 * scrapes_of_an_hour if title == "peer: Memory by kind" else 300), (title, samples)
+
+
+def test_every_rule_is_evaluated_over_series_that_are_there(prometheus: Prometheus) -> None:
+    rules = prometheus.rules()
+    assert {rule["name"] for rule in rules} == {name for name, rule in discover().items() if rule.settings().enabled}
+    known = {*peer_series(), *service_series(), "up"}
+    for rule in rules:
+        assert (rule["health"], rule.get("lastError", "")) == ("ok", "")
+        assert rule["evaluationTime"] < 0.5
+        for name in set(re.findall(r"[a-z_]+", rule["query"])) & known - set(NO_SERIES_HERE):
+            assert prometheus.has_series(name), (rule["name"], name)
