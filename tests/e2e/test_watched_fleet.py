@@ -193,6 +193,7 @@ EMPTY_BY_DESIGN = {
 NO_SERIES_HERE = {
     "host_memory_pressure_level": "macOS alone tells a level",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
+    "alerts_restart_phase": "this fleet's alert loop restarts nobody",
 }
 # In a container, the kernel's pressure stall information may be hidden.
 if not PRESSURE_FILE.exists():
