@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from alerts.config import Rules
+from alerts.alertmanager import render_alertmanager
+from alerts.config import AlertsConfig
 from alerts.prometheus import render_rules
 from grafana.dashboards import fleet, peer, swarm
 from grafana.prometheus import DOCKER_HOST, RULES_FILE, configuration
@@ -25,9 +26,11 @@ def generated() -> dict[Path, str]:
     prometheus = configuration(
         f"http://{DOCKER_HOST}:8750", interval_seconds=15, alertmanager="alertmanager:9093", host=DOCKER_HOST
     )
+    alerts = AlertsConfig(fleet="peerwatch", state_dir=HERE)
     return dashboards | {
         PROVISIONING / "prometheus" / "prometheus.yaml": _HEAD + yaml.safe_dump(prometheus, sort_keys=False),
-        PROVISIONING / "prometheus" / RULES_FILE: render_rules(Rules()),
+        PROVISIONING / "prometheus" / RULES_FILE: render_rules(alerts.rules),
+        PROVISIONING / "alertmanager" / "alertmanager.yaml": render_alertmanager(alerts),
     }
 
 
@@ -49,6 +52,7 @@ def main() -> int:
         if check:
             status = 1
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     return status
 
