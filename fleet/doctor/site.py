@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fleet.doctor.trainers import RunningTrainer, find_trainers
+from fleet.installed import Installed, read_installed, service_environment, services_run
 from fleet.loading import Loaded
 from fleet.run import is_up
 
@@ -28,7 +29,17 @@ class Site:
 
     @cached_property
     def is_running(self) -> bool:
-        return is_up(self.loaded.folder)
+        return is_up(self.loaded.folder) or services_run(self.loaded.folder)
+
+    @cached_property
+    def installed(self) -> Installed | None:
+        """The fleet's services; None where there are none. Raises RunError."""
+        return read_installed(self.loaded.folder)
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """What the alert loop's references are resolved with, as services or from here. Raises RunError."""
+        return service_environment(self.loaded.folder, "alerts") | dict(os.environ)
 
     @cached_property
     def trainers(self) -> list[RunningTrainer]:

@@ -7,9 +7,10 @@ import httpx
 from exporter.http_client import HttpClient, ReadError
 from fleet.access import Access
 from fleet.compose import leaderboard_url, sidecar_url
-from fleet.control import Control, ControlError
+from fleet.control import ControlError
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
+from fleet.installed import processes as read_processes
 
 ANSWER_SECONDS = 5.0
 HEALTH_PATH = "/-/healthy"
@@ -18,7 +19,7 @@ MAX_PAGE_BYTES = 1 << 20
 
 def examine(site: Site) -> Iterator[Finding]:
     if not site.is_running:
-        yield warning(f"fleet {_name(site)} does not run", "start it with `peerwatch up`")
+        yield warning(f"fleet {_name(site)} does not run", "start it with `peerwatch up` or `peerwatch services start`")
         return
     trouble = [*_given_up(site), *_silent_pages(site)]
     yield from trouble
@@ -33,7 +34,7 @@ def _name(site: Site) -> str:
 
 def _given_up(site: Site) -> Iterator[Finding]:
     try:
-        processes = Control(site.loaded.folder.socket).processes()
+        processes = read_processes(site.loaded.folder)
     except ControlError as error:
         yield failure(str(error), "stop the fleet and start it again")
         return

@@ -14,7 +14,7 @@ def examine(site: Site) -> Iterator[Finding]:
     if not routes:
         yield warning("no alert route: alerts stay on this machine", "add one below alerts.routes in the configuration")
         return
-    broken = [problem for problem in find_route_problems(site.loaded) if not problem.is_warning]
+    broken = [problem for problem in find_route_problems(site.loaded, site.environment) if not problem.is_warning]
     for problem in broken:
         yield failure(problem.message, "correct it in the configuration")
     if broken:

@@ -47,6 +47,7 @@ def _secret_files(site: Site) -> set[Path]:
     paths = {folder.alerts / "alerts.yaml", folder.alerts / TOKEN_FILE}
     for peer in loaded.peers:
         paths |= {folder.peer(peer.name) / "identity.pem", folder.peer(peer.name) / "trainer.yaml"}
+    paths |= {folder.environment_file(group) for group in ("alerts", "peer")}
     deadman, login = loaded.composition.deadman, loaded.composition.login
     urls = [str(one["url"]) for one in [*loaded.composition.routes, *([deadman] if deadman else [])]]
     urls += [login["password"]] if login else []

@@ -1,0 +1,23 @@
+"""The fleet keeps running after a log-out and a reboot, where it is installed as services."""
+
+from collections.abc import Iterator
+
+from fleet.doctor.findings import Finding, failure, ok, warning
+from fleet.doctor.site import Site
+from fleet.files import RunError
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    try:
+        installed = site.installed
+    except RunError as error:
+        message, _, remedy = str(error).partition("; ")
+        yield failure(message, remedy)
+        return
+    if installed is None:
+        yield ok("not installed as services; `peerwatch services install` keeps a fleet running without a terminal")
+        return
+    yield ok(f"fleet {installed.fleet} is installed as services of {installed.manager}")
+    for caveat in installed.service_manager(site.loaded.folder).caveats():
+        message, _, remedy = caveat.partition("; ")
+        yield warning(message, remedy or "see docs/services.md")
