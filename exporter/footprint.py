@@ -21,6 +21,8 @@ _PHYS_FOOTPRINT = struct.Struct("=72xQ")
 
 # Pages that went to swap count too: a peer that creeps into swap has not shrunk.
 _PSS = re.compile(rb"^(?:Pss|SwapPss):\s+(\d+) kB$", re.MULTILINE)
+_PSS_FILE = re.compile(rb"^Pss_File:\s+(\d+) kB$", re.MULTILINE)
+_RSS_FILE = re.compile(rb"^RssFile:\s+(\d+) kB$", re.MULTILINE)
 
 
 def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
@@ -31,6 +33,19 @@ def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
         return parse_smaps_rollup((proc / str(pid) / "smaps_rollup").read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def read_shared_files(pid: int, *, proc: Path = Path("/proc")) -> float:
+    """Bytes of mapped files, such as libraries, that the footprint leaves to other processes which map them too.
+
+    A process that runs alone has a footprint larger by as much. 0 where the system does not tell.
+    """
+    try:
+        whole = _RSS_FILE.search((proc / str(pid) / "status").read_bytes())
+        share = _PSS_FILE.search((proc / str(pid) / "smaps_rollup").read_bytes())
+    except OSError:
+        return 0.0
+    return max(0.0, 1024.0 * (int(whole[1]) - int(share[1]))) if whole and share else 0.0
 
 
 class Footprints:

@@ -20,7 +20,7 @@ from transformers import (
 
 from trainer.config import TrainerConfig, nearest
 from trainer.scoring import Entry
-from trainer.suited import TINY
+from trainer.suited import TINY, TINY_SHAPE
 
 # Questions before the dataset starts over. Each is made when it is asked for, so a large number costs nothing.
 QUESTIONS = 100_000
@@ -82,14 +82,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 def tiny_model(tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
     """A Qwen2 of about a million random parameters: a toy that learns in seconds on one CPU core."""
     shape = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=192,
-        intermediate_size=576,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
+        **TINY_SHAPE,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,

@@ -5,6 +5,18 @@ from typing import Any
 
 TINY = "tiny"
 
+# The toy model: about a million weights, and a token for each byte besides two special ones.
+TINY_SHAPE: Mapping[str, Any] = {
+    "vocab_size": 258,
+    "hidden_size": 192,
+    "intermediate_size": 576,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+}
+
 # What trl.GRPOConfig takes where nobody says otherwise, as far as a peer's memory depends on it.
 TRL_DEFAULTS: Mapping[str, Any] = {
     "beta": 0.0,

@@ -3,11 +3,12 @@
 import os
 import struct
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
-from exporter.footprint import Footprints, parse_rusage, parse_smaps_rollup, read_footprint
+from exporter.footprint import Footprints, parse_rusage, parse_smaps_rollup, read_footprint, read_shared_files
 
 SMAPS_ROLLUP = b"""\
 5561e4977000-7ffd0ccfe000 ---p 00000000 00:00 0                          [rollup]
@@ -86,3 +87,12 @@ def test_a_footprint_that_cannot_be_read_is_none_and_a_gone_process_is_forgotten
     assert counted.of(own, now=0.0)
     counted.keep([])
     assert not counted._known
+
+
+def test_what_others_share_of_a_process_s_files_is_told(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "status").write_text("VmRSS:\t  900 kB\nRssFile:\t     183280 kB\n")
+    (tmp_path / "7" / "smaps_rollup").write_text("Pss:      436079 kB\nPss_File:          31927 kB\n")
+
+    assert read_shared_files(7, proc=tmp_path) == 1024 * (183280 - 31927)
+    assert read_shared_files(8, proc=tmp_path) == 0

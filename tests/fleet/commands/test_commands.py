@@ -28,7 +28,7 @@ def peerwatch(*arguments: str, folder: Path, **variables: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize("command", ["up", "init", "check", "status", "rules", "doctor", "services"])
+@pytest.mark.parametrize("command", ["up", "init", "check", "status", "rules", "doctor", "services", "plan"])
 def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: str) -> None:
     result = peerwatch(command, "--help", folder=tmp_path)
     assert result.returncode == 0

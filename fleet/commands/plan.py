@@ -1,0 +1,83 @@
+"""`peerwatch plan`: how many peers fit on a machine, and why."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_ANOTHER = "Another machine"
+
+
+def command(
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="Configuration; else ./peerwatch.yaml.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="In place of the configuration's.")] = None,
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", metavar="0.5B", help="A model of so many parameters.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="16GiB", help="Plan for another machine with this memory.")
+    ] = None,
+    cores: Annotated[int | None, typer.Option("--cores", min=1, max=4096, help="Its processor cores.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, mps or cuda; mps is a Mac.")] = None,
+    disk: Annotated[str | None, typer.Option("--disk", metavar="100GiB", help="Its free disk.")] = None,
+    card_memory: Annotated[
+        str | None, typer.Option("--card-memory", metavar="24GiB", help="The memory of its CUDA card.")
+    ] = None,
+    prompt_tokens: Annotated[
+        int | None, typer.Option("--prompt-tokens", min=1, max=10**6, help="Of the longest prompt.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
+) -> int:
+    """Say how many peers fit, with every figure that the answer follows from. Exit status 1: not even one.
+
+    Example: peerwatch plan --model Qwen/Qwen2.5-0.5B-Instruct --memory 16GiB --cores 10 --device mps
+    """
+    from fleet.plan.answer import answer
+    from fleet.plan.question import Overrides, pose, read_configuration
+
+    try:
+        if device not in (None, "cpu", "mps", "cuda"):
+            raise ValueError(f"--device {device}: is none; use cpu, mps or cuda")
+        overrides = Overrides(
+            model=model,
+            parameters=parameters,
+            prompt_tokens=prompt_tokens,
+            device=device,
+            memory_bytes=_size("--memory", memory),
+            cores=cores,
+            disk_bytes=_size("--disk", disk),
+            card_bytes=_size("--card-memory", card_memory),
+        )
+        config, _ = read_configuration(file)
+        planned = pose(config, overrides)
+    except ValueError as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 2
+    result = answer(planned)
+    _print(planned, result, as_json=as_json)
+    return 0 if result.peers else 1
+
+
+def _print(planned: "Case", result: "Answer", *, as_json: bool) -> None:  # type: ignore[name-defined] # noqa: F821
+    import json
+
+    from rich.console import Console
+
+    from fleet.plan.report import describe, show
+
+    if as_json:
+        print(json.dumps(describe(planned, result), indent=2))
+    else:
+        show(planned, result, Console(highlight=False))
+
+
+def _size(option: str, text: str | None) -> int | None:
+    from fleet.config import parse_size
+
+    if text is None:
+        return None
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None

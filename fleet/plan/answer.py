@@ -1,0 +1,164 @@
+"""How many peers fit on a machine, and what limits them; pure."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from fleet.plan.footprint import MIB, SIDECAR_BYTES, Footprint, adapter_parameters, predict
+from fleet.plan.host import GIB, Host, headroom
+from fleet.plan.shapes import Shape
+from fleet.plan.workload import Workload
+from trainer.config import LoraOptions
+
+# Leaderboard with its DHT and p2pd, alert loop and supervisord, measured on Linux.
+SERVICES_BYTES = 400 * MIB
+# The trainer keeps two checkpoints, and writes the third before it removes the first.
+CHECKPOINTS = 3
+DISK_RESERVE_BYTES = 5 * GIB
+# A limit this far above the peak tells of growth and not of an ordinary step.
+LIMIT_FACTOR = 1.25
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One thing that limits the peers: how many it allows, and by which figures."""
+
+    name: str
+    peers: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is planned: a model with its settings on a machine, with the footprint that is reckoned with."""
+
+    shape: Shape
+    work: Workload
+    host: Host
+    footprint: Footprint
+    measured_bytes: float | None = None
+
+    @property
+    def peer_bytes(self) -> float:
+        """Of one peer alone; what was measured comes before what was predicted."""
+        return self.measured_bytes or self.footprint.bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The count, what limits it, and what each peer is to be given."""
+
+    peers: int
+    bounds: tuple[Bound, ...]
+    threads: int
+    memory_limit_bytes: int
+    advice: tuple[str, ...] = field(default=())
+
+    @property
+    def bound(self) -> Bound:
+        return min(self.bounds, key=lambda one: one.peers)
+
+
+def case(shape: Shape, work: Workload, host: Host, measured_bytes: float | None = None) -> Case:
+    return Case(shape, work, host, predict(shape, work, system=host.system), measured_bytes)
+
+
+def answer(planned: Case) -> Answer:
+    """The count by all bounds, with advice where another setting would let more peers fit."""
+    bounds = tuple(_bounds(planned))
+    peers = min(bound.peers for bound in bounds)
+    threads = max(1, planned.host.cores // max(1, peers))
+    return Answer(peers, bounds, threads, _limit(planned, peers), tuple(_advice(planned, peers)))
+
+
+def available_bytes(host: Host) -> float:
+    """For all peers together, with what they share."""
+    return max(0.0, host.memory_bytes - host.used_bytes - headroom(host)[0] - SERVICES_BYTES)
+
+
+def checkpoint_bytes(shape: Shape, work: Workload) -> float:
+    """All checkpoints of one peer: weights (or adapters) with the optimizer's state."""
+    if work.lora_rank:
+        return CHECKPOINTS * 12.0 * adapter_parameters(shape, work.lora_rank)
+    return CHECKPOINTS * 3.0 * shape.parameters * work.weight_bytes
+
+
+def fitted(planned: Case) -> Workload | None:
+    """The same work in the largest batches in which one peer fits; None where none does."""
+    if _count(planned) > 0:
+        return planned.work
+    total = planned.work.generated
+    for batch in _batches(total, below=planned.work.batch):
+        smaller = replace(planned.work, batch=batch, accumulation=total // batch)
+        if _count(case(planned.shape, smaller, planned.host)) > 0:
+            return smaller
+    return None
+
+
+def _count(planned: Case) -> int:
+    return min(bound.peers for bound in _bounds(planned))
+
+
+def _bounds(planned: Case) -> Iterator[Bound]:
+    host, footprint = planned.host, planned.footprint
+    tensors = footprint.accelerator_bytes
+    own = planned.peer_bytes - footprint.shared_bytes + SIDECAR_BYTES
+    if host.device == "cuda":
+        own -= tensors
+    room = available_bytes(host) - footprint.shared_bytes
+    yield Bound("memory", max(0, int(room // own)), f"{gib(room)} for peers of {gib(own)}, sidecars included")
+    if host.accelerator_bytes is not None:
+        name = "Metal's working set" if host.device == "mps" else "the card's memory"
+        count = int(host.accelerator_bytes // tensors)
+        yield Bound(name, count, f"{gib(host.accelerator_bytes)} for tensors of {gib(tensors)}")
+    yield Bound("cores", host.cores, f"{host.cores} cores, and a peer needs one: more would hinder each other")
+    if host.disk_free_bytes is not None:
+        each = checkpoint_bytes(planned.shape, planned.work)
+        room = max(0.0, host.disk_free_bytes - DISK_RESERVE_BYTES)
+        yield Bound("disk", int(room // each), f"{gib(room)} for checkpoints of {gib(each)}")
+
+
+def _limit(planned: Case, peers: int) -> int:
+    """Rounded to what people would write, and together no more than there is."""
+    wanted = planned.peer_bytes * LIMIT_FACTOR
+    share = (planned.host.memory_bytes - planned.host.used_bytes) / max(1, peers)
+    return max(256 * MIB, math.floor(min(wanted, share) / (256 * MIB)) * 256 * MIB)
+
+
+def _advice(planned: Case, peers: int) -> Iterator[str]:
+    """Settings with which more would fit, by the same figures."""
+    for variants in (_smaller_batches(planned.work), _leaner(planned.work)):
+        told = peers
+        for text, variant in variants:
+            changed = case(planned.shape, variant, planned.host)
+            count = _count(changed)
+            if count > told:
+                fit = "1 peer" if count == 1 else f"{count} peers"
+                yield f"`{text}`: {fit} of {gib(changed.footprint.bytes)}"
+            if variant.batch < planned.work.batch:
+                # A batch that is smaller still, and so slower, has to let even more peers fit.
+                told = max(told, count)
+
+
+def _smaller_batches(work: Workload) -> Iterator[tuple[str, Workload]]:
+    for batch in _batches(work.generated, below=work.batch):
+        accumulation = work.generated // batch
+        options = f"per_device_train_batch_size: {batch}, gradient_accumulation_steps: {accumulation}"
+        yield f"grpo: {{{options}}}", replace(work, batch=batch, accumulation=accumulation)
+
+
+def _leaner(work: Workload) -> Iterator[tuple[str, Workload]]:
+    if not work.checkpointing:
+        yield "grpo: {gradient_checkpointing: true}", replace(work, checkpointing=True)
+    if work.dtype == "float32":
+        yield "dtype: bfloat16", replace(work, dtype="bfloat16")
+    if not work.lora_rank:
+        yield "lora: {}", replace(work, lora_rank=LoraOptions().r, has_reference=False)
+
+
+def _batches(total: int, *, below: int) -> Iterator[int]:
+    return (size for size in range(below - 1, 0, -1) if total % size == 0)
+
+
+def gib(count: float) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / MIB:.0f} MiB"

@@ -1,0 +1,81 @@
+"""What is asked of the plan: the peer that a configuration or the command line names, on which machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.loading import DEFAULT_FILE, Loaded, load_file
+from fleet.plan.answer import Case, case
+from fleet.plan.calibration import measured_bytes
+from fleet.plan.host import Host, elsewhere, here
+from fleet.plan.shapes import find_shape, with_parameters
+from fleet.plan.workload import workload
+from fleet.state_folder import StateFolder
+from trainer.config import TrainerConfig
+
+_DISK_OF = StateFolder.of("plan").root
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says; None where it says nothing."""
+
+    model: str | None = None
+    parameters: str | None = None
+    prompt_tokens: int | None = None
+    device: str | None = None
+    memory_bytes: int | None = None
+    cores: int | None = None
+    disk_bytes: int | None = None
+    card_bytes: int | None = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        return self.memory_bytes is not None
+
+
+def read_configuration(file: Path | None) -> tuple[TrainerConfig, Loaded | None]:
+    """The peer to plan: of the file, else of `peerwatch.yaml` here, else the trainer's defaults. Raises ValueError."""
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    if path is None:
+        return TrainerConfig(name="peer", run_dir=Path("peer")), None
+    try:
+        loaded = load_file(path)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
+    if not loaded.is_usable or not loaded.composition.trainers:
+        raise ValueError(f"{loaded.lines()[0]}; `peerwatch check -f {path}` shows all")
+    return next(iter(loaded.composition.trainers.values())), loaded
+
+
+def pose(config: TrainerConfig, overrides: Overrides) -> Case:
+    """The case to be answered. Raises ValueError with one line for the user."""
+    host = find_host(config, overrides)
+    if overrides.model:
+        config = config.model_copy(update={"model": overrides.model})
+    shape = with_parameters(overrides.parameters) if overrides.parameters else find_shape(config.model)
+    work = workload(config, host.device, prompt_tokens=overrides.prompt_tokens)
+    return case(shape, work, host, measured_bytes(shape, work) if host.is_here else None)
+
+
+def find_host(config: TrainerConfig, overrides: Overrides) -> Host:
+    """The machine that is meant. Raises ValueError where too little of another one is told."""
+    device = overrides.device or config.device
+    if not overrides.is_elsewhere:
+        for option, value in (("--cores", overrides.cores), ("--disk", overrides.disk_bytes)):
+            if value is not None:
+                raise ValueError(f"{option} describes another machine; give its --memory too")
+        found = here(device, _DISK_OF)
+    elif overrides.cores is None:
+        raise ValueError("--memory describes another machine; give its --cores too")
+    else:
+        assert overrides.memory_bytes is not None
+        found = elsewhere(
+            device,
+            overrides.memory_bytes,
+            overrides.cores,
+            disk_bytes=overrides.disk_bytes,
+            card_bytes=overrides.card_bytes,
+        )
+    if found.device == "cuda" and found.accelerator_bytes is None:
+        raise ValueError("the card's memory is not known; give it, like --card-memory 24GiB")
+    return found
