@@ -19,6 +19,9 @@ MAX_TITLE_LENGTH = 180
 _BREAK = re.compile(r"<br\s*/?>\s*\n")
 
 
+_DEFAULT = Templates()
+
+
 class Message(NamedTuple):
     """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty.
 
@@ -48,16 +51,19 @@ class Style(NamedTuple):
     html_limit: int = 0
     peers: int = 0
     find_remedy: Callable[[str], str] = _find_remedy
-    templates: Templates = Templates()
+    templates: Templates = _DEFAULT
 
     def remedy_of(self, rule: str) -> str:
         """What to try first, in the fleet's language; empty for a rule that is not known."""
         return self.words.remedies.get(rule) or self.find_remedy(rule)
 
     def render(self, content: Content) -> Message:
-        """The content in this style; what a user's template makes too long is cut, or left out where it is HTML."""
+        """The content in this style; what a user's template makes too long gives way to the default."""
         title = " ".join(self.templates.render("title.txt", content).split())
-        body = shorten(self.render_body(content), self.limit)
+        body = self.render_body(content)
+        if not fits(body, self.limit):  # A user's template may have no room for what the default has room for.
+            body = _DEFAULT.render("body.txt", content)
+        body = shorten(body, self.limit)
         html = self.templates.render("body.html", content) if self.html_limit else ""
         # What makes plain text of a mail's HTML would begin the next line with a space.
         html = _BREAK.sub("<br>", html)

@@ -1,0 +1,331 @@
+"""Kills the alert loop at random instants while alerts come and go and every service is flaky; checks what arrived.
+
+Duplicates are judged by the database as the kill left it: what it holds as delivered must never arrive again.
+"""
+
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from os import kill
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import yaml
+
+from tests.alerts.bot_api import TOKEN, BotApi
+from tests.alerts.conftest import ROOT, Sidecar, sidecar_page
+from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports, wait_for
+
+PEERS = tuple("ABCDEF")
+ROUTES = ("hook", "mail", "phone")
+TURN_SECONDS = 1.5
+SHORTEST_LIFE, LONGEST_LIFE = 0.02, 0.9
+# Each service fails so often, in one of these ways.
+FAILURE_SHARE = 0.35
+# A word for each alert, so that everything that arrives can be told apart, however much waited.
+WORDS = "{% for alert in alerts %}[{{ alert.kind }}{{ alert.peer }}{{ alert.since | int }}] {% endfor %}"
+_WORD = re.compile(r"\[([a-z]+)([A-F])(\d+)\]")
+
+
+class Told(NamedTuple):
+    """What one word tells; an alert's beginning is another for each stall."""
+
+    kind: str
+    peer: str
+    since: str
+
+
+class Moods:
+    """How the services answer; `calm` ends all trouble."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._lock = threading.Lock()
+        self.is_calm = False
+        self.met: dict[str, int] = {}
+
+    def next(self, *troubles: str) -> str:
+        """`ok`, or one of the troubles."""
+        with self._lock:
+            is_ok = self.is_calm or self._chance.random() > FAILURE_SHARE
+            mood = "ok" if is_ok else self._chance.choice(troubles)
+            self.met[mood] = self.met.get(mood, 0) + 1
+        if mood == "hang":
+            time.sleep(0.4)
+        return mood
+
+
+@dataclass
+class Inbox:
+    """What one service has accepted: when, and what it tells, in order."""
+
+    arrivals: list[tuple[float, list[Told]]] = field(default_factory=list)
+
+    def take(self, text: str) -> None:
+        self.arrivals.append((time.monotonic(), [Told(*match) for match in _WORD.findall(text)]))
+
+    def told(self) -> list[tuple[float, Told]]:
+        return [(at, one) for at, lines in self.arrivals for one in lines]
+
+
+class FlakyBotApi(BotApi):
+    """A Bot API that is at times busy, broken or gone."""
+
+    def __init__(self, certificate: Path, moods: Moods, inbox: Inbox) -> None:
+        super().__init__(certificate)
+        self._moods = moods
+        self._inbox = inbox
+
+    def answer(self, method: str, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if method != "sendMessage":
+            return super().answer(method, content)
+        mood = self._moods.next("429", "500", "reset", "hang")
+        if mood in ("reset", "hang"):
+            raise ConnectionResetError
+        if mood == "500":
+            return 500, {"ok": False, "error_code": 500, "description": "Internal Server Error"}
+        if mood == "429":
+            self.retry_after = 1
+        status, answer = super().answer(method, content)
+        if status == 200:
+            self._inbox.take(content["text"])
+        return status, answer
+
+
+class FlakyWebhook(Webhook):
+    """A receiver of webhooks that is at times busy, broken or gone."""
+
+    def __init__(self, moods: Moods, inbox: Inbox) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                mood = moods.next("429", "500", "reset", "hang")
+                if mood in ("reset", "hang"):
+                    raise ConnectionResetError
+                if mood == "ok":
+                    inbox.take(content)
+                self.send_response({"ok": 200}.get(mood) or int(mood))
+                self.end_headers()
+                if mood == "429":
+                    self.wfile.write(b'{"retry_after": 0.5}')
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                pass
+
+        self.messages = []
+        self._server = Server((LOOPBACK, 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+
+class FlakyMailbox(Mailbox):
+    """A mail server that is at times busy or gone."""
+
+    def __init__(self, moods: Moods, inbox: Inbox) -> None:
+        super().__init__(reserve_ports(1)[0])
+        self._moods = moods
+        self._inbox = inbox
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        mood = self._moods.next("451", "554", "reset")
+        if mood == "reset":
+            server.transport.abort()
+        if mood != "ok":
+            return f"{mood} Not now"
+        answer = await super().handle_DATA(server, session, envelope)
+        self._inbox.take(self.messages[-1].body)
+        self.messages.clear()
+        return answer
+
+
+@dataclass
+class Report:
+    """What a campaign did and found."""
+
+    kills: int = 0
+    seconds: float = 0.0
+    events: int = 0
+    arrivals: int = 0
+    repeated: int = 0
+    attempts_refused: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class Campaign:
+    """One database, killed again and again."""
+
+    def __init__(self, folder: Path, seed: int = 1) -> None:
+        self._folder = folder
+        self._chance = random.Random(seed)
+        self._moods = Moods(seed)
+        self._inboxes = {route: Inbox() for route in ROUTES}
+        self._sidecars = {peer: Sidecar() for peer in PEERS}
+        self._hook = FlakyWebhook(self._moods, self._inboxes["hook"])
+        self._mailbox = FlakyMailbox(self._moods, self._inboxes["mail"])
+        self._bot_api = FlakyBotApi(folder / "telegram.pem", self._moods, self._inboxes["phone"])
+        self._mailbox.start()
+        self._database = folder / "state" / "alerts.sqlite"
+        # At each kill: when, and what the database then held as delivered.
+        self._recorded: list[tuple[float, set[tuple[str, Told]]]] = []
+        self._write_config()
+        self._parent = subprocess.Popen(
+            [sys.executable, "-m", "tests.alerts.killing.fork_parent"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=self._bot_api.environment,
+        )
+
+    def close(self) -> None:
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.close()
+        self._parent.wait(10)
+        self._parent.stdout.close()
+        self._mailbox.stop()
+        for server in (self._hook, self._bot_api, *self._sidecars.values()):
+            server.close()
+
+    def run(self, kills: int) -> Report:
+        """Kills so often, then lets everything be delivered, and looks what arrived."""
+        began = time.monotonic()
+        for number, sidecar in enumerate(self._sidecars.values()):
+            sidecar.page = _flapping(number / len(PEERS))
+        for _ in range(kills):
+            process = self._start()
+            time.sleep(self._chance.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+            self._kill(process)
+            self._recorded.append((time.monotonic(), self._read_delivered()))
+        seconds = time.monotonic() - began
+        for sidecar in self._sidecars.values():
+            sidecar.serve()
+        self._moods.is_calm = True
+        process = self._start()
+        wait_for(self._is_all_delivered, 90, f"everything delivered; pending: {self._count_waiting()}", every=0.1)
+        self._kill(process)
+        return self._judge(Report(kills, seconds))
+
+    def _write_config(self) -> None:
+        templates = self._folder / "templates"
+        templates.mkdir()
+        for name in ("body.txt", "body.html"):
+            (templates / name).write_text(WORDS)
+        urls = {"hook": self._hook.url, "mail": self._mailbox.url, "phone": f"tgram://{TOKEN}/4242"}
+        settings = {
+            "fleet": "test",
+            "state_dir": str(self._folder / "state"),
+            "listen": f"{LOOPBACK}:0",
+            "interval_seconds": 0.1,
+            "timeout_seconds": 1,
+            "grouping": {"wait": "0.05s", "interval": "0.2s"},
+            "templates": str(templates),
+            "targets": [{"peer": peer, "url": one.url} for peer, one in self._sidecars.items()],
+            "routes": [{"name": route, "url": urls[route], "commands": route == "phone"} for route in ROUTES],
+            "rules": {"PeerStalled": {"recover_after": "0s"}},
+        }
+        (self._folder / "alerts.yaml").write_text(yaml.safe_dump(settings))
+
+    def _start(self) -> int:
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.write(f"{self._folder / 'alerts.yaml'} {self._folder / 'loop.log'}\n")
+        self._parent.stdin.flush()
+        return int(self._parent.stdout.readline())
+
+    def _kill(self, process: int) -> None:
+        assert psutil.pid_exists(process), (self._folder / "loop.log").read_text()[-3000:]
+        kill(process, signal.SIGKILL)
+        wait_for(lambda: not psutil.pid_exists(process), 10, "the loop's end", every=0.002)
+
+    def _query(self, query: str) -> list[tuple[Any, ...]]:
+        if not self._database.exists():
+            return []
+        with sqlite3.connect(self._database, timeout=10) as database:
+            try:
+                found = database.execute(query).fetchall()
+            except sqlite3.OperationalError:  # It was killed before it had made the tables.
+                found = []
+        database.close()
+        return found
+
+    def _read_delivered(self) -> set[tuple[str, Told]]:
+        rows = self._query(
+            "SELECT n.route, n.event ->> 'kind', n.peer, CAST(n.event ->> 'since' AS INTEGER)"
+            " FROM news n JOIN notifications d ON d.id = n.notification WHERE d.state = 'delivered'"
+        )
+        return {(row[0], Told(row[1], row[2], str(row[3]))) for row in rows}
+
+    def _count_waiting(self) -> int:
+        waiting = "SELECT count(*) FROM notifications WHERE state = 'pending'"
+        news = "SELECT count(*) FROM news WHERE notification IS NULL"
+        return sum(int(row[0]) for query in (waiting, news) for row in self._query(query))
+
+    def _is_all_delivered(self) -> bool:
+        return not self._query("SELECT 1 FROM alerts WHERE state ->> 'phase' = 'firing'") and not self._count_waiting()
+
+    def _judge(self, report: Report) -> Report:
+        query = "SELECT route, event ->> 'kind', peer, CAST(event ->> 'since' AS INTEGER) FROM news ORDER BY id"
+        rows = self._query(query)
+        report.events = int(self._query("SELECT count(*) FROM events WHERE rule = 'PeerStalled'")[0][0])
+        report.attempts_refused = sum(count for mood, count in self._moods.met.items() if mood != "ok")
+        for route, inbox in self._inboxes.items():
+            expected = [Told(row[1], row[2], str(row[3])) for row in rows if row[0] == route]
+            told = inbox.told()
+            arrived = [one for _, one in told]
+            report.arrivals += len(arrived)
+            report.repeated += len(arrived) - len(set(arrived))
+            report.wrong += [f"{route}: never arrived: {one}" for one in expected if one not in set(arrived)]
+            report.wrong += [f"{route}: nobody sent: {one}" for one in set(arrived) - set(expected)]
+            report.wrong += self._find_disorder(route, expected, arrived)
+            report.wrong += self._find_repeats(route, told)
+            if len(expected) != report.events:
+                report.wrong.append(f"{route}: {len(expected)} news of {report.events} events")
+        return report
+
+    def _find_disorder(self, route: str, expected: list[Told], arrived: list[Told]) -> list[str]:
+        wrong = []
+        for peer in PEERS:
+            wanted = [one for one in expected if one.peer == peer]
+            came = [one for one in dict.fromkeys(arrived) if one.peer == peer]
+            wrong += [f"{route}: {peer} came out of order"] if came != wanted else []
+        return wrong
+
+    def _find_repeats(self, route: str, told: list[tuple[float, Told]]) -> list[str]:
+        first = {}
+        for killed_at, delivered in self._recorded:
+            for one in delivered:
+                first.setdefault(one, killed_at)
+        return [
+            f"{route}: {one} arrived although the database had it as delivered"
+            for at, one in told
+            if at > first.get((route, one), at)
+        ]
+
+
+def _flapping(phase: float) -> Callable[[], str]:
+    """A peer that stalls and goes on in turns; each stall has a beginning of its own."""
+    start = time.time()
+
+    def page() -> str:
+        turn = int((time.time() - start) / TURN_SECONDS + phase)
+        began = start - 50_000 + 10 * turn
+        stalled = {"last_step": began, "phase_start": began - 100, "started": began - 200}
+        return sidecar_page(**(stalled if turn % 2 else {}))
+
+    return page

@@ -1,0 +1,30 @@
+"""Crash safety at length: 500 kills at random instants, with every service flaky."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.alerts.killing.campaign import Campaign
+
+KILLS = 500
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_500_kills_lose_no_alert_and_repeat_only_what_was_not_recorded(
+    tmp_path: Path, record: Callable[..., None]
+) -> None:
+    campaign = Campaign(tmp_path, seed=500)
+    try:
+        report = campaign.run(KILLS)
+    finally:
+        campaign.close()
+    subject = f"{KILLS} kills of the alert loop at random instants, SMTP, webhook and Telegram flaky"
+    record(subject, "transitions", f"{report.events} in {report.seconds:.0f} s, to three routes", "")
+    record(subject, "attempts that a service refused, broke off or let hang", str(report.attempts_refused), "")
+    record(subject, "lost, out of order, or sent again although recorded", str(len(report.wrong)), "0")
+    record(subject, "sent again, the kill having come before the record", f"{report.repeated} of {report.arrivals}", "")
+    assert not report.wrong, "\n".join(report.wrong)
+    assert report.events >= 100
