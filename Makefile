@@ -5,7 +5,7 @@ PYTHON ?= python3
 PINNED := constraints.txt pyproject.toml
 INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: up test lint bench
+.PHONY: up test lint bench screenshots
 
 up: .venv/.installed
 	.venv/bin/peerwatch up $(ARGS)
@@ -20,6 +20,10 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	.venv/bin/pytest -m bench -s $(ARGS)
+
+# Of the status page, for the documentation; needs Debian's chromium.
+screenshots: .venv/.installed-dev
+	.venv/bin/python -m tests.alerts.page.screenshots
 
 .venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Peerwatch needs Python 3.11 or newer; make PYTHON=python3.11 up")'

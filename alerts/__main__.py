@@ -23,6 +23,7 @@ from alerts.commands import Commands
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
 from alerts.connections import MAX_CONNECTIONS, Connection, allow_open_files
 from alerts.control import Controls, make_token
+from alerts.curves import CurveReader
 from alerts.deadman import DeadManSwitch
 from alerts.desk import Desk
 from alerts.dispatch import Dispatcher
@@ -101,7 +102,8 @@ async def _run(
     history = HistoryApi(recorder.path, [target.peer for target in config.targets], lambda: loop.status)
     controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
-    desk = Desk(config, loop, store, dispatcher, outbox, board, dict)
+    curves = CurveReader([target.peer for target in config.targets], history.read)
+    desk = Desk(config, loop, store, dispatcher, outbox, board, curves)
     live = Live(Renderer(config.language, wording.style().zone), desk.read_content)
     loop.on_status = controls.on_change = live.invalidate
     app = make_app(config, loop, outbox, desk, controls, live, history, secrets.password)
@@ -113,7 +115,7 @@ async def _run(
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
     recorder.start()
-    background = []
+    background = [asyncio.create_task(curves.run(live.invalidate))]
     if config.deadman is not None:
         switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
         background.append(asyncio.create_task(switch.run()))

@@ -1,16 +1,16 @@
 """What there is to tell at this moment, gathered from the loop, the store, the routes and the board."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from alerts.board import Board, BoardReader
 from alerts.config import AlertsConfig
+from alerts.curves import CurveReader
 from alerts.dispatch import Dispatcher
 from alerts.loop import HEALTHY_SECONDS, Loop
 from alerts.outbox import Outbox
 from alerts.page.render import Content
-from alerts.page.rows import Curves, board_rows, peer_rows, span_of
+from alerts.page.rows import board_rows, peer_rows, span_of
 from alerts.status import RouteStatus, describe_status, is_trouble
 from alerts.store import Store
 
@@ -21,7 +21,7 @@ _SHOWN_STATES = ("pending", "held", "expired")
 
 
 class Desk:
-    """Answers for the API and for the page. `read_curves` gives what each peer did lately."""
+    """Answers for the API and for the page."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Desk:
         dispatcher: Dispatcher,
         outbox: Outbox,
         board: BoardReader | None,
-        read_curves: Callable[[], Curves],
+        curves: CurveReader,
     ) -> None:
         self._config = config
         self._loop = loop
@@ -39,7 +39,7 @@ class Desk:
         self._dispatcher = dispatcher
         self._outbox = outbox
         self._board = board
-        self._read_curves = read_curves
+        self._curves = curves
         patience = 3 * config.interval_seconds + config.timeout_seconds
         self._stale_after = max(patience, HEALTHY_SECONDS)
 
@@ -55,7 +55,7 @@ class Desk:
 
     def read_content(self) -> Content:
         """What the page tells."""
-        status, curves, now = self.describe_status(), self._read_curves(), time.time()
+        status, curves, now = self.describe_status(), self._curves.curves, time.time()
         board = self._board.board if self._board is not None else Board()
         ours = frozenset(peer["peer_id"] for peer in status["peers"] if peer["peer_id"])
         names = [target.peer for target in self._config.targets]

@@ -106,6 +106,7 @@ def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:
         number=show_number,
         size=show_size,
         duration=words.common.duration,
+        span=lambda seconds: _show_span(seconds, words),
         time=lambda at: format_time(at, zone),
         moment=lambda at: _format(at, zone, "%H:%M:%S"),
         day=lambda at: _format(at, zone, "%m-%d %H:%M"),
@@ -120,6 +121,12 @@ def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:
         shown=_SHOWN,
     )
     return environment
+
+
+def _show_span(seconds: float, words: PageWords) -> str:
+    """How far back curves go: a day is 24 h here."""
+    unit, size = ("h", 3600) if seconds >= 2 * 3600 else ("min", 60)
+    return f"{seconds / size:.0f} {words.common.units.get(unit, unit)}"
 
 
 def show_number(value: float | None, digits: int = 2) -> str:

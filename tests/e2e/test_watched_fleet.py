@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from alerts.host import PRESSURE_FILE
 from alerts.rules import discover
 from grafana.series import peer_series, service_series
+from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
 from tests.e2e.prometheus import Prometheus
 from tests.grafana.queries import Asked, names_in, queries
@@ -124,6 +126,31 @@ def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet)
     finally:
         process.resume()
     fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "ecovered"), 60, "the recovery by mail and webhook")
+
+
+def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_reload(fleet: Fleet) -> None:
+    stopped, other = fleet.peers[1], fleet.peers[2]
+    process = stopped.process()
+    with open_browser() as browser, open_page(browser, fleet.alerts_url) as page:
+        rows = {peer.name: page.locator(".peers").get_by_role("row", name=peer.name) for peer in fleet.peers}
+        for row in rows.values():
+            expect(row).to_contain_text("of 2.0 GiB")
+            expect(row).to_contain_text("of 3")
+            expect(row).to_have_class(re.compile("mood-(good|calm)"))
+        expect(page.locator("#board").get_by_text("ours")).to_have_count(3)
+        page.evaluate("window.hasStayed = true")
+        process.suspend()
+        try:
+            expect(rows[stopped.name]).to_have_class("mood-bad", timeout=60_000)
+            alert = page.get_by_role("article", name=f"PeerStalled: {stopped.name}")
+            alert.get_by_role("button", name="Acknowledge").click()
+            expect(alert).to_contain_text("acknowledged")
+            expect(rows[other.name]).not_to_have_class("mood-bad")
+        finally:
+            process.resume()
+        expect(rows[stopped.name]).to_have_class(re.compile("mood-(good|calm)"), timeout=60_000)
+        expect(alert).to_have_count(0, timeout=30_000)
+        assert page.evaluate("window.hasStayed")
 
 
 def test_a_killed_leader_is_reported_as_down_and_leads_again(fleet: Fleet) -> None:
