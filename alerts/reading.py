@@ -1,10 +1,10 @@
 """What one scrape of a sidecar said: its finite samples, by name and labels."""
 
-import math
 import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -72,14 +72,14 @@ class Reading:
         for found, place in found_places.items():
             if not labels or labels.items() <= found:
                 number = self._numbers[place]
-                if math.isfinite(number):
+                if isfinite(number):
                     return number
         return None
 
     def values(self, name: str) -> dict[Labels, float]:
         """All samples of `name`, by their labels."""
         samples = {found: self._numbers[place] for found, place in self._places.get(name, _NONE).items()}
-        return {labels: number for labels, number in samples.items() if math.isfinite(number)}
+        return {labels: number for labels, number in samples.items() if isfinite(number)}
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels of the first sample of `name`, as an info metric carries them."""

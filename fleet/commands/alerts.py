@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from alerts.config import AlertsConfig
     from fleet.alert_client import AlertClient
 
 command = typer.Typer(
-    help="See, silence and acknowledge alerts, and test where they go.",
+    help="See, silence and acknowledge alerts, test where they go, and replay the past.",
     epilog="Example: peerwatch alerts silence --rule PeerStalled --peer 'sly_*' --for 2h",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -122,6 +124,54 @@ def acknowledge(
     return _with_loop(file, state_dir, run)
 
 
+@command.command("backtest")
+def backtest(
+    since: Annotated[str, typer.Option("--since", metavar="DURATION", help="How far back.")] = "7d",
+    file: File = None,
+    state_dir: StateDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Replay what the alert loop recorded against the rules as the file has them now, beside what really fired.
+
+    Example: peerwatch alerts backtest --since 7d -f peerwatch.yaml
+    """
+    from alerts.durations import parse_duration
+    from alerts.history.store import FILE, FileError
+    from fleet.source import load
+
+    try:
+        seconds = parse_duration(since)
+    except ValueError as error:
+        return _fail(f"--since {since}: {error}", 2)
+    try:
+        loaded = load(file, state_dir)
+    except ValueError as error:
+        return _fail(str(error), 2)
+    config, path = loaded.composition.alerts, loaded.folder.alerts / FILE
+    if config is None or not loaded.is_usable:
+        return _fail(f"{loaded.lines()[0]}; `peerwatch check` shows all", 2)
+    try:
+        return _replay(path, config, seconds, as_json)
+    except FileNotFoundError:
+        return _fail(f"{path}: there is no history yet; it begins when the alert loop runs", 1)
+    except FileError as error:
+        return _fail(f"{path}: {error}", 1)
+
+
+def _replay(path: Path, config: "AlertsConfig", seconds: float, as_json: bool) -> int:
+    from alerts import backtest as replaying
+    from alerts.backtest_report import render, to_json
+
+    now = time.time()
+    slack = 2 * config.interval_seconds
+    for step in replaying.run(path, config.rules, now - seconds, now, slack_seconds=slack):
+        if isinstance(step, replaying.Backtest):
+            print(json.dumps(to_json(step), indent=2) if as_json else _clean_lines(render(step)))
+        elif sys.stderr.isatty():
+            print(f"\r{step[0]} of {step[1]} replayed", end="\n" if step[0] == step[1] else "", file=sys.stderr)
+    return 0
+
+
 def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertClient"], int]) -> int:
     from fleet.access import Access
     from fleet.alert_client import AlertClient, AlertClientError
@@ -159,6 +209,10 @@ def _clean(text: str) -> str:
     from fleet.view import clean
 
     return clean(text)
+
+
+def _clean_lines(text: str) -> str:
+    return "\n".join(_clean(line) for line in text.rstrip("\n").split("\n"))
 
 
 def _fail(message: str, status: int) -> int:

@@ -19,7 +19,7 @@ from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Archive, Store, read_block
 from alerts.state import AlertState
-from tests.alerts.history.scenes import START, Peer, looks
+from tests.alerts.history.scenes import KEEP_ALL, START, Peer, looks
 from tests.fakes import wait_for
 
 HOUR = START - START % 3600 + 3600
@@ -27,7 +27,7 @@ HOUR = START - START % 3600 + 3600
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
-    recorder = Recorder(tmp_path, HistorySettings())
+    recorder = Recorder(tmp_path, KEEP_ALL)
     recorder.start()
     yield recorder
     recorder.close()
@@ -59,7 +59,7 @@ def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
     _record(recorder, peers, HOUR, 2 * 3600 + 300)
     recorder.close()
     store = Store(recorder.path)
-    folder = folding.Folder(store, HistorySettings())
+    folder = folding.Folder(store, KEEP_ALL)
     while folder.fold(0):
         pass
     assert _rows(recorder.path) == 20
@@ -85,9 +85,8 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         from pathlib import Path
         from alerts.evaluate import Standing
         from alerts.history.recorder import Recorder
-        from alerts.history.settings import HistorySettings
-        from tests.alerts.history.scenes import Peer, looks
-        recorder = Recorder(Path({str(tmp_path)!r}), HistorySettings())
+        from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
+        recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
         recorder.start()
         for count, group in enumerate(looks([Peer("a", 1)], since={HOUR}, seconds=1e6)):
             while recorder._waiting.qsize():
@@ -161,10 +160,9 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         from pathlib import Path
         from alerts.evaluate import Standing
         from alerts.history.recorder import Recorder
-        from alerts.history.settings import HistorySettings
-        from tests.alerts.history.scenes import Peer, looks
+        from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
         logging.basicConfig(level=logging.INFO)
-        recorder = Recorder(Path({str(tmp_path)!r}), HistorySettings())
+        recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
         recorder.start()
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         for count, group in enumerate(looks([Peer(str(n), n) for n in range(20)], since={HOUR}, seconds=6000)):
@@ -191,7 +189,7 @@ def test_firings_are_kept_as_intervals_over_restarts(tmp_path: Path) -> None:
     pending = Standing({key: AlertState("pending", "critical", HOUR - 60, "No progress.")})
     rounds = list(looks([Peer("a", 1)], since=HOUR, seconds=90))
     for part in (rounds[:3], rounds[3:]):
-        recorder = Recorder(tmp_path, HistorySettings())
+        recorder = Recorder(tmp_path, KEEP_ALL)
         recorder.start()
         for index, group in enumerate(part):
             is_firing = (part is rounds or group[0].view.now < HOUR + 60) and group is not rounds[0]
@@ -207,7 +205,7 @@ def test_what_there_is_no_room_for_is_thinned_then_forgotten(tmp_path: Path, rec
     _record(recorder, [Peer(str(number), number) for number in range(3)], HOUR, 5 * 3600)
     recorder.close()
     store = Store(recorder.path)
-    while folding.Folder(store, HistorySettings()).fold(0):
+    while folding.Folder(store, KEEP_ALL).fold(0):
         pass
     before = store.size_bytes()
     small = HistorySettings.model_construct(keep=30 * 86400.0, max_megabytes=(before - 30_000) / 1e6)
@@ -233,7 +231,7 @@ def test_charts_of_any_length_agree(recorder: Recorder) -> None:
     _record(recorder, [Peer("a", 1)], HOUR - HOUR % 86400, 3 * 86400, every=120.0)
     recorder.close()
     store = Store(recorder.path)
-    folding.Folder(store, HistorySettings()).work(HOUR)
+    folding.Folder(store, KEEP_ALL).work(HOUR)
     store.close()
     assert _rows(recorder.path, "SELECT count(*) FROM summaries WHERE slot_seconds = 3600") > 0
     until = HOUR - HOUR % 86400 + 3 * 86400 - 1

@@ -1,10 +1,12 @@
 """`peerwatch alerts` against a real alert loop, and without one."""
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,6 +40,12 @@ class Desk:
                 "routes": listed,
             },
         )
+
+    def set_rules(self, rules: dict[str, Any]) -> None:
+        """Changes the rules in the file; the loop goes on with its own."""
+        settings = yaml.safe_load(self.file.read_text())
+        settings["alerts"]["rules"] = rules
+        self.file.write_text(yaml.safe_dump(settings))
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         command = [sys.executable, "-m", "fleet", "alerts", *arguments, "-f", str(self.file)]
@@ -99,3 +107,37 @@ def test_a_silence_must_say_what_it_silences(desk: Desk) -> None:
     code, _, err = desk.run("silence", "--for", "1h")
     assert (code, err.count("\n")) == (2, 1)
     assert "--rule, --peer or --severity" in err
+
+
+def test_a_backtest_finds_what_the_loop_recorded_and_what_other_thresholds_would_do(desk: Desk) -> None:
+    desk.loop.settings["rules"] = {"MemoryExceeded": {"for": "0s", "recover_after": "0s"}}
+    desk.set_rules({"MemoryExceeded": {"for": "0s", "recover_after": "0s"}})
+    assert desk.run("backtest") == (
+        1,
+        "",
+        f"peerwatch: {desk.loop.folder}/state/alerts/history.sqlite: there is no history yet; "
+        "it begins when the alert loop runs\n",
+    )
+    desk.loop.start()
+    desk.sidecar.serve(footprint=2**33, limit=2**32)
+    wait_for(desk.loop.firing, 10, "it fires", every=0.05)
+    desk.sidecar.serve(footprint=2**31, limit=2**32)
+    wait_for(lambda: not desk.loop.firing(), 10, "it is over", every=0.05)
+    code, out, err = desk.run("backtest", "--since", "1h")
+    assert (code, err) == (0, "")
+    assert "MemoryExceeded              1" in out
+    assert "As recorded: no firing is new, none is gone." in out
+    desk.set_rules({"MemoryExceeded": {"fraction": 0.4, "for": "0s"}, "PeerStalled": {"enabled": False}})
+    report = json.loads(desk.run("backtest", "--since", "1h", "--json")[1])
+    memory = next(one for one in report["rules"] if one["rule"] == "MemoryExceeded")
+    assert (memory["fired"], memory["gone"]) == (1, [])
+    desk.set_rules({"MemoryExceeded": {"fraction": 2}})
+    code, out, err = desk.run("backtest", "--since", "1h")
+    assert (code, err) == (0, "")
+    assert "gone: MemoryExceeded: amber, " in out
+
+
+def test_a_backtest_wants_a_duration(desk: Desk) -> None:
+    code, out, err = desk.run("backtest", "--since", "soon")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("peerwatch: --since soon: not a duration; write a number with a unit")
