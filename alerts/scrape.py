@@ -32,7 +32,7 @@ class Scraper:
         # Certificates take time and memory to load, which only who needs them spends.
         tls = ssl.create_default_context() if secured else None
         self._connections = {
-            target.peer: SidecarConnection(target.url, buffer, tls if target.peer in secured else None)
+            target.peer: SidecarConnection(target.url, buffer, _read_page, tls if target.peer in secured else None)
             for target in targets
         }
 
@@ -65,8 +65,7 @@ class Scraper:
 
     async def _read_one(self, peer: str) -> Scrape:
         try:
-            page = await self._connections[peer].fetch()
-            return Scrape(parse(page.decode("utf-8", errors="replace")))
+            return Scrape(await self._connections[peer].fetch())
         except OSError:
             return Scrape(None, say("no connection"))
         except BrokenError:
@@ -78,3 +77,7 @@ class Scraper:
         except Exception:  # The fence: a page is foreign text, and one sidecar must not stop the others.
             log.warning("peer %s: the sidecar's page could not be read", peer, exc_info=True)
             return Scrape(None, say("the page is not a sidecar's"))
+
+
+def _read_page(page: bytearray) -> Reading:
+    return parse(page.decode("utf-8", errors="replace"))

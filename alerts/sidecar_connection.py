@@ -8,6 +8,8 @@ import asyncio
 import base64
 import ssl
 import string
+from collections.abc import Callable
+from typing import Generic, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import httptools
@@ -18,6 +20,8 @@ MAX_PAGE_BYTES = 512 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 BUFFER_BYTES = 64 * 1024
 
+Kept = TypeVar("Kept")
+
 
 class RefusedError(Exception):
     """An answer that is not taken, with the reason as its text."""
@@ -27,21 +31,28 @@ class BrokenError(Exception):
     """The connection ended, or said something that is no HTTP, before the answer was complete."""
 
 
-class SidecarConnection(asyncio.BufferedProtocol):
-    """Asks for the page at `url`; `tls` is for https only. All connections may share the `buffer` of what arrives."""
+class SidecarConnection(asyncio.BufferedProtocol, Generic[Kept]):
+    """Asks for the page at `url`; `tls` is for https only. All connections may share the `buffer` of what arrives.
 
-    def __init__(self, url: str, buffer: memoryview, tls: ssl.SSLContext | None = None) -> None:
+    `keep` is given each page as it comes, so that those of many sidecars never lie in memory together.
+    """
+
+    def __init__(
+        self, url: str, buffer: memoryview, keep: Callable[[bytearray], Kept], tls: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(url)
         self._host, self._tls = parts.hostname or "", tls
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._request = _render_request(url)
         self._buffer = buffer
+        self._keep = keep
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[bytes] | None = None
+        self._answer: asyncio.Future[Kept] | None = None
         self._start_message()
 
-    async def fetch(self) -> bytes:
-        """The body of the page. Raises OSError where there is no connection, BrokenError and RefusedError.
+    async def fetch(self) -> Kept:
+        """What `keep` makes of the page. Raises OSError where there is no connection, BrokenError, RefusedError, and
+        what `keep` raises.
 
         One request at a time; one that is cancelled ends the connection.
         """
@@ -67,7 +78,7 @@ class SidecarConnection(asyncio.BufferedProtocol):
         self._transport = transport
         return transport
 
-    async def _ask(self, transport: asyncio.Transport) -> bytes:
+    async def _ask(self, transport: asyncio.Transport) -> Kept:
         self._start_message()
         self._answer = asyncio.get_running_loop().create_future()
         transport.write(self._request)
@@ -89,9 +100,13 @@ class SidecarConnection(asyncio.BufferedProtocol):
         if self._answer is None or self._answer.done():
             return
         if error is None:
-            self._answer.set_result(bytes(self._body))
+            try:
+                self._answer.set_result(self._keep(self._body))
+            except Exception as failure:  # noqa: BLE001  It is for whoever asked.
+                self._answer.set_exception(failure)
         else:
             self._answer.set_exception(error)
+        self._body = bytearray()
 
     # What asyncio calls.
 

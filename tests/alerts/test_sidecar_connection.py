@@ -57,8 +57,8 @@ async def serving(*answers: bytes, tls: ssl.SSLContext | None = None) -> AsyncIt
         await listener.wait_closed()
 
 
-def connect(url: str, tls: ssl.SSLContext | None = None) -> SidecarConnection:
-    return SidecarConnection(url, memoryview(bytearray(4096)), tls)
+def connect(url: str, tls: ssl.SSLContext | None = None) -> SidecarConnection[bytes]:
+    return SidecarConnection(url, memoryview(bytearray(4096)), bytes, tls)
 
 
 async def fetch(server: Server, times: int = 1, url: str = "") -> list[bytes]:
