@@ -1,6 +1,7 @@
 """The rules as a Prometheus rule file: the same names, thresholds, durations and advice. Pure."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from alerts.rules import Rule, RuleSettings, discover
 GROUP = "peerwatch"
 # The label of an alert's second one, which begins once the first has fired for a route's `after`.
 ESCALATION = "escalation"
+# A page that cannot be read, or tells nothing of its trainer, is neither trouble nor recovery. A target that is gone
+# has no `up`, and its alerts end.
+_UNREAD = 'up == 0 or up{peer!=""} unless on (instance) trainer_up'
 _DURATION = re.compile(r"[\d.]+s")
 
 
@@ -41,9 +45,9 @@ def _describe_escalation(described: Mapping[str, Any], delay: float) -> dict[str
     """The same alert once more, for the routes that hear of it only once it has fired for so long."""
     return {
         "alert": described["alert"],
-        "expr": f'ALERTS{{alertname="{described["alert"]}",alertstate="firing",{ESCALATION}=""}}',
+        "expr": firing(described["alert"]),
         "for": promql_duration(delay),
-        "labels": {**described["labels"], ESCALATION: escalation_label(delay), "alertstate": ""},
+        "labels": {**described["labels"], ESCALATION: escalation_label(delay)},
         "annotations": described["annotations"],
     }
 
@@ -70,12 +74,13 @@ _Dumper.add_representer(str, _represent_text)
 def describe_rule(name: str, rule: Rule, settings: RuleSettings) -> dict[str, Any]:
     """One alerting rule. What the page of a peer or host says of it, its labels carry along."""
     subject = "{{ with $labels.peer }}{{ . }}{{ else }}{{ $labels.instance }}{{ end }}"
-    described: dict[str, Any] = {"alert": name, "expr": expression(rule, settings)}
+    described: dict[str, Any] = {"alert": name, "expr": expression(name, rule, settings)}
     if settings.for_:
         described["for"] = promql_duration(settings.for_)
     if settings.recover_after:
         described["keep_firing_for"] = promql_duration(settings.recover_after)
-    described["labels"] = {"severity": settings.severity}
+    # An empty label is none: what `ALERTS` adds to an alert must not make it another one.
+    described["labels"] = {"severity": settings.severity, "alertstate": ""}
     described["annotations"] = {
         "summary": f"{name}: {subject}",
         "description": rule.description,
@@ -84,9 +89,24 @@ def describe_rule(name: str, rule: Rule, settings: RuleSettings) -> dict[str, An
     return described
 
 
-def expression(rule: Rule, settings: RuleSettings) -> str:
-    """The rule's PromQL with its thresholds filled in."""
-    return rule.promql.strip() % dict(_thresholds(settings.model_dump(mode="json", by_alias=False)))
+def expression(name: str, rule: Rule, settings: RuleSettings) -> str:
+    """The rule's PromQL with its thresholds filled in, and where an alert that fires goes on as nothing can be told."""
+    thresholds = dict(_thresholds(settings))
+    holds = rule.promql.strip() % thresholds
+    if not rule.is_trouble:
+        return holds
+    keeps = "\nor ".join(one for one in (_UNREAD, rule.keeps.strip() % thresholds) if one)
+    goes_on = f"{firing(name)}\nand on (instance) (\n{_indent(keeps)}\n)"
+    return f"(\n{_indent(holds)}\n)\nor on (instance) (\n{_indent(goes_on)}\n)"
+
+
+def firing(name: str) -> str:
+    """The series of a rule's alerts that fire, without those that escalate."""
+    return f'ALERTS{{alertname="{name}",alertstate="firing",{ESCALATION}=""}}'
+
+
+def _indent(text: str) -> str:
+    return textwrap.indent(text, "  ")
 
 
 def promql_duration(seconds: float) -> str:
@@ -95,12 +115,17 @@ def promql_duration(seconds: float) -> str:
     return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
-def _thresholds(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each setting by name; a duration also as `…_seconds`, for expressions that subtract times."""
-    for name, value in settings.items():
+def _thresholds(settings: RuleSettings) -> Iterator[tuple[str, Any]]:
+    """Each setting by name; a duration also as `…_seconds`, for expressions that subtract times. A property that the
+    settings have is filled in as it is.
+    """
+    for name, value in settings.model_dump(mode="json", by_alias=False).items():
         if isinstance(value, str) and _DURATION.fullmatch(value):
             seconds = parse_duration(value)
             yield name, promql_duration(seconds)
             yield f"{name}_seconds", seconds
         else:
             yield name, value
+    yield from (
+        (name, getattr(settings, name)) for name, own in vars(type(settings)).items() if isinstance(own, property)
+    )

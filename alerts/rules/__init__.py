@@ -99,15 +99,19 @@ class Rule:
 
     While it fires, the rules that it `inhibits` are not told: about the same peer, or about all if it is the host's.
 
-    `scope` says what it is about, `evidence` what is gathered once when it fires. `differs` says why its PromQL can
-    judge otherwise than `judge`. A rule that is no trouble shows nowhere: it is there for its notifications.
-    `restart` says when a restart of the peer can help against it; empty: never.
+    `scope` says what it is about, `evidence` what is gathered once when it fires. A rule that is no trouble shows
+    nowhere: it is there for its notifications. `restart` says when a restart of the peer can help against it; empty:
+    never.
+
+    `promql` is where the condition holds; `keeps` where it is unknown although the page can be read, so that an alert
+    that fires goes on. `differs` says why the two can judge otherwise than `judge`.
     """
 
     settings: type[RuleSettings]
     judge: Judge
     promql: str
     doc: str
+    keeps: str = ""
     remember: Callable[[View, Any], Memory] | None = None
     scope: Scope = "peer"
     evidence: tuple[Evidence, ...] = ()

@@ -64,4 +64,8 @@ RULE = Rule(
 changes(trainer_start_timestamp_seconds[%(window)s]) >= %(restarts)d
 and on (instance) time() - last_over_time(trainer_start_timestamp_seconds[%(window)s]) < %(stable_after_seconds)d
 """,
+    keeps="""
+changes(trainer_start_timestamp_seconds[%(window)s]) >= %(restarts)d
+unless on (instance) trainer_up == 1
+""",
 )

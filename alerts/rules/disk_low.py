@@ -56,9 +56,13 @@ RULE = Rule(
     judge=judge,
     doc=__doc__ or "",
     scope="host",
-    differs="PromQL keeps no verdict between the threshold and the point where the alert ends.",
     promql="""
 host_disk_free_bytes < %(least_gib)g * 2^30
 or host_disk_free_bytes < %(enough_gib)g * 2^30 and host_disk_free_bytes < %(fraction)g * host_disk_total_bytes
+""",
+    keeps="""
+host_disk_free_bytes < 1.1 * %(least_gib)g * 2^30
+or host_disk_free_bytes < 1.1 * %(enough_gib)g * 2^30
+  and host_disk_free_bytes < 1.1 * %(fraction)g * host_disk_total_bytes
 """,
 )

@@ -59,9 +59,11 @@ RULE = Rule(
     doc=__doc__ or "",
     scope="host",
     promql="""
-host_memory_pressure_ratio{kind="full"} >= %(stalled)g
-or host_memory_pressure_level >= 4
-or host_memory_available_bytes <= %(available)g * host_memory_total_bytes
-  and host_swap_used_bytes >= %(swapped)g * host_memory_total_bytes
+max without (kind) (
+  host_memory_pressure_ratio{kind="full"} >= %(stalled)g
+  or host_memory_pressure_level >= 4
+  or host_memory_available_bytes <= %(available)g * host_memory_total_bytes
+    and host_swap_used_bytes >= %(swapped)g * host_memory_total_bytes
+)
 """,
 )

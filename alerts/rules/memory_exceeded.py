@@ -55,9 +55,16 @@ RULE = Rule(
     evidence=("biggest",),
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL keeps no verdict between the threshold and the point where the alert ends.",
     promql="""
-trainer_memory_bytes{kind="footprint"} >= on (instance) group_left () (%(fraction)g * trainer_memory_limit_bytes)
+trainer_memory_bytes{kind="footprint"}
+  >= on (instance) group_left () (%(fraction)g * (trainer_memory_limit_bytes > 0))
 and on (instance) trainer_up == 1
+""",
+    keeps="""
+trainer_memory_bytes{kind="footprint"}
+  >= on (instance) group_left () ((%(fraction)g - %(hysteresis)g) * (trainer_memory_limit_bytes > 0))
+and on (instance) trainer_up == 1
+or trainer_up == 1 unless on (instance) trainer_memory_bytes{kind="footprint"}
+or trainer_up == 1 unless on (instance) trainer_memory_limit_bytes > 0
 """,
 )

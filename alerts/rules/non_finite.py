@@ -76,11 +76,21 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     doc=__doc__ or "",
-    # increase() extrapolates to the whole window and yields no whole numbers.
+    # increase() extrapolates, and adds what the process before a restart counted. A counter begins at 0, so the least
+    # value of the window is where the window, or this process, began.
     promql="""
-increase(trainer_nonfinite_steps_total[%(window)s]) > %(steps)d - 0.5
-and on (instance) increase(trainer_nonfinite_steps_total[%(window)s])
-  >= on (instance) %(fraction)g * increase(trainer_steps_total[%(window)s])
+trainer_nonfinite_steps_total - min_over_time(trainer_nonfinite_steps_total[%(window)s]) >= %(steps)d
+and on (instance) trainer_nonfinite_steps_total - min_over_time(trainer_nonfinite_steps_total[%(window)s])
+  >= on (instance) %(fraction)g * (trainer_steps_total - min_over_time(trainer_steps_total[%(window)s]))
 and on (instance) trainer_up == 1
+and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+""",
+    keeps="""
+trainer_up == 1
+unless on (instance) (
+  trainer_nonfinite_steps_total
+  and on (instance) trainer_steps_total
+  and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+)
 """,
 )

@@ -48,4 +48,12 @@ and on (instance) swarm_last_publish_timestamp_seconds
 and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 unless on (instance) swarm_rank
 """,
+    keeps="""
+trainer_up == 1
+unless on (instance) (
+  swarm_source_up{source="leaderboard"} == 1
+  and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+)
+or trainer_up == 1 unless on (instance) swarm_rank unless on (instance) swarm_last_publish_timestamp_seconds
+""",
 )

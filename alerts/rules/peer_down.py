@@ -26,6 +26,11 @@ class Settings(RuleSettings):
     unreachable_after: Duration = Field(default=60.0, description="silence of the sidecar that counts as down")
     start_within: Duration = Field(default=600.0, description="time to start, where the trainer does not tell its own")
 
+    @property
+    def silence(self) -> str:
+        """For PromQL, whose ranges hold a sample at their very begin: a hair less than `unreachable_after`."""
+        return f"{max(1, round(self.unreachable_after * 1000) - 1)}ms"
+
 
 def judge(view: View, settings: Settings) -> Verdict:
     reading = view.reading
@@ -136,6 +141,14 @@ and on (instance) (
   or trainer_start_timestamp_seconds unless trainer_phase_start_timestamp_seconds
 )
 unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
-or max_over_time(up{peer!=""}[%(unreachable_after)s]) == 0
+or max_over_time(up{peer!=""}[%(silence)s]) == 0 and up{peer!=""} offset %(silence)s
+""",
+    keeps="""
+trainer_start_timestamp_seconds
+unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
+unless on (instance) (
+  trainer_state{trainer_state="waiting"} == 1
+  and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+)
 """,
 )

@@ -130,4 +130,8 @@ unless on (instance) (
   unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
 )
 """,
+    keeps="""
+trainer_up == 1
+unless on (instance) (trainer_stall_after_seconds and on (instance) trainer_phase_start_timestamp_seconds)
+""",
 )

@@ -131,4 +131,8 @@ RULE = Rule(
 swarm_rank - min_over_time(swarm_rank[%(window)s]) >= %(positions)d
 and on (instance) swarm_source_up{source="leaderboard"} == 1
 """,
+    keeps="""
+trainer_up
+unless on (instance) (swarm_rank and on (instance) swarm_source_up{source="leaderboard"} == 1)
+""",
 )

@@ -59,4 +59,12 @@ and on (instance) swarm_source_up{source="leaderboard"} == 1
 and on (instance) trainer_up == 1
 and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 """,
+    keeps="""
+trainer_up == 1
+unless on (instance) (
+  swarm_round_lag
+  and on (instance) swarm_source_up{source="leaderboard"} == 1
+  and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+)
+""",
 )

@@ -49,11 +49,17 @@ RULE = Rule(
     judge=judge,
     doc=__doc__ or "",
     promql="""
-(swarm_source_up == 0 or sidecar_collector_success == 0)
+max without (source, collector) (swarm_source_up == 0 or sidecar_collector_success == 0)
 unless on (instance) trainer_up == 0
 unless on (instance) (
   trainer_start_timestamp_seconds
   unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
 )
+""",
+    keeps="""
+trainer_up == 0
+or trainer_up unless on (instance) sidecar_collector_success
+or trainer_start_timestamp_seconds
+  unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
 """,
 )

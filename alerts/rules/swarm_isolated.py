@@ -63,7 +63,15 @@ RULE = Rule(
     and on (instance) swarm_publish_failures_total > 0
     unless on (instance) swarm_last_publish_timestamp_seconds
 )
+and on (instance) swarm_connected_peers
 and on (instance) trainer_up == 1
 and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+""",
+    keeps="""
+trainer_up == 1
+unless on (instance) (
+  swarm_connected_peers
+  and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
+)
 """,
 )

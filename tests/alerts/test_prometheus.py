@@ -28,7 +28,11 @@ def test_thresholds_durations_and_severity_are_the_users() -> None:
     crash_loop = {"restarts": 7, "window": "14d", "for": "1m", "recover_after": "1.5s", "severity": "info"}
     rule = _rendered(CrashLoop=crash_loop)["CrashLoop"]
     assert "changes(trainer_start_timestamp_seconds[1209600s]) >= 7" in rule["expr"]
-    assert (rule["for"], rule["keep_firing_for"], rule["labels"]) == ("60s", "1500ms", {"severity": "info"})
+    assert (rule["for"], rule["keep_firing_for"], rule["labels"]) == (
+        "60s",
+        "1500ms",
+        {"severity": "info", "alertstate": ""},
+    )
     assert rule["annotations"]["summary"].startswith("CrashLoop: {{ with $labels.peer }}")
     assert rule["annotations"]["runbook"].startswith("What to do: read trainer.log")
 

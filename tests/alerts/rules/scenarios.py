@@ -105,12 +105,16 @@ class Scenario:
         if changes is None:
             return None
         is_host = discover()[self.rule].scope == "host"
-        values = {**(HOST if is_host else healthy(minute, now)), **changes}
-        state = values.pop("state", None)
-        lines = [f"{SAMPLES[name]} {value:.17g}" for name, value in values.items() if isinstance(value, int | float)]
-        if state is not None:
-            lines += [f'trainer_state{{trainer_state="{one}"}} {int(one == state)}' for one in STATES]
-        return "\n".join(lines) + "\n"
+        return write_page({**(HOST if is_host else healthy(minute, now)), **changes})
+
+
+def write_page(values: Mapping[str, float | str | None]) -> str:
+    """The page with these samples, by short name; None leaves one out."""
+    lines = [f"{SAMPLES[name]} {value:.17g}" for name, value in values.items() if isinstance(value, int | float)]
+    state = values.get("state")
+    if state is not None:
+        lines += [f'trainer_state{{trainer_state="{one}"}} {int(one == state)}' for one in STATES]
+    return "\n".join(lines) + "\n"
 
 
 def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:

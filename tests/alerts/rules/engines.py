@@ -1,0 +1,82 @@
+"""Our own engine on a scraped history: which alert fires at which evaluation."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from alerts.evaluate import ActiveRule, Standing, evaluate
+from alerts.reading import Labels, Reading
+from alerts.rules import View, discover
+from alerts.state import AlertState, Moment
+from tests.alerts.rules.scenarios import split_sample
+
+
+class Look(NamedTuple):
+    """One evaluation: when, the page of the latest scrape (None: it failed), and when a scrape last succeeded."""
+
+    at: float
+    page: str | None
+    heard_at: float
+
+
+class Course(NamedTuple):
+    """Whether the alert fires after each look; `is_interrupted`: a duration under way met an unknown verdict."""
+
+    fires: list[bool]
+    is_interrupted: bool
+
+
+def active_rules(settings: dict[str, dict[str, Any]]) -> list[ActiveRule]:
+    return [
+        ActiveRule(name, rule, rule.settings.model_validate(settings.get(name, {})))
+        for name, rule in discover().items()
+        if rule.is_trouble
+    ]
+
+
+def replay(looks: Sequence[Look], rules: Sequence[ActiveRule], *, is_host: bool) -> dict[str, Course]:
+    """The course of each rule's alert."""
+    scope = "host" if is_host else "peer"
+    standing, before = Standing(), looks[0].at
+    fires: dict[str, list[bool]] = {one.name: [] for one in rules if one.rule.scope == scope}
+    interrupted: set[str] = set()
+    for look in looks:
+        reading = _read(look.page) if look.page is not None else None
+        failure = "" if reading else "no connection"
+        view = View("a", look.at, reading, failure, look.at - look.heard_at, scope=scope)
+        moment = Moment(look.at, look.at - before)
+        was = standing
+        standing, _ = evaluate([view], rules, was, moment, reminder_seconds=0)
+        interrupted |= {key.rule for key, state in standing.states.items() if _stands_still(was.states.get(key), state)}
+        firing = {key.rule for key, state in standing.states.items() if state.phase == "firing"}
+        for name, phases in fires.items():
+            phases.append(name in firing)
+        before = look.at
+    return {name: Course(phases, name in interrupted) for name, phases in fires.items()}
+
+
+def _stands_still(before: AlertState | None, after: AlertState) -> bool:
+    """Whether a duration was under way and did not go on."""
+    if before is None or before.phase != after.phase:
+        return False
+    if after.phase == "pending":
+        return before.held_seconds == after.held_seconds
+    return after.cleared_seconds is not None and before.cleared_seconds == after.cleared_seconds
+
+
+def looks_of(pages: Sequence[str | None], begin: float, tick: float) -> list[Look]:
+    """Each page looked at in the instant of its scrape."""
+    looks, heard_at = [], begin
+    for number, page in enumerate(pages):
+        at = begin + number * tick
+        heard_at = at if page is not None else heard_at
+        looks.append(Look(at, page, heard_at))
+    return looks
+
+
+def _read(page: str) -> Reading:
+    """Much faster than the loop's own parser, which is tested elsewhere."""
+    samples: dict[str, dict[Labels, float]] = {}
+    for line in page.splitlines():
+        name, labels, value = split_sample(line)
+        samples.setdefault(name, {})[frozenset(labels.items())] = value
+    return Reading(samples)
