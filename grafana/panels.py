@@ -145,6 +145,7 @@ def timeline(
         .line_width(0)
         .legend(_legend())
         .per_page(20)
+        .data_links([link_of_series()])
     )
     return _asked(panel, [_ranged(query) for query in queries])
 
@@ -165,24 +166,25 @@ def heat(about: About, expression: str, *, height: int = 8) -> heatmap.Panel:
     return _asked(panel, [query])
 
 
-def rows(
-    about: About, columns: Sequence[Column], *, hidden: Sequence[str] = (), span: int = 24, height: int = 8
-) -> table.Panel:
-    """A table with a row for each peer; the columns' expressions aggregate by fleet and peer and what is shown."""
+def rows(about: About, columns: Sequence[Column], *, span: int = 24, height: int = 8) -> table.Panel:
+    """A table with a row for each peer; the columns' expressions aggregate by the labels that are shown.
+
+    A column without a title is there for its labels only.
+    """
     panel: table.Panel = _described(table.Panel(), about, span, height)
-    letters = ascii_uppercase[: len(columns)]
-    renamed = dict(_LABELS)
-    renamed |= {f"Value #{letter}": column.title for letter, column in zip(letters, columns, strict=True)}
-    if len(columns) == 1:
-        renamed["Value"] = columns[0].title
-    excluded = dict.fromkeys(["Time", *hidden], True)
+    values = [f"Value #{letter}" for letter in ascii_uppercase[: len(columns)]] if len(columns) > 1 else ["Value"]
+    titles = dict(zip(values, (column.title for column in columns), strict=True))
+    options = {
+        "excludeByName": dict.fromkeys(["Time", *(value for value, title in titles.items() if not title)], True),
+        "renameByName": _LABELS | {value: title for value, title in titles.items() if title},
+    }
     panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-    options = {"excludeByName": excluded, "renameByName": renamed}
     panel.with_transformation(models.DataTransformerConfig(id_val="organize", options=options))
     panel.show_header(True).cell_height(shown.TableCellHeight.SM).filterable(True)
     panel.override_by_name("Peer", [_property("links", [_peer_link()])])
     for column in columns:
-        panel.override_by_name(column.title, _cell(column))
+        if column.title:
+            panel.override_by_name(column.title, _cell(column))
     queries = [
         prometheus.Dataquery().expr(column.expression).instant().format(PromQueryFormat.TABLE) for column in columns
     ]

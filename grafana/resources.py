@@ -62,9 +62,12 @@ def resources() -> list[PanelBuilder]:
         ),
         graph(
             About(
-                "Starts", "When the trainer's process started: each step up is a restart.", "dateTimeFromNow", "fleet"
+                "Uptime",
+                "Time since the trainer's process started: each fall is a restart.",
+                "s",
+                "fleet",
+                limits=(0, None),
             ),
-            Query(f"1000 * {of_peers('trainer_start_timestamp_seconds')}"),
-            look=Look(steps_of_line=True),
+            Query(f"time() - {of_peers('trainer_start_timestamp_seconds')}"),
         ),
     ]

@@ -121,7 +121,7 @@ def watchers() -> list[PanelBuilder]:
         ),
         rows(
             About("Versions", "The version of each peer's sidecar.", "short", "peer"),
-            [Column("Answers", f"max by (fleet, peer, version) ({of_peers('sidecar_build_info')})")],
+            [Column("", f"max by (fleet, peer, version) ({of_peers('sidecar_build_info')})")],
             height=6,
         ),
     ]

@@ -70,7 +70,7 @@ def _states() -> PanelBuilder:
 def _who() -> PanelBuilder:
     about = About("Who", "The peer's id in the swarm, what it trains and on what.", "short", "swarm")
     of = "fleet, peer, nickname, peer_id, model, device"
-    return rows(about, [Column("Known", f"max by ({of}) ({of_peers('trainer_info')})")], height=4)
+    return rows(about, [Column("", f"max by ({of}) ({of_peers('trainer_info')})")], height=4)
 
 
 def _steps() -> list[PanelBuilder]:

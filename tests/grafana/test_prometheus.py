@@ -1,0 +1,53 @@
+"""Prometheus' configuration, in the forms that fleets need, and that Prometheus takes each of them."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alerts.config import AlertsConfig
+from alerts.prometheus import render_rules
+from grafana.prometheus import RULES_FILE, configuration
+from tests.programs import require
+
+URL = "http://127.0.0.1:8750"
+FORMS: dict[str, dict[str, Any]] = {
+    "beside a fleet": {"interval_seconds": 15},
+    "with half seconds": {"interval_seconds": 1.5},
+    "in a container": {"interval_seconds": 15, "alertmanager": "alertmanager:9093", "host": "host.docker.internal"},
+    "with a login": {"interval_seconds": 15, "access": {"authorization": {"credentials": "x"}}},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_prometheus_takes_it(tmp_path: Path, form: dict[str, Any]) -> None:
+    path = tmp_path / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(configuration(URL, **form)))
+    rules = AlertsConfig.model_validate({"fleet": "a", "state_dir": "/state"}).rules
+    (tmp_path / RULES_FILE).write_text(render_rules(rules))
+    checked = subprocess.run([require("promtool"), "check", "config", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_sidecars_and_services_are_found_through_the_alert_loop() -> None:
+    jobs = configuration(URL, interval_seconds=15)["scrape_configs"]
+    assert {job["job_name"]: job["http_sd_configs"][0]["url"] for job in jobs} == {
+        "peerwatch": f"{URL}/targets",
+        "peerwatch-services": f"{URL}/targets/services",
+    }
+    assert not any("relabel_configs" in job for job in jobs)
+
+
+def test_from_a_container_loopback_is_the_host() -> None:
+    for job in configuration(URL, interval_seconds=15, host="host.docker.internal")["scrape_configs"]:
+        [rule] = job["relabel_configs"]
+        assert rule["replacement"] == "host.docker.internal:$1"
+        assert rule["regex"] == r"127\.0\.0\.1:(\d+)"
+
+
+@pytest.mark.parametrize(("seconds", "interval", "timeout"), [(15, "15s", "10s"), (1.5, "1500ms", "1500ms")])
+def test_a_scrape_ends_before_the_next_begins(seconds: float, interval: str, timeout: str) -> None:
+    told = configuration(URL, interval_seconds=seconds)["global"]
+    assert (told["scrape_interval"], told["scrape_timeout"]) == (interval, timeout)
