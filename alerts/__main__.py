@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
-import uvicorn
-from starlette.applications import Starlette
-
 from alerts.api import make_app
 from alerts.board import BoardReader
 from alerts.commands import Commands
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
-from alerts.connections import MAX_CONNECTIONS, Connection, allow_open_files
 from alerts.control import Controls, make_token
 from alerts.curves import CurveReader
 from alerts.deadman import DeadManSwitch
@@ -38,6 +34,7 @@ from alerts.poll import Poller
 from alerts.queue import Queue
 from alerts.references import UnresolvedReferenceError, resolve
 from alerts.send import RouteError, Sender
+from alerts.server import allow_open_files, make_server
 from alerts.store import Store, StoreError
 from alerts.telegram import Bot
 from alerts.tls import Certificate
@@ -106,9 +103,9 @@ async def _run(
     curves = CurveReader([target.peer for target in config.targets], history.read)
     desk = Desk(config, loop, store, dispatcher, outbox, board, curves)
     live = Live(Renderer(config.language, wording.style().zone), desk.read_content)
-    loop.on_status = controls.on_change = live.invalidate
+    loop.on_status = wishes.on_change = live.invalidate
     app = make_app(config, loop, outbox, desk, controls, live, history, secrets.password)
-    server = _make_server(app, certificate)
+    server = make_server(app, certificate.context if certificate is not None else None)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -142,26 +139,6 @@ async def _run(
         recorder.close()
         store.close()
         log.info("stopped")
-
-
-def _make_server(app: Starlette, certificate: Certificate | None) -> "_Server":
-    settings = uvicorn.Config(
-        app,
-        http=Connection,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=1,
-        server_header=False,
-        date_header=False,  # it would be the time of the start
-        # Wrong passwords are counted by address, which nobody may choose.
-        proxy_headers=False,
-    )
-    settings.load()
-    settings.ssl = certificate.context if certificate is not None else None
-    return _Server(settings)
 
 
 def _find_bots(sender: Sender) -> list[tuple[Bot, set[int]]]:
@@ -288,26 +265,6 @@ class _Redactor(logging.Formatter):
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the loop, which ends it, and sleeps until then where uvicorn looks ten times a second."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._ending = asyncio.Event()
-
-    def end(self) -> None:
-        self.should_exit = True
-        self._ending.set()
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self._ending.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 if __name__ == "__main__":

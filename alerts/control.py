@@ -46,12 +46,11 @@ def make_token(state_dir: Path) -> str:
 
 
 class Controls:
-    """The handlers of requests that change something; `on_change` is called after one that did."""
+    """The handlers of requests that change something."""
 
     def __init__(self, token: str, loop: Loop, wishes: Wishes, sender: Sender, wording: Wording) -> None:
         self.token = token
         self.pages = PageTokens()
-        self.on_change: Callable[[], None] = lambda: None
         self._loop = loop
         self._wishes = wishes
         self._sender = sender
@@ -74,9 +73,7 @@ class Controls:
             try:
                 async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                     content = await _read(request)
-                answer = await handler(request, content)
-                self.on_change()
-                return answer
+                return await handler(request, content)
             except TimeoutError:
                 return _problem(408, "the request did not come in time")
             except ValidationError as error:

@@ -1,6 +1,6 @@
 """What people asked for, in the database: silences and acknowledgements. Kept in memory too, as each round asks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from alerts.evaluate import Key
 from alerts.silences import AckRequest, Silence, SilenceRequest, matches
@@ -10,10 +10,11 @@ MAX_SILENCES = 1000
 
 
 class Wishes:
-    """The silences in force and the alerts that somebody has acknowledged."""
+    """The silences in force and the alerts that somebody has acknowledged; `on_change` is called when they change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.on_change: Callable[[], None] = lambda: None
         rows = store.execute("SELECT id, rule, peer, severity, ends_at, comment FROM silences ORDER BY id")
         self._silences = {row[0]: Silence(*row) for row in rows}
         self.acknowledged = frozenset(Key(*row) for row in store.execute("SELECT rule, peer FROM acknowledged"))
@@ -35,12 +36,15 @@ class Wishes:
             )
         assert cursor.lastrowid is not None
         self._silences[cursor.lastrowid] = Silence(cursor.lastrowid, *wanted)
+        self.on_change()
         return self._silences[cursor.lastrowid]
 
     def end_silence(self, number: int) -> bool:
         """Whether there was one of this number."""
         self._store.execute("DELETE FROM silences WHERE id = ?", (number,))
-        return self._silences.pop(number, None) is not None
+        found = self._silences.pop(number, None) is not None
+        self.on_change()
+        return found
 
     def acknowledge(self, request: AckRequest, firing: Iterable[Key]) -> list[Key]:
         """Which of the firing alerts this acknowledges."""
@@ -49,6 +53,7 @@ class Wishes:
             for key in keys:
                 self._store.execute("INSERT OR IGNORE INTO acknowledged VALUES (?, ?)", key)
         self.acknowledged |= frozenset(keys)
+        self.on_change()
         return keys
 
     def forget_acknowledged(self, ended: Iterable[Key]) -> None:

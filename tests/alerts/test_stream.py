@@ -13,8 +13,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from alerts.connections import Connection
 from alerts.live import Live
+from alerts.server import Connection
 from alerts.stream import MAX_STREAMS, Stream
 from tests.alerts.conftest import AlertLoop, Sidecar, sidecar_page
 from tests.alerts.streams import Crowd, Reader
