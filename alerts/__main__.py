@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from alerts.api import make_app
 from alerts.board import BoardReader
+from alerts.chart import Artist
 from alerts.commands import Commands
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
 from alerts.control import Controls, make_token
@@ -26,6 +27,7 @@ from alerts.desk import Desk
 from alerts.dispatch import Dispatcher
 from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
+from alerts.history.store import FILE
 from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
@@ -93,7 +95,8 @@ async def _run(
     clock = SteadyClock()
     store = Store(config.state_dir / "alerts.sqlite")
     queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender)
-    outbox = Outbox(queue, sender, wording, tuple(route.name for route in config.routes), clock)
+    artist = Artist(config.state_dir / FILE, config.language, config.timezone) if config.charts else None
+    outbox = Outbox(queue, sender, wording, tuple(route.name for route in config.routes), clock, artist)
     dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
     recorder = Recorder(config.state_dir, config.history)
     loop = Loop(config, store, dispatcher, outbox, wording, clock, recorder=recorder)

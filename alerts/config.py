@@ -166,6 +166,7 @@ class AlertsConfig(_Settings):
     deadman: DeadMan | None = None
     history: HistorySettings = HistorySettings()
     language: Language = "en"
+    charts: bool = Field(default=True, description="whether alerts bring a picture, where matplotlib is installed")
     restarts: RestartPolicy = RestartPolicy()
     templates: TemplateFolder | None = Field(
         default=None, description="folder with title.txt, body.txt or body.html of your own"

@@ -25,13 +25,14 @@ _DEFAULT = Templates()
 class Message(NamedTuple):
     """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty.
 
-    `buttons` are what a reader may answer, where the service allows: their data by their labels.
+    `buttons` are what a reader may answer, where the service allows: their data by their labels. `image` is a PNG.
     """
 
     title: str
     body: str
     html: str = ""
     buttons: tuple[tuple[str, str], ...] = ()
+    image: bytes = b""
 
 
 def _find_remedy(rule: str) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from alerts.chart import Artist, Wish, choose
 from alerts.durations import describe_duration
+from alerts.messages import Message
 from alerts.outcome import Outcome
 from alerts.queue import Delivery, Queue
 from alerts.send import Sender
@@ -53,12 +55,19 @@ class Outbox:
     """The workers of all routes. `clock` is epoch seconds that never step; only the loop's thread uses the database."""
 
     def __init__(
-        self, queue: Queue, sender: Sender, wording: Wording, routes: tuple[str, ...], clock: Callable[[], float]
+        self,
+        queue: Queue,
+        sender: Sender,
+        wording: Wording,
+        routes: tuple[str, ...],
+        clock: Callable[[], float],
+        artist: Artist | None = None,
     ) -> None:
+        """Without an `artist` there are no charts."""
         self.results: Counter[str] = Counter(delivered=0, failed=0, expired=0)
         self._queue = queue
         self._clock = clock
-        self._workers = {route: _Worker(route, queue, sender, wording, clock, self.results) for route in routes}
+        self._workers = {route: _Worker(route, queue, sender, wording, clock, self.results, artist) for route in routes}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -111,6 +120,7 @@ class _Worker:
         wording: Wording,
         clock: Callable[[], float],
         results: Counter[str],
+        artist: Artist | None,
     ) -> None:
         self.health = RouteHealth()
         self._route = route
@@ -119,6 +129,7 @@ class _Worker:
         self._wording = wording
         self._clock = clock
         self._results = results
+        self._artist = artist
         self._news = asyncio.Event()
         self._is_stopping = False
         self._not_before = 0.0
@@ -177,12 +188,14 @@ class _Worker:
     async def _attempt(self, delivery: Delivery) -> Outcome:
         """Sends in a thread of its own: a thread cannot be ended, and one that hangs must not hold up the rest."""
         future: Future[Outcome] = Future()
-        message = delivery.message
-        if self._queue.alerts_of(delivery.id):
+        message, alerts = delivery.message, self._queue.alerts_of(delivery.id)
+        if alerts:
             message = message._replace(buttons=self._wording.buttons(self._route, delivery.id))
+        # A service that refused the message may have refused its chart.
+        wish = choose(alerts, self._clock()) if self._artist is not None and not delivery.attempts else None
 
         def send() -> None:
-            future.set_result(self._sender.send(self._route, message))
+            self._send(message, wish, future)
 
         threading.Thread(target=send, name=f"send-{delivery.id}", daemon=True).start()
         try:
@@ -190,6 +203,20 @@ class _Worker:
         except TimeoutError:
             self._hung[future] = delivery.id
             return Outcome(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
+
+    def _send(self, message: Message, wish: Wish | None, future: Future[Outcome]) -> None:
+        """Sends a message with its chart. What a chart needs more must not hold up the record of the message."""
+        place = self._sender.image_place(self._route) if wish is not None else ""
+        if wish is None or self._artist is None or not place:
+            future.set_result(self._sender.send(self._route, message))
+        elif place == "inside":
+            future.set_result(self._sender.send(self._route, message._replace(image=self._artist.draw(wish))))
+        else:
+            outcome = self._sender.send(self._route, message)
+            future.set_result(outcome)
+            image = self._artist.draw(wish) if outcome.accepted else b""
+            if image:
+                self._sender.send_image(self._route, image)
 
     def _collect_hung(self) -> None:
         """Takes note of attempts that ended after their time-out; one that succeeded need not be made again."""

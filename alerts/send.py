@@ -4,12 +4,16 @@ Apprise answers with one boolean. Why a service refused, and how long it wants t
 records of the attempt; these may hold the route's URL, so they are read here and go nowhere else.
 """
 
+import contextlib
 import contextvars
 import logging
 import re
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
 from html import escape
 from http import HTTPStatus
+from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import apprise
@@ -37,6 +41,8 @@ _CAUSES = (
     (re.compile(r"unreachable", re.IGNORECASE), "the network is unreachable"),
     (re.compile(r"connection", re.IGNORECASE), "the connection failed"),
 )
+# Webhooks: what reads them looks at no picture.
+_FOR_PROGRAMS = ("JSON", "XML", "FORM")
 _PARTS = re.compile(r"[/@?&=:#+]+")
 _records: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("apprise_records", default=None)
 
@@ -83,26 +89,46 @@ class Sender:
             return 0
         return int(service.body_maxlen) - (TITLE_ROOM if not service.title_maxlen else 0)
 
+    def image_place(self, route: str) -> Literal["", "inside", "after"]:
+        """Whether a chart goes into the message, follows it, or is not taken.
+
+        Only a mail is accepted with its image or not at all; elsewhere an image that fails would repeat the text.
+        """
+        service = self._services[route]
+        if not service.attachment_support or service.service_name in _FOR_PROGRAMS:
+            return ""
+        return "inside" if service.service_name == "E-Mail" else "after"
+
+    def send_image(self, route: str, image: bytes) -> None:
+        """Sends a chart after its message; one that is not taken is left out."""
+        if route in self.bots:
+            self.bots[route].send_image(image)
+        else:
+            self._notify(route, "", "", apprise.NotifyFormat.TEXT, image)
+
     def send(self, route: str, message: Message) -> Outcome:
         """Sends a message, as HTML if it has some, and waits for the service's answer; never raises."""
         if route in self.bots:
             return self.bots[route].send(message)
         if not message.html:
-            return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT)
+            return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
         # A title that the service has no place for becomes part of the body, mark-up and all.
         title = message.title if self._services[route].title_maxlen else escape(message.title)
-        outcome = self._notify(route, title, message.html, apprise.NotifyFormat.HTML)
+        outcome = self._notify(route, title, message.html, apprise.NotifyFormat.HTML, message.image)
         if outcome.is_malformed:  # A user's template may hold what the service does not take.
-            outcome = self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT)
+            outcome = self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
         return outcome
 
-    def _notify(self, route: str, title: str, body: str, body_format: apprise.NotifyFormat) -> Outcome:
+    def _notify(
+        self, route: str, title: str, body: str, body_format: apprise.NotifyFormat, image: bytes = b""
+    ) -> Outcome:
         records: list[str] = []
         token = _records.set(records)
         try:
             notifier = apprise.Apprise(asset=_Asset())
             notifier.add(self._services[route])
-            accepted = bool(notifier.notify(body=body, title=title, body_format=body_format))
+            with _as_file(image) as attachment:
+                accepted = bool(notifier.notify(body=body, title=title, body_format=body_format, attach=attachment))
         except Exception as error:  # noqa: BLE001  # A plug-in of apprise may raise anything, with the URL in its text.
             return Outcome(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
         finally:
@@ -128,6 +154,18 @@ def explain(records: list[str]) -> Outcome:
         )
     cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "the service did not take it")
     return Outcome(False, cause, seconds)
+
+
+@contextlib.contextmanager
+def _as_file(image: bytes) -> Iterator[str | None]:
+    """The path of a file that holds the image; None without one."""
+    if not image:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="peerwatch-") as folder:
+        path = Path(folder) / "chart.png"
+        path.write_bytes(image)
+        yield str(path)
 
 
 class _Asset(apprise.AppriseAsset):

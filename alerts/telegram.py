@@ -3,6 +3,7 @@
 No error of this module holds the token, which is part of every address.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from html import escape
@@ -20,6 +21,8 @@ MAX_TEXT_LENGTH = 4096
 SEND_SECONDS = 30.0
 Buttons = tuple[tuple[str, str], ...]
 _BREAK = re.compile(r"\s*<br\s*/?>\s*")
+
+log = logging.getLogger(__name__)
 
 
 class Chat(NamedTuple):
@@ -62,6 +65,18 @@ class Bot:
                 False, str(refusal), refusal.retry_after_seconds, refusal.status == HTTPStatus.TOO_MANY_REQUESTS
             )
         return Outcome(True)
+
+    def send_image(self, image: bytes) -> None:
+        """Sends a PNG to every chat, without a sound: its message has made one. What fails is left out."""
+        for chat in self.chats:
+            data = {"chat_id": str(chat.id), "disable_notification": "true"}
+            if chat.topic is not None:
+                data["message_thread_id"] = str(chat.topic)
+            try:
+                files = {"photo": ("chart.png", image, "image/png")}
+                _read(httpx.post(self._address("sendPhoto"), data=data, files=files, timeout=SEND_SECONDS))
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, Refused) as error:
+                log.info("telegram: a chart was not delivered: %s", _explain(error))
 
     def _send_to(self, client: httpx.Client, chat: Chat, message: Message) -> None:
         plain = {"text": f"{message.title}\n{message.body}"[:MAX_TEXT_LENGTH]}
@@ -123,6 +138,8 @@ def _read(response: httpx.Response) -> Any:
 
 
 def _explain(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
     if isinstance(error, httpx.TimeoutException):
         return Refused("no answer in time")
     if isinstance(error, httpx.ProxyError):

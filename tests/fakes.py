@@ -58,6 +58,7 @@ class Mailbox:
     port: int
     messages: list[Message] = field(default_factory=list)
     html: list[str] = field(default_factory=list)
+    attachments: list[list[tuple[str, bytes]]] = field(default_factory=list)
     _controller: Controller | None = None
 
     def start(self) -> None:
@@ -72,6 +73,7 @@ class Mailbox:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         part = mail.get_body(preferencelist=("plain", "html"))
+        self.attachments.append([(one.get_filename() or "", one.get_content()) for one in mail.iter_attachments()])
         html = mail.get_body(preferencelist=("html",))
         self.html.append(html.get_content() if html else "")
         self.messages.append(Message(str(mail["subject"]), part.get_content() if part else ""))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -36,6 +37,9 @@ class FakeSender(Sender):
 
     def html_limit(self, route: str) -> int:
         return 0
+
+    def image_place(self, route: str) -> Literal["", "inside", "after"]:
+        return ""
 
     def send(self, route: str, message: Message) -> Outcome:
         answers = self._answers.get(route, [])
