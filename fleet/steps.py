@@ -115,7 +115,7 @@ def _write(file: File, folder: StateFolder) -> None:
 
 
 def _remove(path: Path) -> None:
-    """With its folder where that is a unit's folder of drop-ins and nothing of the user's is left in it."""
+    """With its folder where that was made for such files and nothing of the user's is left in it."""
     path.unlink(missing_ok=True)
     if path.parent.suffix == ".d":
         with contextlib.suppress(OSError):

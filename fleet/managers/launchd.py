@@ -24,6 +24,9 @@ _STOP_SECONDS = 15
 # The launcher in front of the program does the waiting that grows; this only keeps launchd from spinning.
 _THROTTLE_SECONDS = 5
 
+_ROTATION = "logs"
+_ROTATION_SECONDS = 3600
+
 # $1 is the file that the exit code goes to, the rest is the program.
 _SHELL = f"""\
 note=$1; shift
@@ -56,10 +59,9 @@ class Manager:
         return sys.platform == "darwin"
 
     def files(self, programs: Iterable[Program]) -> list[File]:
-        return [
-            File(self._path(one.title), plistlib.dumps(self._agent(one)).decode(), frozenset({one.title}))
-            for one in programs
-        ]
+        planned = list(programs)
+        agents = [File(self._path(one.title), _dump(self._agent(one)), frozenset({one.title})) for one in planned]
+        return [*agents, File(self._path(_ROTATION), _dump(self._rotation(planned[0].environment)))]
 
     def reload(self) -> list[Command]:
         return []
@@ -75,11 +77,14 @@ class Manager:
         """A job of the same label may still be ending, which launchd reports as an input/output error."""
         return [
             Command(("launchctl", "bootstrap", self._domain, str(self._path(title))), patience_seconds=20)
-            for title in titles
+            for title in self._with_rotation(titles, others)
         ]
 
     def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        return [Command(("launchctl", "bootout", f"{self._domain}/{self._label(title)}"), _GONE) for title in titles]
+        return [
+            Command(("launchctl", "bootout", f"{self._domain}/{self._label(title)}"), _GONE)
+            for title in self._with_rotation(titles, others)
+        ]
 
     def processes(self, titles: Iterable[str]) -> list[ProcessState]:
         by_label = {self._label(title): title for title in titles}
@@ -94,6 +99,10 @@ class Manager:
             "macOS ends a user's agents at log-out and starts them at log-in: lock the screen instead, "
             "and let System Settings log you in after a restart"
         ]
+
+    def _with_rotation(self, titles: Sequence[str], others: Collection[str]) -> list[str]:
+        """It comes with the first of the programs and goes with the last."""
+        return [*titles, *([] if others else [_ROTATION])]
 
     def _label(self, title: str) -> str:
         return f"peerwatch.{self._fleet}.{title.replace(':', '.', 1)}"
@@ -122,12 +131,26 @@ class Manager:
             "Umask": 0o077,
         }
 
+    def _rotation(self, environment: Mapping[str, str]) -> dict[str, Any]:
+        """launchd appends to a log and never cuts it."""
+        return {
+            "Label": self._label(_ROTATION),
+            "ProgramArguments": [sys.executable, "-m", "fleet.rotation", str(self._folder.root)],
+            "EnvironmentVariables": {key: value for key, value in environment.items() if key.startswith("PYTHON")},
+            "StartInterval": _ROTATION_SECONDS,
+            "ProcessType": "Background",
+        }
+
     def _process_state(self, title: str, pid: int, status: int) -> ProcessState:
         group, name = group_and_name(title)
         exit_code = _read_note(self._note(title), otherwise=status)
         is_final = status == 0 and exit_code in FINAL_EXIT_CODES
         state = "RUNNING" if pid else "EXITED" if is_final else "BACKOFF"
         return ProcessState(group, name, state, pid, exit_code, str(self._folder.log(group, name)))
+
+
+def _dump(agent: Mapping[str, Any]) -> str:
+    return plistlib.dumps(dict(agent)).decode()
 
 
 def parse_list(text: str) -> Mapping[str, tuple[int, int]]:

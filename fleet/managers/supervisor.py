@@ -17,7 +17,9 @@ from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; supervisord kills it, with its process group, after this time.
 STOP_SECONDS = 11
-_PROGRAMS = "programs"
+# The launcher gives up by itself; this counts ends within a second of a start, as when somebody kills it repeatedly.
+_START_RETRIES = 20
+_PROGRAMS = "programs.d"
 
 _COMMENT = re.compile(r"\s[;#]|[\r\n]")
 
@@ -130,7 +132,7 @@ redirect_stderr = true
 autorestart = unexpected
 exitcodes = {",".join(map(str, FINAL_EXIT_CODES))}
 startsecs = {START_SECONDS}
-startretries = 3
+startretries = {_START_RETRIES}
 stopsignal = TERM
 stopwaitsecs = {STOP_SECONDS}
 stopasgroup = false

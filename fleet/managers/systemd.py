@@ -9,7 +9,7 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fleet.control import ProcessState
@@ -25,6 +25,7 @@ _MAX_OVER_HIGH = 1.2
 _WRITTEN = "# Written by `peerwatch services install`"
 _DROP_IN = "10-peerwatch.conf"
 _KINDS = {"peer": "trainer"}
+_PYTHON = ("PYTHONPATH", "PYTHONSAFEPATH")
 _PER_PEER = ("peer", "sidecar")
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus"
 _STATES = {"active": "RUNNING", "reloading": "RUNNING", "activating": "STARTING", "deactivating": "STOPPING"}
@@ -50,6 +51,7 @@ class Manager:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         self._directory = home / "systemd" / "user"
         self._target = f"peerwatch-{fleet}.target"
+        self._timer = f"peerwatch-{fleet}-logs.timer"
 
     @staticmethod
     def is_usual() -> bool:
@@ -63,6 +65,7 @@ class Manager:
             File(self._directory / f"peerwatch-{self._fleet}-peer@.target", self._peer_target()),
             *(self._template(group, [f"{group}:{name}" for name in peers]) for group in _PER_PEER),
             *map(self._own_file, planned),
+            *self._rotation(planned[0].environment),
         ]
 
     def reload(self) -> list[Command]:
@@ -77,7 +80,7 @@ class Manager:
 
     def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
         """The targets without what they want, or a peer whose run has finished would start over."""
-        targets = [self._target, *self._peer_targets(titles)]
+        targets = [self._target, self._timer, *self._peer_targets(titles)]
         return [
             _systemctl("start", "--job-mode=ignore-requirements", *targets),
             _systemctl("start", *map(self._unit, titles)),
@@ -85,7 +88,10 @@ class Manager:
 
     def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
         """What has no unit any more is no failure (5)."""
-        units = [*map(self._unit, titles), *([] if others else [*self._peer_targets(titles), self._target])]
+        units = [
+            *map(self._unit, titles),
+            *([] if others else [*self._peer_targets(titles), self._timer, self._target]),
+        ]
         return [_systemctl("stop", *units, allowed=(0, 5)), _systemctl("reset-failed", *units, allowed=(0, 1, 5))]
 
     def processes(self, titles: Iterable[str]) -> list[ProcessState]:
@@ -121,6 +127,7 @@ class Manager:
     def _fleet_target(self, programs: list[Program]) -> str:
         wanted = [self._unit(program.title) for program in programs if program.group not in _PER_PEER]
         wanted += [f"peerwatch-{self._fleet}-peer@{one.name}.target" for one in programs if one.group == "peer"]
+        wanted.append(self._timer)
         wants = "".join(f"Wants={unit}\n" for unit in wanted)
         unit = f"[Unit]\nDescription=Peerwatch fleet {self._fleet}\n{wants}"
         return f"{_head(self._target)}{unit}\n[Install]\nWantedBy=default.target\n"
@@ -149,6 +156,19 @@ class Manager:
             f"{_head(unit)}{section}\n{_service_section(program.group)}{self._own(program)}",
             read_by,
         )
+
+    def _rotation(self, environment: Mapping[str, str]) -> list[File]:
+        """systemd appends to a log and never cuts it."""
+        service = self._timer.replace(".timer", ".service")
+        what = f"[Unit]\nDescription=Rotation of the logs of Peerwatch fleet {self._fleet}\n"
+        timer = f"PartOf={self._target}\n\n[Timer]\nOnCalendar=hourly\nAccuracySec=10min\n"
+        command = (sys.executable, "-m", "fleet.rotation", str(self._folder.root))
+        settings = [f"Environment={quote(f'{name}={environment[name]}')}\n" for name in _PYTHON if name in environment]
+        own = f"\n[Service]\nType=oneshot\nExecStart=:{' '.join(map(quote, command))}\n{''.join(settings)}"
+        return [
+            File(self._directory / self._timer, f"{_head(self._timer)}{what}{timer}"),
+            File(self._directory / service, f"{_head(service)}{what}{own}{_HARDENING}"),
+        ]
 
     def _unit_section(self, group: str, instance: str, part_of: str) -> str:
         what = "alert loop" if group == "alerts" else _KINDS.get(group, group)

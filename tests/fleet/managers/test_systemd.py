@@ -40,8 +40,9 @@ def install(units: dict[str, File]) -> None:
 def verify(folder: Path) -> str:
     """What systemd complains of; it exits with 0 on a misspelt key, so only silence is good."""
     analyze = require("systemd-analyze")
-    names = ["trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1", "leaderboard", "alerts"]
-    paths = [folder / "peerwatch-attic.target", *(folder / f"peerwatch-attic-{name}.service" for name in names)]
+    kinds = ("trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1", "leaderboard", "alerts")
+    names = [".target", "-logs.timer", "-logs.service", *(f"-{kind}.service" for kind in kinds)]
+    paths = [folder / f"peerwatch-attic{name}" for name in names]
     command = [analyze, "--user", "--man=no", "verify", *paths]
     # A short path, as other packages' units put sockets there.
     with tempfile.TemporaryDirectory(dir="/tmp") as runtime:

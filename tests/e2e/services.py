@@ -1,0 +1,101 @@
+"""A fleet installed as services, driven by the command and watched from outside."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from fleet.installed import read_installed
+from fleet.leftovers import owned_by
+from fleet.state_folder import StateFolder
+from tests.fakes import reserve_ports
+
+ROOT = Path(__file__).parents[2]
+
+
+def settings(names: list[str], ports: list[int], **more: Any) -> dict[str, Any]:
+    """A configuration with quick restarts; two ports for each peer, then two for the services."""
+    peers = [
+        {"name": name, "trainer_port": ports[2 * index], "sidecar_port": ports[2 * index + 1]}
+        for index, name in enumerate(names)
+    ]
+    return {
+        "fleet": "tried",
+        "state_dir": "state",
+        "peers": peers,
+        "ports": {"leaderboard": ports[-2], "alerts": ports[-1]},
+        "trainer": {"model": "tiny", "device": "cpu", "steps_per_stage": 5, "save_interval_seconds": 5},
+        "sidecar_interval_seconds": 1,
+        "restart": {"first_delay": "0.5s", "longest_delay": "0.5s", "limit": 1000},
+        "alerts": {"interval": "1s"},
+        **more,
+    }
+
+
+@dataclass
+class Services:
+    """`peerwatch services` for the configuration in `folder`."""
+
+    folder: Path
+    ports: list[int]
+
+    @classmethod
+    def of(cls, folder: Path, names: list[str]) -> "Services":
+        folder.mkdir(parents=True)
+        services = cls(folder, reserve_ports(2 * len(names) + 2))
+        services.configure(settings(names, services.ports))
+        return services
+
+    @property
+    def state(self) -> StateFolder:
+        return StateFolder(self.folder / "state")
+
+    def configure(self, content: dict[str, Any]) -> None:
+        (self.folder / "peerwatch.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def configuration(self) -> dict[str, Any]:
+        content: dict[str, Any] = yaml.safe_load((self.folder / "peerwatch.yaml").read_text())
+        return content
+
+    def tell(self, *arguments: str, status: int = 0) -> str:
+        """Runs `peerwatch ARGUMENTS`; what it prints, where it ends with `status`."""
+        result = subprocess.run(
+            [sys.executable, "-m", "fleet", *arguments],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert result.returncode == status, f"{arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
+        return result.stdout + result.stderr
+
+    def owned(self) -> list[psutil.Process]:
+        """Every process that carries the mark of these services."""
+        installed = read_installed(self.state)
+        return owned_by(installed.owner) if installed else []
+
+    def steps(self, name: str) -> int:
+        """The steps of the trainer's present life."""
+        try:
+            text = (self.state.peer(name) / "trainer.prom").read_text()
+        except FileNotFoundError:
+            return 0
+        found = [line for line in text.splitlines() if line.startswith("trainer_steps_total ")]
+        return int(float(found[0].split()[1])) if found else 0
+
+    def trainer_pid(self, name: str) -> int:
+        record: dict[str, Any] = json.loads((self.state.peer(name) / "process.json").read_text())
+        return int(record["pid"])
+
+    def listening(self) -> set[int]:
+        """Those of the fleet's ports that somebody listens on."""
+        taken = {one.laddr.port for one in psutil.net_connections("inet") if one.status == psutil.CONN_LISTEN}
+        return taken & set(self.ports)

@@ -1,0 +1,90 @@
+"""Services under supervisord, whole: installed, changed, killed at random, and removed without a trace."""
+
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.services import Services
+from tests.fakes import descendants, still_alive, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+KILLS = 50
+
+
+def kind_of(process: psutil.Process) -> str:
+    """Which part of the fleet a process is; children that are no p2pd count as their program's."""
+    if process.name() == "p2pd":
+        return "p2pd"
+    command = process.cmdline()
+    if command[1:3] == ["-m", "fleet.launch"]:
+        return "launcher"
+    is_main = len(command) > 2 and command[1] == "-m" and process.parent() and process.parent().ppid() == 1
+    return command[2] if is_main else "child"
+
+
+def kill_at_random(services: Services, seed: int, kills: int) -> Counter[str]:
+    """SIGKILL, one process at a time, of a kind not killed yet, or of any, launchers now and then; how many of each."""
+    draw = random.Random(seed)
+    killed: Counter[str] = Counter()
+    while killed.total() < kills:
+        time.sleep(draw.uniform(0.1, 0.6))
+        with contextlib.suppress(psutil.Error):
+            by_kind: dict[str, list[psutil.Process]] = {}
+            for process in services.owned():
+                by_kind.setdefault(kind_of(process), []).append(process)
+            if killed["launcher"] >= kills // 5:
+                by_kind.pop("launcher", None)
+            kinds = sorted(set(by_kind) - set(killed)) or sorted(by_kind)
+            if kinds:
+                kind = draw.choice(kinds)
+                draw.choice(by_kind[kind]).kill()
+                killed[kind] += 1
+    return killed
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    services = Services.of(tmp_path / "a fleet 100% é", ["amber"])
+    yield services
+    left = services.owned()
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    if services.state.service_record.exists():
+        services.tell("services", "uninstall", "--force")
+
+
+def test_fifty_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services) -> None:
+    services.tell("services", "install", "--manager", "supervisor")
+    wait_for(lambda: services.steps("amber") > 2, 120, "the peer trains")
+    supervisord = int((services.state.root / "supervisord.pid").read_text())
+    killed = kill_at_random(services, seed=5, kills=KILLS)
+    print(f"killed {dict(killed)}")
+    assert {"p2pd", "launcher", "alerts", "exporter", "exporter.leaderboard", "trainer"} <= set(killed)
+
+    def is_whole() -> bool:
+        try:
+            is_training = services.trainer_pid("amber") in below() and services.steps("amber") > 2
+            return is_training and services.listening() == set(services.ports) and services.tell("services", "status")
+        except (OSError, AssertionError, psutil.Error):
+            return False
+
+    def below() -> set[int]:
+        return {process.pid for process in descendants(supervisord)}
+
+    wait_for(is_whole, 150, "everything is back, and the peer trains", every=1)
+    owned = services.owned()
+    assert {process.pid for process in owned} <= below()
+
+    services.tell("services", "uninstall")
+    assert not still_alive(owned)
+    assert not psutil.pid_exists(supervisord)
+    assert not services.listening()
+    assert not services.state.services.exists()
