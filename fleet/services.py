@@ -54,7 +54,7 @@ def install(
     states = machine.states
     start = [title for title in titles if title in stale or title not in states or not _rests_or_runs(states[title])]
     writes = [Write(file) for file in files if machine.texts.get(file.path) != file.text]
-    removes = [Remove(Path(path)) for path in (before.files if before else {}) if path not in target.files]
+    removes = [Remove(path) for path in map(Path, before.files if before else {}) if str(path) not in target.files]
     known = [title for title in [*gone, *stale] if title in states]
     steps: list[Step] = []
     if known:

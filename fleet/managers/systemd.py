@@ -88,10 +88,9 @@ class Manager:
 
     def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
         """What has no unit any more is no failure (5)."""
-        units = [
-            *map(self._unit, titles),
-            *([] if others else [*self._peer_targets(titles), self._timer, self._target]),
-        ]
+        units = [*map(self._unit, titles), *self._peer_targets(titles, without=others)]
+        if not others:
+            units += [self._timer, self._target]
         return [_systemctl("stop", *units, allowed=(0, 5)), _systemctl("reset-failed", *units, allowed=(0, 1, 5))]
 
     def processes(self, titles: Iterable[str]) -> list[ProcessState]:
@@ -120,8 +119,11 @@ class Manager:
     def _kind(self, group: str) -> str:
         return f"peerwatch-{self._fleet}-{_KINDS.get(group, group)}"
 
-    def _peer_targets(self, titles: Iterable[str]) -> list[str]:
+    def _peer_targets(self, titles: Iterable[str], without: Iterable[str] = ()) -> list[str]:
+        """Of the peers of these programs, less those that others belong to as well."""
         peers = dict.fromkeys(name for group, name in map(group_and_name, titles) if group in _PER_PEER)
+        for _, name in map(group_and_name, without):
+            peers.pop(name, None)
         return [f"peerwatch-{self._fleet}-peer@{name}.target" for name in peers]
 
     def _fleet_target(self, programs: list[Program]) -> str:

@@ -135,3 +135,16 @@ def test_it_waits_for_a_port_no_longer_than_it_may() -> None:
         listener.listen()
         wait_for_port(address, 60)
         assert time.monotonic() - began < 10
+
+
+def test_the_program_gets_the_lines_of_its_environment_file(tmp_path: Path) -> None:
+    file = tmp_path / "a b.env"
+    file.write_text('# TOKEN=no\nTOKEN=a "b" $c=d\'\n\nEMPTY=\nnonsense\n')
+    show = [sys.executable, "-c", "import os; print([os.environ.get('TOKEN'), os.environ['EMPTY']])"]
+    result = _launch(tmp_path / "x.json", "--environment-file", str(file), command=show)
+    assert (result.stdout, result.stderr) == (repr(['a "b" $c=d\'', ""]) + "\n", "")
+    missing = _launch(tmp_path / "y.json", "--environment-file", str(tmp_path / "none"), command=["true"])
+    assert missing.returncode == 0
+    unreadable = _launch(tmp_path / "z.json", "--environment-file", str(tmp_path), command=["true"])
+    assert unreadable.returncode == 1
+    assert "cannot read" in unreadable.stderr
