@@ -16,6 +16,7 @@ from fleet.launch import OWNER_VARIABLE
 from fleet.loading import Loaded
 from fleet.run import Fleet, RunError, end_earlier, is_up, locked
 from fleet.state_folder import StateFolder
+from tests.programs import require
 from trainer.identity import read_peer_id
 
 
@@ -59,6 +60,21 @@ def test_the_written_files_are_read_by_the_programs_own_loaders(load: Callable[[
     assert board.names[leader] == "a-0"
     loop = alerts.config.load(folder.alerts / "alerts.yaml")
     assert (loop.reminder, loop.rules.of("PeerDown").for_) == (7200, 5)
+
+
+def test_prometheus_reads_its_files_with_this_fleets_rules(load: Callable[[str], Loaded]) -> None:
+    rules = "{PeerDown: {for: 7s, severity: warning}, DiskLow: {enabled: false}}"
+    loaded = load(f"fleet: a\nprometheus: {{scrape_interval: 5s}}\nalerts: {{rules: {rules}}}\n")
+    loaded.prometheus = Path(require("prometheus"))
+    Fleet(loaded).write()
+    path = loaded.folder.prometheus / "prometheus.yaml"
+    checked = subprocess.run([require("promtool"), "check", "config", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    assert yaml.safe_load(path.read_text())["global"]["scrape_interval"] == "5s"
+    found = yaml.safe_load((loaded.folder.prometheus / "rules.yaml").read_text())["groups"][0]["rules"]
+    told = {rule["alert"]: rule for rule in found}
+    assert (told["PeerDown"]["for"], told["PeerDown"]["labels"]["severity"]) == ("7s", "warning")
+    assert "DiskLow" not in told
 
 
 def test_identities_outlive_a_run(load: Callable[[str], Loaded]) -> None:
