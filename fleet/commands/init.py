@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +11,34 @@ import typer
 
 
 def command(
-    peers: Annotated[int, typer.Option(min=1, max=256, help="How many peers to run here.")] = 2,
+    peers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="How many peers to run here; else as many as fit.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="tiny, a Hugging Face id, or a local folder.")] = "tiny",
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", metavar="0.5B", help="The model's size, where it cannot be found.")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("peerwatch.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> int:
-    """Write a commented configuration, sized for this machine.
+    """Write a commented configuration, sized for this machine as `peerwatch plan` says.
 
-    Example: peerwatch init --peers 3 -o peerwatch.yaml
+    Example: peerwatch init --model Qwen/Qwen2.5-0.5B-Instruct -o peerwatch.yaml
     """
     from fleet.checks import Machine
     from fleet.example import render
+    from fleet.plan.question import Overrides, pose
+    from fleet.plan.sizing import size
     from trainer.config import TrainerConfig
 
-    task = TrainerConfig.model_fields["task"].default
-    text = render(_fleet_name(output), peers, Machine.here(), task=task)
+    config = TrainerConfig(name="peer", run_dir=Path("peer"), model=model)
+    try:
+        planned = pose(config, Overrides(parameters=parameters))
+    except ValueError as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 2
+    count, sizing, warning = size(planned, peers)
+    text = render(_fleet_name(output), count, Machine.here(), task=config.task, sizing=replace(sizing, model=model))
     try:
         with open(os.open(output, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL), 0o600), "w") as file:
             file.write(text)
@@ -33,7 +48,10 @@ def command(
     except OSError as error:
         print(f"peerwatch: cannot write {output}: {error.strerror}", file=sys.stderr)
         return 2
-    print(f"{output} written; next: peerwatch check -f {output}, then peerwatch up -f {output}")
+    if warning:
+        print(f"peerwatch: warning: {warning}; `peerwatch plan -f {output}` says more", file=sys.stderr)
+    peers_text = "1 peer" if count == 1 else f"{count} peers"
+    print(f"{output} written for {peers_text}; next: peerwatch check -f {output}, then peerwatch up -f {output}")
     return 0
 
 

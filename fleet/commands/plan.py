@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-_ANOTHER = "Another machine"
+if TYPE_CHECKING:
+    from fleet.plan.answer import Answer, Case
+    from fleet.plan.question import Overrides
+    from trainer.config import TrainerConfig
 
 
 def command(
@@ -27,6 +30,13 @@ def command(
     prompt_tokens: Annotated[
         int | None, typer.Option("--prompt-tokens", min=1, max=10**6, help="Of the longest prompt.")
     ] = None,
+    measures: Annotated[
+        bool, typer.Option("--measure", help="Run real peers here for some steps, one, two, three, …")
+    ] = False,
+    measure_limit: Annotated[
+        str, typer.Option("--measure-limit", metavar="DURATION", help="Give up a number of peers after this time.")
+    ] = "15m",
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write the measured pace as a picture.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
 ) -> int:
     """Say how many peers fit, with every figure that the answer follows from. Exit status 1: not even one.
@@ -35,6 +45,7 @@ def command(
     """
     from fleet.plan.answer import answer
     from fleet.plan.question import Overrides, pose, read_configuration
+    from fleet.plan.trial import TrialError
 
     try:
         if device not in (None, "cpu", "mps", "cuda"):
@@ -51,15 +62,56 @@ def command(
         )
         config, _ = read_configuration(file)
         planned = pose(config, overrides)
+        if measures:
+            planned = _measure(config, planned, overrides, measure_limit, plot)
     except ValueError as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
+    except (TrialError, OSError) as error:
+        print(f"peerwatch: {error}", file=sys.stderr)
+        return 1
     result = answer(planned)
     _print(planned, result, as_json=as_json)
     return 0 if result.peers else 1
 
 
-def _print(planned: "Case", result: "Answer", *, as_json: bool) -> None:  # type: ignore[name-defined] # noqa: F821
+def _measure(
+    config: "TrainerConfig", planned: "Case", overrides: "Overrides", limit: str, picture: Path | None
+) -> "Case":
+    import signal
+    from dataclasses import replace
+
+    from alerts.durations import parse_duration
+    from fleet.plan import calibration
+    from fleet.plan.measure import is_disturbed, measure
+    from fleet.plan.pace import check_plot, plot
+    from fleet.plan.progress import Shown
+    from fleet.plan.question import with_model
+    from fleet.plan.trial import Span
+
+    if overrides.is_elsewhere or overrides.parameters:
+        raise ValueError("--measure runs peers here; leave out --memory and --parameters")
+    if picture:
+        check_plot(picture)
+    try:
+        span = Span(limit_seconds=parse_duration(limit))
+    except ValueError as error:
+        raise ValueError(f"--measure-limit {limit}: {error}") from None
+    # A closed terminal or a service manager ends the peers as Ctrl-C does.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup has SIGHUP ignored, so that a measurement outlives its terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    device = planned.host.device
+    found = measure(with_model(config, overrides).model_copy(update={"device": device}), planned, span, Shown())
+    kept = {} if is_disturbed(found, planned.host.cores) else found.pace
+    calibration.write(planned.shape, planned.work, peak_bytes=found.peak_bytes, pace=kept)
+    if picture:
+        plot(found.pace, picture, title=f"{planned.shape.name}, {planned.host.cores} cores, {device}")
+    return replace(planned, measured_bytes=found.peak_bytes, pace=found.pace)
+
+
+def _print(planned: "Case", result: "Answer", *, as_json: bool) -> None:
     import json
 
     from rich.console import Console

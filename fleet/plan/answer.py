@@ -1,11 +1,12 @@
 """How many peers fit on a machine, and what limits them; pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleet.plan.footprint import MIB, SIDECAR_BYTES, Footprint, adapter_parameters, predict
 from fleet.plan.host import GIB, Host, headroom
+from fleet.plan.pace import best_count
 from fleet.plan.shapes import Shape
 from fleet.plan.workload import Workload
 from trainer.config import LoraOptions
@@ -17,6 +18,7 @@ CHECKPOINTS = 3
 DISK_RESERVE_BYTES = 5 * GIB
 # A limit this far above the peak tells of growth and not of an ordinary step.
 LIMIT_FACTOR = 1.25
+_LIMIT_STEP = 256 * MIB
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,22 @@ class Bound:
     name: str
     peers: int
     why: str
+    is_of_memory: bool = False
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is planned: a model with its settings on a machine, with the footprint that is reckoned with."""
+    """What is planned: a model with its settings on a machine, with the footprint that is reckoned with.
+
+    `pace` holds the steps per second that so many peers were measured to make together.
+    """
 
     shape: Shape
     work: Workload
     host: Host
     footprint: Footprint
     measured_bytes: float | None = None
+    pace: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def peer_bytes(self) -> float:
@@ -59,8 +66,9 @@ class Answer:
         return min(self.bounds, key=lambda one: one.peers)
 
 
-def case(shape: Shape, work: Workload, host: Host, measured_bytes: float | None = None) -> Case:
-    return Case(shape, work, host, predict(shape, work, system=host.system), measured_bytes)
+def case(shape: Shape, work: Workload, host: Host) -> Case:
+    """The case with the footprint that the formula gives."""
+    return Case(shape, work, host, predict(shape, work, system=host.system))
 
 
 def answer(planned: Case) -> Answer:
@@ -68,7 +76,9 @@ def answer(planned: Case) -> Answer:
     bounds = tuple(_bounds(planned))
     peers = min(bound.peers for bound in bounds)
     threads = max(1, planned.host.cores // max(1, peers))
-    return Answer(peers, bounds, threads, _limit(planned, peers), tuple(_advice(planned, peers)))
+    result = Answer(peers, bounds, threads, memory_limit(planned, peers))
+    # Where memory is not what limits, a leaner peer would not let more of them run.
+    return replace(result, advice=tuple(_advice(planned, peers))) if result.bound.is_of_memory else result
 
 
 def available_bytes(host: Host) -> float:
@@ -106,23 +116,27 @@ def _bounds(planned: Case) -> Iterator[Bound]:
     if host.device == "cuda":
         own -= tensors
     room = available_bytes(host) - footprint.shared_bytes
-    yield Bound("memory", max(0, int(room // own)), f"{gib(room)} for peers of {gib(own)}, sidecars included")
+    yield Bound("memory", max(0, int(room // own)), f"{gib(room)} for peers of {gib(own)}, sidecars included", True)
     if host.accelerator_bytes is not None:
         name = "Metal's working set" if host.device == "mps" else "the card's memory"
         count = int(host.accelerator_bytes // tensors)
-        yield Bound(name, count, f"{gib(host.accelerator_bytes)} for tensors of {gib(tensors)}")
+        yield Bound(name, count, f"{gib(host.accelerator_bytes)} for tensors of {gib(tensors)}", True)
     yield Bound("cores", host.cores, f"{host.cores} cores, and a peer needs one: more would hinder each other")
+    best = best_count(planned.pace)
+    if best is not None:
+        gain = planned.pace[best + 1] / planned.pace[best] - 1
+        yield Bound("the measured pace", best, f"one more peer changes the steps/s of all together by {gain:+.0%}")
     if host.disk_free_bytes is not None:
         each = checkpoint_bytes(planned.shape, planned.work)
         room = max(0.0, host.disk_free_bytes - DISK_RESERVE_BYTES)
         yield Bound("disk", int(room // each), f"{gib(room)} for checkpoints of {gib(each)}")
 
 
-def _limit(planned: Case, peers: int) -> int:
-    """Rounded to what people would write, and together no more than there is."""
-    wanted = planned.peer_bytes * LIMIT_FACTOR
+def memory_limit(planned: Case, peers: int) -> int:
+    """Bytes for each of so many peers, rounded to what people would write; together no more than there is."""
+    wanted = math.ceil(planned.peer_bytes * LIMIT_FACTOR / _LIMIT_STEP) * _LIMIT_STEP
     share = (planned.host.memory_bytes - planned.host.used_bytes) / max(1, peers)
-    return max(256 * MIB, math.floor(min(wanted, share) / (256 * MIB)) * 256 * MIB)
+    return max(_LIMIT_STEP, min(wanted, math.floor(share / _LIMIT_STEP) * _LIMIT_STEP))
 
 
 def _advice(planned: Case, peers: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,31 +25,22 @@ def file() -> Path:
     return Path(platformdirs.user_state_dir("peerwatch")) / "measured.json"
 
 
-def read(shape: Shape, work: Workload) -> dict[str, Any] | None:
-    """The record of this very model and settings: `peak_bytes`, `steps_per_second` by number of peers, `at`."""
-    record = _records().get(_key(shape, work))
-    return record if isinstance(record, dict) else None
+def read(shape: Shape, work: Workload) -> tuple[float, dict[int, float]] | None:
+    """(peak bytes of one peer, steps per second by number of peers) of this very model and settings, if measured."""
+    record = _records().get(_key(shape, work), {})
+    try:
+        peak, pace = float(record["peak_bytes"]), {int(n): float(v) for n, v in record["steps_per_second"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return (peak, pace) if peak > 0 and all(value > 0 for value in pace.values()) else None
 
 
-def measured_bytes(shape: Shape, work: Workload) -> float | None:
-    """The peak footprint of one peer; None where it was not measured here."""
-    found = (read(shape, work) or {}).get("peak_bytes")
-    return float(found) if isinstance(found, int | float) and found > 0 else None
-
-
-def measured_peers(shape: Shape, work: Workload) -> int | None:
-    """How many peers the measured pace argues for; None where it was not measured here."""
-    found = (read(shape, work) or {}).get("peers")
-    return found if isinstance(found, int) and found > 0 else None
-
-
-def write(shape: Shape, work: Workload, *, peak_bytes: float, steps_per_second: dict[int, float], peers: int) -> None:
-    """Keeps a measurement, the latest ones first. Raises OSError."""
+def write(shape: Shape, work: Workload, *, peak_bytes: float, pace: Mapping[int, float]) -> None:
+    """Keeps a measurement, the latest first. Raises OSError."""
     record = {
         "model": shape.name,
         "peak_bytes": peak_bytes,
-        "steps_per_second": {str(count): pace for count, pace in steps_per_second.items()},
-        "peers": peers,
+        "steps_per_second": {str(count): value for count, value in pace.items()},
         "at": time.time(),
         "cores": os.cpu_count(),
     }

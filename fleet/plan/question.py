@@ -1,11 +1,11 @@
 """What is asked of the plan: the peer that a configuration or the command line names, on which machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fleet.loading import DEFAULT_FILE, Loaded, load_file
 from fleet.plan.answer import Case, case
-from fleet.plan.calibration import measured_bytes
+from fleet.plan.calibration import read
 from fleet.plan.host import Host, elsewhere, here
 from fleet.plan.shapes import find_shape, with_parameters
 from fleet.plan.workload import workload
@@ -47,14 +47,20 @@ def read_configuration(file: Path | None) -> tuple[TrainerConfig, Loaded | None]
     return next(iter(loaded.composition.trainers.values())), loaded
 
 
+def with_model(config: TrainerConfig, overrides: Overrides) -> TrainerConfig:
+    """The configuration with the command line's model in place of its own."""
+    return config.model_copy(update={"model": overrides.model}) if overrides.model else config
+
+
 def pose(config: TrainerConfig, overrides: Overrides) -> Case:
     """The case to be answered. Raises ValueError with one line for the user."""
     host = find_host(config, overrides)
-    if overrides.model:
-        config = config.model_copy(update={"model": overrides.model})
+    config = with_model(config, overrides)
     shape = with_parameters(overrides.parameters) if overrides.parameters else find_shape(config.model)
     work = workload(config, host.device, prompt_tokens=overrides.prompt_tokens)
-    return case(shape, work, host, measured_bytes(shape, work) if host.is_here else None)
+    planned = case(shape, work, host)
+    measured = read(shape, work) if host.is_here else None
+    return replace(planned, measured_bytes=measured[0], pace=measured[1]) if measured else planned
 
 
 def find_host(config: TrainerConfig, overrides: Overrides) -> Host:

@@ -9,6 +9,7 @@ from rich.text import Text
 from fleet.plan.answer import SERVICES_BYTES, Answer, Case, available_bytes, checkpoint_bytes, gib
 from fleet.plan.footprint import SIDECAR_BYTES
 from fleet.plan.host import headroom
+from fleet.plan.pace import bars
 
 Row = tuple[str, str, str]
 
@@ -18,6 +19,8 @@ def show(planned: Case, result: Answer, console: Console) -> None:
     console.print(_table("the machine", _machine_rows(planned), ""))
     console.print(_table(f"one peer: {planned.shape.name}", _peer_rows(planned), "footprint"))
     console.print(_table("how many fit", [(one.name, str(one.peers), one.why) for one in result.bounds], ""))
+    for line in bars(planned.pace, planned.host.cores) if planned.pace else ():
+        console.print(Text(line))
     for line in sentences(planned, result):
         console.print(Text(line))
 
@@ -33,7 +36,7 @@ def sentences(planned: Case, result: Answer) -> list[str]:
             f"and a memory limit of {gib(result.memory_limit_bytes)}."
         ]
     lines += [f"More would fit with {line}." for line in result.advice]
-    if result.peers > 1:
+    if result.peers > 1 and not planned.pace:
         lines.append("Whether as many peers make more steps than fewer do, only `peerwatch plan --measure` can tell.")
     return lines
 
@@ -48,6 +51,7 @@ def describe(planned: Case, result: Answer) -> dict[str, Any]:
         "threads_per_peer": result.threads,
         "memory_limit_bytes": result.memory_limit_bytes,
         "advice": list(result.advice),
+        "measured_steps_per_second": {str(count): value for count, value in planned.pace.items()},
         "machine": {
             "system": host.system,
             "device": host.device,
@@ -119,7 +123,10 @@ def _peer_rows(planned: Case) -> list[Row]:
         rows.append((line.name, gib(line.bytes) if counts else f"({gib(line.bytes)})", origin))
     rows.append(("footprint, predicted", gib(footprint.bytes), f"its peak, while {footprint.phase}"))
     if planned.measured_bytes is not None:
-        rows.append(("footprint, measured", gib(planned.measured_bytes), "by peerwatch plan --measure; used below"))
+        error = footprint.bytes / planned.measured_bytes - 1
+        rows.append(
+            ("footprint, measured", gib(planned.measured_bytes), f"used below; the prediction is {error:+.0%} off")
+        )
     rows.append(("sidecar", gib(SIDECAR_BYTES), "measured; a process beside the peer"))
     rows.append(
         ("checkpoints on disk", gib(checkpoint_bytes(planned.shape, work)), "weights and optimizer, three times")

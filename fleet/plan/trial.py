@@ -32,6 +32,7 @@ WARM_UP_STEPS = 2
 _LAST_STEP = 5000
 _STEP_LINE = re.compile(rb"^step=\d+ .*\bseconds=(\d+(?:\.\d+)?)", re.MULTILINE)
 _READ_BYTES = 2**20
+_LEADER_SECONDS = 180.0
 
 
 class TrialError(Exception):
@@ -69,7 +70,9 @@ class Trial:
         self._run_dirs = [folder / f"peer-{index}" for index in range(peers)]
         self._collectors = [Collector(run_dir) for run_dir in self._run_dirs]
         self._offsets = [0] * peers
+        self._busy_from: tuple[float, float, float] | None = None
         self.seen = [Seen() for _ in self._run_dirs]
+        self.others_cores = 0.0
 
     def __enter__(self) -> Self:
         ports = _free_ports(len(self._run_dirs))
@@ -81,6 +84,8 @@ class Trial:
                 joins = [leader_address] if leader_address else []
                 leader_address = leader_address or f"/ip4/127.0.0.1/tcp/{ports[0]}/p2p/{peer_id}"
                 self._start(index, {"port": ports[index], "leader": index == 0, "initial_peers": joins})
+                if index == 0 and len(ports) > 1:
+                    self._wait_for_leader(ports[0])
         except BaseException:
             self.__exit__()
             raise
@@ -113,15 +118,47 @@ class Trial:
                 next_sample = time.monotonic() + sample_seconds
             if measured_from is None and all(len(one.step_seconds) >= WARM_UP_STEPS for one in self.seen):
                 measured_from = now
+                self._busy_from = self._busy(now)
                 for one in self.seen:
                     one.step_seconds.clear()
             if measured_from is not None:
                 fewest = min(len(one.step_seconds) for one in self.seen)
-                done = min(fewest / span.steps, (now - measured_from) / span.seconds)
+                done = min(fewest / span.steps, (now - measured_from) / max(span.seconds, 1e-3))
                 on_progress(min(1.0, done))
                 if done >= 1:
+                    self.others_cores = self._cores_of_others(now)
                     return self.seen
             time.sleep(0.02)
+
+    def _wait_for_leader(self, port: int) -> None:
+        """The others join through it, and give up where it does not answer. Raises TrialError."""
+        began = time.monotonic()
+        while (seconds := time.monotonic() - began) < _LEADER_SECONDS:
+            self._check_alive()
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=2).close()
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+        raise TrialError(f"the first trial peer does not listen on port {port} after {seconds:.0f} s")
+
+    def _busy(self, now: float) -> tuple[float, float, float]:
+        """(time, processor seconds of the whole machine so far, those of the peers) in seconds."""
+        times = psutil.cpu_times()
+        everything = sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))
+        ours = 0.0
+        for process in (psutil.Process(), *owned_by(self._owner)):
+            with contextlib.suppress(psutil.Error):
+                spent = process.cpu_times()
+                ours += spent.user + spent.system
+        return now, everything, ours
+
+    def _cores_of_others(self, now: float) -> float:
+        assert self._busy_from is not None
+        spans = zip(self._busy(now), self._busy_from, strict=True)
+        seconds, everything, ours = (after - before for after, before in spans)
+        return max(0.0, (everything - ours) / seconds) if seconds > 0 else 0.0
 
     def _shared_with_others(self) -> float:
         """Libraries that other programs of the moment share with a single peer; several peers share them rightly."""
@@ -157,10 +194,13 @@ class Trial:
             )
         self._processes.append(process)
 
-    def _check(self, seconds: float, span: Span) -> None:
-        for process, run_dir in zip(self._processes, self._run_dirs, strict=True):
+    def _check_alive(self) -> None:
+        for process, run_dir in zip(self._processes, self._run_dirs, strict=False):
             if process.poll() is not None:
                 raise TrialError(f"a trial peer {_end_of(process.returncode)}: {_last_line(run_dir / 'trainer.log')}")
+
+    def _check(self, seconds: float, span: Span) -> None:
+        self._check_alive()
         if seconds > span.limit_seconds:
             slowest = min(len(one.step_seconds) for one in self.seen)
             raise TrialError(

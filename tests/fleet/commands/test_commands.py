@@ -79,6 +79,18 @@ def test_what_init_writes_is_checked_clean_and_not_overwritten(tmp_path: Path) -
     assert again.stderr == "peerwatch: peerwatch.yaml exists; use --force to overwrite it, or -o for another file\n"
 
 
+def test_init_sizes_the_file_for_the_model(tmp_path: Path) -> None:
+    result = peerwatch("init", "--model", "Qwen/Qwen2.5-7B", "-o", "big.yaml", folder=tmp_path)
+    text = (tmp_path / "big.yaml").read_text()
+
+    assert result.returncode == 0
+    assert "model: Qwen/Qwen2.5-7B" in text
+    assert "# A peer needs " in text
+    unknown = peerwatch("init", "--model", "./none", "-o", "none.yaml", folder=tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.endswith("give the model's size, like --parameters 0.5B\n")
+
+
 def test_check_and_up_show_the_same_mistakes(tmp_path: Path) -> None:
     (tmp_path / "peerwatch.yaml").write_text("fleet: a\npeerz: 1\nmemory_limit: 4\n" + ports_text())
     expected = (

@@ -1,0 +1,60 @@
+"""Whether another peer pays, and the pace of all peers together as bars and as a picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+# Less than this is within what two runs of the same peers differ by.
+WORTH = 0.05
+_BAR_WIDTH = 40
+
+
+def is_worth(before: float, after: float) -> bool:
+    """Whether the last peer raised the steps per second of all together by enough."""
+    return after >= (1 + WORTH) * before
+
+
+def best_count(pace: Mapping[int, float]) -> int | None:
+    """The number of peers after which another one no longer pays; None where the measurement did not get there."""
+    for count in sorted(pace):
+        if count + 1 in pace and not is_worth(pace[count], pace[count + 1]):
+            return count
+    return None
+
+
+def bars(pace: Mapping[int, float], cores: int) -> list[str]:
+    """A line for each number of peers."""
+    most = max(pace.values())
+    lines = []
+    for count in sorted(pace):
+        filled = "█" * max(1, round(_BAR_WIDTH * pace[count] / most))
+        threads = max(1, cores // count)
+        unit = "thread " if threads == 1 else "threads"
+        lines.append(f"{count:>3} × {threads:>2} {unit} {filled:<{_BAR_WIDTH}} {pace[count]:.3g} steps/s")
+    return lines
+
+
+def check_plot(path: Path) -> None:
+    """Raises ValueError where no picture could be written in the end."""
+    import importlib.util
+
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError(
+            "--plot needs matplotlib, which is not installed; pip install 'peerwatch[plot]', or leave it out"
+        )
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--plot {path}: give a name that ends in .png, .svg or .pdf")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--plot {path}: there is no folder {path.absolute().parent}")
+
+
+def plot(pace: Mapping[int, float], path: Path, *, title: str) -> None:
+    """Writes the steps per second by number of peers. Raises OSError."""
+    from matplotlib.figure import Figure
+
+    counts = sorted(pace)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    drawn = axes.bar([str(count) for count in counts], [pace[count] for count in counts])
+    axes.bar_label(drawn, fmt="%.3g")
+    axes.set(title=title, xlabel="peers", ylabel="steps/s, all together")
+    figure.savefig(path)

@@ -1,0 +1,112 @@
+"""Real peers, run for some steps: what they need against the prediction, and that none of them stays."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fleet.plan.answer import answer, case
+from fleet.plan.host import GIB, elsewhere
+from fleet.plan.measure import Measurement, is_disturbed, measure
+from fleet.plan.shapes import find_shape
+from fleet.plan.trial import Span, TrialError
+from fleet.plan.workload import workload
+from tests.fakes import descendants, still_alive, wait_for
+from tests.models import QWEN_45M, save_model
+from trainer.config import TrainerConfig
+
+ROOT = Path(__file__).parents[3]
+FEW = Span(steps=2, seconds=0, limit_seconds=280)
+QUICK = {"num_generations": 2, "max_completion_length": 4}
+
+
+class Heard:
+    """What a measurement said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextlib.contextmanager
+    def trial(self, title: str) -> Iterator[Callable[[float], None]]:
+        self.lines.append(title)
+        yield lambda _: None
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def run(*, cores: int, **options: Any) -> tuple[Measurement, float, Heard]:
+    """(what was measured, bytes predicted, what was said) of a configuration."""
+    config = TrainerConfig(name="a", run_dir=Path("a"), device="cpu", **options)
+    planned = case(find_shape(config.model), workload(config, "cpu"), elsewhere("cpu", 64 * GIB, cores))
+    heard = Heard()
+    found = measure(config, planned, FEW, heard)
+    return found, planned.footprint.bytes, heard
+
+
+def test_peers_are_measured_one_after_another_and_none_stays() -> None:
+    before = set(descendants(os.getpid()))
+
+    found, predicted, heard = run(cores=2, grpo=QUICK)
+
+    assert sorted(found.pace) == [1, 2]
+    assert predicted == pytest.approx(found.peak_bytes, rel=0.15)
+    assert heard.lines[0] == "1 peer, 2 threads each"
+    assert "2 peers, 1 thread each" in heard.lines
+    assert any(line.startswith("ended: ") for line in heard.lines)
+    assert still_alive([one for one in descendants(os.getpid()) if one not in before]) == []
+
+
+def test_the_prediction_holds_for_a_model_of_forty_five_million(tmp_path: Path) -> None:
+    options = {"num_generations": 2, "max_completion_length": 8}
+    found, predicted, _ = run(cores=1, model=str(save_model(tmp_path / "model", QWEN_45M)), grpo=options)
+
+    assert predicted == pytest.approx(found.peak_bytes, rel=0.15)
+
+
+def test_a_peer_that_cannot_start_ends_the_measurement_with_its_last_words() -> None:
+    with pytest.raises(TrialError, match=r"^a trial peer ended with code 2: trainer: task: 'none' is no reasoning-gym"):
+        run(cores=1, task="none")
+
+
+def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "fleet", "plan", "--measure", "--json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as plan:
+        wait_for(lambda: any(_name(one) == "p2pd" for one in descendants(plan.pid)), 120, "p2pd of the trial")
+        peers = descendants(plan.pid)
+        plan.send_signal(signal.SIGINT)
+        output, _ = plan.communicate(timeout=60)
+
+    assert (plan.returncode, output) == (130, b"")
+    wait_for(lambda: not still_alive(peers), 10, "the trial's processes to end")
+
+
+def test_a_pace_beside_busy_programs_is_not_kept() -> None:
+    assert is_disturbed(Measurement(others_cores=0.5), cores=2)
+    assert not is_disturbed(Measurement(others_cores=0.2), cores=2)
+
+
+def test_the_measured_pace_limits_the_answer() -> None:
+    config = TrainerConfig(name="a", run_dir=Path("a"))
+    planned = case(find_shape("tiny"), workload(config, "cpu"), elsewhere("cpu", 64 * GIB, 8))
+
+    result = answer(replace(planned, pace={1: 15.0, 2: 29.0, 3: 29.1}))
+
+    assert (result.peers, result.bound.name, result.advice) == (2, "the measured pace", ())
+
+
+def _name(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return process.name()
+    return ""
