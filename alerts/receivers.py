@@ -28,20 +28,21 @@ def describe_receiver(route: Route) -> Receiver:
     try:
         service = make_service(route.name, resolve(route.url.get_secret_value()))
     except UnresolvedReferenceError as error:
-        return _bridge(f"its URL cannot be read here: {error}")
+        return _unknown(f"its URL cannot be read here ({error}); print this again where it can be.")
     except RouteError as error:
-        return _bridge(str(error))
+        return _unknown(f"{str(error).removeprefix(f'route {route.name}: ')}; then print this again.")
     make = _KINDS.get(type(service).__name__)
     if make is None:
-        return _bridge(f"Alertmanager has no {service.service_name} of its own")
+        service_name = service.service_name
+        return _unknown(f"Alertmanager has no {service_name}; put a webhook bridge's address here, or take this out.")
     receiver = make(service, f"{SECRETS_FOLDER}/{re.sub(r'[^A-Za-z0-9_.-]+', '-', route.name)}")
     for entry in receiver.entries:
         entry["send_resolved"] = True
     return receiver
 
 
-def _bridge(why: str) -> Receiver:
-    note = f"{why}. Put the address of a webhook bridge for it here, or take the receiver out."
+def _unknown(note: str) -> Receiver:
+    """A webhook to nowhere: Alertmanager takes it, and the note says what to do."""
     return Receiver("webhook_configs", [{"url": _NOWHERE, "send_resolved": True}], (note,))
 
 

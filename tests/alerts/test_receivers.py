@@ -82,7 +82,7 @@ def test_a_webhook_without_a_path_is_whole_and_one_with_a_path_is_not() -> None:
 
 
 def test_what_alertmanager_lacks_is_named(tmp_path: Path) -> None:
-    assert "Alertmanager has no Matrix of its own" in _describe(URLS["matrix"])[2]
+    assert "Alertmanager has no Matrix; put a webhook bridge's address" in _describe(URLS["matrix"])[2]
     assert "no-such-file" in _describe(f"file:{tmp_path}/no-such-file")[2]
 
 
