@@ -67,8 +67,10 @@ def _configuration_files(composition: Composition, folder: StateFolder) -> list[
 
 
 def _environment_files(composition: Composition, folder: StateFolder, programs: list[Program]) -> list[File]:
-    told = [*composition.routes, *([composition.deadman] if composition.deadman else [])]
-    referred = [name for one in told for name in variables(one["url"])]
+    texts = [route["url"] for route in composition.routes]
+    texts += [composition.deadman["url"]] if composition.deadman else []
+    texts += [composition.login["password"]] if composition.login else []
+    referred = [name for text in texts for name in variables(text)]
     wanted = {"alerts": [*referred, *_both_cases(_NETWORK)], "peer": [*_both_cases(_NETWORK), *_MODELS, *_DEVICES]}
     files = []
     for group, names in wanted.items():

@@ -227,7 +227,7 @@ def _with_fleet(
         loaded = load(file, state_dir)
         if is_demo(loaded):
             return _fail("there is no peerwatch.yaml here; `peerwatch init` writes one, -f names another")
-        if not loaded.is_usable:
+        if loaded.config is None:
             return _explain(loaded)
         with locked(loaded.folder) if is_alone else nullcontext():
             if is_alone:
@@ -270,7 +270,8 @@ def _is_installable(loaded: "Loaded", before: "Installed | None") -> bool:
 
     environment = service_environment(loaded.folder, "alerts") | os.environ
     is_running = before is not None and services_run(loaded.folder)
-    check(loaded, Machine.here(), is_running=is_running, environment=environment)
+    if loaded.is_usable:
+        check(loaded, Machine.here(), is_running=is_running, environment=environment)
     return loaded.is_usable
 
 

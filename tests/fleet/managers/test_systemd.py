@@ -89,11 +89,16 @@ def test_what_has_finished_and_what_is_misconfigured_is_not_started_again(load: 
 def test_no_unit_holds_a_secret(load: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "hunter2")
     monkeypatch.setenv("HF_TOKEN", "hf_hunter2")
-    loaded = load(TWO_PEERS + "alerts: {routes: [{name: hook, url: 'json://${TOKEN}@127.0.0.1:1/'}]}\n")
+    monkeypatch.setenv("LOGIN", "page_hunter2")
+    routes, login = "[{name: hook, url: 'json://${TOKEN}@127.0.0.1:1/'}]", "{user: ann, password: '${LOGIN}'}"
+    loaded = load(f"{TWO_PEERS}alerts: {{routes: {routes}, login: {login}}}\n")
+    assert loaded.is_usable, loaded.lines()
     _, files = plan_deployment(loaded, "systemd", None, read_peer_ids(loaded.folder, loaded.peers))
     holders = {file.path.name: file.mode for file in files if "hunter2" in file.text}
     assert holders == {"alerts.env": 0o600, "peer.env": 0o600}
-    assert "HF_TOKEN" not in next(file.text for file in files if file.path.name == "alerts.env")
+    alerts = next(file.text for file in files if file.path.name == "alerts.env")
+    assert "LOGIN=page_hunter2\n" in alerts
+    assert "HF_TOKEN" not in alerts
 
 
 def test_a_path_that_a_unit_cannot_say_is_refused() -> None:
