@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.programs import require
+
+# A machine that is busy with other tests renders late.
+expect.set_options(timeout=20_000)
 
 DESK, PHONE = (1280, 900), (375, 812)
 
@@ -23,13 +27,16 @@ def open_browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(
-    browser: Browser, address: str, size: tuple[int, int] = DESK, scheme: str = "light", has_script: bool = True
+    browser: Browser, address: str, size: tuple[int, int] = DESK, scheme: str = "light", **options: Any
 ) -> Iterator[Page]:
-    """The page at `address`; raises AssertionError for an error in the browser's console, a refused script included."""
+    """The page at `address`; raises AssertionError for a script that fails or is refused.
+
+    `options` are those of the browser's context.
+    """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
-        java_script_enabled=has_script,
+        **options,
     )
     context.set_default_timeout(15_000)
     page = context.new_page()

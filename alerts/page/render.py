@@ -91,7 +91,7 @@ class Renderer:
         return self._environment.get_template(template).render(**values)
 
 
-_PARTS = ("summary", "alerts", "silences", "board", "routes", "events", "evaluated")
+_PARTS = ("summary", "alerts", "silences", "board", "routes", "events", "evaluated", "span")
 
 
 def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:

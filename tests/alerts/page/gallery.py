@@ -46,15 +46,14 @@ def peer_page(index: int, at: float | None = None, **changes: float | str | None
 
 
 def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float) -> None:
-    """What a loop over these peers would have kept; peers beyond the gallery's look like the first ones."""
+    """What a loop over these peers would have kept."""
     state_dir.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(state_dir, HistorySettings())
     recorder.start()
     now = time.time()
     for number in range(int(hours * 3600 / every)):
         at = now - hours * 3600 + number * every
-        readings = [parse(peer_page(index, at)) for index in range(min(len(names), len(NAMES)))]
-        looks = [Look(View(name, at, readings[index % len(NAMES)]), every) for index, name in enumerate(names)]
+        looks = [Look(View(name, at, parse(peer_page(index, at))), every) for index, name in enumerate(names)]
         while recorder._waiting.qsize() > 40:
             time.sleep(0.001)
         recorder.record(looks, Standing())

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.alerts.conftest import AlertLoop
 from tests.alerts.page.gallery import NAMES, Board, make_peer, peer_page
 from tests.browser import DESK, PHONE, open_browser, open_page
+from tests.certificates import write_certificate
 from tests.fakes import reserve_ports, wait_for
 
 MakeLoop = Callable[..., AlertLoop]
@@ -28,12 +29,13 @@ def browser() -> Iterator[Browser]:
 class Watched:
     """An alert loop over peers whose pages a test changes, and a board."""
 
-    def __init__(self, make_loop: MakeLoop, **settings: Any) -> None:
+    def __init__(self, make_loop: MakeLoop, wait_for_status: bool = True, **settings: Any) -> None:
         self.peers = {name: make_peer(index) for index, name in enumerate(NAMES)}
         self.board = Board()
         self.loop = make_loop(self.peers, leaderboard_url=self.board.url, **settings)
         self.loop.start()
-        wait_for(lambda: self.loop.get("/api/status").json()["now"], 20, "a first evaluation")
+        if wait_for_status:
+            wait_for(lambda: self.loop.get("/api/status").json()["now"], 20, "a first evaluation")
 
     def serve(self, name: str, **changes: Any) -> None:
         self.peers[name].page = lambda: peer_page(NAMES.index(name), **changes)
@@ -193,12 +195,27 @@ def test_without_scripts_the_page_is_read_only(browser: Browser, watch: Callable
     watched = watch(language="zh-CN")
     watched.serve("ember", footprint=2**33)
     wait_for(watched.loop.firing, 10, "MemoryExceeded")
-    with open_page(browser, watched.loop.address, has_script=False) as page:
+    with open_page(browser, watched.loop.address, java_script_enabled=False) as page:
         expect(page.get_by_role("heading", name="节点")).to_be_visible()
         expect(_row(page, "amber")).to_contain_text("训练中")
         expect(_alert(page, "MemoryExceeded：ember").or_(_alert(page, "MemoryExceeded: ember"))).to_be_visible()
         expect(page.get_by_role("button")).to_have_count(0)
         expect(page.locator("noscript p")).to_contain_text("JavaScript")
+
+
+def test_a_page_behind_a_login_and_tls_is_live_and_its_buttons_work(
+    browser: Browser, watch: Callable[..., Watched], tmp_path: Path
+) -> None:
+    certificate, key = write_certificate(tmp_path)
+    login = {"user": "op", "password": "open sesame"}
+    watched = watch(login=login, tls={"certificate": str(certificate), "key": str(key)}, wait_for_status=False)
+    watched.serve("ember", footprint=2**33)
+    credentials = {"username": "op", "password": "open sesame"}
+    with open_page(browser, watched.loop.address, ignore_https_errors=True, http_credentials=credentials) as page:
+        expect(page.locator("#link")).to_have_text("live")
+        ember = _alert(page, "MemoryExceeded: ember")
+        ember.get_by_role("button", name="Acknowledge").click()
+        expect(ember).to_contain_text("acknowledged")
 
 
 def test_nothing_is_asked_of_anybody_else(browser: Browser, watch: Callable[..., Watched], tmp_path: Path) -> None:
