@@ -116,7 +116,7 @@ async def _run(
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
     recorder.start()
-    background = [asyncio.create_task(curves.run(live.invalidate))]
+    background = [asyncio.create_task(curves.run(live.invalidate, live.looked))]
     if config.deadman is not None:
         switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
         background.append(asyncio.create_task(switch.run()))

@@ -25,10 +25,12 @@ class CurveReader:
         self._read = read
         self.curves: Curves = {}
 
-    async def run(self, on_change: Callable[[], None]) -> None:
-        """Reads until it is cancelled, and calls `on_change` after each time."""
+    async def run(self, on_change: Callable[[], None], looked: asyncio.Event) -> None:
+        """Reads whenever somebody has `looked` since, until it is cancelled, and calls `on_change` after each time."""
         began = time.monotonic()
         while True:
+            await looked.wait()
+            looked.clear()
             try:
                 self.curves = await self._draw(time.time())
                 on_change()

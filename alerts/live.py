@@ -30,6 +30,8 @@ class Live:
         # Set once something may have changed, and then replaced by a new one.
         self.pulse = asyncio.Event()
         self._encoded: dict[int, bytes] = {}
+        # Set whenever somebody looks, and cleared by who works for the looks only.
+        self.looked = asyncio.Event()
         self.is_closed = False
 
     def invalidate(self) -> None:
@@ -44,6 +46,7 @@ class Live:
 
     def page(self, token: str) -> str:
         """The whole page; `token` is what its buttons need."""
+        self.looked.set()
         content = self._refresh()
         fragments = {name: part.html for name, part in self._parts.items()}
         title = self._renderer.title(content)
@@ -51,6 +54,7 @@ class Live:
 
     def since(self, mark: str) -> tuple[str, bytes]:
         """The newest mark, and as JSON the parts that changed since `mark`; all parts after one of another run."""
+        self.looked.set()
         content = self._refresh()
         run, _, number = mark.partition("-")
         known = int(number) if run == self._run and number.isascii() and number.isdecimal() else 0

@@ -37,6 +37,8 @@ CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
 # A sidecar sends a page that is ready; one that needs longer must not hold up those that are due with it.
 LOOK_SECONDS = 1.0
+# So many peers that fall together are a trouble of the host or the network.
+STORM_PEERS = 5
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,11 @@ class _Instant(NamedTuple):
 
     wall: float
     steady: float
+
+
+def _is_well(scrape: Scrape) -> bool:
+    """Whether the sidecar answers and its trainer runs."""
+    return scrape.reading is not None and scrape.reading.is_up() is not False
 
 
 class Loop:
@@ -158,6 +165,11 @@ class Loop:
     async def look_at_all(self) -> None:
         """A round: scrapes every peer, evaluates all rules on them and the host, writes down what there is to tell."""
         scrapes = await self._scraper.scrape()
+        well = [peer for peer, scrape in scrapes.items() if _is_well(scrape)]
+        fallen = sum(_is_well(scrape) for scrape in self.status.scrapes.values()) - len(well)
+        # What strikes many strikes all, and some were read just before: their news belongs to the same onset.
+        if fallen >= STORM_PEERS:
+            scrapes |= await self._scraper.look(frozenset(well), self._config.timeout_seconds)
         at = self._begin(scrapes)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
         after, events = self._evaluate([*views, self._view_host(at.wall)], at)

@@ -51,6 +51,8 @@ class Wording:
 
 def put_into(rule: Rule, words: Words) -> Rule:
     """The rule, saying the same in a language; the state then holds what people read."""
+    if not words.texts:  # The rules speak it themselves.
+        return rule
 
     def judge(view: View, settings: Any, /) -> Verdict:
         verdict = rule.judge(view, settings)

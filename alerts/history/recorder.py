@@ -27,8 +27,7 @@ CLOSE_SECONDS = 3.0
 # A disk that is full now and then is told of once in a while.
 QUIET_SECONDS = 3600.0
 _MAX_SHAPES = 64
-_IDLE_SECONDS = 1.0
-_UPKEEP_SECONDS = 5.0
+_UPKEEP_SECONDS = 15.0
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class Recorder:
         kept_up_at = time.monotonic()
         while True:
             try:
-                evaluation = self._waiting.get(timeout=_IDLE_SECONDS)
+                evaluation = self._waiting.get(timeout=_UPKEEP_SECONDS)
                 if evaluation is None:
                     break
                 self._attempt(partial(self._write, evaluation))

@@ -187,6 +187,19 @@ def test_peers_that_fall_due_together_are_one_look_and_one_transaction(
     assert len(set(watched.event_times())) == 1
 
 
+def test_an_onset_in_the_middle_of_a_round_strikes_all_of_its_peers_together(
+    sidecar: Sidecar, watch: Callable[..., Watched]
+) -> None:
+    peers = [f"peer-{number}" for number in range(30)]
+    watched = watch(dict.fromkeys(peers, sidecar.url), rules={"PeerDown": {"for": "0s"}})
+    sidecar.page = watched.page
+    watched.look_at_all()
+    asked = itertools.count()
+    sidecar.page = lambda: sidecar_page(watched.wall, up=int(next(asked) < 12))
+    events = watched.look_at_all()
+    assert sorted(events) == sorted(("firing", "PeerDown", peer) for peer in peers)
+
+
 def test_a_sidecar_that_is_slow_holds_up_none_that_is_due_with_it(
     sidecar: Sidecar, watch: Callable[..., Watched]
 ) -> None:
