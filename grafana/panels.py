@@ -144,7 +144,8 @@ def timeline(
         .fill_opacity(80)
         .line_width(0)
         .legend(_legend())
-        .per_page(20)
+        # As many as can be read at this height; the others are on further pages.
+        .per_page(height + 2)
         .data_links([link_of_series()])
     )
     return _asked(panel, [_ranged(query) for query in queries])

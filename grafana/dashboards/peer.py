@@ -26,38 +26,39 @@ def build() -> Dashboard:
 
 
 def _numbers() -> list[PanelBuilder]:
+    """One value each, however many peers are chosen: the one to look at."""
     return [
         number(
-            About("Steps per second", "Step rate over the last minutes.", "short", "fleet", decimals=2),
-            Query(of_peers("trainer_steps_per_second")),
+            About("Steps per second", "Step rate of the slowest chosen peer.", "short", "fleet", decimals=2),
+            Query(f"min({of_peers('trainer_steps_per_second')})", "slowest"),
         ),
         number(
             About(
                 "Silence",
-                "Time since the last step, as a share of what this peer's own pace allows in its phase.",
+                "Time since the last step as a share of what a peer's own pace allows; the longest of the chosen.",
                 "percentunit",
                 "fleet",
                 bad_from(1, 0.7),
             ),
-            Query(f"({SILENCE}) / {of_peers('trainer_stall_after_seconds')}"),
+            Query(f"max(({SILENCE}) / {of_peers('trainer_stall_after_seconds')})", "longest"),
         ),
         number(
             About(
-                "Memory", "Footprint of the process tree as a share of its limit.", "percentunit", "fleet", MEMORY_SHARE
+                "Memory", "Footprint of the fullest chosen peer, of its limit.", "percentunit", "fleet", MEMORY_SHARE
             ),
-            Query(MEMORY_USE),
+            Query(f"max({MEMORY_USE})", "fullest"),
         ),
         number(
-            About("Rank", "Place in the swarm's cumulative board; 1 is the best.", "short", "swarm"),
-            Query(of_peers("swarm_rank")),
+            About("Rank", "Best place of the chosen peers in the swarm's cumulative board.", "short", "swarm"),
+            Query(f"min({of_peers('swarm_rank')})", "best"),
         ),
         number(
-            About("Reward", "Mean reward of the step that was logged last.", "short", "swarm", decimals=3),
-            Query(of_peers("trainer_reward_mean")),
+            About("Reward", "Mean reward of the last step, over the chosen peers.", "short", "swarm", decimals=3),
+            Query(f"avg({of_peers('trainer_reward_mean')})", "mean"),
         ),
         number(
-            About("Runs for", "Time since the trainer's process started.", "s", "fleet", decimals=0),
-            Query(f"time() - {of_peers('trainer_start_timestamp_seconds')}"),
+            About("Runs for", "Time since the last start of a chosen trainer.", "s", "fleet", decimals=0),
+            Query(f"min(time() - {of_peers('trainer_start_timestamp_seconds')})", "shortest"),
         ),
     ]
 
