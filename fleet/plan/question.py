@@ -57,6 +57,8 @@ def pose(config: TrainerConfig, overrides: Overrides) -> Case:
     host = find_host(config, overrides)
     config = with_model(config, overrides)
     shape = with_parameters(overrides.parameters) if overrides.parameters else find_shape(config.model)
+    # The command line's device, or another machine's, takes the place of the file's.
+    config = config.model_copy(update={"device": host.device})
     work = workload(config, host.device, prompt_tokens=overrides.prompt_tokens)
     planned = case(shape, work, host)
     measured = read(shape, work) if host.is_here else None

@@ -32,6 +32,15 @@ def test_this_machine_is_planned_with_the_configuration_that_lies_here(tmp_path:
     assert told["peers"] <= (os.cpu_count() or 1)
 
 
+def test_the_device_of_the_command_line_comes_before_the_file_s(tmp_path: Path) -> None:
+    (tmp_path / "peerwatch.yaml").write_text("fleet: a\ntrainer: {model: tiny, device: cpu}\n")
+
+    told = json.loads(peerwatch("plan", *MAC, "--json", folder=tmp_path).stdout)
+
+    assert told["machine"]["device"] == "mps"
+    assert [one["name"] for one in told["bounds"]] == ["memory", "Metal's working set", "cores"]
+
+
 def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
     result = peerwatch("plan", "--parameters", "7B", *MAC, folder=tmp_path)
 
