@@ -1,0 +1,121 @@
+"""The own internet is gone for hours: what happens meanwhile waits, becomes one summary, and goes out once."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from alerts.config import AlertsConfig
+from alerts.dispatch import Dispatcher
+from alerts.evaluate import Event, Key, Standing
+from alerts.messages import Message
+from alerts.outbox import Outbox
+from alerts.outcome import Outcome
+from alerts.queue import Queue
+from alerts.send import Sender
+from alerts.state import AlertState, Kind
+from alerts.store import Store
+from alerts.wishes import Wishes
+from alerts.wording import Wording
+
+ROUTES = ("phone", "mail", "hook")
+HOURS = 4
+
+
+class World(Sender):
+    """Services behind a network that can be down, and the clock."""
+
+    def __init__(self) -> None:
+        self.bots = {}
+        self.now = 1_700_000_000.0
+        self.is_down = False
+        self.attempts = 0
+        self.arrived: dict[str, list[Message]] = {route: [] for route in ROUTES}
+
+    def body_limit(self, route: str) -> int:
+        return 3500
+
+    def html_limit(self, route: str) -> int:
+        return 0
+
+    def send(self, route: str, message: Message) -> Outcome:
+        self.attempts += 1
+        if self.is_down:
+            return Outcome(False, "the network is unreachable")
+        self.arrived[route].append(message)
+        return Outcome(True)
+
+
+class Loop:
+    """What the alert loop does between its scrapes, minute by minute."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        routes = [{"name": route, "url": "json://h"} for route in ROUTES]
+        config = AlertsConfig.model_validate({"fleet": "demo", "state_dir": folder, "routes": routes})
+        self._world = world
+        self._store = Store(folder / "alerts.sqlite")
+        self.queue = Queue(self._store)
+        wording = Wording(config, world)
+        self.outbox = Outbox(self.queue, world, wording, ROUTES, lambda: world.now)
+        self._dispatcher = Dispatcher(config, self.queue, Wishes(self._store), wording, self.outbox, lambda: world.now)
+        self._states: dict[Key, AlertState] = {}
+
+    async def minute(self, *changes: tuple[str, Kind]) -> None:
+        """These peers go down, or come back; then a minute passes."""
+        events = []
+        for peer, kind in changes:
+            key = Key("PeerDown", peer)
+            if kind == "firing":
+                self._states[key] = AlertState("firing", "critical", self._world.now, "Gone.")
+            else:
+                self._states.pop(key)
+            events.append(Event(key, kind, self._world.now, self._world.now, "critical", "Gone."))
+        standing = Standing(dict(self._states))
+        write = self._dispatcher.queue(standing, events, self._world.now)
+        self._store.commit(Standing(), standing, [], write)
+        self._dispatcher.settle()
+        self._world.now += 60
+        self._dispatcher.dispatch(self._world.now)
+        self.outbox.expire()
+        self.outbox.wake()
+        await asyncio.sleep(0.005)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+async def _live(world: World, loop: Loop) -> None:
+    loop.outbox.start()
+    await loop.minute(("before", "firing"))
+    await loop.minute()
+    world.is_down = True
+    for number in range(HOURS * 60):
+        if number % 30 == 0:
+            await loop.minute((f"peer-{number:03}", "firing"))
+        elif number % 30 == 10 and number >= 60:
+            await loop.minute((f"peer-{number - 10:03}", "resolved"))
+        else:
+            await loop.minute()
+    world.is_down = False
+    for _ in range(30):
+        await loop.minute()
+    await loop.outbox.close(5)
+
+
+def test_after_hours_without_a_network_each_route_hears_of_everything_once(tmp_path: Path) -> None:
+    world = World()
+    loop = Loop(world, tmp_path)
+    try:
+        asyncio.run(_live(world, loop))
+        assert not any(loop.queue.next_delivery(route) for route in ROUTES)
+    finally:
+        loop.close()
+    peers = {f"peer-{number:03}" for number in range(0, HOURS * 60, 30)}
+    for route, (first, *rest) in world.arrived.items():
+        assert first.title == "PeerDown: before"
+        assert 1 <= len(rest) <= 2, route
+        told = re.findall(r"^(Recovered: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
+        assert len(told) == len(set(told))
+        assert {peer for _, peer in told} == peers
+        assert "recovered" in rest[0].title
+    # Patience: the longest pause is five minutes.
+    assert world.attempts <= len(ROUTES) * (HOURS * 60 / 4 + 20)
