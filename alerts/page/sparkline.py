@@ -11,6 +11,8 @@ Curve = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 96, 24
 BUCKETS = 48
 _MARGIN = 2
+# The height is at least this share of the value: noise must not look like a fall.
+_LEAST_RANGE = 0.05
 # A line goes on over this many usual distances between two points; a longer pause is a gap.
 _BRIDGED = 3
 
@@ -33,7 +35,10 @@ def draw(curve: Curve, begin: float, end: float, *, is_lower_better: bool = Fals
         return None
     values = [value for _, value in points]
     lowest, highest = min(values), max(values)
-    top, bottom = (lowest, highest) if is_lower_better else (highest, lowest)
+    spare = max(0.0, _LEAST_RANGE * abs(highest) - (highest - lowest)) / 2
+    top, bottom = highest + spare, lowest - spare
+    if is_lower_better:
+        top, bottom = bottom, top
     gap = _BRIDGED * max(_usual_distance(points), (end - begin) / BUCKETS)
     return Sparkline("".join(_trace(points, begin, end, top=top, bottom=bottom, gap=gap)), lowest, highest)
 

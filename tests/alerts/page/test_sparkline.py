@@ -18,6 +18,13 @@ def test_a_value_that_never_changes_is_a_line_through_the_middle() -> None:
     assert line.path == f"M0 {HEIGHT // 2}h1L{WIDTH - 1} {HEIGHT // 2}"
 
 
+def test_noise_does_not_fill_the_height() -> None:
+    line = draw([(0, 100.0), (100, 100.5)], 0, 100)
+    assert line is not None
+    heights = [int(point.split()[1].partition("h")[0]) for point in line.path[1:].split("L")]
+    assert 0 < abs(heights[0] - heights[1]) <= 3
+
+
 def test_a_pause_is_a_gap() -> None:
     curve = [(at, 1.0) for at in (*range(0, 200, 10), *range(700, 1000, 10))]
     line = draw(curve, 0, 1000)
