@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from alerts.config import RuleTable
 from alerts.evaluate import ActiveRule, Event, Standing, evaluate
+from alerts.history.archive import Archive, read_block
 from alerts.history.looks import Look, Subject, restore
-from alerts.history.store import Archive, Firing, read_block
+from alerts.history.store import Firing
 from alerts.rules import Rule, Verdict, View, discover
 from alerts.state import Moment
 

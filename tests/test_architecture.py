@@ -19,7 +19,12 @@ ALLOWED_ACROSS = {
 DOORS = {
     "apprise": {"alerts/send.py", "fleet/checks.py"},
     "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm.py"},
-    "sqlite3": {"alerts/store.py", "alerts/history/store.py", "exporter/leaderboard/store.py"},
+    "sqlite3": {
+        "alerts/store.py",
+        "alerts/history/archive.py",
+        "alerts/history/store.py",
+        "exporter/leaderboard/store.py",
+    },
 }
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from alerts.history.archive import Archive
 from alerts.history.block import Block, decode
 from alerts.history.folding import LONG_SLOT_SECONDS
 from alerts.history.looks import Subject
-from alerts.history.store import Archive
 from alerts.history.summary import (
     CHARTS,
     LOOKS_COLUMN,

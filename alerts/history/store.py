@@ -1,20 +1,18 @@
 """The one door to history.sqlite: looks as they come, blocks and summaries of hours that are over, firings.
 
-The recorder's thread writes through `Store`; who reads opens the file with `Archive`, whenever and as often as needed.
+The recorder's thread writes through `Store`; who reads opens the file with `archive`, whenever and as often as needed.
 A subject's looks are kept in the order in which they happened, whatever its clock did: ids order them, times do not.
 """
 
 import sqlite3
-import struct
-import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
-from alerts.history.block import Block, decode
+from alerts.history.block import Block
 from alerts.history.looks import Series, Subject
+from alerts.history.packing import pack_looks, read_looks
 
 FILE = "history.sqlite"
 FORMAT = 1
@@ -48,7 +46,6 @@ PRAGMA user_version = {FORMAT};
 """
 # Free pages that stay in the file for what comes next.
 _SPARE_PAGES = 512
-_FRAME = struct.Struct("<IH")
 
 
 # Whatever SQLite has to say against a file.
@@ -81,77 +78,6 @@ class Span(NamedTuple):
     data: bytes
 
 
-class Archive:
-    """Reads the file. Raises FileNotFoundError where there is none, FileError where it cannot be read."""
-
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise FileNotFoundError(path)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-        self._db.execute("PRAGMA query_only = ON")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
-            self._db.close()
-            raise FileNotFoundError(f"{path} is being made, or was made by another version of peerwatch")
-        self.subjects: dict[Subject, int] = load_subjects(self._db)
-        self.series: dict[int, Series] = {number: series for series, number in load_series(self._db).items()}
-
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> "Archive":
-        # One state of the file for all that is read: an hour that is folded meanwhile is neither lost nor seen twice.
-        self._db.execute("BEGIN")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def begins(self) -> float | None:
-        """When the oldest look was made that is left."""
-        return min(
-            (
-                row[0]
-                for table, column in (("blocks", "begins"), ("looks", "at"))
-                for row in self._db.execute(f"SELECT min({column}) FROM {table}")
-                if row[0] is not None
-            ),
-            default=None,
-        )
-
-    def thinned_until(self) -> float | None:
-        """Up to when only some of the looks are left."""
-        found: float | None = self._db.execute("SELECT max(ends) FROM blocks WHERE is_thin").fetchone()[0]
-        return found
-
-    def blocks(self, subject: int, since: float) -> Iterator[Span]:
-        """The blocks that reach past `since`, in the order in which they were seen."""
-        query = "SELECT id, subject, begins, ends, data FROM blocks WHERE subject = ? AND ends >= ? ORDER BY id"
-        return (Span(*row) for row in self._db.execute(query, (subject, since)))
-
-    def summaries(self, subject: int, slot_seconds: float, since: float) -> Iterator[Span]:
-        query = (
-            "SELECT id, subject, begins, ends, data FROM summaries "
-            "WHERE subject = ? AND slot_seconds = ? AND ends >= ? ORDER BY begins"
-        )
-        return (Span(*row) for row in self._db.execute(query, (subject, slot_seconds, since)))
-
-    def open_blocks(
-        self, subjects: Container[int], wanted: Container[int] | None = None, since: float = 0.0
-    ) -> dict[int, Block]:
-        """The looks that are in no block yet, by subject, with the series that are wanted."""
-        return read_looks(
-            self._db.execute("SELECT at, data FROM looks WHERE at >= ? ORDER BY id", (since,)), subjects, wanted
-        )
-
-    def firings(self, since: float) -> list[Firing]:
-        """What fired later than `since`, the first first."""
-        query = (
-            "SELECT rule, subject, severity, summary, fired_at, ended_at FROM firings "
-            "WHERE ended_at IS NULL OR ended_at >= ? ORDER BY fired_at, id"
-        )
-        return [Firing(*row) for row in self._db.execute(query, (since,))]
-
-
 def load_subjects(db: sqlite3.Connection) -> dict[Subject, int]:
     return {Subject(scope, name): number for number, scope, name in db.execute("SELECT id, scope, name FROM subjects")}
 
@@ -171,48 +97,6 @@ def write_labels(labels: Iterable[tuple[str, str]]) -> str:
 def parse_labels(text: str) -> frozenset[tuple[str, str]]:
     parts = (line.partition("\t") for line in text.split("\n") if line)
     return frozenset((name, value) for name, _, value in parts)
-
-
-def pack_looks(frames: Mapping[int, Mapping[int, float]]) -> bytes:
-    """One moment's looks: by subject, the number of each series."""
-    parts = []
-    for subject, numbers in frames.items():
-        count = len(numbers)
-        parts.append(_FRAME.pack(subject, count))
-        parts.append(struct.pack(f"<{count}H{count}d", *numbers, *numbers.values()))
-    return zlib.compress(b"".join(parts), 1)
-
-
-def read_looks(
-    rows: Iterable[tuple[float, bytes]], subjects: Container[int] | None, wanted: Container[int] | None = None
-) -> dict[int, Block]:
-    """Packed looks, turned into a block for each subject."""
-    blocks: dict[int, Block] = {}
-    for at, data in rows:
-        raw = zlib.decompress(data)
-        place = 0
-        while place < len(raw):
-            subject, count = _FRAME.unpack_from(raw, place)
-            place += _FRAME.size
-            if subjects is None or subject in subjects:
-                block = blocks.setdefault(subject, Block([], {}))
-                _append(block, at, struct.unpack_from(f"<{count}H{count}d", raw, place), wanted)
-            place += count * 10
-    return blocks
-
-
-def _append(block: Block, at: float, unpacked: Sequence[float], wanted: Container[int] | None) -> None:
-    rows, count = len(block.times), len(unpacked) // 2
-    block.times.append(at)
-    for number, value in zip(unpacked[:count], unpacked[count:], strict=True):
-        if wanted is None or number in wanted:
-            column = block.columns.setdefault(int(number), [])
-            if len(column) < rows:
-                column.extend([None] * (rows - len(column)))
-            column.append(value if isfinite(value) else None)
-    for column in block.columns.values():
-        if len(column) <= rows:
-            column.append(None)
 
 
 class Store:
@@ -305,6 +189,9 @@ class Store:
         row = self._db.execute(query).fetchone()
         return None if row is None else Span(*row)
 
+    def has_thin_blocks(self) -> bool:
+        return self._db.execute("SELECT 1 FROM blocks WHERE is_thin LIMIT 1").fetchone() is not None
+
     def replace_block(self, number: int, data: bytes) -> None:
         self._db.execute("UPDATE blocks SET is_thin = 1, data = ? WHERE id = ?", (data, number))
 
@@ -376,8 +263,3 @@ class Store:
         elif found != FORMAT:
             raise sqlite3.DatabaseError(f"written by another version of peerwatch (format {found}, not {FORMAT})")
         self._db.execute("SELECT count(*) FROM (SELECT id FROM looks ORDER BY id DESC LIMIT 1)").fetchone()
-
-
-def read_block(span: Span, wanted: Container[int] | None = None) -> Block:
-    """A stored block's content."""
-    return decode(span.data, wanted)

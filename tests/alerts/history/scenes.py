@@ -13,6 +13,53 @@ STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 START = 1_750_000_000.0
 # The clock of the machine that tests run on is years ahead of START.
 KEEP_ALL = HistorySettings(keep="3600d")
+COLLECTORS = ("process", "standing", "step_rate", "textfile")
+_PLAIN = (
+    "trainer_up",
+    "trainer_steps_total",
+    "trainer_steps_per_second",
+    "trainer_start_timestamp_seconds",
+    "trainer_phase_start_timestamp_seconds",
+    "trainer_last_step_timestamp_seconds",
+    "trainer_stall_after_seconds",
+    "trainer_step_duration_seconds_sum",
+    "trainer_step_duration_seconds_count",
+    "trainer_nonfinite_steps_total",
+    "trainer_cpu_seconds_total",
+    "trainer_memory_limit_bytes",
+    "trainer_accelerator_memory_bytes",
+    "trainer_reward_mean",
+    "trainer_reward_std",
+    "trainer_loss",
+    "swarm_round",
+    "swarm_stage",
+    "swarm_round_lag",
+    "swarm_rank",
+    "swarm_ranked_peers",
+    "swarm_reward_cumulative",
+    "swarm_connected_peers",
+    "swarm_publish_failures_total",
+    "swarm_last_publish_timestamp_seconds",
+)
+
+
+def _label(name: str, text: str) -> Labels:
+    return frozenset({(name, text)})
+
+
+# In the order of Peer._numbers.
+_SERIES: list[tuple[str, Labels]] = [
+    *((name, NONE) for name in _PLAIN),
+    *(("trainer_state", _label("trainer_state", one)) for one in STATES),
+    ("trainer_memory_bytes", _label("kind", "footprint")),
+    ("trainer_memory_bytes", _label("kind", "rss")),
+    ("swarm_source_up", _label("source", "leaderboard")),
+    ("swarm_source_success_timestamp_seconds", _label("source", "leaderboard")),
+    *(("sidecar_collector_success", _label("collector", one)) for one in COLLECTORS),
+]
+_PLACES: dict[str, dict[Labels, int]] = {}
+for _place, (_name, _labels) in enumerate(_SERIES):
+    _PLACES.setdefault(_name, {})[_labels] = _place
 
 
 class Peer:
@@ -34,6 +81,16 @@ class Peer:
 
     def page(self, now: float) -> dict[str, dict[Labels, float]]:
         """The samples that its sidecar would serve."""
+        samples: dict[str, dict[Labels, float]] = {}
+        for (name, labels), number in zip(_SERIES, self._numbers(now), strict=True):
+            samples.setdefault(name, {})[labels] = number
+        return samples
+
+    def reading(self, now: float) -> Reading:
+        """The same as the scraper makes of it."""
+        return Reading.of_page(_PLACES, self._numbers(now), {})
+
+    def _numbers(self, now: float) -> list[float]:
         draw = self._random
         if draw.random() < 1e-4:
             self._start(now)
@@ -49,46 +106,40 @@ class Peer:
             self._reward += draw.random()
         if draw.random() < 0.01:
             self._rank = max(1, self._rank + draw.choice((-1, 1)))
-        values = {
-            "trainer_up": 1.0,
-            "trainer_steps_total": float(self._steps),
-            "trainer_steps_per_second": self._steps / max(1.0, now - self._started),
-            "trainer_start_timestamp_seconds": self._started,
-            "trainer_phase_start_timestamp_seconds": self._phase,
-            "trainer_last_step_timestamp_seconds": self._last_step,
-            "trainer_stall_after_seconds": 61.37,
-            "trainer_step_duration_seconds_sum": self._sum,
-            "trainer_step_duration_seconds_count": float(self._steps),
-            "trainer_nonfinite_steps_total": 0.0,
-            "trainer_cpu_seconds_total": round(self._cpu, 2),
-            "trainer_memory_limit_bytes": 4.0 * 2**30,
-            "trainer_accelerator_memory_bytes": 3.0 * 2**30 + draw.randrange(64) * 2**20,
-            "trainer_reward_mean": draw.gauss(0.4, 0.1),
-            "trainer_reward_std": abs(draw.gauss(0.2, 0.02)),
-            "trainer_loss": draw.gauss(0.001, 0.0004),
-            "swarm_round": float(self._steps // 50),
-            "swarm_stage": float(self._steps // 20 % 3),
-            "swarm_round_lag": 0.0,
-            "swarm_rank": float(self._rank),
-            "swarm_ranked_peers": 20.0,
-            "swarm_reward_cumulative": self._reward,
-            "swarm_connected_peers": float(draw.choice((18, 19, 19, 19))),
-            "swarm_publish_failures_total": float(self._steps // 500),
-            "swarm_last_publish_timestamp_seconds": self._last_step - draw.random(),
-        }
-        samples = {name: {NONE: value} for name, value in values.items()}
         state = draw.choice(("generating", "generating", "training"))
-        samples["trainer_state"] = {_label("trainer_state", one): float(one == state) for one in STATES}
-        samples["trainer_memory_bytes"] = {
-            _label("kind", "footprint"): float(self._footprint),
-            _label("kind", "rss"): float(self._footprint - 2**24),
-        }
-        samples["swarm_source_up"] = {_label("source", "leaderboard"): 1.0}
-        samples["swarm_source_success_timestamp_seconds"] = {_label("source", "leaderboard"): now - draw.random() * 10}
-        samples["sidecar_collector_success"] = {
-            _label("collector", one): 1.0 for one in ("process", "standing", "step_rate", "textfile")
-        }
-        return samples
+        return [
+            1.0,
+            float(self._steps),
+            self._steps / max(1.0, now - self._started),
+            self._started,
+            self._phase,
+            self._last_step,
+            61.37,
+            self._sum,
+            float(self._steps),
+            0.0,
+            round(self._cpu, 2),
+            4.0 * 2**30,
+            3.0 * 2**30 + draw.randrange(64) * 2**20,
+            draw.gauss(0.4, 0.1),
+            abs(draw.gauss(0.2, 0.02)),
+            draw.gauss(0.001, 0.0004),
+            float(self._steps // 50),
+            float(self._steps // 20 % 3),
+            0.0,
+            float(self._rank),
+            20.0,
+            self._reward,
+            float(draw.choice((18, 19, 19, 19))),
+            float(self._steps // 500),
+            self._last_step - draw.random(),
+            *(float(one == state) for one in STATES),
+            float(self._footprint),
+            float(self._footprint - 2**24),
+            1.0,
+            now - draw.random() * 10,
+            *(1.0 for _ in COLLECTORS),
+        ]
 
 
 def looks(peers: list[Peer], *, since: float, seconds: float, every: float = 15.0) -> Iterator[list[Look]]:
@@ -96,9 +147,5 @@ def looks(peers: list[Peer], *, since: float, seconds: float, every: float = 15.
     draw, at = random.Random(0), since
     while at < since + seconds:
         now = at + draw.random() * 0.01
-        yield [Look(View(peer.name, now, Reading(peer.page(now))), every) for peer in peers]
+        yield [Look(View(peer.name, now, peer.reading(now)), every) for peer in peers]
         at += every
-
-
-def _label(name: str, text: str) -> Labels:
-    return frozenset({(name, text)})

@@ -13,11 +13,12 @@ import pytest
 
 from alerts.evaluate import Key, Standing
 from alerts.history import folding
+from alerts.history.archive import Archive, read_block
 from alerts.history.charts import Question, read_charts
 from alerts.history.looks import Subject
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
-from alerts.history.store import Archive, Store, read_block
+from alerts.history.store import Store
 from alerts.state import AlertState
 from tests.alerts.history.scenes import KEEP_ALL, START, Peer, looks
 from tests.fakes import wait_for

@@ -1,0 +1,86 @@
+"""Reads history.sqlite, whatever the recorder does meanwhile."""
+
+import sqlite3
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+from alerts.history.block import Block, decode
+from alerts.history.looks import Series, Subject
+from alerts.history.packing import read_looks
+from alerts.history.store import FORMAT, Firing, Span, load_series, load_subjects
+
+
+class Archive:
+    """Reads the file. Raises FileNotFoundError where there is none, FileError where it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+        self._db.execute("PRAGMA query_only = ON")
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+            self._db.close()
+            raise FileNotFoundError(f"{path} is being made, or was made by another version of peerwatch")
+        self.subjects: dict[Subject, int] = load_subjects(self._db)
+        self.series: dict[int, Series] = {number: series for series, number in load_series(self._db).items()}
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> "Archive":
+        # One state of the file for all that is read: an hour that is folded meanwhile is neither lost nor seen twice.
+        self._db.execute("BEGIN")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begins(self) -> float | None:
+        """When the oldest look was made that is left."""
+        return min(
+            (
+                row[0]
+                for table, column in (("blocks", "begins"), ("looks", "at"))
+                for row in self._db.execute(f"SELECT min({column}) FROM {table}")
+                if row[0] is not None
+            ),
+            default=None,
+        )
+
+    def thinned_until(self) -> float | None:
+        """Up to when only some of the looks are left."""
+        found: float | None = self._db.execute("SELECT max(ends) FROM blocks WHERE is_thin").fetchone()[0]
+        return found
+
+    def blocks(self, subject: int, since: float) -> Iterator[Span]:
+        """The blocks that reach past `since`, in the order in which they were seen."""
+        query = "SELECT id, subject, begins, ends, data FROM blocks WHERE subject = ? AND ends >= ? ORDER BY id"
+        return (Span(*row) for row in self._db.execute(query, (subject, since)))
+
+    def summaries(self, subject: int, slot_seconds: float, since: float) -> Iterator[Span]:
+        query = (
+            "SELECT id, subject, begins, ends, data FROM summaries "
+            "WHERE subject = ? AND slot_seconds = ? AND ends >= ? ORDER BY begins"
+        )
+        return (Span(*row) for row in self._db.execute(query, (subject, slot_seconds, since)))
+
+    def open_blocks(
+        self, subjects: Container[int], wanted: Container[int] | None = None, since: float = 0.0
+    ) -> dict[int, Block]:
+        """The looks that are in no block yet, by subject, with the series that are wanted."""
+        return read_looks(
+            self._db.execute("SELECT at, data FROM looks WHERE at >= ? ORDER BY id", (since,)), subjects, wanted
+        )
+
+    def firings(self, since: float) -> list[Firing]:
+        """What fired later than `since`, the first first."""
+        query = (
+            "SELECT rule, subject, severity, summary, fired_at, ended_at FROM firings "
+            "WHERE ended_at IS NULL OR ended_at >= ? ORDER BY fired_at, id"
+        )
+        return [Firing(*row) for row in self._db.execute(query, (since,))]
+
+
+def read_block(span: Span, wanted: Container[int] | None = None) -> Block:
+    """A stored block's content."""
+    return decode(span.data, wanted)
