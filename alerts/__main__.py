@@ -100,7 +100,7 @@ async def _run(
     dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
     recorder = Recorder(config.state_dir, config.history)
     loop = Loop(config, store, dispatcher, outbox, wording, clock, recorder=recorder)
-    history = HistoryApi(recorder.path, [target.peer for target in config.targets], lambda: loop.status)
+    history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
     controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = CurveReader([target.peer for target in config.targets], history.read)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from alerts.config import RuleTable
 from alerts.evaluate import ActiveRule, Event, Standing, evaluate
-from alerts.history.archive import Archive, read_block
+from alerts.history.archive import Archive, read_blocks
 from alerts.history.looks import Look, Subject, restore
 from alerts.history.store import Firing
 from alerts.rules import Rule, Verdict, View, discover
@@ -141,8 +141,7 @@ def _replay_all(subjects: Sequence[Subject], work: Any) -> Iterator[Replayed]:
 def _read_looks(archive: Archive, subject: Subject, since: float) -> Iterator[Look]:
     number = archive.subjects[subject]
     before: float | None = None
-    for span in archive.blocks(number, since - WARM_UP_SECONDS):
-        block = read_block(span)
+    for _, block in read_blocks(archive.blocks(number, since - WARM_UP_SECONDS)):
         yield from restore(subject, block, archive.series, before)
         before = block.times[-1]
     for block in archive.open_blocks({number}).values():

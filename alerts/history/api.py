@@ -6,7 +6,6 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +14,8 @@ from starlette.routing import Route
 
 from alerts.durations import parse_duration
 from alerts.history.charts import MAX_POINTS, Drawn, Question, read_file
-from alerts.history.store import FileError
+from alerts.history.recorder import Recorder
+from alerts.history.store import FileError, is_damage
 from alerts.history.summary import CHARTS, STATES
 from alerts.reading import Reading
 from alerts.status import Status
@@ -30,8 +30,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 class HistoryApi:
     """The handlers. They read on another thread, two at a time, so that no answer holds up the loop."""
 
-    def __init__(self, path: Path, peers: Sequence[str], read_status: Callable[[], Status]) -> None:
-        self._path = path
+    def __init__(self, recorder: Recorder, peers: Sequence[str], read_status: Callable[[], Status]) -> None:
+        self._recorder = recorder
         self._peers = tuple(peers)
         self._read_status = read_status
         self._turns = asyncio.Semaphore(2)
@@ -46,7 +46,12 @@ class HistoryApi:
     async def read(self, question: Question) -> Drawn:
         """The points, for the page; raises FileError."""
         async with self._turns:
-            return await asyncio.to_thread(read_file, self._path, question)
+            try:
+                return await asyncio.to_thread(read_file, self._recorder.path, question)
+            except FileError as error:
+                if is_damage(error):
+                    self._recorder.suspect()
+                raise
 
     def _answer(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def handle(request: Request) -> Response:

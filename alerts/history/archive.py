@@ -1,13 +1,16 @@
 """Reads history.sqlite, whatever the recorder does meanwhile."""
 
+import logging
 import sqlite3
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from alerts.history.block import Block, decode
 from alerts.history.looks import Series, Subject
 from alerts.history.packing import read_looks
 from alerts.history.store import FORMAT, Firing, Span, load_series, load_subjects
+
+log = logging.getLogger(__name__)
 
 
 class Archive:
@@ -81,6 +84,10 @@ class Archive:
         return [Firing(*row) for row in self._db.execute(query, (since,))]
 
 
-def read_block(span: Span, wanted: Container[int] | None = None) -> Block:
-    """A stored block's content."""
-    return decode(span.data, wanted)
+def read_blocks(spans: Iterable[Span], wanted: Container[int] | None = None) -> Iterator[tuple[Span, Block]]:
+    """The content of stored blocks; one that is damaged is left out, so that it costs only its own hour."""
+    for span in spans:
+        try:
+            yield span, decode(span.data, wanted)
+        except ValueError:
+            log.warning("an hour of the history is damaged, from %.0f to %.0f", span.begins, span.ends)

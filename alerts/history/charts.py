@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from alerts.history.archive import Archive
-from alerts.history.block import Block, decode
+from alerts.history.archive import Archive, read_blocks
+from alerts.history.block import Block
 from alerts.history.folding import LONG_SLOT_SECONDS
 from alerts.history.looks import Subject
+from alerts.history.store import Span
 from alerts.history.summary import (
     CHARTS,
     LOOKS_COLUMN,
@@ -76,14 +77,10 @@ def read_charts(archive: Archive, question: Question) -> Drawn:
     for subject, peer in ids.items():
         found = rows.setdefault(peer, [])
         if slot:
-            found += [decode(data, columns) for data in _read_summaries(archive, subject, slot, question)]
+            found += [block for _, block in read_blocks(_read_summaries(archive, subject, slot, question), columns)]
         else:
-            spans = archive.blocks(subject, question.since)
-            found += [
-                _as_slots(decode(span.data, wanted), question, archive)
-                for span in spans
-                if span.begins <= question.until
-            ]
+            spans = (span for span in archive.blocks(subject, question.since) if span.begins <= question.until)
+            found += [_as_slots(block, question, archive) for _, block in read_blocks(spans, wanted)]
         if subject in fresh:
             found.append(
                 summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], question, archive)
@@ -97,17 +94,17 @@ def _choose_slot(question: Question) -> float:
     return LONG_SLOT_SECONDS if step >= LONG_SLOT_SECONDS else SLOT_SECONDS if step >= SLOT_SECONDS else 0.0
 
 
-def _read_summaries(archive: Archive, subject: int, slot: float, question: Question) -> Iterator[bytes]:
+def _read_summaries(archive: Archive, subject: int, slot: float, question: Question) -> Iterator[Span]:
     """Long slots as far as they reach, and short ones for the days after them."""
     since = question.since
     if slot > SLOT_SECONDS:
         for span in archive.summaries(subject, slot, since):
             since = max(since, span.ends + 1e-3)
             if span.begins <= question.until:
-                yield span.data
+                yield span
     for span in archive.summaries(subject, SLOT_SECONDS, since):
         if span.begins <= question.until and span.begins >= since - _SLACK_SECONDS:
-            yield span.data
+            yield span
 
 
 def _as_slots(block: Block, question: Question, archive: Archive) -> Block:

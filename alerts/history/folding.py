@@ -2,10 +2,11 @@
 
 import time
 
+from alerts.history.archive import read_blocks
 from alerts.history.block import Block, decode, encode
 from alerts.history.looks import count_decimals
 from alerts.history.settings import HistorySettings
-from alerts.history.store import GROUP, Store
+from alerts.history.store import GROUP, Span, Store
 from alerts.history.summary import SLOT_SECONDS, count_summary_decimals, merge, summarize
 from alerts.history.thinning import thin
 
@@ -83,7 +84,10 @@ class Folder:
         spans = [s for s in self._store.summaries_between(subject, SLOT_SECONDS, since, today) if s.begins >= since]
         for day in sorted({span.begins - span.begins % DAY_SECONDS for span in spans}):
             parts = [span for span in spans if day <= span.begins < day + DAY_SECONDS]
-            merged = merge(_join([decode(span.data) for span in parts]), LONG_SLOT_SECONDS)
+            blocks = [block for _, block in read_blocks(parts)]
+            if not blocks:
+                continue
+            merged = merge(_join(blocks), LONG_SLOT_SECONDS)
             data = encode(merged.times, merged.columns, count_summary_decimals)
             begins, ends = min(span.begins for span in parts), max(span.ends for span in parts)
             self._store.add_summary(subject, LONG_SLOT_SECONDS, begins, ends, data)
@@ -97,10 +101,16 @@ class Folder:
             return self._store.give_back(_PAGES_AT_ONCE)
         span = self._store.oldest_full_block()
         if span is not None:
-            self._store.replace_block(span.id, self._encode(thin(decode(span.data), self._series)))
+            self._thin(span)
             return True
         oldest = self._store.oldest_end()
         return oldest is not None and self._store.forget(oldest + BLOCK_SECONDS, _ROWS_AT_ONCE) > 0
+
+    def _thin(self, span: Span) -> None:
+        try:
+            self._store.replace_block(span.id, self._encode(thin(decode(span.data), self._series)))
+        except (ValueError, KeyError):  # A damaged block tells nothing any more.
+            self._store.drop_block(span.id)
 
 
 def _join(blocks: list[Block]) -> Block:

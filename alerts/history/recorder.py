@@ -50,6 +50,7 @@ class Recorder:
         self._picked: dict[int, tuple[Places, list[tuple[int, int]]]] = {}
         self._firing: dict[Key, int] = {}
         self._file: tuple[int, int] | None = None
+        self._is_suspect = True
         self._is_told = False
         self._told_at = -QUIET_SECONDS
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -63,6 +64,10 @@ class Recorder:
             self._waiting.put_nowait(_Evaluation(looks, standing))
         except queue.Full:
             return
+
+    def suspect(self) -> None:
+        """Somebody could not read the file: it is looked through, and set aside if it is damaged."""
+        self._is_suspect = True
 
     def close(self) -> None:
         """Writes what waits, and ends the thread; gives up where the disk hangs."""
@@ -101,10 +106,11 @@ class Recorder:
         self._open()[1].work(time.time())
 
     def _open(self) -> tuple[Store, Folder]:
-        if self._store is not None and self._file != _identify(self.path):
-            self._shut()  # Somebody took the file away; what is written to it would be lost.
+        if self._store is not None and (self._is_suspect or self._file != _identify(self.path)):
+            self._shut()  # Where somebody took the file away, what is written to it would be lost.
         if self._store is None or self._folder is None:
-            self._store = Store(self.path)
+            self._store = Store(self.path, is_suspect=self._is_suspect)
+            self._is_suspect = False
             self._folder = Folder(self._store, self._settings)
             self._file = _identify(self.path)
             self._firing = {Key(*both): row for both, row in self._store.open_firings().items()}
@@ -121,6 +127,7 @@ class Recorder:
         self._shut()
         told = f"the history cannot be written ({error}); alerts go on without it"
         if is_damage(error):
+            self._is_suspect = False
             aside = _set_aside(self.path)
             told = f"{self.path} cannot be used ({error}): kept as {aside.name}, the history begins anew"
         if time.monotonic() - self._told_at >= QUIET_SECONDS:

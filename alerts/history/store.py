@@ -102,10 +102,13 @@ def parse_labels(text: str) -> frozenset[tuple[str, str]]:
 class Store:
     """Writes the file; one thread uses it. Raises FileError; a failed write leaves the file as it was."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_suspect: bool = False) -> None:
+        """A file that is suspected of damage is looked through, which takes a second."""
         self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         try:
             self._prepare()
+            if is_suspect:
+                self._look_through()
         except BaseException:
             self._db.close()
             raise
@@ -192,6 +195,9 @@ class Store:
     def has_thin_blocks(self) -> bool:
         return self._db.execute("SELECT 1 FROM blocks WHERE is_thin LIMIT 1").fetchone() is not None
 
+    def drop_block(self, number: int) -> None:
+        self._db.execute("DELETE FROM blocks WHERE id = ?", (number,))
+
     def replace_block(self, number: int, data: bytes) -> None:
         self._db.execute("UPDATE blocks SET is_thin = 1, data = ? WHERE id = ?", (data, number))
 
@@ -248,6 +254,11 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _look_through(self) -> None:
+        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(str(verdict).replace("\n", " "))
 
     def _prepare(self) -> None:
         is_new = self._db.execute("PRAGMA page_count").fetchone()[0] == 0

@@ -13,7 +13,7 @@ import pytest
 
 from alerts.evaluate import Key, Standing
 from alerts.history import folding
-from alerts.history.archive import Archive, read_block
+from alerts.history.archive import Archive, read_blocks
 from alerts.history.charts import Question, read_charts
 from alerts.history.looks import Subject
 from alerts.history.recorder import Recorder
@@ -69,7 +69,7 @@ def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
     made = [group[0].view for group in looks(again, since=HOUR, seconds=2 * 3600 + 300)]
     with Archive(recorder.path) as archive:
         subject = archive.subjects[Subject("peer", "a")]
-        blocks = [read_block(span) for span in archive.blocks(subject, 0.0)]
+        blocks = [block for _, block in read_blocks(archive.blocks(subject, 0.0))]
         blocks.append(archive.open_blocks({subject})[subject])
         ids = {series: number for number, series in archive.series.items() if not series.labels}
         for name in ("trainer_cpu_seconds_total", "swarm_rank", "trainer_last_step_timestamp_seconds"):
@@ -119,6 +119,42 @@ def test_a_damaged_file_is_set_aside_with_one_line_and_the_history_begins_anew(
         f"{recorder.path} cannot be used (file is not a database): kept as history.sqlite.damaged, "
         "the history begins anew"
     ]
+
+
+def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_once_somebody_could_not_read_it(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    _record(recorder, [Peer(str(number), number) for number in range(30)], HOUR, 900)
+    wait_for(lambda: _rows(recorder.path) == 60, 10, "the looks", every=0.02)
+    with sqlite3.connect(recorder.path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    with recorder.path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"x" * 4096 * 12)
+    recorder.suspect()
+    _record(recorder, [Peer("a", 1)], HOUR + 900, 150)
+    wait_for((tmp_path / "history.sqlite.damaged").exists, 10, "it is set aside", every=0.02)
+    wait_for(lambda: _rows(recorder.path), 10, "the looks after that", every=0.02)
+
+
+def test_a_damaged_block_costs_only_its_own_hour(recorder: Recorder) -> None:
+    _record(recorder, [Peer("a", 1)], HOUR, 3 * 3600 + 60)
+    recorder.close()
+    store = Store(recorder.path)
+    folding.Folder(store, KEEP_ALL).work(HOUR)
+    store.close()
+    with sqlite3.connect(recorder.path) as db:
+        db.execute("UPDATE blocks SET data = x'00112233' WHERE id = 2")
+    db.close()
+    question = Question(("a",), ("rank",), HOUR, HOUR + 3 * 3600 - 1, 540)
+    with Archive(recorder.path) as archive:
+        ranks = read_charts(archive, question).values["a"]["rank"]
+    assert [value is None for value in ranks].count(True) == pytest.approx(180, abs=2)
+    store = Store(recorder.path)
+    tight = HistorySettings.model_construct(keep=KEEP_ALL.keep, max_megabytes=0.001)
+    folding.Folder(store, tight).work(HOUR)
+    store.close()
 
 
 def test_a_file_of_another_version_is_set_aside(tmp_path: Path, recorder: Recorder) -> None:
