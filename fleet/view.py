@@ -50,7 +50,7 @@ def service_line(process: ProcessState | None) -> str:
         return f"failed (exit code {process.exit_code}); see {process.log}"
     if process.state == "BACKOFF":
         return f"has ended, is started again; see {process.log}"
-    return f"{process.state.lower()}, pid {process.pid}"
+    return f"{process.state.lower()}, pid {process.pid}" if process.pid else process.state.lower()
 
 
 def rows(names: Iterable[str], status: Mapping[str, Any] | None, processes: Iterable[ProcessState]) -> list[Row]:

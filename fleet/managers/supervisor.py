@@ -9,16 +9,19 @@ import shlex
 import sys
 from collections.abc import Collection, Iterable, Sequence
 
+import psutil
+
 from fleet.control import Control, ControlError, ProcessState
 from fleet.launch import FINAL_EXIT_CODES, START_SECONDS
 from fleet.managers import Command, File
-from fleet.programs import Program
+from fleet.programs import Program, group_and_name
 from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; supervisord kills it, with its process group, after this time.
 STOP_SECONDS = 11
 # The launcher gives up by itself; this counts ends within a second of a start, as when somebody kills it repeatedly.
 _START_RETRIES = 20
+_PID_FILE = "supervisord.pid"
 _PROGRAMS = "programs.d"
 
 _COMMENT = re.compile(r"\s[;#]|[\r\n]")
@@ -73,7 +76,7 @@ class Manager:
         try:
             found = Control(self._folder.socket).processes()
         except ControlError:
-            return []
+            return list(map(self._stopping, wanted)) if self._is_there() else []
         return [process for process in found if process.title in wanted]
 
     def caveats(self) -> list[str]:
@@ -81,6 +84,18 @@ class Manager:
             "nothing starts supervisord after a reboot; let cron do it: `crontab -e`, and a line "
             f"`@reboot {sys.executable} -m fleet services start -f FILE` with the whole path of your configuration"
         ]
+
+    def _is_there(self) -> bool:
+        """While it ends it answers no more, and would take the socket of the next one with it."""
+        try:
+            process = psutil.Process(int((self._folder.root / _PID_FILE).read_text()))
+            return process.status() != psutil.STATUS_ZOMBIE and str(self._config) in process.cmdline()
+        except (OSError, ValueError, psutil.Error):
+            return False
+
+    def _stopping(self, title: str) -> ProcessState:
+        group, name = group_and_name(title)
+        return ProcessState(group, name, "STOPPING", 0, 0, str(self._folder.log(group, name)))
 
     def _file(self, program: Program) -> File:
         path = self._config.parent / _PROGRAMS / f"{section_name(program)}.conf"
@@ -113,7 +128,7 @@ umask = 077
 logfile = {_value(str(folder.supervisor_log))}
 logfile_maxbytes = 5MB
 logfile_backups = 2
-pidfile = {_value(str(folder.root / "supervisord.pid"))}
+pidfile = {_value(str(folder.root / _PID_FILE))}
 childlogdir = {_value(str(folder.root))}
 """
 
