@@ -20,7 +20,7 @@ from fleet.plan.shapes import find_shape
 from fleet.plan.trial import Span, TrialError
 from fleet.plan.workload import workload
 from tests.fakes import descendants, still_alive, wait_for
-from tests.models import QWEN_45M, save_model
+from tests.models import LLAMA_15M, QWEN_5M, QWEN_45M, Shape, save_model
 from trainer.config import TrainerConfig
 
 ROOT = Path(__file__).parents[3]
@@ -65,10 +65,22 @@ def test_peers_are_measured_one_after_another_and_none_stays() -> None:
     assert still_alive([one for one in descendants(os.getpid()) if one not in before]) == []
 
 
-def test_the_prediction_holds_for_a_model_of_forty_five_million(tmp_path: Path) -> None:
-    options = {"num_generations": 2, "max_completion_length": 8}
-    found, predicted, _ = run(cores=1, model=str(save_model(tmp_path / "model", QWEN_45M)), grpo=options)
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        (QWEN_5M, {"dtype": "bfloat16"}),
+        (LLAMA_15M, {"dtype": "bfloat16", "lora": {}}),
+        (QWEN_45M, {}),
+    ],
+    ids=["5M, full, bfloat16", "15M, LoRA, bfloat16", "45M, full, float32"],
+)
+def test_the_prediction_holds_for_models_of_other_sizes(tmp_path: Path, shape: Shape, options: dict[str, Any]) -> None:
+    grpo = {"num_generations": 2, "max_completion_length": 8}
+    model = str(save_model(tmp_path / "model", shape))
 
+    found, predicted, _ = run(cores=1, model=model, grpo=grpo, **options)
+
+    print(f"predicted {predicted / 2**20:.0f} MiB, measured {found.peak_bytes / 2**20:.0f} MiB")
     assert predicted == pytest.approx(found.peak_bytes, rel=0.15)
 
 
