@@ -6,17 +6,16 @@ sidecar that went with its trainer could not tell that the trainer is down.
 """
 
 import os
-import pwd
-import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fleet.control import ProcessState
 from fleet.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
-from fleet.managers import Command, File, ManagerError
+from fleet.managers import Command, File
 from fleet.programs import Program, group_and_name
 from fleet.state_folder import StateFolder
+from fleet.systemctl import ask, environment, lingers, parse_show, process_state, user
 
 # The trainer has 10 s to save; then systemd kills what is left in the unit's control group, p2pd included.
 _STOP_SECONDS = 15
@@ -28,7 +27,6 @@ _KINDS = {"peer": "trainer"}
 _PYTHON = ("PYTHONPATH", "PYTHONSAFEPATH")
 _PER_PEER = ("peer", "sidecar")
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus"
-_STATES = {"active": "RUNNING", "reloading": "RUNNING", "activating": "STARTING", "deactivating": "STOPPING"}
 
 _HARDENING = """\
 UMask=0077
@@ -72,7 +70,7 @@ class Manager:
         return [_systemctl("daemon-reload")]
 
     def enable(self) -> list[Command]:
-        linger = [] if _lingers() else [Command(("loginctl", "enable-linger"), allowed=frozenset(range(256)))]
+        linger = [] if lingers() else [Command(("loginctl", "enable-linger"), allowed=frozenset(range(256)))]
         return [_systemctl("enable", "--quiet", self._target), *linger]
 
     def disable(self) -> list[Command]:
@@ -98,18 +96,18 @@ class Manager:
         if not by_unit:
             return []
         states = []
-        for facts in parse_show(_ask("show", *by_unit, f"--property={_PROPERTIES}")):
+        for facts in parse_show(ask("show", *by_unit, f"--property={_PROPERTIES}")):
             if facts.get("Id") in by_unit and facts.get("LoadState") != "not-found":
                 group, name = by_unit[facts["Id"]]
-                states.append(_process_state(group, name, facts, str(self._folder.log(group, name))))
+                states.append(process_state(group, name, facts, str(self._folder.log(group, name))))
         return states
 
     def caveats(self) -> list[str]:
-        if _lingers():
+        if lingers():
             return []
         return [
             "lingering is off, so the fleet ends when you log out and waits for you after a reboot; "
-            f"turn it on with `loginctl enable-linger`, or with `sudo loginctl enable-linger {_user()}`"
+            f"turn it on with `loginctl enable-linger`, or with `sudo loginctl enable-linger {user()}`"
         ]
 
     def _unit(self, title: str) -> str:
@@ -201,12 +199,6 @@ def quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-def parse_show(text: str) -> Iterator[dict[str, str]]:
-    """The properties of each unit that `systemctl show` prints."""
-    for block in text.strip().split("\n\n"):
-        yield dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-
-
 def _service_section(group: str) -> str:
     codes = " ".join(map(str, FINAL_EXIT_CODES))
     # Where memory runs out, the kernel then ends a trainer first, and what tells of it last.
@@ -236,53 +228,5 @@ def _path(path: Path) -> str:
     return str(path).replace("%", "%%")
 
 
-def _process_state(group: str, name: str, facts: dict[str, str], log: str) -> ProcessState:
-    # CLD_EXITED: otherwise the status is the number of a signal.
-    exit_code = int(facts.get("ExecMainStatus") or 0) if facts.get("ExecMainCode") == "1" else -1
-    state = _STATES.get(facts.get("ActiveState", ""), "STOPPED")
-    if facts.get("SubState") == "auto-restart":
-        state = "BACKOFF"
-    elif state == "STOPPED" and exit_code in FINAL_EXIT_CODES:
-        state = "EXITED"
-    elif facts.get("ActiveState") == "failed":
-        state = "FATAL"
-    return ProcessState(group, name, state, int(facts.get("MainPID") or 0), exit_code, log)
-
-
 def _systemctl(*arguments: str, allowed: Collection[int] = (0,)) -> Command:
-    return Command(("systemctl", "--user", *arguments), frozenset(allowed), environment=_environment())
-
-
-def _environment() -> dict[str, str]:
-    """Where the user manager listens, which cron and su do not tell."""
-    return {"XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"}
-
-
-def _ask(*arguments: str) -> str:
-    try:
-        result = subprocess.run(
-            ("systemctl", "--user", *arguments),
-            env=os.environ | _environment(),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ManagerError(f"systemctl --user cannot be used: {error}; try --manager supervisor") from None
-    if result.returncode != 0:
-        said = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ManagerError(
-            f"systemd's user manager does not answer: {said}; start it with `sudo loginctl enable-linger {_user()}`, "
-            "or use --manager supervisor"
-        )
-    return result.stdout
-
-
-def _user() -> str:
-    return pwd.getpwuid(os.getuid()).pw_name
-
-
-def _lingers() -> bool:
-    """What `loginctl show-user --property=Linger` tells, which knows only users that are logged in."""
-    return (Path("/var/lib/systemd/linger") / _user()).exists()
+    return Command(("systemctl", "--user", *arguments), frozenset(allowed), environment=environment())

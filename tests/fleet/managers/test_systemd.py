@@ -12,7 +12,8 @@ from fleet.deployment import plan_deployment
 from fleet.files import read_peer_ids
 from fleet.loading import Loaded, load_text
 from fleet.managers import File
-from fleet.managers.systemd import Manager, parse_show, quote
+from fleet.managers.systemd import Manager, quote
+from fleet.systemctl import parse_show
 from tests.programs import require
 
 TWO_PEERS = "fleet: attic\npeers: [{name: amber, memory_limit: 2GiB}, {name: basalt.x-1}]\n"
