@@ -84,13 +84,17 @@ def test_from_a_stall_to_the_webhook(record: Record, tmp_path: Path) -> None:
         for sidecar, at in zip(sidecars, instants, strict=True):
             sidecar.serve(started=first - 900, phase_start=first - 800, last_step=at - 200, stall_after=200)
         wait_for(lambda: all(hook.has_all() for hook in hooks.values()), 240, "all alerts at all webhooks")
-        for name, hook in hooks.items():
-            delays = hook.delays_ms(instants)
-            p95 = delays[math.ceil(0.95 * STALLS) - 1]
-            goal = "p95 below 100 ms" if name.startswith("Peerwatch") else ""
-            record(subject, name, f"median {statistics.median(delays):.0f} ms, p95 {p95:.0f} ms", goal)
-            assert min(delays) > 0
-            assert p95 < 100 or not goal
+        delays = {name: hook.delays_ms(instants) for name, hook in hooks.items()}
+    for name, of_hook in delays.items():
+        goal = "p95 below 100 ms" if name.startswith("Peerwatch") else ""
+        record(subject, name, f"median {statistics.median(of_hook):.0f} ms, p95 {_p95(of_hook):.0f} ms", goal)
+    assert min(map(min, delays.values())) > 0
+    assert _p95(delays["Peerwatch at 15 s"]) < 100
+
+
+def _p95(delays: list[float]) -> float:
+    """Of delays in rising order."""
+    return delays[math.ceil(0.95 * len(delays)) - 1]
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000])
