@@ -171,6 +171,8 @@ def _routes(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]
             yield Problem(
                 where, f"route {route['name']}: not an apprise URL; see https://github.com/caronc/apprise/wiki"
             )
+        elif route.get("commands") and not url.startswith("tgram://"):
+            yield Problem(where, f"route {route['name']}: only a tgram:// URL takes `commands`")
         yield from _readable_by_others(route, where)
 
 

@@ -105,6 +105,10 @@ MISTAKES = {
         "fleet: a\nalerts:\n  routes: [{name: phone, url: 'nonsense://secret-token'}]\n",
         "3: alerts.routes[0].url: route phone: not an apprise URL; see https://github.com/caronc/apprise/wiki",
     ),
+    "commands by mail": (
+        "fleet: a\nalerts:\n  routes: [{name: mail, url: 'mailto://u:p@example.org', commands: true}]\n",
+        "3: alerts.routes[0].url: route mail: only a tgram:// URL takes `commands`",
+    ),
     "limit above the machine": (
         "fleet: a\nmemory_limit: 20GiB\n",
         "2: memory_limit: 20.0 GiB for one peer; this machine has 16.0 GiB",
