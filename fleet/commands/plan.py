@@ -108,7 +108,7 @@ def _measure(
     calibration.write(planned.shape, planned.work, peak_bytes=found.peak_bytes, pace=kept)
     if picture:
         plot(found.pace, picture, title=f"{planned.shape.name}, {planned.host.cores} cores, {device}")
-    return replace(planned, measured_bytes=found.peak_bytes, pace=found.pace)
+    return replace(planned, measured_bytes=found.peak_bytes, pace=kept)
 
 
 def _print(planned: "Case", result: "Answer", *, as_json: bool) -> None:

@@ -55,7 +55,7 @@ def measure(config: TrainerConfig, planned: Case, span: Span, progress: Progress
     if is_disturbed(found, planned.host.cores):
         progress.say(
             f"warning: other programs kept up to {found.others_cores:.1f} of {planned.host.cores} cores busy, so the "
-            "pace is not kept; measure again once they rest"
+            "pace does not count; measure again once they rest"
         )
     return found
 
