@@ -75,7 +75,7 @@ class HistoryApi:
             "times": drawn.times,
             "peers": drawn.values,
         }
-        if "spread" in request.query_params:
+        if question.spread:
             content |= {"least": drawn.least, "greatest": drawn.greatest}
         if "state" in question.metrics:
             content["states"] = STATES
@@ -135,7 +135,7 @@ class HistoryApi:
         most = max(1, MAX_VALUES // max(1, len(peers) * len(metrics)))
         if wanted and points > most:
             raise ValueError(f"points: at most {most} for so many peers and metrics")
-        return Question(peers, metrics, since, now, min(points, most))
+        return Question(peers, metrics, since, now, min(points, most), "spread" in given)
 
 
 def _rows(drawn: Drawn, question: Question) -> Iterator[dict[str, Any]]:

@@ -32,18 +32,23 @@ _SLACK_SECONDS = 3600.0
 
 
 class Question(NamedTuple):
-    """What to draw: names of peers (or of the host), of CHARTS, epoch seconds, and how many points at most."""
+    """What to draw: names of peers (or of the host), of CHARTS, epoch seconds, how many points at most, and whether the
+    least and greatest values are wanted too.
+    """
 
     peers: Sequence[str]
     metrics: Sequence[str]
     since: float
     until: float
     points: int
+    spread: bool = False
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Points `step` seconds apart. `values`, `least` and `greatest` hold a list for each peer and metric."""
+    """Points `step` seconds apart. `values`, and `least` and `greatest` if asked for, hold a list for each peer and
+    metric.
+    """
 
     times: list[float]
     step: float
@@ -126,6 +131,8 @@ def _draw(question: Question, rows: dict[str, list[Block]]) -> Drawn:
         for metric in question.metrics:
             usual = CHARTS[metric].statistic
             drawn.values.setdefault(peer, {})[metric] = _points(blocks, metric, usual, (first, step, count))
+            if not question.spread:
+                continue
             drawn.least.setdefault(peer, {})[metric] = _points(blocks, metric, "min", (first, step, count))
             drawn.greatest.setdefault(peer, {})[metric] = _points(blocks, metric, "max", (first, step, count))
     return drawn
