@@ -27,7 +27,7 @@ def test_what_the_loop_saw_is_told_over_a_kill_and_gaps_are_no_zeros(make_loop: 
     sidecar.serve(rank=4, footprint=3 * 2**20)
     loop = make_loop({"a": sidecar, "b": sidecar})
     loop.start()
-    query = "metric=rank&metric=memory_bytes&metric=state&metric=loss&since=60s&points=60&spread=1"
+    query = "metric=rank&metric=memory_bytes&metric=state&metric=loss&since=60s&points=600&spread=1"
     wait_for(lambda: 4 in _history(loop, query)["peers"]["b"]["rank"], 10, "the first looks", every=0.05)
     loop.kill()
     sidecar.serve(rank=2, footprint=3 * 2**20)
@@ -40,7 +40,7 @@ def test_what_the_loop_saw_is_told_over_a_kill_and_gaps_are_no_zeros(make_loop: 
     assert set(_known(told["peers"]["a"]["memory_bytes"])) == {3 * 2**20}
     assert told["states"][int(_known(told["peers"]["a"]["state"])[-1])] == "training"
     assert (max(_known(told["greatest"]["a"]["rank"])), min(_known(told["least"]["a"]["rank"]))) == (4, 2)
-    assert len(told["times"]) == len(told["peers"]["a"]["rank"]) == 61
+    assert len(told["times"]) == len(told["peers"]["a"]["rank"]) == 601
     assert None in told["peers"]["a"]["rank"]
 
 

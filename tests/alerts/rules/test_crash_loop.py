@@ -1,6 +1,5 @@
 """CrashLoop: what counts as a restart, and what does not."""
 
-from dataclasses import replace
 from typing import Any
 
 from alerts.rules import View
@@ -17,8 +16,8 @@ def _see(starts: list[float | None], *, every: float = 15.0, age: float = 5.0) -
     for number, start in enumerate(starts):
         now = NOW + number * every + age
         look = view(now=now, up=int(start is not None), started=None if start is None else NOW + start)
-        memory = dict(remember(replace(look, memory=memory), SETTINGS))
-        look = replace(look, memory=memory)
+        memory = dict(remember(look._replace(memory=memory), SETTINGS))
+        look = look._replace(memory=memory)
     return look
 
 
@@ -32,7 +31,7 @@ def test_each_new_process_is_a_restart_even_if_it_was_gone_in_between() -> None:
 def test_it_goes_on_while_the_trainer_is_down_and_the_sidecar_is_silent() -> None:
     look = _see([0, 15, 30, 45, 60, None])
     assert judge(look, SETTINGS).condition == "active"
-    quiet = replace(silent(60), memory=remember(replace(silent(60), memory=look.memory), SETTINGS))
+    quiet = silent(60)._replace(memory=remember(silent(60)._replace(memory=look.memory), SETTINGS))
     assert quiet.memory == look.memory
     assert judge(quiet, SETTINGS).condition == "unknown"
 

@@ -1,7 +1,6 @@
 """RankDrop: places lost, by polls that agree; a board that cannot be trusted says nothing."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from alerts.rules import Verdict, View
@@ -18,8 +17,8 @@ def _see(looks: Iterable[View], settings: Settings = SETTINGS) -> tuple[list[str
     memory: dict[str, Any] = {}
     conditions, verdict = [], None
     for look in looks:
-        memory = dict(remember(replace(look, memory=memory), settings))
-        verdict = judge(replace(look, memory=memory), settings)
+        memory = dict(remember(look._replace(memory=memory), settings))
+        verdict = judge(look._replace(memory=memory), settings)
         conditions.append(verdict.condition)
     assert verdict is not None
     return conditions, verdict, memory
@@ -101,7 +100,7 @@ def test_in_a_small_swarm_the_last_place_is_a_drop() -> None:
 
 def test_a_silent_sidecar_gives_no_verdict_and_is_remembered_as_nothing() -> None:
     _, _, before = _see(_looks(1, 1, 1))
-    look = replace(silent(99), memory=before)
+    look = silent(99)._replace(memory=before)
     assert remember(look, SETTINGS)["runs"] == before["runs"]
     assert judge(look, SETTINGS).condition == "unknown"
 
