@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from alerts.api import make_app
@@ -22,7 +22,6 @@ from alerts.commands import Commands
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
 from alerts.control import Controls, make_token
 from alerts.curves import CurveReader
-from alerts.deadman import DeadManSwitch
 from alerts.desk import Desk
 from alerts.dispatch import Dispatcher
 from alerts.history.api import HistoryApi
@@ -32,16 +31,17 @@ from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
 from alerts.page.render import Renderer
-from alerts.poll import Poller
 from alerts.queue import Queue
 from alerts.references import UnresolvedReferenceError, resolve
 from alerts.send import RouteError, Sender
 from alerts.server import allow_open_files, make_server
 from alerts.store import Store, StoreError
-from alerts.telegram import Bot
 from alerts.tls import Certificate
 from alerts.wishes import Wishes
 from alerts.wording import Wording
+
+if TYPE_CHECKING:
+    from alerts.telegram import Bot
 
 WRONG_CONFIGURATION = 2
 FAILED = 1
@@ -118,6 +118,9 @@ async def _run(
     recorder.start()
     background = [asyncio.create_task(curves.run(live.invalidate, live.looked))]
     if config.deadman is not None:
+        # It brings httpx, five megabytes that a loop without it has no use for; so does the poller.
+        from alerts.deadman import DeadManSwitch
+
         switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
         background.append(asyncio.create_task(switch.run()))
     if board is not None:
@@ -126,6 +129,8 @@ async def _run(
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, wishes, wording.style())
     for bot, chats in _find_bots(sender):
+        from alerts.poll import Poller
+
         poller = Poller(bot, chats, commands, queue, wording.style().words.bot)
         background.append(asyncio.create_task(poller.run()))
     # What is alive now stays alive: the garbage collector need not look at it again.
@@ -144,7 +149,7 @@ async def _run(
         log.info("stopped")
 
 
-def _find_bots(sender: Sender) -> list[tuple[Bot, set[int]]]:
+def _find_bots(sender: Sender) -> "list[tuple[Bot, set[int]]]":
     """Each bot once, although it may serve several routes, with all its chats."""
     chats: dict[str, set[int]] = {}
     for bot in sender.bots.values():

@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 import math
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+from alerts.page_connection import BUFFER_BYTES, BrokenError, PageConnection, RefusedError
 
 INTERVAL_SECONDS = 30.0
 TIMEOUT_SECONDS = 5.0
@@ -31,17 +32,21 @@ class BoardReader:
     """Reads the board of one leaderboard every so often; `board` is the latest."""
 
     def __init__(self, url: str) -> None:
-        self._url = f"{url.rstrip('/')}/api/leaderboard-cumulative"
+        url = f"{url.rstrip('/')}/api/leaderboard-cumulative"
+        tls = ssl.create_default_context() if url.startswith("https:") else None
+        buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._connection = PageConnection(url, buffer, bytes, tls, max_bytes=MAX_BYTES)
         self.board = Board()
 
     async def run(self, on_change: Callable[[], None]) -> None:
         """Reads until it is cancelled, and calls `on_change` whenever the board is another one."""
-        # Proxy variables are meant for the notifications; the leaderboard is reached directly.
-        async with httpx.AsyncClient(trust_env=False, headers={"Accept-Encoding": "identity"}) as client:
+        try:
             while True:
-                if self._keep(await self._read(client)):
+                if self._keep(await self._read()):
                     on_change()
                 await asyncio.sleep(INTERVAL_SECONDS)
+        finally:
+            self._connection.close()
 
     def _keep(self, board: Board) -> bool:
         if board.trouble and not self.board.trouble:
@@ -49,17 +54,19 @@ class BoardReader:
         before, self.board = self.board, board if not board.trouble else Board(self.board.leaders, board.trouble)
         return self.board != before
 
-    async def _read(self, client: httpx.AsyncClient) -> Board:
+    async def _read(self) -> Board:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                content = await _fetch(client, self._url)
+                content = await self._connection.fetch()
             # A big board takes tens of milliseconds to decode, which the loop need not wait for.
             return Board(await asyncio.to_thread(parse, content))
         except TimeoutError:
             return Board(trouble="no answer in time")
-        except httpx.HTTPError:
+        except OSError:
             return Board(trouble="no connection")
-        except _RefusedError as refused:
+        except BrokenError:
+            return Board(trouble="the connection broke")
+        except RefusedError as refused:
             return Board(trouble=str(refused))
         except (ValueError, RecursionError):
             return Board(trouble="its answer is no board")
@@ -96,19 +103,3 @@ def _number(found: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
-
-
-async def _fetch(client: httpx.AsyncClient, url: str) -> bytes:
-    async with client.stream("GET", url, timeout=TIMEOUT_SECONDS) as response:
-        if response.status_code != 200:
-            raise _RefusedError(f"it answered {response.status_code}")
-        content = bytearray()
-        async for chunk in response.aiter_raw():
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise _RefusedError(f"its answer is larger than {MAX_BYTES // 2**20} MiB")
-        return bytes(content)
-
-
-class _RefusedError(Exception):
-    """An answer that is not taken, with the reason as its text."""

@@ -63,7 +63,7 @@ TEXTS = {
     "no connection": "无法连接",
     "the connection broke": "连接中断",
     "the page is not a sidecar's": "该页面不是 sidecar 的页面",
-    "the sidecar answered {status}": "sidecar 返回了 {status}",
+    "it answered {status}": "返回了 {status}",
     "the page is compressed although that was not asked for": "页面被压缩，而请求中并未要求",
     "the page is larger than {most} KiB": "页面大于 {most} KiB",
     # PeerStalled

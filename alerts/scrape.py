@@ -7,8 +7,8 @@ from collections.abc import Collection, Container
 from dataclasses import dataclass
 
 from alerts.config import Target
+from alerts.page_connection import BUFFER_BYTES, BrokenError, PageConnection, RefusedError
 from alerts.reading import Reading, parse
-from alerts.sidecar_connection import BUFFER_BYTES, BrokenError, RefusedError, SidecarConnection
 from alerts.text import say
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Scraper:
         # Certificates take time and memory to load, which only who needs them spends.
         tls = ssl.create_default_context() if secured else None
         self._connections = {
-            target.peer: SidecarConnection(target.url, buffer, _read_page, tls if target.peer in secured else None)
+            target.peer: PageConnection(target.url, buffer, _read_page, tls if target.peer in secured else None)
             for target in targets
         }
 

@@ -13,14 +13,16 @@ from collections.abc import Collection, Iterator, Mapping
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 import apprise
 
 from alerts.messages import Message
 from alerts.outcome import Outcome
-from alerts.telegram import Bot, Chat
+
+if TYPE_CHECKING:
+    from alerts.telegram import Bot
 
 READ_TIMEOUT_SECONDS = 20.0
 SECONDS_BETWEEN_MESSAGES = 1.0
@@ -223,10 +225,13 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
     return service
 
 
-def _make_bot(name: str, service: apprise.NotifyBase) -> Bot:
+def _make_bot(name: str, service: apprise.NotifyBase) -> "Bot":
     if service.service_name != "Telegram":
         raise RouteError(f"route {name}: only a tgram:// URL takes `commands`")
     if not service.targets or not all(isinstance(chat, int) for chat, _ in service.targets):
         raise RouteError(f"route {name}: `commands` needs the chats' numbers in the URL: tgram://TOKEN/CHAT")
+    # It brings httpx, which only a loop that listens to commands has to load.
+    from alerts.telegram import Bot, Chat
+
     chats = tuple(Chat(chat, topic) for chat, topic in service.targets)
     return Bot(service.bot_token, chats, is_silent=bool(service.silent))

@@ -53,7 +53,7 @@ def test_the_board_that_could_be_read_stays_when_a_later_read_fails() -> None:
         assert (len(reader.board.leaders), reader.board.trouble) == (24, "its answer is no board")
         board.content = b"x" * (MAX_BYTES + 1)
         asyncio.run(_read_once(reader))
-        assert (len(reader.board.leaders), reader.board.trouble) == (24, "its answer is larger than 4 MiB")
+        assert (len(reader.board.leaders), reader.board.trouble) == (24, "the page is larger than 4096 KiB")
     finally:
         board.close()
     asyncio.run(_read_once(reader))

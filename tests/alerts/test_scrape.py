@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from alerts.config import Target
+from alerts.page_connection import MAX_PAGE_BYTES
 from alerts.scrape import Scrape, Scraper
-from alerts.sidecar_connection import MAX_PAGE_BYTES
 from tests.alerts.conftest import Sidecar, sidecar_page
 from tests.fakes import LOOPBACK, reserve_ports
 
@@ -109,9 +109,9 @@ def test_a_foreign_page_is_a_failure_with_a_reason(sidecar: Sidecar, page: bytes
 
 def test_an_error_a_redirect_and_a_compressed_page_are_failures(sidecar: Sidecar) -> None:
     sidecar.status = 500
-    assert _scrape(sidecar.url)[0].failure == "the sidecar answered 500"
+    assert _scrape(sidecar.url)[0].failure == "it answered 500"
     sidecar.status, sidecar.headers = 302, {"Location": sidecar.url}
-    assert _scrape(sidecar.url)[0].failure == "the sidecar answered 302"
+    assert _scrape(sidecar.url)[0].failure == "it answered 302"
     sidecar.status, sidecar.headers = 200, {"Content-Encoding": "gzip"}
     sidecar.page = lambda: gzip.compress(sidecar_page().encode())
     assert "compressed" in _scrape(sidecar.url)[0].failure

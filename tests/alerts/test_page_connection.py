@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from alerts.sidecar_connection import BrokenError, RefusedError, SidecarConnection
+from alerts.page_connection import BrokenError, PageConnection, RefusedError
 from tests.fakes import LOOPBACK
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\ntrainer_up 1"
@@ -57,8 +57,8 @@ async def serving(*answers: bytes, tls: ssl.SSLContext | None = None) -> AsyncIt
         await listener.wait_closed()
 
 
-def connect(url: str, tls: ssl.SSLContext | None = None) -> SidecarConnection[bytes]:
-    return SidecarConnection(url, memoryview(bytearray(4096)), bytes, tls)
+def connect(url: str, tls: ssl.SSLContext | None = None) -> PageConnection[bytes]:
+    return PageConnection(url, memoryview(bytearray(4096)), bytes, tls)
 
 
 async def fetch(server: Server, times: int = 1, url: str = "") -> list[bytes]:

@@ -1,4 +1,4 @@
-"""A kept connection to one sidecar, over which its page is asked for again and again.
+"""A kept connection over which one page is asked for again and again: a sidecar's, or the board.
 
 A general HTTP client spends more on a request than the rest of the loop on what it brings; this one asks for one page
 and takes nothing but that page. The answers are taken apart by httptools.
@@ -31,14 +31,20 @@ class BrokenError(Exception):
     """The connection ended, or said something that is no HTTP, before the answer was complete."""
 
 
-class SidecarConnection(asyncio.BufferedProtocol, Generic[Kept]):
+class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
     """Asks for the page at `url`; `tls` is for https only. All connections may share the `buffer` of what arrives.
 
     `keep` is given each page as it comes, so that those of many sidecars never lie in memory together.
     """
 
     def __init__(
-        self, url: str, buffer: memoryview, keep: Callable[[bytearray], Kept], tls: ssl.SSLContext | None = None
+        self,
+        url: str,
+        buffer: memoryview,
+        keep: Callable[[bytearray], Kept],
+        tls: ssl.SSLContext | None = None,
+        *,
+        max_bytes: int = MAX_PAGE_BYTES,
     ) -> None:
         parts = urlsplit(url)
         self._host, self._tls = parts.hostname or "", tls
@@ -46,6 +52,7 @@ class SidecarConnection(asyncio.BufferedProtocol, Generic[Kept]):
         self._request = _render_request(url)
         self._buffer = buffer
         self._keep = keep
+        self._max_bytes = max_bytes
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Kept] | None = None
         self._start_message()
@@ -149,12 +156,12 @@ class SidecarConnection(asyncio.BufferedProtocol, Generic[Kept]):
         self._is_head_complete = True
         status = self._parser.get_status_code()
         if status != 200:
-            self._finish(RefusedError(say("the sidecar answered {status}", status=status)))
+            self._finish(RefusedError(say("it answered {status}", status=status)))
 
     def on_body(self, body: bytes) -> None:
         self._body += body
-        if len(self._body) > MAX_PAGE_BYTES:
-            self._finish(RefusedError(say("the page is larger than {most} KiB", most=MAX_PAGE_BYTES // 1024)))
+        if len(self._body) > self._max_bytes:
+            self._finish(RefusedError(say("the page is larger than {most} KiB", most=self._max_bytes // 1024)))
 
     def on_message_complete(self) -> None:
         self._finish()
