@@ -26,8 +26,9 @@ def test_a_target_is_described_as_prometheus_wants_it(url: str, address: str, ex
 )
 def test_the_loop_names_itself_and_the_leaderboard(listen: str, address: str) -> None:
     settings = {"fleet": "demo", "state_dir": "/state", "listen": listen, "leaderboard_url": "http://127.0.0.1:8700"}
-    assert describe_services(AlertsConfig.model_validate(settings)) == [
-        {"targets": [address], "labels": {"fleet": "demo", "service": "alerts"}},
+    guarded = {"login": {"user": "a", "password": "${A}"}, "tls": {"certificate": "/c.pem", "key": "/k.pem"}}
+    assert describe_services(AlertsConfig.model_validate(settings | guarded)) == [
+        {"targets": [address], "labels": {"fleet": "demo", "service": "alerts", "__scheme__": "https"}},
         {"targets": ["127.0.0.1:8700"], "labels": {"fleet": "demo", "service": "leaderboard"}},
     ]
 

@@ -23,7 +23,7 @@ def _rule(verdict: Verdict | Exception) -> ActiveRule:
     def remember(view: View, _settings: RuleSettings) -> dict[str, int]:
         return {"rounds": view.memory.get("rounds", 0) + 1}
 
-    return ActiveRule("Test", Rule(RuleSettings, judge, "", "", remember), RuleSettings())
+    return ActiveRule("Test", Rule(RuleSettings, judge, "", "", remember=remember), RuleSettings())
 
 
 def _round(rule: ActiveRule, before: Standing, *peers: str) -> tuple[Standing, list[tuple[str, str]]]:
