@@ -205,6 +205,8 @@ def _settings(
         "leaderboard": {"poll_interval_seconds": 1},
         "alerts": {
             "interval": "1s",
+            # The tests make one trouble after another, which to people would be one incident.
+            "grouping": {"wait": "0s", "interval": "1s"},
             "routes": [{"name": name, "url": url} for name, url in routes.items()],
             "rules": {
                 "PeerDown": {"for": "0s", "recover_after": "0s"},

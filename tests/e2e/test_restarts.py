@@ -17,7 +17,6 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(make_fleet: Call
             "PeerDown": {"for": "0s", "recover_after": "0s"},
         },
         "restarts": {"wait_at_most": "20s"},
-        "grouping": {"wait": "0s", "interval": "1s"},
     }
     fleet = make_fleet(["amber", "basalt"], alerts=alerts)
     leaking, sibling = fleet.peers

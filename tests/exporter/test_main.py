@@ -112,6 +112,7 @@ def write_trainer(run_dir, steps=12.0, last_step=1_700_000_000.0):
     values = {"trainer_steps_total": steps, "trainer_last_step_timestamp_seconds": last_step}
     readings = [Reading("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
     readings += [Reading("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
+    readings += [Reading("trainer_phase_seconds_total", {"trainer_state": state}, 2.0) for state in STATES]
     for metric in TRAINER:
         if metric.kind == "histogram":
             readings += histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 99.5)
