@@ -22,6 +22,14 @@ def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
         raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
 
 
+def load_usable(file: Path | None, state_dir: Path | None = None) -> Loaded:
+    """The same, where nothing is wrong with it: `config` is there. Raises ValueError with one line."""
+    loaded = load(file, state_dir)
+    if loaded.config is None or not loaded.is_usable:
+        raise ValueError(f"{loaded.lines()[0]}; `peerwatch check` shows all")
+    return loaded
+
+
 def demo_text(machine: Machine) -> str:
     return render(DEMO, 2, machine, task=_DEMO_TASK, device="cpu", interval="5s", most_memory_bytes=_DEMO_MEMORY_BYTES)
 

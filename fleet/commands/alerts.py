@@ -137,19 +137,18 @@ def backtest(
     """
     from alerts.durations import parse_duration
     from alerts.history.store import FILE, FileError
-    from fleet.source import load
+    from fleet.source import load_usable
 
     try:
         seconds = parse_duration(since)
     except ValueError as error:
         return _fail(f"--since {since}: {error}", 2)
     try:
-        loaded = load(file, state_dir)
+        loaded = load_usable(file, state_dir)
     except ValueError as error:
         return _fail(str(error), 2)
     config, path = loaded.composition.alerts, loaded.folder.alerts / FILE
-    if config is None or not loaded.is_usable:
-        return _fail(f"{loaded.lines()[0]}; `peerwatch check` shows all", 2)
+    assert config is not None
     try:
         return _replay(path, config, seconds, as_json)
     except FileNotFoundError:
@@ -175,14 +174,12 @@ def _replay(path: Path, config: "AlertsConfig", seconds: float, as_json: bool) -
 def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertClient"], int]) -> int:
     from fleet.access import Access
     from fleet.alert_client import AlertClient, AlertClientError
-    from fleet.source import load
+    from fleet.source import load_usable
 
     try:
-        loaded = load(file, state_dir)
+        loaded = load_usable(file, state_dir)
     except ValueError as error:
         return _fail(str(error), 2)
-    if loaded.config is None or not loaded.is_usable:
-        return _fail(f"{loaded.lines()[0]}; `peerwatch check` shows all", 2)
     try:
         return run(AlertClient(Access.of(loaded)))
     except AlertClientError as error:

@@ -30,16 +30,14 @@ def command(
     from fleet.doctor.findings import Level
     from fleet.doctor.report import describe, line
     from fleet.doctor.site import Site
-    from fleet.source import load
+    from fleet.source import load_usable
 
     try:
-        loaded = load(file, state_dir)
+        loaded = load_usable(file, state_dir)
     except ValueError as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
-    if loaded.config is None or not loaded.is_usable:
-        print(f"peerwatch: {loaded.lines()[0]}; `peerwatch check` shows all", file=sys.stderr)
-        return 2
+    assert loaded.config is not None
     findings = []
     for name, finding in examine(Site(loaded, time_server=time_server, tests_routes=test_routes), discover()):
         findings.append((name, finding))

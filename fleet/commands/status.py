@@ -23,17 +23,15 @@ def command(
     from fleet.feed import Feed
     from fleet.files import RunError
     from fleet.installed import processes as read_processes
-    from fleet.source import load
+    from fleet.source import load_usable
     from fleet.view import rows
 
     try:
-        loaded = load(file, state_dir)
+        loaded = load_usable(file, state_dir)
     except ValueError as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
-    if loaded.config is None or not loaded.is_usable:
-        print(f"peerwatch: {loaded.lines()[0]}; `peerwatch check` shows all", file=sys.stderr)
-        return 2
+    assert loaded.config is not None
     try:
         processes = read_processes(loaded.folder)
     except RunError as error:
