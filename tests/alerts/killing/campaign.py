@@ -189,6 +189,9 @@ class Campaign:
         self._database = folder / "state" / "alerts.sqlite"
         # At each kill: when, and what the database then held as delivered.
         self._recorded: list[tuple[float, set[tuple[str, Told]]]] = []
+        # Everything that the database ever held, by number: it forgets what is old.
+        self._news: dict[int, tuple[str, Told]] = {}
+        self._events: set[int] = set()
         self._write_config()
         self._parent = subprocess.Popen(
             [sys.executable, "-m", "tests.alerts.killing.fork_parent"],
@@ -223,7 +226,7 @@ class Campaign:
                 _wait_for_more(self._count_logged)
             time.sleep(self._chance.uniform(SHORTEST_LIFE, LONGEST_LIFE if number % 3 == 0 else LONGEST_LIFE / 3))
             self._kill(process)
-            self._recorded.append((time.monotonic(), self._read_delivered()))
+            self._look()
         seconds = time.monotonic() - began
         for sidecar in self._sidecars.values():
             sidecar.serve()
@@ -231,6 +234,7 @@ class Campaign:
         process = self._start()
         wait_for(self._is_all_delivered, 90, f"everything delivered; pending: {self._count_waiting()}", every=0.1)
         self._kill(process)
+        self._look()
         return self._judge(Report(kills, seconds))
 
     def _write_config(self) -> None:
@@ -270,20 +274,21 @@ class Campaign:
         log = self._folder / "loop.log"
         return log.read_bytes().count(b"PeerStalled: ") if log.exists() else 0
 
-    def _query_copy(self, query: str) -> list[tuple[Any, ...]]:
-        """Asks a copy: to open the database itself would mend what the kill has left, which is the loop's to do."""
+    def _look(self) -> None:
+        """Reads a copy: to open the database itself would mend what the kill has left, which is the loop's to do."""
+        killed_at = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             for path in self._database.parent.glob("alerts.sqlite*"):
                 with suppress(FileNotFoundError):
                     shutil.copy(path, folder)
-            return _ask(Path(folder) / self._database.name, query)
-
-    def _read_delivered(self) -> set[tuple[str, Told]]:
-        rows = self._query_copy(
-            "SELECT n.route, n.event ->> 'kind', n.peer, CAST(n.event ->> 'since' AS INTEGER)"
-            " FROM news n JOIN notifications d ON d.id = n.notification WHERE d.state = 'delivered'"
-        )
-        return {(row[0], Told(row[1], row[2], str(row[3]))) for row in rows}
+            copy = Path(folder) / self._database.name
+            rows = _ask(copy, "SELECT id, route, event ->> 'kind', peer, CAST(event ->> 'since' AS INTEGER) FROM news")
+            sent = "SELECT n.id FROM news n JOIN notifications d ON d.id = n.notification WHERE d.state = 'delivered'"
+            delivered = [number for (number,) in _ask(copy, sent)]
+            events = _ask(copy, "SELECT id FROM events WHERE rule = 'PeerStalled'")
+        self._news.update({row[0]: (row[1], Told(row[2], row[3], str(row[4]))) for row in rows})
+        self._events.update(number for (number,) in events)
+        self._recorded.append((killed_at, {self._news[number] for number in delivered}))
 
     def _count_waiting(self) -> int:
         waiting = "SELECT count(*) FROM notifications WHERE state = 'pending'"
@@ -297,12 +302,10 @@ class Campaign:
         )
 
     def _judge(self, report: Report) -> Report:
-        query = "SELECT route, event ->> 'kind', peer, CAST(event ->> 'since' AS INTEGER) FROM news ORDER BY id"
-        rows = _ask(self._database, query)
-        report.events = int(_ask(self._database, "SELECT count(*) FROM events WHERE rule = 'PeerStalled'")[0][0])
+        report.events = len(self._events)
         report.attempts_refused = sum(count for mood, count in self._moods.met.items() if mood != "ok")
         for route, inbox in self._inboxes.items():
-            expected = [Told(row[1], row[2], str(row[3])) for row in rows if row[0] == route]
+            expected = [told for _, (whose, told) in sorted(self._news.items()) if whose == route]
             told = inbox.told()
             arrived = [one for _, one in told]
             report.arrivals += len(arrived)
