@@ -10,6 +10,9 @@ KILLS = 60
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+# A client that is killed in a TLS handshake leaves the stand-in's socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_kills_at_any_moment_lose_nothing_and_repeat_only_what_was_not_recorded(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path)
     try:
