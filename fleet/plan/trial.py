@@ -28,7 +28,7 @@ from trainer.identity import ensure_identity
 
 # The first steps also fill caches and let the allocator grow.
 WARM_UP_STEPS = 2
-# A trial whose own process was killed ends by itself after this many steps.
+# A trial ends long before; the trainer has to be told some end.
 _LAST_STEP = 5000
 _STEP_LINE = re.compile(rb"^step=\d+ .*\bseconds=(\d+(?:\.\d+)?)", re.MULTILINE)
 _READ_BYTES = 2**20
@@ -67,6 +67,7 @@ class Trial:
         self._settings, self._folder, self._threads = settings, folder, threads
         self._owner = secrets.token_hex(16)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._guard: subprocess.Popen[bytes] | None = None
         self._run_dirs = [folder / f"peer-{index}" for index in range(peers)]
         self._collectors = [Collector(run_dir) for run_dir in self._run_dirs]
         self._offsets = [0] * peers
@@ -77,6 +78,9 @@ class Trial:
     def __enter__(self) -> Self:
         ports = _free_ports(len(self._run_dirs))
         leader_address = ""
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "fleet.plan.guard", self._owner], stdin=subprocess.PIPE, start_new_session=True
+        )
         try:
             for index, run_dir in enumerate(self._run_dirs):
                 run_dir.mkdir(parents=True)
@@ -100,6 +104,8 @@ class Trial:
                 left.kill()
         for process in self._processes:
             process.wait()
+        if self._guard is not None:
+            self._guard.communicate()
 
     def run(self, span: Span, on_progress: Callable[[float], None], *, sample_seconds: float) -> list[Seen]:
         """Watches the peers until each has shown enough; `on_progress` takes the part done, 0 to 1.

@@ -43,6 +43,8 @@ def _start(program: Path) -> float:
     # Not TMPDIR, which on a Mac is longer than the path of a socket may be.
     folder = tempfile.mkdtemp(prefix="peerwatch-", dir="/tmp")
     command = [str(program), f"-listen=/unix/{folder}/p2pd.sock", "-hostAddrs=/ip4/127.0.0.1/tcp/0"]
+    # Where the doctor itself is killed, the daemon ends for want of a client.
+    command.append(f"-idleTimeout={START_SECONDS:g}s")
     began = time.monotonic()
     try:
         daemon = subprocess.Popen(

@@ -89,7 +89,8 @@ def test_a_peer_that_cannot_start_ends_the_measurement_with_its_last_words() -> 
         run(cores=1, task="none")
 
 
-def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path, number: int, status: int) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "fleet", "plan", "--measure", "--json"]
     with subprocess.Popen(
@@ -97,10 +98,10 @@ def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path) -> None:
     ) as plan:
         wait_for(lambda: any(_name(one) == "p2pd" for one in descendants(plan.pid)), 120, "p2pd of the trial")
         peers = descendants(plan.pid)
-        plan.send_signal(signal.SIGINT)
+        plan.send_signal(number)
         output, _ = plan.communicate(timeout=60)
 
-    assert (plan.returncode, output) == (130, b"")
+    assert (plan.returncode, output) == (status, b"")
     wait_for(lambda: not still_alive(peers), 10, "the trial's processes to end")
 
 
