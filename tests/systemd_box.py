@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 
-from tests.programs import require
+from tests.programs import go_without, require
 
 ROOT = Path(__file__).parents[1]
 USER = "keeper"
@@ -105,7 +104,7 @@ def boot() -> Iterator[Box]:
     for program in ("unshare", "nsenter", "setpriv", "ip", "systemctl", "dbus-daemon", "loginctl"):
         require(program)
     if os.getuid() != 0:
-        pytest.skip("needs root, to make a box")
+        go_without("needs root, to make a box")
     base = tempfile.mkdtemp(dir="/var/lib", prefix="peerwatch-box-")
     log = Path(f"{base}.log")
     with log.open("wb") as sink:

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -19,6 +18,7 @@ from exporter.collectors.textfile import parse, value_of
 from exporter.pace import Pace
 from exporter.telemetry import PeerTelemetry
 from exporter.textfile_writer import read_last_step
+from tests.programs import small_disk
 
 GO_ON = SimpleNamespace(should_evaluate=False, should_save=False)
 
@@ -138,16 +138,6 @@ def test_a_vanished_folder_costs_the_metrics_and_one_line(tmp_path):
     assert not (tmp_path / "peer").exists()
 
 
-def in_small_disk(mount_options, folder):
-    if not shutil.which("unshare"):
-        pytest.skip("unshare is not installed: a full disk cannot be made")
-    script = f'mount -t tmpfs -o {mount_options} none "$0" && exec "$@"'
-    wrapper = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder))
-    if subprocess.run([*wrapper, "true"], capture_output=True).returncode != 0:
-        pytest.skip("this system lets nobody mount a file system of his own: a full disk cannot be made")
-    return wrapper
-
-
 def test_a_full_disk_costs_the_metrics_and_one_line(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -169,7 +159,7 @@ def test_a_full_disk_costs_the_metrics_and_one_line(tmp_path):
         print(sorted(os.listdir(sys.argv[1] + "/peer")), "trained on")
         """,
         disk,
-        wrapper=in_small_disk("size=64k", disk),
+        wrapper=small_disk("size=64k", disk),
     )
     assert "No space left" in ran.stdout
     assert "[] trained on" in ran.stdout or "['trainer.prom'] trained on" in ran.stdout, ran.stdout + ran.stderr
@@ -189,7 +179,7 @@ def test_a_read_only_folder_costs_the_metrics_and_one_line(tmp_path):
         print("trained on")
         """,
         disk,
-        wrapper=in_small_disk("ro", disk),
+        wrapper=small_disk("ro", disk),
     )
     assert "trained on" in ran.stdout, ran.stderr
     assert ran.stderr.count("no metrics from") == 1

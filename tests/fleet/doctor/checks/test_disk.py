@@ -11,7 +11,7 @@ import pytest
 from fleet.doctor.checks import disk
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
-from tests.programs import require
+from tests.programs import small_disk
 
 
 def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
@@ -23,9 +23,7 @@ def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
         "site = Site(load_file(Path(sys.argv[1]), Path(sys.argv[2])))\n"
         "print(json.dumps([(one.level, one.message) for one in disk.examine(site)]))\n"
     )
-    # A small disk of its own, seen by this one process alone.
-    mount = f'mount -t tmpfs -o size=20m tmpfs "{tmp_path / "small"}" && exec "$0" "$@"'
-    command = [require("unshare"), "-rm", "sh", "-c", mount, sys.executable, "-c", code]
+    command = [*small_disk("size=20m", tmp_path / "small"), sys.executable, "-c", code]
     done = subprocess.run(
         [*command, tmp_path / "peerwatch.yaml", tmp_path / "small" / "state"], capture_output=True, text=True
     )
