@@ -38,19 +38,19 @@ _POWERS_BEYOND = [(REACH_BEYOND_TWENTIETH - place) / max(place - TWENTIETH, 0.3)
 
 
 class Pace:
-    """A sliding estimate of a peer's step time, and the silence that each phase allows.
+    """A sliding estimate of how long a peer is silent in each phase of a step, and the silence that a phase allows.
 
-    In a phase that steps, the allowance is a multiple of the median step, larger the further the long steps lie above
-    it, between floor and ceiling. The second longest step tells how far, so a single hang changes nothing. A step that
-    took longer than its allowance was a stall and counts as no more than the allowance: several hangs do not excuse
-    the next one, a creeping hang meets the ceiling, and a real slow-down is learnt within some steps. No ceiling makes
-    a peer stalled at twice its usual step.
+    In a phase that steps, the allowance is a multiple of that phase's median silence, larger the further the long ones
+    lie above it, between floor and ceiling. The second longest tells how far, so a single hang changes nothing. A
+    silence beyond its allowance was a stall and counts as no more than the allowance: several hangs do not excuse the
+    next one, a creeping hang meets the ceiling, and a real slow-down is learnt within some steps. No ceiling makes a
+    peer stalled at twice its usual silence.
     """
 
     def __init__(
         self,
         *,
-        floor_seconds: float = 15.0,
+        floor_seconds: float = 10.0,
         ceiling_seconds: float = 3600.0,
         starting_seconds: float = 600.0,
         waiting_seconds: float = 1800.0,
@@ -59,23 +59,39 @@ class Pace:
         self._floor = floor_seconds
         self._ceiling = ceiling_seconds
         self._budgets = {"starting": starting_seconds, "waiting": waiting_seconds, "saving": saving_seconds}
-        self._recent = _Window(MEDIAN_STEPS)
-        self._tail = _Window(TAIL_STEPS)
-        self._allowance = ceiling_seconds
+        self._phases: dict[str, _Phase] = {}
 
-    def add(self, step_seconds: float) -> None:
-        """Takes the duration of one finished step."""
-        step = min(step_seconds, self._allowance)
-        recent = self._recent.push(step)
-        usual = recent[len(recent) // 2]
-        tail = self._tail.push(step / usual if usual > 0.0 else 1.0)
-        if len(tail) >= UNKNOWN_STEPS:
-            ceiling = max(self._ceiling, 2.0 * usual)
-            self._allowance = max(self._floor, min(usual * _factor(tail), ceiling))
+    def add(self, seconds: float, phase: str = "training") -> None:
+        """Takes the longest silence of one finished step in a phase; of a step without phases, the whole of it."""
+        if phase not in self._budgets:
+            self._phases.setdefault(phase, _Phase(self._floor, self._ceiling)).add(seconds)
 
     def stall_after(self, phase: str) -> float:
         """Seconds of silence, since the later of last step and phase start, that mean a stall in this phase."""
-        return self._budgets.get(phase, self._allowance)
+        known = self._phases.get(phase)
+        return known.allowance if known is not None else self._budgets.get(phase, self._ceiling)
+
+
+class _Phase:
+    """What one phase's silences allow the next one."""
+
+    __slots__ = ("_ceiling", "_floor", "_recent", "_tail", "allowance")
+
+    def __init__(self, floor_seconds: float, ceiling_seconds: float) -> None:
+        self.allowance = ceiling_seconds
+        self._floor = floor_seconds
+        self._ceiling = ceiling_seconds
+        self._recent = _Window(MEDIAN_STEPS)
+        self._tail = _Window(TAIL_STEPS)
+
+    def add(self, seconds: float) -> None:
+        silence = min(seconds, self.allowance)
+        recent = self._recent.push(silence)
+        usual = recent[len(recent) // 2]
+        tail = self._tail.push(silence / usual if usual > 0.0 else 1.0)
+        if len(tail) >= UNKNOWN_STEPS:
+            ceiling = max(self._ceiling, 2.0 * usual)
+            self.allowance = max(self._floor, min(usual * _factor(tail), ceiling))
 
 
 class _Window:

@@ -36,6 +36,8 @@ FINITE_NAMES = ("loss", "grad_norm", *REWARD_NAMES)
 
 # Time in these phases is not part of a step, and a peer in them is not expected to step.
 RESTING = frozenset({"waiting", "saving"})
+# The phases that make up a step.
+STEPPING = frozenset({"generating", "training"})
 
 
 class PeerTelemetry(TrainerCallback):
@@ -70,6 +72,8 @@ class PeerTelemetry(TrainerCallback):
         self._step_begin: float | None = None
         self._rest_begin: float | None = None
         self._rested = 0.0
+        self._silent_since = self._phase_begin
+        self._silences: dict[str, float] = {}
         self._tokens_before = 0.0
         self._tokens_logged = 0.0
         registry = CollectorRegistry(auto_describe=False)
@@ -156,6 +160,7 @@ class PeerTelemetry(TrainerCallback):
             if self._step_begin is not None:
                 self._count_step(time.perf_counter() - self._step_begin - self._rested)
                 self._step_begin = None
+            self._silent_since = time.perf_counter()
             self._values["trainer_last_step_timestamp_seconds"] = time.time()
             self._values["trainer_steps_total"] += 1
             if control.should_evaluate or control.should_save:
@@ -229,7 +234,8 @@ class PeerTelemetry(TrainerCallback):
             self._rested += now - self._rest_begin
         self._rest_begin = now if phase in RESTING else None
         self._phase_seconds[self._phase] += now - self._phase_begin
-        self._phase_begin = now
+        self._note_silence(now)
+        self._phase_begin = self._silent_since = now
         self._phase = phase
         self._values["trainer_phase_start_timestamp_seconds"] = time.time()
 
@@ -241,9 +247,17 @@ class PeerTelemetry(TrainerCallback):
 
     def _count_step(self, seconds: float) -> None:
         seconds = max(0.0, seconds)
-        self._pace.add(seconds)
+        self._note_silence(time.perf_counter())
+        for phase, silence in self._silences.items():
+            self._pace.add(silence, phase)
+        self._silences.clear()
         self._step_seconds += seconds
         self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds <= bound)] += 1
+
+    def _note_silence(self, now: float) -> None:
+        """Keeps the longest silence of the step in each phase, counted as a stall's is."""
+        if self._phase in STEPPING:
+            self._silences[self._phase] = max(self._silences.get(self._phase, 0.0), now - self._silent_since)
 
     def _set_finite(self, name: str, value: float | None) -> None:
         if value is not None and math.isfinite(value):

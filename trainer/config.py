@@ -106,7 +106,7 @@ class SwarmConfig(_Model):
 class StallConfig(_Model):
     """Seconds of silence that count as a stall; while a peer steps, its own pace decides between floor and ceiling."""
 
-    floor_seconds: PositiveFloat = 15.0
+    floor_seconds: PositiveFloat = 10.0
     ceiling_seconds: PositiveFloat = 3600.0
     starting_seconds: PositiveFloat = 600.0
     waiting_seconds: PositiveFloat = 1800.0

@@ -1,7 +1,8 @@
 """The trainer runs but makes no progress.
 
 Progress is the later of its last step and the start of its phase. The silence that counts as a stall is the peer's
-own: its telemetry derives it from its step times, with separate budgets for waiting, saving and starting.
+own: its telemetry derives it from its steps, for generating and training apart, and has budgets for waiting, saving and
+starting.
 
 What to do: send the trainer SIGUSR1 and read stacks.log in its run folder to see where it hangs; if nothing moves for
 another minute, restart the peer.

@@ -25,7 +25,27 @@ def false_alarms(steps, **limits):
 def test_each_phase_that_does_not_step_has_its_own_budget():
     pace = pace_after([1.0] * 50, starting_seconds=11, waiting_seconds=12, saving_seconds=13)
     assert [pace.stall_after(phase) for phase in ("starting", "waiting", "saving")] == [11, 12, 13]
-    assert pace.stall_after("generating") == pace.stall_after("training") == pytest.approx(3.0 + 8 * 2 / 3)
+    assert pace.stall_after("training") == pytest.approx(3.0 + 8 * 2 / 3)
+
+
+def test_generating_and_training_are_judged_each_by_its_own_silences():
+    pace = Pace(floor_seconds=0.0)
+    for _ in range(200):
+        pace.add(40.0, "generating")
+        pace.add(10.0, "training")
+    assert pace.stall_after("generating") == pytest.approx(120.0)
+    assert pace.stall_after("training") == pytest.approx(30.0)
+
+
+def test_a_phase_that_was_never_seen_is_allowed_the_ceiling():
+    assert pace_after([1.0] * 200, ceiling_seconds=900.0).stall_after("generating") == 900.0
+
+
+def test_time_in_a_phase_with_a_budget_teaches_nothing():
+    pace = Pace(saving_seconds=600.0)
+    for _ in range(200):
+        pace.add(1.0, "saving")
+    assert pace.stall_after("saving") == 600.0
 
 
 def test_until_five_steps_are_known_only_the_ceiling_holds():

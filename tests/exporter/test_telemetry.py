@@ -311,14 +311,44 @@ def test_the_allowed_silence_is_that_of_the_phase(tmp_path):
     found = {}
     for phase in ("starting", "waiting", "saving", "training"):
         telemetry.set_phase(phase)
-        samples = [sample for family in telemetry.collect() for sample in family.samples]
-        found[phase] = value_of(samples, "trainer_stall_after_seconds")
+        found[phase] = allowance_of(telemetry)
     for _ in range(5):
         step(telemetry)
-    samples = [sample for family in telemetry.collect() for sample in family.samples]
-    found["stepping"] = value_of(samples, "trainer_stall_after_seconds")
+    found["stepping"] = allowance_of(telemetry)
     telemetry.close()
     assert found == {"starting": 23, "waiting": 24, "saving": 25, "training": 22, "stepping": 21}
+
+
+def test_each_phase_of_a_step_is_allowed_what_its_own_silences_explain(tmp_path):
+    telemetry = PeerTelemetry(tmp_path, pace=Pace(floor_seconds=0.001))
+    for _ in range(6):
+        telemetry.on_step_begin(None, None, GO_ON)
+        with telemetry.phase("generating"):
+            time.sleep(0.05)
+        time.sleep(0.01)
+        telemetry.on_step_end(None, None, GO_ON)
+    training = allowance_of(telemetry)
+    telemetry.set_phase("generating")
+    generating = allowance_of(telemetry)
+    telemetry.close()
+    assert training >= 0.03
+    assert 2.0 * training < generating < 60.0
+
+
+def test_a_silence_begins_with_the_last_step_where_the_phase_stays(tmp_path):
+    telemetry = PeerTelemetry(tmp_path, pace=Pace(floor_seconds=0.001))
+    telemetry.set_phase("training")
+    for _ in range(6):
+        time.sleep(0.05)
+        step(telemetry)
+    allowed = allowance_of(telemetry)
+    telemetry.close()
+    assert allowed >= 3 * 0.05
+
+
+def allowance_of(telemetry):
+    samples = [sample for family in telemetry.collect() for sample in family.samples]
+    return value_of(samples, "trainer_stall_after_seconds")
 
 
 def test_the_time_in_each_phase_adds_up_to_the_time_there_was(telemetry):

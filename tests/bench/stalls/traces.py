@@ -20,12 +20,14 @@ Series = NDArray[np.float64]
 class Trace:
     """One peer's week: all arrays have one entry a step, in seconds.
 
-    `saves` and `waits` are what passes after the step, in a phase of its own, before the next step begins; `starts`
-    is 1 where the step is the first of a restarted process.
+    `generating` is the part of the step that comes first, in which completions are made, 0 where none are or it is not
+    known; `saves` and `waits` are what passes after the step, in a phase of its own, before the next step begins;
+    `starts` is 1 where the step is the first of a restarted process.
     """
 
     kind: str
     steps: Series
+    generating: Series
     saves: Series
     waits: Series
     starts: NDArray[np.bool_]
@@ -46,14 +48,16 @@ def read_recorded() -> Iterator[Trace]:
     for path in sorted((Path(__file__).parent / "recorded").glob("*.txt")):
         lines = path.read_text(encoding="utf-8").splitlines()
         steps = np.array([float(line) for line in lines if not line.startswith("#")])
-        yield Trace(path.stem, steps, np.zeros(len(steps)), np.zeros(len(steps)), np.zeros(len(steps), dtype=bool))
+        yield _trace(path.stem, steps, np.zeros(len(steps)))
 
 
-def _trace(kind: str, steps: Series, **extra: Series | NDArray[np.bool_]) -> Trace:
+def _trace(kind: str, steps: Series, generating: Series, **extra: Series | NDArray[np.bool_]) -> Trace:
     nothing = np.zeros(len(steps))
     parts = {"saves": nothing, "waits": nothing, "starts": np.zeros(len(steps), dtype=bool)} | extra
     length = int(np.searchsorted(np.cumsum(steps + parts["saves"] + parts["waits"]), WEEK_SECONDS))
-    return Trace(kind, steps[:length], *(parts[name][:length] for name in ("saves", "waits", "starts")))
+    return Trace(
+        kind, steps[:length], generating[:length], *(parts[name][:length] for name in ("saves", "waits", "starts"))
+    )
 
 
 def _steps(random: np.random.Generator, median: float, spread: float) -> Series:
@@ -61,13 +65,21 @@ def _steps(random: np.random.Generator, median: float, spread: float) -> Series:
     return median * np.exp(spread * random.standard_normal(int(1.1 * WEEK_SECONDS / median) + 10))
 
 
+def _generating(random: np.random.Generator, steps: Series) -> Series:
+    """The part of each step that makes completions: a share of the peer's own, both parts as uneven as the whole."""
+    share = random.uniform(0.3, 0.8) * np.exp(0.1 * random.standard_normal(len(steps)))
+    return steps * np.minimum(share, 0.95)
+
+
 def _steady(random: np.random.Generator, median: float) -> Trace:
-    return _trace("steady", _steps(random, median, random.uniform(0.02, 0.1)))
+    steps = _steps(random, median, random.uniform(0.02, 0.1))
+    return _trace("steady", steps, _generating(random, steps))
 
 
 def _heavy_tailed(random: np.random.Generator, median: float) -> Trace:
     """Completion lengths differ widely: the longest steps are many times the median."""
-    return _trace("heavy-tailed", _steps(random, median, random.uniform(0.3, 0.6)))
+    steps = _steps(random, median, random.uniform(0.3, 0.6))
+    return _trace("heavy-tailed", steps, _generating(random, steps))
 
 
 def _bimodal(random: np.random.Generator, median: float) -> Trace:
@@ -76,7 +88,8 @@ def _bimodal(random: np.random.Generator, median: float) -> Trace:
     steps = _steps(random, min(median, LONGEST_STEP / longer), 0.08)
     slow = random.random(len(steps)) < random.uniform(0.1, 0.4)
     steps[slow] *= longer
-    return _trace("bimodal", steps)
+    only_slow_generate = np.where(slow, steps * (1.0 - 1.0 / longer), 0.0)
+    return _trace("bimodal", steps, random.choice([only_slow_generate, _generating(random, steps)]))
 
 
 def _drifting(random: np.random.Generator, median: float) -> Trace:
@@ -85,7 +98,8 @@ def _drifting(random: np.random.Generator, median: float) -> Trace:
     at = np.cumsum(steps)
     day = 1 + random.uniform(0.2, 0.8) * (1 + np.sin(2 * np.pi * at / 86400)) / 2
     growth = 1 + random.uniform(0.0, 1.5) * at / WEEK_SECONDS
-    return _trace("drifting", steps * day * growth)
+    steps *= day * growth
+    return _trace("drifting", steps, _generating(random, steps))
 
 
 def _checkpointing(random: np.random.Generator, median: float) -> Trace:
@@ -93,7 +107,7 @@ def _checkpointing(random: np.random.Generator, median: float) -> Trace:
     saves = np.zeros(len(steps))
     every = int(random.integers(25, 200))
     saves[every::every] = random.uniform(5.0, 240.0, size=len(saves[every::every]))
-    return _trace("checkpoint pauses", steps, saves=saves)
+    return _trace("checkpoint pauses", steps, _generating(random, steps), saves=saves)
 
 
 def _round_bound(random: np.random.Generator, median: float) -> Trace:
@@ -102,7 +116,7 @@ def _round_bound(random: np.random.Generator, median: float) -> Trace:
     waits = np.zeros(len(steps))
     ends = waits[STEPS_PER_ROUND::STEPS_PER_ROUND]
     ends[:] = np.minimum(random.exponential(200.0, size=len(ends)), 900.0)
-    return _trace("round waits", steps, waits=waits)
+    return _trace("round waits", steps, _generating(random, steps), waits=waits)
 
 
 def _restarting(random: np.random.Generator, median: float) -> Trace:
@@ -111,4 +125,4 @@ def _restarting(random: np.random.Generator, median: float) -> Trace:
     starts = np.zeros(len(steps), dtype=bool)
     starts[random.integers(1, len(steps), size=int(random.integers(2, 15)))] = True
     steps[starts] *= random.uniform(1.5, 3.0)
-    return _trace("restarts", steps, starts=starts)
+    return _trace("restarts", steps, _generating(random, steps), starts=starts)
