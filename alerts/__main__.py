@@ -31,6 +31,7 @@ from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
 from alerts.outbox import Outbox
 from alerts.page.render import Renderer
+from alerts.plugins import load_plugins
 from alerts.queue import Queue
 from alerts.references import UnresolvedReferenceError, resolve
 from alerts.send import RouteError, Sender
@@ -61,7 +62,9 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load(arguments.config)
-        sender = Sender(_resolve_routes(config), [route.name for route in config.routes if route.commands])
+        urls = _resolve_routes(config)
+        load_plugins(urls.values())
+        sender = Sender(urls, [route.name for route in config.routes if route.commands])
         secrets = _Secrets(_resolve_deadman(config), _resolve_password(config))
         certificate = Certificate(config.tls) if config.tls is not None else None
     except (ConfigError, RouteError) as error:

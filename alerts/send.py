@@ -20,6 +20,7 @@ import apprise
 
 from alerts.messages import Message
 from alerts.outcome import Outcome
+from alerts.plugins import load_all_plugins
 
 if TYPE_CHECKING:
     from alerts.telegram import Bot
@@ -209,10 +210,10 @@ def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
 def make_service(name: str, url: str) -> apprise.NotifyBase:
     """The service behind a URL without references; raises RouteError, which shows no URL."""
     _capture_records()
-    try:
-        service = apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
-    except Exception:  # noqa: BLE001  # As in `send`; the cause would show the URL.
-        service = None
+    service = _instantiate(url)
+    if service is None:
+        load_all_plugins()
+        service = _instantiate(url)
     if service is None:
         raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")
     # With `optional`, apprise reports a failure as a success, and the notification would be lost.
@@ -223,6 +224,13 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
     if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
         service.request_rate_per_sec = SECONDS_BETWEEN_MESSAGES
     return service
+
+
+def _instantiate(url: str) -> apprise.NotifyBase | None:
+    try:
+        return apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
+    except Exception:  # noqa: BLE001  # As in `send`; the cause would show the URL.
+        return None
 
 
 def _make_bot(name: str, service: apprise.NotifyBase) -> "Bot":
