@@ -23,7 +23,7 @@ bench: .venv/.installed-dev
 
 # Of the status page, for the documentation; needs Debian's chromium.
 screenshots: .venv/.installed-dev
-	.venv/bin/python -m tests.alerts.page.screenshots
+	.venv/bin/python -m tests.alerts.web.page.screenshots
 
 .venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Peerwatch needs Python 3.11 or newer; make PYTHON=python3.11 up")'

@@ -9,40 +9,40 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from alerts.api import make_app
-from alerts.board import BoardReader
-from alerts.chart import Artist
-from alerts.commands import Commands
+from alerts.charts.choose import Artist
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
-from alerts.control import Controls, make_token
-from alerts.curves import CurveReader
-from alerts.desk import Desk
-from alerts.dispatch import Dispatcher
+from alerts.delivery.apprise_sender import RouteError, Sender
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.delivery.outbox import Outbox
+from alerts.delivery.plugins import load_plugins
+from alerts.delivery.queue import Queue
+from alerts.delivery.route_style import Wording
+from alerts.delivery.silence_store import Wishes
 from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
-from alerts.live import Live
 from alerts.loop import Loop, SteadyClock
-from alerts.outbox import Outbox
-from alerts.page.render import Renderer
-from alerts.plugins import load_plugins
-from alerts.queue import Queue
-from alerts.references import UnresolvedReferenceError, resolve
-from alerts.send import RouteError, Sender
-from alerts.server import allow_open_files, make_server
+from alerts.secret_references import UnresolvedReferenceError, resolve
 from alerts.store import Store, StoreError
-from alerts.tls import Certificate
-from alerts.wishes import Wishes
-from alerts.wording import Wording
+from alerts.telegram.commands import Commands
+from alerts.web.actions import Controls, make_token
+from alerts.web.app import make_app
+from alerts.web.leaderboard_client import BoardReader
+from alerts.web.live_page import Live
+from alerts.web.page.render import Renderer
+from alerts.web.page_data import Desk
+from alerts.web.server import allow_open_files, make_server
+from alerts.web.sparkline_data import CurveReader
+from alerts.web.tls import Certificate
 
 if TYPE_CHECKING:
-    from alerts.telegram import Bot
+    from alerts.telegram.bot import Bot
 
 WRONG_CONFIGURATION = 2
 FAILED = 1
@@ -64,7 +64,8 @@ def main() -> int:
         config = load(arguments.config)
         urls = _resolve_routes(config)
         load_plugins(urls.values())
-        sender = Sender(urls, [route.name for route in config.routes if route.commands])
+        bots = _make_bots(urls, [route.name for route in config.routes if route.commands])
+        sender = Sender(urls, bots)
         secrets = _Secrets(_resolve_deadman(config), _resolve_password(config))
         certificate = Certificate(config.tls) if config.tls is not None else None
     except (ConfigError, RouteError) as error:
@@ -74,7 +75,7 @@ def main() -> int:
     allow_open_files()
     try:
         with _listen(config) as server_socket, _sole_use(config.state_dir):
-            asyncio.run(_run(config, sender, secrets, certificate, server_socket))
+            asyncio.run(_run(config, sender, bots, secrets, certificate, server_socket))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -91,13 +92,14 @@ class _Secrets(NamedTuple):
 async def _run(
     config: AlertsConfig,
     sender: Sender,
+    bots: "Mapping[str, Bot]",
     secrets: _Secrets,
     certificate: Certificate | None,
     server_socket: socket.socket,
 ) -> None:
     clock = SteadyClock()
     store = Store(config.state_dir / "alerts.sqlite")
-    queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender)
+    queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender, peers=len(config.targets))
     artist = Artist(config.state_dir / FILE, config.language, config.timezone) if config.charts else None
     outbox = Outbox(queue, sender, wording, tuple(route.name for route in config.routes), clock, artist)
     dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
@@ -122,7 +124,7 @@ async def _run(
     background = [asyncio.create_task(curves.run(live.invalidate, live.looked))]
     if config.deadman is not None:
         # It brings httpx, five megabytes that a loop without it has no use for; so does the poller.
-        from alerts.deadman import DeadManSwitch
+        from alerts.delivery.dead_man_switch import DeadManSwitch
 
         switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
         background.append(asyncio.create_task(switch.run()))
@@ -131,8 +133,8 @@ async def _run(
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, wishes, wording.style())
-    for bot, chats in _find_bots(sender):
-        from alerts.poll import Poller
+    for bot, chats in _group_chats(bots):
+        from alerts.telegram.updates import Poller
 
         poller = Poller(bot, chats, commands, queue, wording.style().words.bot)
         background.append(asyncio.create_task(poller.run()))
@@ -152,12 +154,22 @@ async def _run(
         log.info("stopped")
 
 
-def _find_bots(sender: Sender) -> "list[tuple[Bot, set[int]]]":
+def _make_bots(urls: Mapping[str, str], commanded: Collection[str]) -> "dict[str, Bot]":
+    """The bots of the routes that take commands, by route; raises RouteError."""
+    if not commanded:
+        return {}
+    # It brings httpx, which only a loop that listens to commands has to load.
+    from alerts.telegram.bot import make_bot
+
+    return {name: make_bot(name, urls[name]) for name in commanded}
+
+
+def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":
     """Each bot once, although it may serve several routes, with all its chats."""
     chats: dict[str, set[int]] = {}
-    for bot in sender.bots.values():
+    for bot in bots.values():
         chats.setdefault(bot.token, set()).update(chat.id for chat in bot.chats)
-    return [(bot, chats[bot.token]) for bot in {bot.token: bot for bot in sender.bots.values()}.values()]
+    return [(bot, chats[bot.token]) for bot in {bot.token: bot for bot in bots.values()}.values()]
 
 
 def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:

@@ -3,45 +3,20 @@
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    ValidationError,
-    create_model,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError, create_model, model_validator
 
-from alerts.calendar import QuietHours, TimeOfDay, ZoneName
+from alerts.delivery.settings import DeliverySettings
 from alerts.durations import Duration
-from alerts.grouping import Grouping
 from alerts.history.settings import HistorySettings
 from alerts.restarts.policy import RestartPolicy
-from alerts.rules import RuleSettings, Severity, discover
-from alerts.templating import Templates
-from alerts.words import Language
+from alerts.rules import RuleSettings, discover
+from alerts.scraping.target import Target
+from alerts.settings import Name, Settings
 
 # In the state folder, for those who may change something over HTTP.
 TOKEN_FILE = "api.token"
-
-
-def _check_printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("holds characters that cannot be shown")
-    return text
-
-
-def _check_target_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be the http:// or https:// address of a sidecar's /metrics")
-    return url
 
 
 def _check_listen(listen: str) -> str:
@@ -65,67 +40,21 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _check_templates(folder: Path) -> Path:
-    Templates(folder)
-    return folder
-
-
-TemplateFolder = Annotated[Path, AfterValidator(_check_templates)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_printable)]
-# The labels that service discovery adds itself are not the user's to set.
-LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Target(_Settings):
-    """A peer's sidecar. `run_dir` is the trainer's run folder, where this loop runs beside it: alerts get evidence."""
-
-    peer: Name
-    url: Annotated[str, AfterValidator(_check_target_url)]
-    labels: dict[LabelName, str] = {}
-    run_dir: Path | None = None
-
-
-class Route(_Settings):
-    """Where notifications go: an apprise URL, which may hold references to secrets."""
-
-    name: Name
-    url: SecretStr
-    severities: tuple[Severity, ...] = Field(default=(), description="the severities that it is told; all if empty")
-    after: Duration = Field(default=0.0, description="how long an alert fires, unacknowledged, before this route hears")
-    quiet: QuietHours | None = None
-    watchdog: Annotated[Duration, Field(ge=10)] | None = Field(
-        default=None, description="for a service that raises the alarm when this stops coming: it hears nothing else"
-    )
-    commands: bool = Field(default=False, description="Telegram only: obey the chat's commands and put buttons there")
-    templates: TemplateFolder | None = Field(default=None, description="as the common `templates`, for this route only")
-
-
-class DeadMan(_Settings):
-    """A service that expects a sign of life from the loop and raises the alarm if none comes."""
-
-    url: SecretStr
-    every: Annotated[Duration, Field(ge=1)] = 60.0
-
-
-class Login(_Settings):
+class Login(Settings):
     """The name and password that the status page asks for; `password` may be a reference to a secret."""
 
     user: Annotated[Name, StringConstraints(pattern=r"^[^:]+$")] = "operator"
     password: SecretStr
 
 
-class Tls(_Settings):
+class Tls(Settings):
     """The PEM files of the status page's certificate: the chain, its own certificate first, and the key."""
 
     certificate: Path
     key: Path
 
 
-class RuleTable(_Settings):
+class RuleTable(Settings):
     """The settings of every rule; the fields are the names of the rules that are there."""
 
     def of(self, rule: str) -> RuleSettings:
@@ -141,10 +70,9 @@ else:
     )
 
 
-class AlertsConfig(_Settings):
+class AlertsConfig(DeliverySettings):
     """What `python -m alerts` needs to know. `state_dir` holds alerts.sqlite."""
 
-    fleet: Name
     state_dir: Path
     listen: Annotated[str, AfterValidator(_check_listen)] = "127.0.0.1:8750"
     allowed_hosts: tuple[str, ...] = Field(
@@ -156,21 +84,10 @@ class AlertsConfig(_Settings):
     timeout_seconds: float = Field(default=5.0, gt=0, le=600)
     targets: tuple[Target, ...] = ()
     leaderboard_url: str | None = None
-    routes: tuple[Route, ...] = ()
     reminder: Duration = 4 * 3600.0
-    grouping: Grouping = Grouping()
-    timezone: ZoneName | None = Field(default=None, description="for quiet hours and the digest; else this host's")
-    digest: TimeOfDay | None = Field(
-        default=None, description="when a daily summary is sent, to routes without `after`"
-    )
-    deadman: DeadMan | None = None
     history: HistorySettings = HistorySettings()
-    language: Language = "en"
     charts: bool = Field(default=True, description="whether alerts bring a picture, where matplotlib is installed")
     restarts: RestartPolicy = RestartPolicy()
-    templates: TemplateFolder | None = Field(
-        default=None, description="folder with title.txt, body.txt or body.html of your own"
-    )
     rules: Rules = Rules()
 
     @model_validator(mode="after")

@@ -13,25 +13,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts.config import AlertsConfig
-from alerts.deadlines import Deadlines
-from alerts.dispatch import Dispatcher
-from alerts.evaluate import ActiveRule, Event, Key, Standing, evaluate
-from alerts.evidence import Gatherer
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.delivery.outbox import Outbox
+from alerts.delivery.route_style import Wording
+from alerts.engine.deadlines import Deadlines
+from alerts.engine.evaluate import ActiveRule, Event, Key, Standing, evaluate
+from alerts.engine.state import Moment
+from alerts.engine.status import Status
+from alerts.engine.translation import translate_rule
+from alerts.evidence.gather import Gatherer
 from alerts.history.looks import Look
 from alerts.history.recorder import Recorder
-from alerts.host import HostCollector, read_host
-from alerts.messages import render
-from alerts.outbox import Outbox
-from alerts.reading import Reading
-from alerts.restarts.policy import Record
+from alerts.messages.single import render
+from alerts.restart_record import Record
 from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
-from alerts.scrape import Scrape, Scraper
-from alerts.state import Moment
-from alerts.status import Status
+from alerts.scraping.host import HostCollector, read_host
+from alerts.scraping.page import Reading
+from alerts.scraping.scraper import Scrape, Scraper
 from alerts.store import Store
-from alerts.wording import Wording, put_into
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
@@ -92,7 +93,7 @@ class Loop:
         self._recorder = recorder
         self._looks: list[Look] = []
         self._rules = [
-            ActiveRule(name, put_into(rule, wording.style().words), config.rules.of(name))
+            ActiveRule(name, translate_rule(rule, wording.style().words), config.rules.of(name))
             for name, rule in discover().items()
             if config.rules.of(name).enabled
         ]

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from alerts.evaluate import Event, Key, Standing
-from alerts.messages import Message
-from alerts.state import AlertState
+from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.state import AlertState
+from alerts.messages.single import Message
 
 VERSION = 5
 KEPT_EVENTS = 1000

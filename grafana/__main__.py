@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from alerts.alertmanager import render_alertmanager
 from alerts.config import AlertsConfig
-from alerts.prometheus import render_rules
+from alerts.export.alertmanager import render_alertmanager
+from alerts.export.prometheus import render_rules
 from grafana.dashboards import fleet, peer, swarm
 from grafana.prometheus import DOCKER_HOST, RULES_FILE, configuration
 

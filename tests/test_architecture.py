@@ -1,14 +1,24 @@
-"""Holds the arrows between the folders: who may import whom, read from the imports in the source."""
+"""Holds the rooms and the arrows between them, read from the imports in the source."""
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("alerts", "exporter", "fleet", "grafana", "trainer")
+from tests.architecture import (
+    MAX_FILES,
+    MAX_LINES,
+    PACKAGES,
+    ROOT,
+    count_files,
+    count_lines,
+    find_cycles,
+    find_imports,
+    find_sources,
+    graph_modules,
+    graph_rooms,
+)
 
 ALLOWED_ACROSS = {
-    "alerts": (),
+    # How a trainer's process is found in its run folder: psutil and the standard library only.
+    "alerts": ("exporter.run_folder",),
     "exporter": ("trainer.protocol",),
     "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.telemetry"),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
@@ -17,8 +27,8 @@ ALLOWED_ACROSS = {
 
 # Each outside system has one door in each package that uses it.
 DOORS = {
-    "apprise": {"alerts/plugins.py", "alerts/send.py", "fleet/checks.py"},
-    "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm.py"},
+    "apprise": {"alerts/delivery/plugins.py", "alerts/delivery/apprise_sender.py", "fleet/configuration/checks.py"},
+    "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py"},
     "sqlite3": {
         "alerts/store.py",
         "alerts/history/archive.py",
@@ -28,32 +38,15 @@ DOORS = {
 }
 
 
-def _imports(path: Path) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", node.lineno
-
-
-def _sources() -> list[Path]:
-    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    assert len(found) > 30
-    return found
-
-
 def _is_within(name: str, module: str) -> bool:
     return name == module or name.startswith(module + ".")
 
 
 def test_folders_import_only_what_the_design_allows() -> None:
     wrong = []
-    for path in _sources():
+    for path in find_sources():
         home = path.relative_to(ROOT).parts[0]
-        for name, line in _imports(path):
+        for name, line in find_imports(path):
             package = name.split(".")[0]
             if package not in PACKAGES or package == home:
                 continue
@@ -62,11 +55,29 @@ def test_folders_import_only_what_the_design_allows() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_arrow_between_modules_or_rooms_comes_back() -> None:
+    modules = graph_modules()
+    assert len(modules) > 100
+    assert not find_cycles(modules)
+    assert not find_cycles(graph_rooms(modules))
+
+
+def test_a_cycle_is_found() -> None:
+    graph = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"}), "d": frozenset({"a"})}
+    assert find_cycles(graph) == [["a", "b", "c"]]
+
+
+def test_rooms_and_modules_stay_small() -> None:
+    large = [f"{folder}/ has {count} files" for folder, count in count_files().items() if count > MAX_FILES]
+    large += [f"{path} has {count} lines" for path, count in count_lines().items() if count > MAX_LINES]
+    assert not large, "\n".join(large)
+
+
 def test_each_outside_system_has_one_door() -> None:
     wrong = []
-    for path in _sources():
+    for path in find_sources():
         place = str(path.relative_to(ROOT))
-        for name, line in _imports(path):
+        for name, line in find_imports(path):
             package = name.split(".")[0]
             if package in DOORS and place not in DOORS[package]:
                 wrong.append(f"{place}:{line}: {name}")
@@ -74,5 +85,7 @@ def test_each_outside_system_has_one_door() -> None:
 
 
 def test_every_module_opens_with_a_sentence() -> None:
-    missing = [str(path.relative_to(ROOT)) for path in _sources() if not ast.get_docstring(ast.parse(path.read_text()))]
+    missing = [
+        str(path.relative_to(ROOT)) for path in find_sources() if not ast.get_docstring(ast.parse(path.read_text()))
+    ]
     assert not missing

@@ -13,7 +13,7 @@ from pathlib import Path
 from trainer.config import TrainerConfig, load_config
 from trainer.run import ConfigurationError, claim, train
 from trainer.stopping import Stopper, StopRequested
-from trainer.swarm_error import SwarmError
+from trainer.swarm.error import SwarmError
 
 STACKS_FILE = "stacks.log"
 STOPPED, FAULT, WRONG_CONFIGURATION = 0, 1, 2

@@ -11,10 +11,10 @@ from transformers import TrainerCallback
 from trainer.config import TrainerConfig
 from trainer.grpo import Earnings
 from trainer.protocol import RoundAndStage, outputs_value
-from trainer.publisher import Publisher
 from trainer.rounds import Plan, Standing, advance, follow, lead, to_record
 from trainer.stopping import Stopper
-from trainer.swarm_error import SwarmError
+from trainer.swarm.error import SwarmError
+from trainer.swarm.publisher import Publisher
 
 log = logging.getLogger(__name__)
 

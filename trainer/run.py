@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from exporter.run_folder import find_process, read_bounded, read_process_record, write_process_record
 from trainer.checkpoints import last_good
 from trainer.config import TrainerConfig
-from trainer.identity import ensure_identity
 from trainer.rounds import Standing, from_record
 from trainer.stopping import Stopper, StopRequested
-from trainer.swarm_error import SwarmError
+from trainer.swarm.error import SwarmError
+from trainer.swarm.identity import ensure_identity
 
 if TYPE_CHECKING:
-    from trainer.swarm import Swarm
+    from trainer.swarm.dht import Swarm
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def train(config: TrainerConfig, stopper: Stopper) -> bool:
     with _as_configuration_error():
         peer_id = ensure_identity(identity)
     # Imported here, not above: these load torch, and the run folder is claimed before.
-    from trainer.swarm import Swarm
+    from trainer.swarm.dht import Swarm
 
     swarm = Swarm(config.swarm, config.run_dir, identity)
     try:
@@ -69,7 +69,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
     from exporter.telemetry import PeerTelemetry
     from trainer.driver import RoundDriver, RunFinished
     from trainer.grpo import build_trainer, choose_device, quiet
-    from trainer.publisher import Publisher
+    from trainer.swarm.publisher import Publisher
 
     with _as_configuration_error():
         device = choose_device(config.device)
@@ -109,7 +109,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
 
 def read_standing(run_dir: Path) -> Standing:
     """The place in the rounds that the run folder remembers."""
-    from trainer.publisher import POSITION_FILE
+    from trainer.swarm.publisher import POSITION_FILE
 
     try:
         return from_record(json.loads(read_bounded(run_dir / POSITION_FILE, 65536)))

@@ -13,12 +13,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from alerts.durations import parse_duration
-from alerts.history.charts import MAX_POINTS, Drawn, Question, read_file
+from alerts.engine.status import Status
+from alerts.history.query import MAX_POINTS, Drawn, Question, read_file
 from alerts.history.recorder import Recorder
 from alerts.history.store import FileError, is_damage
 from alerts.history.summary import CHARTS, STATES
-from alerts.reading import Reading
-from alerts.status import Status
+from alerts.scraping.page import Reading
 
 MAX_VALUES = 250_000
 MAX_NAMES = 1000

@@ -8,8 +8,8 @@ from math import nan
 from typing import Any, NamedTuple
 
 from alerts.history.block import Block
-from alerts.reading import Labels, Places, Reading
 from alerts.rules import Scope, View
+from alerts.scraping.page import Labels, Places, Reading
 
 _NAMES = """
 trainer_up trainer_state trainer_steps_total trainer_steps_per_second trainer_start_timestamp_seconds

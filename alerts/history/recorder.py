@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from alerts.evaluate import Key, Standing
+from alerts.engine.evaluate import Key, Standing
 from alerts.history.folding import Folder
 from alerts.history.looks import Look, Subject, describe, pick
 from alerts.history.settings import HistorySettings
 from alerts.history.store import FILE, FileError, Store, is_damage
-from alerts.reading import Places, Reading
+from alerts.scraping.page import Places, Reading
 
 # At most so many evaluations wait for a slow disk; the loop's memory must not grow while it hangs.
 MAX_WAITING = 64

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from alerts.trainer_process import find_trainer
+from alerts.evidence.trainer_process import find_trainer
 
 # A trainer saves and ends within ten seconds of SIGTERM.
 GRACE_SECONDS = 15.0

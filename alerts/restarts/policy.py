@@ -1,21 +1,16 @@
 """When a peer is restarted, and when that is given up: the state machine of one peer. Pure."""
 
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.durations import Duration
+from alerts.restart_record import Outcome, Record
 
-# On the alert loop's page and in what the rules read: the phase of each peer's record.
-PHASE_METRIC = "alerts_restart_phase"
 DAY_SECONDS = 86400.0
 # Two measurements of one start may differ by this much.
 SAME_START_SECONDS = 2.5
-
-Phase = Literal["idle", "waiting", "restarting", "helped", "useless"]
-# How a restart went, or why there is none.
-Outcome = Literal["", "trains", "same reason", "daily limit", "still fires", "does not train"]
 
 
 class RestartPolicy(BaseModel):
@@ -45,26 +40,6 @@ class Facts(NamedTuple):
     last_step: float | None = None
     saved_at: float | None = None
     memory_bytes: float | None = None
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is remembered of one peer's restarts. `past` are the times of those of the last day, ascending.
-
-    `outcome_seconds` is the time since the restart that the outcome speaks of.
-    """
-
-    phase: Phase = "idle"
-    since: float = 0.0
-    rule: str = ""
-    summary: str = ""
-    past: tuple[float, ...] = ()
-    started: float | None = None
-    memory_bytes: float | None = None
-    waited_seconds: float = 0.0
-    outcome: Outcome = ""
-    outcome_seconds: float = 0.0
-    memory_after: float | None = None
 
 
 def step(

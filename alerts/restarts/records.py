@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from alerts.restarts.policy import Record
+from alerts.restart_record import Record
 from alerts.store import Store
 
 

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from alerts.evaluate import Key, Standing
-from alerts.evidence import RESTART_FILE, gather
-from alerts.reading import Reading
+from alerts.engine.evaluate import Key, Standing
+from alerts.evidence.gather import RESTART_FILE, gather
+from alerts.restart_record import PHASE_METRIC, Record
 from alerts.restarts.ending import end_trainer
-from alerts.restarts.policy import PHASE_METRIC, Facts, Record, RestartPolicy, Wish, step
+from alerts.restarts.policy import Facts, RestartPolicy, Wish, step
 from alerts.restarts.records import Records
 from alerts.rules import discover
+from alerts.scraping.page import Reading
 
 log = logging.getLogger(__name__)
 

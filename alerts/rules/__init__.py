@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.durations import Duration
-from alerts.reading import Reading
-from alerts.restarts.policy import Record
+from alerts.restart_record import Record
+from alerts.scraping.page import Reading
 
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["peer", "host"]
@@ -134,9 +134,17 @@ class Rule:
 
 @cache
 def discover() -> dict[str, Rule]:
-    """The rules of this folder by name: `peer_stalled.py` is PeerStalled."""
+    """The rules of this folder by name: `peer_stalled.py` is PeerStalled. What several rules share begins with `_`."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
         name = "".join(word.capitalize() for word in module.name.split("_"))
         found[name] = importlib.import_module(f"{__name__}.{module.name}").RULE
     return found
+
+
+def is_trouble(rule: str) -> bool:
+    """Whether people are shown the alerts of this rule; one that an older version had is shown."""
+    found = discover().get(rule)
+    return found is None or found.is_trouble

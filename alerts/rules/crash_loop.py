@@ -10,8 +10,8 @@ the system's memory killer; then stop the peer until the cause is gone.
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import Seconds, say
 
 # Two measurements of one start may differ by this much.
 SAME_START_SECONDS = 2.5

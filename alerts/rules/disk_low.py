@@ -10,8 +10,8 @@ larger disk.
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import say
 
 GIB = 2**30
 # The alert ends once there is this much more room than the threshold.

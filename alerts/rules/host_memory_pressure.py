@@ -10,8 +10,8 @@ What to do: stop a peer, or lower its batch size, before the machine ends a prog
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import say
 
 # Apple's kern.memorystatus_vm_pressure_level: 1 normal, 2 warning, 4 critical.
 MACOS_CRITICAL = 4

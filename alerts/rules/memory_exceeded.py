@@ -10,8 +10,8 @@ fewer peers on this host; a restart gives the memory back for now.
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import say
 
 GIB = 2**30
 

@@ -12,10 +12,9 @@ from typing import Any
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.samples import Sample, keep, recall, since
-from alerts.text import Seconds, say
-from alerts.trend import find_trend
+from alerts.rules._window import Sample, find_trend, keep, recall, since
 
 GIB = 2**30
 SAMPLES = 48

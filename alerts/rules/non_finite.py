@@ -10,9 +10,9 @@ gradient harder, or train in float32.
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.samples import Sample, keep, recall, since
-from alerts.text import Seconds, say
+from alerts.rules._window import Sample, keep, recall, since
 
 SAMPLES = 12
 

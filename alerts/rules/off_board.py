@@ -10,8 +10,8 @@ in trainer.log for failed publishing, and whether the leaderboard is in the same
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import say
 
 
 class Settings(RuleSettings):

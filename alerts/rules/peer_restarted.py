@@ -6,9 +6,9 @@ What the trainer did before it was ended lies in restart.log in its run folder.
 What to do: nothing now; if it comes again, look for the cause in restart.log and trainer.log.
 """
 
-from alerts.restarts.policy import PHASE_METRIC, Record
+from alerts.i18n.translatable import Seconds, Text, join, say
+from alerts.restart_record import PHASE_METRIC, Record
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.text import Seconds, Text, join, say
 
 GIB = 2**30
 

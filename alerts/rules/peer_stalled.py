@@ -11,10 +11,10 @@ another minute, restart the peer.
 from pydantic import Field
 
 from alerts.durations import Duration
-from alerts.reading import Reading
+from alerts.i18n.translatable import Seconds, Text, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
-from alerts.text import Seconds, Text, join, say
+from alerts.scraping.page import Reading
 
 # A hung tree of processes still wakes up now and then; one that computes uses far more than this share of a core.
 AT_REST_SHARE = 0.02

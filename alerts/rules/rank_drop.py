@@ -14,9 +14,9 @@ failed publishing; a peer that trains but earns nothing may be training alone.
 from pydantic import Field
 
 from alerts.durations import Duration
-from alerts.reading import Reading
+from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.text import Seconds, say
+from alerts.scraping.page import Reading
 
 SOURCE = "leaderboard"
 MAX_RUNS = 500

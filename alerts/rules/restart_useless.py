@@ -6,9 +6,9 @@ What to do: look at restart.log, trainer.log and the alert that fires, and remov
 yourself.
 """
 
-from alerts.restarts.policy import PHASE_METRIC, Record
+from alerts.i18n.translatable import Seconds, Text, join, say
+from alerts.restart_record import PHASE_METRIC, Record
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import Seconds, Text, join, say
 
 
 class Settings(RuleSettings):

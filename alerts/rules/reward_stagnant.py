@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import Field
 
 from alerts.durations import Duration
-from alerts.reading import Reading
+from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import Seconds, say
+from alerts.scraping.page import Reading
 
 # Credits closer together than this are one: it decides nothing, and spares the database.
 ONE_CREDIT_SECONDS = 300.0

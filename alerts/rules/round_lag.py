@@ -10,8 +10,8 @@ round; if it is just slower than the others, shorten its completions or choose a
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.text import say
 
 
 class Settings(RuleSettings):

@@ -9,10 +9,10 @@ What to do: read the sidecar's log, which names the cause; look whether the lead
 from pydantic import Field
 
 from alerts.durations import Duration
-from alerts.reading import Reading
+from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
-from alerts.text import say
+from alerts.scraping.page import Reading
 
 
 class Settings(RuleSettings):

@@ -13,9 +13,9 @@ from statistics import median
 from pydantic import Field
 
 from alerts.durations import Duration
+from alerts.i18n.translatable import Text, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.samples import Sample, recall
-from alerts.text import Text, say
+from alerts.rules._window import Sample, recall
 
 # A slot is a mean over at least so many steps.
 SLOT_STEPS = 5

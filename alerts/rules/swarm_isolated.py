@@ -10,9 +10,9 @@ the peer, so that it joins the swarm anew.
 from pydantic import Field
 
 from alerts.durations import Duration
-from alerts.reading import Reading
+from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.text import Seconds, say
+from alerts.scraping.page import Reading
 
 
 class Settings(RuleSettings):

@@ -5,8 +5,8 @@ Route it to a service that raises the alarm when it stops coming; it shows on no
 What to do: nothing; when it stays away, look whether the alert loop runs and whether its machine has a network.
 """
 
+from alerts.i18n.translatable import say
 from alerts.rules import Rule, RuleSettings, Severity, Verdict, View, active
-from alerts.text import say
 
 
 class Settings(RuleSettings):

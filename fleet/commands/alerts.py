@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from alerts.config import AlertsConfig
-    from fleet.alert_client import AlertClient
+    from fleet.alert_loop.client import AlertClient
 
 command = typer.Typer(
     help="See, silence and acknowledge alerts, test where they go, and replay the past.",
@@ -137,7 +137,7 @@ def backtest(
     """
     from alerts.durations import parse_duration
     from alerts.history.store import FILE, FileError
-    from fleet.source import load_usable
+    from fleet.configuration.source import load_usable
 
     try:
         seconds = parse_duration(since)
@@ -158,8 +158,8 @@ def backtest(
 
 
 def _replay(path: Path, config: "AlertsConfig", seconds: float, as_json: bool) -> int:
-    from alerts import backtest as replaying
-    from alerts.backtest_report import render, to_json
+    from alerts.backtest import replay as replaying
+    from alerts.backtest.report import render, to_json
 
     now = time.time()
     slack = 2 * config.interval_seconds
@@ -172,9 +172,9 @@ def _replay(path: Path, config: "AlertsConfig", seconds: float, as_json: bool) -
 
 
 def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertClient"], int]) -> int:
-    from fleet.access import Access
-    from fleet.alert_client import AlertClient, AlertClientError
-    from fleet.source import load_usable
+    from fleet.alert_loop.access import Access
+    from fleet.alert_loop.client import AlertClient, AlertClientError
+    from fleet.configuration.source import load_usable
 
     try:
         loaded = load_usable(file, state_dir)
@@ -195,7 +195,7 @@ def _alert_line(alert: dict[str, Any]) -> str:
 
 
 def _silence_line(silence: dict[str, Any]) -> str:
-    from alerts.messages import format_time
+    from alerts.messages.single import format_time
 
     what = f"rule {silence['rule']}, peer {silence['peer']}, severity {silence['severity']}"
     comment = f" ({silence['comment']})" if silence["comment"] else ""
@@ -203,7 +203,7 @@ def _silence_line(silence: dict[str, Any]) -> str:
 
 
 def _clean(text: str) -> str:
-    from fleet.view import clean
+    from fleet.console.view import clean
 
     return clean(text)
 

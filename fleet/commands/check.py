@@ -15,11 +15,11 @@ def command(
 
     Example: peerwatch check -f peerwatch.yaml
     """
-    from fleet.checks import Machine, check, gibibytes
-    from fleet.files import RunError
-    from fleet.installed import service_environment, services_run
-    from fleet.run import is_up
-    from fleet.source import load
+    from fleet.configuration.checks import Machine, check, gibibytes
+    from fleet.configuration.source import load
+    from fleet.processes.files import RunError
+    from fleet.supervision.foreground import is_up
+    from fleet.supervision.installed import service_environment, services_run
 
     try:
         loaded = load(file)

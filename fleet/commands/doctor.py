@@ -25,12 +25,12 @@ def command(
 
     Example: peerwatch doctor -f peerwatch.yaml --test-routes
     """
+    from fleet.configuration.source import load_usable
     from fleet.doctor.checks import discover
     from fleet.doctor.examination import examine
     from fleet.doctor.findings import Level
     from fleet.doctor.report import describe, line
     from fleet.doctor.site import Site
-    from fleet.source import load_usable
 
     try:
         loaded = load_usable(file, state_dir)

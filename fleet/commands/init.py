@@ -25,8 +25,8 @@ def command(
 
     Example: peerwatch init --model Qwen/Qwen2.5-0.5B-Instruct -o peerwatch.yaml
     """
-    from fleet.checks import Machine
-    from fleet.example import render
+    from fleet.configuration.checks import Machine
+    from fleet.configuration.template import render
     from fleet.plan.question import Overrides, pose
     from fleet.plan.sizing import size
     from trainer.config import TrainerConfig

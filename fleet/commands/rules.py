@@ -26,7 +26,7 @@ def command(
 
     Example: peerwatch rules prometheus -f peerwatch.yaml > rules.yaml
     """
-    from fleet.source import load
+    from fleet.configuration.source import load
 
     try:
         loaded = load(file)
@@ -43,10 +43,10 @@ def command(
 
 def _render(form: Form, alerts: "AlertsConfig") -> str:
     if form is Form.prometheus:
-        from alerts.prometheus import render_rules
+        from alerts.export.prometheus import render_rules
 
         return render_rules(alerts.rules, [route.after for route in alerts.routes if route.after])
     # Loads apprise, which takes a third of a second.
-    from alerts.alertmanager import render_alertmanager
+    from alerts.export.alertmanager import render_alertmanager
 
     return render_alertmanager(alerts)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fleet.control import ProcessState
-    from fleet.installed import Installed
-    from fleet.loading import Loaded
+    from fleet.configuration.load import Loaded
     from fleet.managers import Manager
-    from fleet.services import Machine
-    from fleet.steps import Step
+    from fleet.processes.state import ProcessState
+    from fleet.supervision.installed import Installed
+    from fleet.supervision.service_plan import Machine
+    from fleet.supervision.steps import Step
 
 command = typer.Typer(
     help="Run the fleet as services of this machine, without root: after a log-out and a reboot too.",
@@ -49,9 +49,9 @@ def install(
 
     Example: peerwatch services install --dry-run
     """
-    from fleet import services
-    from fleet.deployment import plan_deployment
-    from fleet.files import make_folders, read_peer_ids
+    from fleet.processes.files import make_folders, read_peer_ids
+    from fleet.supervision import service_plan
+    from fleet.supervision.deployment import plan_deployment
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
         name = _manager_name(manager, before)
@@ -63,10 +63,10 @@ def install(
         service_manager = target.service_manager(loaded.folder)
         paths = [file.path for file in files] + [Path(path) for path in (before.files if before else {})]
         machine = _machine(service_manager, target.titles + (before.titles if before else ()), paths)
-        wrong = [] if force else services.edited(files, before, machine, loaded.folder)
+        wrong = [] if force else service_plan.edited(files, before, machine, loaded.folder)
         if wrong:
             return _fail(*wrong)
-        steps = services.install(service_manager, target, files, before, machine)
+        steps = service_plan.install(service_manager, target, files, before, machine)
         if not steps:
             print(f"fleet {target.fleet} is installed with {name} and up to date")
         _carry_out(steps, loaded, target, dry_run)
@@ -86,16 +86,18 @@ def uninstall(
 
     Example: peerwatch services uninstall
     """
-    from fleet import services
+    from fleet.supervision import service_plan
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
         installed = _installed(loaded, before, manager)
         service_manager = installed.service_manager(loaded.folder)
         machine = _machine(service_manager, installed.titles, map(Path, installed.files))
-        wrong = [] if force else services.edited((), installed, machine, loaded.folder)
+        wrong = [] if force else service_plan.edited((), installed, machine, loaded.folder)
         if wrong:
             return _fail(*wrong)
-        _carry_out(services.uninstall(service_manager, installed, machine, loaded.folder), loaded, installed, dry_run)
+        _carry_out(
+            service_plan.uninstall(service_manager, installed, machine, loaded.folder), loaded, installed, dry_run
+        )
         if not dry_run:
             print(f"fleet {installed.fleet} is no service any more; its files stay in {loaded.folder.root}")
         return 0
@@ -111,9 +113,9 @@ def start(
 
     Example: peerwatch services start attic-1
     """
-    from fleet import services
+    from fleet.supervision import service_plan
 
-    return _act(who, file, state_dir, manager, dry_run, services.start)
+    return _act(who, file, state_dir, manager, dry_run, service_plan.start)
 
 
 @command.command("stop")
@@ -124,9 +126,9 @@ def stop(
 
     Example: peerwatch services stop attic-1
     """
-    from fleet import services
+    from fleet.supervision import service_plan
 
-    return _act(who, file, state_dir, manager, dry_run, services.stop)
+    return _act(who, file, state_dir, manager, dry_run, service_plan.stop)
 
 
 @command.command("restart")
@@ -137,9 +139,9 @@ def restart(
 
     Example: peerwatch services restart alerts
     """
-    from fleet import services
+    from fleet.supervision import service_plan
 
-    return _act(who, file, state_dir, manager, dry_run, services.restart)
+    return _act(who, file, state_dir, manager, dry_run, service_plan.restart)
 
 
 @command.command("status")
@@ -148,7 +150,7 @@ def status(file: File = None, state_dir: StateDir = None, manager: By = None) ->
 
     Example: peerwatch services status
     """
-    from fleet.view import service_line
+    from fleet.console.view import service_line
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
         installed = _installed(loaded, before, manager)
@@ -176,8 +178,8 @@ def logs(
 
     Example: peerwatch services logs attic-0 -f
     """
-    from fleet.logs import print_logs
-    from fleet.programs import group_and_name
+    from fleet.console.log_tail import print_logs
+    from fleet.processes.programs import group_and_name
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
         installed = _installed(loaded, before, None)
@@ -216,11 +218,11 @@ def _with_fleet(
     """`is_alone`: no `up`, and no other of these commands that changes something, may run at the same time."""
     from contextlib import nullcontext
 
-    from fleet.files import RunError
-    from fleet.installed import read_installed
-    from fleet.managers import ManagerError
-    from fleet.run import end_earlier, locked
-    from fleet.source import is_demo, load
+    from fleet.configuration.source import is_demo, load
+    from fleet.processes.files import RunError
+    from fleet.processes.state import ManagerError
+    from fleet.supervision.foreground import end_earlier, locked
+    from fleet.supervision.installed import read_installed
 
     os.umask(0o077)
     try:
@@ -240,8 +242,8 @@ def _with_fleet(
 
 
 def _manager_name(wanted: ManagerName | None, before: "Installed | None") -> str:
-    from fleet.files import RunError
     from fleet.managers import discover
+    from fleet.processes.files import RunError
 
     if before is not None:
         if wanted is not None and wanted.value != before.manager:
@@ -255,7 +257,7 @@ def _manager_name(wanted: ManagerName | None, before: "Installed | None") -> str
 
 
 def _installed(loaded: "Loaded", before: "Installed | None", wanted: ManagerName | None) -> "Installed":
-    from fleet.files import RunError
+    from fleet.processes.files import RunError
 
     assert loaded.config is not None
     if before is None:
@@ -265,8 +267,8 @@ def _installed(loaded: "Loaded", before: "Installed | None", wanted: ManagerName
 
 
 def _is_installable(loaded: "Loaded", before: "Installed | None") -> bool:
-    from fleet.checks import Machine, check
-    from fleet.installed import service_environment, services_run
+    from fleet.configuration.checks import Machine, check
+    from fleet.supervision.installed import service_environment, services_run
 
     environment = service_environment(loaded.folder, "alerts") | os.environ
     is_running = before is not None and services_run(loaded.folder)
@@ -276,7 +278,7 @@ def _is_installable(loaded: "Loaded", before: "Installed | None") -> bool:
 
 
 def _machine(manager: "Manager", titles: Iterable[str], paths: Iterable[Path]) -> "Machine":
-    from fleet.services import Machine, read_texts
+    from fleet.supervision.service_plan import Machine, read_texts
 
     states = {state.title: state for state in manager.processes(dict.fromkeys(titles))}
     return Machine(read_texts(paths), states)
@@ -284,7 +286,7 @@ def _machine(manager: "Manager", titles: Iterable[str], paths: Iterable[Path]) -
 
 def _titles(who: str | None, installed: "Installed") -> list[str]:
     """The programs of a peer, or the one of that title."""
-    from fleet.files import RunError
+    from fleet.processes.files import RunError
 
     if who is None:
         return list(installed.titles)
@@ -295,7 +297,7 @@ def _titles(who: str | None, installed: "Installed") -> list[str]:
 
 
 def _carry_out(steps: "Iterable[Step]", loaded: "Loaded", installed: "Installed", dry_run: bool) -> None:
-    from fleet.steps import Site, describe, take
+    from fleet.supervision.steps import Site, describe, take
 
     site = Site(loaded.folder, installed.service_manager(loaded.folder), installed.owner)
     for step in steps:

@@ -17,14 +17,14 @@ def command(
 
     Example: peerwatch status --json
     """
-    from fleet.access import Access
-    from fleet.compose import alerts_url
-    from fleet.control import ControlError
-    from fleet.feed import Feed
-    from fleet.files import RunError
-    from fleet.installed import processes as read_processes
-    from fleet.source import load_usable
-    from fleet.view import rows
+    from fleet.alert_loop.access import Access
+    from fleet.alert_loop.feed import Feed
+    from fleet.configuration.compose import alerts_url
+    from fleet.configuration.source import load_usable
+    from fleet.console.view import rows
+    from fleet.processes.files import RunError
+    from fleet.processes.supervisord import ControlError
+    from fleet.supervision.installed import processes as read_processes
 
     try:
         loaded = load_usable(file, state_dir)

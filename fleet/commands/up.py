@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fleet.loading import Loaded
-    from fleet.screen import Screen
+    from fleet.configuration.load import Loaded
+    from fleet.console.screen import Screen
 
 _NO_PROMETHEUS = (
     "--with-prometheus: there is no prometheus on PATH; install it (apt install prometheus, brew install prometheus), "
@@ -36,7 +36,7 @@ def command(
     Example: peerwatch up -f peerwatch.yaml --for 8h
     """
     from alerts.durations import parse_duration
-    from fleet.source import load
+    from fleet.configuration.source import load
 
     os.umask(0o077)
     try:
@@ -88,8 +88,8 @@ def silence() -> None:
 
 
 def _run(loaded: "Loaded", seconds: float | None) -> int:
-    from fleet.installed import refuse_beside_services
-    from fleet.run import Fleet, RunError, end_earlier, locked
+    from fleet.supervision.foreground import Fleet, RunError, end_earlier, locked
+    from fleet.supervision.installed import refuse_beside_services
 
     signals = _Signals()
     try:
@@ -108,17 +108,17 @@ def _run(loaded: "Loaded", seconds: float | None) -> int:
 
 
 def _is_startable(loaded: "Loaded") -> bool:
-    from fleet.checks import Machine, check
+    from fleet.configuration.checks import Machine, check
 
     check(loaded, Machine.here(), is_running=False)
     return loaded.is_usable
 
 
 def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _Signals) -> int:  # type: ignore[name-defined] # noqa: F821
-    from fleet.access import Access
-    from fleet.feed import Feed
-    from fleet.screen import open_screen
-    from fleet.watch import Watch
+    from fleet.alert_loop.access import Access
+    from fleet.alert_loop.feed import Feed
+    from fleet.console.screen import open_screen
+    from fleet.console.watch import Watch
 
     screen = open_screen()
     try:
@@ -139,7 +139,7 @@ def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _S
 
 
 def _say_addresses(loaded: "Loaded", screen: "Screen") -> None:
-    from fleet.compose import alerts_url, leaderboard_url, prometheus_url, sidecar_url
+    from fleet.configuration.compose import alerts_url, leaderboard_url, prometheus_url, sidecar_url
 
     assert loaded.config is not None
     screen.say(f"status page   {alerts_url(loaded.config)}")
@@ -152,7 +152,7 @@ def _say_addresses(loaded: "Loaded", screen: "Screen") -> None:
 
 
 def _explain(loaded: "Loaded") -> int:
-    from fleet.source import is_demo
+    from fleet.configuration.source import is_demo
 
     for line in loaded.lines():
         print(line, file=sys.stderr)

@@ -1,15 +1,22 @@
 """Runs the checks beside each other, each behind a fence and within a time, and gives their findings in order."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as LateError
+from typing import Protocol
 
-from fleet.doctor.checks import Check
 from fleet.doctor.findings import Finding, warning
 from fleet.doctor.site import Site
 
 CHECK_SECONDS = 180.0
+
+
+class Check(Protocol):
+    """A module of `fleet.doctor.checks`."""
+
+    @staticmethod
+    def examine(site: Site) -> Iterable[Finding]: ...
 
 
 def examine(site: Site, checks: Mapping[str, Check]) -> Iterator[tuple[str, Finding]]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from fleet.console.view import clean
 from fleet.doctor.findings import Finding, Level
-from fleet.view import clean
 
 _COLORS = {Level.OK: "\033[32m", Level.WARNING: "\033[33m", Level.FAILURE: "\033[31m"}
 _RESET = "\033[0m"

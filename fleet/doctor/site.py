@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fleet.configuration.load import Loaded
 from fleet.doctor.trainers import RunningTrainer, find_trainers
-from fleet.installed import Installed, read_installed, service_environment, services_run
-from fleet.loading import Loaded
-from fleet.run import is_up
+from fleet.supervision.foreground import is_up
+from fleet.supervision.installed import Installed, read_installed, service_environment, services_run
 
 TIME_SERVER = "pool.ntp.org"
 # Importing torch from a cold disk takes a minute on a small machine.

@@ -1,5 +1,5 @@
 """Service managers that can run a fleet: each renders its own files from the planned programs, and names the commands
-that act on them. Nothing here writes or runs: `fleet.services` does, or only prints what it would do.
+that act on them. Nothing here writes or runs: `fleet.supervision.service_plan` does, or only prints what it would do.
 """
 
 import importlib
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from fleet.control import ProcessState
-from fleet.programs import Program
+from fleet.processes.programs import Program
+from fleet.processes.state import ProcessState
 from fleet.state_folder import StateFolder
 
 
@@ -35,10 +35,6 @@ class Command:
     allowed: frozenset[int] = frozenset({0})
     patience_seconds: float = 0
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-class ManagerError(Exception):
-    """The service manager does not answer; the text is one line for the user."""
 
 
 class Manager(Protocol):

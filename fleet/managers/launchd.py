@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fleet.control import ProcessState
-from fleet.launch import FINAL_EXIT_CODES
-from fleet.managers import Command, File, ManagerError
-from fleet.programs import Program, group_and_name
+from fleet.managers import Command, File
+from fleet.processes.launch import FINAL_EXIT_CODES
+from fleet.processes.programs import Program, group_and_name
+from fleet.processes.state import ManagerError, ProcessState
 from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; then launchd kills it.
@@ -135,7 +135,7 @@ class Manager:
         """launchd appends to a log and never cuts it."""
         return {
             "Label": self._label(_ROTATION),
-            "ProgramArguments": [sys.executable, "-m", "fleet.rotation", str(self._folder.root)],
+            "ProgramArguments": [sys.executable, "-m", "fleet.processes.log_rotation", str(self._folder.root)],
             "EnvironmentVariables": {key: value for key, value in environment.items() if key.startswith("PYTHON")},
             "StartInterval": _ROTATION_SECONDS,
             "ProcessType": "Background",

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Sequence
 
 import psutil
 
-from fleet.control import Control, ControlError, ProcessState
-from fleet.launch import FINAL_EXIT_CODES, START_SECONDS
 from fleet.managers import Command, File
-from fleet.programs import Program, group_and_name
+from fleet.processes.launch import FINAL_EXIT_CODES, START_SECONDS
+from fleet.processes.programs import Program, group_and_name
+from fleet.processes.state import ProcessState
+from fleet.processes.supervisord import Control, ControlError
 from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; supervisord kills it, with its process group, after this time.

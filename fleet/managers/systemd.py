@@ -10,12 +10,12 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fleet.control import ProcessState
-from fleet.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
 from fleet.managers import Command, File
-from fleet.programs import Program, group_and_name
+from fleet.processes.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
+from fleet.processes.programs import Program, group_and_name
+from fleet.processes.state import ProcessState
+from fleet.processes.systemctl import ask, environment, lingers, parse_show, process_state, user
 from fleet.state_folder import StateFolder
-from fleet.systemctl import ask, environment, lingers, parse_show, process_state, user
 
 # The trainer has 10 s to save; then systemd kills what is left in the unit's control group, p2pd included.
 _STOP_SECONDS = 15
@@ -162,7 +162,7 @@ class Manager:
         service = self._timer.replace(".timer", ".service")
         what = f"[Unit]\nDescription=Rotation of the logs of Peerwatch fleet {self._fleet}\n"
         timer = f"PartOf={self._target}\n\n[Timer]\nOnCalendar=hourly\nAccuracySec=10min\n"
-        command = (sys.executable, "-m", "fleet.rotation", str(self._folder.root))
+        command = (sys.executable, "-m", "fleet.processes.log_rotation", str(self._folder.root))
         settings = [f"Environment={quote(f'{name}={environment[name]}')}\n" for name in _PYTHON if name in environment]
         own = f"\n[Service]\nType=oneshot\nExecStart=:{' '.join(map(quote, command))}\n{''.join(settings)}"
         return [

@@ -10,7 +10,7 @@ import sys
 
 import psutil
 
-from fleet.leftovers import owned_by
+from fleet.processes.owner import owned_by
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from typing import Literal, cast
 import psutil
 
 from exporter.footprint import read_footprint
-from fleet.checks import Machine
+from fleet.configuration.checks import Machine
 from fleet.doctor.trainers import find_trainers
-from fleet.leftovers import below
+from fleet.processes.leftovers import below
 
 GIB = 2**30
 Device = Literal["cpu", "mps", "cuda"]

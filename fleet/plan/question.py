@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fleet.loading import DEFAULT_FILE, Loaded, load_file
+from fleet.configuration.load import DEFAULT_FILE, Loaded, load_file
 from fleet.plan.answer import Case, case
 from fleet.plan.calibration import read
 from fleet.plan.host import Host, elsewhere, here

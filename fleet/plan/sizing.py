@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fleet.example import Sizing
+from fleet.configuration.template import Sizing
 from fleet.plan.answer import Answer, Case, answer, case, fitted, gib, memory_limit
 
 # Whether more of them help, only a measurement can tell; each takes a minute to load and the memory of a browser.

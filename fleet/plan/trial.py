@@ -21,10 +21,9 @@ import yaml
 from exporter.collectors import textfile
 from exporter.collectors.process import Collector
 from exporter.footprint import read_shared_files
-from fleet.launch import OWNER_VARIABLE
-from fleet.leftovers import owned_by
-from fleet.programs import trainer_environment
-from trainer.identity import ensure_identity
+from fleet.processes.owner import OWNER_VARIABLE, owned_by
+from fleet.processes.programs import trainer_environment
+from trainer.swarm.identity import ensure_identity
 
 # The first steps also fill caches and let the allocator grow.
 WARM_UP_STEPS = 2

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from alerts.alertmanager import render_alertmanager
 from alerts.config import AlertsConfig
+from alerts.export.alertmanager import render_alertmanager
 from tests.alerts.engines import Hook, Server, alertmanager
 from tests.fakes import wait_for
 

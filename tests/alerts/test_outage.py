@@ -5,17 +5,17 @@ import re
 from pathlib import Path
 
 from alerts.config import AlertsConfig
-from alerts.dispatch import Dispatcher
-from alerts.evaluate import Event, Key, Standing
-from alerts.messages import Message
-from alerts.outbox import Outbox
-from alerts.outcome import Outcome
-from alerts.queue import Queue
-from alerts.send import Sender
-from alerts.state import AlertState, Kind
+from alerts.delivery.apprise_sender import Sender
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.delivery.outbox import Outbox
+from alerts.delivery.outcome import Outcome
+from alerts.delivery.queue import Queue
+from alerts.delivery.route_style import Wording
+from alerts.delivery.silence_store import Wishes
+from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.state import AlertState, Kind
+from alerts.messages.single import Message
 from alerts.store import Store
-from alerts.wishes import Wishes
-from alerts.wording import Wording
 
 ROUTES = ("phone", "mail", "hook")
 HOURS = 4

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.evaluate import Event, Key, Standing
-from alerts.messages import Message
-from alerts.queue import Queue
-from alerts.state import AlertState
+from alerts.delivery.queue import Queue
+from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.state import AlertState
+from alerts.messages.single import Message
 from alerts.store import KEPT_EVENTS, Store, StoreError
 
 KEY = Key("PeerDown", "a")

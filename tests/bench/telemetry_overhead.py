@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from trainer.config import SwarmConfig, TrainerConfig
-from trainer.identity import ensure_identity
-from trainer.swarm import Swarm
+from trainer.swarm.dht import Swarm
+from trainer.swarm.identity import ensure_identity
 
 WARM_UP_STEPS = 20
 
@@ -46,9 +46,9 @@ def measure(config: TrainerConfig, swarm: Swarm, peer_id: str) -> dict[str, Any]
     from exporter.telemetry import PeerTelemetry
     from trainer import grpo
     from trainer.driver import RoundDriver
-    from trainer.publisher import Publisher
     from trainer.rounds import Standing
     from trainer.stopping import Stopper
+    from trainer.swarm.publisher import Publisher
 
     class Switch(TrainerCallback):  # type: ignore[misc]
         """The first callback: a step lasts from one step's begin to the next one's, with all that comes between."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts import backtest
+from alerts.backtest import replay as backtest
 from alerts.config import Rules
-from alerts.evaluate import Standing
-from alerts.history.charts import Question, read_file
+from alerts.engine.evaluate import Standing
 from alerts.history.folding import Folder
+from alerts.history.query import Question, read_file
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store

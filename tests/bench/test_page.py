@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.alerts.conftest import AlertLoop, make_loop
-from tests.alerts.page.gallery import Board, fill_history, make_peer
+from tests.alerts.web.page.gallery import Board, fill_history, make_peer
 from tests.browser import open_browser, open_page
 from tests.fakes import wait_for
 

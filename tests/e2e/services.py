@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import yaml
 
-from fleet.installed import read_installed
-from fleet.leftovers import owned_by
+from fleet.processes.owner import owned_by
 from fleet.state_folder import StateFolder
+from fleet.supervision.installed import read_installed
 from tests.fakes import reserve_ports
 
 ROOT = Path(__file__).parents[2]

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from alerts.alertmanager import render_alertmanager
 from alerts.config import AlertsConfig
-from alerts.prometheus import render_rules
+from alerts.export.alertmanager import render_alertmanager
+from alerts.export.prometheus import render_rules
 from alerts.rules import discover
 from tests.alerts.conftest import AlertLoop
 from tests.alerts.engines import Hook, alertmanager, prometheus

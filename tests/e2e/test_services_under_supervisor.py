@@ -23,7 +23,7 @@ def kind_of(process: psutil.Process) -> str:
     if process.name() == "p2pd":
         return "p2pd"
     command = process.cmdline()
-    if command[1:3] == ["-m", "fleet.launch"]:
+    if command[1:3] == ["-m", "fleet.processes.launch"]:
         return "launcher"
     is_main = len(command) > 2 and command[1] == "-m" and process.parent() and process.parent().ppid() == 1
     return command[2] if is_main else "child"

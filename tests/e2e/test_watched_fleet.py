@@ -11,8 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from alerts.host import PRESSURE_FILE
 from alerts.rules import discover
+from alerts.scraping.host import PRESSURE_FILE
 from grafana.series import peer_series, service_series
 from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
@@ -91,7 +91,16 @@ def test_every_page_passes_promtool(fleet: Fleet) -> None:
 
 def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
     def examine() -> dict[str, list[tuple[str, str]]]:
-        command = [sys.executable, "-m", "fleet", "doctor", "-f", str(fleet.config), "--json", "--test-routes"]
+        command = [
+            sys.executable,
+            "-m",
+            "fleet",
+            "doctor",
+            "-f",
+            str(fleet.config),
+            "--json",
+            "--test-routes",
+        ]
         command += ["--time-server", "127.0.0.1:9"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         findings: dict[str, list[tuple[str, str]]] = {}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.checks import Machine, check
-from fleet.loading import Loaded, load_text
+from fleet.configuration.checks import Machine, check
+from fleet.configuration.load import Loaded, load_text
 from tests.fakes import LOOPBACK, reserve_ports
 
 MACHINE = Machine(memory_bytes=16 * 2**30, cores=8)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from alerts.config import AlertsConfig
-from alerts.prometheus import render_rules
+from alerts.export.prometheus import render_rules
 from grafana.prometheus import RULES_FILE, configuration
 from tests.programs import require
 

@@ -88,7 +88,7 @@ def test_relative_paths_count_from_the_files_folder(tmp_path: Path) -> None:
 
 def test_checking_a_configuration_loads_no_torch() -> None:
     code = (
-        "import sys; from trainer.config import TrainerConfig; import trainer.identity, trainer.run;"
+        "import sys; from trainer.config import TrainerConfig; import trainer.swarm.identity, trainer.run;"
         "TrainerConfig(name='a', run_dir='/tmp/a', grpo={'beta': 0.1});"
         "print(sorted({'torch', 'transformers', 'trl', 'hivemind'} & set(sys.modules)))"
     )

@@ -18,7 +18,7 @@ import yaml
 
 from tests.fakes import wait_for
 from tests.trainer.peers import QUICK, ROOT, Peer, read_swarm
-from trainer.identity import read_peer_id
+from trainer.swarm.identity import read_peer_id
 
 SHORT = {"grpo": QUICK, "steps_per_stage": 4, "publish_interval_seconds": 0.5, "poll_interval_seconds": 0.2}
 SLOW_REWARD = """

@@ -5,18 +5,9 @@ Each has `examine(site)`, which yields its findings; what it raises costs only t
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
-from typing import Protocol, cast
+from typing import cast
 
-from fleet.doctor.findings import Finding
-from fleet.doctor.site import Site
-
-
-class Check(Protocol):
-    """A module of this folder."""
-
-    @staticmethod
-    def examine(site: Site) -> Iterable[Finding]: ...
+from fleet.doctor.examination import Check
 
 
 def discover() -> dict[str, Check]:

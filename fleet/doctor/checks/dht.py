@@ -3,10 +3,10 @@
 import socket
 from collections.abc import Iterator
 
-from fleet.compose import reachable
+from fleet.configuration.compose import reachable
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
-from trainer.reachability import tcp_address
+from trainer.swarm.reachability import tcp_address
 
 ANSWER_SECONDS = 5.0
 # Whoever listens sends this first (https://github.com/multiformats/multistream-select).

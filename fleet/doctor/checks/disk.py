@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from fleet.checks import gibibytes
+from fleet.configuration.checks import gibibytes
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 

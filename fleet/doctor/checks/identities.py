@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
-from trainer.identity import read_peer_id
+from trainer.swarm.identity import read_peer_id
 
 
 def examine(site: Site) -> Iterator[Finding]:

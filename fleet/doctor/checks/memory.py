@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from fleet.checks import gibibytes
+from fleet.configuration.checks import gibibytes
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from fleet.checks import taken_ports
+from fleet.configuration.checks import taken_ports
+from fleet.configuration.peers import services
 from fleet.doctor.findings import Finding, failure, ok
 from fleet.doctor.site import Site
-from fleet.plan.peers import services
 
 
 def examine(site: Site) -> Iterator[Finding]:

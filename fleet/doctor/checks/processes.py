@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import httpx
 
 from exporter.http_client import HttpClient, ReadError
-from fleet.access import Access
-from fleet.compose import leaderboard_url, sidecar_url
-from fleet.control import ControlError
+from fleet.alert_loop.access import Access
+from fleet.configuration.compose import leaderboard_url, sidecar_url
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
-from fleet.installed import processes as read_processes
+from fleet.processes.supervisord import ControlError
+from fleet.supervision.installed import processes as read_processes
 
 ANSWER_SECONDS = 5.0
 HEALTH_PATH = "/-/healthy"

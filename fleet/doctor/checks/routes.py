@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from fleet.access import Access
-from fleet.alert_client import AlertClient, AlertClientError
-from fleet.checks import find_route_problems
+from fleet.alert_loop.access import Access
+from fleet.alert_loop.client import AlertClient, AlertClientError
+from fleet.configuration.checks import find_route_problems
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
-from fleet.files import RunError
+from fleet.processes.files import RunError
 
 
 def examine(site: Site) -> Iterator[Finding]:

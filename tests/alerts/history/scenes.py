@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from alerts.history.looks import Look
 from alerts.history.settings import HistorySettings
-from alerts.reading import Labels, Reading
 from alerts.rules import View
+from alerts.scraping.page import Labels, Reading
 
 NONE: Labels = frozenset()
 STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")

@@ -10,8 +10,8 @@ from alerts import rules
 from alerts.history.block import Block
 from alerts.history.looks import NAMES, Look, Subject, describe, pick, restore
 from alerts.history.summary import CHARTS
-from alerts.reading import Reading
 from alerts.rules import View
+from alerts.scraping.page import Reading
 from tests.alerts.history.scenes import START, Peer
 
 _METRIC = re.compile(r"(trainer|swarm|sidecar|host)_[a-z_]+")
@@ -64,7 +64,7 @@ def test_every_metric_that_a_rule_or_a_chart_reads_is_kept() -> None:
     folder = Path(rules.__file__).parent
     read = {
         node.value
-        for path in [*folder.glob("*.py"), folder.parent / "reading.py"]
+        for path in [*folder.glob("*.py"), folder.parent / "scraping" / "page.py"]
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _METRIC.fullmatch(node.value)
     }

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from alerts.evaluate import Key, Standing
+from alerts.engine.evaluate import Key, Standing
+from alerts.engine.state import AlertState
 from alerts.history import folding
 from alerts.history.archive import Archive, read_blocks
-from alerts.history.charts import Question, read_charts
 from alerts.history.looks import Subject
+from alerts.history.query import Question, read_charts
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
-from alerts.state import AlertState
 from tests.alerts.history.scenes import KEEP_ALL, START, Peer, looks
 from tests.fakes import wait_for
 
@@ -84,7 +84,7 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         f"""
         import sys
         from pathlib import Path
-        from alerts.evaluate import Standing
+        from alerts.engine.evaluate import Standing
         from alerts.history.recorder import Recorder
         from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
         recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
@@ -195,7 +195,7 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         f"""
         import resource, logging, time
         from pathlib import Path
-        from alerts.evaluate import Standing
+        from alerts.engine.evaluate import Standing
         from alerts.history.recorder import Recorder
         from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
         logging.basicConfig(level=logging.INFO)

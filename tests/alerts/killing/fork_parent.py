@@ -11,7 +11,7 @@ import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 
 from alerts import __main__ as program  # noqa: E402
-from alerts.send import Sender  # noqa: E402
+from alerts.delivery.apprise_sender import Sender  # noqa: E402
 
 
 def main() -> None:

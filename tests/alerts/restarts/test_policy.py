@@ -2,7 +2,8 @@
 
 import pytest
 
-from alerts.restarts.policy import Facts, Record, RestartPolicy, Wish, step
+from alerts.restart_record import Record
+from alerts.restarts.policy import Facts, RestartPolicy, Wish, step
 
 POLICY = RestartPolicy()
 LEAK = Wish("MemoryExceeded", "It uses 3.9 GiB.", can_wait=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from alerts.evaluate import Key, Standing
-from alerts.reading import Reading, parse
+from alerts.engine.evaluate import Key, Standing
+from alerts.engine.state import AlertState
 from alerts.restarts.policy import RestartPolicy
 from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
-from alerts.state import AlertState
+from alerts.scraping.page import Reading, parse
 from alerts.store import Store
 from tests.fakes import still_alive, wait_for
 

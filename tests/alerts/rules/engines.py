@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from alerts.evaluate import ActiveRule, Standing, evaluate
-from alerts.reading import Labels, Reading
+from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.state import AlertState, Moment
 from alerts.rules import View, discover
-from alerts.state import AlertState, Moment
+from alerts.scraping.page import Labels, Reading
 from tests.alerts.rules.scenarios import split_sample
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from alerts.reading import parse
 from alerts.rules import View
+from alerts.scraping.page import parse
 from tests.alerts.conftest import sidecar_page
 
 NOW = 1_700_000_000.0

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from alerts.evaluate import ActiveRule, Standing, evaluate
-from alerts.reading import Reading, parse
+from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.state import Moment
 from alerts.rules import View, discover
-from alerts.state import Moment
+from alerts.scraping.page import Reading, parse
 
 BEGIN = 1_700_000_000.0
 MINUTE = 60.0

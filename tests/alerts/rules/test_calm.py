@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from alerts.evaluate import ActiveRule, Standing, evaluate
-from alerts.reading import parse
+from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.state import Moment
 from alerts.rules import View, discover
-from alerts.state import Moment
+from alerts.scraping.page import parse
 from tests.alerts.rules.scenarios import BEGIN, GIB, HOST, MINUTE, SAMPLES, Changes, Scenario, read
 
 HOUR = 60

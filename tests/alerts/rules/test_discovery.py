@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 import alerts.rules
-from alerts.reading import Reading
 from alerts.rules import Rule, View, discover
+from alerts.scraping.page import Reading
 
 NAMES = sorted(discover())
 
 
 def test_a_rule_is_named_after_its_file() -> None:
-    files = [path.stem for path in Path(alerts.rules.__file__).parent.glob("*.py") if path.stem != "__init__"]
+    files = [path.stem for path in Path(alerts.rules.__file__).parent.glob("*.py") if not path.stem.startswith("_")]
     assert sorted("".join(word.capitalize() for word in stem.split("_")) for stem in files) == NAMES
 
 

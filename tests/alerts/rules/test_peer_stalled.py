@@ -2,9 +2,9 @@
 
 import pytest
 
-from alerts.reading import Reading, parse
 from alerts.rules import View
 from alerts.rules.peer_stalled import Settings, judge, remember
+from alerts.scraping.page import Reading, parse
 from tests.alerts.conftest import sidecar_page
 from tests.alerts.rules.pages import NOW, silent, view
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alerts.prometheus import describe_rule
+from alerts.export.prometheus import describe_rule
 from alerts.rules import discover
 from tests.alerts.rules.cases import CASES
 from tests.alerts.rules.scenarios import Scenario, replay, split_sample

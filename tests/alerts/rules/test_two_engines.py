@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from alerts.config import AlertsConfig
-from alerts.prometheus import render_rules
+from alerts.export.prometheus import render_rules
 from alerts.rules import discover
 from tests.alerts.rules.engines import active_rules, looks_of, replay
 from tests.alerts.rules.histories import TICKS, History, generate, settings

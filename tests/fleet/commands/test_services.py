@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.installed import Installed, write_installed
-from fleet.run import locked
 from fleet.state_folder import StateFolder
+from fleet.supervision.foreground import locked
+from fleet.supervision.installed import Installed, write_installed
 from tests.fleet.conftest import ports_text
 
 ROOT = Path(__file__).parents[3]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from fleet.configuration.load import load_text
 from fleet.doctor.checks import discover
 from fleet.doctor.findings import Finding, Level
 from fleet.doctor.site import Site
-from fleet.loading import load_text
 from tests.fleet.conftest import ports_text
 
 Examine = Callable[..., list[Finding]]

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from fleet.configuration.load import load_text
 from fleet.doctor import examination
 from fleet.doctor.findings import Finding, Level, ok
 from fleet.doctor.site import Site
-from fleet.loading import load_text
 
 
 def _check(*findings: Finding, error: Exception | None = None, wait: threading.Event | None = None) -> SimpleNamespace:

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from fleet.deployment import plan_deployment
-from fleet.files import read_peer_ids
-from fleet.loading import Loaded
+from fleet.configuration.load import Loaded
 from fleet.managers import File
 from fleet.managers.launchd import Manager, parse_list
-from fleet.programs import Program
+from fleet.processes.files import read_peer_ids
+from fleet.processes.programs import Program
 from fleet.state_folder import StateFolder
+from fleet.supervision.deployment import plan_deployment
 from tests.fakes import wait_for
 from tests.fleet.conftest import ports_text
 from tests.programs import require

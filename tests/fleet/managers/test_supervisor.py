@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.control import Control, ProcessState
 from fleet.managers.supervisor import render
-from fleet.programs import Program
+from fleet.processes.programs import Program
+from fleet.processes.state import ProcessState
+from fleet.processes.supervisord import Control
 from fleet.state_folder import StateFolder
 from tests.fakes import wait_for
 
@@ -55,7 +56,7 @@ def test_supervisord_restarts_what_ended_early_and_not_what_has_finished(tmp_pat
     folder.socket.parent.mkdir(exist_ok=True, mode=0o700)
 
     def program(name: str, code: str) -> Program:
-        launch = (sys.executable, "-m", "fleet.launch", "--record", str(folder.launches / f"{name}.json"))
+        launch = (sys.executable, "-m", "fleet.processes.launch", "--record", str(folder.launches / f"{name}.json"))
         rest = ("--first-delay", "1.2", "--limit", "1", "--", sys.executable, "-c", code)
         return Program("peer", name, (*launch, *rest), root / f"{name}.log", {"NOTE": "100% {,}"})
 

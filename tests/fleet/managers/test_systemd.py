@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fleet.deployment import plan_deployment
-from fleet.files import read_peer_ids
-from fleet.loading import Loaded, load_text
+from fleet.configuration.load import Loaded, load_text
 from fleet.managers import File
 from fleet.managers.systemd import Manager, quote
-from fleet.systemctl import parse_show
+from fleet.processes.files import read_peer_ids
+from fleet.processes.systemctl import parse_show
+from fleet.supervision.deployment import plan_deployment
 from tests.programs import require
 
 TWO_PEERS = "fleet: attic\npeers: [{name: amber, memory_limit: 2GiB}, {name: basalt.x-1}]\n"

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.checks import Machine
-from fleet.example import render
-from fleet.loading import load_text
+from fleet.configuration.checks import Machine
+from fleet.configuration.load import load_text
+from fleet.configuration.template import render
 from fleet.plan.answer import case
 from fleet.plan.host import GIB, elsewhere
 from fleet.plan.shapes import find_shape

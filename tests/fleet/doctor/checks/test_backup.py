@@ -7,7 +7,7 @@ import pytest
 
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
-from trainer.identity import ensure_identity
+from trainer.swarm.identity import ensure_identity
 
 JOINED = f"swarm: {{initial_peers: [/ip4/192.0.2.1/tcp/1/p2p/Qm{'1' * 44}]}}\npeers: [{{name: x}}]\n"
 BACKED_UP = JOINED + "identity_backup: copies\n"

@@ -19,7 +19,7 @@ def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom fleet.doctor.checks import disk\n"
-        "from fleet.doctor.site import Site\nfrom fleet.loading import load_file\n"
+        "from fleet.doctor.site import Site\nfrom fleet.configuration.load import load_file\n"
         "site = Site(load_file(Path(sys.argv[1]), Path(sys.argv[2])))\n"
         "print(json.dumps([(one.level, one.message) for one in disk.examine(site)]))\n"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
-from trainer.identity import ensure_identity
+from trainer.swarm.identity import ensure_identity
 
 PEERS = "peers: [{name: x}]\n"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fleet.doctor.findings import Level
-from fleet.installed import Installed, write_installed
 from fleet.state_folder import StateFolder
+from fleet.supervision.installed import Installed, write_installed
 from tests.fleet.doctor.conftest import Examine, messages
 
 

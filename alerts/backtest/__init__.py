@@ -1,0 +1,1 @@
+"""Recorded history judged again by the rules as they are now."""

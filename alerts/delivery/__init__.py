@@ -1,0 +1,1 @@
+"""Who is notified, when, and again until the service has taken it."""

@@ -1,0 +1,234 @@
+"""The door to apprise: sends one message to one route, and says no more about a failure than is safe to show.
+
+Apprise answers with one boolean. Why a service refused, and how long it wants to be left alone, stands only in the log
+records of the attempt; these may hold the route's URL, so they are read here and go nowhere else.
+"""
+
+import contextlib
+import contextvars
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from html import escape
+from http import HTTPStatus
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import unquote
+
+import apprise
+
+from alerts.delivery.outcome import Outcome
+from alerts.delivery.plugins import load_all_plugins
+from alerts.messages.single import Message
+
+READ_TIMEOUT_SECONDS = 20.0
+SECONDS_BETWEEN_MESSAGES = 1.0
+LONGEST_BODY = 3500
+SHORTEST_BODY = 140
+TITLE_ROOM = 250
+MAX_RECORDS = 50
+MAX_RECORD_LENGTH = 4096
+
+_STATUS = re.compile(r"\berror=(\d{3})\b")
+_RETRY_AFTER = re.compile(r"retry[ _-]after[\"']?\s*[:=]?\s*[\"']?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_CAUSES = (
+    (re.compile(r"refused", re.IGNORECASE), "connection refused"),
+    (re.compile(r"timed out|timeout", re.IGNORECASE), "no answer in time"),
+    (re.compile(r"resolve|name or service|nodename|getaddrinfo", re.IGNORECASE), "the host's name is unknown"),
+    (re.compile(r"certificate", re.IGNORECASE), "the certificate is not trusted"),
+    (re.compile(r"authenticat|\b535\b", re.IGNORECASE), "the log-in was refused"),
+    (re.compile(r"unreachable", re.IGNORECASE), "the network is unreachable"),
+    (re.compile(r"connection", re.IGNORECASE), "the connection failed"),
+)
+# Webhooks: what reads them looks at no picture.
+_FOR_PROGRAMS = ("JSON", "XML", "FORM")
+_PARTS = re.compile(r"[/@?&=:#+]+")
+_records: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("apprise_records", default=None)
+
+
+class RouteError(Exception):
+    """A URL that apprise cannot use; the text names the route."""
+
+
+class Bot(Protocol):
+    """What sends a route's messages in apprise's place, with buttons under them."""
+
+    def send(self, message: Message) -> Outcome: ...
+
+    def send_image(self, image: bytes) -> None: ...
+
+
+class Sender:
+    """Holds one apprise service per route."""
+
+    def __init__(self, urls: Mapping[str, str], bots: Mapping[str, Bot] | None = None) -> None:
+        """`urls` by route name, with all references resolved; raises RouteError. What has a bot goes by it."""
+        self._services = {name: make_service(name, url) for name, url in urls.items()}
+        self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
+        self.bots = dict(bots or {})
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        return tuple(self._services)
+
+    def describe(self, route: str) -> str:
+        """The kind of service behind a route, such as `Telegram`."""
+        return str(self._services[route].service_name)
+
+    def count_recipients(self, route: str) -> int:
+        """To how many recipients the route's URL leads."""
+        return len(self._services[route])
+
+    def body_limit(self, route: str) -> int:
+        """How long a body the service takes, less what its title takes where that stands in the body."""
+        service = self._services[route]
+        title = TITLE_ROOM if not service.title_maxlen else 0
+        return max(SHORTEST_BODY, min(LONGEST_BODY, int(service.body_maxlen) - title))
+
+    def html_limit(self, route: str) -> int:
+        """How long an HTML body may be where the service shows it as such by default; 0 where it does not."""
+        service = self._services[route]
+        if service.resolve_format() != apprise.NotifyFormat.HTML:
+            return 0
+        return int(service.body_maxlen) - (TITLE_ROOM if not service.title_maxlen else 0)
+
+    def image_place(self, route: str) -> Literal["", "inside", "after"]:
+        """Whether a chart goes into the message, follows it, or is not taken.
+
+        Only a mail is accepted with its image or not at all; elsewhere an image that fails would repeat the text.
+        """
+        service = self._services[route]
+        if not service.attachment_support or service.service_name in _FOR_PROGRAMS:
+            return ""
+        return "inside" if service.service_name == "E-Mail" else "after"
+
+    def send_image(self, route: str, image: bytes) -> None:
+        """Sends a chart after its message; one that is not taken is left out."""
+        if route in self.bots:
+            self.bots[route].send_image(image)
+        else:
+            self._notify(route, "", "", apprise.NotifyFormat.TEXT, image)
+
+    def send(self, route: str, message: Message) -> Outcome:
+        """Sends a message, as HTML if it has some, and waits for the service's answer; never raises."""
+        if route in self.bots:
+            return self.bots[route].send(message)
+        if not message.html:
+            return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
+        # A title that the service has no place for becomes part of the body, mark-up and all.
+        title = message.title if self._services[route].title_maxlen else escape(message.title)
+        outcome = self._notify(route, title, message.html, apprise.NotifyFormat.HTML, message.image)
+        if outcome.is_malformed:  # A user's template may hold what the service does not take.
+            outcome = self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
+        return outcome
+
+    def _notify(
+        self, route: str, title: str, body: str, body_format: apprise.NotifyFormat, image: bytes = b""
+    ) -> Outcome:
+        records: list[str] = []
+        token = _records.set(records)
+        try:
+            notifier = apprise.Apprise(asset=_Asset())
+            notifier.add(self._services[route])
+            with _as_file(image) as attachment:
+                accepted = bool(notifier.notify(body=body, title=title, body_format=body_format, attach=attachment))
+        except Exception as error:  # noqa: BLE001  # A plug-in of apprise may raise anything, with the URL in its text.
+            return Outcome(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
+        finally:
+            _records.reset(token)
+        return Outcome(True) if accepted else explain(records)
+
+
+def explain(records: list[str]) -> Outcome:
+    """What the log records of a failed attempt tell, in words of our own."""
+    text = "\n".join(records)
+    status = _STATUS.search(text)
+    pause = _RETRY_AFTER.search(text)
+    seconds = float(pause[1]) if pause else None
+    if status is not None:
+        code = int(status[1])
+        phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "unknown status"
+        return Outcome(
+            False,
+            f"the service answered {code} {phrase}",
+            seconds,
+            code == HTTPStatus.TOO_MANY_REQUESTS,
+            code == HTTPStatus.BAD_REQUEST,
+        )
+    cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "the service did not take it")
+    return Outcome(False, cause, seconds)
+
+
+@contextlib.contextmanager
+def _as_file(image: bytes) -> Iterator[str | None]:
+    """The path of a file that holds the image; None without one."""
+    if not image:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="peerwatch-") as folder:
+        path = Path(folder) / "chart.png"
+        path.write_bytes(image)
+        yield str(path)
+
+
+class _Asset(apprise.AppriseAsset):
+    """Sends in the calling thread: apprise's own time limit hands work to a small pool that hung calls fill up."""
+
+    app_id = "Peerwatch"
+    app_desc = "Peerwatch alerts"
+    app_url = ""
+    async_mode = False
+    _service_timeout = 0.0
+
+
+class _Recorder(logging.Handler):
+    """Keeps what apprise logs during an attempt, for the thread that makes it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        records = _records.get()
+        if records is not None and len(records) < MAX_RECORDS:
+            records.append(record.getMessage()[:MAX_RECORD_LENGTH])
+
+
+def _capture_records() -> None:
+    """Takes apprise's log records off the log, as they hold URLs; what its transports log is silenced as well."""
+    logger = logging.getLogger("apprise")
+    logger.handlers = [_Recorder()]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    for transport in ("urllib3", "requests", "charset_normalizer"):
+        logging.getLogger(transport).setLevel(logging.CRITICAL)
+
+
+def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
+    """What no log may show: the URL, its parts that apprise masks, and parts so long that they may be a token."""
+    shown = set(_PARTS.split(unquote(service.url(privacy=True))))
+    parts = {part for part in _PARTS.split(url) if len(part) >= 20 or (len(part) >= 6 and part not in shown)}
+    return {url} | parts | {unquote(part) for part in parts}
+
+
+def make_service(name: str, url: str) -> apprise.NotifyBase:
+    """The service behind a URL without references; raises RouteError, which shows no URL."""
+    _capture_records()
+    service = _instantiate(url)
+    if service is None:
+        load_all_plugins()
+        service = _instantiate(url)
+    if service is None:
+        raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")
+    # With `optional`, apprise reports a failure as a success, and the notification would be lost.
+    service.optional = False
+    # A service that takes a message but answers late counts as failed and gets it again; apprise waits 4 s only.
+    service.socket_read_timeout = max(service.socket_read_timeout or 0.0, READ_TIMEOUT_SECONDS)
+    # Apprise's general pace, one message in 5.5 s, would hold alerts back; a plug-in's own is its service's limit.
+    if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
+        service.request_rate_per_sec = SECONDS_BETWEEN_MESSAGES
+    return service
+
+
+def _instantiate(url: str) -> apprise.NotifyBase | None:
+    try:
+        return apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
+    except Exception:  # noqa: BLE001  # As in `send`; the cause would show the URL.
+        return None

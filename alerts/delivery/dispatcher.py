@@ -1,0 +1,233 @@
+"""Brings the news of each evaluation to the routes: what is hidden stays out, what belongs together is one message."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from alerts.delivery.grouping import STORM_INTERVALS, group
+from alerts.delivery.outbox import Outbox
+from alerts.delivery.queue import Queue
+from alerts.delivery.quiet_hours import latest_occurrence
+from alerts.delivery.route_style import Wording
+from alerts.delivery.routing import Audience, Told, decide
+from alerts.delivery.settings import DeliverySettings, Route
+from alerts.delivery.silence_store import Wishes
+from alerts.delivery.silences import Silence, is_silenced
+from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.inhibition import find_inhibited
+from alerts.engine.state import AlertState
+from alerts.engine.status import Status, describe_alerts
+from alerts.i18n.zones import find_zone
+from alerts.messages.digest import compose_digest
+from alerts.messages.grouped import Letter
+from alerts.rules import discover, is_trouble
+
+LONGEST_SLEEP_SECONDS = 30.0
+TROUBLE_SECONDS = 5.0
+# A consequence takes a while to recover after its cause, and is told only if it does not.
+CONSEQUENCE_SECONDS = 120.0
+# A digest that is later than this, as the loop did not run, waits for the next day.
+DIGEST_GRACE_SECONDS = 6 * 3600.0
+_DIGEST = "digest"
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Queues what each evaluation has to tell, and makes the notifications once they are due.
+
+    `clock` is steady epoch seconds; silences, quiet hours and the digest go by the wall clock, which people read.
+    """
+
+    def __init__(
+        self,
+        settings: DeliverySettings,
+        queue: Queue,
+        wishes: Wishes,
+        wording: Wording,
+        outbox: Outbox,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._wishes = wishes
+        self._wording = wording
+        self._outbox = outbox
+        self._clock = clock
+        # What waits for the watchdog is no person: it hears of nothing else, and nobody else of the watchdog.
+        people = [route for route in settings.routes if not route.watchdog]
+        self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in people]
+        self._digested = [route.name for route in people if not route.after]
+        self._routes = {route.name: route for route in settings.routes}
+        self._inhibits = {name: rule.inhibits for name, rule in discover().items()}
+        self._host_rules = {name for name, rule in discover().items() if rule.scope == "host"}
+        self._inhibited: Collection[Key] = ()
+        self._lingering: dict[Key, float] = {}
+        self._told = queue.told()
+        self._told_next: Told = self._told
+        self._evidence = self._evidence_next = queue.evidence()
+        self._news = asyncio.Event()
+
+    def find_hidden(self, standing: Standing, now: float) -> tuple[dict[Key, Key], set[Key]]:
+        """The inhibited alerts with their causes, and the silenced ones. One that is silenced still inhibits."""
+        silences = self._wishes.silences(now)
+        silenced = {key for key, state in standing.states.items() if is_silenced(key, state.severity, silences, now)}
+        return find_inhibited(standing.states, self._inhibits, self._host_rules), silenced
+
+    def find_untold(self, standing: Standing, now: float) -> set[Key]:
+        """The alerts that are hidden by another or by a silence, or that somebody looks after."""
+        inhibited, silenced = self.find_hidden(standing, now)
+        return inhibited.keys() | silenced | self._wishes.acknowledged
+
+    def describe_alerts(self, standing: Standing, now: float) -> list[dict[str, Any]]:
+        """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
+        inhibited, silenced = self.find_hidden(standing, now)
+        described = []
+        for alert in describe_alerts(standing):
+            key = Key(alert["rule"], alert["peer"])
+            cause = inhibited.get(key)
+            marks = {
+                "silenced": key in silenced,
+                "acknowledged": key in self._wishes.acknowledged,
+                "inhibited_by": f"{cause.rule}: {cause.peer}" if cause else None,
+            }
+            described.append({**alert, **marks})
+        return described
+
+    def silences(self, now: float) -> list[Silence]:
+        return self._wishes.silences(now)
+
+    def queue(self, standing: Standing, events: Collection[Event], now: float) -> Callable[[], None]:
+        """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
+        inhibited, silenced = self.find_hidden(standing, now)
+        lingering = self._find_lingering(standing, inhibited)
+
+        def is_hidden(key: Key, _state: AlertState) -> bool:
+            return key in inhibited or key in lingering or key in silenced or not is_trouble(key.rule)
+
+        def is_held(route: str, event: Event) -> bool:
+            quiet = self._routes[route].quiet
+            return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
+
+        acknowledged = self._wishes.acknowledged
+        found = {event.key: event.evidence for event in events if event.evidence}
+        evidence = {key: text for key, text in (self._evidence | found).items() if key in standing.states}
+        decision = decide(
+            standing,
+            [event for event in events if is_trouble(event.key.rule)],
+            self._told,
+            self._audiences,
+            now=now,
+            is_hidden=is_hidden,
+            acknowledged=acknowledged,
+            evidence=evidence,
+        )
+        ended = {key for key in acknowledged if key not in standing.states}
+
+        def write() -> None:
+            self._queue.add(decision, self._told, now=self._clock(), is_held=is_held)
+            self._queue.keep_evidence(self._evidence, evidence)
+            self._wishes.forget_acknowledged(ended)
+
+        self._told_next, self._evidence_next = decision.told, evidence
+        return write
+
+    def _find_lingering(self, standing: Standing, inhibited: Collection[Key]) -> Collection[Key]:
+        """The alerts whose cause has just gone, and that may be about to go too."""
+        now = self._clock()
+        gone = dict.fromkeys(set(self._inhibited) - set(inhibited), now + CONSEQUENCE_SECONDS)
+        left = {key: until for key, until in (self._lingering | gone).items() if now < until}
+        self._inhibited, self._lingering = inhibited, {key: left[key] for key in left if key in standing.states}
+        return self._lingering
+
+    def settle(self) -> None:
+        """The evaluation is written down: what was queued counts as told, and is looked at."""
+        self._told, self._evidence = self._told_next, self._evidence_next
+        self._news.set()
+
+    async def run(self, status: Callable[[], Status]) -> None:
+        """Makes notifications as they become due, until it is cancelled."""
+        while True:
+            self._news.clear()
+            try:
+                pause = self.dispatch(time.time())
+                self.send_digest(status(), time.time())
+                self.bark(status().standing)
+            except Exception:  # The fence: a full disk must not end the dispatch.
+                log.exception("the notifications could not be made; the next attempt comes in %g s", TROUBLE_SECONDS)
+                pause = TROUBLE_SECONDS
+            # Python 3.11's wait_for swallows a cancellation that comes together with news, and this would never end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+
+    def dispatch(self, now: float) -> float:
+        """Makes the notifications that are due; seconds until there may be more. `now` is the wall clock's."""
+        pauses = [LONGEST_SLEEP_SECONDS]
+        for route in self._settings.routes:
+            due = self._dispatch_route(route, now)
+            if due is not None:
+                pauses.append(max(0.01, due - self._clock()))
+        return min(pauses)
+
+    def send_digest(self, status: Status, now: float) -> None:
+        """Once a day, at the configured time, tells how the fleet fares."""
+        if self._settings.digest is None or not status.now:
+            return
+        due = latest_occurrence(self._settings.digest, now, find_zone(self._settings.timezone))
+        last = self._queue.mark(_DIGEST)
+        # A clock that was far ahead by mistake must not put the digest off until that day.
+        if last is None or last > now + 86400:
+            self._queue.set_mark(_DIGEST, now)
+        # Both: a clock that was put back must not bring the same digest again.
+        if last is None or last >= due or now - due > DIGEST_GRACE_SECONDS:
+            return
+        with self._queue.transaction():
+            for route in self._digested:
+                letter = compose_digest(status, self._queue.count_events(last, now), self._wording.style(route))
+                self._queue.post(route, "", [letter], self._clock())
+            self._queue.set_mark(_DIGEST, now)
+        self._outbox.wake()
+
+    def bark(self, standing: Standing) -> None:
+        """Sends the Watchdog where a service waits for it, once the last one has arrived."""
+        fires = [key for key, state in standing.states.items() if not is_trouble(key.rule) and state.phase == "firing"]
+        for route in (route for route in self._settings.routes if route.watchdog and fires):
+            mark, now, style = f"watchdog {route.name}", self._clock(), self._wording.style(route.name)
+            last = self._queue.mark(mark)
+            # A time to come was written before the clock was put back.
+            is_due = last is None or not last <= now < last + (route.watchdog or 0.0)
+            if not is_due or self._queue.next_delivery(route.name) is not None:
+                continue
+            summary = standing.states[fires[0]].summary
+            title = f"{fires[0].rule}{style.words.colon}{fires[0].peer}"
+            letter = Letter(title, f"{summary}\n{style.words.fleet.format(style.fleet)}")
+            with self._queue.transaction():
+                self._queue.post(route.name, "", [letter], now)
+                self._queue.set_mark(mark, now)
+            self._outbox.wake()
+
+    def _dispatch_route(self, route: Route, now: float) -> float | None:
+        waiting = self._queue.waiting(route.name)
+        if not waiting:
+            return None
+        held = [news for news in waiting if news.held]
+        if held and not self._is_quiet(route, now):
+            headline = self._wording.style().words.after_quiet
+            letters = self._wording.compose(route.name, held, headline=headline)
+            self._queue.post(route.name, "", letters, self._clock())
+            self._outbox.wake()
+        flowing = [news for news in waiting if not news.held]
+        told_at = self._queue.told_at(route.name, self._clock() - STORM_INTERVALS * self._settings.grouping.interval)
+        messages, due = group(flowing, told_at, self._clock(), self._settings.grouping)
+        for topic, news in messages:
+            self._queue.post(route.name, topic, self._wording.compose(route.name, news), self._clock())
+        if messages:
+            self._outbox.wake()
+        return due
+
+    def _is_quiet(self, route: Route, now: float) -> bool:
+        return route.quiet is not None and route.quiet.covers(now, self._settings.timezone)

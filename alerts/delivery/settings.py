@@ -1,0 +1,68 @@
+"""What its user says of the delivery: routes, grouping, quiet hours, digest, language."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from alerts.delivery.quiet_hours import QuietHours, TimeOfDay
+from alerts.durations import Duration
+from alerts.i18n.catalog import Language
+from alerts.i18n.zones import ZoneName
+from alerts.messages.templating import Templates
+from alerts.rules import Severity
+from alerts.settings import Name, Settings
+
+
+def _check_templates(folder: Path) -> Path:
+    Templates(folder)
+    return folder
+
+
+TemplateFolder = Annotated[Path, AfterValidator(_check_templates)]
+
+
+class Route(Settings):
+    """Where notifications go: an apprise URL, which may hold references to secrets."""
+
+    name: Name
+    url: SecretStr
+    severities: tuple[Severity, ...] = Field(default=(), description="the severities that it is told; all if empty")
+    after: Duration = Field(default=0.0, description="how long an alert fires, unacknowledged, before this route hears")
+    quiet: QuietHours | None = None
+    watchdog: Annotated[Duration, Field(ge=10)] | None = Field(
+        default=None, description="for a service that raises the alarm when this stops coming: it hears nothing else"
+    )
+    commands: bool = Field(default=False, description="Telegram only: obey the chat's commands and put buttons there")
+    templates: TemplateFolder | None = Field(default=None, description="as the common `templates`, for this route only")
+
+
+class DeadMan(Settings):
+    """A service that expects a sign of life from the loop and raises the alarm if none comes."""
+
+    url: SecretStr
+    every: Annotated[Duration, Field(ge=1)] = 60.0
+
+
+class Grouping(Settings):
+    """How long news waits for more, and how long after a message the next one follows."""
+
+    wait: Duration = 2.0
+    interval: Duration = 30.0
+
+
+class DeliverySettings(Settings):
+    """The part of the alert loop's configuration that decides who is notified, how and when."""
+
+    fleet: Name
+    routes: tuple[Route, ...] = ()
+    grouping: Grouping = Grouping()
+    timezone: ZoneName | None = Field(default=None, description="for quiet hours and the digest; else this host's")
+    digest: TimeOfDay | None = Field(
+        default=None, description="when a daily summary is sent, to routes without `after`"
+    )
+    deadman: DeadMan | None = None
+    language: Language = "en"
+    templates: TemplateFolder | None = Field(
+        default=None, description="folder with title.txt, body.txt or body.html of your own"
+    )

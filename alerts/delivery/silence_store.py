@@ -1,0 +1,63 @@
+"""What people asked for, in the database: silences and acknowledgements. Kept in memory too, as each round asks."""
+
+from collections.abc import Callable, Iterable
+
+from alerts.delivery.silences import AckRequest, Silence, SilenceRequest, matches
+from alerts.engine.evaluate import Key
+from alerts.store import Store
+
+MAX_SILENCES = 1000
+
+
+class Wishes:
+    """The silences in force and the alerts that somebody has acknowledged; `on_change` is called when they change."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.on_change: Callable[[], None] = lambda: None
+        rows = store.execute("SELECT id, rule, peer, severity, ends_at, comment FROM silences ORDER BY id")
+        self._silences = {row[0]: Silence(*row) for row in rows}
+        self.acknowledged = frozenset(Key(*row) for row in store.execute("SELECT rule, peer FROM acknowledged"))
+
+    def silences(self, now: float) -> list[Silence]:
+        """Those that have not ended."""
+        return [silence for silence in self._silences.values() if now < silence.ends_at]
+
+    def silence(self, request: SilenceRequest, now: float) -> Silence:
+        """Raises ValueError if there are far too many."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM silences WHERE ends_at <= ?", (now,))
+            self._silences = {one.id: one for one in self.silences(now)}
+            if len(self._silences) >= MAX_SILENCES:
+                raise ValueError(f"there are {MAX_SILENCES} silences already; end some first")
+            wanted = (request.rule, request.peer, request.severity, now + request.lasts, request.comment)
+            cursor = self._store.execute(
+                "INSERT INTO silences (rule, peer, severity, ends_at, comment) VALUES (?, ?, ?, ?, ?)", wanted
+            )
+        assert cursor.lastrowid is not None
+        self._silences[cursor.lastrowid] = Silence(cursor.lastrowid, *wanted)
+        self.on_change()
+        return self._silences[cursor.lastrowid]
+
+    def end_silence(self, number: int) -> bool:
+        """Whether there was one of this number."""
+        self._store.execute("DELETE FROM silences WHERE id = ?", (number,))
+        found = self._silences.pop(number, None) is not None
+        self.on_change()
+        return found
+
+    def acknowledge(self, request: AckRequest, firing: Iterable[Key]) -> list[Key]:
+        """Which of the firing alerts this acknowledges."""
+        keys = [key for key in sorted(firing) if matches(request.rule, key.rule) and matches(request.peer, key.peer)]
+        with self._store.transaction():
+            for key in keys:
+                self._store.execute("INSERT OR IGNORE INTO acknowledged VALUES (?, ?)", key)
+        self.acknowledged |= frozenset(keys)
+        self.on_change()
+        return keys
+
+    def forget_acknowledged(self, ended: Iterable[Key]) -> None:
+        """An alert that fires anew must be acknowledged anew."""
+        for key in ended:
+            self._store.execute("DELETE FROM acknowledged WHERE rule = ? AND peer = ?", key)
+        self.acknowledged -= frozenset(ended)

@@ -1,0 +1,1 @@
+"""Judges what was scraped: which alerts are pending, firing and resolved. Pure."""

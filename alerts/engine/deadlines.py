@@ -1,0 +1,54 @@
+"""When to look at a peer before the next round: the instant at which time alone changes what is known of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from alerts.engine.state import AlertState, Timing
+from alerts.rules import Verdict
+
+# The sidecar reads its trainer anew at the same instant, and what falls due together is looked at together.
+LOOK_AFTER_SECONDS = 0.02
+# A page may name one instant after the other; its peer is then left to the next round.
+MOST_LOOKS = 5
+
+
+def next_instant(verdict: Verdict, state: AlertState | None, now: float, timing: Timing) -> float | None:
+    """The epoch second at which an alert would change if its page stays as it is; None if time changes nothing."""
+    if verdict.condition == "unknown" or state is None:
+        return verdict.until
+    if state.phase == "pending":
+        return now + timing.for_seconds - state.held_seconds
+    if state.cleared_seconds is not None:
+        return now + timing.recover_seconds - state.cleared_seconds
+    return None
+
+
+class Deadlines:
+    """The instants at which peers are due, in epoch seconds, between one round and the next."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+        self._looks: Counter[str] = Counter()
+
+    def begin_round(self, due: Mapping[str, float]) -> None:
+        """A round has looked at everything."""
+        self._due = dict(due)
+        self._looks.clear()
+
+    def update(self, peers: Iterable[str], due: Mapping[str, float]) -> None:
+        """A look at `peers` has brought what is due next."""
+        for peer in peers:
+            if peer in due and self._looks[peer] < MOST_LOOKS:
+                self._due[peer] = due[peer]
+
+    def seconds_left(self, now: float) -> float | None:
+        """How long until somebody is to be looked at; None if nobody is."""
+        return max(0.0, min(self._due.values()) + LOOK_AFTER_SECONDS - now) if self._due else None
+
+    def take(self, now: float) -> set[str]:
+        """The peers that are to be looked at now; they are due no more."""
+        peers = {peer for peer, instant in self._due.items() if instant + LOOK_AFTER_SECONDS <= now}
+        for peer in peers:
+            del self._due[peer]
+        self._looks.update(peers)
+        return peers

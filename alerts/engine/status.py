@@ -1,0 +1,38 @@
+"""What the alert loop knows at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alerts.engine.evaluate import Key, Standing
+from alerts.engine.state import AlertState
+from alerts.rules import is_trouble
+from alerts.scraping.scraper import Scrape
+
+
+@dataclass(frozen=True)
+class Status:
+    """The result of the latest evaluation, for readers who come at any time."""
+
+    fleet: str
+    now: float = 0.0
+    scrapes: Mapping[str, Scrape] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
+
+
+def describe_alerts(standing: Standing) -> list[dict[str, Any]]:
+    """All troubles that are pending or firing, the oldest first."""
+    troubles = [(key, state) for key, state in standing.states.items() if is_trouble(key.rule)]
+    alerts = sorted(troubles, key=lambda one: (one[1].since, one[0]))
+    return [_describe_alert(key, state) for key, state in alerts]
+
+
+def _describe_alert(key: Key, state: AlertState) -> dict[str, Any]:
+    return {
+        "rule": key.rule,
+        "peer": key.peer,
+        "severity": state.severity,
+        "state": state.phase,
+        "since": state.since,
+        "summary": state.summary,
+    }

@@ -1,0 +1,1 @@
+"""What is gathered once when an alert fires, and goes with its message."""

@@ -1,0 +1,168 @@
+"""What is gathered once when an alert fires: the process's state, its log's last lines, its stacks.
+
+Each peer's is gathered in a thread of its own, so that a disk that hangs holds up no evaluation for longer than
+`SECONDS`; what fails, or comes later, is missing from the message and costs nothing else.
+"""
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from alerts.engine.evaluate import Event
+from alerts.evidence.redact import redact
+from alerts.evidence.trainer_process import ask_for_stacks, find_trainer, read_tail
+from alerts.i18n.catalog import LANGUAGES, Language, Words
+from alerts.i18n.translatable import say
+from alerts.rules import Evidence, discover
+
+SECONDS = 1.0
+STACKS_SECONDS = 0.7
+MAX_LENGTH = 1000
+MAX_AT_ONCE = 8
+LOG_LINES = 4
+LOG_BYTES = 8192
+FRAMES = 8
+# In a run folder: what the trainer did before it was last restarted.
+RESTART_FILE = "restart.log"
+
+_FRAME = re.compile(r'^\s+File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)$')
+_UNUSUAL = {
+    psutil.STATUS_STOPPED: "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT lets it go on.",
+    psutil.STATUS_TRACING_STOP: "Process {pid} is stopped by a debugger.",
+    psutil.STATUS_DISK_SLEEP: "Process {pid} waits for a disk or a device and cannot be interrupted.",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Gatherer:
+    """Knows the run folders of the peers whose trainers are ours."""
+
+    def __init__(self, run_dirs: Mapping[str, Path], language: Language = "en") -> None:
+        self._run_dirs = run_dirs
+        self._words = LANGUAGES[language]
+        self._running: dict[str, Future[str]] = {}
+
+    async def attach(self, events: Sequence[Event]) -> list[Event]:
+        """The events, with evidence where one fires and some was found in time."""
+        self._running = {peer: future for peer, future in self._running.items() if not future.done()}
+        begun: list[Future[str] | None] = []
+        for event in events:
+            is_room = sum(future is not None for future in begun) < MAX_AT_ONCE
+            begun.append(self._begin(event) if is_room else None)
+        waited = [asyncio.wrap_future(future) for future in begun if future is not None]
+        if waited:
+            await asyncio.wait(waited, timeout=SECONDS)
+        found = [future.result() if future is not None and future.done() else "" for future in begun]
+        return [replace(event, evidence=text) for event, text in zip(events, found, strict=True)]
+
+    def _begin(self, event: Event) -> Future[str] | None:
+        rule, run_dir = discover().get(event.key.rule), self._run_dirs.get(event.key.peer)
+        # A thread that still hangs since an earlier alert gets no second one.
+        if rule is None or run_dir is None or event.kind != "firing" or not rule.evidence:
+            return None
+        if event.key.peer in self._running:
+            return None
+        future: Future[str] = Future()
+        self._running[event.key.peer] = future
+        kinds = rule.evidence
+
+        def work() -> None:
+            future.set_result(gather(kinds, run_dir, self._words))
+
+        threading.Thread(target=work, name=f"evidence-{event.key.peer}", daemon=True).start()
+        return future
+
+
+def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = LANGUAGES["en"]) -> str:
+    """The evidence of these kinds, bounded and without secrets; takes up to `STACKS_SECONDS`, and never raises."""
+    parts: list[str] = []
+    for kind in kinds:
+        try:
+            parts += _GATHERERS[kind](run_dir)
+        except Exception:  # The fence: evidence that cannot be had costs only itself.
+            log.warning("no evidence of kind %s from %s", kind, run_dir, exc_info=True)
+    text = "\n".join(words.translate(part) for part in parts)
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+
+
+def find_frames(stacks: str) -> list[str]:
+    """The innermost frames of the thread that took the signal, which is the main one; `linear.py:114 forward`."""
+    _, _, current = stacks.rpartition("Current thread")
+    frames: list[str] = []
+    for line in current.splitlines()[1:]:
+        found = _FRAME.match(line)
+        if not found or len(frames) == FRAMES:
+            break
+        frames.append(f"{Path(found['file']).name}:{found['line']} {found['function']}")
+    return frames
+
+
+def _describe_process(run_dir: Path) -> list[str]:
+    process = find_trainer(run_dir)
+    if process is None:
+        return [say("The process that process.json names does not run.")]
+    unusual = _UNUSUAL.get(process.status())
+    return [say(unusual, pid=process.pid)] if unusual else []
+
+
+def _describe_biggest(run_dir: Path) -> list[str]:
+    process = find_trainer(run_dir)
+    if process is None:
+        return []
+    sizes = []
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            sizes.append((one.memory_info().rss, one.pid, one.name()))
+        except psutil.Error:
+            continue
+    if not sizes:
+        return []
+    size, pid, name = max(sizes)
+    if pid == process.pid:
+        template = "Biggest of its {count} processes: {name} ({pid}, the trainer itself), {size:.2f} GiB resident."
+    else:
+        template = "Biggest of its {count} processes: {name} ({pid}, a child of the trainer), {size:.2f} GiB resident."
+    return [say(template, count=len(sizes), name=redact(name), pid=pid, size=size / 2**30)]
+
+
+def _describe_log(run_dir: Path) -> list[str]:
+    try:
+        text = read_tail(run_dir / "trainer.log", LOG_BYTES)
+    except OSError:
+        return []
+    lines = [line for line in (redact(line) for line in text.splitlines()[-4 * LOG_LINES :]) if line.strip()]
+    return [say("trainer.log ends:"), *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
+
+
+def _describe_stacks(run_dir: Path) -> list[str]:
+    process = find_trainer(run_dir)
+    if process is None or process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+        return []
+    frames = find_frames(ask_for_stacks(process, run_dir / "stacks.log", seconds=STACKS_SECONDS))
+    if not frames:
+        return []
+    return [say("Its main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
+
+
+def _describe_restart(run_dir: Path) -> list[str]:
+    try:
+        return read_tail(run_dir / RESTART_FILE, 2 * MAX_LENGTH).splitlines()
+    except OSError:
+        return []
+
+
+_GATHERERS: Mapping[Evidence, Callable[[Path], list[str]]] = {
+    "process": _describe_process,
+    "biggest": _describe_biggest,
+    "log": _describe_log,
+    "stacks": _describe_stacks,
+    "restart": _describe_restart,
+}

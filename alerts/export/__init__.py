@@ -1,0 +1,1 @@
+"""The same rules, routes and targets for Prometheus and Alertmanager."""

@@ -1,0 +1,36 @@
+"""What Prometheus' HTTP service discovery is told: the sidecars, and the services beside them."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from alerts.config import AlertsConfig, split_listen
+from alerts.scraping.target import Target
+
+
+def describe_target(fleet: str, target: Target) -> dict[str, Any]:
+    """A sidecar as Prometheus' HTTP service discovery wants it."""
+    return _describe(target.url, {**target.labels, "fleet": fleet, "peer": target.peer})
+
+
+def describe_services(config: AlertsConfig) -> list[dict[str, Any]]:
+    """The alert loop itself and the leaderboard, labelled with `service`: their pages tell of no single peer."""
+    host, port = split_listen(config.listen)
+    # Who asks reaches the loop through some address; one that stands for all of them is none to connect to.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    scheme = "https" if config.tls is not None else "http"
+    urls = {"alerts": f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"}
+    if config.leaderboard_url:
+        urls["leaderboard"] = config.leaderboard_url
+    return [_describe(url, {"fleet": config.fleet, "service": service}) for service, url in urls.items()]
+
+
+def _describe(address: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    url = urlsplit(address)
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    described = dict(labels)
+    if url.scheme != "http":
+        described["__scheme__"] = url.scheme
+    if url.path not in ("", "/metrics"):
+        described["__metrics_path__"] = url.path
+    return {"targets": [f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"], "labels": described}

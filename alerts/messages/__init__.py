@@ -1,0 +1,1 @@
+"""From events to text: what a message says, plain and as HTML."""

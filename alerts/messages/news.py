@@ -1,0 +1,19 @@
+"""An event on its way to one route."""
+
+from typing import NamedTuple
+
+from alerts.engine.evaluate import Event
+
+
+class News(NamedTuple):
+    """An event on its way to one route; `queued_at` in steady epoch seconds. `held`: quiet hours kept it back."""
+
+    id: int
+    event: Event
+    queued_at: float
+    held: bool = False
+
+    @property
+    def topic(self) -> str:
+        """What is told together: what begins or goes on, and what ends."""
+        return "ends" if self.event.kind == "resolved" else "fires"

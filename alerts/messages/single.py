@@ -1,0 +1,141 @@
+"""What an alert says to a person: a short title and a body, plain and as HTML, in the style of its fleet."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, tzinfo
+from html import escape
+from typing import NamedTuple
+
+from alerts.engine.evaluate import Event
+from alerts.i18n.catalog import LANGUAGES, Words
+from alerts.messages.content import Content, Found, Told
+from alerts.messages.templating import Templates
+from alerts.rules import discover
+
+# Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
+MAX_BODY_LENGTH = 1750
+MAX_TITLE_LENGTH = 180
+_BREAK = re.compile(r"<br\s*/?>\s*\n")
+
+
+_DEFAULT = Templates()
+
+
+class Message(NamedTuple):
+    """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty.
+
+    `buttons` are what a reader may answer, where the service allows: their data by their labels. `image` is a PNG.
+    """
+
+    title: str
+    body: str
+    html: str = ""
+    buttons: tuple[tuple[str, str], ...] = ()
+    image: bytes = b""
+
+
+def _find_remedy(rule: str) -> str:
+    return discover()[rule].remedy if rule in discover() else ""
+
+
+class Style(NamedTuple):
+    """How a fleet's messages are worded: language, time zone (None: this host's), the characters a body may take.
+
+    `html_limit` is what the HTML may take, 0 where the service takes none.
+    """
+
+    fleet: str
+    words: Words = LANGUAGES["en"]
+    zone: tzinfo | None = None
+    limit: int = MAX_BODY_LENGTH
+    html_limit: int = 0
+    peers: int = 0
+    find_remedy: Callable[[str], str] = _find_remedy
+    templates: Templates = _DEFAULT
+
+    def remedy_of(self, rule: str) -> str:
+        """What to try first, in the fleet's language; empty for a rule that is not known."""
+        return self.words.remedies.get(rule) or self.find_remedy(rule)
+
+    def render(self, content: Content) -> Message:
+        """The content in this style; what a user's template makes too long gives way to the default."""
+        title = " ".join(self.templates.render("title.txt", content).split())
+        body = self.render_body(content)
+        if not fits(body, self.limit):  # A user's template may have no room for what the default has room for.
+            body = _DEFAULT.render("body.txt", content)
+        body = shorten(body, self.limit)
+        html = self.templates.render("body.html", content) if self.html_limit else ""
+        # What makes plain text of a mail's HTML would begin the next line with a space.
+        html = _BREAK.sub("<br>", html)
+        return Message(shorten(title, MAX_TITLE_LENGTH), body, html if len(html) <= self.html_limit else "")
+
+    def render_body(self, content: Content) -> str:
+        return self.templates.render("body.txt", content)
+
+
+def render(event: Event, style: Style) -> Message:
+    """The notification for an event: what, which peer, how bad, since when, and what to try first."""
+    content = describe(event, style)
+    if not fits(style.render_body(content), style.limit):
+        style = style._replace(limit=min(style.limit, MAX_BODY_LENGTH), html_limit=0)
+    return style.render(content)
+
+
+def describe(event: Event, style: Style) -> Content:
+    """A message about one event."""
+    words, told = style.words, tell(event, style)
+    is_over = event.kind == "resolved"
+    lasted = words.duration(event.at - event.since)
+    if not is_over and event.at - event.since >= 0.5:
+        told = replace(told, when=words.since_lasting.format(format_time(event.since, style.zone), lasted))
+    frame = words.fleet_severity.format(style.fleet, words.severity[event.severity])
+    remedy = style.remedy_of(event.key.rule)
+    return Content(
+        title=f"{told.prefix}{event.key.rule}{words.colon}{event.key.peer}",
+        fleet=style.fleet,
+        alerts=(told,),
+        frame=words.fleet.format(style.fleet) if is_over else frame,
+        remedies=() if is_over or not remedy else (words.remedy.format(remedy),),
+        evidence=(Found("", event.evidence),) if event.evidence else (),
+        colon=words.colon,
+    )
+
+
+def tell(event: Event, style: Style) -> Told:
+    """An event as one of several."""
+    words, since = style.words, format_time(event.since, style.zone)
+    if event.kind == "resolved":
+        when = words.lasted.format(words.duration(event.at - event.since), since)
+    else:
+        when = words.since.format(since)
+    prefix = words.prefix[event.kind]
+    head = f"{prefix}{event.key.rule}{words.colon}{event.key.peer}."
+    return Told(
+        *event.key,
+        kind=event.kind,
+        severity=event.severity,
+        summary=event.summary,
+        at=event.at,
+        since=event.since,
+        prefix=prefix,
+        when=when,
+        line=" ".join(part for part in (head, event.summary, when) if part),
+    )
+
+
+def shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def fits(text: str, limit: int) -> bool:
+    """Whether a service takes the text although it escapes it."""
+    return len(escape(text)) <= limit
+
+
+def format_time(at: float, zone: tzinfo | None = None) -> str:
+    """A moment with its zone, by default this host's; a page may claim one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(at).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"

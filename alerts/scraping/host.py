@@ -1,0 +1,94 @@
+"""Metrics of the machine: memory and what waits for it, swap, processor, disk."""
+
+import contextlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
+
+from alerts.metrics import family
+from alerts.scraping.page import Labels, Reading
+
+PRESSURE_FILE = Path("/proc/pressure/memory")
+_PRESSURE = re.compile(r"^(some|full) .*\bavg60=(\d+(?:\.\d+)?)\b", re.MULTILINE)
+_PRESSURE_LEVELS = (1, 2, 4)
+
+
+class HostCollector(Collector):
+    """Reads the machine when it is asked; each read takes microseconds. What cannot be read is absent."""
+
+    def __init__(self, disk_paths: tuple[Path, ...], pressure_file: Path = PRESSURE_FILE) -> None:
+        self._disk_paths = disk_paths
+        self._pressure_file = pressure_file
+
+    def collect(self) -> Iterator[Metric]:
+        memory = psutil.virtual_memory()
+        yield family("host_memory_total_bytes", memory.total)
+        yield family("host_memory_available_bytes", memory.available)
+        yield from self._collect_pressure()
+        yield family("host_swap_used_bytes", psutil.swap_memory().used)
+        yield family("host_cpu_cores", psutil.cpu_count() or 1)
+        times = psutil.cpu_times()
+        # macOS knows the first four only.
+        modes = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+        yield family(
+            "host_cpu_seconds_total", {(mode,): getattr(times, mode) for mode in modes if hasattr(times, mode)}
+        )
+        yield from self._collect_disks()
+
+    def _collect_pressure(self) -> Iterator[Metric]:
+        if sys.platform == "darwin":
+            level = read_pressure_level()
+            if level is not None:
+                yield family("host_memory_pressure_level", level)
+            return
+        try:
+            shares = parse_pressure(self._pressure_file.read_text())
+        except (OSError, ValueError):  # A kernel, or a container, without pressure stall information.
+            return
+        yield family("host_memory_pressure_ratio", {(kind,): share for kind, share in shares.items()})
+
+    def _collect_disks(self) -> Iterator[Metric]:
+        usages = {}
+        for path in self._disk_paths:
+            with contextlib.suppress(OSError):
+                usages[str(path),] = psutil.disk_usage(str(path))
+        yield family("host_disk_free_bytes", {path: usage.free for path, usage in usages.items()})
+        yield family("host_disk_total_bytes", {path: usage.total for path, usage in usages.items()})
+
+
+def read_host(collector: HostCollector) -> Reading:
+    """The machine as the rules look at it."""
+    samples: dict[str, dict[Labels, float]] = {}
+    for measured in collector.collect():
+        for sample in measured.samples:
+            samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    return Reading(samples)
+
+
+def parse_pressure(text: str) -> dict[str, float]:
+    """The last minute's shares, 0 to 1, in /proc/pressure/memory, by `some` and `full`. Raises ValueError."""
+    shares = {kind: float(percent) / 100.0 for kind, percent in _PRESSURE.findall(text)}
+    if not shares:
+        raise ValueError("no memory pressure is told")
+    return shares
+
+
+def read_pressure_level(query: Callable[[], int | None] | None = None) -> int | None:
+    """macOS' kern.memorystatus_vm_pressure_level; None where the system does not tell."""
+    level = (query or _ask_sysctl)()
+    return level if level in _PRESSURE_LEVELS else None
+
+
+def _ask_sysctl() -> int | None:
+    import ctypes  # only macOS pays for it
+
+    library = ctypes.CDLL("/usr/lib/libSystem.dylib", use_errno=True)
+    level, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
+    name = b"kern.memorystatus_vm_pressure_level"
+    failed = library.sysctlbyname(name, ctypes.byref(level), ctypes.byref(size), None, ctypes.c_size_t(0))
+    return None if failed else level.value

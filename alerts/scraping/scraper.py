@@ -1,0 +1,83 @@
+"""Reads the sidecars' pages, all at once; what a sidecar answers, or does not, never breaks the loop."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Collection, Container
+from dataclasses import dataclass
+
+from alerts.i18n.translatable import say
+from alerts.scraping.connection import BUFFER_BYTES, BrokenError, PageConnection, RefusedError
+from alerts.scraping.page import Reading, parse
+from alerts.scraping.target import Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """A sidecar's page, or in `failure` why there is none."""
+
+    reading: Reading | None
+    failure: str = ""
+
+
+class Scraper:
+    """Keeps the connections to all sidecars open between scrapes."""
+
+    def __init__(self, targets: tuple[Target, ...], timeout_seconds: float) -> None:
+        self._timeout = timeout_seconds
+        buffer = memoryview(bytearray(BUFFER_BYTES))
+        secured = {target.peer for target in targets if target.url.startswith("https:")}
+        # Certificates take time and memory to load, which only who needs them spends.
+        tls = ssl.create_default_context() if secured else None
+        self._connections = {
+            target.peer: PageConnection(target.url, buffer, _read_page, tls if target.peer in secured else None)
+            for target in targets
+        }
+
+    async def scrape(self) -> dict[str, Scrape]:
+        """One scrape per peer, by the peer's name; takes no longer than the time-out."""
+        found = await self._read(self._connections, self._timeout)
+        late = Scrape(None, say("no answer within {seconds:g} s", seconds=self._timeout))
+        return {peer: found.get(peer, late) for peer in self._connections}
+
+    async def look(self, peers: Container[str], seconds: float) -> dict[str, Scrape]:
+        """The scrapes of those of `peers` that come within `seconds`: who needs longer is left to the next round."""
+        return await self._read([peer for peer in self._connections if peer in peers], seconds)
+
+    async def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+    async def _read(self, peers: Collection[str], seconds: float) -> dict[str, Scrape]:
+        tasks = {peer: asyncio.create_task(self._read_one(peer)) for peer in peers}
+        if not tasks:
+            return {}
+        try:
+            await asyncio.wait(tasks.values(), timeout=seconds)
+            return {peer: task.result() for peer, task in tasks.items() if task.done()}
+        finally:
+            late = [task for task in tasks.values() if not task.done()]
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _read_one(self, peer: str) -> Scrape:
+        try:
+            return Scrape(await self._connections[peer].fetch())
+        except OSError:
+            return Scrape(None, say("no connection"))
+        except BrokenError:
+            return Scrape(None, say("the connection broke"))
+        except RefusedError as refused:
+            return Scrape(None, refused.args[0])
+        except ValueError:
+            return Scrape(None, say("the page is not a sidecar's"))
+        except Exception:  # The fence: a page is foreign text, and one sidecar must not stop the others.
+            log.warning("peer %s: the sidecar's page could not be read", peer, exc_info=True)
+            return Scrape(None, say("the page is not a sidecar's"))
+
+
+def _read_page(page: bytearray) -> Reading:
+    return parse(page.decode("utf-8", errors="replace"))

@@ -1,0 +1,1 @@
+"""Telegram's Bot API in both directions, for routes with commands."""

@@ -1,0 +1,159 @@
+"""The door to Telegram's Bot API, for routes with commands: apprise can neither add buttons nor listen.
+
+No error of this module holds the token, which is part of every address.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from html import escape
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import httpx
+
+from alerts.delivery.apprise_sender import RouteError, make_service
+from alerts.delivery.outcome import Outcome
+from alerts.messages.single import Message
+
+API = "https://api.telegram.org"
+# https://core.telegram.org/bots/api#sendmessage
+MAX_TEXT_LENGTH = 4096
+SEND_SECONDS = 30.0
+Buttons = tuple[tuple[str, str], ...]
+_BREAK = re.compile(r"\s*<br\s*/?>\s*")
+
+log = logging.getLogger(__name__)
+
+
+class Chat(NamedTuple):
+    """Where a route's messages go: the chat's number, and the topic in it, if any."""
+
+    id: int
+    topic: int | None = None
+
+
+class Refused(Exception):
+    """The Bot API said no, or could not be reached; the text is safe to show."""
+
+    def __init__(self, reason: str, status: int = 0, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Bot:
+    """A bot and its chats."""
+
+    def __init__(self, token: str, chats: tuple[Chat, ...], *, is_silent: bool = False) -> None:
+        self.token = token
+        self.chats = chats
+        self._is_silent = is_silent
+
+    @property
+    def id(self) -> str:
+        """The bot's number, which is no secret."""
+        return self.token.partition(":")[0]
+
+    def send(self, message: Message) -> Outcome:
+        """Sends a message to every chat; never raises."""
+        try:
+            with httpx.Client(timeout=SEND_SECONDS) as client:
+                for chat in self.chats:
+                    self._send_to(client, chat, message)
+        except Refused as refusal:
+            return Outcome(
+                False, str(refusal), refusal.retry_after_seconds, refusal.status == HTTPStatus.TOO_MANY_REQUESTS
+            )
+        return Outcome(True)
+
+    def send_image(self, image: bytes) -> None:
+        """Sends a PNG to every chat, without a sound: its message has made one. What fails is left out."""
+        for chat in self.chats:
+            data = {"chat_id": str(chat.id), "disable_notification": "true"}
+            if chat.topic is not None:
+                data["message_thread_id"] = str(chat.topic)
+            try:
+                files = {"photo": ("chart.png", image, "image/png")}
+                _read(httpx.post(self._address("sendPhoto"), data=data, files=files, timeout=SEND_SECONDS))
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, Refused) as error:
+                log.info("telegram: a chart was not delivered: %s", _explain(error))
+
+    def _send_to(self, client: httpx.Client, chat: Chat, message: Message) -> None:
+        plain = {"text": f"{message.title}\n{message.body}"[:MAX_TEXT_LENGTH]}
+        html = f"<b>{escape(message.title, quote=False)}</b>\n{_BREAK.sub(chr(10), message.html)}"
+        texts = [{"text": html, "parse_mode": "HTML"}] if message.html and len(html) < MAX_TEXT_LENGTH else []
+        for number, text in enumerate([*texts, plain], start=1):
+            try:
+                self._post(client, chat, text, message.buttons)
+            except Refused as refusal:
+                # A user's template may hold what Telegram does not take.
+                if refusal.status != HTTPStatus.BAD_REQUEST or number > len(texts):
+                    raise
+            else:
+                return
+
+    def _post(self, client: httpx.Client, chat: Chat, text: dict[str, str], buttons: Buttons) -> None:
+        payload: dict[str, Any] = {
+            **text,
+            "chat_id": chat.id,
+            "disable_notification": self._is_silent,
+            "link_preview_options": {"is_disabled": True},
+        }
+        if chat.topic is not None:
+            payload["message_thread_id"] = chat.topic
+        if buttons:
+            row = [{"text": label, "callback_data": data} for label, data in buttons]
+            payload["reply_markup"] = {"inline_keyboard": [row]}
+        try:
+            response = client.post(self._address("sendMessage"), json=payload)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise _explain(error) from None
+        _read(response)
+
+    async def call(self, client: httpx.AsyncClient, method: str, payload: Mapping[str, Any]) -> Any:
+        """The `result` of a method; raises Refused."""
+        try:
+            response = await client.post(self._address(method), json=dict(payload))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise _explain(error) from None
+        return _read(response)
+
+    def _address(self, method: str) -> str:
+        return f"{API}/bot{self.token}/{method}"
+
+
+def make_bot(name: str, url: str) -> Bot:
+    """The bot of a route that takes commands; raises RouteError."""
+    service = make_service(name, url)
+    if service.service_name != "Telegram":
+        raise RouteError(f"route {name}: only a tgram:// URL takes `commands`")
+    if not service.targets or not all(isinstance(chat, int) for chat, _ in service.targets):
+        raise RouteError(f"route {name}: `commands` needs the chats' numbers in the URL: tgram://TOKEN/CHAT")
+    chats = tuple(Chat(chat, topic) for chat, topic in service.targets)
+    return Bot(service.bot_token, chats, is_silent=bool(service.silent))
+
+
+def _read(response: httpx.Response) -> Any:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if response.status_code == HTTPStatus.OK and isinstance(answer, dict) and answer.get("ok") is True:
+        return answer.get("result")
+    parameters = answer.get("parameters") if isinstance(answer, dict) else None
+    pause = parameters.get("retry_after") if isinstance(parameters, dict) else None
+    known = response.status_code in HTTPStatus._value2member_map_
+    phrase = HTTPStatus(response.status_code).phrase if known else "unknown status"
+    reason = f"the service answered {response.status_code} {phrase}"
+    raise Refused(reason, response.status_code, float(pause) if isinstance(pause, int | float) else None)
+
+
+def _explain(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, httpx.TimeoutException):
+        return Refused("no answer in time")
+    if isinstance(error, httpx.ProxyError):
+        return Refused("the proxy refused")
+    return Refused("the connection failed")

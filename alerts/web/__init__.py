@@ -1,0 +1,1 @@
+"""The alert loop over HTTP: status page, JSON, actions, login."""

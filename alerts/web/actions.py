@@ -1,0 +1,150 @@
+"""What people may change over HTTP: silences, acknowledgements, test messages. Only who can read the token file may."""
+
+import asyncio
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from alerts.config import TOKEN_FILE, describe_errors
+from alerts.delivery.apprise_sender import Sender
+from alerts.delivery.outbox import SEND_TIMEOUT_SECONDS
+from alerts.delivery.outcome import Outcome
+from alerts.delivery.route_style import Wording
+from alerts.delivery.silence_store import Wishes
+from alerts.delivery.silences import AckRequest, SilenceRequest
+from alerts.loop import Loop
+from alerts.messages.single import Message
+from alerts.web.same_origin import PageTokens, refuse
+
+MAX_REQUEST_BYTES = 16 * 1024
+READ_TIMEOUT_SECONDS = 10.0
+
+Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
+
+
+def make_token(state_dir: Path) -> str:
+    """A token for this run, in a file that only its owner reads."""
+    token = secrets.token_urlsafe(32)
+    path = state_dir / TOKEN_FILE
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token + "\n")
+    beside.replace(path)
+    return token
+
+
+class Controls:
+    """The handlers of requests that change something."""
+
+    def __init__(self, token: str, loop: Loop, wishes: Wishes, sender: Sender, wording: Wording) -> None:
+        self.token = token
+        self.pages = PageTokens()
+        self._loop = loop
+        self._wishes = wishes
+        self._sender = sender
+        self._wording = wording
+        self._is_testing = asyncio.Lock()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/silences", self._guarded(self._silence), methods=["POST"]),
+            Route("/api/silences/{number:int}", self._guarded(self._end_silence), methods=["DELETE"]),
+            Route("/api/acknowledgements", self._guarded(self._acknowledge), methods=["POST"]),
+            Route("/api/test", self._guarded(self._test), methods=["POST"]),
+        ]
+
+    def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            refusal = refuse(request.headers, self.token, self.pages)
+            if refusal:
+                return _problem(403, refusal)
+            try:
+                async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                    content = await _read(request)
+                return await handler(request, content)
+            except TimeoutError:
+                return _problem(408, "the request did not come in time")
+            except ValidationError as error:
+                return _problem(422, "; ".join(describe_errors(error)))
+            except ValueError as error:
+                return _problem(422, str(error))
+
+        return handle
+
+    async def _silence(self, _request: Request, content: dict[str, Any]) -> Response:
+        silence = self._wishes.silence(SilenceRequest.model_validate(content), time.time())
+        return JSONResponse(silence._asdict(), status_code=201)
+
+    async def _end_silence(self, request: Request, _content: dict[str, Any]) -> Response:
+        number = request.path_params["number"]
+        if not self._wishes.end_silence(number):
+            return _problem(404, f"there is no silence {number}")
+        return JSONResponse({"id": number})
+
+    async def _acknowledge(self, _request: Request, content: dict[str, Any]) -> Response:
+        states = self._loop.status.standing.states
+        firing = [key for key, state in states.items() if state.phase == "firing"]
+        keys = self._wishes.acknowledge(AckRequest.model_validate(content), firing)
+        if not keys:
+            return _problem(404, "no alert that matches fires")
+        return JSONResponse({"acknowledged": [key._asdict() for key in keys]})
+
+    async def _test(self, _request: Request, content: dict[str, Any]) -> Response:
+        wanted = content.get("route")
+        if wanted is not None and wanted not in self._sender.routes:
+            return _problem(404, "there is no such route")
+        routes = [wanted] if wanted is not None else list(self._sender.routes)
+        if self._is_testing.locked():
+            return _problem(409, "another test is under way")
+        async with self._is_testing:
+            outcomes = await asyncio.gather(*(self._try(route) for route in routes))
+        results = [
+            {"route": route, "delivered": outcome.accepted, "reason": outcome.reason}
+            for route, outcome in zip(routes, outcomes, strict=True)
+        ]
+        return JSONResponse({"results": results})
+
+    async def _try(self, route: str) -> Outcome:
+        style = self._wording.style(route)
+        title = f"{style.words.test_title}{style.words.colon}{style.fleet}"
+        future: Future[Outcome] = Future()
+
+        def send() -> None:
+            future.set_result(self._sender.send(route, Message(title, style.words.test_body.format(route))))
+
+        threading.Thread(target=send, name=f"test-{route}", daemon=True).start()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), SEND_TIMEOUT_SECONDS)
+        except TimeoutError:
+            return Outcome(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
+
+
+async def _read(request: Request) -> dict[str, Any]:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_REQUEST_BYTES:
+            raise ValueError("the request is too long")
+    try:
+        decoded = json.loads(content or b"{}")
+    except ValueError:
+        raise ValueError("the request is not JSON") from None
+    if not isinstance(decoded, dict):
+        raise ValueError("the request is no JSON object")
+    return decoded
+
+
+def _problem(status: int, detail: str) -> Response:
+    return JSONResponse({"detail": detail}, status_code=status)

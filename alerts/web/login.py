@@ -1,0 +1,123 @@
+"""Asks for the name and password of the status page (HTTP basic), and slows down who guesses."""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from alerts.web.same_origin import is_owner
+
+# The health check says nothing but yes or no, and who asks for it often cannot log in.
+OPEN_PATHS = frozenset({"/-/healthy"})
+FREE_ATTEMPTS = 5
+LONGEST_PAUSE_SECONDS = 60.0
+FORGET_SECONDS = 900.0
+MAX_ADDRESSES = 1000
+
+log = logging.getLogger(__name__)
+
+
+class Throttle:
+    """Counts the wrong passwords of each address: after some, each next one costs twice the pause."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # Failures and the time of the last one, the address that failed last at the end.
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def pause(self, address: str) -> float:
+        """Seconds for which nothing from this address is looked at."""
+        count, last = self._failures.get(address, (0, 0.0))
+        if count < FREE_ATTEMPTS:
+            return 0.0
+        pause = min(2.0 ** (count - FREE_ATTEMPTS), LONGEST_PAUSE_SECONDS)
+        return max(0.0, last + pause - self._clock())
+
+    def note_failure(self, address: str) -> int:
+        """How many there were of this address lately."""
+        count, last = self._failures.pop(address, (0, 0.0))
+        count = min(count + 1, 1000) if self._clock() - last < FORGET_SECONDS else 1
+        self._failures[address] = count, self._clock()
+        if len(self._failures) > MAX_ADDRESSES:
+            self._failures.popitem(last=False)
+        return count
+
+    def forget(self, address: str) -> None:
+        self._failures.pop(address, None)
+
+
+class LoginGuard:
+    """Lets a request pass that carries the name and password, or the token of the token file."""
+
+    def __init__(self, app: ASGIApp, user: str, password: str, token: str, throttle: Throttle) -> None:
+        self._app = app
+        self._wanted = _digest(f"{user}:{password}".encode())
+        self._token = token
+        self._throttle = throttle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            refusal = self._refuse(Headers(scope=scope), network_of((scope.get("client") or ("",))[0]))
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refuse(self, headers: Headers, address: str) -> PlainTextResponse | None:
+        given = headers.get("authorization")
+        if given is None:
+            return _ask()
+        # Not throttled: nobody guesses 256 bits, and the commands must work whoever guesses passwords beside them.
+        if is_owner(headers, self._token):
+            return None
+        pause = self._throttle.pause(address)
+        if pause:
+            wait = {"Retry-After": f"{pause:.0f}"}
+            return PlainTextResponse("too many wrong passwords; wait\n", status_code=429, headers=wait)
+        if hmac.compare_digest(_digest(_credentials(given)), self._wanted):
+            self._throttle.forget(address)
+            return None
+        count = self._throttle.note_failure(address)
+        if count in (1, FREE_ATTEMPTS) or count % 100 == 0:
+            log.warning("status page: %d wrong passwords from %s", count, address)
+        return _ask()
+
+
+def network_of(address: str) -> str:
+    """What counts as one guesser: an IPv4 address, or the /64 that one IPv6 host has to itself."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return "an unknown address"
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(found), 64), strict=False))
+    return str(found)
+
+
+def _ask() -> PlainTextResponse:
+    headers = {"WWW-Authenticate": 'Basic realm="Peerwatch", charset="UTF-8"', "Cache-Control": "no-store"}
+    return PlainTextResponse("log in\n", status_code=401, headers=headers)
+
+
+def _credentials(header: str) -> bytes:
+    """`name:password` of the header; empty where it holds none."""
+    kind, _, encoded = header.partition(" ")
+    if kind.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except ValueError:
+        return b""
+
+
+def _digest(text: bytes) -> bytes:
+    """Of one length whatever the text's, so that a comparison betrays nothing."""
+    return hashlib.sha256(text).digest()

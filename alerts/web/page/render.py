@@ -1,0 +1,167 @@
+"""Makes the page's HTML: a shell, and in it fragments that can each be replaced by a newer one."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from alerts.durations import parse_duration
+from alerts.i18n.catalog import Language
+from alerts.messages.single import format_time
+from alerts.web.page.assets import ASSETS, EDITION
+from alerts.web.page.rows import DAY_SECONDS, BoardRow, PeerRow
+from alerts.web.page.sparkline import HEIGHT, WIDTH
+from alerts.web.page.words import PAGE_WORDS, SILENCE_CHOICES, PageWords
+
+_FOLDER = Path(__file__).parent
+_GIB = 2**30
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that the page tells, at `now` in epoch seconds; alerts and events as the API has them, newest event first."""
+
+    fleet: str
+    now: float
+    evaluated_at: float
+    is_healthy: bool
+    stale_after: float
+    peers: Sequence[PeerRow] = ()
+    span: float = DAY_SECONDS
+    alerts: Sequence[Mapping[str, Any]] = ()
+    silences: Sequence[Any] = ()
+    routes: Sequence[Any] = ()
+    events: Sequence[Mapping[str, Any]] = ()
+    board: Sequence[BoardRow | None] = ()
+    board_total: int = 0
+    board_trouble: str | None = None
+    has_board: bool = False
+
+    @property
+    def firing(self) -> list[Mapping[str, Any]]:
+        """Those that nobody silenced and no other alert explains."""
+        return [
+            one for one in self.alerts if one["state"] == "firing" and not one["silenced"] and not one["inhibited_by"]
+        ]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What a page has beside its fragments."""
+
+    fragments: Mapping[str, str]
+    title: str
+    is_alarming: bool
+    token: str
+    mark: str
+    content: Content = field(repr=False)
+
+
+class Renderer:
+    """Renders in one language and time zone. Every value is escaped."""
+
+    def __init__(self, language: Language, zone: tzinfo | None) -> None:
+        self.words = PAGE_WORDS[language]
+        self._environment = _make_environment(self.words, zone)
+
+    def fragments(self, content: Content) -> dict[str, str]:
+        """Each part of the page by the id of its element."""
+        parts = {name: self._render(f"{name}.html", content=content) for name in _PARTS}
+        for row in content.peers:
+            parts[f"peer-{row.index}"] = self._render("peer.html", row=row, content=content)
+        return parts
+
+    def title(self, content: Content) -> str:
+        """What the browser's tab says."""
+        count = len(content.firing)
+        state = f"({count}) " if count else ""
+        return f"{state}{content.fleet} · Peerwatch"
+
+    def page(self, shell: Shell) -> str:
+        parts = {name: Markup(text) for name, text in shell.fragments.items()}
+        return self._render("page.html", shell=shell, content=shell.content, parts=parts, edition=EDITION)
+
+    def _render(self, template: str, **values: Any) -> str:
+        return self._environment.get_template(template).render(**values)
+
+
+_PARTS = ("summary", "alerts", "silences", "board", "routes", "events", "evaluated", "span")
+
+
+def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=show_number,
+        size=show_size,
+        duration=words.common.duration,
+        span=lambda seconds: _show_span(seconds, words),
+        time=lambda at: format_time(at, zone),
+        moment=lambda at: _format(at, zone, "%H:%M:%S"),
+        day=lambda at: _format(at, zone, "%m-%d %H:%M"),
+        iso=_iso,
+        slug=lambda name: hashlib.sha256(name.encode()).hexdigest()[:8],
+    )
+    environment.globals.update(
+        words=words,
+        assets=ASSETS,
+        choices=[(choice, words.common.duration(parse_duration(choice))) for choice in SILENCE_CHOICES],
+        box=(WIDTH, HEIGHT),
+        shown=_SHOWN,
+    )
+    return environment
+
+
+def _show_span(seconds: float, words: PageWords) -> str:
+    """How far back curves go: a day is 24 h here."""
+    unit, size = ("h", 3600) if seconds >= 2 * 3600 else ("min", 60)
+    return f"{seconds / size:.0f} {words.common.units.get(unit, unit)}"
+
+
+def show_number(value: float | None, digits: int = 2) -> str:
+    """A rate or a reward in about as many digits as a person reads; a dash where it was not measured."""
+    if value is None:
+        return "–"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits if abs(value) < 100 else 1}f}"
+
+
+def show_size(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value / _GIB:.1f} GiB" if value >= _GIB else f"{value / _MIB:.0f} MiB"
+
+
+# How the ends of a curve are told.
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "steps_per_second": show_number,
+    "memory_bytes": show_size,
+    "rank": lambda value: f"{value:.0f}",
+    "reward_mean": lambda value: show_number(value, 3),
+}
+
+
+def _format(at: float, zone: tzinfo | None, form: str) -> str:
+    try:
+        return datetime.fromtimestamp(at).astimezone(zone).strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return "–"
+
+
+def _iso(at: float) -> str:
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return ""

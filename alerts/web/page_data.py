@@ -1,0 +1,92 @@
+"""What there is to tell at this moment, gathered from the loop, the store, the routes and the board."""
+
+import time
+from typing import Any
+
+from alerts.config import AlertsConfig
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.delivery.outbox import Outbox
+from alerts.loop import HEALTHY_SECONDS, Loop
+from alerts.rules import is_trouble
+from alerts.store import Store
+from alerts.web.leaderboard_client import Board, BoardReader
+from alerts.web.page.render import Content
+from alerts.web.page.rows import board_rows, peer_rows, span_of
+from alerts.web.sparkline_data import CurveReader
+from alerts.web.status_json import RouteStatus, describe_status
+
+SHOWN_EVENTS = 200
+# The page is read by people, who look for the latest; the rest is in the API.
+EVENTS_ON_PAGE = 30
+_SHOWN_STATES = ("pending", "held", "expired")
+
+
+class Desk:
+    """Answers for the API and for the page."""
+
+    def __init__(
+        self,
+        config: AlertsConfig,
+        loop: Loop,
+        store: Store,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        board: BoardReader | None,
+        curves: CurveReader,
+    ) -> None:
+        self._config = config
+        self._loop = loop
+        self._store = store
+        self._dispatcher = dispatcher
+        self._outbox = outbox
+        self._board = board
+        self._curves = curves
+        patience = 3 * config.interval_seconds + config.timeout_seconds
+        self._stale_after = max(patience, HEALTHY_SECONDS)
+
+    def describe_status(self) -> dict[str, Any]:
+        """The JSON of /api/status."""
+        described = describe_status(self._loop.status, self._outbox.count_deliveries())
+        return {**described, "alerts": self._alerts()}
+
+    def describe_alerts(self) -> dict[str, Any]:
+        """The JSON of /api/alerts."""
+        silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
+        return {"alerts": self._alerts(), "silences": silences, "events": self._events()}
+
+    def read_content(self) -> Content:
+        """What the page tells."""
+        status, curves, now = self.describe_status(), self._curves.curves, time.time()
+        board = self._board.board if self._board is not None else Board()
+        ours = frozenset(peer["peer_id"] for peer in status["peers"] if peer["peer_id"])
+        names = [target.peer for target in self._config.targets]
+        return Content(
+            fleet=self._config.fleet,
+            now=now,
+            evaluated_at=status["now"],
+            is_healthy=self._loop.is_healthy(),
+            stale_after=self._stale_after,
+            peers=peer_rows(names, status["peers"], status["alerts"], curves, now),
+            span=span_of(curves, now),
+            alerts=status["alerts"],
+            silences=self._dispatcher.silences(now),
+            routes=self._describe_routes(),
+            events=self._events()[: -EVENTS_ON_PAGE - 1 : -1],
+            board=board_rows(board.leaders, ours),
+            board_total=len(board.leaders),
+            board_trouble=board.trouble,
+            has_board=self._board is not None,
+        )
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [event for event in self._store.events(SHOWN_EVENTS) if is_trouble(event["rule"])]
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        return self._dispatcher.describe_alerts(self._loop.status.standing, time.time())
+
+    def _describe_routes(self) -> list[RouteStatus]:
+        counts = self._outbox.count_deliveries()
+        return [
+            RouteStatus(name, **{state: counts.get(name, {}).get(state, 0) for state in _SHOWN_STATES}, health=health)
+            for name, health in self._outbox.health.items()
+        ]

@@ -1,0 +1,71 @@
+"""The latest evaluation as the JSON of the API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from alerts.delivery.outbox import RouteHealth
+from alerts.engine.evaluate import Standing
+from alerts.engine.status import Status, describe_alerts
+from alerts.scraping.page import Reading
+from alerts.scraping.scraper import Scrape
+
+_NUMBERS = {
+    "steps_total": ("trainer_steps_total", {}),
+    "steps_per_second": ("trainer_steps_per_second", {}),
+    "last_step_timestamp": ("trainer_last_step_timestamp_seconds", {}),
+    "memory_bytes": ("trainer_memory_bytes", {"kind": "footprint"}),
+    "memory_limit_bytes": ("trainer_memory_limit_bytes", {}),
+    "rank": ("swarm_rank", {}),
+    "ranked_peers": ("swarm_ranked_peers", {}),
+    "reward_mean": ("trainer_reward_mean", {}),
+    "reward_cumulative": ("swarm_reward_cumulative", {}),
+    "round": ("swarm_round", {}),
+    "stage": ("swarm_stage", {}),
+}
+_WHOLE = {"steps_total", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers", "round", "stage"}
+
+
+def describe_status(status: Status, deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """The JSON of /api/status; null where a value was not measured."""
+    return {
+        "fleet": status.fleet,
+        "now": status.now,
+        "peers": [_describe_peer(peer, scrape, status.standing) for peer, scrape in status.scrapes.items()],
+        "alerts": describe_alerts(status.standing),
+        "outbox": {
+            "pending": sum(counts.get("pending", 0) for counts in deliveries.values()),
+            "failed": sum(counts.get("expired", 0) for counts in deliveries.values()),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class RouteStatus:
+    """A route on the status page: its name only, never its URL."""
+
+    name: str
+    pending: int
+    held: int
+    expired: int
+    health: RouteHealth
+
+
+def _describe_peer(peer: str, scrape: Scrape, standing: Standing) -> dict[str, Any]:
+    reading = scrape.reading or Reading()
+    info = reading.labels("trainer_info")
+    described: dict[str, Any] = {
+        "peer": peer,
+        "peer_id": info.get("peer_id") or None,
+        "nickname": info.get("nickname") or None,
+        "state": reading.state(),
+        "up": reading.is_up(),
+        "sidecar_up": scrape.reading is not None,
+    }
+    for name, (metric, labels) in _NUMBERS.items():
+        value = reading.value(metric, **labels)
+        described[name] = int(value) if value is not None and name in _WHOLE else value
+    described["alerts"] = sorted(
+        key.rule for key, state in standing.states.items() if key.peer == peer and state.phase == "firing"
+    )
+    return described

@@ -1,0 +1,265 @@
+"""What can be wrong with a configuration on this machine, beyond what its models see: one function a subject."""
+
+import errno
+import importlib.util
+import logging
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from alerts.secret_references import UnresolvedReferenceError, resolve
+from fleet.configuration.compose import is_path
+from fleet.configuration.load import Loaded
+from fleet.configuration.model import FleetConfig
+from fleet.configuration.page_checks import find_open_file, find_page_problems
+from fleet.configuration.peers import PeerPlan, Service, services
+from fleet.configuration.validate import suggest
+from fleet.configuration.yaml_lines import Location, Problem
+from trainer.config import TrainerConfig
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine has."""
+
+    memory_bytes: int
+    cores: int
+
+    @classmethod
+    def here(cls) -> "Machine":
+        return cls(psutil.virtual_memory().total, os.cpu_count() or 1)
+
+
+def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Mapping[str, str] = os.environ) -> None:
+    """Adds every problem to `loaded`; `is_running` says that this very fleet is up, so that its ports are its own.
+
+    `environment` is what the alert loop will resolve its routes' references with.
+    """
+    config = loaded.config
+    if config is None:
+        return
+    listening = list(services(config, loaded.peers, with_prometheus=loaded.prometheus is not None))
+    twice = list(_duplicate_ports(listening))
+    loaded.add(_names(loaded.peers))
+    loaded.add(twice)
+    if not twice and not is_running:
+        loaded.add(taken_ports(listening))
+    loaded.add(_memory(config, loaded.peers, machine))
+    loaded.add(find_route_problems(loaded, environment))
+    loaded.add(find_page_problems(loaded, environment))
+    loaded.add(_files(loaded))
+    loaded.add(_tasks(loaded))
+
+
+def _names(peers: tuple[PeerPlan, ...]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for peer in peers:
+        # Names become folders, and the file systems of macOS take A and a for the same.
+        if peer.name.casefold() in seen:
+            where = (*peer.where, "name") if peer.where else ("peers",)
+            yield Problem(where, f"two peers are called {peer.name}; names must differ in more than case")
+        seen[peer.name.casefold()] = peer.name
+
+
+def _duplicate_ports(listening: list[Service]) -> Iterator[Problem]:
+    seen: dict[int, Service] = {}
+    for service in listening:
+        if service.port > 65535:
+            yield Problem(service.where, f"port {service.port} of the {service.title} is above 65535")
+        other = seen.setdefault(service.port, service)
+        if other is not service:
+            where = max(service.where, other.where, key=_specificity)
+            yield Problem(where, f"port {service.port} is both the {other.title}'s and the {service.title}'s")
+
+
+def _specificity(where: Location) -> tuple[bool, int]:
+    """The key that its user wrote for one peer comes before the one that counts for all."""
+    return where[0] == "peers", len(where)
+
+
+def taken_ports(listening: list[Service]) -> Iterator[Problem]:
+    """The ports that cannot be opened, each with who has it where that can be seen."""
+    for service in listening:
+        try:
+            _bind(service.host, service.port)
+        except OSError as error:
+            yield Problem(service.where, _port_trouble(service, error))
+
+
+def _bind(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+    if sys.platform == "darwin":
+        # There SO_REUSEADDR lets a bind to 127.0.0.1 pass beside a listener on 0.0.0.0.
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex((host, port)) == 0:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _port_trouble(service: Service, error: OSError) -> str:
+    what = f"port {service.port} of the {service.title}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what} is in use{_owner(service.port)}; choose another port here, or stop what uses it"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{what} cannot be opened, as this machine has no address {service.host}"
+    if error.errno == errno.EACCES:
+        return f"{what} needs the rights of the administrator; choose one above 1023"
+    return f"{what} cannot be opened: {error.strerror}"
+
+
+def _owner(port: int) -> str:
+    """` by NAME (pid N)` where it is a process of this user, as others' sockets are not shown to us."""
+    for process in psutil.process_iter():
+        try:
+            connections = process.net_connections("inet")
+            if any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections):
+                return f" by {process.name()} (pid {process.pid})"
+        except (psutil.Error, OSError):
+            continue
+    return ""
+
+
+def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:
+    total = sum(peer.memory_limit_bytes or 0 for peer in peers)
+    has = f"this machine has {gibibytes(machine.memory_bytes)}"
+    too_large = False
+    for peer in peers:
+        limit = peer.memory_limit_bytes or 0
+        if limit > machine.memory_bytes:
+            too_large = True
+            yield Problem(_limit_key(config, peer), f"{gibibytes(limit)} for one peer; {has}")
+    if total > machine.memory_bytes and not too_large:
+        where = ("memory_limit",) if config.memory_limit else ("peers",)
+        count = len(peers)
+        yield Problem(where, f"{count} peers may take {gibibytes(total)} together; {has}; fewer peers or a lower limit")
+
+
+def _limit_key(config: FleetConfig, peer: PeerPlan) -> Location:
+    if peer.where and isinstance(config.peers, list) and peer.memory_limit_bytes != config.memory_limit:
+        return (*peer.where, "memory_limit")
+    return ("memory_limit",)
+
+
+def gibibytes(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def find_route_problems(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:
+    """What keeps alerts, or the dead-man ping, from being sent; without sending anything."""
+    yield from _routes(loaded, environment)
+    yield from _deadman(loaded, environment)
+
+
+def _routes(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]:
+    for index, route in enumerate(loaded.composition.routes):
+        where = ("alerts", "routes", index, "url")
+        try:
+            url = resolve(route["url"], environment)
+        except UnresolvedReferenceError as error:
+            yield Problem(where, f"route {route['name']}: {error}")
+            continue
+        if not _is_deliverable(url):
+            yield Problem(
+                where, f"route {route['name']}: not an apprise URL; see https://github.com/caronc/apprise/wiki"
+            )
+        elif route.get("commands") and not url.startswith("tgram://"):
+            yield Problem(where, f"route {route['name']}: only a tgram:// URL takes `commands`")
+        yield from _readable_by_others(route, where)
+
+
+def _is_deliverable(url: str) -> bool:
+    # apprise takes a third of a second to load, which only a fleet with routes has to pay.
+    with warnings.catch_warnings():
+        # Its e-mail plug-in imports the deprecated imghdr.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise
+
+        # It logs the URL that it cannot use, with the password in it.
+        logging.getLogger("apprise").disabled = True
+        return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
+
+
+def _deadman(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]:
+    deadman, where = loaded.composition.deadman, ("alerts", "deadman", "url")
+    if deadman is None:
+        return
+    try:
+        url = resolve(deadman["url"], environment)
+    except UnresolvedReferenceError as error:
+        yield Problem(where, str(error))
+        return
+    if not url.startswith(("https://", "http://")):
+        yield Problem(where, "must begin with https:// or http://")
+    yield from _readable_by_others({**deadman, "name": "of the dead-man ping"}, where)
+
+
+def _readable_by_others(route: dict[str, Any], where: Location) -> Iterator[Problem]:
+    if not route["url"].startswith("file:"):
+        return
+    yield from find_open_file(Path(route["url"].removeprefix("file:")), f"route {route['name']}", where)
+
+
+def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Each distinct place of the file that sets a trainer's key, with the settings that it is part of."""
+    seen = set()
+    for peer in loaded.peers:
+        settings = loaded.composition.trainer_settings.get(peer.name, {})
+        where = (*peer.where, key) if peer.where and key in peer.overrides else ("trainer", key)
+        if key in settings and where not in seen:
+            seen.add(where)
+            yield where, settings
+
+
+def _files(loaded: Loaded) -> Iterator[Problem]:
+    for where, settings in _places(loaded, "model"):
+        model = settings["model"]
+        if isinstance(model, str) and is_path(model) and not Path(model).is_dir():
+            yield Problem(where, f"there is no folder {model}")
+    for where, settings in _places(loaded, "rewards"):
+        rewards = settings["rewards"] if isinstance(settings["rewards"], list) else []
+        for reward in rewards:
+            path, colon, _ = str(reward).rpartition(":")
+            if colon and not os.access(path, os.R_OK):
+                yield Problem(where, f"there is no readable file {path}")
+
+
+def _tasks(loaded: Loaded) -> Iterator[Problem]:
+    if importlib.util.find_spec("reasoning_gym") is None:
+        return
+    default = TrainerConfig.model_fields["task"].default
+    for where, settings in _places(loaded, "task"):
+        if settings["task"] != default:
+            yield from _task(where, settings["task"])
+    for where, settings in _places(loaded, "task_options"):
+        if settings["task_options"]:
+            yield from _task_options(where, settings.get("task", default), settings["task_options"])
+
+
+def _task(where: Location, task: object) -> Iterator[Problem]:
+    import reasoning_gym.factory
+
+    datasets = reasoning_gym.factory.DATASETS
+    if isinstance(task, str) and task not in datasets:
+        yield Problem(where, f"reasoning-gym has no dataset {task}{suggest(task, datasets)}")
+
+
+def _task_options(where: Location, task: object, options: object) -> Iterator[Problem]:
+    import reasoning_gym.factory
+
+    datasets = reasoning_gym.factory.DATASETS
+    if task not in datasets or not isinstance(options, dict):
+        return
+    _, settings = datasets[task]
+    known = {one.name for one in fields(settings)}
+    for name in options:
+        if name not in known:
+            yield Problem((*where, name), f"{task} has no such option{suggest(name, known)}")

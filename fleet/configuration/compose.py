@@ -1,0 +1,289 @@
+"""Completes the file's sections with what the fleet decides, and makes each process's own configuration; pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from alerts.config import AlertsConfig
+from alerts.durations import parse_duration
+from exporter.leaderboard.config import LeaderboardConfig
+from fleet.configuration.model import FleetConfig, check_ipv4
+from fleet.configuration.peers import LOOPBACK, PeerPlan
+from fleet.configuration.validate import Mistake, keys_of, suggest, validate
+from fleet.configuration.yaml_lines import Location, Problem
+from fleet.state_folder import StateFolder
+from trainer.config import OWN_FIELDS, TrainerConfig
+from trainer.grpo_fields import known_fields
+
+# Keys of the models that the fleet fills, so that the file may not.
+_TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
+_LEADERBOARD_KEYS = frozenset({"listen", "database", "initial_peers", "identity_path", "names"})
+_ALERTS_KEYS = frozenset(
+    {"fleet", "state_dir", "listen", "targets", "leaderboard_url", "interval_seconds", "timeout_seconds"}
+)
+
+# The file says these as durations with a unit, as it does everywhere else in that section.
+_ALERTS_DURATIONS = ("interval", "timeout")
+_SECONDS_OF: dict[str | int, str] = {f"{key}_seconds": key for key in _ALERTS_DURATIONS}
+
+# Enough to find a swarm of our own through, whichever of them is down.
+MAX_INITIAL_PEERS = 8
+
+# Stands for a peer's id while only the file is being checked and no identity has been made.
+ANY_PEER_ID = "Qm" + "1" * 44
+
+
+@dataclass
+class Composition:
+    """The configuration of every process, or what is wrong with the file."""
+
+    trainers: dict[str, TrainerConfig] = field(default_factory=dict)
+    # What the file says for each trainer, also where that is no valid configuration.
+    trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    leaderboard: LeaderboardConfig | None = None
+    alerts: AlertsConfig | None = None
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    deadman: dict[str, Any] | None = None
+    login: dict[str, Any] | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def compose(
+    config: FleetConfig,
+    peers: tuple[PeerPlan, ...],
+    folder: StateFolder,
+    base: Path,
+    peer_ids: Mapping[str, str] | None = None,
+) -> Composition:
+    """`base` is the folder that relative paths of the file count from; `peer_ids` by peer name, once they exist."""
+    ids = peer_ids or {peer.name: ANY_PEER_ID for peer in peers}
+    composition = Composition()
+    for peer in peers:
+        _add_trainer(composition, config, peer, folder, base, _addresses(config, peers, ids))
+    _add_leaderboard(composition, config, peers, folder, ids)
+    _add_alerts(composition, config, peers, folder, base)
+    composition.problems = list(dict.fromkeys(composition.problems))
+    return composition
+
+
+def reachable(host: str) -> str:
+    """The address at which a service bound to `host` answers on this machine."""
+    return "127.0.0.1" if host == "0.0.0.0" else host
+
+
+def sidecar_url(config: FleetConfig, peer: PeerPlan) -> str:
+    return f"http://{reachable(config.host)}:{peer.sidecar_port}"
+
+
+def leaderboard_url(config: FleetConfig) -> str:
+    return f"http://{reachable(config.host)}:{config.ports.leaderboard}"
+
+
+def alerts_url(config: FleetConfig) -> str:
+    scheme = "https" if config.alerts.get("tls") else "http"
+    return f"{scheme}://{reachable(config.page_host)}:{config.ports.alerts}"
+
+
+def prometheus_url(config: FleetConfig) -> str:
+    return f"http://{LOOPBACK}:{config.ports.prometheus}"
+
+
+def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:
+    host = reachable(config.swarm.host)
+    return {peer.name: f"/ip4/{host}/tcp/{peer.trainer_port}/p2p/{ids[peer.name]}" for peer in peers}
+
+
+def _add_trainer(
+    composition: Composition,
+    config: FleetConfig,
+    peer: PeerPlan,
+    folder: StateFolder,
+    base: Path,
+    addresses: Mapping[str, str],
+) -> None:
+    settings = _with_paths(_merge(config.trainer, peer.overrides), base)
+    composition.trainer_settings[peer.name] = settings
+    # Each knows all others: a leader that is started again must find the swarm that it led.
+    others = [address for name, address in addresses.items() if name != peer.name]
+    data = {
+        **settings,
+        "name": peer.name,
+        "run_dir": folder.peer(peer.name),
+        "swarm": {
+            "host": config.swarm.host,
+            "port": peer.trainer_port,
+            "announce": list(peer.announce),
+            "initial_peers": config.swarm.initial_peers or others[:MAX_INITIAL_PEERS],
+            "leader": peer.leads,
+        },
+    }
+    mistakes = [Mistake((key,), "decided by the fleet; take it out here") for key in settings if key in _TRAINER_KEYS]
+    result = validate(TrainerConfig, data, top=keys_of(TrainerConfig) - _TRAINER_KEYS)
+    if isinstance(result, TrainerConfig):
+        composition.trainers[peer.name] = result
+    else:
+        mistakes += [mistake for mistake in result if mistake.location != ("grpo",)]
+        mistakes += _grpo_mistakes(settings.get("grpo")) or [m for m in result if m.location == ("grpo",)]
+    composition.problems += [_of_trainer(mistake, peer) for mistake in mistakes]
+
+
+def _grpo_mistakes(options: object) -> list[Mistake]:
+    """Every wrong GRPOConfig field at its own place; the model stops at the first."""
+    if not isinstance(options, dict):
+        return []
+    known = known_fields()
+    mistakes = []
+    for name in options:
+        if name in OWN_FIELDS:
+            mistakes.append(Mistake(("grpo", name), f"set by the trainer; use {OWN_FIELDS[name]}"))
+        elif known is not None and name not in known:
+            mistakes.append(Mistake(("grpo", name), f"no field of trl.GRPOConfig{suggest(name, known)}"))
+    return mistakes
+
+
+def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
+    """Where the file says it: at the peer, if it overrides that key, else in the section for all peers."""
+    location = mistake.location
+    if peer.where is None or not _holds(peer.overrides, location):
+        return Problem(("trainer", *location), mistake.message)
+    message = mistake.message
+    if message.startswith("unknown key"):
+        own = {"name", "memory_limit", "trainer_port", "sidecar_port", "announce"}
+        known = keys_of(TrainerConfig, location[:-1]) - _TRAINER_KEYS
+        message = f"unknown key{suggest(location[-1], known | own if len(location) == 1 else known)}"
+    return Problem((*peer.where, *location), message)
+
+
+def _holds(data: Any, location: Location) -> bool:
+    """Whether a peer's own keys decide what is at a location: mappings merge, all else is replaced as a whole."""
+    for part in location:
+        if not isinstance(data, dict):
+            return True
+        if part not in data:
+            return False
+        data = data[part]
+    return bool(location)
+
+
+def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings merge key by key, so that a peer can change one GRPO field; another task brings its own options."""
+    merged = dict(defaults)
+    if "task" in overrides:
+        merged.pop("task_options", None)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _with_paths(settings: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Relative paths in the file count from its folder; what is no path stays as it is."""
+    settings = dict(settings)
+    model, rewards = settings.get("model"), settings.get("rewards")
+    if isinstance(model, str) and is_path(model):
+        settings["model"] = str(base / Path(model).expanduser())
+    if isinstance(rewards, list):
+        settings["rewards"] = [
+            str(base / Path(reward).expanduser()) if isinstance(reward, str) and ".py:" in reward else reward
+            for reward in rewards
+        ]
+    return settings
+
+
+def is_path(model: str) -> bool:
+    return model.startswith(("/", "./", "../", "~"))
+
+
+def _add_leaderboard(
+    composition: Composition,
+    config: FleetConfig,
+    peers: tuple[PeerPlan, ...],
+    folder: StateFolder,
+    ids: Mapping[str, str],
+) -> None:
+    data = {
+        **config.leaderboard,
+        "listen": f"{config.host}:{config.ports.leaderboard}",
+        "database": folder.leaderboard / "board.sqlite",
+        # Any of our own peers will do: the board must not depend on the leader being there.
+        "initial_peers": [*_addresses(config, peers, ids).values(), *config.swarm.initial_peers],
+        "names": {ids[peer.name]: peer.name for peer in peers},
+    }
+    problems = _section(composition, "leaderboard", LeaderboardConfig, data, config.leaderboard, _LEADERBOARD_KEYS)
+    composition.problems += problems
+
+
+def _add_alerts(
+    composition: Composition, config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, base: Path
+) -> None:
+    given = dict(config.alerts)
+    data: dict[str, Any] = {}
+    for key in _ALERTS_DURATIONS:
+        if key in given:
+            try:
+                data[f"{key}_seconds"] = parse_duration(given.pop(key))
+            except ValueError as error:
+                composition.problems.append(Problem(("alerts", key), str(error)))
+    try:
+        check_ipv4(str(given.pop("host", config.host)))
+    except ValueError as error:
+        composition.problems.append(Problem(("alerts", "host"), str(error)))
+        return
+    data |= {
+        **given,
+        "fleet": config.fleet,
+        "state_dir": folder.alerts,
+        "listen": f"{config.page_host}:{config.ports.alerts}",
+        "targets": [
+            {"peer": peer.name, "url": f"{sidecar_url(config, peer)}/metrics", "run_dir": folder.peer(peer.name)}
+            for peer in peers
+        ],
+        "leaderboard_url": leaderboard_url(config),
+    }
+    if isinstance(given.get("tls"), dict):
+        data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
+    composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
+    routes, deadman, login = given.get("routes"), given.get("deadman"), given.get("login")
+    for route in routes if isinstance(routes, list) else []:
+        if isinstance(route, dict):
+            composition.routes.append({**_with_secret(route, "url", base), "name": str(route.get("name", ""))})
+    composition.deadman = _with_secret(deadman, "url", base) if isinstance(deadman, dict) else None
+    composition.login = _with_secret(login, "password", base) if isinstance(login, dict) else None
+
+
+def _with_secret(given: Mapping[str, Any], key: str, base: Path) -> dict[str, Any]:
+    """What the file says, references unresolved; the path of a `file:` counts from the file's folder."""
+    secret = str(given.get(key, ""))
+    if secret.startswith("file:"):
+        secret = f"file:{_from(base, secret.removeprefix('file:'))}"
+    return {**given, key: secret}
+
+
+def _from(base: Path, path: object) -> object:
+    return str(base / Path(path).expanduser()) if isinstance(path, str) else path
+
+
+def _section(
+    composition: Composition,
+    name: str,
+    model: type[BaseModel],
+    data: Mapping[str, Any],
+    given: Mapping[str, Any],
+    managed: frozenset[str],
+) -> Iterator[Problem]:
+    for key in sorted(managed.intersection(given)):
+        yield Problem((name, key), "decided by the fleet; take it out here")
+    top = keys_of(model) - managed
+    if name == "alerts":
+        top |= {"host", *_ALERTS_DURATIONS}
+    result = validate(model, data, top=top)
+    if isinstance(result, BaseModel):
+        setattr(composition, name, result)
+        return
+    for mistake in result:
+        place = _SECONDS_OF.get(mistake.location[0], mistake.location[0]) if mistake.location else None
+        location = (place, *mistake.location[1:]) if place is not None else ()
+        yield Problem((name, *location), mistake.message)

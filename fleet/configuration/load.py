@@ -1,0 +1,129 @@
+"""From the text of `peerwatch.yaml` to the configuration of every process, with every mistake on the way."""
+
+import copy
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleet.configuration.compose import Composition, compose
+from fleet.configuration.model import FleetConfig
+from fleet.configuration.peers import PeerPlan, plan_peers
+from fleet.configuration.validate import validate
+from fleet.configuration.yaml_lines import Document, Location, Problem, parse
+from fleet.state_folder import StateFolder
+
+DEFAULT_FILE = Path("peerwatch.yaml")
+
+
+@dataclass
+class Loaded:
+    """A file that has been read. `config` is None where nothing of it can be used; else it holds what is right."""
+
+    source: str
+    base: Path
+    document: Document
+    problems: list[Problem]
+    folder: StateFolder
+    config: FleetConfig | None = None
+    peers: tuple[PeerPlan, ...] = ()
+    composition: Composition = field(default_factory=Composition)
+    # The program, where one is to run beside the fleet.
+    prometheus: Path | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        return self.config is not None and all(problem.is_warning for problem in self.problems)
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Keeps those about a place that nothing is wrong with yet: a default that stands in is not to blame."""
+        known = {problem.location for problem in self.problems}
+        self.problems += [problem for problem in problems if problem.location not in known]
+
+    def lines(self) -> list[str]:
+        """`FILE:LINE: path: message` for each problem, in the order of the file."""
+        described = []
+        for problem in self.problems:
+            line = self.document.line_of(problem)
+            parts = [f"{self.source}:{line}"]
+            if problem.is_warning:
+                parts.append("warning")
+            if problem.location:
+                parts.append(dotted(problem.location))
+            described.append((line, ": ".join([*parts, problem.message])))
+        return [text for _, text in sorted(dict.fromkeys(described), key=lambda one: one[0])]
+
+
+def dotted(location: tuple[str | int, ...]) -> str:
+    """`peers[1].grpo.beta`; a key that is not printable as it is stands in quotes."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            shown = part if part.isprintable() and part else repr(part)
+            text += f".{shown}" if text else shown
+    return text
+
+
+def load_file(path: Path, state_folder: Path | None = None) -> Loaded:
+    """Raises OSError where the file cannot be read."""
+    content = path.read_bytes()
+    base = path.absolute().parent
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        document = Document({}, problems=(Problem((), "not text in UTF-8", line=line),))
+        return Loaded(str(path), base, document, list(document.problems), StateFolder(base))
+    return load_text(text, str(path), base, state_folder)
+
+
+def load_text(text: str, source: str, base: Path, state_folder: Path | None = None) -> Loaded:
+    """`state_folder` takes the place of the file's own `state_dir`."""
+    document = parse(text)
+    loaded = Loaded(source, base, document, list(document.problems), StateFolder(base))
+    if any(not problem.location for problem in document.problems):
+        return loaded
+    result = validate(FleetConfig, document.data)
+    if not isinstance(result, FleetConfig):
+        loaded.problems += [Problem(mistake.location, mistake.message) for mistake in result]
+        # What is right is judged all the same, so that one run shows every mistake.
+        result = validate(FleetConfig, _without(document.data, [mistake.location for mistake in result]))
+        if not isinstance(result, FleetConfig):
+            return loaded
+    loaded.config = result
+    loaded.folder = _state_folder(result, base, state_folder)
+    loaded.peers = plan_peers(result, os.cpu_count() or 1)
+    loaded.composition = compose(result, loaded.peers, loaded.folder, base)
+    loaded.add(loaded.composition.problems)
+    return loaded
+
+
+def _without(data: dict[str, Any], locations: list[Location]) -> dict[str, Any]:
+    """The data less the keys that the locations lead to, or that hold the list which they lead into."""
+    rest = copy.deepcopy(data)
+    rest.setdefault("fleet", "unnamed")
+    for location in locations:
+        place: Any = rest
+        for depth, part in enumerate(location):
+            following = location[depth + 1 :]
+            if not isinstance(place, dict) or part not in place:
+                place = place[part] if isinstance(place, list) and isinstance(part, int) and part < len(place) else None
+            elif not following or (len(following) == 1 and isinstance(following[0], int)):
+                del place[part]
+                break
+            else:
+                place = place[part]
+    if rest.get("fleet") is None or "fleet" not in rest:
+        rest["fleet"] = "unnamed"
+    return rest
+
+
+def _state_folder(config: FleetConfig, base: Path, override: Path | None) -> StateFolder:
+    if override is not None:
+        return StateFolder(override.expanduser().absolute())
+    if config.state_dir is not None:
+        return StateFolder((base / config.state_dir.expanduser()).absolute())
+    return StateFolder.of(config.fleet)

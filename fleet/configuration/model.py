@@ -1,0 +1,170 @@
+"""What `peerwatch.yaml` holds: the fleet's own keys, and the sections that the other parts' models describe.
+
+`trainer`, `leaderboard` and `alerts` stay plain mappings here: `fleet.configuration.compose` completes each with what
+the fleet decides (names, ports, folders) and validates it with the model of the part that reads it.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
+
+from alerts.durations import Duration
+from trainer.protocol import is_peer_id
+
+MAX_PEERS = 256
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)\s*")
+_SIZE_UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+
+
+def parse_size(value: object) -> int:
+    """Bytes of `4GiB`, `512 MiB`, `4GB`; a bare number is refused, as nobody can tell which unit was meant."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    factor = _SIZE_UNITS.get(match["unit"].lower()) if match else None
+    if match is None or factor is None:
+        raise ValueError(f"{value!r} is no size; write it like 4GiB, 512MiB or 4GB")
+    return int(float(match["number"]) * factor)
+
+
+def _is_name(value: str) -> str:
+    if not _NAME.fullmatch(value) or not value.strip("."):
+        raise ValueError(f"{value!r} cannot be a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+    return value
+
+
+def check_ipv4(value: str) -> str:
+    """The address as it is; raises ValueError with a remedy for what is none."""
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is no IPv4 address; 127.0.0.1 serves this machine only, 0.0.0.0 serves the network"
+        ) from None
+
+
+def _is_peer_address(value: str) -> str:
+    address, marker, peer_id = value.rpartition("/p2p/")
+    if not address.startswith("/") or not marker or not is_peer_id(peer_id):
+        raise ValueError(f"{value!r} is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+# Names become folders, program names of the service manager and labels.
+Name = Annotated[str, AfterValidator(_is_name)]
+Address = Annotated[str, AfterValidator(check_ipv4)]
+PeerAddress = Annotated[str, AfterValidator(_is_peer_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ports(_Section):
+    """The first port of each service; peer i takes `trainer` + i and `sidecar` + i."""
+
+    trainer: Port = 38331
+    sidecar: Port = 9700
+    leaderboard: Port = 8700
+    alerts: Port = 8750
+    prometheus: Port = 9090
+
+
+class Swarm(_Section):
+    """Which swarm the peers join: without initial peers, one of their own that the first peer leads."""
+
+    initial_peers: list[PeerAddress] = []
+    host: Address = "127.0.0.1"
+
+
+class Prometheus(_Section):
+    """The Prometheus that `up --with-prometheus` starts: how often it scrapes, how much it keeps."""
+
+    scrape_interval: Annotated[Duration, Field(ge=1)] = 15.0
+    retention: Annotated[Duration, Field(ge=3600)] = 30 * 86400.0
+    retention_size: Size = 2 * 2**30
+
+
+class Restart(_Section):
+    """When a process that ended is started again, and when it is given up."""
+
+    first_delay: Duration = 5.0
+    longest_delay: Duration = 300.0
+    stable_after: Duration = 600.0
+    limit: int = Field(default=20, ge=1, le=1000)
+    window: Duration = 7200.0
+
+
+class Peer(BaseModel):
+    """One peer of a list; every further key overrides the trainer's setting of that name."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: Name | None = None
+    memory_limit: Size | None = None
+    trainer_port: Port | None = None
+    sidecar_port: Port | None = None
+    announce: list[str] = []
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+def _kind_of_peers(value: object) -> str:
+    return "list" if isinstance(value, list) else "count"
+
+
+Peers = Annotated[
+    Annotated[Annotated[int, Field(ge=1, le=MAX_PEERS, strict=True)], Tag("count")]
+    | Annotated[Annotated[list[Peer], Field(min_length=1, max_length=MAX_PEERS)], Tag("list")],
+    Discriminator(_kind_of_peers),
+]
+
+
+class FleetConfig(_Section):
+    """The whole file."""
+
+    fleet: Name
+    state_dir: Path | None = None
+    identity_backup: Path | None = Field(default=None, description="folder with copies of the peers' keys")
+    host: Address = "127.0.0.1"
+    swarm: Swarm = Swarm()
+    trainer: dict[str, Any] = {}
+    peers: Peers = 1
+    memory_limit: Size | None = None
+    sidecar_interval_seconds: float = Field(default=5, ge=0.2, le=300)
+    ports: Ports = Ports()
+    leaderboard: dict[str, Any] = {}
+    alerts: dict[str, Any] = {}
+    prometheus: Prometheus = Prometheus()
+    restart: Restart = Restart()
+
+    @property
+    def page_host(self) -> str:
+        """Where the status page listens: beside the other services, unless its own section says otherwise."""
+        host = self.alerts.get("host")
+        return host if isinstance(host, str) else self.host

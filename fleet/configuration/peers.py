@@ -1,0 +1,71 @@
+"""Gives each peer its name, ports, memory limit and threads; pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.configuration.model import FleetConfig, Peer
+from fleet.configuration.yaml_lines import Location
+
+# Prometheus asks nobody who he is, so it never listens for the network.
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class PeerPlan:
+    """What the fleet decides for one peer; `where` leads to it in the file, None where the file only gives a count."""
+
+    name: str
+    trainer_port: int
+    sidecar_port: int
+    memory_limit_bytes: int | None
+    threads: int
+    leads: bool
+    announce: tuple[str, ...] = ()
+    overrides: dict[str, Any] = field(default_factory=dict)
+    where: Location | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """One listening socket of the fleet, with the key of the file that decides its port."""
+
+    title: str
+    host: str
+    port: int
+    where: Location
+
+
+def plan_peers(config: FleetConfig, cores: int) -> tuple[PeerPlan, ...]:
+    """Threads are divided, never multiplied: oversubscribed OpenMP threads spin against each other."""
+    listed = config.peers if isinstance(config.peers, list) else [Peer()] * config.peers
+    threads = max(1, cores // len(listed))
+    return tuple(
+        PeerPlan(
+            name=peer.name or f"{config.fleet}-{index}",
+            trainer_port=peer.trainer_port or config.ports.trainer + index,
+            sidecar_port=peer.sidecar_port or config.ports.sidecar + index,
+            memory_limit_bytes=peer.memory_limit or config.memory_limit,
+            threads=threads,
+            leads=index == 0 and not config.swarm.initial_peers,
+            announce=tuple(peer.announce),
+            overrides=peer.overrides,
+            where=("peers", index) if isinstance(config.peers, list) else None,
+        )
+        for index, peer in enumerate(listed)
+    )
+
+
+def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheus: bool = False) -> Iterator[Service]:
+    """Every socket that the fleet is going to listen on."""
+    if with_prometheus:
+        yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
+    yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
+    yield Service("status page", config.page_host, config.ports.alerts, ("ports", "alerts"))
+    for peer in peers:
+        own = set(config.peers[peer.where[1]].model_fields_set) if peer.where else set()  # type: ignore[index]
+        where = peer.where or ()
+        trainer = (*where, "trainer_port") if "trainer_port" in own else ("ports", "trainer")
+        sidecar = (*where, "sidecar_port") if "sidecar_port" in own else ("ports", "sidecar")
+        yield Service(f"trainer of {peer.name}", config.swarm.host, peer.trainer_port, trainer)
+        yield Service(f"sidecar of {peer.name}", config.host, peer.sidecar_port, sidecar)

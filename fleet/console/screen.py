@@ -1,0 +1,108 @@
+"""Shows a running fleet: a live table on a terminal, plain lines anywhere else."""
+
+import contextlib
+import errno
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fleet.console.view import STEADY_STATES, Row
+
+_STATUS_SECONDS = 15.0
+_COLOURS = {"training": "green", "generating": "green", "failed": "bold red", "down": "red", "finished": "cyan"}
+
+
+class Screen(Protocol):
+    """Where `up` reports to; a context, so that a terminal is left as it was found. Raises OSError once it is gone."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def say(self, line: str) -> None: ...
+    def show(self, rows: Sequence[Row], now: float) -> None: ...
+
+
+def open_screen() -> Screen:
+    return Terminal() if sys.stdout.isatty() else Lines()
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Cells are plain texts: nothing in them is taken for rich's markup."""
+    shown = Table()
+    for heading in ("peer", "state", "steps/s", "memory", "rank", "reward", "alerts"):
+        shown.add_column(heading, justify="right" if heading in ("steps/s", "memory", "rank", "reward") else "left")
+    for row in rows:
+        shown.add_row(
+            Text(row.peer),
+            Text(row.state, style=_COLOURS.get(row.state, "")),
+            Text(row.speed),
+            Text(row.memory),
+            Text(row.rank),
+            Text(row.reward),
+            Text(row.alerts, style="bold red"),
+        )
+    return shown
+
+
+class Terminal:
+    """The table stays at the bottom; what is said scrolls by above it."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        self._console.print(Text(line))
+
+    def show(self, rows: Sequence[Row], now: float) -> None:
+        # Once the terminal is closed, rich stops writing to it without an error.
+        if not self._console.is_terminal:
+            raise OSError(errno.EIO, "the terminal is gone")
+        self._live.update(table(rows), refresh=True)
+
+
+class Lines:
+    """Changes of state as they come, and all peers every quarter of a minute."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self._shown_at = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+
+    def show(self, rows: Sequence[Row], now: float) -> None:
+        clock = time.strftime("%H:%M:%S", time.localtime(now))
+        for row in rows:
+            if self._is_news(self._states.get(row.peer), row.state):
+                self.say(f"{clock} {row.peer} is {row.state}")
+            self._states[row.peer] = row.state
+        if now - self._shown_at >= _STATUS_SECONDS:
+            self._shown_at = now
+            self.say(f"{clock} " + " | ".join(row.line() for row in rows))
+
+    @staticmethod
+    def _is_news(before: str | None, now: str) -> bool:
+        return before != now and not (before in STEADY_STATES and now in STEADY_STATES)

@@ -1,0 +1,112 @@
+"""What a person is shown of a fleet: one row a peer, from the alert loop's status and supervisord's states; pure."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.processes.state import ProcessState
+
+# A peer that runs changes between these all the time.
+STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
+
+_LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Row:
+    """One peer, each field as it is shown; `-` stands for what is not measured."""
+
+    peer: str
+    state: str
+    speed: str
+    memory: str
+    rank: str
+    reward: str
+    alerts: str
+
+    def line(self) -> str:
+        text = f"{self.peer} {self.state}, {self.speed} steps/s, {self.memory}, rank {self.rank}, reward {self.reward}"
+        return f"{text}, alerts: {self.alerts}" if self.alerts else text
+
+
+def clean(text: object) -> str:
+    """Text that others wrote, on one line and without what a terminal would obey."""
+    shown = printable(text)
+    return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
+
+
+def printable(text: object) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))
+
+
+def service_line(process: ProcessState | None) -> str:
+    """How one installed program is, in words."""
+    if process is None or process.state == "STOPPED":
+        return "stopped"
+    if process.is_finished:
+        return "finished"
+    if process.has_failed:
+        return f"failed (exit code {process.exit_code}); see {process.log}"
+    if process.state == "BACKOFF":
+        return f"has ended, is started again; see {process.log}"
+    return f"{process.state.lower()}, pid {process.pid}" if process.pid else process.state.lower()
+
+
+def rows(names: Iterable[str], status: Mapping[str, Any] | None, processes: Iterable[ProcessState]) -> list[Row]:
+    """A row for each peer of the fleet, in its order; what cannot be known is `-`."""
+    reported = {one.get("peer"): one for one in (status or {}).get("peers", [])}
+    trainers = {process.name: process for process in processes if process.group == "peer"}
+    return [_row(name, reported.get(name, {}), trainers.get(name)) for name in names]
+
+
+def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None) -> Row:
+    return Row(
+        peer=name,
+        state=_state(peer, trainer),
+        speed=_number(peer.get("steps_per_second"), "{:.2f}"),
+        memory=_memory(peer.get("memory_bytes"), peer.get("memory_limit_bytes")),
+        rank=_rank(peer.get("rank"), peer.get("ranked_peers")),
+        reward=_number(peer.get("reward_mean"), "{:.3f}"),
+        alerts=clean(", ".join(str(alert) for alert in peer.get("alerts") or [])),
+    )
+
+
+def _state(peer: Mapping[str, Any], trainer: ProcessState | None) -> str:
+    if trainer is not None and trainer.has_failed:
+        return "failed"
+    if trainer is not None and trainer.is_finished:
+        return "finished"
+    if peer.get("up") is False:
+        return "down" if peer.get("state") not in (None, "starting") else "starting"
+    if peer.get("state"):
+        return clean(peer["state"])
+    return "starting" if trainer is not None and trainer.pid else "-"
+
+
+def _number(value: Any, form: str) -> str:
+    return form.format(value) if isinstance(value, int | float) else "-"
+
+
+def _memory(used: Any, limit: Any) -> str:
+    text = size(used) if isinstance(used, int | float) else "-"
+    return f"{text} of {size(limit)}" if isinstance(limit, int | float) else text
+
+
+def size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _rank(rank: Any, ranked: Any) -> str:
+    if not isinstance(rank, int | float):
+        return "-"
+    return f"{rank:.0f}/{ranked:.0f}" if isinstance(ranked, int | float) else f"{rank:.0f}"
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """One notification, as the terminal shows it: its title and the first line of its body."""
+    at = event.get("at")
+    clock = time.strftime("%H:%M:%S", time.localtime(at)) if isinstance(at, int | float) else ""
+    first, _, _ = str(event.get("body") or "").partition("\n")
+    title = event.get("title") or event.get("rule")
+    return clean(f"{clock} {title}{f': {first}' if first else ''}").strip()

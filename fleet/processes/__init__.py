@@ -1,0 +1,1 @@
+"""The processes of a fleet and their files, below any service manager."""

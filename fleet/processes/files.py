@@ -1,0 +1,77 @@
+"""The files of a fleet's processes: their texts, and how they get to disk for this user's eyes only."""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleet.configuration.compose import ANY_PEER_ID, Composition
+from fleet.configuration.peers import PeerPlan
+from fleet.state_folder import StateFolder
+from trainer.swarm.identity import ensure_identity, read_peer_id
+
+
+class RunError(Exception):
+    """The fleet cannot be started; the text is one line for the user."""
+
+
+def make_folders(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, str]:
+    """Makes the state folder's folders and the peers' identities; the peer id of each peer by name."""
+    for path in (folder.root, folder.leaderboard, folder.alerts, folder.launches, folder.socket.parent):
+        make_private(path)
+    peer_ids = {}
+    for peer in peers:
+        run_folder = folder.peer(peer.name)
+        make_private(run_folder)
+        peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
+    return peer_ids
+
+
+def read_peer_ids(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, str]:
+    """The peer id of each peer by name; a stand-in for one that no identity has been made for."""
+    paths = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in peers}
+    return {name: read_peer_id(path) if path.exists() else ANY_PEER_ID for name, path in paths.items()}
+
+
+def configurations(composition: Composition, folder: StateFolder) -> dict[str, tuple[Path, str]]:
+    """The configuration file of each program that has one, by the program's title."""
+    assert composition.leaderboard is not None
+    assert composition.alerts is not None
+    # What holds secrets is as the file has it: references are resolved by the alert loop alone.
+    secret = {"routes": composition.routes, "deadman": composition.deadman, "login": composition.login}
+    found = {
+        f"peer:{name}": (folder.peer(name) / "trainer.yaml", to_yaml(trainer.model_dump(mode="json")))
+        for name, trainer in composition.trainers.items()
+    }
+    board = composition.leaderboard.model_dump(mode="json")
+    found["leaderboard"] = (folder.leaderboard / "leaderboard.yaml", to_yaml(board))
+    loop = composition.alerts.model_dump(mode="json") | secret
+    found["alerts"] = (folder.alerts / "alerts.yaml", to_yaml(loop))
+    return found
+
+
+def make_private(path: Path) -> None:
+    """A folder that only this user can write to. Raises RunError where it is somebody else's."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = path.stat()
+    except OSError as error:
+        raise RunError(f"cannot make the folder {path}: {error.strerror}; use --state-dir") from None
+    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise RunError(f"{path} can be written to by other users; remove it, or use --state-dir")
+
+
+def write(path: Path, text: str, mode: int = 0o600) -> None:
+    """By rename, so that a reader sees the old file or the new one."""
+    scratch = path.with_name(path.name + ".new")
+    scratch.unlink(missing_ok=True)
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        file.write(text)
+    scratch.replace(path)
+
+
+def to_yaml(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)

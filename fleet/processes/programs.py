@@ -1,0 +1,205 @@
+"""The programs of a fleet: command, environment and log of each, whichever service manager runs them; pure."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from fleet.configuration.compose import leaderboard_url, reachable
+from fleet.configuration.model import FleetConfig
+from fleet.configuration.peers import LOOPBACK, PeerPlan
+from fleet.processes.launch import FINISHED_EXIT_CODE, Policy
+from fleet.processes.owner import OWNER_VARIABLE, owner_of
+from fleet.state_folder import StateFolder
+
+# Followers start one after another behind the leader, so that imports and model loading do not pile up.
+_STAGGER_SECONDS = 2.0
+
+PROMETHEUS_FILE = "prometheus.yaml"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process: `group` is its kind, `name` the peer's name or the kind again."""
+
+    group: str
+    name: str
+    command: tuple[str, ...]
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    memory_limit_bytes: int | None = None
+
+    @property
+    def title(self) -> str:
+        return title(self.group, self.name)
+
+
+def title(group: str, name: str) -> str:
+    """`peer:amber`, `alerts`: what a person is shown."""
+    return group if group == name else f"{group}:{name}"
+
+
+def group_and_name(title: str) -> tuple[str, str]:
+    group, _, name = title.partition(":")
+    return group, name or group
+
+
+def plan_programs(
+    config: FleetConfig,
+    peers: tuple[PeerPlan, ...],
+    folder: StateFolder,
+    owner: str,
+    *,
+    prometheus: Path | None = None,
+    platform: str = sys.platform,
+    environment_files: Mapping[str, Path] = MappingProxyType({}),
+) -> list[Program]:
+    """All programs, in the order in which they should start; `owner` is this run's own mark on its processes.
+
+    `prometheus` is the program of that name, where one shall run beside the fleet; `environment_files` by group, for
+    what starts without a shell's environment.
+    """
+    planned = [_leaderboard(config, peers, folder), _alerts(folder)]
+    if prometheus:
+        planned.append(_prometheus(config, folder, prometheus))
+    for index, peer in enumerate(peers):
+        planned += [_trainer(config, peers, folder, index, platform), _sidecar(config, peer, folder)]
+    limits = {peer.name: peer.memory_limit_bytes for peer in peers}
+    return [
+        Program(
+            one.group,
+            one.name,
+            _launched(config, one, folder, environment_files.get(one.group)),
+            folder.log(one.group, one.name),
+            one.environment | {OWNER_VARIABLE: owner_of(owner, one.group, one.name)},
+            limits[one.name] if one.group == "peer" else None,
+        )
+        for one in planned
+    ]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    group: str
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    launch_options: tuple[str, ...] = ()
+
+
+def _launched(
+    config: FleetConfig, one: _Planned, folder: StateFolder, environment_file: Path | None
+) -> tuple[str, ...]:
+    policy = Policy(
+        config.restart.first_delay,
+        config.restart.longest_delay,
+        config.restart.stable_after,
+        config.restart.limit,
+        config.restart.window,
+    )
+    return (
+        *(sys.executable, "-m", "fleet.processes.launch", "--record", str(folder.launch_record(one.group, one.name))),
+        *("--first-delay", f"{policy.first_delay:g}", "--longest-delay", f"{policy.longest_delay:g}"),
+        *("--stable-after", f"{policy.stable_after:g}", "--limit", str(policy.limit)),
+        *("--window-seconds", f"{policy.window:g}"),
+        *(("--environment-file", str(environment_file)) if environment_file else ()),
+        *one.launch_options,
+        "--",
+        *one.command,
+    )
+
+
+def _trainer(
+    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, index: int, platform: str
+) -> _Planned:
+    peer = peers[index]
+    run_folder = folder.peer(peer.name)
+    options: tuple[str, ...] = ("--stagger", f"{_STAGGER_SECONDS * index:g}")
+    if not peer.leads and not config.swarm.initial_peers:
+        options = (*options, *_behind_leader(config, peers))
+    return _Planned(
+        "peer",
+        peer.name,
+        _python(
+            "trainer", "--config", str(run_folder / "trainer.yaml"), "--finished-exit-code", str(FINISHED_EXIT_CODE)
+        ),
+        trainer_environment(peer.threads, platform),
+        options,
+    )
+
+
+def trainer_environment(threads: int, platform: str) -> dict[str, str]:
+    """What keeps trainers on one machine out of each other's way, and third parties quiet."""
+    environment = {
+        "OMP_NUM_THREADS": str(threads),
+        "WANDB_MODE": "offline",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if platform == "darwin":
+        # Metal may otherwise take all memory before it fails, and macOS ends in swap long before.
+        environment["PYTORCH_MPS_HIGH_WATERMARK_RATIO"] = "1.0"
+    else:
+        # Understood by libgomp: threads that wait sleep instead of spinning.
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    return environment
+
+
+def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[str, str]:
+    return "--wait-for", f"{reachable(config.swarm.host)}:{peers[0].trainer_port}"
+
+
+def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Planned:
+    run_folder = folder.peer(peer.name)
+    limit = peer.memory_limit_bytes
+    return _Planned(
+        "sidecar",
+        peer.name,
+        _python(
+            *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
+            *("--leaderboard-url", leaderboard_url(config)),
+            *("--interval-seconds", f"{config.sidecar_interval_seconds:g}"),
+            *(("--memory-limit-bytes", str(limit)) if limit else ()),
+        ),
+        _LIGHT,
+    )
+
+
+def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder) -> _Planned:
+    return _Planned(
+        "leaderboard",
+        "leaderboard",
+        _python("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
+        _LIGHT,
+        () if config.swarm.initial_peers else _behind_leader(config, peers),
+    )
+
+
+def _alerts(folder: StateFolder) -> _Planned:
+    command = _python("alerts", "--config", str(folder.alerts / "alerts.yaml"))
+    return _Planned("alerts", "alerts", command, _LIGHT)
+
+
+def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Planned:
+    kept = config.prometheus
+    command = (
+        str(program),
+        f"--config.file={folder.prometheus / PROMETHEUS_FILE}",
+        f"--storage.tsdb.path={folder.prometheus / 'data'}",
+        f"--storage.tsdb.retention.time={kept.retention:.0f}s",
+        f"--storage.tsdb.retention.size={kept.retention_size}B",
+        f"--web.listen-address={LOOPBACK}:{config.ports.prometheus}",
+        "--log.level=warn",
+    )
+    # It learns from the alert loop whom to scrape.
+    options = ("--wait-for", f"{reachable(config.page_host)}:{config.ports.alerts}")
+    return _Planned("prometheus", "prometheus", command, {}, options)
+
+
+def _python(*module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *module)
+
+
+_LIGHT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

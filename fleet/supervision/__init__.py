@@ -1,0 +1,1 @@
+"""What acts on a fleet: runs it in the foreground, installs and changes its services."""

@@ -1,0 +1,92 @@
+"""What is to be installed of a fleet: its programs for a service manager, with every file that they need."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+
+from alerts.secret_references import variables
+from exporter.version import VERSION
+from fleet.configuration.compose import Composition, compose
+from fleet.configuration.load import Loaded
+from fleet.managers import File, discover
+from fleet.processes.files import RunError, configurations
+from fleet.processes.programs import Program, plan_programs
+from fleet.state_folder import StateFolder
+from fleet.supervision.installed import Installed, digest, service_environment
+
+# What decides how a program reaches the network or its models, and no manager passes on. Some of it is secret.
+_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_MODELS = ("HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME")
+_DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
+
+_HEAD = """\
+# Written by `peerwatch services install` from the environment that it ran in: NAME=value, the value as it stands.
+# You may change and add lines; `peerwatch services restart` makes them count.
+"""
+
+
+def plan_deployment(
+    loaded: Loaded, manager: str, before: Installed | None, peer_ids: Mapping[str, str]
+) -> tuple[Installed, list[File]]:
+    """What is going to be installed, and its files. Raises RunError where a path or a value cannot be said."""
+    assert loaded.config is not None
+    folder = loaded.folder
+    composition = compose(loaded.config, loaded.peers, folder, loaded.base, peer_ids)
+    owner = before.owner if before else secrets.token_hex(16)
+    planned = plan_programs(
+        loaded.config,
+        loaded.peers,
+        folder,
+        owner,
+        environment_files={group: folder.environment_file(group) for group in ("alerts", "peer")},
+    )
+    programs = [replace(one, environment=one.environment | _of_python()) for one in planned]
+    titles = tuple(one.title for one in programs)
+    target = Installed(manager, loaded.config.fleet, owner, VERSION, titles)
+    try:
+        files = [
+            *_configuration_files(composition, folder),
+            *_environment_files(composition, folder, programs),
+            *discover()[manager](loaded.config.fleet, folder).files(programs),
+        ]
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return replace(target, files={str(file.path): digest(file.text) for file in files}), files
+
+
+def _of_python() -> dict[str, str]:
+    """The working folder is no place to import from, wherever it may be."""
+    return {"PYTHONSAFEPATH": "1"} | {name: os.environ[name] for name in ("PYTHONPATH",) if os.environ.get(name)}
+
+
+def _configuration_files(composition: Composition, folder: StateFolder) -> list[File]:
+    written = configurations(composition, folder)
+    return [File(path, text, frozenset({title}), mode=0o600) for title, (path, text) in written.items()]
+
+
+def _environment_files(composition: Composition, folder: StateFolder, programs: list[Program]) -> list[File]:
+    texts = [route["url"] for route in composition.routes]
+    texts += [composition.deadman["url"]] if composition.deadman else []
+    texts += [composition.login["password"]] if composition.login else []
+    referred = [name for text in texts for name in variables(text)]
+    wanted = {"alerts": [*referred, *_both_cases(_NETWORK)], "peer": [*_both_cases(_NETWORK), *_MODELS, *_DEVICES]}
+    files = []
+    for group, names in wanted.items():
+        values = service_environment(folder, group)
+        values |= {name: os.environ[name] for name in names if os.environ.get(name)}
+        readers = frozenset(program.title for program in programs if program.group == group)
+        files.append(File(folder.environment_file(group), _render(values), readers, mode=0o600))
+    return files
+
+
+def _both_cases(names: tuple[str, ...]) -> list[str]:
+    return [*names, *(name.lower() for name in names if name.endswith("_PROXY"))]
+
+
+def _render(values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        if re.search(r"[\r\n\0]", value):
+            raise ValueError(f"the environment variable {name} holds a line break, which its file cannot say")
+    return _HEAD + "".join(f"{name}={value}\n" for name, value in sorted(values.items()))

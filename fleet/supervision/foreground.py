@@ -1,0 +1,202 @@
+"""Writes a fleet's files, starts its processes and ends them: the only module of the fleet that acts."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from alerts.config import TOKEN_FILE
+from alerts.export.prometheus import render_rules
+from exporter.run_folder import METRICS_FILE
+from fleet.alert_loop.access import prometheus_access
+from fleet.configuration.compose import Composition, alerts_url, compose
+from fleet.configuration.load import Loaded
+from fleet.managers.supervisor import render
+from fleet.processes.files import RunError, configurations, make_folders, make_private, to_yaml, write
+from fleet.processes.leftovers import below, end, is_running
+from fleet.processes.owner import OWNER_VARIABLE, owned_by
+from fleet.processes.programs import PROMETHEUS_FILE, plan_programs
+from fleet.processes.supervisord import Control, ControlError
+from fleet.state_folder import StateFolder
+from grafana.prometheus import RULES_FILE, configuration
+
+# Ctrl-C has to leave nothing behind within 15 s, on a busy machine too; supervisord itself kills after 11 s.
+_STOP_SECONDS = 12.0
+
+
+@contextlib.contextmanager
+def locked(folder: StateFolder) -> Iterator[None]:
+    """Holds the state folder for one `up`. Raises RunError where another one has it."""
+    make_private(folder.root)
+    with folder.lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = _read_record(folder).get("pid")
+            who = f" (pid {pid})" if pid else ""
+            raise RunError(f"a fleet already runs in {folder.root}{who}; stop it first, or use --state-dir") from None
+        yield
+
+
+def is_up(folder: StateFolder) -> bool:
+    """Whether supervisord of this state folder answers, or its `up` is still alive."""
+    record = _read_record(folder)
+    try:
+        return any(
+            is_running(int(record[f"{who}pid"]), float(record[f"{who}create_time"])) for who in ("", "supervisord_")
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def end_earlier(folder: StateFolder) -> int:
+    """Ends what an `up` that was killed left running here; how many processes. Call it while holding the lock."""
+    record = _read_record(folder)
+    owner = record.get("owner")
+    if not isinstance(owner, str) or not owner:
+        return 0
+    left = owned_by(owner)
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        pid, created = int(record["supervisord_pid"]), float(record["supervisord_create_time"])
+        if is_running(pid, created):
+            left += [process for process in below(pid) if process not in left]
+            end([psutil.Process(pid)], grace_seconds=_STOP_SECONDS)
+    end(left, grace_seconds=2)
+    folder.run_record.unlink(missing_ok=True)
+    return len(left)
+
+
+class Fleet:
+    """One run of a fleet, from its files to its last process."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        assert loaded.config is not None
+        self.config, self.peers, self.folder = loaded.config, loaded.peers, loaded.folder
+        self._base, self._prometheus = loaded.base, loaded.prometheus
+        self._owner = secrets.token_hex(16)
+        self._supervisord: subprocess.Popen[bytes] | None = None
+        self._seen: set[psutil.Process] = set()
+        self.control = Control(self.folder.socket)
+
+    def write(self) -> None:
+        """Everything that the processes read. Raises RunError."""
+        try:
+            peer_ids = make_folders(self.folder, self.peers)
+            self._forget_earlier_runs()
+            composition = compose(self.config, self.peers, self.folder, self._base, peer_ids)
+            for path, text in configurations(composition, self.folder).values():
+                write(path, text)
+            if self._prometheus:
+                self._write_prometheus(composition)
+            programs = plan_programs(self.config, self.peers, self.folder, self._owner, prometheus=self._prometheus)
+            write(self.folder.supervisor_config, render(programs, self.folder))
+        except (OSError, ValueError) as error:
+            raise RunError(str(error)) from None
+
+    def start(self) -> None:
+        """Starts supervisord, which starts the rest. Raises RunError where it ends at once."""
+        output = self.folder.root / "supervisord.out"
+        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.folder.supervisor_config)]
+        with output.open("wb") as sink:
+            # A session of its own: Ctrl-C in the terminal reaches `up` alone, which then ends the rest in order.
+            self._supervisord = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder.root,
+                env=os.environ | {OWNER_VARIABLE: f"{self._owner}/supervisord", "PYTHONSAFEPATH": "1"},
+                start_new_session=True,
+            )
+        self._record()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if self._supervisord.poll() is not None:
+                raise RunError(f"supervisord ended at once: {_last_line(output)}")
+            with contextlib.suppress(ControlError):
+                self.control.processes()
+                return
+            time.sleep(0.1)
+        raise RunError(f"supervisord does not answer on {self.folder.socket}; see {self.folder.supervisor_log}")
+
+    def is_supervised(self) -> bool:
+        return self._supervisord is not None and self._supervisord.poll() is None
+
+    def remember_processes(self) -> None:
+        """Notes all descendants while they still are descendants, so that none is missed at the end."""
+        if self._supervisord is not None:
+            self._seen = {process for process in self._seen if process.is_running()}
+            self._seen.update(below(self._supervisord.pid))
+
+    def stop(self, is_forced: Any) -> None:
+        """Ends everything within 15 s; at once as soon as `is_forced()` says so."""
+        self.remember_processes()
+        supervisord = self._supervisord
+        if supervisord is not None and supervisord.poll() is None:
+            with contextlib.suppress(ControlError):
+                self.control.stop_all()
+            supervisord.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while supervisord.poll() is None and time.monotonic() < deadline and not is_forced():
+                time.sleep(0.1)
+            if supervisord.poll() is None:
+                supervisord.kill()
+                supervisord.wait()
+        self._seen.update(owned_by(self._owner))
+        end(self._seen, grace_seconds=0.5)
+        self.folder.run_record.unlink(missing_ok=True)
+
+    def _forget_earlier_runs(self) -> None:
+        """Their starts, and what they measured, which must not pass for this run's while a trainer still loads."""
+        for record in self.folder.launches.glob("*.json"):
+            record.unlink()
+        for peer in self.peers:
+            (self.folder.peer(peer.name) / METRICS_FILE).unlink(missing_ok=True)
+
+    def _write_prometheus(self, composition: Composition) -> None:
+        """Its configuration and the rules with this fleet's thresholds; what it has measured stays."""
+        assert composition.alerts is not None
+        make_private(self.folder.prometheus)
+        interval = self.config.prometheus.scrape_interval
+        content = configuration(
+            alerts_url(self.config),
+            interval_seconds=interval,
+            access=prometheus_access(composition.alerts, self.folder.alerts / TOKEN_FILE),
+        )
+        write(self.folder.prometheus / PROMETHEUS_FILE, to_yaml(content))
+        write(self.folder.prometheus / RULES_FILE, render_rules(composition.alerts.rules))
+
+    def _record(self) -> None:
+        assert self._supervisord is not None
+        record: dict[str, Any] = {
+            "pid": os.getpid(),
+            "create_time": psutil.Process().create_time(),
+            "owner": self._owner,
+            "supervisord_pid": self._supervisord.pid,
+        }
+        with contextlib.suppress(psutil.Error):
+            record["supervisord_create_time"] = psutil.Process(self._supervisord.pid).create_time()
+        write(self.folder.run_record, json.dumps(record))
+
+
+def _read_record(folder: StateFolder) -> dict[str, Any]:
+    try:
+        record = json.loads(folder.run_record.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,163 @@
+"""Recorded history, replayed: the same rules fire the same, others otherwise, and the report says which."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts import rules
+from alerts.backtest import replay
+from alerts.backtest.replay import Backtest
+from alerts.backtest.report import render, to_json
+from alerts.config import Rules, RuleTable
+from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.state import Moment
+from alerts.history.folding import Folder
+from alerts.history.looks import Look
+from alerts.history.recorder import Recorder
+from alerts.history.settings import HistorySettings
+from alerts.history.store import Store
+from alerts.rules import View, discover
+from alerts.scraping.page import Reading
+from tests.alerts.history.scenes import KEEP_ALL, NONE, START, Peer, looks
+
+FOOTPRINT, RSS = (frozenset({("kind", kind)}) for kind in ("footprint", "rss"))
+GIB = 2.0**30
+HOURS = 4.0
+
+
+class Watch:
+    """Evaluates looks as the loop does, and records them."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.rules: RuleTable = Rules(**settings)
+        self.recorder = Recorder(folder, KEEP_ALL)
+        self.recorder.start()
+        self._active = [
+            ActiveRule(name, rule, self.rules.of(name))
+            for name, rule in discover().items()
+            if self.rules.of(name).enabled
+        ]
+        self._standing = Standing()
+
+    def see(self, group: list[Look]) -> None:
+        self._standing, _ = evaluate(
+            [look.view for look in group],
+            self._active,
+            self._standing,
+            Moment(group[0].view.now, group[0].elapsed_seconds),
+            reminder_seconds=0.0,
+        )
+        while self.recorder._waiting.qsize() > 40:
+            pass
+        self.recorder.record(group, self._standing)
+
+
+def _troubled(group: list[Look], since: float) -> list[Look]:
+    """Peer 0 hangs in the second hour, peer 1 uses much memory in the third; nothing reads peer 2 for a while."""
+    hour = (group[0].view.now - since) / 3600
+    changed = []
+    for look in group:
+        name, now = look.view.peer, look.view.now
+        page = {metric: dict(look.view.reading.values(metric)) for metric in _METRICS} if look.view.reading else {}
+        page["trainer_memory_bytes"] = {FOOTPRINT: GIB, RSS: GIB}
+        if name == "rig-0" and 1 <= hour < 1.2:
+            page["trainer_last_step_timestamp_seconds"] = {NONE: since + 3600.0}
+            page["trainer_phase_start_timestamp_seconds"] = {NONE: since + 3600.0}
+        if name == "rig-1" and 2 <= hour < 2.5:
+            page["trainer_memory_bytes"] = {FOOTPRINT: 3.6 * GIB, RSS: GIB}
+        view = View(name, now, Reading(page))
+        if name == "rig-2" and 3 <= hour < 3.1:
+            view = View(name, now, None, "no connection", unreachable_seconds=now - since - 3 * 3600)
+        changed.append(look._replace(view=view))
+    return changed
+
+
+_METRICS = tuple(Peer("a", 1).page(START + 60))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("state")
+    watch = Watch(folder)
+    since = START - START % 3600
+    peers = [Peer(f"rig-{number}", number) for number in range(3)]
+    for group in looks(peers, since=since, seconds=HOURS * 3600):
+        watch.see(_troubled(group, since))
+    watch.recorder.close()
+    return watch.recorder.path
+
+
+def _test(path: Path, since: float = START - 86400, **settings: Any) -> Backtest:
+    steps: Iterator[Any] = replay.run(path, Rules(**settings), since, START + HOURS * 3600, slack_seconds=30.0)
+    *_, result = steps
+    assert isinstance(result, Backtest)
+    return result
+
+
+def test_the_rules_in_force_fire_as_they_did(recorded: Path) -> None:
+    test = _test(recorded)
+    fired = {one.rule: one.fired for one in test.results if one.fired}
+    assert fired == {"PeerStalled": 1, "PeerDown": 1, "RankDrop": 1}
+    assert [one for one in test.results if one.fired != one.recorded or one.new or one.gone] == []
+    assert (test.subjects, test.looks) == (3, 3 * HOURS * 240)
+    report = render(test)
+    assert "\nAs recorded: no firing is new, none is gone.\n" in report
+    (stalled,) = [line for line in report.splitlines() if line.startswith("PeerStalled")]
+    assert stalled.split() == ["PeerStalled", "1", "11", "min", "15", "s", "1", "-", "-"]
+
+
+def test_a_changed_threshold_names_what_is_new_and_what_is_gone(recorded: Path) -> None:
+    test = _test(recorded, MemoryExceeded={"fraction": 0.8}, PeerDown={"unreachable_after": "20m"})
+    report = render(test)
+    assert "new: MemoryExceeded: rig-1, " in report
+    assert "for 29 min 45 s. It uses 3.60 GiB, 90% of its limit of 4.00 GiB." in report
+    assert "gone: PeerDown: rig-2, " in report
+    told = {one["rule"]: one for one in to_json(test)["rules"]}
+    assert told["MemoryExceeded"]["seconds"] == pytest.approx(1800, abs=60)
+    assert [one["subject"] for one in told["MemoryExceeded"]["new"]] == ["rig-1"]
+    assert (told["PeerDown"]["fired"], told["PeerDown"]["recorded"]) == (0, 1)
+
+
+def test_it_says_what_it_could_not_replay_and_from_when_data_exists(recorded: Path) -> None:
+    report = render(_test(recorded))
+    assert "not replayed: PeerRestarted, it tells what the loop did itself\n" in report
+    assert "not replayed: DiskLow, nothing that was recorded lets it judge\n" in report
+    assert "The history begins 23 h " in report
+    assert "MemoryForecast" in report.splitlines()[-1]
+    assert render(_test(recorded, since=START + 5 * 3600)).startswith("Nothing was recorded since")
+
+
+def test_thinned_history_still_tells_of_what_lasted(recorded: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "history.sqlite"
+    copy.write_bytes(recorded.read_bytes())
+    store = Store(copy)
+    Folder(store, KEEP_ALL).work(START)
+    tight = HistorySettings.model_construct(keep=KEEP_ALL.keep, max_megabytes=(store.size_bytes() - 30_000) / 1e6)
+    _repeat(lambda: Folder(store, tight).work(START), 8)
+    store.close()
+    test = _test(copy)
+    assert "about one look in five minutes is left" in render(test)
+    assert {one.rule: one.fired for one in test.results if one.fired}.get("PeerStalled") == 1
+
+
+def test_every_rule_that_reads_what_is_not_kept_is_listed() -> None:
+    """A field of the view that the history does not hold must not make a rule look calm."""
+    kept = {"peer", "now", "reading", "failure", "scope", "memory"}
+    kept |= {name for name, default in View._field_defaults.items() if isinstance(default, float)}
+    for name in discover():
+        module = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+        tree = ast.parse((Path(rules.__file__).parent / f"{module}.py").read_text())
+        read = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "view"
+        }
+        assert bool(read & set(View._fields) - kept) == (name in replay.NOT_KEPT), name
+
+
+def _repeat(work: Callable[[], None], times: int) -> None:
+    for _ in range(times):
+        work()

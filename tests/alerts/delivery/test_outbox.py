@@ -1,0 +1,244 @@
+"""Delivery: patience, order, and routes that hang."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from alerts.config import AlertsConfig
+from alerts.delivery import outbox as outbox_module
+from alerts.delivery.apprise_sender import Sender
+from alerts.delivery.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
+from alerts.delivery.outcome import Outcome
+from alerts.delivery.queue import Queue
+from alerts.delivery.route_style import Wording
+from alerts.delivery.routing import Decision
+from alerts.engine.evaluate import Event, Key
+from alerts.messages.grouped import Letter
+from alerts.messages.single import Message
+from alerts.store import Store
+
+REFUSED = Outcome(False, "refused")
+
+
+class FakeSender(Sender):
+    """Answers as each route's script says, then takes everything."""
+
+    def __init__(self, **answers: list[Outcome | threading.Event]) -> None:
+        self._answers = answers
+        self.bots = {}
+        self.sent: list[tuple[str, str]] = []
+
+    def body_limit(self, route: str) -> int:
+        return 3000
+
+    def html_limit(self, route: str) -> int:
+        return 0
+
+    def image_place(self, route: str) -> Literal["", "inside", "after"]:
+        return ""
+
+    def send(self, route: str, message: Message) -> Outcome:
+        answers = self._answers.get(route, [])
+        answer = answers.pop(0) if answers else Outcome(True)
+        if isinstance(answer, threading.Event):
+            answer.wait(20)
+            answer = Outcome(True)
+        if answer.accepted:
+            self.sent.append((route, message.title))
+        return answer
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _tell(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...], now: float = 1_000_000.0) -> None:
+    event = Event(Key("PeerDown", peer), "firing", 0, 0, "critical", "")
+    queue.add(Decision(tuple((route, event) for route in routes)), {}, now=now, is_held=lambda *_: False)
+    for route in routes:
+        queue.post(route, "", [Letter(title, "body", tuple(queue.waiting(route)))], now)
+
+
+def _outbox(queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float]) -> Outbox:
+    wording = Wording(AlertsConfig(fleet="demo", state_dir=Path("/nowhere")), sender)
+    return Outbox(queue, sender, wording, routes, clock)
+
+
+async def _until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not look():
+            await asyncio.sleep(0.01)
+
+
+async def _advance(outbox: Outbox, clock: Clock, seconds: float) -> None:
+    """Lets time pass for the workers, which sleep by the real clock and are woken."""
+    clock.now += seconds
+    outbox.wake()
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_patience_grows_and_has_an_end(jitter: float) -> None:
+    pauses = [pause_after(failures, REFUSED, jitter) for failures in range(1, 40)]
+    assert 2 <= pauses[0] <= 3
+    assert pauses == sorted(pauses)
+    assert LONGEST_PAUSE_SECONDS <= pauses[-1] <= 1.25 * LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_a_service_is_left_alone_for_at_least_as_long_as_it_asks(jitter: float) -> None:
+    assert 35 < pause_after(1, Outcome(False, "", 35.0, True), jitter) < 40
+    assert pause_after(1, Outcome(False, "", None, True), jitter) >= 60
+
+
+def test_an_alert_keeps_its_order_while_another_overtakes_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
+        queue = Queue(store)
+        sender = FakeSender(hook=[REFUSED])
+        for title, peer in (("a fires", "a"), ("a is over", "a"), ("b fires", "b")):
+            _tell(queue, title, peer=peer, routes=("hook",))
+        outbox = _outbox(queue, sender, ("hook",), clock)
+        outbox.start()
+        await _until(lambda: outbox.results["failed"])
+        assert sender.sent == []
+        await _advance(outbox, clock, 4)
+        await _until(lambda: outbox.results["delivered"] == 3)
+        titles = [title for _, title in sender.sent]
+        assert titles.index("a fires") < titles.index("a is over")
+        assert outbox.health["hook"].failures == 0
+        await outbox.close(1)
+        store.close()
+
+    asyncio.run(run())
+
+
+def test_a_rate_limit_holds_the_whole_route_and_no_other_and_outlives_a_restart(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
+        queue = Queue(store)
+        sender = FakeSender(phone=[Outcome(False, "429", 100.0, True)])
+        _tell(queue, "first", routes=("phone", "mail"))
+        outbox = _outbox(queue, sender, ("phone", "mail"), clock)
+        outbox.start()
+        await _until(lambda: outbox.results["failed"] and outbox.results["delivered"])
+        _tell(queue, "second", peer="b", routes=("phone", "mail"))
+        await _advance(outbox, clock, 99)
+        assert sender.sent == [("mail", "first"), ("mail", "second")]
+        await outbox.close(1)
+        outbox = _outbox(queue, FakeSender(phone=[REFUSED] * 9), ("phone",), clock)
+        outbox.start()
+        await _until(lambda: outbox.results["failed"])  # `second` was not there when the service asked for its pause
+        assert queue.next_delivery("phone") is not None
+        await outbox.close(1)
+        sender = FakeSender()
+        outbox = _outbox(queue, sender, ("phone",), clock)
+        outbox.start()
+        await _until(lambda: sender.sent)
+        assert sender.sent == [("phone", "second")]
+        await _advance(outbox, clock, 5)
+        await _until(lambda: len(sender.sent) == 2)
+        assert sender.sent[1] == ("phone", "first")
+        await outbox.close(1)
+        store.close()
+
+    asyncio.run(run())
+
+
+def test_a_route_that_hangs_delays_no_other_and_its_late_success_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "SEND_TIMEOUT_SECONDS", 0.1)
+
+    async def run() -> None:
+        clock, store, release = Clock(), Store(tmp_path / "alerts.sqlite"), threading.Event()
+        queue = Queue(store)
+        sender = FakeSender(stuck=[release])
+        _tell(queue, "first", routes=("stuck", "hook"))
+        outbox = _outbox(queue, sender, ("stuck", "hook"), clock)
+        outbox.start()
+        await _until(lambda: outbox.results["failed"])
+        assert sender.sent == [("hook", "first")]
+        assert outbox.health["stuck"].reason == "no answer within 0.1 s"
+        release.set()
+        await _until(lambda: ("stuck", "first") in sender.sent)
+        await _advance(outbox, clock, 3600)
+        await _until(lambda: outbox.results["delivered"] == 2)
+        assert sender.sent.count(("stuck", "first")) == 1
+        await outbox.close(1)
+        store.close()
+
+    asyncio.run(run())
+
+
+def test_hung_attempts_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "SEND_TIMEOUT_SECONDS", 0.05)
+
+    async def run() -> None:
+        clock, store, release = Clock(), Store(tmp_path / "alerts.sqlite"), threading.Event()
+        queue = Queue(store)
+        for peer in "abcdef":
+            _tell(queue, peer, peer=peer, routes=("stuck",))
+        outbox = _outbox(queue, FakeSender(stuck=[release] * 9), ("stuck",), clock)
+        outbox.start()
+        for _ in range(8):
+            await _advance(outbox, clock, 1000)
+        hung = [thread for thread in threading.enumerate() if thread.name.startswith("send-")]
+        assert len(hung) == outbox_module.HUNG_SENDS_ALLOWED
+        release.set()
+        await outbox.close(1)
+        store.close()
+        for thread in hung:
+            thread.join()
+
+    asyncio.run(run())
+
+
+def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "TROUBLE_SECONDS", 0.05)
+
+    async def run() -> None:
+        clock, store, sender = Clock(), Store(tmp_path / "alerts.sqlite"), FakeSender()
+        queue = Queue(store)
+        mark, failures = queue.mark_delivered, iter(range(3))
+
+        def fail_at_first(delivery: int) -> None:
+            if next(failures, None) is not None:
+                raise OSError("disk full")
+            mark(delivery)
+
+        monkeypatch.setattr(queue, "mark_delivered", fail_at_first)
+        _tell(queue, "first", routes=("hook",))
+        outbox = _outbox(queue, sender, ("hook",), clock)
+        outbox.start()
+        await _until(lambda: outbox.results["delivered"])
+        assert sender.sent == [("hook", "first")]
+        assert queue.next_delivery("hook") is None
+        await outbox.close(1)
+        store.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_given_up_is_said_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
+    queue = Queue(store)
+    _tell(queue, "old", routes=("hook", "gone"), now=clock.now)
+    clock.now += 8 * 86400
+    outbox = _outbox(queue, FakeSender(), ("hook",), clock)
+    outbox.expire()
+    assert outbox.results["expired"] == 2
+    assert "route gone: gave up 1 notifications: no longer configured" in caplog.text
+    assert "route hook: gave up 1 notifications: not delivered within 7 d" in caplog.text
+    store.close()

@@ -1,0 +1,50 @@
+"""What the machine tells of its memory and disks."""
+
+from pathlib import Path
+
+import pytest
+
+from alerts.scraping.host import HostCollector, parse_pressure, read_host, read_pressure_level
+
+# Debian 12, kernel 6.1, two trainers on too little memory.
+RECORDED = """\
+some avg10=41.26 avg60=32.09 avg300=11.83 total=78283123
+full avg10=38.70 avg60=29.62 avg300=10.82 total=71120348
+"""
+
+
+def test_pressure_is_the_last_minutes_share() -> None:
+    assert parse_pressure(RECORDED) == {"some": pytest.approx(0.3209), "full": pytest.approx(0.2962)}
+
+
+@pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "some avg10=1\n"])
+def test_a_text_without_pressure_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no memory pressure"):
+        parse_pressure(text)
+
+
+@pytest.mark.parametrize(("answer", "level"), [(1, 1), (2, 2), (4, 4), (0, None), (77, None), (None, None)])
+def test_macos_level_is_one_that_apple_names(answer: int | None, level: int | None) -> None:
+    assert read_pressure_level(lambda: answer) == level
+
+
+def test_the_machine_is_read_as_the_rules_look_at_it(tmp_path: Path) -> None:
+    pressure = tmp_path / "memory"
+    pressure.write_text(RECORDED)
+    reading = read_host(HostCollector((tmp_path,), pressure))
+    assert reading.value("host_memory_pressure_ratio", kind="full") == pytest.approx(0.2962)
+    total, available = reading.value("host_memory_total_bytes"), reading.value("host_memory_available_bytes")
+    assert total is not None
+    assert available is not None
+    assert 0 < available < total
+    free, size = (reading.value(f"host_disk_{name}_bytes", path=str(tmp_path)) for name in ("free", "total"))
+    assert free is not None
+    assert size is not None
+    assert 0 < free < size
+
+
+def test_what_the_machine_does_not_tell_is_absent(tmp_path: Path) -> None:
+    reading = read_host(HostCollector((tmp_path / "gone",), tmp_path / "none"))
+    assert not reading.values("host_disk_free_bytes")
+    assert reading.value("host_memory_pressure_ratio", kind="full") is None
+    assert reading.value("host_memory_total_bytes")

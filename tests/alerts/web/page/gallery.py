@@ -1,0 +1,108 @@
+"""A fleet that does not train but looks as if it did: sidecars that serve what a peer would, and a board."""
+
+import json
+import math
+import random
+import threading
+import time
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from alerts.engine.evaluate import Standing
+from alerts.history.folding import Folder
+from alerts.history.looks import Look
+from alerts.history.recorder import Recorder
+from alerts.history.settings import HistorySettings
+from alerts.history.store import Store
+from alerts.rules import View
+from alerts.scraping.page import parse
+from tests.alerts.conftest import Sidecar, sidecar_page
+from tests.fakes import LOOPBACK
+
+NAMES = ("amber", "basalt", "cedar", "dune", "ember", "fjord")
+
+
+def peer_page(index: int, at: float | None = None, **changes: float | str | None) -> str:
+    """The page of peer `index` at a moment, by default now, with a pace, a reward and a rank of its own."""
+    now = time.time() if at is None else at
+    noise = random.Random(index * 10**10 + int(now / 60)).gauss(0, 1)
+    wave = math.sin(now / 5000 + index)
+    usual: dict[str, float | str | None] = {
+        "footprint": (1.1 + 0.35 * index + 0.2 * (now % 40_000) / 40_000 + 0.01 * noise) * 2**30,
+        "rank": 2 + 3 * index + round(1.2 * math.sin(now / 11_000 + 2 * index)),
+        "ranked": 24,
+        "cumulative": 900.0 - 40 * index,
+        "nickname": f"quick {NAMES[index % len(NAMES)]} fox",
+    }
+    page = sidecar_page(now, **{**usual, **changes}).replace('peer_id="QmA"', f'peer_id="Qm{index}"')
+    more = [
+        f"trainer_steps_per_second {0.8 + 0.1 * index + 0.05 * wave + 0.02 * noise}",
+        f"trainer_reward_mean {0.5 + 0.02 * index + 0.05 * math.sin(now / 20_000) + 0.008 * noise}",
+        "swarm_round 41",
+        "swarm_stage 1",
+    ]
+    return page + "\n".join(more) + "\n"
+
+
+def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float) -> None:
+    """What a loop over these peers would have kept."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    recorder = Recorder(state_dir, HistorySettings())
+    recorder.start()
+    now = time.time()
+    for number in range(int(hours * 3600 / every)):
+        at = now - hours * 3600 + number * every
+        looks = [Look(View(name, at, parse(peer_page(index, at))), every) for index, name in enumerate(names)]
+        while recorder._waiting.qsize() > 40:
+            time.sleep(0.001)
+        recorder.record(looks, Standing())
+    recorder._waiting.put(None)
+    recorder._thread.join()
+    store = Store(recorder.path)
+    folder = Folder(store, HistorySettings())
+    for crowd in store.crowds():
+        while folder.fold(crowd):
+            pass
+    store.close()
+
+
+def make_peer(index: int, **changes: float | str | None) -> Sidecar:
+    return Sidecar(lambda: peer_page(index, **changes))
+
+
+class Board:
+    """A real leaderboard's answer with 24 peers, ours among them."""
+
+    def __init__(self) -> None:
+        leaders = [
+            {"id": f"Other{n}", "nickname": f"stranger {n}", "cumulativeScore": 980.0 - 14 * n, "lastScore": 31.0 - n}
+            for n in range(24)
+        ]
+        for index in range(len(NAMES)):
+            leaders[1 + 3 * index] |= {"id": f"Qm{index}", "nickname": NAMES[index]}
+        self.content = json.dumps({"leaders": leaders, "total": 24}).encode()
+        board = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(board.content)))
+                self.end_headers()
+                self.wfile.write(board.content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,96 @@
+"""The page's HTML, part by part."""
+
+import json
+from typing import Any
+
+import pytest
+
+from alerts.web.live_page import Live
+from alerts.web.page.render import Content, Renderer, show_number, show_size
+from alerts.web.page.rows import board_rows, peer_rows
+
+NASTY = "<b>'\"&"
+PEER = {"peer": NASTY, "nickname": NASTY, "sidecar_up": True, "up": True, "state": "training", "rank": 3, "stage": None}
+ALERT = {
+    "rule": NASTY,
+    "peer": NASTY,
+    "severity": "critical",
+    "state": "firing",
+    "since": 990.0,
+    "summary": NASTY,
+    "silenced": False,
+    "acknowledged": False,
+    "inhibited_by": None,
+}
+
+
+def _content(**changes: Any) -> Content:
+    values: dict[str, Any] = {
+        "fleet": NASTY,
+        "now": 1000.0,
+        "evaluated_at": 998.0,
+        "is_healthy": True,
+        "stale_after": 60.0,
+        "peers": peer_rows([NASTY], [PEER], [ALERT], {}, 1000.0),
+        "alerts": [ALERT],
+        "events": [{"id": 1, "at": 990.0, "kind": "firing", "title": NASTY, "body": NASTY}],
+        "board": board_rows([{"id": "a", "nickname": NASTY, "total": 1.0, "last": None}], frozenset()),
+        "has_board": True,
+        "board_trouble": NASTY,
+        **changes,
+    }
+    return Content(**values)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_part_escapes_what_others_wrote(language: Any) -> None:
+    live = Live(Renderer(language, None), _content)
+    page = live.page(NASTY)
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert NASTY not in page
+    assert f'<html lang="{language}"' in page
+    assert " style=" not in page
+    assert "onclick" not in page
+
+
+def test_alerts_that_are_hidden_do_not_count_as_firing() -> None:
+    hidden = [{**ALERT, "silenced": True}, {**ALERT, "inhibited_by": "PeerDown: x"}, {**ALERT, "state": "pending"}]
+    content = _content(alerts=hidden)
+    renderer = Renderer("en", None)
+    assert content.firing == []
+    assert renderer.title(content).startswith(NASTY)
+    assert "No alert is firing" in renderer.fragments(content)["summary"]
+    assert renderer.title(_content()).startswith("(1) ")
+
+
+def test_a_loop_that_evaluates_no_more_is_told_before_all_else() -> None:
+    summary = Renderer("en", None).fragments(_content(is_healthy=False))["summary"]
+    assert "The rules are no longer evaluated" in summary
+
+
+def test_a_reader_is_told_only_what_changed_since() -> None:
+    contents = [_content(), _content(), _content(board_trouble=None)]
+    live = Live(Renderer("en", None), lambda: contents.pop(0))
+    first, told = live.since("")
+    assert {"summary", "board", "peer-0"} <= set(json.loads(told)["parts"])
+    live.invalidate()
+    second, told = live.since(first)
+    assert json.loads(told)["parts"] == {}
+    assert second != first
+    live.invalidate()
+    _, told = live.since(first)
+    assert set(json.loads(told)["parts"]) == {"board"}
+    for foreign in ("x", "0-99", first.partition("-")[0] + "-x", first.partition("-")[0] + "-٣"):
+        assert "summary" in json.loads(live.since(foreign)[1])["parts"]
+
+
+def test_numbers_are_as_long_as_people_read_them() -> None:
+    assert [show_number(value) for value in (None, 0.1234, 12.345, 123.45, 12345.6)] == [
+        "–",
+        "0.12",
+        "12.35",
+        "123.5",
+        "12,346",
+    ]
+    assert [show_size(value) for value in (None, 5 * 2**20, 3.26 * 2**30)] == ["–", "5 MiB", "3.3 GiB"]

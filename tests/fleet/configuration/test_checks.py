@@ -1,0 +1,230 @@
+"""Every mistake of a configuration shows at once, with its line, its path and a remedy."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleet.configuration.checks import check
+from fleet.configuration.load import Loaded
+from tests.fleet.conftest import MACHINE, ports_text
+
+LinesOf = Callable[[str], list[str]]
+
+MISTAKES = {
+    "unknown key": ("fleet: a\npeerz: 2\n", "2: peerz: unknown key; did you mean peers?"),
+    "unknown key of the trainer": (
+        "fleet: a\ntrainer:\n  modle: x\n",
+        "3: trainer.modle: unknown key; did you mean model?",
+    ),
+    "unknown key of a peer": (
+        "fleet: a\npeers:\n  - name: x\n    sidecar_prt: 1\n",
+        "4: peers[0].sidecar_prt: unknown key; did you mean sidecar_port?",
+    ),
+    "unknown key of a nested section": (
+        "fleet: a\ntrainer:\n  stall:\n    floor: 3\n",
+        "4: trainer.stall.floor: unknown key; did you mean floor_seconds?",
+    ),
+    "unknown key of the alerts": (
+        "fleet: a\nalerts: {intervall: 1s}\n",
+        "2: alerts.intervall: unknown key; did you mean interval?",
+    ),
+    "unknown key of the leaderboard": (
+        "fleet: a\nleaderboard: {max_peer: 1}\n",
+        "2: leaderboard.max_peer: unknown key; did you mean max_peers?",
+    ),
+    "unknown rule": (
+        "fleet: a\nalerts:\n  rules:\n    PeerStaled: {}\n",
+        "4: alerts.rules.PeerStaled: unknown key; did you mean PeerStalled?",
+    ),
+    "unknown GRPO field": (
+        "fleet: a\ntrainer:\n  grpo:\n    beta: 0\n    learning_rat: 1\n",
+        "5: trainer.grpo.learning_rat: no field of trl.GRPOConfig; did you mean learning_rate?",
+    ),
+    "key of the fleet in the trainer": (
+        "fleet: a\ntrainer: {run_dir: /x}\n",
+        "2: trainer.run_dir: decided by the fleet; take it out here",
+    ),
+    "wrong type": (
+        "fleet: a\ntrainer:\n  steps_per_stage: many\n",
+        "3: trainer.steps_per_stage: should be a valid integer, not 'many'",
+    ),
+    "wrong type at a peer": (
+        "fleet: a\npeers:\n  - {name: x}\n  - name: y\n    steps_per_stage: []\n",
+        "5: peers[1].steps_per_stage: Input should be a valid integer",
+    ),
+    "wrong unit of size": (
+        "fleet: a\nmemory_limit: 4 Gigs\n",
+        "2: memory_limit: '4 Gigs' is no size; write it like 4GiB, 512MiB or 4GB",
+    ),
+    "size without unit": (
+        "fleet: a\nmemory_limit: 4\n",
+        "2: memory_limit: 4 is no size; write it like 4GiB, 512MiB or 4GB",
+    ),
+    "wrong unit of time": (
+        "fleet: a\nalerts:\n  interval: 30 parsecs\n",
+        "3: alerts.interval: unknown unit of time; write a number with a unit: 30s, 5m, 4h or 7d",
+    ),
+    "wrong unit of time in a rule": (
+        "fleet: a\nalerts:\n  rules:\n    PeerDown: {for: 2x}\n",
+        "4: alerts.rules.PeerDown.for: unknown unit of time; write a number with a unit: 30s, 5m, 4h or 7d",
+    ),
+    "bad name": (
+        "fleet: a\npeers:\n  - name: ../x\n",
+        "3: peers[0].name: '../x' cannot be a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+    ),
+    "missing name": ("peers: 1\n", "1: fleet: missing"),
+    "names that differ in case only": (
+        "fleet: a\npeers:\n  - name: x\n  - name: X\n",
+        "4: peers[1].name: two peers are called X; names must differ in more than case",
+    ),
+    "no peers": ("fleet: a\npeers: 0\n", "2: peers: should be greater than or equal to 1, not 0"),
+    "bad address": (
+        "fleet: a\nhost: here\n",
+        "2: host: 'here' is no IPv4 address; 127.0.0.1 serves this machine only, 0.0.0.0 serves the network",
+    ),
+    "bad initial peer": (
+        "fleet: a\nswarm:\n  initial_peers:\n    - 1.2.3.4\n",
+        "4: swarm.initial_peers[0]: '1.2.3.4' is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…",
+    ),
+    "key given twice": (
+        "fleet: a\npeers: 1\nfleet: b\n",
+        "3: fleet: given twice, first in line 1; the later one would win silently",
+    ),
+    "port above the last": (
+        "fleet: a\npeers: 2\nports: {sidecar: 65535}\n",
+        "3: ports.sidecar: port 65536 of the sidecar of a-1 is above 65535",
+    ),
+    "unset variable": (
+        "fleet: a\nalerts:\n  routes:\n    - name: phone\n      url: tgram://${PEERWATCH_UNSET}/1\n",
+        "5: alerts.routes[0].url: route phone: the environment variable PEERWATCH_UNSET is not set",
+    ),
+    "no apprise URL": (
+        "fleet: a\nalerts:\n  routes: [{name: phone, url: 'nonsense://secret-token'}]\n",
+        "3: alerts.routes[0].url: route phone: not an apprise URL; see https://github.com/caronc/apprise/wiki",
+    ),
+    "commands by mail": (
+        "fleet: a\nalerts:\n  routes: [{name: mail, url: 'mailto://u:p@example.org', commands: true}]\n",
+        "3: alerts.routes[0].url: route mail: only a tgram:// URL takes `commands`",
+    ),
+    "limit above the machine": (
+        "fleet: a\nmemory_limit: 20GiB\n",
+        "2: memory_limit: 20.0 GiB for one peer; this machine has 16.0 GiB",
+    ),
+    "limits above the machine": (
+        "fleet: a\npeers: 3\nmemory_limit: 6GiB\n",
+        "3: memory_limit: 3 peers may take 18.0 GiB together; this machine has 16.0 GiB; fewer peers or a lower limit",
+    ),
+    "limit of one peer above the machine": (
+        "fleet: a\nmemory_limit: 1GiB\npeers:\n  - name: x\n    memory_limit: 99GiB\n",
+        "5: peers[0].memory_limit: 99.0 GiB for one peer; this machine has 16.0 GiB",
+    ),
+    "unknown task": (
+        "fleet: a\ntrainer: {task: basic_arithmetics}\n",
+        "2: trainer.task: reasoning-gym has no dataset basic_arithmetics; did you mean basic_arithmetic?",
+    ),
+    "unknown option of a task": (
+        "fleet: a\ntrainer:\n  task: chain_sum\n  task_options:\n    min_term: 2\n",
+        "5: trainer.task_options.min_term: chain_sum has no such option; did you mean min_terms?",
+    ),
+    "unknown reward": (
+        "fleet: a\ntrainer:\n  rewards: [nope]\n",
+        "3: trainer.rewards[0]: 'nope' is no built-in reward (answer_form, correctness) "
+        "and not of the form path/to/file.py:function",
+    ),
+    "syntax": (
+        "fleet: a\npeers: [1\n",
+        "3: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_with_its_place_and_remedy(lines_of: LinesOf, name: str) -> None:
+    text, expected = MISTAKES[name]
+    assert lines_of(text) == [f"peerwatch.yaml:{expected}"]
+
+
+def test_all_mistakes_show_at_once_in_the_order_of_the_file(lines_of: LinesOf) -> None:
+    text = """\
+fleet: a b
+memory_limit: 4 Gigs
+trainer: {modle: tiny, task: nope}
+peers:
+  - name: x
+    grpo: {learning_rat: 1}
+  - name: X
+alerts:
+  routes: [{name: phone, url: "${PEERWATCH_UNSET}"}]
+  rules: {PeerStaled: {}}
+"""
+    places = [line.split(": ")[0] + " " + line.split(": ")[1] for line in lines_of(text)]
+    assert places == [
+        "peerwatch.yaml:1 fleet",
+        "peerwatch.yaml:2 memory_limit",
+        "peerwatch.yaml:3 trainer.modle",
+        "peerwatch.yaml:3 trainer.task",
+        "peerwatch.yaml:6 peers[0].grpo.learning_rat",
+        "peerwatch.yaml:7 peers[1].name",
+        "peerwatch.yaml:9 alerts.routes[0].url",
+        "peerwatch.yaml:10 alerts.rules.PeerStaled",
+    ]
+
+
+def test_no_message_repeats_a_secret(lines_of: LinesOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    routes = ("{name: a, url: 'bad://${TOKEN}'}", "{name: b, url: [hunter2]}", "{nam: c, url: 'x://hunter2'}")
+    text = "fleet: a\nalerts:\n  routes:\n" + "".join(f"    - {route}\n" for route in routes)
+    lines = lines_of(text)
+    assert len(lines) >= 3
+    assert "hunter2" not in "".join(lines)
+
+
+def test_the_same_port_twice_shows_at_the_key_of_the_peer_that_took_it(lines_of: LinesOf) -> None:
+    text = "fleet: a\nports: {leaderboard: 18700}\npeers:\n  - name: x\n    sidecar_port: 18700\n"
+    assert lines_of(text) == [
+        "peerwatch.yaml:5: peers[0].sidecar_port: port 18700 is both the leaderboard's and the sidecar of x's"
+    ]
+
+
+def test_a_port_in_use_names_its_user_and_is_no_mistake_while_the_fleet_itself_runs(
+    load: Callable[[str], Loaded], lines_of: LinesOf
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        text = f"fleet: a\n{ports_text()}peers:\n  - name: x\n    sidecar_port: {port}\n"
+        (line,) = lines_of(text)
+        assert line.startswith(
+            f"peerwatch.yaml:5: peers[0].sidecar_port: port {port} of the sidecar of x is in use by "
+        )
+        assert f"(pid {os.getpid()})" in line
+        loaded = load(text)
+        check(loaded, MACHINE, is_running=True)
+        assert loaded.lines() == []
+
+
+def test_secret_files_are_found_from_the_folder_of_the_configuration(lines_of: LinesOf, tmp_path: Path) -> None:
+    secret = tmp_path / "mail.url"
+    text = "fleet: a\nalerts:\n  routes:\n    - {name: mail, url: 'file:mail.url'}\n"
+    place = "peerwatch.yaml:4: alerts.routes[0].url: route mail:"
+    where = "peerwatch.yaml:4: warning: alerts.routes[0].url: route mail:"
+    assert lines_of(text) == [f"{place} file:{secret}: No such file or directory"]
+    secret.touch(mode=0o600)
+    assert lines_of(text) == [f"{place} file:{secret}: the file is empty"]
+    secret.write_text("json://127.0.0.1:1/\n")
+    assert lines_of(text) == []
+    secret.chmod(0o644)
+    assert lines_of(text) == [f"{where} other users can read {secret}; run `chmod 600` on it"]
+
+
+def test_files_of_rewards_and_models_must_be_there(lines_of: LinesOf, tmp_path: Path) -> None:
+    text = "fleet: a\ntrainer:\n  model: ./model\n  rewards: [reward.py:score]\n"
+    assert lines_of(text) == [
+        f"peerwatch.yaml:3: trainer.model: there is no folder {tmp_path}/model",
+        f"peerwatch.yaml:4: trainer.rewards: there is no readable file {tmp_path}/reward.py",
+    ]
+    (tmp_path / "model").mkdir()
+    (tmp_path / "reward.py").touch()
+    assert lines_of(text) == []

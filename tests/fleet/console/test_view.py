@@ -1,0 +1,79 @@
+"""What a person is shown of a fleet."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from fleet.console.screen import Lines, table
+from fleet.console.view import Row, clean, event_line, rows
+from fleet.processes.state import ProcessState
+
+PEER = {
+    "peer": "a",
+    "state": "training",
+    "up": True,
+    "steps_per_second": 1.234,
+    "memory_bytes": 600 * 2**20,
+    "memory_limit_bytes": 2 * 2**30,
+    "rank": 1,
+    "ranked_peers": 2,
+    "reward_mean": 0.5,
+    "alerts": ["PeerStalled"],
+}
+
+
+def _process(state: str, exit_code: int = 0, pid: int = 1) -> ProcessState:
+    return ProcessState("peer", "a", state, pid, exit_code, "/log")
+
+
+def _row(peer: dict[str, Any] | None, process: ProcessState | None) -> Row:
+    return rows(["a"], {"peers": [peer]} if peer else None, [process] if process else [])[0]
+
+
+def test_a_peer_is_one_line() -> None:
+    line = "a training, 1.23 steps/s, 600 MiB of 2.0 GiB, rank 1/2, reward 0.500, alerts: PeerStalled"
+    assert _row(PEER, _process("RUNNING")).line() == line
+
+
+def test_what_is_not_measured_is_a_dash_and_never_zero() -> None:
+    assert _row(None, None).line() == "a -, - steps/s, -, rank -, reward -"
+
+
+def test_the_service_manager_knows_best_whether_a_peer_failed_or_finished() -> None:
+    assert _row(PEER, _process("FATAL")).state == "failed"
+    assert _row(PEER, _process("EXITED", 101)).state == "failed"
+    assert _row(PEER, _process("EXITED", 100)).state == "finished"
+    assert _row({**PEER, "up": False}, _process("RUNNING")).state == "down"
+    assert _row({**PEER, "up": False, "state": None}, _process("RUNNING")).state == "starting"
+
+
+def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
+    hostile = "\x1b[2Jx\x07\u202e[red]y\n"
+    assert clean(hostile) == " [2Jx  [red]y "
+    assert len(clean("x" * 5000)) == 200
+    out = io.StringIO()
+    row = Row("a", "training", "-", "-", "-", "-", clean(hostile))
+    Console(file=out, width=120, color_system=None).print(table([row]))
+    assert "[red]y" in out.getvalue()
+    assert "\x1b" not in event_line({"at": None, "title": hostile})
+
+
+def test_an_event_says_what_happened_and_leaves_the_rest_to_the_page() -> None:
+    event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: look."}
+    assert event_line(event) == "PeerStalled: a: No progress for 33 s."
+
+
+def test_without_a_terminal_only_changes_and_a_line_every_quarter_minute_are_told(capsys: Any) -> None:
+    screen = Lines()
+
+    def show(state: str, now: float) -> str:
+        screen.show([Row("a", state, "-", "-", "-", "-", "")], now)
+        return str(capsys.readouterr().out)
+
+    assert "a is starting" in show("starting", 100.0)
+    assert show("starting", 101.0) == ""
+    assert "a is training" in show("training", 102.0)
+    assert show("generating", 103.0) == ""
+    assert "steps/s" in show("training", 115.0)
+    assert "a is failed" in show("failed", 116.0)

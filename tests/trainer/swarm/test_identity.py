@@ -1,0 +1,45 @@
+"""Identities are what libp2p and hivemind read."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from trainer.protocol import is_peer_id
+from trainer.swarm.identity import ensure_identity, peer_id, read_peer_id
+
+
+def test_the_peer_id_is_the_one_that_hivemind_computes(tmp_path: Path) -> None:
+    from hivemind.p2p import PeerID
+
+    path = tmp_path / "new" / "identity.pem"
+
+    assert ensure_identity(path) == PeerID.from_identity(path.read_bytes()).to_base58()
+
+
+def test_an_identity_that_hivemind_made_is_read(tmp_path: Path) -> None:
+    from hivemind.p2p import P2P, PeerID
+
+    path = tmp_path / "identity.pem"
+    P2P.generate_identity(str(path))
+
+    assert read_peer_id(path) == PeerID.from_identity(path.read_bytes()).to_base58()
+
+
+def test_an_identity_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "identity.pem"
+
+    first, second = ensure_identity(path), ensure_identity(path)
+
+    assert first == second
+    assert is_peer_id(first)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x08", b"\x08\x00\x12", b"\x08\x01\x12\x01a", b"\x08\x00\x12\x80", b"-----BEGIN"]
+)
+def test_what_is_no_rsa_identity_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"identity\.pem is no libp2p RSA private key"):
+        peer_id(content, name="identity.pem")

@@ -1,0 +1,206 @@
+"""Publishing takes the newest values, loses none to a failure, and never holds up who leaves them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import wait_for
+from trainer.protocol import RoundAndStage
+from trainer.swarm.error import SwarmError
+from trainer.swarm.publisher import MAX_OUTPUTS_PER_STAGE, MAX_PENDING, Publisher
+
+PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
+OTHER = "QmRu2j7TxZvUt4cGgtvNFbv8LrMbM5nwCwwTgvhQJNTVoi"
+AT = RoundAndStage(3, 1)
+
+
+class FakeSwarm:
+    """Keeps what is stored; fails or hangs on request."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Any] = {}
+        self.calls: list[tuple[str, str | None]] = []
+        self.refused = 0
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.alive = True
+
+    def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
+        self.entered.set()
+        self.open.wait(20)
+        self.calls.append((key, subkey))
+        if self.refused:
+            self.refused -= 1
+            return False
+        if subkey is None:
+            self.stored[key] = value
+        else:
+            self.stored.setdefault(key, {})[subkey] = value
+        return True
+
+    def get(self, key: str) -> Any:
+        self.open.wait(20)
+        if not self.alive:
+            raise SwarmError("gone")
+        return self.stored.get(key)
+
+    def count_peers(self) -> int:
+        return 2
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+
+class Heard:
+    """What the telemetry was told."""
+
+    def __init__(self) -> None:
+        self.published_at: list[float] = []
+        self.failures = 0
+        self.peers: int | None = None
+
+    def published(self, at: float) -> None:
+        self.published_at.append(at)
+
+    def publish_failed(self) -> None:
+        self.failures += 1
+
+    def set_connected_peers(self, count: int) -> None:
+        self.peers = count
+
+
+@pytest.fixture
+def swarm() -> FakeSwarm:
+    return FakeSwarm()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def publisher(swarm: FakeSwarm, heard: Heard, tmp_path: Path) -> Iterator[Publisher]:
+    publisher = Publisher(swarm, heard, tmp_path, PEER, interval_seconds=0.05)
+    yield publisher
+    swarm.open.set()
+    if publisher.is_alive():
+        publisher.close(5)
+
+
+def test_the_newest_sum_of_each_stage_is_published(publisher: Publisher, swarm: FakeSwarm, heard: Heard) -> None:
+    for reward in (1.0, 2.0, 3.0):
+        publisher.put_reward(AT, reward)
+    publisher.put_reward(RoundAndStage(3, 2), 0.5)
+    publisher.start()
+    publisher.close(5)
+
+    assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 3.0}, "rl_swarm_rewards_3_2": {PEER: 0.5}}
+    assert len(swarm.calls) == 2
+    assert (len(heard.published_at), heard.failures, heard.peers) == (2, 0, 2)
+
+
+def test_a_leader_publishes_where_the_swarm_is_and_the_stages_board(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.stored["rl_swarm_rewards_3_1"] = {OTHER: 9.0, "not a peer": 1.0}
+    publisher.put_reward(AT, 4.0)
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+    publisher.close(5)
+
+    assert swarm.stored["rl_swarm_rs"] == (3, 1)
+    assert swarm.stored["rl_swarm_leaderboard_3_1"] == [(OTHER, 9.0), (PEER, 4.0)]
+
+
+def test_a_hanging_swarm_holds_up_nobody(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.open.clear()
+    publisher.put_reward(AT, 0.0)
+    publisher.start()
+    assert swarm.entered.wait(5)
+
+    began = time.perf_counter()
+    for step in range(1000):
+        publisher.put_reward(AT, float(step))
+        publisher.put_output(AT, f"question {step}", (0.0, {}))
+        publisher.announce(AT, is_new=False)
+        publisher.remember({"finished_round": step})
+
+    assert time.perf_counter() - began < 0.5
+
+
+def test_what_failed_is_tried_again(publisher: Publisher, swarm: FakeSwarm, heard: Heard) -> None:
+    swarm.refused = 2
+    publisher.put_reward(AT, 5.0)
+    publisher.start()
+
+    wait_for(lambda: swarm.stored, 5, "a store that succeeds", every=0.01)
+
+    assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 5.0}}
+    assert heard.failures == 2
+
+
+def test_a_newer_value_takes_the_place_of_one_that_failed(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.refused = 1
+    publisher.put_reward(AT, 5.0)
+    publisher.start()
+    wait_for(lambda: swarm.calls, 5, "a store", every=0.01)
+    publisher.put_reward(AT, 6.0)
+
+    wait_for(lambda: swarm.stored, 5, "a store that succeeds", every=0.01)
+    publisher.close(5)
+
+    assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 6.0}}
+
+
+def test_what_waits_is_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
+    for stage in range(5 * MAX_PENDING):
+        publisher.put_reward(RoundAndStage(stage, 0), 1.0)
+    publisher.start()
+    publisher.close(5)
+
+    assert len(swarm.stored) == MAX_PENDING
+    assert f"rl_swarm_rewards_{5 * MAX_PENDING - 1}_0" in swarm.stored
+
+
+def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
+    publisher.start()
+    for number in range(MAX_OUTPUTS_PER_STAGE + 5):
+        flushed = publisher._flushed_at
+        publisher.put_output(AT, f"question {number}", (float(number), {}))
+        wait_for(lambda flushed=flushed: publisher._flushed_at != flushed, 5, "a flush", every=0.005)  # type: ignore[misc]
+    publisher.close(5)
+
+    assert len(swarm.stored[f"rl_swarm_outputs_{PEER}_3_1"]) <= MAX_OUTPUTS_PER_STAGE
+
+
+def test_a_question_is_answered_and_nonsense_is_not_believed(publisher: Publisher, swarm: FakeSwarm) -> None:
+    publisher.start()
+
+    assert publisher.ask_round_and_stage().result(5) is None
+    swarm.stored["rl_swarm_rs"] = (7, 2)
+    assert publisher.ask_round_and_stage().result(5) == RoundAndStage(7, 2)
+    swarm.stored["rl_swarm_rs"] = ("7", None)
+    assert publisher.ask_round_and_stage().result(5) is None
+
+
+def test_a_lost_swarm_is_noticed_and_leaves_no_question_open(publisher: Publisher, swarm: FakeSwarm) -> None:
+    publisher.start()
+    swarm.alive = False
+
+    wait_for(lambda: publisher.is_swarm_lost, 5, "the loss is noticed", every=0.01)
+
+    publisher.join(5)
+    assert not publisher.is_alive()
+
+
+def test_the_place_in_the_rounds_is_kept_on_disk(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.remember({"position": None, "finished_round": 8})
+    publisher.start()
+    publisher.close(5)
+
+    assert json.loads((tmp_path / "position.json").read_text()) == {"position": None, "finished_round": 8}

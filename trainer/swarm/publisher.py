@@ -1,0 +1,251 @@
+"""Publishes what the peer earned, from the one thread that owns the DHT, so that the swarm never holds up a step.
+
+The training thread leaves its latest values here; the newest of a key wins, and every few seconds all of them are
+stored. What could not be stored is tried again, unless a newer value has taken its place.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol
+
+from exporter.run_folder import write_atomically
+from trainer.protocol import (
+    ROUND_AND_STAGE_KEY,
+    RoundAndStage,
+    leaderboard_key,
+    leaderboard_value,
+    outputs_key,
+    outputs_subkey,
+    read_rewards,
+    read_round_and_stage,
+    rewards_key,
+)
+from trainer.swarm.error import SwarmError
+
+log = logging.getLogger(__name__)
+
+POSITION_FILE = "position.json"
+# An unreachable swarm must not let what waits grow without end.
+MAX_PENDING = 64
+MAX_BOARDS = 8
+# What other software reads of a stage's outputs is the newest; a stage of thousands of steps keeps this many.
+MAX_OUTPUTS_PER_STAGE = 32
+MIN_FLUSH_SECONDS = 1.0
+# A peer that waits has nothing new to say, but its last reward must not look like that of a peer that left.
+REPEAT_SECONDS = 60.0
+COMPLAIN_SECONDS = 300.0
+REWARD_LIMIT = 1e12
+
+Slot = tuple[str, str | None]
+
+
+class Records(Protocol):
+    """The part of the swarm that publishing needs. Its calls raise SwarmError."""
+
+    def store(self, key: str, value: Any, subkey: str | None = None) -> bool: ...
+    def get(self, key: str) -> Any: ...
+    def count_peers(self) -> int: ...
+    def is_alive(self) -> bool: ...
+
+
+class Listener(Protocol):
+    """The part of the telemetry that hears about publishing."""
+
+    def published(self, at: float) -> None: ...
+    def publish_failed(self) -> None: ...
+    def set_connected_peers(self, count: int) -> None: ...
+
+
+class Publisher(threading.Thread):
+    """All methods but `run` belong to the training thread, and return at once."""
+
+    def __init__(
+        self, swarm: Records, telemetry: Listener, run_dir: Path, peer_id: str, interval_seconds: float
+    ) -> None:
+        super().__init__(name="publisher", daemon=True)
+        self._swarm, self._telemetry, self._peer_id = swarm, telemetry, peer_id
+        self._position_path = run_dir / POSITION_FILE
+        self._interval = interval_seconds
+        self._changed = threading.Condition()
+        self._pending: dict[Slot, Any] = {}
+        self._boards: dict[RoundAndStage, None] = {}
+        self._output: tuple[RoundAndStage, str, Any] | None = None
+        self._outputs_stored: tuple[RoundAndStage, int] | None = None
+        self._questions: list[Future[RoundAndStage | None]] = []
+        self._position: Mapping[str, Any] | None = None
+        self._last_reward: tuple[Slot, float] | None = None
+        self._urgent = self._closing = False
+        self._failing_since: float | None = None
+        self._complained_at = 0.0
+        self._flushed_at = self._stored_at = time.monotonic()
+        self.is_swarm_lost = False
+
+    # The training thread's side
+
+    def put_reward(self, at: RoundAndStage, reward: float) -> None:
+        """The peer's reward sum of a stage so far."""
+        slot = (rewards_key(*at), self._peer_id)
+        with self._changed:
+            self._last_reward = slot, reward
+            self._put(slot, reward)
+
+    def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> None:
+        """The peer's best completion of a step; one for each interval is published."""
+        with self._changed:
+            self._output = at, outputs_subkey(question), value
+
+    def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
+        """The leader's word on where the swarm is; a new one does not wait for the interval."""
+        with self._changed:
+            self._put((ROUND_AND_STAGE_KEY, None), tuple(at))
+            self._boards.pop(at, None)
+            self._boards[at] = None
+            while len(self._boards) > MAX_BOARDS:
+                self._boards.pop(next(iter(self._boards)))
+            if is_new:
+                self._urgent = True
+                self._changed.notify()
+
+    def remember(self, position: Mapping[str, Any]) -> None:
+        """What the run folder keeps of the peer's place in the rounds."""
+        with self._changed:
+            self._position = position
+
+    def ask_round_and_stage(self) -> "Future[RoundAndStage | None]":
+        """Where the swarm is, as soon as the DHT answers; None where it says nothing, or nothing valid."""
+        answer: Future[RoundAndStage | None] = Future()
+        with self._changed:
+            self._questions.append(answer)
+            self._changed.notify()
+        return answer
+
+    def close(self, timeout_seconds: float) -> None:
+        """Publishes what is left and ends the thread; gives up on a swarm that does not answer in time."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self.join(timeout_seconds)
+
+    # The publisher's own thread
+
+    def run(self) -> None:
+        """Serves until it is closed, or until the DHT process is gone."""
+        while not self._closing:
+            with self._changed:
+                if not self._questions:
+                    self._changed.wait(self._seconds_to_wait())
+            if not self._swarm.is_alive():
+                self.is_swarm_lost = not self._closing
+                break
+            self._answer_questions()
+            if self._is_due():
+                self._flush()
+        if self._closing and not self.is_swarm_lost:
+            self._flush()
+        self._write_position()
+        self._refuse_questions()
+
+    def _is_due(self) -> bool:
+        since = time.monotonic() - self._flushed_at
+        return since >= self._interval or (self._urgent and since >= min(MIN_FLUSH_SECONDS, self._interval))
+
+    def _seconds_to_wait(self) -> float:
+        since = time.monotonic() - self._flushed_at
+        pause = min(MIN_FLUSH_SECONDS, self._interval) if self._urgent else self._interval
+        # Once a second at least: a DHT that ended is to be noticed.
+        return min(1.0, max(0.0, pause - since))
+
+    def _put(self, slot: Slot, value: Any) -> None:
+        self._pending.pop(slot, None)
+        self._pending[slot] = value
+        while len(self._pending) > MAX_PENDING:
+            self._pending.pop(next(iter(self._pending)))
+
+    def _flush(self) -> None:
+        self._flushed_at = time.monotonic()
+        with self._changed:
+            pending, self._pending = self._pending, {}
+            boards, self._boards = self._boards, {}
+            output, self._output = self._output, None
+            self._urgent = False
+            if not pending and self._last_reward and self._flushed_at - self._stored_at >= REPEAT_SECONDS:
+                pending = dict([self._last_reward])
+        self._add_output(pending, output)
+        try:
+            while pending:
+                slot = next(iter(pending))
+                self._store(slot, pending[slot])
+                del pending[slot]
+            for at in boards:
+                self._publish_board(at)
+            self._telemetry.set_connected_peers(self._swarm.count_peers())
+            self._failing_since = None
+        except SwarmError as error:
+            self._fail(error, pending)
+        self._write_position()
+
+    def _store(self, slot: Slot, value: Any) -> None:
+        key, subkey = slot
+        if not self._swarm.store(key, value, subkey):
+            raise SwarmError(f"the swarm did not take {key}")
+        self._stored_at = time.monotonic()
+        self._telemetry.published(time.time())
+
+    def _publish_board(self, at: RoundAndStage) -> None:
+        rewards = read_rewards(self._swarm.get(rewards_key(*at)), limit=REWARD_LIMIT)
+        if rewards:
+            self._store((leaderboard_key(*at), None), leaderboard_value(rewards))
+
+    def _add_output(self, pending: dict[Slot, Any], output: tuple[RoundAndStage, str, Any] | None) -> None:
+        if output is None:
+            return
+        at, subkey, value = output
+        stored = self._outputs_stored[1] if self._outputs_stored and self._outputs_stored[0] == at else 0
+        if stored < MAX_OUTPUTS_PER_STAGE:
+            self._outputs_stored = at, stored + 1
+            pending[outputs_key(self._peer_id, *at), subkey] = value
+
+    def _fail(self, error: SwarmError, unsent: dict[Slot, Any]) -> None:
+        self._telemetry.publish_failed()
+        with self._changed:
+            newer, self._pending = self._pending, unsent
+            for slot, value in newer.items():
+                self._put(slot, value)
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._complained_at >= COMPLAIN_SECONDS or self._failing_since == now:
+            self._complained_at = now
+            log.warning("publishing failed and is tried again: %s", error)
+
+    def _answer_questions(self) -> None:
+        with self._changed:
+            questions, self._questions = self._questions, []
+        if not questions:
+            return
+        try:
+            answer = read_round_and_stage(self._swarm.get(ROUND_AND_STAGE_KEY))
+        except SwarmError:
+            answer = None
+        for question in questions:
+            question.set_result(answer)
+
+    def _refuse_questions(self) -> None:
+        with self._changed:
+            questions, self._questions = self._questions, []
+        for question in questions:
+            question.set_result(None)
+
+    def _write_position(self) -> None:
+        with self._changed:
+            position, self._position = self._position, None
+        if position is not None:
+            try:
+                write_atomically(self._position_path, json.dumps(position).encode())
+            except OSError as error:
+                log.warning("the place in the rounds is not kept: %s", error)
