@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from alerts.charts.choose import Artist
+from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
 from alerts.delivery.apprise_sender import RouteError, Sender
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.plugins import load_plugins
 from alerts.delivery.queue import Queue
-from alerts.delivery.route_style import Wording
-from alerts.delivery.silence_store import Wishes
+from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.silence_store import SilenceStore
 from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
@@ -31,14 +31,14 @@ from alerts.loop import Loop, SteadyClock
 from alerts.secret_references import UnresolvedReferenceError, resolve
 from alerts.store import Store, StoreError
 from alerts.telegram.commands import Commands
-from alerts.web.actions import Controls, make_token
+from alerts.web.actions import Actions, make_token
 from alerts.web.app import make_app
 from alerts.web.leaderboard_client import BoardReader
-from alerts.web.live_page import Live
+from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
-from alerts.web.page_data import Desk
+from alerts.web.page_data import PageData
 from alerts.web.server import allow_open_files, make_server
-from alerts.web.sparkline_data import CurveReader
+from alerts.web.sparkline_data import SparklineReader
 from alerts.web.tls import Certificate
 
 if TYPE_CHECKING:
@@ -99,20 +99,24 @@ async def _run(
 ) -> None:
     clock = SteadyClock()
     store = Store(config.state_dir / "alerts.sqlite")
-    queue, wishes, wording = Queue(store), Wishes(store), Wording(config, sender, peers=len(config.targets))
-    artist = Artist(config.state_dir / FILE, config.language, config.timezone) if config.charts else None
-    outbox = Outbox(queue, sender, wording, tuple(route.name for route in config.routes), clock, artist)
-    dispatcher = Dispatcher(config, queue, wishes, wording, outbox, clock)
+    queue, silence_store, styles = (
+        Queue(store),
+        SilenceStore(store),
+        RouteStyles(config, sender, peers=len(config.targets)),
+    )
+    chart_drawer = ChartDrawer(config.state_dir / FILE, config.language, config.timezone) if config.charts else None
+    outbox = Outbox(queue, sender, styles, tuple(route.name for route in config.routes), clock, chart_drawer)
+    dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock)
     recorder = Recorder(config.state_dir, config.history)
-    loop = Loop(config, store, dispatcher, outbox, wording, clock, recorder=recorder)
+    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder)
     history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
-    controls = Controls(make_token(config.state_dir), loop, wishes, sender, wording)
+    actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
-    curves = CurveReader([target.peer for target in config.targets], history.read)
-    desk = Desk(config, loop, store, dispatcher, outbox, board, curves)
-    live = Live(Renderer(config.language, wording.style().zone), desk.read_content)
-    loop.on_status = wishes.on_change = live.invalidate
-    app = make_app(config, loop, outbox, desk, controls, live, history, secrets.password)
+    curves = SparklineReader([target.peer for target in config.targets], history.read)
+    page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
+    live = LivePage(Renderer(config.language, styles.style().zone), page_data.read_content)
+    loop.on_status = silence_store.on_change = live.invalidate
+    app = make_app(config, loop, outbox, page_data, actions, live, history, secrets.password)
     server = make_server(app, certificate.context if certificate is not None else None)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -123,7 +127,7 @@ async def _run(
     recorder.start()
     background = [asyncio.create_task(curves.run(live.invalidate, live.looked))]
     if config.deadman is not None:
-        # It brings httpx, five megabytes that a loop without it has no use for; so does the poller.
+        # It brings httpx, five megabytes that a loop without it has no use for; so does the updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch
 
         switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
@@ -132,12 +136,12 @@ async def _run(
         background.append(asyncio.create_task(board.run(live.invalidate)))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
-    commands = Commands(lambda: loop.status, dispatcher, wishes, wording.style())
+    commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
     for bot, chats in _group_chats(bots):
-        from alerts.telegram.updates import Poller
+        from alerts.telegram.updates import Updates
 
-        poller = Poller(bot, chats, commands, queue, wording.style().words.bot)
-        background.append(asyncio.create_task(poller.run()))
+        updates = Updates(bot, chats, commands, queue, styles.style().words.bot)
+        background.append(asyncio.create_task(updates.run()))
     # What is alive now stays alive: the garbage collector need not look at it again.
     gc.collect()
     gc.freeze()

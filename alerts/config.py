@@ -98,7 +98,7 @@ class AlertsConfig(DeliverySettings):
         return self
 
     @model_validator(mode="after")
-    def _check_the_watchdog_barks(self) -> Self:
+    def _check_the_watchdog_is_enabled(self) -> Self:
         waiting = [route.name for route in self.routes if route.watchdog]
         if waiting and not self.rules.of("Watchdog").enabled:
             raise ValueError(f"route {waiting[0]}: `watchdog` needs rules: Watchdog: {{enabled: true}}")

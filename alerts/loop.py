@@ -15,29 +15,29 @@ from typing import NamedTuple
 from alerts.config import AlertsConfig
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
-from alerts.delivery.route_style import Wording
+from alerts.delivery.route_style import RouteStyles
 from alerts.engine.deadlines import Deadlines
-from alerts.engine.evaluate import ActiveRule, Event, Key, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, Event, Key, evaluate
 from alerts.engine.state import Moment
 from alerts.engine.status import Status
 from alerts.engine.translation import translate_rule
 from alerts.evidence.gather import Gatherer
-from alerts.history.looks import Look
 from alerts.history.recorder import Recorder
+from alerts.history.samples import HistorySample
 from alerts.messages.single import render
 from alerts.restart_record import Record
 from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
 from alerts.scraping.host import HostCollector, read_host
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape, Scraper
 from alerts.store import Store
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
 # A sidecar sends a page that is ready; one that needs longer must not hold up those that are due with it.
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 # So many peers that fall together are a trouble of the host or the network.
 STORM_PEERS = 5
 
@@ -63,7 +63,7 @@ class _Instant(NamedTuple):
 
 def _is_well(scrape: Scrape) -> bool:
     """Whether the sidecar answers and its trainer runs."""
-    return scrape.reading is not None and scrape.reading.is_up() is not False
+    return scrape.page is not None and scrape.page.is_up() is not False
 
 
 class Loop:
@@ -78,7 +78,7 @@ class Loop:
         store: Store,
         dispatcher: Dispatcher,
         outbox: Outbox,
-        wording: Wording,
+        styles: RouteStyles,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
         recorder: Recorder | None = None,
@@ -87,13 +87,13 @@ class Loop:
         self._store = store
         self._dispatcher = dispatcher
         self._outbox = outbox
-        self._wording = wording
+        self._styles = styles
         self._clock = clock
         self._wall = wall
         self._recorder = recorder
-        self._looks: list[Look] = []
+        self._looks: list[HistorySample] = []
         self._rules = [
-            ActiveRule(name, translate_rule(rule, wording.style().words), config.rules.of(name))
+            ActiveRule(name, translate_rule(rule, styles.style().words), config.rules.of(name))
             for name, rule in discover().items()
             if config.rules.of(name).enabled
         ]
@@ -106,14 +106,14 @@ class Loop:
         asking = [one.name for one in self._rules if one.settings.restart]
         self._restarter = Restarter(config.restarts, asking, run_dirs, Records(store))
         self._evaluated_at = clock()
-        self._looked_at: dict[str, float] = {}
+        self._checked_at: dict[str, float] = {}
         self._deadlines = Deadlines()
         self._wall_lead = wall() - clock()
         self._clock_stepped_at = 0.0
         self._clock_step_seconds = 0.0
         self._heard_at = {target.peer: clock() for target in config.targets}
         self._failures: dict[str, str] = {}
-        self.status = Status(config.fleet, standing=store.load())
+        self.status = Status(config.fleet, alert_states=store.load())
         self.on_status: Callable[[], None] = lambda: None
         self._report_forgotten()
 
@@ -141,11 +141,11 @@ class Loop:
         while True:
             next_round = self._clock() + self._config.interval_seconds
             with self._fence():
-                await self.look_at_all()
+                await self.check_all()
             while (left := next_round - self._clock()) > 0:
-                await self._wait_and_look(left)
+                await self._wait_and_check(left)
 
-    async def _wait_and_look(self, seconds: float) -> None:
+    async def _wait_and_check(self, seconds: float) -> None:
         """Waits until somebody is due, or for `seconds`, when the next round begins."""
         left = self._deadlines.seconds_left(self._wall())
         if left is None or left >= seconds:
@@ -153,7 +153,7 @@ class Loop:
             return
         await asyncio.sleep(left)
         with self._fence():
-            await self.look_at_due(min(LOOK_SECONDS, seconds - left))
+            await self.check_due(min(CHECK_SECONDS, seconds - left))
 
     @contextlib.contextmanager
     def _fence(self) -> Iterator[None]:
@@ -163,7 +163,7 @@ class Loop:
         except Exception:
             log.exception("this round failed; the next one comes in %g s", self._config.interval_seconds)
 
-    async def look_at_all(self) -> None:
+    async def check_all(self) -> None:
         """A round: scrapes every peer, evaluates all rules on them and the host, writes down what there is to tell."""
         scrapes = await self._scraper.scrape()
         well = [peer for peer, scrape in scrapes.items() if _is_well(scrape)]
@@ -177,23 +177,23 @@ class Loop:
         await self._write(after, events, Status(self._config.fleet, at.wall, scrapes, after))
         # Only what is written down counts; a round that could not be written is judged again.
         self._evaluated_at = at.steady
-        self._looked_at.clear()
+        self._checked_at.clear()
         self._deadlines.begin_round(after.due)
         self._outbox.expire()
-        readings = {peer: scrape.reading for peer, scrape in scrapes.items()}
-        self._restarter.consider(after, readings, self._dispatcher.find_untold(after, at.wall), at.wall)
+        pages = {peer: scrape.page for peer, scrape in scrapes.items()}
+        self._restarter.consider(after, pages, self._dispatcher.find_untold(after, at.wall), at.wall)
 
-    async def look_at_due(self, seconds: float = LOOK_SECONDS) -> None:
+    async def check_due(self, seconds: float = CHECK_SECONDS) -> None:
         """Does the same for the peers that are due, as far as they answer within `seconds`; the host can wait."""
         scrapes = await self._scraper.look(self._deadlines.take(self._wall()), seconds)
         if not scrapes:
             return
         at = self._begin(scrapes)
         part, events = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
-        after = self.status.standing.replaced(scrapes, part)
+        after = self.status.alert_states.replaced(scrapes, part)
         known = {**self.status.scrapes, **scrapes}
         await self._write(after, events, Status(self._config.fleet, at.wall, known, after))
-        self._looked_at.update(dict.fromkeys(scrapes, at.steady))
+        self._checked_at.update(dict.fromkeys(scrapes, at.steady))
         self._deadlines.update(scrapes, after.due)
 
     def _begin(self, scrapes: dict[str, Scrape]) -> _Instant:
@@ -201,37 +201,37 @@ class Loop:
         self._note_clock_step()
         return _Instant(self._wall(), self._clock())
 
-    def _evaluate(self, views: Iterable[View], at: _Instant) -> tuple[Standing, list[Event]]:
+    def _evaluate(self, views: Iterable[View], at: _Instant) -> tuple[AlertStates, list[Event]]:
         """Evaluates each subject with the time since it was last looked at."""
         # A host that slept, or a round that failed, adds no more than two rounds to the time that a condition held.
         longest = 2 * self._config.interval_seconds + self._config.timeout_seconds
         by_elapsed: dict[float, list[View]] = {}
         for view in views:
-            elapsed = min(at.steady - self._looked_at.get(view.peer, self._evaluated_at), longest)
+            elapsed = min(at.steady - self._checked_at.get(view.peer, self._evaluated_at), longest)
             by_elapsed.setdefault(elapsed, []).append(view)
-        self._looks = [Look(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
+        self._looks = [HistorySample(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
             part, more = evaluate(
                 group,
                 self._rules,
-                self.status.standing,
+                self.status.alert_states,
                 Moment(at.wall, elapsed),
                 reminder_seconds=self._config.reminder,
             )
             parts.append(part)
             events += more
-        return Standing.merge(parts), events
+        return AlertStates.merge(parts), events
 
-    async def _write(self, after: Standing, events: list[Event], status: Status) -> None:
+    async def _write(self, after: AlertStates, events: list[Event], status: Status) -> None:
         """Writes an evaluation down, with what it has to tell; from then on it is the status."""
         events = await self._gatherer.attach(events)
-        told = [(event, render(event, self._wording.style())) for event in events]
+        told = [(event, render(event, self._styles.style())) for event in events]
         queue = self._dispatcher.queue(after, events, status.now)
-        self._store.commit(self.status.standing, after, told, queue)
+        self._store.commit(self.status.alert_states, after, told, queue)
         self.status = status
         if self._recorder is not None:
-            self._recorder.record(self._looks, status.standing)
+            self._recorder.record(self._looks, status.alert_states)
         self.on_status()
         for _, message in told:
             log.info("%s", message.title)
@@ -242,7 +242,7 @@ class Loop:
         return View(
             peer=peer,
             now=now,
-            reading=add_record(scrape.reading, record),
+            page=add_record(scrape.page, record),
             restart=record,
             failure=scrape.failure,
             unreachable_seconds=self._clock() - self._heard_at[peer],
@@ -254,13 +254,13 @@ class Loop:
         return View(
             peer=self._host_name,
             now=now,
-            reading=self._read_host(),
+            page=self._read_host(),
             clock_stepped_at=self._clock_stepped_at,
             clock_step_seconds=self._clock_step_seconds,
             scope="host",
         )
 
-    def _read_host(self) -> Reading | None:
+    def _read_host(self) -> Page | None:
         try:
             return read_host(self._host)
         except (OSError, RuntimeError) as error:
@@ -272,7 +272,7 @@ class Loop:
     def _note_failures(self, scrapes: dict[str, Scrape]) -> None:
         """Keeps when each sidecar last answered; a failure is logged once."""
         for peer, scrape in scrapes.items():
-            if scrape.reading is not None:
+            if scrape.page is not None:
                 self._heard_at[peer] = self._clock()
             if scrape.failure != self._failures.get(peer, ""):
                 log.info("peer %s: sidecar: %s", peer, scrape.failure or "answers")
@@ -289,5 +289,5 @@ class Loop:
     def _report_forgotten(self) -> None:
         subjects = {"peer": [target.peer for target in self._config.targets], "host": [self._host_name]}
         known = {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
-        for key in sorted(set(self.status.standing.states) - known):
+        for key in sorted(set(self.status.alert_states.states) - known):
             log.info("%s of %s is no longer watched; its alert ends without a message", key.rule, key.peer)

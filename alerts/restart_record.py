@@ -8,7 +8,7 @@ PHASE_METRIC = "alerts_restart_phase"
 
 Phase = Literal["idle", "waiting", "restarting", "helped", "useless"]
 # How a restart went, or why there is none.
-Outcome = Literal["", "trains", "same reason", "daily limit", "still fires", "does not train"]
+RestartOutcome = Literal["", "trains", "same reason", "daily limit", "still fires", "does not train"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,6 @@ class Record:
     started: float | None = None
     memory_bytes: float | None = None
     waited_seconds: float = 0.0
-    outcome: Outcome = ""
+    outcome: RestartOutcome = ""
     outcome_seconds: float = 0.0
     memory_after: float | None = None

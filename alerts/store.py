@@ -1,4 +1,4 @@
-"""The alert loop's one SQLite database: alert states, rule memories, events; `queue` and `wishes` keep theirs in it.
+"""The alert loop's one SQLite database: alert states, rule memories, events; other modules keep theirs in it.
 
 One transaction writes a transition together with the news it makes, and `synchronous=FULL` puts it on the disk
 before anything is sent; so a kill or a power cut at any instant loses no notification. Times are epoch seconds.
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState
 from alerts.messages.single import Message
 
@@ -103,7 +103,7 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def load(self) -> Standing:
+    def load(self) -> AlertStates:
         """What was written last."""
         states = {
             Key(rule, peer): AlertState(**json.loads(state))
@@ -113,10 +113,10 @@ class Store:
             Key(rule, peer): json.loads(memory)
             for rule, peer, memory in self._db.execute("SELECT rule, peer, memory FROM memories")
         }
-        return Standing(states, memories)
+        return AlertStates(states, memories)
 
     def commit(
-        self, before: Standing, after: Standing, told: Iterable[tuple[Event, Message]], queue: Callable[[], None]
+        self, before: AlertStates, after: AlertStates, told: Iterable[tuple[Event, Message]], queue: Callable[[], None]
     ) -> None:
         """Writes an evaluation and its events, and what `queue` writes for their delivery, all or nothing."""
         with self.transaction():

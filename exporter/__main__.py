@@ -10,7 +10,7 @@ import time
 
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 from exporter.server import Server, TlsFiles
 from exporter.snapshot import Snapshot
 from exporter.version import VERSION
@@ -44,9 +44,9 @@ def main() -> int:
 
 
 def _make_snapshot(config: SidecarConfig) -> Snapshot:
-    constant = [Reading("sidecar_build_info", {"version": VERSION}, 1.0)]
+    constant = [Sample("sidecar_build_info", {"version": VERSION}, 1.0)]
     if config.memory_limit_bytes is not None:
-        constant.append(Reading("trainer_memory_limit_bytes", {}, float(config.memory_limit_bytes)))
+        constant.append(Sample("trainer_memory_limit_bytes", {}, float(config.memory_limit_bytes)))
     snapshot = Snapshot(discover(config), constant=constant, timeout_seconds=max(1.0, config.interval_seconds / 2))
     snapshot.refresh(time.time())
     return snapshot

@@ -29,7 +29,7 @@ class Metric(NamedTuple):
         return (self.name,)
 
 
-class Reading(NamedTuple):
+class Sample(NamedTuple):
     """One measured value: a sample's name, its labels, the number."""
 
     name: str
@@ -91,7 +91,7 @@ SIDECAR: tuple[Metric, ...] = (
 ALL: tuple[Metric, ...] = TRAINER + SIDECAR
 
 
-def families(readings: Iterable[Reading]) -> list[Family]:
+def families(readings: Iterable[Sample]) -> list[Family]:
     """Groups readings into metric families, in the table's order; a metric without a reading yields none.
 
     Raises KeyError for a reading whose name the table does not hold.
@@ -106,14 +106,14 @@ def families(readings: Iterable[Reading]) -> list[Family]:
     return [found[metric.name] for metric in ALL if metric.name in found]
 
 
-def histogram(name: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> list[Reading]:
+def histogram(name: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> list[Sample]:
     """The readings of a histogram, from the number of observations in each bucket and their sum."""
     readings, below = [], 0
     for bound, count in zip(bounds, counts, strict=True):
         below += count
         label = "+Inf" if math.isinf(bound) else str(bound)
-        readings.append(Reading(f"{name}_bucket", {"le": label}, below))
-    return [*readings, Reading(f"{name}_sum", {}, total), Reading(f"{name}_count", {}, below)]
+        readings.append(Sample(f"{name}_bucket", {"le": label}, below))
+    return [*readings, Sample(f"{name}_sum", {}, total), Sample(f"{name}_count", {}, below)]
 
 
 def list_series() -> str:

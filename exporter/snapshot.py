@@ -12,7 +12,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.collectors import CollectError, Collector
-from exporter.metrics import Family, Reading, families
+from exporter.metrics import Family, Sample, families
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ class Page(NamedTuple):
     rendered_at: float
 
 
-class Outcome(NamedTuple):
+class CollectorResult(NamedTuple):
     """What one run of a collector gave; `error` is None after a success."""
 
-    readings: Sequence[Reading]
+    readings: Sequence[Sample]
     seconds: float
     error: str | None
 
@@ -46,13 +46,13 @@ class Snapshot:
     """Runs the collectors, each in a fence of its own, and renders their readings."""
 
     def __init__(
-        self, collectors: Mapping[str, Collector], *, constant: Sequence[Reading], timeout_seconds: float
+        self, collectors: Mapping[str, Collector], *, constant: Sequence[Sample], timeout_seconds: float
     ) -> None:
         self._fences = [Fence(name, collector) for name, collector in collectors.items()]
         self._constant = constant
         self._timeout = timeout_seconds
         self._lane = Lane()
-        self._readings: list[Reading] = list(constant)
+        self._readings: list[Sample] = list(constant)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         self._stalls_at = math.inf
@@ -66,8 +66,8 @@ class Snapshot:
             outcome = self._run(fence, now)
             labels = {"collector": fence.name}
             readings += outcome.readings
-            readings.append(Reading("sidecar_collector_success", labels, float(outcome.error is None)))
-            readings.append(Reading("sidecar_collector_duration_seconds", labels, outcome.seconds))
+            readings.append(Sample("sidecar_collector_success", labels, float(outcome.error is None)))
+            readings.append(Sample("sidecar_collector_duration_seconds", labels, outcome.seconds))
         self._readings = readings
         page, stalls_at = self._render(), _find_stall(readings, now)
         with self._is_judged:
@@ -92,7 +92,7 @@ class Snapshot:
         """The families of the last collection; the registry calls it."""
         return families(self._readings)
 
-    def _run(self, fence: "Fence", now: float) -> Outcome:
+    def _run(self, fence: "Fence", now: float) -> CollectorResult:
         started = time.monotonic()
         if fence.start(self._lane, now) and not fence.wait(self._timeout):
             # The hanging collector keeps this lane, and gets no other before it returns.
@@ -107,7 +107,7 @@ class Snapshot:
         return Page(plain, gzip.compress(plain, compresslevel=6), time.monotonic())
 
 
-def _find_stall(readings: Sequence[Reading], now: float) -> float:
+def _find_stall(readings: Sequence[Sample], now: float) -> float:
     """The Unix time at which the silence becomes a stall, if it lies ahead of `now`; infinite otherwise."""
     values = {reading.name: reading.value for reading in readings}
     if _STALL_AFTER not in values or _PHASE_START not in values:
@@ -142,7 +142,7 @@ class Fence:
         self._collector = collector
         self._done = threading.Event()
         self._done.set()
-        self._outcome = Outcome((), 0.0, None)
+        self._outcome = CollectorResult((), 0.0, None)
         self._failing = False
         self._logged_at = -LOG_INTERVAL_SECONDS
 
@@ -158,11 +158,11 @@ class Fence:
         """Whether the run ended in time."""
         return self._done.wait(seconds)
 
-    def outcome(self, waited_seconds: float) -> Outcome:
+    def outcome(self, waited_seconds: float) -> CollectorResult:
         """What the run gave; a failure while it still hangs."""
         if self._done.is_set():
             return self._outcome
-        return Outcome((), waited_seconds, "it hangs; it is asked again when it returns")
+        return CollectorResult((), waited_seconds, "it hangs; it is asked again when it returns")
 
     def report(self, error: str | None) -> None:
         """Logs a change between success and failure."""
@@ -177,7 +177,7 @@ class Fence:
 
     def _collect(self, now: float) -> None:
         started = time.monotonic()
-        readings: Sequence[Reading] = ()
+        readings: Sequence[Sample] = ()
         error = None
         try:
             readings = self._collector.collect(now)
@@ -186,5 +186,5 @@ class Fence:
             readings, error = failure.readings, str(failure)
         except Exception as failure:  # noqa: BLE001 the fence: one collector never breaks the page
             readings, error = (), f"{type(failure).__name__}: {failure}"
-        self._outcome = Outcome(readings, time.monotonic() - started, error)
+        self._outcome = CollectorResult(readings, time.monotonic() - started, error)
         self._done.set()

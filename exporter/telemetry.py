@@ -20,7 +20,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from transformers import TrainerCallback
 
-from exporter.metrics import STATES, STEP_BUCKETS, Reading, families, histogram
+from exporter.metrics import STATES, STEP_BUCKETS, Sample, families, histogram
 from exporter.pace import Pace
 from exporter.textfile_writer import TextfileWriter
 
@@ -206,13 +206,13 @@ class PeerTelemetry(TrainerCallback):
             info = dict(self._info)
         if accelerator is not None:
             values["trainer_accelerator_memory_bytes"] = accelerator
-        readings = [Reading("trainer_info", info, 1.0)]
-        readings += [Reading("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
+        readings = [Sample("trainer_info", info, 1.0)]
+        readings += [Sample("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
         readings += [
-            Reading("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
+            Sample("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
         ]
         readings += histogram("trainer_step_duration_seconds", STEP_BUCKETS, buckets, seconds)
-        readings += [Reading(name, {}, value) for name, value in values.items()]
+        readings += [Sample(name, {}, value) for name, value in values.items()]
         return families(readings)
 
     @contextlib.contextmanager

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from trainer.config import TrainerConfig
 from trainer.grpo import Earnings
 from trainer.protocol import RoundAndStage, outputs_value
-from trainer.rounds import Plan, Standing, advance, follow, lead, to_record
+from trainer.rounds import Plan, RoundProgress, advance, follow, lead, to_record
 from trainer.stopping import Stopper
 from trainer.swarm.error import SwarmError
 from trainer.swarm.publisher import Publisher
@@ -55,14 +55,14 @@ class RoundDriver(TrainerCallback):
         self._config, self._peer_id, self._trainer = config, peer_id, trainer
         self._plan = Plan(config.steps_per_stage, config.stages_per_round, config.max_rounds)
         self._publisher, self._telemetry, self._stopper = publisher, telemetry, stopper
-        self._standing = Standing()
+        self._standing = RoundProgress()
         self._step_began = self._saved_at = time.monotonic()
         self._seconds = 0.0
         self._stage_line = ""
         self.is_finished = False
         self.is_saved = True
 
-    def start(self, remembered: Standing) -> None:
+    def start(self, remembered: RoundProgress) -> None:
         """Takes up the place that the run folder remembers, as far as it agrees with the swarm's."""
         if self._config.swarm.leader:
             self._enter(lead(remembered, self._ask(), self._plan))
@@ -127,7 +127,7 @@ class RoundDriver(TrainerCallback):
         else:
             self._keep(following)
 
-    def _enter(self, standing: Standing) -> None:
+    def _enter(self, standing: RoundProgress) -> None:
         self._keep(standing)
         if standing.position is None:
             return
@@ -137,7 +137,7 @@ class RoundDriver(TrainerCallback):
         if self._config.swarm.leader:
             self._publisher.announce(at, is_new=True)
 
-    def _keep(self, standing: Standing) -> None:
+    def _keep(self, standing: RoundProgress) -> None:
         self._standing = standing
         self._publisher.remember(to_record(standing))
 

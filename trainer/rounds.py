@@ -35,7 +35,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RoundProgress:
     """A peer's place in its run: in a stage (`position`), or between rounds (None); and its last finished round."""
 
     position: Position | None = None
@@ -47,7 +47,7 @@ class Standing:
         return self.position is None and plan.max_rounds is not None and done + 1 >= plan.max_rounds
 
 
-def lead(standing: Standing, swarm: RoundAndStage | None, plan: Plan) -> Standing:
+def lead(standing: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> RoundProgress:
     """The leader's place at its start: the further of what it remembers and what the swarm was last told."""
     position = standing.position
     if position is None and standing.finished_round is not None:
@@ -55,10 +55,10 @@ def lead(standing: Standing, swarm: RoundAndStage | None, plan: Plan) -> Standin
     if swarm is not None and (position is None or swarm > position.round_and_stage):
         stage = min(swarm.stage, plan.stages_per_round - 1)
         position = Position(swarm.round, stage)
-    return _within(Standing(position or Position(0, 0), standing.finished_round), plan)
+    return _within(RoundProgress(position or Position(0, 0), standing.finished_round), plan)
 
 
-def follow(standing: Standing, swarm: RoundAndStage | None, plan: Plan) -> Standing:
+def follow(standing: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> RoundProgress:
     """A follower's place once it heard where the swarm is: it goes on, joins, or keeps waiting."""
     if swarm is None:
         return replace(standing, position=None)
@@ -67,10 +67,10 @@ def follow(standing: Standing, swarm: RoundAndStage | None, plan: Plan) -> Stand
         return standing
     if _is_done(swarm.round, standing.finished_round) or swarm.stage >= plan.stages_per_round:
         return replace(standing, position=None)
-    return _within(Standing(Position(*swarm), standing.finished_round), plan)
+    return _within(RoundProgress(Position(*swarm), standing.finished_round), plan)
 
 
-def advance(standing: Standing, reward: float, plan: Plan, *, leader: bool) -> Standing:
+def advance(standing: RoundProgress, reward: float, plan: Plan, *, leader: bool) -> RoundProgress:
     """The place after one more step that earned `reward`."""
     at = standing.position
     if at is None:
@@ -80,21 +80,21 @@ def advance(standing: Standing, reward: float, plan: Plan, *, leader: bool) -> S
     if at.stage + 1 < plan.stages_per_round:
         return replace(standing, position=Position(at.round, at.stage + 1))
     following = Position(at.round + 1, 0) if leader else None
-    return _within(Standing(following, at.round), plan)
+    return _within(RoundProgress(following, at.round), plan)
 
 
-def to_record(standing: Standing) -> dict[str, Any]:
+def to_record(standing: RoundProgress) -> dict[str, Any]:
     """What is kept on disk between two starts."""
     return asdict(standing)
 
 
-def from_record(record: object) -> Standing:
+def from_record(record: object) -> RoundProgress:
     """Reads what `to_record` wrote; what is not of that form counts as nothing remembered."""
     if not isinstance(record, Mapping):
-        return Standing()
+        return RoundProgress()
     finished = record.get("finished_round")
     position = record.get("position")
-    return Standing(
+    return RoundProgress(
         _position(position) if isinstance(position, Mapping) else None,
         finished if _is_count(finished, MAX_ROUND) else None,
     )
@@ -118,8 +118,8 @@ def _is_done(round_number: int, finished: int | None) -> bool:
     return finished is not None and finished - 1 <= round_number <= finished
 
 
-def _within(standing: Standing, plan: Plan) -> Standing:
+def _within(standing: RoundProgress, plan: Plan) -> RoundProgress:
     position = standing.position
     if position is not None and plan.max_rounds is not None and position.round >= plan.max_rounds:
-        return Standing(None, max(position.round - 1, standing.finished_round or 0))
+        return RoundProgress(None, max(position.round - 1, standing.finished_round or 0))
     return standing

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from exporter.run_folder import find_process, read_bounded, read_process_record, write_process_record
 from trainer.checkpoints import last_good
 from trainer.config import TrainerConfig
-from trainer.rounds import Standing, from_record
+from trainer.rounds import RoundProgress, from_record
 from trainer.stopping import Stopper, StopRequested
 from trainer.swarm.error import SwarmError
 from trainer.swarm.identity import ensure_identity
@@ -107,17 +107,17 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         telemetry.close()
 
 
-def read_standing(run_dir: Path) -> Standing:
+def read_standing(run_dir: Path) -> RoundProgress:
     """The place in the rounds that the run folder remembers."""
     from trainer.swarm.publisher import POSITION_FILE
 
     try:
         return from_record(json.loads(read_bounded(run_dir / POSITION_FILE, 65536)))
     except FileNotFoundError:
-        return Standing()
+        return RoundProgress()
     except (OSError, ValueError) as error:
         log.warning("the place in the rounds cannot be read and is asked of the swarm: %s", error)
-        return Standing()
+        return RoundProgress()
 
 
 @contextlib.contextmanager

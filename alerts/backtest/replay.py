@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alerts.config import RuleTable
-from alerts.engine.evaluate import ActiveRule, Event, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, Event, evaluate
 from alerts.engine.state import Moment
 from alerts.history.archive import Archive, read_blocks
-from alerts.history.looks import Look, Subject, restore
+from alerts.history.samples import HistorySample, Subject, restore
 from alerts.history.store import Firing
 from alerts.rules import Rule, Verdict, View, discover
 
@@ -105,7 +105,7 @@ def active_rules(rules: RuleTable) -> dict[str, ActiveRule]:
     return {
         name: ActiveRule(name, rule, rules.of(name))
         for name, rule in discover().items()
-        if rules.of(name).enabled and rule.is_trouble and name not in NOT_KEPT
+        if rules.of(name).enabled and rule.is_problem and name not in NOT_KEPT
     }
 
 
@@ -115,11 +115,11 @@ def replay(path: Path, rules: RuleTable, since: float, until: float, subject: Su
     rules_of_scope = [one for one in active_rules(rules).values() if one.rule.scope == subject.scope]
     noted = 0
     watched = _note_verdicts(rules_of_scope, judged)
-    standing, events, count = Standing(), list[Event](), 0
+    alert_states, events, count = AlertStates(), list[Event](), 0
     with Archive(path) as archive:
         for look in _thin_out(_read_looks(archive, subject, since), since, until):
             moment = Moment(look.view.now, look.elapsed_seconds)
-            standing, more = evaluate((look.view,), watched, standing, moment, reminder_seconds=0.0)
+            alert_states, more = evaluate((look.view,), watched, alert_states, moment, reminder_seconds=0.0)
             events += more
             count += look.view.now >= since
             if len(judged) > noted:
@@ -138,7 +138,7 @@ def _replay_all(subjects: Sequence[Subject], work: Any) -> Iterator[Replayed]:
             yield future.result()
 
 
-def _read_looks(archive: Archive, subject: Subject, since: float) -> Iterator[Look]:
+def _read_looks(archive: Archive, subject: Subject, since: float) -> Iterator[HistorySample]:
     number = archive.subjects[subject]
     before: float | None = None
     for _, block in read_blocks(archive.blocks(number, since - WARM_UP_SECONDS)):
@@ -148,7 +148,7 @@ def _read_looks(archive: Archive, subject: Subject, since: float) -> Iterator[Lo
         yield from restore(subject, block, archive.series, before)
 
 
-def _thin_out(looks: Iterable[Look], since: float, until: float) -> Iterator[Look]:
+def _thin_out(looks: Iterable[HistorySample], since: float, until: float) -> Iterator[HistorySample]:
     """All looks from `since` on, and some of those before, each with the time since the one that is left before it."""
     skipped, elapsed = 0, 0.0
     for look in looks:

@@ -55,7 +55,7 @@ KINDS = {
 }
 
 
-class Wish(NamedTuple):
+class ChartRequest(NamedTuple):
     """A chart to be drawn: of these peers (or this host), up to this moment, epoch seconds."""
 
     rule: str
@@ -63,16 +63,16 @@ class Wish(NamedTuple):
     until: float
 
 
-def choose(alerts: Sequence[Key], until: float) -> Wish | None:
+def choose(alerts: Sequence[Key], until: float) -> ChartRequest | None:
     """The chart for a message about these alerts: of the first rule that has one; None where none has."""
     drawn = [key for key in alerts if key.rule in KINDS]
     if not drawn:
         return None
     peers = tuple(key.peer for key in drawn if KINDS[key.rule] == KINDS[drawn[0].rule])
-    return Wish(drawn[0].rule, tuple(dict.fromkeys(peers))[:MOST_PEERS], until)
+    return ChartRequest(drawn[0].rule, tuple(dict.fromkeys(peers))[:MOST_PEERS], until)
 
 
-class Artist:
+class ChartDrawer:
     """Makes charts from the history of a state folder."""
 
     def __init__(self, history: Path, language: str, zone: str | None) -> None:
@@ -83,30 +83,30 @@ class Artist:
         self._has_complained = False
         # Several routes tell the same; one draws, the others wait for it.
         self._lock = threading.Lock()
-        self._latest: tuple[Wish, bytes] | None = None
+        self._latest: tuple[ChartRequest, bytes] | None = None
 
-    def draw(self, wish: Wish) -> bytes:
+    def draw(self, request: ChartRequest) -> bytes:
         """A PNG; empty where there is nothing to draw, or no means to. Waits up to SECONDS, and never raises."""
         if not self.can_draw:
             return b""
         with self._lock:
             latest = self._latest
-            if latest is None or latest[0][:2] != wish[:2] or wish.until - latest[0].until > FRESH_SECONDS:
-                latest = self._latest = (wish, self._draw(wish))
+            if latest is None or latest[0][:2] != request[:2] or request.until - latest[0].until > FRESH_SECONDS:
+                latest = self._latest = (request, self._draw(request))
             return latest[1]
 
-    def _draw(self, wish: Wish) -> bytes:
-        kind = KINDS[wish.rule]
+    def _draw(self, request: ChartRequest) -> bytes:
+        kind = KINDS[request.rule]
         task = {
             "history": str(self._history),
-            "peers": wish.peers,
+            "peers": request.peers,
             "metric": kind.metric,
             "limit": kind.limit,
             "titles": kind.titles,
             "limit_told": {"en": "limit {:.4g}", "zh-CN": "上限 {:.4g}"},
             "language": self._language,
-            "since": wish.until - SPAN_SECONDS,
-            "until": wish.until,
+            "since": request.until - SPAN_SECONDS,
+            "until": request.until,
             "zone": self._zone,
         }
         try:

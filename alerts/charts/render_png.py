@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from alerts.history.query import Question, read_file
+from alerts.history.query import Query, read_file
 from alerts.i18n.zones import find_zone
 
 POINTS = 360
@@ -32,9 +32,7 @@ def main() -> int:
     """Exit status 0 also where there is nothing to draw."""
     task = json.load(sys.stdin)
     metrics = [task["metric"], *([task["limit"]] if task["limit"] else [])]
-    drawn = read_file(
-        Path(task["history"]), Question(tuple(task["peers"]), metrics, task["since"], task["until"], POINTS)
-    )
+    drawn = read_file(Path(task["history"]), Query(tuple(task["peers"]), metrics, task["since"], task["until"], POINTS))
     zone = find_zone(task["zone"])
     scale = _GIB if task["metric"].endswith("_bytes") else 1
     times = [datetime.fromtimestamp(at, zone) for at in drawn.times]

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import apprise
 
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.plugins import load_all_plugins
 from alerts.messages.single import Message
 
@@ -54,7 +54,7 @@ class RouteError(Exception):
 class Bot(Protocol):
     """What sends a route's messages in apprise's place, with buttons under them."""
 
-    def send(self, message: Message) -> Outcome: ...
+    def send(self, message: Message) -> DeliveryResult: ...
 
     def send_image(self, image: bytes) -> None: ...
 
@@ -110,7 +110,7 @@ class Sender:
         else:
             self._notify(route, "", "", apprise.NotifyFormat.TEXT, image)
 
-    def send(self, route: str, message: Message) -> Outcome:
+    def send(self, route: str, message: Message) -> DeliveryResult:
         """Sends a message, as HTML if it has some, and waits for the service's answer; never raises."""
         if route in self.bots:
             return self.bots[route].send(message)
@@ -125,7 +125,7 @@ class Sender:
 
     def _notify(
         self, route: str, title: str, body: str, body_format: apprise.NotifyFormat, image: bytes = b""
-    ) -> Outcome:
+    ) -> DeliveryResult:
         records: list[str] = []
         token = _records.set(records)
         try:
@@ -134,13 +134,13 @@ class Sender:
             with _as_file(image) as attachment:
                 accepted = bool(notifier.notify(body=body, title=title, body_format=body_format, attach=attachment))
         except Exception as error:  # noqa: BLE001  # A plug-in of apprise may raise anything, with the URL in its text.
-            return Outcome(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
+            return DeliveryResult(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
         finally:
             _records.reset(token)
-        return Outcome(True) if accepted else explain(records)
+        return DeliveryResult(True) if accepted else explain(records)
 
 
-def explain(records: list[str]) -> Outcome:
+def explain(records: list[str]) -> DeliveryResult:
     """What the log records of a failed attempt tell, in words of our own."""
     text = "\n".join(records)
     status = _STATUS.search(text)
@@ -149,7 +149,7 @@ def explain(records: list[str]) -> Outcome:
     if status is not None:
         code = int(status[1])
         phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "unknown status"
-        return Outcome(
+        return DeliveryResult(
             False,
             f"the service answered {code} {phrase}",
             seconds,
@@ -157,7 +157,7 @@ def explain(records: list[str]) -> Outcome:
             code == HTTPStatus.BAD_REQUEST,
         )
     cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "the service did not take it")
-    return Outcome(False, cause, seconds)
+    return DeliveryResult(False, cause, seconds)
 
 
 @contextlib.contextmanager

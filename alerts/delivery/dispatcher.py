@@ -11,22 +11,22 @@ from alerts.delivery.grouping import STORM_INTERVALS, group
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
 from alerts.delivery.quiet_hours import latest_occurrence
-from alerts.delivery.route_style import Wording
-from alerts.delivery.routing import Audience, Told, decide
+from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.routing import Audience, Notified, decide
 from alerts.delivery.settings import DeliverySettings, Route
-from alerts.delivery.silence_store import Wishes
+from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import Silence, is_silenced
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.inhibition import find_inhibited
 from alerts.engine.state import AlertState
 from alerts.engine.status import Status, describe_alerts
 from alerts.i18n.zones import find_zone
 from alerts.messages.digest import compose_digest
 from alerts.messages.grouped import Letter
-from alerts.rules import discover, is_trouble
+from alerts.rules import discover, is_problem
 
 LONGEST_SLEEP_SECONDS = 30.0
-TROUBLE_SECONDS = 5.0
+PROBLEM_SECONDS = 5.0
 # A consequence takes a while to recover after its cause, and is told only if it does not.
 CONSEQUENCE_SECONDS = 120.0
 # A digest that is later than this, as the loop did not run, waits for the next day.
@@ -46,15 +46,15 @@ class Dispatcher:
         self,
         settings: DeliverySettings,
         queue: Queue,
-        wishes: Wishes,
-        wording: Wording,
+        silence_store: SilenceStore,
+        styles: RouteStyles,
         outbox: Outbox,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._queue = queue
-        self._wishes = wishes
-        self._wording = wording
+        self._silence_store = silence_store
+        self._styles = styles
         self._outbox = outbox
         self._clock = clock
         # What waits for the watchdog is no person: it hears of nothing else, and nobody else of the watchdog.
@@ -67,57 +67,59 @@ class Dispatcher:
         self._inhibited: Collection[Key] = ()
         self._lingering: dict[Key, float] = {}
         self._told = queue.told()
-        self._told_next: Told = self._told
+        self._told_next: Notified = self._told
         self._evidence = self._evidence_next = queue.evidence()
         self._news = asyncio.Event()
 
-    def find_hidden(self, standing: Standing, now: float) -> tuple[dict[Key, Key], set[Key]]:
+    def find_hidden(self, alert_states: AlertStates, now: float) -> tuple[dict[Key, Key], set[Key]]:
         """The inhibited alerts with their causes, and the silenced ones. One that is silenced still inhibits."""
-        silences = self._wishes.silences(now)
-        silenced = {key for key, state in standing.states.items() if is_silenced(key, state.severity, silences, now)}
-        return find_inhibited(standing.states, self._inhibits, self._host_rules), silenced
+        silences = self._silence_store.silences(now)
+        silenced = {
+            key for key, state in alert_states.states.items() if is_silenced(key, state.severity, silences, now)
+        }
+        return find_inhibited(alert_states.states, self._inhibits, self._host_rules), silenced
 
-    def find_untold(self, standing: Standing, now: float) -> set[Key]:
+    def find_untold(self, alert_states: AlertStates, now: float) -> set[Key]:
         """The alerts that are hidden by another or by a silence, or that somebody looks after."""
-        inhibited, silenced = self.find_hidden(standing, now)
-        return inhibited.keys() | silenced | self._wishes.acknowledged
+        inhibited, silenced = self.find_hidden(alert_states, now)
+        return inhibited.keys() | silenced | self._silence_store.acknowledged
 
-    def describe_alerts(self, standing: Standing, now: float) -> list[dict[str, Any]]:
+    def describe_alerts(self, alert_states: AlertStates, now: float) -> list[dict[str, Any]]:
         """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
-        inhibited, silenced = self.find_hidden(standing, now)
+        inhibited, silenced = self.find_hidden(alert_states, now)
         described = []
-        for alert in describe_alerts(standing):
+        for alert in describe_alerts(alert_states):
             key = Key(alert["rule"], alert["peer"])
             cause = inhibited.get(key)
             marks = {
                 "silenced": key in silenced,
-                "acknowledged": key in self._wishes.acknowledged,
+                "acknowledged": key in self._silence_store.acknowledged,
                 "inhibited_by": f"{cause.rule}: {cause.peer}" if cause else None,
             }
             described.append({**alert, **marks})
         return described
 
     def silences(self, now: float) -> list[Silence]:
-        return self._wishes.silences(now)
+        return self._silence_store.silences(now)
 
-    def queue(self, standing: Standing, events: Collection[Event], now: float) -> Callable[[], None]:
+    def queue(self, alert_states: AlertStates, events: Collection[Event], now: float) -> Callable[[], None]:
         """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
-        inhibited, silenced = self.find_hidden(standing, now)
-        lingering = self._find_lingering(standing, inhibited)
+        inhibited, silenced = self.find_hidden(alert_states, now)
+        lingering = self._find_lingering(alert_states, inhibited)
 
         def is_hidden(key: Key, _state: AlertState) -> bool:
-            return key in inhibited or key in lingering or key in silenced or not is_trouble(key.rule)
+            return key in inhibited or key in lingering or key in silenced or not is_problem(key.rule)
 
         def is_held(route: str, event: Event) -> bool:
             quiet = self._routes[route].quiet
             return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
 
-        acknowledged = self._wishes.acknowledged
+        acknowledged = self._silence_store.acknowledged
         found = {event.key: event.evidence for event in events if event.evidence}
-        evidence = {key: text for key, text in (self._evidence | found).items() if key in standing.states}
+        evidence = {key: text for key, text in (self._evidence | found).items() if key in alert_states.states}
         decision = decide(
-            standing,
-            [event for event in events if is_trouble(event.key.rule)],
+            alert_states,
+            [event for event in events if is_problem(event.key.rule)],
             self._told,
             self._audiences,
             now=now,
@@ -125,22 +127,22 @@ class Dispatcher:
             acknowledged=acknowledged,
             evidence=evidence,
         )
-        ended = {key for key in acknowledged if key not in standing.states}
+        ended = {key for key in acknowledged if key not in alert_states.states}
 
         def write() -> None:
             self._queue.add(decision, self._told, now=self._clock(), is_held=is_held)
             self._queue.keep_evidence(self._evidence, evidence)
-            self._wishes.forget_acknowledged(ended)
+            self._silence_store.forget_acknowledged(ended)
 
         self._told_next, self._evidence_next = decision.told, evidence
         return write
 
-    def _find_lingering(self, standing: Standing, inhibited: Collection[Key]) -> Collection[Key]:
+    def _find_lingering(self, alert_states: AlertStates, inhibited: Collection[Key]) -> Collection[Key]:
         """The alerts whose cause has just gone, and that may be about to go too."""
         now = self._clock()
         gone = dict.fromkeys(set(self._inhibited) - set(inhibited), now + CONSEQUENCE_SECONDS)
         left = {key: until for key, until in (self._lingering | gone).items() if now < until}
-        self._inhibited, self._lingering = inhibited, {key: left[key] for key in left if key in standing.states}
+        self._inhibited, self._lingering = inhibited, {key: left[key] for key in left if key in alert_states.states}
         return self._lingering
 
     def settle(self) -> None:
@@ -155,10 +157,10 @@ class Dispatcher:
             try:
                 pause = self.dispatch(time.time())
                 self.send_digest(status(), time.time())
-                self.bark(status().standing)
+                self.send_watchdog(status().alert_states)
             except Exception:  # The fence: a full disk must not end the dispatch.
-                log.exception("the notifications could not be made; the next attempt comes in %g s", TROUBLE_SECONDS)
-                pause = TROUBLE_SECONDS
+                log.exception("the notifications could not be made; the next attempt comes in %g s", PROBLEM_SECONDS)
+                pause = PROBLEM_SECONDS
             # Python 3.11's wait_for swallows a cancellation that comes together with news, and this would never end.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -187,22 +189,24 @@ class Dispatcher:
             return
         with self._queue.transaction():
             for route in self._digested:
-                letter = compose_digest(status, self._queue.count_events(last, now), self._wording.style(route))
+                letter = compose_digest(status, self._queue.count_events(last, now), self._styles.style(route))
                 self._queue.post(route, "", [letter], self._clock())
             self._queue.set_mark(_DIGEST, now)
         self._outbox.wake()
 
-    def bark(self, standing: Standing) -> None:
+    def send_watchdog(self, alert_states: AlertStates) -> None:
         """Sends the Watchdog where a service waits for it, once the last one has arrived."""
-        fires = [key for key, state in standing.states.items() if not is_trouble(key.rule) and state.phase == "firing"]
+        fires = [
+            key for key, state in alert_states.states.items() if not is_problem(key.rule) and state.phase == "firing"
+        ]
         for route in (route for route in self._settings.routes if route.watchdog and fires):
-            mark, now, style = f"watchdog {route.name}", self._clock(), self._wording.style(route.name)
+            mark, now, style = f"watchdog {route.name}", self._clock(), self._styles.style(route.name)
             last = self._queue.mark(mark)
             # A time to come was written before the clock was put back.
             is_due = last is None or not last <= now < last + (route.watchdog or 0.0)
             if not is_due or self._queue.next_delivery(route.name) is not None:
                 continue
-            summary = standing.states[fires[0]].summary
+            summary = alert_states.states[fires[0]].summary
             title = f"{fires[0].rule}{style.words.colon}{fires[0].peer}"
             letter = Letter(title, f"{summary}\n{style.words.fleet.format(style.fleet)}")
             with self._queue.transaction():
@@ -216,15 +220,15 @@ class Dispatcher:
             return None
         held = [news for news in waiting if news.held]
         if held and not self._is_quiet(route, now):
-            headline = self._wording.style().words.after_quiet
-            letters = self._wording.compose(route.name, held, headline=headline)
+            headline = self._styles.style().words.after_quiet
+            letters = self._styles.compose(route.name, held, headline=headline)
             self._queue.post(route.name, "", letters, self._clock())
             self._outbox.wake()
         flowing = [news for news in waiting if not news.held]
         told_at = self._queue.told_at(route.name, self._clock() - STORM_INTERVALS * self._settings.grouping.interval)
         messages, due = group(flowing, told_at, self._clock(), self._settings.grouping)
         for topic, news in messages:
-            self._queue.post(route.name, topic, self._wording.compose(route.name, news), self._clock())
+            self._queue.post(route.name, topic, self._styles.compose(route.name, news), self._clock())
         if messages:
             self._outbox.wake()
         return due

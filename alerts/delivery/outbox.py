@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from alerts.charts.choose import Artist, Wish, choose
+from alerts.charts.choose import ChartDrawer, ChartRequest, choose
 from alerts.delivery.apprise_sender import Sender
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Delivery, Queue
-from alerts.delivery.route_style import Wording
+from alerts.delivery.route_style import RouteStyles
 from alerts.durations import describe_duration
 from alerts.messages.single import Message
 
@@ -26,12 +26,12 @@ HUNG_SENDS_ALLOWED = 3
 EXPIRE_AFTER_SECONDS = 7 * 86400.0
 MOST_WAITING = 3
 IDLE_SECONDS = 60.0
-TROUBLE_SECONDS = 5.0
+PROBLEM_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
-def pause_after(failures: int, outcome: Outcome, jitter: float) -> float:
+def pause_after(failures: int, outcome: DeliveryResult, jitter: float) -> float:
     """Seconds to wait after this many failures in a row; `jitter` in 0..1 spreads the attempts.
 
     A service that says how long it wants to be left alone is left alone for at least so long.
@@ -58,16 +58,18 @@ class Outbox:
         self,
         queue: Queue,
         sender: Sender,
-        wording: Wording,
+        styles: RouteStyles,
         routes: tuple[str, ...],
         clock: Callable[[], float],
-        artist: Artist | None = None,
+        chart_drawer: ChartDrawer | None = None,
     ) -> None:
-        """Without an `artist` there are no charts."""
+        """Without an `chart_drawer` there are no charts."""
         self.results: Counter[str] = Counter(delivered=0, failed=0, expired=0)
         self._queue = queue
         self._clock = clock
-        self._workers = {route: _Worker(route, queue, sender, wording, clock, self.results, artist) for route in routes}
+        self._workers = {
+            route: _Worker(route, queue, sender, styles, clock, self.results, chart_drawer) for route in routes
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -117,24 +119,24 @@ class _Worker:
         route: str,
         queue: Queue,
         sender: Sender,
-        wording: Wording,
+        styles: RouteStyles,
         clock: Callable[[], float],
         results: Counter[str],
-        artist: Artist | None,
+        chart_drawer: ChartDrawer | None,
     ) -> None:
         self.health = RouteHealth()
         self._route = route
         self._queue = queue
         self._sender = sender
-        self._wording = wording
+        self._styles = styles
         self._clock = clock
         self._results = results
-        self._artist = artist
+        self._chart_drawer = chart_drawer
         self._news = asyncio.Event()
         self._is_stopping = False
         self._not_before = 0.0
         self._accepted: set[int] = set()
-        self._hung: dict[Future[Outcome], int] = {}
+        self._hung: dict[Future[DeliveryResult], int] = {}
 
     def wake(self) -> None:
         self._news.set()
@@ -150,7 +152,7 @@ class _Worker:
                 pause = await self._work()
             except Exception as error:  # noqa: BLE001  # The fence: a full disk must not end the worker.
                 log.error("route %s: the outbox could not be read or written: %s", self._route, error)
-                pause = TROUBLE_SECONDS
+                pause = PROBLEM_SECONDS
             if pause > 0 and not self._is_stopping:
                 await self._sleep(pause)
 
@@ -159,7 +161,7 @@ class _Worker:
         self._collect_hung()
         self._record_accepted()
         if len(self._hung) >= HUNG_SENDS_ALLOWED:
-            return TROUBLE_SECONDS
+            return PROBLEM_SECONDS
         delivery = self._queue.next_delivery(self._route)
         if delivery is None:
             return IDLE_SECONDS
@@ -182,39 +184,39 @@ class _Worker:
         count, news = self._queue.collapsible(self._route, {*self._accepted, *self._hung.values()})
         if count <= MOST_WAITING:
             return False
-        self._queue.collapse(self._route, self._wording.compose(self._route, news), self._clock())
+        self._queue.collapse(self._route, self._styles.compose(self._route, news), self._clock())
         return True
 
-    async def _attempt(self, delivery: Delivery) -> Outcome:
+    async def _attempt(self, delivery: Delivery) -> DeliveryResult:
         """Sends in a thread of its own: a thread cannot be ended, and one that hangs must not hold up the rest."""
-        future: Future[Outcome] = Future()
+        future: Future[DeliveryResult] = Future()
         message, alerts = delivery.message, self._queue.alerts_of(delivery.id)
         if alerts:
-            message = message._replace(buttons=self._wording.buttons(self._route, delivery.id))
+            message = message._replace(buttons=self._styles.buttons(self._route, delivery.id))
         # A service that refused the message may have refused its chart.
-        wish = choose(alerts, self._clock()) if self._artist is not None and not delivery.attempts else None
+        request = choose(alerts, self._clock()) if self._chart_drawer is not None and not delivery.attempts else None
 
         def send() -> None:
-            self._send(message, wish, future)
+            self._send(message, request, future)
 
         threading.Thread(target=send, name=f"send-{delivery.id}", daemon=True).start()
         try:
             return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), SEND_TIMEOUT_SECONDS)
         except TimeoutError:
             self._hung[future] = delivery.id
-            return Outcome(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
+            return DeliveryResult(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
 
-    def _send(self, message: Message, wish: Wish | None, future: Future[Outcome]) -> None:
+    def _send(self, message: Message, request: ChartRequest | None, future: Future[DeliveryResult]) -> None:
         """Sends a message with its chart. What a chart needs more must not hold up the record of the message."""
-        place = self._sender.image_place(self._route) if wish is not None else ""
-        if wish is None or self._artist is None or not place:
+        place = self._sender.image_place(self._route) if request is not None else ""
+        if request is None or self._chart_drawer is None or not place:
             future.set_result(self._sender.send(self._route, message))
         elif place == "inside":
-            future.set_result(self._sender.send(self._route, message._replace(image=self._artist.draw(wish))))
+            future.set_result(self._sender.send(self._route, message._replace(image=self._chart_drawer.draw(request))))
         else:
             outcome = self._sender.send(self._route, message)
             future.set_result(outcome)
-            image = self._artist.draw(wish) if outcome.accepted else b""
+            image = self._chart_drawer.draw(request) if outcome.accepted else b""
             if image:
                 self._sender.send_image(self._route, image)
 
@@ -237,7 +239,7 @@ class _Worker:
             self._not_before = 0.0
             self.health = RouteHealth(delivered_at=self._clock())
 
-    def _record_failure(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _record_failure(self, delivery: Delivery, outcome: DeliveryResult) -> None:
         self._results["failed"] += 1
         self.health.failures += 1
         self.health.reason = outcome.reason

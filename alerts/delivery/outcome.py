@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Outcome(NamedTuple):
+class DeliveryResult(NamedTuple):
     """Whether the service accepted the message; if not, a safe reason and the pause in seconds that it asked for."""
 
     accepted: bool

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import NamedTuple
 
-from alerts.delivery.routing import Decision, Told
+from alerts.delivery.routing import Decision, Notified
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.grouped import Letter
 from alerts.messages.news import News
@@ -36,7 +36,7 @@ class Queue:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def told(self) -> Told:
+    def told(self) -> Notified:
         """Which firing alerts each route was told of, or soon will be."""
         told: dict[str, set[Key]] = {}
         for route, rule, peer in self._store.execute("SELECT route, rule, peer FROM told"):
@@ -46,7 +46,7 @@ class Queue:
     def add(
         self,
         decision: Decision,
-        before: Told,
+        before: Notified,
         *,
         now: float,
         is_held: Callable[[str, Event], bool],

@@ -12,7 +12,7 @@ from alerts.messages.single import Style
 from alerts.messages.templating import Templates
 
 
-class Wording:
+class RouteStyles:
     """Words news for the routes."""
 
     def __init__(self, settings: DeliverySettings, sender: Sender, *, peers: int = 0) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState
 from alerts.rules import Severity
 
-Told = Mapping[str, frozenset[Key]]
+Notified = Mapping[str, frozenset[Key]]
 
 
 class Audience(NamedTuple):
@@ -28,13 +28,13 @@ class Decision:
     """The news for each route, and which firing alerts each route has then been told of."""
 
     news: tuple[tuple[str, Event], ...] = ()
-    told: Told = field(default_factory=dict)
+    told: Notified = field(default_factory=dict)
 
 
 def decide(
-    standing: Standing,
+    alert_states: AlertStates,
     events: Iterable[Event],
-    told: Told,
+    told: Notified,
     audiences: Iterable[Audience],
     *,
     now: float,
@@ -47,7 +47,7 @@ def decide(
     Who is told late, as after a silence, is given the `evidence` of the beginning.
     """
     happened = {event.key: event for event in events}
-    firing = {key: state for key, state in standing.states.items() if state.phase == "firing"}
+    firing = {key: state for key, state in alert_states.states.items() if state.phase == "firing"}
     news: list[tuple[str, Event]] = []
     told_now: dict[str, frozenset[Key]] = {}
     for audience in audiences:

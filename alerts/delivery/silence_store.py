@@ -9,7 +9,7 @@ from alerts.store import Store
 MAX_SILENCES = 1000
 
 
-class Wishes:
+class SilenceStore:
     """The silences in force and the alerts that somebody has acknowledged; `on_change` is called when they change."""
 
     def __init__(self, store: Store) -> None:

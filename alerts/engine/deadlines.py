@@ -7,7 +7,7 @@ from alerts.engine.state import AlertState, Timing
 from alerts.rules import Verdict
 
 # The sidecar reads its trainer anew at the same instant, and what falls due together is looked at together.
-LOOK_AFTER_SECONDS = 0.02
+CHECK_AFTER_SECONDS = 0.02
 # A page may name one instant after the other; its peer is then left to the next round.
 MOST_LOOKS = 5
 
@@ -43,11 +43,11 @@ class Deadlines:
 
     def seconds_left(self, now: float) -> float | None:
         """How long until somebody is to be looked at; None if nobody is."""
-        return max(0.0, min(self._due.values()) + LOOK_AFTER_SECONDS - now) if self._due else None
+        return max(0.0, min(self._due.values()) + CHECK_AFTER_SECONDS - now) if self._due else None
 
     def take(self, now: float) -> set[str]:
         """The peers that are to be looked at now; they are due no more."""
-        peers = {peer for peer, instant in self._due.items() if instant + LOOK_AFTER_SECONDS <= now}
+        peers = {peer for peer, instant in self._due.items() if instant + CHECK_AFTER_SECONDS <= now}
         for peer in peers:
             del self._due[peer]
         self._looks.update(peers)

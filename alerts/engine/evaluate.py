@@ -41,7 +41,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Standing:
+class AlertStates:
     """All alerts that are not at rest and what the rules remember.
 
     `due` holds, for the peers that have one, the first epoch second at which time alone changes what is known of them.
@@ -51,16 +51,16 @@ class Standing:
     memories: Mapping[Key, Memory] = field(default_factory=dict)
     due: Mapping[str, float] = field(default_factory=dict)
 
-    def replaced(self, peers: Container[str], part: "Standing") -> "Standing":
-        """This standing with all of `peers` as `part` has it."""
+    def replaced(self, peers: Container[str], part: "AlertStates") -> "AlertStates":
+        """This alert_states with all of `peers` as `part` has it."""
         states = {key: state for key, state in self.states.items() if key.peer not in peers}
         memories = {key: memory for key, memory in self.memories.items() if key.peer not in peers}
         due = {peer: instant for peer, instant in self.due.items() if peer not in peers}
-        return Standing.merge([Standing(states, memories, due), part])
+        return AlertStates.merge([AlertStates(states, memories, due), part])
 
     @staticmethod
-    def merge(parts: Iterable["Standing"]) -> "Standing":
-        """One standing of the parts, which hold different subjects."""
+    def merge(parts: Iterable["AlertStates"]) -> "AlertStates":
+        """One alert_states of the parts, which hold different subjects."""
         states: dict[Key, AlertState] = {}
         memories: dict[Key, Memory] = {}
         due: dict[str, float] = {}
@@ -68,13 +68,13 @@ class Standing:
             states.update(part.states)
             memories.update(part.memories)
             due.update(part.due)
-        return Standing(states, memories, due)
+        return AlertStates(states, memories, due)
 
 
 def evaluate(
-    views: Iterable[View], rules: Iterable[ActiveRule], before: Standing, moment: Moment, *, reminder_seconds: float
-) -> tuple[Standing, list[Event]]:
-    """The standing after this evaluation, and its events.
+    views: Iterable[View], rules: Iterable[ActiveRule], before: AlertStates, moment: Moment, *, reminder_seconds: float
+) -> tuple[AlertStates, list[Event]]:
+    """The alert_states after this evaluation, and its events.
 
     An alert whose rule is switched off or whose peer is no longer configured is dropped without a word.
     """
@@ -102,7 +102,7 @@ def evaluate(
             if kind is not None and told is not None:
                 summary = verdict.summary or ("" if kind == "resolved" else told.summary)
                 events.append(Event(key, kind, moment.now, told.since, told.severity, summary))
-    return Standing(states, memories, due), events
+    return AlertStates(states, memories, due), events
 
 
 def _time(settings: RuleSettings, reminder_seconds: float) -> Timing:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from alerts.engine.evaluate import Key, Standing
+from alerts.engine.evaluate import AlertStates, Key
 from alerts.engine.state import AlertState
-from alerts.rules import is_trouble
+from alerts.rules import is_problem
 from alerts.scraping.scraper import Scrape
 
 
@@ -17,13 +17,13 @@ class Status:
     fleet: str
     now: float = 0.0
     scrapes: Mapping[str, Scrape] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
+    alert_states: AlertStates = field(default_factory=AlertStates)
 
 
-def describe_alerts(standing: Standing) -> list[dict[str, Any]]:
-    """All troubles that are pending or firing, the oldest first."""
-    troubles = [(key, state) for key, state in standing.states.items() if is_trouble(key.rule)]
-    alerts = sorted(troubles, key=lambda one: (one[1].since, one[0]))
+def describe_alerts(alert_states: AlertStates) -> list[dict[str, Any]]:
+    """All problems that are pending or firing, the oldest first."""
+    problems = [(key, state) for key, state in alert_states.states.items() if is_problem(key.rule)]
+    alerts = sorted(problems, key=lambda one: (one[1].since, one[0]))
     return [_describe_alert(key, state) for key, state in alerts]
 
 

@@ -92,7 +92,7 @@ def _watchdog_route(route: Route, every: float, config: AlertsConfig) -> dict[st
 
 def _signals() -> list[str]:
     """The rules that tell of no trouble: they reach only who waits for them."""
-    return [name for name, rule in discover().items() if not rule.is_trouble]
+    return [name for name, rule in discover().items() if not rule.is_problem]
 
 
 def _find_inhibitions() -> Iterator[dict[str, Any]]:

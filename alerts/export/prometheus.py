@@ -31,7 +31,7 @@ def render_rules(table: RuleTable, delays: Iterable[float] = ()) -> str:
             described = describe_rule(name, rule, settings)
             rules.append(described)
             # What is no trouble is never escalated.
-            rules += [_describe_escalation(described, delay) for delay in sorted(set(delays)) if rule.is_trouble]
+            rules += [_describe_escalation(described, delay) for delay in sorted(set(delays)) if rule.is_problem]
     head = "# Made by `peerwatch rules prometheus`: the alert rules of Peerwatch with your thresholds.\n"
     return head + dump({"groups": [{"name": GROUP, "rules": rules}]})
 
@@ -93,7 +93,7 @@ def expression(name: str, rule: Rule, settings: RuleSettings) -> str:
     """The rule's PromQL with its thresholds filled in, and where an alert that fires goes on as nothing can be told."""
     thresholds = dict(_thresholds(settings))
     holds = rule.promql.strip() % thresholds
-    if not rule.is_trouble:
+    if not rule.is_problem:
         return holds
     keeps = "\nor ".join(one for one in (_UNREAD, rule.keeps.strip() % thresholds) if one)
     goes_on = f"{firing(name)}\nand on (instance) (\n{_indent(keeps)}\n)"

@@ -14,11 +14,11 @@ from starlette.routing import Route
 
 from alerts.durations import parse_duration
 from alerts.engine.status import Status
-from alerts.history.query import MAX_POINTS, Drawn, Question, read_file
+from alerts.history.query import MAX_POINTS, Query, Series, read_file
 from alerts.history.recorder import Recorder
 from alerts.history.store import FileError, is_damage
 from alerts.history.summary import CHARTS, STATES
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 MAX_VALUES = 250_000
 MAX_NAMES = 1000
@@ -43,11 +43,11 @@ class HistoryApi:
             Route("/api/export", self._answer(self._export)),
         ]
 
-    async def read(self, question: Question) -> Drawn:
+    async def read(self, query: Query) -> Series:
         """The points, for the page; raises FileError."""
         async with self._turns:
             try:
-                return await asyncio.to_thread(read_file, self._recorder.path, question)
+                return await asyncio.to_thread(read_file, self._recorder.path, query)
             except FileError as error:
                 if is_damage(error):
                     self._recorder.suspect()
@@ -66,29 +66,29 @@ class HistoryApi:
         return handle
 
     async def _history(self, request: Request) -> Response:
-        question = self._ask(request, points=200)
-        drawn = await self.read(question)
+        query = self._ask(request, points=200)
+        drawn = await self.read(query)
         content = {
-            "since": question.since,
-            "until": question.until,
+            "since": query.since,
+            "until": query.until,
             "step": drawn.step,
             "times": drawn.times,
             "peers": drawn.values,
         }
-        if question.spread:
+        if query.spread:
             content |= {"least": drawn.least, "greatest": drawn.greatest}
-        if "state" in question.metrics:
+        if "state" in query.metrics:
             content["states"] = STATES
         return JSONResponse(content, headers=_HEADERS)
 
     async def _rewards(self, request: Request) -> Response:
-        question = self._ask(request, points=200, metrics=_REWARDS)
-        drawn = await self.read(question)
+        query = self._ask(request, points=200, metrics=_REWARDS)
+        drawn = await self.read(query)
         scrapes = self._read_status().scrapes
         leaders = []
-        for peer in question.peers:
+        for peer in query.peers:
             scrape = scrapes.get(peer)
-            info = ((scrape.reading if scrape else None) or Reading()).labels("trainer_info")
+            info = ((scrape.page if scrape else None) or Page()).labels("trainer_info")
             points = zip(drawn.times, *(drawn.values[peer][metric] for metric in _REWARDS), strict=True)
             values = [{"x": at, "y": reward, "rank": rank} for at, reward, rank in points if reward is not None]
             leaders.append(
@@ -105,14 +105,14 @@ class HistoryApi:
         form = request.query_params.get("format", "csv")
         if form not in ("csv", "json"):
             raise ValueError(f"format: csv or json, not {form[:20]!r}")
-        question = self._ask(request, points=MAX_POINTS)
-        rows = _rows(await self.read(question), question)
+        query = self._ask(request, points=MAX_POINTS)
+        rows = _rows(await self.read(query), query)
         headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="peerwatch-history.{form}"'}
         if form == "json":
             return JSONResponse(list(rows), headers=headers)
-        return Response(_write_csv(rows, question.metrics), media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(_write_csv(rows, query.metrics), media_type="text/csv; charset=utf-8", headers=headers)
 
-    def _ask(self, request: Request, points: int, metrics: Sequence[str] = ()) -> Question:
+    def _ask(self, request: Request, points: int, metrics: Sequence[str] = ()) -> Query:
         given = request.query_params
         metrics = tuple(dict.fromkeys(metrics or given.getlist("metric") or _METRICS))
         peers = tuple(dict.fromkeys(given.getlist("peer") or self._peers))
@@ -135,17 +135,17 @@ class HistoryApi:
         most = max(1, MAX_VALUES // max(1, len(peers) * len(metrics)))
         if wanted and points > most:
             raise ValueError(f"points: at most {most} for so many peers and metrics")
-        return Question(peers, metrics, since, now, min(points, most), "spread" in given)
+        return Query(peers, metrics, since, now, min(points, most), "spread" in given)
 
 
-def _rows(drawn: Drawn, question: Question) -> Iterator[dict[str, Any]]:
+def _rows(drawn: Series, query: Query) -> Iterator[dict[str, Any]]:
     """A row for each peer and time at which something was measured."""
-    for peer in question.peers:
-        lists = [drawn.values[peer][metric] for metric in question.metrics]
+    for peer in query.peers:
+        lists = [drawn.values[peer][metric] for metric in query.metrics]
         for at, *values in zip(drawn.times, *lists, strict=True):
             if any(value is not None for value in values):
                 told = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-                yield {"time": told, "peer": peer, **dict(zip(question.metrics, values, strict=True))}
+                yield {"time": told, "peer": peer, **dict(zip(query.metrics, values, strict=True))}
 
 
 def _write_csv(rows: Iterator[dict[str, Any]], metrics: Sequence[str]) -> str:

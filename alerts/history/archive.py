@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from alerts.history.block import Block, decode
-from alerts.history.looks import Series, Subject
 from alerts.history.packing import read_looks
+from alerts.history.samples import SeriesName, Subject
 from alerts.history.store import FORMAT, Firing, Span, load_series, load_subjects
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Archive:
             self._db.close()
             raise FileNotFoundError(f"{path} is being made, or was made by another version of peerwatch")
         self.subjects: dict[Subject, int] = load_subjects(self._db)
-        self.series: dict[int, Series] = {number: series for series, number in load_series(self._db).items()}
+        self.series: dict[int, SeriesName] = {number: series for series, number in load_series(self._db).items()}
 
     def close(self) -> None:
         self._db.close()

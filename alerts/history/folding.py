@@ -4,7 +4,7 @@ import time
 
 from alerts.history.archive import read_blocks
 from alerts.history.block import Block, decode, encode
-from alerts.history.looks import count_decimals
+from alerts.history.samples import count_decimals
 from alerts.history.settings import HistorySettings
 from alerts.history.store import GROUP, Span, Store
 from alerts.history.summary import SLOT_SECONDS, count_summary_decimals, merge, summarize

@@ -1,7 +1,7 @@
 """Points to draw, from looks, slots of five minutes or of an hour, whichever is just fine enough.
 
 with Archive(path) as archive:
-    drawn = read_charts(archive, Question(("rig-1",), ("memory_bytes", "rank"), since, until, points=48))
+    drawn = read_charts(archive, Query(("rig-1",), ("memory_bytes", "rank"), since, until, points=48))
 drawn.values["rig-1"]["rank"]     # one number for each of drawn.times, None where nothing was measured
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from alerts.history.archive import Archive, read_blocks
 from alerts.history.block import Block
 from alerts.history.folding import LONG_SLOT_SECONDS
-from alerts.history.looks import Subject
+from alerts.history.samples import Subject
 from alerts.history.store import Span
 from alerts.history.summary import (
     CHARTS,
@@ -31,7 +31,7 @@ MAX_POINTS = 2000
 _SLACK_SECONDS = 3600.0
 
 
-class Question(NamedTuple):
+class Query(NamedTuple):
     """What to draw: names of peers (or of the host), of CHARTS, epoch seconds, how many points at most, and whether the
     least and greatest values are wanted too.
     """
@@ -45,7 +45,7 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Series:
     """Points `step` seconds apart. `values`, and `least` and `greatest` if asked for, hold a list for each peer and
     metric.
     """
@@ -57,81 +57,81 @@ class Drawn:
     greatest: dict[str, dict[str, list[float | None]]]
 
 
-def read_file(path: Path, question: Question) -> Drawn:
+def read_file(path: Path, query: Query) -> Series:
     """The same from the file; nothing but gaps where there is no file yet. Raises FileError."""
     try:
         with Archive(path) as archive:
-            return read_charts(archive, question)
+            return read_charts(archive, query)
     except FileNotFoundError:
-        return _draw(question, {})
+        return _draw(query, {})
 
 
-def read_charts(archive: Archive, question: Question) -> Drawn:
+def read_charts(archive: Archive, query: Query) -> Series:
     """What was seen of each peer in each of equally long times, by the statistic that CHARTS names."""
     ids = {
         subject: peer
-        for peer in question.peers
+        for peer in query.peers
         for scope in ("peer", "host")
         if (subject := archive.subjects.get(Subject(scope, peer))) is not None
     }
-    slot = _choose_slot(question)
-    wanted = columns_for(question.metrics, archive.series)
-    columns = {column_of(metric, one) for metric in question.metrics for one in STATISTICS} | {LOOKS_COLUMN}
-    fresh = archive.open_blocks(ids, wanted, question.since - question.since % SLOT_SECONDS)
+    slot = _choose_slot(query)
+    wanted = columns_for(query.metrics, archive.series)
+    columns = {column_of(metric, one) for metric in query.metrics for one in STATISTICS} | {LOOKS_COLUMN}
+    fresh = archive.open_blocks(ids, wanted, query.since - query.since % SLOT_SECONDS)
     rows: dict[str, list[Block]] = {}
     for subject, peer in ids.items():
         found = rows.setdefault(peer, [])
         if slot:
-            found += [block for _, block in read_blocks(_read_summaries(archive, subject, slot, question), columns)]
+            found += [block for _, block in read_blocks(_read_summaries(archive, subject, slot, query), columns)]
         else:
-            spans = (span for span in archive.blocks(subject, question.since) if span.begins <= question.until)
-            found += [_as_slots(block, question, archive) for _, block in read_blocks(spans, wanted)]
+            spans = (span for span in archive.blocks(subject, query.since) if span.begins <= query.until)
+            found += [_as_slots(block, query, archive) for _, block in read_blocks(spans, wanted)]
         if subject in fresh:
             found.append(
-                summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], question, archive)
+                summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], query, archive)
             )
-    return _draw(question, rows)
+    return _draw(query, rows)
 
 
-def _choose_slot(question: Question) -> float:
+def _choose_slot(query: Query) -> float:
     """The longest kept slot that is no longer than a point; 0 for the looks themselves."""
-    step = _step(question)
+    step = _step(query)
     return LONG_SLOT_SECONDS if step >= LONG_SLOT_SECONDS else SLOT_SECONDS if step >= SLOT_SECONDS else 0.0
 
 
-def _read_summaries(archive: Archive, subject: int, slot: float, question: Question) -> Iterator[Span]:
+def _read_summaries(archive: Archive, subject: int, slot: float, query: Query) -> Iterator[Span]:
     """Long slots as far as they reach, and short ones for the days after them."""
-    since = question.since
+    since = query.since
     if slot > SLOT_SECONDS:
         for span in archive.summaries(subject, slot, since):
             since = max(since, span.ends + 1e-3)
-            if span.begins <= question.until:
+            if span.begins <= query.until:
                 yield span
     for span in archive.summaries(subject, SLOT_SECONDS, since):
-        if span.begins <= question.until and span.begins >= since - _SLACK_SECONDS:
+        if span.begins <= query.until and span.begins >= since - _SLACK_SECONDS:
             yield span
 
 
-def _as_slots(block: Block, question: Question, archive: Archive) -> Block:
+def _as_slots(block: Block, query: Query, archive: Archive) -> Block:
     """The looks of a block as slots as long as a point."""
-    return summarize(block, archive.series, _step(question))
+    return summarize(block, archive.series, _step(query))
 
 
-def _step(question: Question) -> float:
-    return max((question.until - question.since) / max(1, min(question.points, MAX_POINTS)), 1e-3)
+def _step(query: Query) -> float:
+    return max((query.until - query.since) / max(1, min(query.points, MAX_POINTS)), 1e-3)
 
 
-def _draw(question: Question, rows: dict[str, list[Block]]) -> Drawn:
-    step = _step(question)
-    first = question.since - question.since % step
-    count = int((question.until - first) // step) + 1
-    drawn = Drawn([round(first + index * step, 3) for index in range(count)], round(step, 3), {}, {}, {})
-    for peer in question.peers:
+def _draw(query: Query, rows: dict[str, list[Block]]) -> Series:
+    step = _step(query)
+    first = query.since - query.since % step
+    count = int((query.until - first) // step) + 1
+    drawn = Series([round(first + index * step, 3) for index in range(count)], round(step, 3), {}, {}, {})
+    for peer in query.peers:
         blocks = rows.get(peer, [])
-        for metric in question.metrics:
+        for metric in query.metrics:
             usual = CHARTS[metric].statistic
             drawn.values.setdefault(peer, {})[metric] = _points(blocks, metric, usual, (first, step, count))
-            if not question.spread:
+            if not query.spread:
                 continue
             drawn.least.setdefault(peer, {})[metric] = _points(blocks, metric, "min", (first, step, count))
             drawn.greatest.setdefault(peer, {})[metric] = _points(blocks, metric, "max", (first, step, count))

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from alerts.engine.evaluate import Key, Standing
+from alerts.engine.evaluate import AlertStates, Key
 from alerts.history.folding import Folder
-from alerts.history.looks import Look, Subject, describe, pick
+from alerts.history.samples import HistorySample, Subject, describe, pick
 from alerts.history.settings import HistorySettings
 from alerts.history.store import FILE, FileError, Store, is_damage
-from alerts.scraping.page import Places, Reading
+from alerts.scraping.page import Page, Places
 
 # At most so many evaluations wait for a slow disk; the loop's memory must not grow while it hangs.
 MAX_WAITING = 64
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 
 class _Evaluation(NamedTuple):
-    looks: Sequence[Look]
-    standing: Standing
+    looks: Sequence[HistorySample]
+    alert_states: AlertStates
 
 
 class Recorder:
@@ -58,10 +58,10 @@ class Recorder:
     def start(self) -> None:
         self._thread.start()
 
-    def record(self, looks: Sequence[Look], standing: Standing) -> None:
+    def record(self, looks: Sequence[HistorySample], alert_states: AlertStates) -> None:
         """Keeps an evaluation; it is dropped where the disk has been too slow for the last ones."""
         try:
-            self._waiting.put_nowait(_Evaluation(looks, standing))
+            self._waiting.put_nowait(_Evaluation(looks, alert_states))
         except queue.Full:
             return
 
@@ -149,7 +149,7 @@ class Recorder:
             view = look.view
             subject = store.subject_id(Subject(view.scope, view.peer))
             before = self._seen_at.get(subject)
-            numbers = self._pick(store, view.reading)
+            numbers = self._pick(store, view.page)
             for series, value in describe(look, None if before is None else view.now - before):
                 number = store.series_id(series)
                 if number is not None:
@@ -159,11 +159,11 @@ class Recorder:
         for at, frames in by_time.items():
             store.add_looks(at, frames)
 
-    def _pick(self, store: Store, reading: Reading | None) -> dict[int, float]:
+    def _pick(self, store: Store, page: Page | None) -> dict[int, float]:
         """The numbers of a page that are kept, by the number of their series."""
-        if reading is None:
+        if page is None:
             return {}
-        places = reading.places
+        places = page.places
         known = self._picked.get(id(places))
         if known is None:
             if len(self._picked) >= _MAX_SHAPES:
@@ -172,12 +172,12 @@ class Recorder:
             # With the shape itself kept, no other can have its id.
             known = (places, [(number, place) for number, place in numbered if number is not None])
             self._picked[id(places)] = known
-        numbers = reading.numbers
+        numbers = page.numbers
         return {number: numbers[place] for number, place in known[1]}
 
     def _note_firings(self, store: Store, evaluation: _Evaluation) -> None:
         now = max((look.view.now for look in evaluation.looks), default=time.time())
-        firing = {key: state for key, state in evaluation.standing.states.items() if state.phase == "firing"}
+        firing = {key: state for key, state in evaluation.alert_states.states.items() if state.phase == "firing"}
         for gone in self._firing.keys() - firing.keys():
             store.end_firing(self._firing.pop(gone), now)
         for key, state in firing.items():

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts.history.block import Block
-from alerts.history.looks import Series, Subject
 from alerts.history.packing import pack_looks, read_looks
+from alerts.history.samples import SeriesName, Subject
 
 FILE = "history.sqlite"
 FORMAT = 1
@@ -82,9 +82,9 @@ def load_subjects(db: sqlite3.Connection) -> dict[Subject, int]:
     return {Subject(scope, name): number for number, scope, name in db.execute("SELECT id, scope, name FROM subjects")}
 
 
-def load_series(db: sqlite3.Connection) -> dict[Series, int]:
+def load_series(db: sqlite3.Connection) -> dict[SeriesName, int]:
     return {
-        Series(name, parse_labels(labels)): number
+        SeriesName(name, parse_labels(labels)): number
         for number, name, labels in db.execute("SELECT id, name, labels FROM series")
     }
 
@@ -124,7 +124,7 @@ class Store:
             self.subjects[subject] = self._db.execute(query, subject).lastrowid or 0
         return self.subjects[subject]
 
-    def series_id(self, series: Series) -> int | None:
+    def series_id(self, series: SeriesName) -> int | None:
         """The series' number; None where there are too many."""
         found = self.series.get(series)
         if found is None and len(self.series) < MAX_SERIES:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from alerts.history.block import Block
-from alerts.history.looks import FAILURE, Series, count_decimals
+from alerts.history.samples import FAILURE, SeriesName, count_decimals
 
 SLOT_SECONDS = 300.0
 Statistic = Literal["mean", "min", "max", "last"]
@@ -22,12 +22,12 @@ STATES = ("training", "generating", "saving", "waiting", "starting", "stopped", 
 class Chart(NamedTuple):
     """What can be drawn: the series behind it, and which statistic of a slot stands for the slot."""
 
-    series: Series
+    series: SeriesName
     statistic: Statistic = "mean"
 
 
 def _chart(name: str, statistic: Statistic = "mean", **labels: str) -> Chart:
-    return Chart(Series(name, frozenset(labels.items())), statistic)
+    return Chart(SeriesName(name, frozenset(labels.items())), statistic)
 
 
 # Names as in /api/status where it has them. Only add at the end: the position is part of the file's format.
@@ -65,7 +65,7 @@ def count_summary_decimals(column: int) -> int:
     return count_decimals(series) + (1 if statistic == "mean" else 0)
 
 
-def read_chart(chart: str, block: Block, ids: Mapping[int, Series]) -> list[float | None] | None:
+def read_chart(chart: str, block: Block, ids: Mapping[int, SeriesName]) -> list[float | None] | None:
     """A chart's value at each look of a block; None where the block has no such series."""
     if chart == "state":
         return _read_states(block, ids)
@@ -77,7 +77,7 @@ def read_chart(chart: str, block: Block, ids: Mapping[int, Series]) -> list[floa
     return None
 
 
-def columns_for(charts: Iterable[str], ids: Mapping[int, Series]) -> set[int]:
+def columns_for(charts: Iterable[str], ids: Mapping[int, SeriesName]) -> set[int]:
     """The columns of a block of looks that these charts are read from."""
     names = {CHARTS[chart].series.name for chart in charts}
     if "state" in charts:
@@ -86,7 +86,7 @@ def columns_for(charts: Iterable[str], ids: Mapping[int, Series]) -> set[int]:
     return {number for number, series in ids.items() if series.name in names}
 
 
-def summarize(block: Block, ids: Mapping[int, Series], slot_seconds: float = SLOT_SECONDS) -> Block:
+def summarize(block: Block, ids: Mapping[int, SeriesName], slot_seconds: float = SLOT_SECONDS) -> Block:
     """The slots of a block of looks."""
     slots = _slots(block.times, slot_seconds)
     columns: dict[int, list[float | None]] = {LOOKS_COLUMN: [float(len(rows)) for rows in slots.values()]}
@@ -139,7 +139,7 @@ def _slots(times: Sequence[float], seconds: float) -> dict[float, list[int]]:
     return dict(sorted(slots.items()))
 
 
-def _read_states(block: Block, ids: Mapping[int, Series]) -> list[float | None]:
+def _read_states(block: Block, ids: Mapping[int, SeriesName]) -> list[float | None]:
     """The state at each look as its place in STATES."""
     columns: dict[str, list[float | None]] = {}
     states: list[tuple[float, list[float | None]]] = []

@@ -6,7 +6,7 @@ What tells of a spike, a restart or a change stays; between those, one look a sl
 from collections.abc import Mapping, Sequence
 
 from alerts.history.block import Block
-from alerts.history.looks import ELAPSED, FAILURE, Series
+from alerts.history.samples import ELAPSED, FAILURE, SeriesName
 from alerts.history.summary import SLOT_SECONDS
 
 # A look in which one of these differs from the one before says that something happened.
@@ -27,7 +27,7 @@ _TELLING = frozenset(
 _SPIKING = frozenset({"trainer_memory_bytes", "host_memory_pressure_ratio", "host_swap_used_bytes"})
 
 
-def thin(block: Block, ids: Mapping[int, Series]) -> Block:
+def thin(block: Block, ids: Mapping[int, SeriesName]) -> Block:
     """The last look of each slot, those with the greatest memory in it, and each that tells of a change."""
     kept = _lasts(block.times)
     for number, column in block.columns.items():

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Told:
+class AlertText:
     """One alert. `at` and `since` are epoch seconds; `when` and `line` say it in words."""
 
     rule: str
@@ -42,7 +42,7 @@ class Content:
 
     title: str
     fleet: str
-    alerts: tuple[Told, ...] = ()
+    alerts: tuple[AlertText, ...] = ()
     headline: str = ""
     sections: tuple[Listed, ...] = ()
     more: str = ""

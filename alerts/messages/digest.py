@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from alerts.engine.status import Status
 from alerts.messages.grouped import Letter
 from alerts.messages.single import Style, fits, format_time
-from alerts.rules import is_trouble
+from alerts.rules import is_problem
 
 
 def compose_digest(status: Status, happened: Mapping[str, int], style: Style) -> Letter:
     """`happened` counts the events by kind since the last summary."""
     words = style.words
-    readings = [scrape.reading for scrape in status.scrapes.values()]
-    running = sum(reading is not None and reading.is_up() is True for reading in readings)
+    pages = [scrape.page for scrape in status.scrapes.values()]
+    running = sum(page is not None and page.is_up() is True for page in pages)
     lines = [
-        words.digest_peers.format(running, len(readings)),
+        words.digest_peers.format(running, len(pages)),
         words.digest_events.format(happened.get("firing", 0), happened.get("resolved", 0)),
     ]
-    troubles = sorted((key, state) for key, state in status.standing.states.items() if is_trouble(key.rule))
-    firing = [(key, state) for key, state in troubles if state.phase == "firing"]
+    problems = sorted((key, state) for key, state in status.alert_states.states.items() if is_problem(key.rule))
+    firing = [(key, state) for key, state in problems if state.phase == "firing"]
     lines.append(words.digest_firing if firing else words.digest_quiet)
     for number, (key, state) in enumerate(firing):
         since = words.since.format(format_time(state.since, style.zone))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from alerts.engine.evaluate import Event
 from alerts.i18n.catalog import LANGUAGES, Words
-from alerts.messages.content import Content, Found, Told
+from alerts.messages.content import AlertText, Content, Found
 from alerts.messages.templating import Templates
 from alerts.rules import discover
 
@@ -102,7 +102,7 @@ def describe(event: Event, style: Style) -> Content:
     )
 
 
-def tell(event: Event, style: Style) -> Told:
+def tell(event: Event, style: Style) -> AlertText:
     """An event as one of several."""
     words, since = style.words, format_time(event.since, style.zone)
     if event.kind == "resolved":
@@ -111,7 +111,7 @@ def tell(event: Event, style: Style) -> Told:
         when = words.since.format(since)
     prefix = words.prefix[event.kind]
     head = f"{prefix}{event.key.rule}{words.colon}{event.key.peer}."
-    return Told(
+    return AlertText(
         *event.key,
         kind=event.kind,
         severity=event.severity,

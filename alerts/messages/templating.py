@@ -13,7 +13,7 @@ from jinja2.loaders import ChoiceLoader, PrefixLoader
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from alerts.durations import describe_duration
-from alerts.messages.content import Content, Found, Listed, Told
+from alerts.messages.content import AlertText, Content, Found, Listed
 
 FILES = ("title.txt", "body.txt", "body.html")
 MAX_LENGTH = 60_000
@@ -99,8 +99,8 @@ def _describe(error: Exception, path: str) -> str:
     return f"{path}{f':{line}' if line else ''}: {' '.join(str(said).split())[:300]}"
 
 
-_TOLD = Told("PeerDown", "a", "firing", "critical", "Gone.", 60.0, 0.0, "", "Since then.", "PeerDown: a. Gone.")
-_ENDED = Told("PeerDown", "b", "resolved", "critical", "", 60.0, 0.0, "Recovered: ", "It lasted.", "Recovered.")
+_TOLD = AlertText("PeerDown", "a", "firing", "critical", "Gone.", 60.0, 0.0, "", "Since then.", "PeerDown: a. Gone.")
+_ENDED = AlertText("PeerDown", "b", "resolved", "critical", "", 60.0, 0.0, "Recovered: ", "It lasted.", "Recovered.")
 _EXAMPLES = (
     Content("PeerDown: a", "demo", (_TOLD,), frame="Fleet demo", remedies=("x",), evidence=(Found("", "| x"),)),
     Content("2 alerts", "demo", (_TOLD, _ENDED), headline="Quiet hours", evidence=(Found("PeerDown: a", "| x"),)),

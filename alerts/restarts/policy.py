@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.durations import Duration
-from alerts.restart_record import Outcome, Record
+from alerts.restart_record import Record, RestartOutcome
 
 DAY_SECONDS = 86400.0
 # Two measurements of one start may differ by this much.
@@ -25,7 +25,7 @@ class RestartPolicy(BaseModel):
     settle: Duration = Field(default=900.0, description="by then the peer must train, and its alert have ended")
 
 
-class Wish(NamedTuple):
+class RestartRequest(NamedTuple):
     """An alert that asks for a restart of its peer. A stalled peer reaches no checkpoint that is worth waiting for."""
 
     rule: str
@@ -43,28 +43,34 @@ class Facts(NamedTuple):
 
 
 def step(
-    record: Record, wish: Wish | None, facts: Facts, now: float, policy: RestartPolicy, *, is_other_restarting: bool
+    record: Record,
+    request: RestartRequest | None,
+    facts: Facts,
+    now: float,
+    policy: RestartPolicy,
+    *,
+    is_other_restarting: bool,
 ) -> tuple[Record, bool]:
     """The next record, and whether the peer is to be restarted now."""
     # A time to come was written before the clock was put back, and counts as now.
     record = replace(record, past=tuple(min(at, now) for at in record.past if at > now - DAY_SECONDS))
     if record.phase == "restarting":
-        return _follow(record, wish, facts, now, policy), False
-    if wish is None:
+        return _follow(record, request, facts, now, policy), False
+    if request is None:
         return (record if record.phase in ("idle", "helped") else replace(record, phase="idle", since=now)), False
     if record.phase == "useless":
         return record, False
     if record.phase in ("idle", "helped"):
-        record = _consider(record, wish, now, policy)
-    if record.phase != "waiting" or is_other_restarting or not _is_good_moment(record, wish, facts, now, policy):
+        record = _consider(record, request, now, policy)
+    if record.phase != "waiting" or is_other_restarting or not _is_good_moment(record, request, facts, now, policy):
         return record, False
     return (
         replace(
             record,
             phase="restarting",
             since=now,
-            rule=wish.rule,
-            summary=wish.summary,
+            rule=request.rule,
+            summary=request.summary,
             past=(*record.past, now),
             started=facts.started,
             memory_bytes=facts.memory_bytes,
@@ -74,36 +80,36 @@ def step(
     )
 
 
-def _consider(record: Record, wish: Wish, now: float, policy: RestartPolicy) -> Record:
+def _consider(record: Record, request: RestartRequest, now: float, policy: RestartPolicy) -> Record:
     past = record.past
-    if past and record.rule == wish.rule and now - past[-1] < policy.again_within:
-        return _give_up(record, wish, now, "same reason")
+    if past and record.rule == request.rule and now - past[-1] < policy.again_within:
+        return _give_up(record, request, now, "same reason")
     if len(past) >= policy.daily_limit:
-        return _give_up(record, wish, now, "daily limit")
+        return _give_up(record, request, now, "daily limit")
     if past and now - past[-1] < policy.back_off * 2.0 ** (len(past) - 1):
         return record
     return replace(record, phase="waiting", since=now)
 
 
-def _give_up(record: Record, wish: Wish, now: float, why: Outcome) -> Record:
+def _give_up(record: Record, request: RestartRequest, now: float, why: RestartOutcome) -> Record:
     since_last = now - record.past[-1]
-    given_up = replace(record, phase="useless", since=now, rule=wish.rule, summary=wish.summary)
+    given_up = replace(record, phase="useless", since=now, rule=request.rule, summary=request.summary)
     return replace(given_up, outcome=why, outcome_seconds=since_last)
 
 
-def _is_good_moment(record: Record, wish: Wish, facts: Facts, now: float, policy: RestartPolicy) -> bool:
+def _is_good_moment(record: Record, request: RestartRequest, facts: Facts, now: float, policy: RestartPolicy) -> bool:
     """After a checkpoint nothing is trained twice; what cannot get there, or not in time, is restarted anyway."""
     is_saved = facts.saved_at is not None and facts.saved_at >= record.since
-    return is_saved or not wish.can_wait or now - record.since >= policy.wait_at_most
+    return is_saved or not request.can_wait or now - record.since >= policy.wait_at_most
 
 
-def _follow(record: Record, wish: Wish | None, facts: Facts, now: float, policy: RestartPolicy) -> Record:
+def _follow(record: Record, request: RestartRequest | None, facts: Facts, now: float, policy: RestartPolicy) -> Record:
     """Whether the restart has helped: another process trains, and what asked for it has ended."""
     seconds = max(0.0, now - record.since)
     started = facts.started
     is_another = started is not None and (record.started is None or abs(started - record.started) > SAME_START_SECONDS)
     trains = is_another and facts.last_step is not None and started is not None and facts.last_step > started
-    still_fires = wish is not None and wish.rule == record.rule
+    still_fires = request is not None and request.rule == record.rule
     ended = replace(record, since=now, outcome_seconds=seconds)
     if trains and not still_fires:
         return replace(ended, phase="helped", outcome="trains", memory_after=facts.memory_bytes)

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from alerts.engine.evaluate import Key, Standing
+from alerts.engine.evaluate import AlertStates, Key
 from alerts.evidence.gather import RESTART_FILE, gather
 from alerts.restart_record import PHASE_METRIC, Record
 from alerts.restarts.ending import end_trainer
-from alerts.restarts.policy import Facts, RestartPolicy, Wish, step
+from alerts.restarts.policy import Facts, RestartPolicy, RestartRequest, step
 from alerts.restarts.records import Records
 from alerts.rules import discover
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +36,22 @@ class Restarter:
         return self._records.all
 
     def consider(
-        self, standing: Standing, readings: Mapping[str, Reading | None], hidden: Collection[Key], now: float
+        self, alert_states: AlertStates, pages: Mapping[str, Page | None], hidden: Collection[Key], now: float
     ) -> None:
         """Looks at one evaluation. An alert that is hidden, or that somebody looks after, asks for nothing."""
         if not self._wanted:
             return
         for peer, run_dir in self._run_dirs.items():
-            reading = readings.get(peer)
+            page = pages.get(peer)
             # A peer that cannot be seen is not touched, and not given up either.
-            if reading is None:
+            if page is None:
                 continue
             before = self._records.all.get(peer, Record())
-            wish = self._find_wish(peer, standing, hidden)
+            request = self._find_request(peer, alert_states, hidden)
             others = (other.phase for name, other in self._records.all.items() if name != peer)
             is_other_restarting = "restarting" in others
             after, acts = step(
-                before, wish, _read_facts(reading, run_dir), now, self._policy, is_other_restarting=is_other_restarting
+                before, request, _read_facts(page, run_dir), now, self._policy, is_other_restarting=is_other_restarting
             )
             if after == before:
                 continue
@@ -62,13 +62,13 @@ class Restarter:
             if acts:
                 self._restart(peer, run_dir)
 
-    def _find_wish(self, peer: str, standing: Standing, hidden: Collection[Key]) -> Wish | None:
-        wishes = [
-            Wish(key.rule, state.summary, discover()[key.rule].restart == "after a checkpoint")
-            for key, state in sorted(standing.states.items())
+    def _find_request(self, peer: str, alert_states: AlertStates, hidden: Collection[Key]) -> RestartRequest | None:
+        requests = [
+            RestartRequest(key.rule, state.summary, discover()[key.rule].restart == "after a checkpoint")
+            for key, state in sorted(alert_states.states.items())
             if key.peer == peer and key.rule in self._wanted and state.phase == "firing" and key not in hidden
         ]
-        return min(wishes, key=lambda wish: wish.can_wait, default=None)
+        return min(requests, key=lambda request: request.can_wait, default=None)
 
     def _restart(self, peer: str, run_dir: Path) -> None:
         with contextlib.suppress(OSError):
@@ -76,11 +76,11 @@ class Restarter:
         threading.Thread(target=_end, args=(peer, run_dir), name=f"restart-{peer}", daemon=True).start()
 
 
-def add_record(reading: Reading | None, record: Record | None) -> Reading | None:
-    """The reading of a peer with the phase of its restart, as the alert loop's own page has it."""
-    if reading is None or record is None:
-        return reading
-    return reading.plus(PHASE_METRIC, frozenset({("phase", str(record.phase))}), 1.0)
+def add_record(page: Page | None, record: Record | None) -> Page | None:
+    """The page of a peer with the phase of its restart, as the alert loop's own page has it."""
+    if page is None or record is None:
+        return page
+    return page.plus(PHASE_METRIC, frozenset({("phase", str(record.phase))}), 1.0)
 
 
 def _end(peer: str, run_dir: Path) -> None:
@@ -97,22 +97,22 @@ def _end(peer: str, run_dir: Path) -> None:
     log.info("peer %s: %s", peer, "its trainer has ended" if has_ended else "no trainer of it runs")
 
 
-def _read_facts(reading: Reading, run_dir: Path) -> Facts:
+def _read_facts(page: Page, run_dir: Path) -> Facts:
     return Facts(
-        started=reading.value("trainer_start_timestamp_seconds"),
-        last_step=reading.value("trainer_last_step_timestamp_seconds"),
-        saved_at=_find_save(reading, run_dir),
-        memory_bytes=reading.value("trainer_memory_bytes", kind="footprint"),
+        started=page.value("trainer_start_timestamp_seconds"),
+        last_step=page.value("trainer_last_step_timestamp_seconds"),
+        saved_at=_find_save(page, run_dir),
+        memory_bytes=page.value("trainer_memory_bytes", kind="footprint"),
     )
 
 
-def _find_save(reading: Reading, run_dir: Path) -> float | None:
+def _find_save(page: Page, run_dir: Path) -> float | None:
     """When the peer last saved; where it keeps no checkpoints, when it last published its reward."""
     try:
         saves = [entry.stat().st_mtime for entry in os.scandir(run_dir / "checkpoints") if entry.is_dir()]
     except OSError:
         saves = []
-    return max(saves) if saves else reading.value("swarm_last_publish_timestamp_seconds")
+    return max(saves) if saves else page.value("swarm_last_publish_timestamp_seconds")
 
 
 def _describe(record: Record) -> str:

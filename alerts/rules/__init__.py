@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.durations import Duration
 from alerts.restart_record import Record
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["peer", "host"]
@@ -39,14 +39,14 @@ class RuleSettings(BaseModel):
 
 
 class View(NamedTuple):
-    """What a rule may look at: one peer, or the host, now. `peer` is the subject's name; the host's reading holds
+    """What a rule may look at: one peer, or the host, now. `peer` is the subject's name; the host's page holds
     `host_` samples. Times are epoch seconds, `unreachable_seconds` a steady duration; `clock_step_seconds` is by how
     much the clock was set, or the host slept, at `clock_stepped_at`.
     """
 
     peer: str
     now: float
-    reading: Reading | None = None
+    page: Page | None = None
     failure: str = ""
     unreachable_seconds: float = 0.0
     clock_stepped_at: float = 0.0
@@ -116,7 +116,7 @@ class Rule:
     scope: Scope = "peer"
     evidence: tuple[Evidence, ...] = ()
     differs: str = ""
-    is_trouble: bool = True
+    is_problem: bool = True
     inhibits: tuple[str, ...] = ()
     restart: Literal["", "at once", "after a checkpoint"] = ""
 
@@ -144,7 +144,7 @@ def discover() -> dict[str, Rule]:
     return found
 
 
-def is_trouble(rule: str) -> bool:
+def is_problem(rule: str) -> bool:
     """Whether people are shown the alerts of this rule; one that an older version had is shown."""
     found = discover().get(rule)
-    return found is None or found.is_trouble
+    return found is None or found.is_problem

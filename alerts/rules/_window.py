@@ -16,7 +16,7 @@ MAX_POINTS = 64
 
 def recall(view: View) -> dict[str, Any]:
     """The memory of the trainer process that runs now; only its start once another one has begun."""
-    started = view.reading.value("trainer_start_timestamp_seconds") if view.reading else None
+    started = view.page.value("trainer_start_timestamp_seconds") if view.page else None
     if view.memory and view.memory.get("started") == started:
         return dict(view.memory)
     return {"started": started}

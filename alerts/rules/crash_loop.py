@@ -30,7 +30,7 @@ class Settings(RuleSettings):
 
 def remember(view: View, settings: Settings) -> Memory:
     """The present process's start, and the restarts that were seen within the window."""
-    started = view.reading.value("trainer_start_timestamp_seconds") if view.reading else None
+    started = view.page.value("trainer_start_timestamp_seconds") if view.page else None
     before: float | None = view.memory.get("started")
     restarts: list[float] = [one for one in view.memory.get("restarts", []) if one > view.now - settings.window]
     if started is not None and before is not None and abs(started - before) > SAME_START_SECONDS:
@@ -41,7 +41,7 @@ def remember(view: View, settings: Settings) -> Memory:
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    if view.reading is None or "started" not in view.memory:
+    if view.page is None or "started" not in view.memory:
         return UNKNOWN
     restarts = view.memory["restarts"]
     # A machine that slept adds no time in which the trainer held.
@@ -50,7 +50,7 @@ def judge(view: View, settings: Settings) -> Verdict:
         return active(
             say("{count} restarts in the last {time}.", count=len(restarts), time=Seconds(view.now - restarts[0]))
         )
-    if len(restarts) < settings.restarts or view.reading.is_up():
+    if len(restarts) < settings.restarts or view.page.is_up():
         return inactive(say("The trainer has held since its last start, {time} ago.", time=Seconds(stable)))
     return UNKNOWN
 

@@ -29,13 +29,13 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    free_by_path = view.reading.values("host_disk_free_bytes") if view.reading else {}
-    if view.reading is None or not free_by_path:
+    free_by_path = view.page.values("host_disk_free_bytes") if view.page else {}
+    if view.page is None or not free_by_path:
         return UNKNOWN
     verdict = inactive()
     for labels, free in sorted(free_by_path.items(), key=lambda one: one[1]):
         path = dict(labels).get("path", "")
-        total = view.reading.value("host_disk_total_bytes", path=path) or 0.0
+        total = view.page.value("host_disk_total_bytes", path=path) or 0.0
         little = max(settings.least_gib * GIB, min(settings.fraction * total, settings.enough_gib * GIB))
         if total:
             template = "{free:.2f} GiB of {total:.0f} GiB are free on the disk of {path}."

@@ -28,14 +28,14 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    total = reading.value("host_memory_total_bytes") if reading else None
-    available = reading.value("host_memory_available_bytes") if reading else None
-    if reading is None or not total or available is None:
+    page = view.page
+    total = page.value("host_memory_total_bytes") if page else None
+    available = page.value("host_memory_available_bytes") if page else None
+    if page is None or not total or available is None:
         return UNKNOWN
-    stalled = reading.value("host_memory_pressure_ratio", kind="full") or 0.0
-    level = reading.value("host_memory_pressure_level") or 0.0
-    swap = reading.value("host_swap_used_bytes") or 0.0
+    stalled = page.value("host_memory_pressure_ratio", kind="full") or 0.0
+    level = page.value("host_memory_pressure_level") or 0.0
+    swap = page.value("host_swap_used_bytes") or 0.0
     measured = say(
         "{available:.0%} of the machine's memory is left, and swap holds {swap:.2f} GiB",
         available=available / total,

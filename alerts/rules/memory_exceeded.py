@@ -26,13 +26,13 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs and holds no memory."))
-    footprint = reading.value("trainer_memory_bytes", kind="footprint")
-    limit = reading.value("trainer_memory_limit_bytes")
+    footprint = page.value("trainer_memory_bytes", kind="footprint")
+    limit = page.value("trainer_memory_limit_bytes")
     if footprint is None or limit is None or limit <= 0:
         return UNKNOWN
     share = footprint / limit

@@ -54,8 +54,8 @@ class Settings(RuleSettings):
 
 def remember(view: View, settings: Settings) -> Memory:
     """Samples of the footprint; the trend is worked out once for each."""
-    reading = view.reading
-    footprint = reading.value("trainer_memory_bytes", kind="footprint") if reading and reading.is_up() else None
+    page = view.page
+    footprint = page.value("trainer_memory_bytes", kind="footprint") if page and page.is_up() else None
     if footprint is None:
         return view.memory
     memory = recall(view)
@@ -72,13 +72,13 @@ def remember(view: View, settings: Settings) -> Memory:
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs and holds no memory."))
-    limit = reading.value("trainer_memory_limit_bytes")
-    started = reading.value("trainer_start_timestamp_seconds") or 0.0
+    limit = page.value("trainer_memory_limit_bytes")
+    started = page.value("trainer_start_timestamp_seconds") or 0.0
     if view.now - started < settings.settle + settings.least_span:
         return inactive(say("The trainer was started anew."))
     samples: list[Sample] = view.memory.get("samples", [])

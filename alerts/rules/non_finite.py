@@ -29,8 +29,8 @@ class Settings(RuleSettings):
 
 def remember(view: View, settings: Settings) -> Memory:
     """Samples of both counters [time, not finite, all] of the present process."""
-    reading = view.reading
-    counts = _count(view) if reading is not None and reading.is_up() and reading.is_current() else None
+    page = view.page
+    counts = _count(view) if page is not None and page.is_up() and page.is_current() else None
     if counts is None:
         return view.memory
     memory = recall(view)
@@ -43,13 +43,13 @@ def remember(view: View, settings: Settings) -> Memory:
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs."))
     counts, samples = _count(view), view.memory.get("samples", [])
-    if counts is None or not samples or not reading.is_current():
+    if counts is None or not samples or not page.is_current():
         return UNKNOWN
     nonfinite, steps = (now - then for now, then in zip(counts, samples[0][1:], strict=True))
     measured = say(
@@ -64,10 +64,10 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 
 def _count(view: View) -> tuple[float, float] | None:
-    if view.reading is None:
+    if view.page is None:
         return None
-    nonfinite = view.reading.value("trainer_nonfinite_steps_total")
-    steps = view.reading.value("trainer_steps_total")
+    nonfinite = view.page.value("trainer_nonfinite_steps_total")
+    steps = view.page.value("trainer_steps_total")
     return None if nonfinite is None or steps is None else (nonfinite, steps)
 
 

@@ -22,17 +22,17 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs."))
-    if reading.value("swarm_source_up", source="leaderboard") != 1 or not reading.is_current():
+    if page.value("swarm_source_up", source="leaderboard") != 1 or not page.is_current():
         return UNKNOWN
-    rank = reading.value("swarm_rank")
+    rank = page.value("swarm_rank")
     if rank is not None:
         return inactive(say("The board lists it at rank {rank:.0f}.", rank=rank))
-    if reading.value("swarm_last_publish_timestamp_seconds") is None:
+    if page.value("swarm_last_publish_timestamp_seconds") is None:
         return UNKNOWN
     return active(say("It trains and publishes, but the board does not list it: it earns no rank."))
 

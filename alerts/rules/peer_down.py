@@ -15,7 +15,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive, unknown
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 
 class Settings(RuleSettings):
@@ -33,32 +33,32 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None:
+    page = view.page
+    if page is None:
         return _judge_silence(view, settings)
-    up = reading.is_up()
+    up = page.is_up()
     if up is None:
         return UNKNOWN
     if not up:
         return _judge_absence(view, settings)
-    if not is_before_first_step(reading):
+    if not is_before_first_step(page):
         return inactive(say("The trainer runs."))
-    return _judge_start(view, reading, settings)
+    return _judge_start(view, page, settings)
 
 
 def remember(view: View, _settings: Settings) -> Memory:
     """When the peer was first looked at, and whether it has ever run since."""
     # A time to come was written before the clock was put back.
     memory: dict[str, Any] = {**view.memory, "first_seen_at": min(view.memory.get("first_seen_at", view.now), view.now)}
-    if view.reading is not None and view.reading.is_up():
+    if view.page is not None and view.page.is_up():
         memory["has_run"] = True
     return memory
 
 
-def is_before_first_step(reading: Reading) -> bool:
+def is_before_first_step(page: Page) -> bool:
     """Whether the running process has made no step yet; the time of the last step outlives a restart."""
-    started = reading.value("trainer_start_timestamp_seconds")
-    last_step = reading.value("trainer_last_step_timestamp_seconds")
+    started = page.value("trainer_start_timestamp_seconds")
+    last_step = page.value("trainer_last_step_timestamp_seconds")
     return started is not None and (last_step is None or last_step < started)
 
 
@@ -83,7 +83,7 @@ def _judge_absence(view: View, settings: Settings) -> Verdict:
         if view.now < late_at:
             return unknown(until=late_at)
         return active(say("The trainer has never been seen running."), since=first_seen)
-    state = view.reading.state() if view.reading else None
+    state = view.page.state() if view.page else None
     if state == "stopped":
         return active(say("The trainer has ended in good order and was not started again."))
     if state:
@@ -91,12 +91,12 @@ def _judge_absence(view: View, settings: Settings) -> Verdict:
     return active(say("The trainer's process is gone."))
 
 
-def _judge_start(view: View, reading: Reading, settings: Settings) -> Verdict:
-    started = reading.value("trainer_start_timestamp_seconds") or view.now
-    state = reading.state()
+def _judge_start(view: View, page: Page, settings: Settings) -> Verdict:
+    started = page.value("trainer_start_timestamp_seconds") or view.now
+    state = page.state()
     if state == "waiting":
         return inactive(say("The trainer runs and waits for the swarm."))
-    told = reading.value("trainer_stall_after_seconds") if reading.is_current() else None
+    told = page.value("trainer_stall_after_seconds") if page.is_current() else None
     budget = settings.start_within if told is None else told
     if state != "starting":
         return UNKNOWN

@@ -20,12 +20,12 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    if view.reading is None or view.reading.is_empty():
+    if view.page is None or view.page.is_empty():
         return UNKNOWN
     record = view.restart or Record()
-    if view.reading.value(PHASE_METRIC, phase="restarting") == 1:
+    if view.page.value(PHASE_METRIC, phase="restarting") == 1:
         return active(join([_describe_cause(record), _describe_patience(record)]), since=record.since or None)
-    if view.reading.value(PHASE_METRIC, phase="useless") == 1:
+    if view.page.value(PHASE_METRIC, phase="useless") == 1:
         return inactive(say("The restart did not help."))
     return inactive(_describe_effect(record))
 

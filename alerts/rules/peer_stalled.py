@@ -14,7 +14,7 @@ from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, Text, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 # A hung tree of processes still wakes up now and then; one that computes uses far more than this share of a core.
 AT_REST_SHARE = 0.02
@@ -28,19 +28,19 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs, so it is not stalled."))
-    stall_after = reading.value("trainer_stall_after_seconds")
-    phase_start = reading.value("trainer_phase_start_timestamp_seconds")
+    stall_after = page.value("trainer_stall_after_seconds")
+    phase_start = page.value("trainer_phase_start_timestamp_seconds")
     if stall_after is None or phase_start is None:
         return UNKNOWN
     # A start that takes too long is a peer that is down.
-    if reading.state() == "starting" and is_before_first_step(reading):
+    if page.state() == "starting" and is_before_first_step(page):
         return inactive(say("The trainer was started anew."))
-    progress = _find_progress(reading)
+    progress = _find_progress(page)
     # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
     silence = view.now - silent_since
@@ -49,10 +49,10 @@ def judge(view: View, _settings: Settings) -> Verdict:
     silent = say(
         "No progress for {time} while {state}; this peer should need at most {budget}.",
         time=Seconds(silence),
-        state=reading.state() or "running",
+        state=page.state() or "running",
         budget=Seconds(stall_after),
     )
-    return active(join([silent, _describe_last_step(view, reading), _describe_cpu(view, reading)]), since=progress)
+    return active(join([silent, _describe_last_step(view, page), _describe_cpu(view, page)]), since=progress)
 
 
 def remember(view: View, _settings: Settings) -> Memory:
@@ -60,15 +60,15 @@ def remember(view: View, _settings: Settings) -> Memory:
 
     A clock that was put back leaves the last progress ahead of it, for hours; its silence is counted from then.
     """
-    reading = view.reading
-    if reading is None:
+    page = view.page
+    if page is None:
         return view.memory
-    progress, cpu = _find_progress(reading), reading.value("trainer_cpu_seconds_total")
+    progress, cpu = _find_progress(page), page.value("trainer_cpu_seconds_total")
     if view.memory.get("progress") == progress and "silent_since" in view.memory:
         return view.memory
     if _is_of_the_clock_before(progress, view):
         return {"progress": progress, "silent_since": view.clock_stepped_at}
-    stall_after = reading.value("trainer_stall_after_seconds")
+    stall_after = page.value("trainer_stall_after_seconds")
     if view.memory.get("progress") == progress and cpu is not None and cpu >= view.memory["cpu"]:
         return view.memory
     if cpu is None or stall_after is None or view.now - progress < stall_after / 2:
@@ -82,24 +82,24 @@ def _is_of_the_clock_before(progress: float, view: View) -> bool:
     return view.clock_step_seconds < 0 and view.now + SKEW_SECONDS < progress <= clock_before + SKEW_SECONDS
 
 
-def _find_progress(reading: Reading) -> float:
+def _find_progress(page: Page) -> float:
     """The later of the last step and the start of the phase."""
     return max(
-        reading.value("trainer_last_step_timestamp_seconds") or 0.0,
-        reading.value("trainer_phase_start_timestamp_seconds") or 0.0,
+        page.value("trainer_last_step_timestamp_seconds") or 0.0,
+        page.value("trainer_phase_start_timestamp_seconds") or 0.0,
     )
 
 
-def _describe_last_step(view: View, reading: Reading) -> Text | None:
-    last_step, steps = reading.value("trainer_last_step_timestamp_seconds"), reading.value("trainer_steps_total")
+def _describe_last_step(view: View, page: Page) -> Text | None:
+    last_step, steps = page.value("trainer_last_step_timestamp_seconds"), page.value("trainer_steps_total")
     if last_step is None or steps is None or last_step > view.now:
         return None
     return say("Its last step, number {steps:.0f}, ended {time} ago.", steps=steps, time=Seconds(view.now - last_step))
 
 
-def _describe_cpu(view: View, reading: Reading) -> Text | None:
+def _describe_cpu(view: View, page: Page) -> Text | None:
     """Whether its processes compute or rest, since the silence became long."""
-    cpu, before = reading.value("trainer_cpu_seconds_total"), view.memory.get("cpu")
+    cpu, before = page.value("trainer_cpu_seconds_total"), view.memory.get("cpu")
     seconds = view.now - view.memory.get("at", view.now)
     if cpu is None or before is None or seconds < 1.0:
         return None

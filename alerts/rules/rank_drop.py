@@ -16,7 +16,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 SOURCE = "leaderboard"
 MAX_RUNS = 500
@@ -39,16 +39,16 @@ def remember(view: View, settings: Settings) -> Memory:
     """The ranks of the window as runs, the time of the last poll and the peer's sum at that poll."""
     runs: list[Run] = [run for run in view.memory.get("runs", []) if run[4] > view.now - settings.window]
     memory = {**view.memory, "runs": runs}
-    reading = view.reading
-    if reading is None or reading.value("swarm_source_up", source=SOURCE) == 0:
+    page = view.page
+    if page is None or page.value("swarm_source_up", source=SOURCE) == 0:
         return memory
-    rank, ranked = reading.value("swarm_rank"), reading.value("swarm_ranked_peers")
-    polled_at = reading.value("swarm_source_success_timestamp_seconds", source=SOURCE) or view.now
+    rank, ranked = page.value("swarm_rank"), page.value("swarm_ranked_peers")
+    polled_at = page.value("swarm_source_success_timestamp_seconds", source=SOURCE) or view.now
     if rank is None or ranked is None or polled_at == view.memory.get("polled_at"):
         return memory
     if ranked < settings.min_ranked_peers or ranked < max((run[1] for run in runs), default=0) / 2:
         return memory
-    if _sum_went_backwards(reading, view.memory):
+    if _sum_went_backwards(page, view.memory):
         runs = []
     if runs and runs[-1][0] == rank:
         last = runs[-1]
@@ -58,14 +58,14 @@ def remember(view: View, settings: Settings) -> Memory:
     return {
         "runs": runs[-MAX_RUNS:],
         "polled_at": polled_at,
-        "cumulative": reading.value("swarm_reward_cumulative"),
+        "cumulative": page.value("swarm_reward_cumulative"),
     }
 
 
 def judge(view: View, settings: Settings) -> Verdict:
     runs: list[Run] = view.memory.get("runs", [])
     best = _best_kept(runs, settings)
-    if view.reading is None or best is None:
+    if view.page is None or best is None:
         return UNKNOWN
     ranked = runs[-1][1]
     drop = min(settings.positions, ranked - 1)
@@ -95,9 +95,9 @@ def judge(view: View, settings: Settings) -> Verdict:
     return UNKNOWN
 
 
-def _sum_went_backwards(reading: Reading, memory: Memory) -> bool:
+def _sum_went_backwards(page: Page, memory: Memory) -> bool:
     """Whether the board was started anew: its sums only grow, so a fall to less than half is no rounding."""
-    now, before = reading.value("swarm_reward_cumulative"), memory.get("cumulative")
+    now, before = page.value("swarm_reward_cumulative"), memory.get("cumulative")
     return now is not None and before is not None and now < before / 2
 
 

@@ -16,9 +16,9 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    if view.reading is None or view.reading.is_empty():
+    if view.page is None or view.page.is_empty():
         return UNKNOWN
-    if view.reading.value(PHASE_METRIC, phase="useless") != 1:
+    if view.page.value(PHASE_METRIC, phase="useless") != 1:
         return inactive(say("The alert that asked for a restart has ended."))
     record = view.restart or Record()
     asked = say("It is not restarted for {rule}: {summary}", rule=record.rule, summary=record.summary)

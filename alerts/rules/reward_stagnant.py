@@ -15,7 +15,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 # Credits closer together than this are one: it decides nothing, and spares the database.
 ONE_CREDIT_SECONDS = 300.0
@@ -36,38 +36,38 @@ class Settings(RuleSettings):
 
 def remember(view: View, _settings: Settings) -> Memory:
     """The credited reward, when and at which step it last moved, and the pauses [seconds, steps] before that."""
-    reading = view.reading
-    if reading is None or not reading.is_up():
+    page = view.page
+    if page is None or not page.is_up():
         return view.memory
-    reward, steps = reading.value("swarm_reward_cumulative"), reading.value("trainer_steps_total")
-    if reading.value("swarm_source_up", source="leaderboard") != 1:
+    reward, steps = page.value("swarm_reward_cumulative"), page.value("trainer_steps_total")
+    if page.value("swarm_source_up", source="leaderboard") != 1:
         return {name: value for name, value in view.memory.items() if name != "reward"}
-    if reward is None or steps is None or not reading.is_current():
+    if reward is None or steps is None or not page.is_current():
         return view.memory
     return _note(dict(view.memory), view, reward, steps)
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading, memory = view.reading, view.memory
-    if reading is None or reading.is_up() is None:
+    page, memory = view.page, view.memory
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs."))
-    steps, last_step = reading.value("trainer_steps_total"), reading.value("trainer_last_step_timestamp_seconds")
+    steps, last_step = page.value("trainer_steps_total"), page.value("trainer_last_step_timestamp_seconds")
     if "reward" not in memory or steps is None or last_step is None:
         return UNKNOWN
-    if reading.value("swarm_reward_cumulative") != memory["reward"]:
-        return inactive(say("Its reward grows again: {reward}.", reward=_describe_reward(reading)))
+    if page.value("swarm_reward_cumulative") != memory["reward"]:
+        return inactive(say("Its reward grows again: {reward}.", reward=_describe_reward(page)))
     seconds, made = last_step - memory["credited_at"], steps - memory["steps"]
     most_seconds, most_steps = _find_patience(memory.get("gaps", []), settings)
     if seconds < most_seconds:
-        return inactive(say("Its reward is {reward}.", reward=_describe_reward(reading)))
+        return inactive(say("Its reward is {reward}.", reward=_describe_reward(page)))
     if made < most_steps:
         return UNKNOWN
     return active(
         say(
             "Its reward stands at {reward} for {time}, over {made:.0f} steps; it should move within {budget}.",
-            reward=_describe_reward(reading),
+            reward=_describe_reward(page),
             time=Seconds(view.now - memory["credited_at"]),
             made=made,
             budget=Seconds(most_seconds),
@@ -77,7 +77,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 
 def _note(memory: dict[str, Any], view: View, reward: float, steps: float) -> Memory:
-    started = view.reading.value("trainer_start_timestamp_seconds") if view.reading else None
+    started = view.page.value("trainer_start_timestamp_seconds") if view.page else None
     if memory.get("started") != started or steps < memory.get("steps", 0):
         # Another process counts its steps from 0, and may run at another pace.
         memory = {**memory, "started": started, "steps": 0.0, "gaps": []}
@@ -98,8 +98,8 @@ def _find_patience(gaps: list[list[float]], settings: Settings) -> tuple[float, 
     return max(settings.after, seconds), max(settings.least_steps, 2 * max(gap[1] for gap in gaps))
 
 
-def _describe_reward(reading: Reading) -> str:
-    reward = reading.value("swarm_reward_cumulative")
+def _describe_reward(page: Page) -> str:
+    reward = page.value("swarm_reward_cumulative")
     return "unknown" if reward is None else f"{reward:.6g}"
 
 

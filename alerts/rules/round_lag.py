@@ -25,17 +25,17 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs."))
-    lag = reading.value("swarm_round_lag")
-    if lag is None or reading.value("swarm_source_up", source="leaderboard") != 1 or not reading.is_current():
+    lag = page.value("swarm_round_lag")
+    if lag is None or page.value("swarm_source_up", source="leaderboard") != 1 or not page.is_current():
         return UNKNOWN
-    state = reading.state()
+    state = page.state()
     if lag >= (settings.rounds_waiting if state == "waiting" else settings.rounds):
-        own, told = reading.value("swarm_round"), {"lag": lag, "state": state or "running"}
+        own, told = page.value("swarm_round"), {"lag": lag, "state": state or "running"}
         if own is None:
             return active(say("It is {lag:.0f} rounds behind the swarm while {state}.", **told))
         template = "It is {lag:.0f} rounds behind the swarm (it is in round {own:.0f}) while {state}."

@@ -12,7 +12,7 @@ from alerts.durations import Duration
 from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.rules.peer_down import is_before_first_step
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 
 class Settings(RuleSettings):
@@ -24,24 +24,24 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, _settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is False or is_before_first_step(reading):
+    page = view.page
+    if page is None or page.is_up() is False or is_before_first_step(page):
         return UNKNOWN
-    sources = _failed(reading, "swarm_source_up", "source")
-    collectors = _failed(reading, "sidecar_collector_success", "collector")
+    sources = _failed(page, "swarm_source_up", "source")
+    collectors = _failed(page, "sidecar_collector_success", "collector")
     if sources:
         return active(
             say("The source {names} has failed: what is shown of rank and reward is old.", names=", ".join(sources))
         )
     if collectors:
         return active(say("The sidecar cannot measure: {names}.", names=", ".join(collectors)))
-    if not reading.values("sidecar_collector_success"):
+    if not page.values("sidecar_collector_success"):
         return UNKNOWN
     return inactive(say("All sources answer again."))
 
 
-def _failed(reading: Reading, metric: str, label: str) -> list[str]:
-    return sorted(dict(labels).get(label, "") for labels, value in reading.values(metric).items() if not value)
+def _failed(page: Page, metric: str, label: str) -> list[str]:
+    return sorted(dict(labels).get(label, "") for labels, value in page.values(metric).items() if not value)
 
 
 RULE = Rule(

@@ -44,9 +44,9 @@ class Settings(RuleSettings):
 
 def remember(view: View, settings: Settings) -> Memory:
     """Mean step times [time, seconds], a slot each, and where the slot that is under way began."""
-    reading = view.reading
-    seconds = reading.value("trainer_step_duration_seconds_sum") if reading and reading.is_current() else None
-    steps = reading.value("trainer_step_duration_seconds_count") if reading else None
+    page = view.page
+    seconds = page.value("trainer_step_duration_seconds_sum") if page and page.is_current() else None
+    steps = page.value("trainer_step_duration_seconds_count") if page else None
     if seconds is None or steps is None:
         return view.memory
     memory = recall(view)
@@ -61,10 +61,10 @@ def remember(view: View, settings: Settings) -> Memory:
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs."))
     slots = [slot[1] for slot in view.memory.get("slots", [])]
     if len(slots) < settings.recent + settings.baseline:

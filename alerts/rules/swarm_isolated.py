@@ -12,7 +12,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 
 class Settings(RuleSettings):
@@ -24,29 +24,29 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    reading = view.reading
-    if reading is None or reading.is_up() is None:
+    page = view.page
+    if page is None or page.is_up() is None:
         return UNKNOWN
-    if not reading.is_up():
+    if not page.is_up():
         return inactive(say("The trainer no longer runs."))
-    connected = reading.value("swarm_connected_peers")
-    if not reading.is_current() or connected is None:
+    connected = page.value("swarm_connected_peers")
+    if not page.is_current() or connected is None:
         return UNKNOWN
-    ranked = reading.value("swarm_ranked_peers") or 0.0
+    ranked = page.value("swarm_ranked_peers") or 0.0
     if connected == 0 and ranked > 1:
         return active(say("It is connected to no peer, while the board lists {ranked:.0f}.", ranked=ranked))
-    unpublished = _find_unpublished_seconds(reading)
+    unpublished = _find_unpublished_seconds(page)
     if unpublished is not None and unpublished >= settings.unpublished:
         return active(say("Its last publication lies {time} before its last step.", time=Seconds(unpublished)))
     return inactive(say("It is connected to {connected:.0f} peers and publishes.", connected=connected))
 
 
-def _find_unpublished_seconds(reading: Reading) -> float | None:
+def _find_unpublished_seconds(page: Page) -> float | None:
     """How long steps have gone on since the swarm last took something."""
-    last_step = reading.value("trainer_last_step_timestamp_seconds")
-    published = reading.value("swarm_last_publish_timestamp_seconds")
-    if published is None and reading.value("swarm_publish_failures_total"):
-        published = reading.value("trainer_start_timestamp_seconds")
+    last_step = page.value("trainer_last_step_timestamp_seconds")
+    published = page.value("swarm_last_publish_timestamp_seconds")
+    if published is None and page.value("swarm_publish_failures_total"):
+        published = page.value("trainer_start_timestamp_seconds")
     return None if last_step is None or published is None else last_step - published
 
 

@@ -20,4 +20,4 @@ def judge(_view: View, _settings: Settings) -> Verdict:
     return active(say("The alert loop watches."))
 
 
-RULE = Rule(settings=Settings, judge=judge, doc=__doc__ or "", scope="host", is_trouble=False, promql="vector(1)")
+RULE = Rule(settings=Settings, judge=judge, doc=__doc__ or "", scope="host", is_problem=False, promql="vector(1)")

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from alerts.metrics import family
-from alerts.scraping.page import Labels, Reading
+from alerts.scraping.page import Labels, Page
 
 PRESSURE_FILE = Path("/proc/pressure/memory")
 _PRESSURE = re.compile(r"^(some|full) .*\bavg60=(\d+(?:\.\d+)?)\b", re.MULTILINE)
@@ -61,13 +61,13 @@ class HostCollector(Collector):
         yield family("host_disk_total_bytes", {path: usage.total for path, usage in usages.items()})
 
 
-def read_host(collector: HostCollector) -> Reading:
+def read_host(collector: HostCollector) -> Page:
     """The machine as the rules look at it."""
     samples: dict[str, dict[Labels, float]] = {}
     for measured in collector.collect():
         for sample in measured.samples:
             samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
-    return Reading(samples)
+    return Page(samples)
 
 
 def parse_pressure(text: str) -> dict[str, float]:

@@ -21,7 +21,7 @@ _SERIES = re.compile(r"[a-z][a-zA-Z0-9_]*(\{.*\})? *")
 _NONE: Mapping[Labels, int] = {}
 
 
-class Reading:
+class Page:
     """The samples of one page. A value that was not measured, or is not finite, is absent.
 
     The numbers lie in a row, and all pages of one shape share the names and labels that say which is which.
@@ -40,16 +40,16 @@ class Reading:
         self._infos: Mapping[str, Labels] = {}
 
     @classmethod
-    def of_page(cls, places: Places, numbers: Iterable[float], infos: Mapping[str, Labels]) -> "Reading":
-        """A reading whose `numbers` are where `places` says; `infos` are the labels of the info metrics."""
-        reading = cls()
-        reading._places, reading._numbers, reading._infos = places, array("d", numbers), infos
-        return reading
+    def of_page(cls, places: Places, numbers: Iterable[float], infos: Mapping[str, Labels]) -> "Page":
+        """A page whose `numbers` are where `places` says; `infos` are the labels of the info metrics."""
+        page = cls()
+        page._places, page._numbers, page._infos = places, array("d", numbers), infos
+        return page
 
-    def plus(self, name: str, labels: Labels, value: float) -> "Reading":
-        """This reading with one more sample."""
+    def plus(self, name: str, labels: Labels, value: float) -> "Page":
+        """This page with one more sample."""
         places = {**self._places, name: {**self._places.get(name, _NONE), labels: len(self._numbers)}}
-        return Reading.of_page(places, [*self._numbers, value], self._infos)
+        return Page.of_page(places, [*self._numbers, value], self._infos)
 
     @property
     def places(self) -> Places:
@@ -106,7 +106,7 @@ class Reading:
         return None if up is None else up == 1
 
 
-def parse(page: str) -> Reading:
+def parse(page: str) -> Page:
     """The samples of a sidecar's page; raises ValueError for a page that is not one."""
     found = _SAMPLE.findall(f"\n{page}")
     if not found:
@@ -118,7 +118,7 @@ def parse(page: str) -> Reading:
     infos = dict(_parse_series(one) for one in series if "_info{" in one)
     if infos:
         series = tuple(one.partition("{")[0] if "_info{" in one else one for one in series)
-    return Reading.of_page(_find_places(series), map(float, numbers), infos)
+    return Page.of_page(_find_places(series), map(float, numbers), infos)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alerts.i18n.translatable import say
 from alerts.scraping.connection import BUFFER_BYTES, BrokenError, PageConnection, RefusedError
-from alerts.scraping.page import Reading, parse
+from alerts.scraping.page import Page, parse
 from alerts.scraping.target import Target
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Scrape:
     """A sidecar's page, or in `failure` why there is none."""
 
-    reading: Reading | None
+    page: Page | None
     failure: str = ""
 
 
@@ -79,5 +79,5 @@ class Scraper:
             return Scrape(None, say("the page is not a sidecar's"))
 
 
-def _read_page(page: bytearray) -> Reading:
+def _read_page(page: bytearray) -> Page:
     return parse(page.decode("utf-8", errors="replace"))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from alerts.delivery.apprise_sender import RouteError, make_service
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.messages.single import Message
 
 API = "https://api.telegram.org"
@@ -55,17 +55,17 @@ class Bot:
         """The bot's number, which is no secret."""
         return self.token.partition(":")[0]
 
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message) -> DeliveryResult:
         """Sends a message to every chat; never raises."""
         try:
             with httpx.Client(timeout=SEND_SECONDS) as client:
                 for chat in self.chats:
                     self._send_to(client, chat, message)
         except Refused as refusal:
-            return Outcome(
+            return DeliveryResult(
                 False, str(refusal), refusal.retry_after_seconds, refusal.status == HTTPStatus.TOO_MANY_REQUESTS
             )
-        return Outcome(True)
+        return DeliveryResult(True)
 
     def send_image(self, image: bytes) -> None:
         """Sends a PNG to every chat, without a sound: its message has made one. What fails is left out."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pydantic import ValidationError
 
 from alerts.delivery.dispatcher import Dispatcher
-from alerts.delivery.silence_store import Wishes
+from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest, matches
 from alerts.durations import parse_duration
 from alerts.engine.evaluate import Key
@@ -23,10 +23,12 @@ MAX_BUTTON_ALERTS = 50
 class Commands:
     """Answers people. It runs on the loop's thread and waits for nothing."""
 
-    def __init__(self, status: Callable[[], Status], dispatcher: Dispatcher, wishes: Wishes, style: Style) -> None:
+    def __init__(
+        self, status: Callable[[], Status], dispatcher: Dispatcher, silence_store: SilenceStore, style: Style
+    ) -> None:
         self._status = status
         self._dispatcher = dispatcher
-        self._wishes = wishes
+        self._silence_store = silence_store
         self._style = style
         self._words = style.words.bot
 
@@ -56,17 +58,17 @@ class Commands:
             return self._words["over"]
         if action == "ack":
             for key in firing:
-                self._wishes.acknowledge(AckRequest(rule=key.rule, peer=key.peer), [key])
+                self._silence_store.acknowledge(AckRequest(rule=key.rule, peer=key.peer), [key])
             return self._words["acknowledged"].format(self._name(firing))
         if len(firing) > MAX_BUTTON_ALERTS:
             return self._words["too_many"]
         for key in firing:
-            self._wishes.silence(SilenceRequest(rule=key.rule, peer=key.peer, lasts=BUTTON_SILENCE), now)  # type: ignore[arg-type]
+            self._silence_store.silence(SilenceRequest(rule=key.rule, peer=key.peer, lasts=BUTTON_SILENCE), now)  # type: ignore[arg-type]
         until = format_time(now + parse_duration(BUTTON_SILENCE), self._style.zone)
         return self._words["silenced"].format(self._name(firing), until)
 
     def _firing(self) -> list[Key]:
-        states = self._status().standing.states
+        states = self._status().alert_states.states
         return sorted(key for key, state in states.items() if state.phase == "firing")
 
     def _name(self, keys: Sequence[Key]) -> str:
@@ -79,21 +81,21 @@ class Commands:
 
     def _tell_status(self, _rest: str, now: float) -> str:
         status, words = self._status(), self._style.words
-        readings = {peer: scrape.reading for peer, scrape in status.scrapes.items()}
-        running = sum(reading is not None and reading.is_up() is True for reading in readings.values())
-        lines = [words.digest_peers.format(running, len(readings))]
-        for peer, reading in sorted(readings.items()):
-            state = (reading.state() or "unknown") if reading is not None and reading.is_up() else "stopped"
-            rank = reading.value("swarm_rank") if reading is not None else None
+        pages = {peer: scrape.page for peer, scrape in status.scrapes.items()}
+        running = sum(page is not None and page.is_up() is True for page in pages.values())
+        lines = [words.digest_peers.format(running, len(pages))]
+        for peer, page in sorted(pages.items()):
+            state = (page.state() or "unknown") if page is not None and page.is_up() else "stopped"
+            rank = page.value("swarm_rank") if page is not None else None
             place = "" if rank is None else f", {self._words['rank'].format(f'{rank:.0f}')}"
             lines.append(f"{peer}{words.colon}{words.terms.get(state, state)}{place}")
         firing = [
-            alert for alert in self._dispatcher.describe_alerts(status.standing, now) if alert["state"] == "firing"
+            alert for alert in self._dispatcher.describe_alerts(status.alert_states, now) if alert["state"] == "firing"
         ]
         return _limit([*lines[:1], self._words["firing"].format(len(firing)), *lines[1:]], self._words["more"])
 
     def _tell_alerts(self, _rest: str, now: float) -> str:
-        alerts = self._dispatcher.describe_alerts(self._status().standing, now)
+        alerts = self._dispatcher.describe_alerts(self._status().alert_states, now)
         lines = []
         for alert in (alert for alert in alerts if alert["state"] == "firing"):
             marks = [
@@ -104,7 +106,7 @@ class Commands:
             lines.append(f"{text} [{self._style.words.comma.join(marks)}]" if marks else text)
         silences = [
             self._words["silence"].format(one.id, one.rule, one.peer, format_time(one.ends_at, self._style.zone))
-            for one in self._wishes.silences(now)
+            for one in self._silence_store.silences(now)
         ]
         return _limit([*(lines or [self._style.words.digest_quiet]), *silences], self._words["more"])
 
@@ -112,7 +114,7 @@ class Commands:
         """`/ack` is for all that fires, `/ack NAME` for what has this rule or peer."""
         firing = [key for key in self._firing() if not rest or matches(rest, key.rule) or matches(rest, key.peer)]
         for key in firing:
-            self._wishes.acknowledge(AckRequest(rule=key.rule, peer=key.peer), [key])
+            self._silence_store.acknowledge(AckRequest(rule=key.rule, peer=key.peer), [key])
         return self._words["acknowledged"].format(self._name(firing)) if firing else self._words["none_fires"]
 
     def _silence(self, rest: str, now: float) -> str:
@@ -121,20 +123,20 @@ class Commands:
         if not lasts or not peer:
             return self._words["usage_silence"]
         try:
-            silence = self._wishes.silence(SilenceRequest(peer=peer, lasts=lasts), now)  # type: ignore[arg-type]
+            silence = self._silence_store.silence(SilenceRequest(peer=peer, lasts=lasts), now)  # type: ignore[arg-type]
         except ValidationError:
             return self._words["usage_silence"]
         except ValueError:
             return self._words["too_many"]
-        known = {*self._status().scrapes, *(key.peer for key in self._status().standing.states)}
+        known = {*self._status().scrapes, *(key.peer for key in self._status().alert_states.states)}
         told = self._words["silenced"].format(peer, format_time(silence.ends_at, self._style.zone))
         return told if any(matches(peer, one) for one in known) else f"{told} {self._words['unknown_peer']}"
 
     def _end_silences(self, rest: str, now: float) -> str:
         """`/unsilence` ends all silences, `/unsilence 3` one, `/unsilence NAME` those of a peer."""
-        ended = [one for one in self._wishes.silences(now) if not rest or rest in (str(one.id), one.peer)]
+        ended = [one for one in self._silence_store.silences(now) if not rest or rest in (str(one.id), one.peer)]
         for one in ended:
-            self._wishes.end_silence(one.id)
+            self._silence_store.end_silence(one.id)
         return self._words["unsilenced"].format(len(ended)) if ended else self._words["no_silence"]
 
 

@@ -28,7 +28,7 @@ STALE_SECONDS = 600.0
 log = logging.getLogger(__name__)
 
 
-class Poller:
+class Updates:
     """Runs beside the loop; the next update's number is kept in the database, so a restart repeats nothing."""
 
     def __init__(

@@ -19,9 +19,9 @@ from starlette.routing import Route
 from alerts.config import TOKEN_FILE, describe_errors
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.outbox import SEND_TIMEOUT_SECONDS
-from alerts.delivery.outcome import Outcome
-from alerts.delivery.route_style import Wording
-from alerts.delivery.silence_store import Wishes
+from alerts.delivery.outcome import DeliveryResult
+from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.loop import Loop
 from alerts.messages.single import Message
@@ -45,16 +45,18 @@ def make_token(state_dir: Path) -> str:
     return token
 
 
-class Controls:
+class Actions:
     """The handlers of requests that change something."""
 
-    def __init__(self, token: str, loop: Loop, wishes: Wishes, sender: Sender, wording: Wording) -> None:
+    def __init__(
+        self, token: str, loop: Loop, silence_store: SilenceStore, sender: Sender, styles: RouteStyles
+    ) -> None:
         self.token = token
         self.pages = PageTokens()
         self._loop = loop
-        self._wishes = wishes
+        self._silence_store = silence_store
         self._sender = sender
-        self._wording = wording
+        self._styles = styles
         self._is_testing = asyncio.Lock()
 
     def routes(self) -> list[Route]:
@@ -84,19 +86,19 @@ class Controls:
         return handle
 
     async def _silence(self, _request: Request, content: dict[str, Any]) -> Response:
-        silence = self._wishes.silence(SilenceRequest.model_validate(content), time.time())
+        silence = self._silence_store.silence(SilenceRequest.model_validate(content), time.time())
         return JSONResponse(silence._asdict(), status_code=201)
 
     async def _end_silence(self, request: Request, _content: dict[str, Any]) -> Response:
         number = request.path_params["number"]
-        if not self._wishes.end_silence(number):
+        if not self._silence_store.end_silence(number):
             return _problem(404, f"there is no silence {number}")
         return JSONResponse({"id": number})
 
     async def _acknowledge(self, _request: Request, content: dict[str, Any]) -> Response:
-        states = self._loop.status.standing.states
+        states = self._loop.status.alert_states.states
         firing = [key for key, state in states.items() if state.phase == "firing"]
-        keys = self._wishes.acknowledge(AckRequest.model_validate(content), firing)
+        keys = self._silence_store.acknowledge(AckRequest.model_validate(content), firing)
         if not keys:
             return _problem(404, "no alert that matches fires")
         return JSONResponse({"acknowledged": [key._asdict() for key in keys]})
@@ -116,10 +118,10 @@ class Controls:
         ]
         return JSONResponse({"results": results})
 
-    async def _try(self, route: str) -> Outcome:
-        style = self._wording.style(route)
+    async def _try(self, route: str) -> DeliveryResult:
+        style = self._styles.style(route)
         title = f"{style.words.test_title}{style.words.colon}{style.fleet}"
-        future: Future[Outcome] = Future()
+        future: Future[DeliveryResult] = Future()
 
         def send() -> None:
             future.set_result(self._sender.send(route, Message(title, style.words.test_body.format(route))))
@@ -128,7 +130,7 @@ class Controls:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), SEND_TIMEOUT_SECONDS)
         except TimeoutError:
-            return Outcome(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
+            return DeliveryResult(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
 
 
 async def _read(request: Request) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from alerts.export.discovery import describe_services, describe_target
 from alerts.history.api import HistoryApi
 from alerts.loop import Loop
 from alerts.scraping.host import HostCollector
-from alerts.web.actions import Controls
-from alerts.web.live_page import Live
+from alerts.web.actions import Actions
+from alerts.web.live_page import LivePage
 from alerts.web.login import LoginGuard, Throttle
 from alerts.web.own_metrics import AlertCollector
 from alerts.web.page.assets import ASSETS
-from alerts.web.page_data import Desk
+from alerts.web.page_data import PageData
 from alerts.web.stream import Stream
 
 _HEADERS = {
@@ -43,31 +43,31 @@ def make_app(
     config: AlertsConfig,
     loop: Loop,
     outbox: Outbox,
-    desk: Desk,
-    controls: Controls,
-    live: Live,
+    page_data: PageData,
+    actions: Actions,
+    live: LivePage,
     history: HistoryApi,
     password: str,
 ) -> Starlette:
     """The application; its answers come from memory and one quick read of the database. `password` is the login's."""
-    pages = _Pages(config, loop, outbox, desk, live, controls)
+    pages = _Pages(config, loop, outbox, page_data, live, actions)
     packed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = [
         Route("/", pages.show, middleware=packed),
         *(Route(f"/{name}", asset.serve, middleware=packed) for name, asset in ASSETS.items()),
-        Route("/api/stream", Stream(live, controls.pages.make, _HEADERS)),
+        Route("/api/stream", Stream(live, actions.pages.make, _HEADERS)),
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
         Route("/targets/services", pages.services),
         Route("/metrics", pages.metrics),
         Route("/-/healthy", pages.healthy),
-        *controls.routes(),
+        *actions.routes(),
         *history.routes(),
     ]
     guards = [Middleware(_Guard, names=allowed_hosts(config.listen, config.allowed_hosts))]
     if config.login is not None:
-        login = {"user": config.login.user, "password": password, "token": controls.token}
+        login = {"user": config.login.user, "password": password, "token": actions.token}
         guards.append(Middleware(LoginGuard, **login, throttle=Throttle()))
     return Starlette(routes=routes, middleware=guards)
 
@@ -92,23 +92,23 @@ class _Pages:
     """The handlers. They run on the loop's thread and wait for nothing."""
 
     def __init__(
-        self, config: AlertsConfig, loop: Loop, outbox: Outbox, desk: Desk, live: Live, controls: Controls
+        self, config: AlertsConfig, loop: Loop, outbox: Outbox, page_data: PageData, live: LivePage, actions: Actions
     ) -> None:
         self._config = config
         self._loop = loop
         self._outbox = outbox
-        self._desk = desk
+        self._page_data = page_data
         self._live = live
-        self._controls = controls
+        self._actions = actions
 
     async def show(self, _request: Request) -> Response:
-        return HTMLResponse(self._live.page(self._controls.pages.make()), headers=_HEADERS)
+        return HTMLResponse(self._live.page(self._actions.pages.make()), headers=_HEADERS)
 
     async def status(self, _request: Request) -> Response:
-        return JSONResponse(self._desk.describe_status(), headers=_HEADERS)
+        return JSONResponse(self._page_data.describe_status(), headers=_HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
-        return JSONResponse(self._desk.describe_alerts(), headers=_HEADERS)
+        return JSONResponse(self._page_data.describe_alerts(), headers=_HEADERS)
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])

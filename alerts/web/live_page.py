@@ -15,7 +15,7 @@ class _Part(NamedTuple):
     version: int
 
 
-class Live:
+class LivePage:
     """Renders when something has changed and somebody looks. `read_content` gathers what the page tells."""
 
     def __init__(self, renderer: Renderer, read_content: Callable[[], Content]) -> None:

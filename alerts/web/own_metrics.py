@@ -23,7 +23,7 @@ class AlertCollector(Collector):
         self._pending = pending
 
     def collect(self) -> Iterator[Metric]:
-        states = self._status.standing.states
+        states = self._status.alert_states.states
         counts = Counter((key.rule, state.severity) for key, state in states.items() if state.phase == "firing")
         yield family("alerts_firing", dict(sorted(counts.items())))
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})

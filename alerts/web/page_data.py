@@ -7,12 +7,12 @@ from alerts.config import AlertsConfig
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
 from alerts.loop import HEALTHY_SECONDS, Loop
-from alerts.rules import is_trouble
+from alerts.rules import is_problem
 from alerts.store import Store
 from alerts.web.leaderboard_client import Board, BoardReader
 from alerts.web.page.render import Content
 from alerts.web.page.rows import board_rows, peer_rows, span_of
-from alerts.web.sparkline_data import CurveReader
+from alerts.web.sparkline_data import SparklineReader
 from alerts.web.status_json import RouteStatus, describe_status
 
 SHOWN_EVENTS = 200
@@ -21,7 +21,7 @@ EVENTS_ON_PAGE = 30
 _SHOWN_STATES = ("pending", "held", "expired")
 
 
-class Desk:
+class PageData:
     """Answers for the API and for the page."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Desk:
         dispatcher: Dispatcher,
         outbox: Outbox,
         board: BoardReader | None,
-        curves: CurveReader,
+        curves: SparklineReader,
     ) -> None:
         self._config = config
         self._loop = loop
@@ -74,15 +74,15 @@ class Desk:
             events=self._events()[: -EVENTS_ON_PAGE - 1 : -1],
             board=board_rows(board.leaders, ours),
             board_total=len(board.leaders),
-            board_trouble=board.trouble,
+            board_problem=board.trouble,
             has_board=self._board is not None,
         )
 
     def _events(self) -> list[dict[str, Any]]:
-        return [event for event in self._store.events(SHOWN_EVENTS) if is_trouble(event["rule"])]
+        return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]
 
     def _alerts(self) -> list[dict[str, Any]]:
-        return self._dispatcher.describe_alerts(self._loop.status.standing, time.time())
+        return self._dispatcher.describe_alerts(self._loop.status.alert_states, time.time())
 
     def _describe_routes(self) -> list[RouteStatus]:
         counts = self._outbox.count_deliveries()

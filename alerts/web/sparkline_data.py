@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from alerts.history.query import Drawn, Question
+from alerts.history.query import Query, Series
 from alerts.history.store import FileError
 from alerts.web.page.rows import CURVES, DAY_SECONDS, Curves
 from alerts.web.page.sparkline import BUCKETS
@@ -17,10 +17,10 @@ FIRST_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-class CurveReader:
+class SparklineReader:
     """Reads the last day of all peers every so often; `curves` are the latest."""
 
-    def __init__(self, peers: Sequence[str], read: Callable[[Question], Awaitable[Drawn]]) -> None:
+    def __init__(self, peers: Sequence[str], read: Callable[[Query], Awaitable[Series]]) -> None:
         self._peers = tuple(peers)
         self._read = read
         self.curves: Curves = {}
@@ -40,12 +40,12 @@ class CurveReader:
             await asyncio.sleep(FIRST_SECONDS if is_young else INTERVAL_SECONDS)
 
     async def _draw(self, now: float) -> Curves:
-        drawn = await self._read(Question(self._peers, CURVES, now - DAY_SECONDS, now, BUCKETS * 2))
+        drawn = await self._read(Query(self._peers, CURVES, now - DAY_SECONDS, now, BUCKETS * 2))
         begins = [at for values in drawn.values.values() for at in _first(drawn.times, values.values())]
         # The points of a short life would be few: it is read once more, as finely as it is shown.
         span = now - min(begins, default=now - DAY_SECONDS)
         if span < DAY_SECONDS / 2:
-            drawn = await self._read(Question(self._peers, CURVES, now - span - drawn.step, now, BUCKETS * 2))
+            drawn = await self._read(Query(self._peers, CURVES, now - span - drawn.step, now, BUCKETS * 2))
         return {
             peer: {
                 metric: [(at, value) for at, value in zip(drawn.times, column, strict=True) if value is not None]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.delivery.outbox import RouteHealth
-from alerts.engine.evaluate import Standing
+from alerts.engine.evaluate import AlertStates
 from alerts.engine.status import Status, describe_alerts
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
 
 _NUMBERS = {
@@ -31,8 +31,8 @@ def describe_status(status: Status, deliveries: Mapping[str, Mapping[str, int]])
     return {
         "fleet": status.fleet,
         "now": status.now,
-        "peers": [_describe_peer(peer, scrape, status.standing) for peer, scrape in status.scrapes.items()],
-        "alerts": describe_alerts(status.standing),
+        "peers": [_describe_peer(peer, scrape, status.alert_states) for peer, scrape in status.scrapes.items()],
+        "alerts": describe_alerts(status.alert_states),
         "outbox": {
             "pending": sum(counts.get("pending", 0) for counts in deliveries.values()),
             "failed": sum(counts.get("expired", 0) for counts in deliveries.values()),
@@ -51,21 +51,21 @@ class RouteStatus:
     health: RouteHealth
 
 
-def _describe_peer(peer: str, scrape: Scrape, standing: Standing) -> dict[str, Any]:
-    reading = scrape.reading or Reading()
-    info = reading.labels("trainer_info")
+def _describe_peer(peer: str, scrape: Scrape, alert_states: AlertStates) -> dict[str, Any]:
+    page = scrape.page or Page()
+    info = page.labels("trainer_info")
     described: dict[str, Any] = {
         "peer": peer,
         "peer_id": info.get("peer_id") or None,
         "nickname": info.get("nickname") or None,
-        "state": reading.state(),
-        "up": reading.is_up(),
-        "sidecar_up": scrape.reading is not None,
+        "state": page.state(),
+        "up": page.is_up(),
+        "sidecar_up": scrape.page is not None,
     }
     for name, (metric, labels) in _NUMBERS.items():
-        value = reading.value(metric, **labels)
+        value = page.value(metric, **labels)
         described[name] = int(value) if value is not None and name in _WHOLE else value
     described["alerts"] = sorted(
-        key.rule for key, state in standing.states.items() if key.peer == peer and state.phase == "firing"
+        key.rule for key, state in alert_states.states.items() if key.peer == peer and state.phase == "firing"
     )
     return described

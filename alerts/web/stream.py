@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from alerts.web.live_page import Live
+from alerts.web.live_page import LivePage
 
 MAX_STREAMS = 250
 BEAT_SECONDS = 15.0
@@ -40,7 +40,7 @@ class Stream:
 
     def __init__(
         self,
-        live: Live,
+        live: LivePage,
         make_token: Callable[[], str],
         headers: Mapping[str, str],
         stalled_seconds: float = STALLED_SECONDS,

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Protocol, Self
 
 from exporter.config import SidecarConfig
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 
 
 class CollectError(Exception):
     """A read that failed; `readings` is what remains true without it."""
 
-    def __init__(self, reason: str, readings: Sequence[Reading] = ()) -> None:
+    def __init__(self, reason: str, readings: Sequence[Sample] = ()) -> None:
         super().__init__(reason)
         self.readings = readings
 
@@ -30,7 +30,7 @@ class Collector(Protocol):
     def configured(cls, config: SidecarConfig) -> Self | None:
         """The collector for this sidecar; None where it has nothing to read."""
 
-    def collect(self, now: float) -> Sequence[Reading]:
+    def collect(self, now: float) -> Sequence[Sample]:
         """All readings at the Unix time `now`; a value that was not measured is left out."""
 
 

@@ -10,7 +10,7 @@ import psutil
 from exporter.collectors import textfile
 from exporter.config import SidecarConfig
 from exporter.footprint import Footprints
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 from exporter.run_folder import ProcessRecord, find_process, read_process_record
 
 
@@ -28,10 +28,10 @@ class Collector:
     def configured(cls, config: SidecarConfig) -> Self:
         return cls(config.run_dir)
 
-    def collect(self, now: float) -> list[Reading]:
+    def collect(self, now: float) -> list[Sample]:
         trainer = self._find_trainer()
         if trainer is None or self._record is None:
-            return [Reading("trainer_up", {}, 0.0)]
+            return [Sample("trainer_up", {}, 0.0)]
         tree = [trainer, *_children(trainer)]
         measured = {
             "trainer_up": 1.0,
@@ -46,11 +46,9 @@ class Collector:
             "footprint": self._with_accelerator(_total(tree, lambda process: self._footprints.of(process, now))),
             "rss": _total(tree, lambda process: process.memory_info().rss),
         }
-        readings = [Reading(name, {}, value) for name, value in measured.items() if value is not None]
+        readings = [Sample(name, {}, value) for name, value in measured.items() if value is not None]
         readings += [
-            Reading("trainer_memory_bytes", {"kind": kind}, value)
-            for kind, value in memory.items()
-            if value is not None
+            Sample("trainer_memory_bytes", {"kind": kind}, value) for kind, value in memory.items() if value is not None
         ]
         return readings
 

@@ -9,12 +9,12 @@ from urllib.parse import quote
 from exporter.collectors import CollectError, textfile
 from exporter.config import SidecarConfig
 from exporter.http_client import HttpClient, ReadError
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 
 SOURCE = {"source": "leaderboard"}
 
 
-class Standing(NamedTuple):
+class PeerRank(NamedTuple):
     """Where a peer stands: rank counts from 1; `round` is the swarm's."""
 
     rank: int
@@ -33,14 +33,14 @@ class Collector:
         self._client = HttpClient()
         self._peer_id = ""
         self._own_round: float | None = None
-        self._standing: Standing | None = None
+        self._standing: PeerRank | None = None
         self._success_at: float | None = None
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
         return cls(config.run_dir, config.leaderboard_url) if config.leaderboard_url else None
 
-    def collect(self, now: float) -> list[Reading]:
+    def collect(self, now: float) -> list[Sample]:
         self._read_trainer()
         if not self._peer_id:
             raise CollectError("the trainer has not named its peer id yet")
@@ -61,17 +61,17 @@ class Collector:
         if peer_id and peer_id != self._peer_id:
             self._peer_id, self._standing = peer_id, None
 
-    def _read(self) -> Standing | None:
+    def _read(self) -> PeerRank | None:
         url = f"{self._url}/api/peers/{quote(self._peer_id, safe='')}"
         status, content_type, body = self._client.get(url)
         if content_type != "application/json" or status not in (200, 404):
             raise ReadError(f"{self._url} answered {status} {content_type}".rstrip())
         return parse(body) if status == 200 else None
 
-    def _readings(self, *, up: bool) -> list[Reading]:
-        readings = [Reading("swarm_source_up", SOURCE, float(up))]
+    def _readings(self, *, up: bool) -> list[Sample]:
+        readings = [Sample("swarm_source_up", SOURCE, float(up))]
         if self._success_at is not None:
-            readings.append(Reading("swarm_source_success_timestamp_seconds", SOURCE, self._success_at))
+            readings.append(Sample("swarm_source_success_timestamp_seconds", SOURCE, self._success_at))
         if self._standing is None:
             return readings
         values = {
@@ -82,14 +82,14 @@ class Collector:
         }
         if self._own_round is not None:
             values["swarm_round_lag"] = max(0.0, self._standing.round - self._own_round)
-        return readings + [Reading(name, {}, float(value)) for name, value in values.items()]
+        return readings + [Sample(name, {}, float(value)) for name, value in values.items()]
 
 
-def parse(body: bytes) -> Standing:
+def parse(body: bytes) -> PeerRank:
     """Checks an answer of `/api/peers/{id}`. Raises ValueError."""
     try:
         answer = json.loads(body)
-        standing = Standing(
+        standing = PeerRank(
             rank=_whole(answer["rank"], least=1),
             total=_whole(answer["total"], least=1),
             cumulative=_finite(answer["cumulative"]),

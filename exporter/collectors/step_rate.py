@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from exporter.collectors import textfile
 from exporter.config import SidecarConfig
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 
 WINDOW_SECONDS = 300.0
 # However slow a peer is, its rate is taken over some steps.
@@ -24,14 +24,14 @@ class Collector:
     def configured(cls, config: SidecarConfig) -> Self:
         return cls(config.run_dir)
 
-    def collect(self, now: float) -> list[Reading]:
+    def collect(self, now: float) -> list[Sample]:
         readings = textfile.read(self._run_dir)
         steps = textfile.value_of(readings, "trainer_steps_total")
         last_step = textfile.value_of(readings, "trainer_last_step_timestamp_seconds")
         if steps and last_step is not None:
             self._rate.observe(steps, last_step)
         rate = self._rate.at(now)
-        return [] if rate is None else [Reading("trainer_steps_per_second", {}, rate)]
+        return [] if rate is None else [Sample("trainer_steps_per_second", {}, rate)]
 
 
 class _Observation(NamedTuple):

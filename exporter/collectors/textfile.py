@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.config import SidecarConfig
-from exporter.metrics import STATES, TRAINER, Metric, Reading
+from exporter.metrics import STATES, TRAINER, Metric, Sample
 from exporter.run_folder import METRICS_FILE, read_bounded
 
 # A hundred times what a trainer writes.
@@ -32,16 +32,16 @@ class Collector:
     def configured(cls, config: SidecarConfig) -> Self:
         return cls(config.run_dir)
 
-    def collect(self, now: float) -> list[Reading]:
+    def collect(self, now: float) -> list[Sample]:
         return read(self._run_dir)
 
 
-def read(run_dir: Path) -> list[Reading]:
+def read(run_dir: Path) -> list[Sample]:
     """What the trainer of this run folder wrote. Raises OSError or ValueError."""
     return parse(read_bounded(run_dir / METRICS_FILE, MAX_BYTES).decode())
 
 
-def parse(text: str) -> list[Reading]:
+def parse(text: str) -> list[Sample]:
     """The trainer's metrics in a text of the Prometheus format; other metrics and time stamps are left out.
 
     Raises ValueError where the text is cut off or malformed, or a metric of the trainer has not the form that
@@ -62,12 +62,12 @@ def parse(text: str) -> list[Reading]:
     return [reading for reading in readings if math.isfinite(reading.value)]
 
 
-def value_of(readings: list[Reading], name: str) -> float | None:
+def value_of(readings: list[Sample], name: str) -> float | None:
     """The value of a metric without labels, None where it is absent."""
     return next((reading.value for reading in readings if reading.name == name), None)
 
 
-def _parse_line(line: str) -> Reading | None:
+def _parse_line(line: str) -> Sample | None:
     line = line.strip(" \t\r")
     if line.startswith("#"):
         _check_type(line.split())
@@ -81,7 +81,7 @@ def _parse_line(line: str) -> Reading | None:
     metric = _BY_SAMPLE.get(name)
     if metric is None:
         return None
-    reading = Reading(name, _parse_labels(labels or ""), float(value))
+    reading = Sample(name, _parse_labels(labels or ""), float(value))
     _check_form(metric, reading)
     return reading
 
@@ -105,7 +105,7 @@ def _parse_labels(text: str) -> dict[str, str]:
     return labels
 
 
-def _check_form(metric: Metric, reading: Reading) -> None:
+def _check_form(metric: Metric, reading: Sample) -> None:
     expected = {*metric.labels, "le"} if reading.name.endswith("_bucket") else {*metric.labels}
     if reading.labels.keys() != expected:
         raise ValueError(f"{reading.name} has other labels than {sorted(expected)}")
@@ -119,7 +119,7 @@ def _check_form(metric: Metric, reading: Reading) -> None:
         raise ValueError(f"{reading.name} is not a count")
 
 
-def _check_series(readings: list[Reading]) -> None:
+def _check_series(readings: list[Sample]) -> None:
     series = Counter((reading.name, *sorted(reading.labels.items())) for reading in readings)
     samples = Counter(reading.name for reading in readings)
     if any(count > 1 for count in series.values()):
@@ -131,7 +131,7 @@ def _check_series(readings: list[Reading]) -> None:
             _check_histogram(metric, [reading for reading in readings if _BY_SAMPLE[reading.name] is metric])
 
 
-def _check_histogram(metric: Metric, readings: list[Reading]) -> None:
+def _check_histogram(metric: Metric, readings: list[Sample]) -> None:
     if not readings:
         return
     buckets = {float(reading.labels["le"]): reading.value for reading in readings if "le" in reading.labels}

@@ -33,7 +33,7 @@ class Peer:
         return self.settled + sum(self.open.values())
 
 
-class Standing(NamedTuple):
+class BoardEntry(NamedTuple):
     """One peer's place on the board; `rank` counts from 1."""
 
     peer_id: str
@@ -105,10 +105,10 @@ class Board:
             if peer_id in self._stored:
                 self.gone.add(peer_id)
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[BoardEntry]:
         """Descending by (cumulative reward, id), the swarm's own tie-break."""
         order = sorted(((peer.cumulative, peer_id) for peer_id, peer in self.peers.items()), reverse=True)
-        return [Standing(peer_id, rank, self.peers[peer_id]) for rank, (_, peer_id) in enumerate(order, start=1)]
+        return [BoardEntry(peer_id, rank, self.peers[peer_id]) for rank, (_, peer_id) in enumerate(order, start=1)]
 
     def stage_scores(self) -> list[tuple[float, str]]:
         """(reward, id) of the newest stage that anybody earned in, descending."""

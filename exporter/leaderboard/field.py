@@ -6,7 +6,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from exporter.leaderboard.board import Board
-from exporter.metrics import Metric, Reading
+from exporter.metrics import Metric, Sample
 from trainer.protocol import RoundAndStage
 
 # A peer writes its reward with each step or stage; the slowest step known takes twelve minutes.
@@ -37,7 +37,7 @@ class Field(Collector):
     def __init__(self) -> None:
         self._active: frozenset[str] | None = None
         self._joins = self._leaves = 0
-        self._readings: tuple[Reading, ...] = ()
+        self._readings: tuple[Sample, ...] = ()
 
     def update(self, board: Board, place: RoundAndStage | None, now: float) -> None:
         """Measures the board as it is at unix time `now`."""
@@ -49,9 +49,9 @@ class Field(Collector):
         standings = [standing.peer.cumulative for standing in board.standings()]
         self._readings = (
             *_place(place),
-            Reading("leaderboard_active_peers", {}, len(active)),
-            Reading("leaderboard_joins_total", {}, self._joins),
-            Reading("leaderboard_leaves_total", {}, self._leaves),
+            Sample("leaderboard_active_peers", {}, len(active)),
+            Sample("leaderboard_joins_total", {}, self._joins),
+            Sample("leaderboard_leaves_total", {}, self._leaves),
             *_spread("leaderboard_stage_reward", [reward for reward, _ in board.stage_scores()]),
             *_spread("leaderboard_cumulative_reward", standings),
         )
@@ -78,11 +78,11 @@ def spread(descending: Sequence[float]) -> Mapping[str, float]:
     return {name: descending[round((1 - share) * last)] for name, share in STATISTICS.items()} if descending else {}
 
 
-def _place(place: RoundAndStage | None) -> Collection[Reading]:
+def _place(place: RoundAndStage | None) -> Collection[Sample]:
     if place is None:
         return ()
-    return (Reading("leaderboard_round", {}, place.round), Reading("leaderboard_stage", {}, place.stage))
+    return (Sample("leaderboard_round", {}, place.round), Sample("leaderboard_stage", {}, place.stage))
 
 
-def _spread(name: str, descending: Sequence[float]) -> Iterable[Reading]:
-    return (Reading(name, {"statistic": statistic}, value) for statistic, value in spread(descending).items())
+def _spread(name: str, descending: Sequence[float]) -> Iterable[Sample]:
+    return (Sample(name, {"statistic": statistic}, value) for statistic, value in spread(descending).items())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from exporter.leaderboard.board import Board, Standing
+from exporter.leaderboard.board import Board, BoardEntry
 from exporter.leaderboard.names import nickname, short_id
 from exporter.leaderboard.records import Message
 from trainer.protocol import RoundAndStage
@@ -73,7 +73,7 @@ class History:
     def __init__(self) -> None:
         self._points: dict[str, tuple[deque[tuple[float, float]], deque[tuple[float, float]]]] = {}
 
-    def add(self, standings: Iterable[Standing], now: float) -> None:
+    def add(self, standings: Iterable[BoardEntry], now: float) -> None:
         """Adds what changed, and forgets the peers that are not among `standings`."""
         kept = {}
         for standing in standings:
@@ -133,7 +133,7 @@ def _who(peer_id: str, names: Mapping[str, str]) -> dict[str, Any]:
     return {"id": peer_id, "nickname": nickname(peer_id, names)}
 
 
-def _cumulative_entry(standing: Standing, names: Mapping[str, str], history: History) -> dict[str, Any]:
+def _cumulative_entry(standing: BoardEntry, names: Mapping[str, str], history: History) -> dict[str, Any]:
     peer = standing.peer
     return {
         **_who(standing.peer_id, names),
@@ -145,7 +145,7 @@ def _cumulative_entry(standing: Standing, names: Mapping[str, str], history: His
     }
 
 
-def _page(standing: Standing, names: Mapping[str, str]) -> PeerPage:
+def _page(standing: BoardEntry, names: Mapping[str, str]) -> PeerPage:
     peer, peer_id = standing.peer, standing.peer_id
     return PeerPage(
         peer_id, nickname(peer_id, names), standing.rank, peer.cumulative, peer.stage_reward, peer.last_seen

@@ -90,7 +90,7 @@ def taken_ports(listening: list[Service]) -> Iterator[Problem]:
         try:
             _bind(service.host, service.port)
         except OSError as error:
-            yield Problem(service.where, _port_trouble(service, error))
+            yield Problem(service.where, _port_problem(service, error))
 
 
 def _bind(host: str, port: int) -> None:
@@ -105,7 +105,7 @@ def _bind(host: str, port: int) -> None:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _port_trouble(service: Service, error: OSError) -> str:
+def _port_problem(service: Service, error: OSError) -> str:
     what = f"port {service.port} of the {service.title}"
     if error.errno == errno.EADDRINUSE:
         return f"{what} is in use{_owner(service.port)}; choose another port here, or stop what uses it"

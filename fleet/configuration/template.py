@@ -9,7 +9,7 @@ from trainer.suited import TINY
 _GIB = 2**30
 
 _TEMPLATE = """\
-# Peerwatch: the peers to run on this machine, and who hears of their troubles.
+# Peerwatch: the peers to run on this machine, and who hears of their problems.
 # `peerwatch check` finds every mistake in this file; `peerwatch up` starts the fleet.
 
 fleet: {fleet:<24} # names the peers ({fleet}-0, ...) and the folder of their files

@@ -8,11 +8,11 @@ from alerts.config import AlertsConfig
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
-from alerts.delivery.route_style import Wording
-from alerts.delivery.silence_store import Wishes
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.silence_store import SilenceStore
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.messages.single import Message
 from alerts.store import Store
@@ -37,12 +37,12 @@ class World(Sender):
     def html_limit(self, route: str) -> int:
         return 0
 
-    def send(self, route: str, message: Message) -> Outcome:
+    def send(self, route: str, message: Message) -> DeliveryResult:
         self.attempts += 1
         if self.is_down:
-            return Outcome(False, "the network is unreachable")
+            return DeliveryResult(False, "the network is unreachable")
         self.arrived[route].append(message)
-        return Outcome(True)
+        return DeliveryResult(True)
 
 
 class Loop:
@@ -54,9 +54,11 @@ class Loop:
         self._world = world
         self._store = Store(folder / "alerts.sqlite")
         self.queue = Queue(self._store)
-        wording = Wording(config, world)
-        self.outbox = Outbox(self.queue, world, wording, ROUTES, lambda: world.now)
-        self._dispatcher = Dispatcher(config, self.queue, Wishes(self._store), wording, self.outbox, lambda: world.now)
+        styles = RouteStyles(config, world)
+        self.outbox = Outbox(self.queue, world, styles, ROUTES, lambda: world.now)
+        self._dispatcher = Dispatcher(
+            config, self.queue, SilenceStore(self._store), styles, self.outbox, lambda: world.now
+        )
         self._states: dict[Key, AlertState] = {}
 
     async def minute(self, *changes: tuple[str, Kind]) -> None:
@@ -69,9 +71,9 @@ class Loop:
             else:
                 self._states.pop(key)
             events.append(Event(key, kind, self._world.now, self._world.now, "critical", "Gone."))
-        standing = Standing(dict(self._states))
-        write = self._dispatcher.queue(standing, events, self._world.now)
-        self._store.commit(Standing(), standing, [], write)
+        alert_states = AlertStates(dict(self._states))
+        write = self._dispatcher.queue(alert_states, events, self._world.now)
+        self._store.commit(AlertStates(), alert_states, [], write)
         self._dispatcher.settle()
         self._world.now += 60
         self._dispatcher.dispatch(self._world.now)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from alerts.delivery.queue import Queue
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState
 from alerts.messages.single import Message
 from alerts.store import KEPT_EVENTS, Store, StoreError
 
 KEY = Key("PeerDown", "a")
-STANDING = Standing({KEY: AlertState("firing", "critical", 5.0, "gone")}, {KEY: {"runs": [[1, 2]]}})
+STANDING = AlertStates({KEY: AlertState("firing", "critical", 5.0, "gone")}, {KEY: {"runs": [[1, 2]]}})
 
 
 @pytest.fixture
@@ -33,26 +33,26 @@ def _nothing() -> None:
 
 
 def test_states_and_memories_survive(path: Path, store: Store) -> None:
-    store.commit(Standing(), STANDING, [], _nothing)
+    store.commit(AlertStates(), STANDING, [], _nothing)
     store.close()
     again = Store(path)
     assert again.load() == STANDING
-    again.commit(STANDING, Standing(), [], _nothing)
-    assert again.load() == Standing({}, {})
+    again.commit(STANDING, AlertStates(), [], _nothing)
+    assert again.load() == AlertStates({}, {})
     again.close()
 
 
 def test_a_failed_write_leaves_nothing(store: Store) -> None:
     bad = Event(KEY, "firing", float("nan"), 0, "critical", "")  # SQLite stores NaN as NULL, which `at` refuses
     with pytest.raises(sqlite3.IntegrityError):
-        store.commit(Standing(), STANDING, [(bad, Message("t", "b"))], _nothing)
-    assert store.load() == Standing({}, {})
+        store.commit(AlertStates(), STANDING, [(bad, Message("t", "b"))], _nothing)
+    assert store.load() == AlertStates({}, {})
 
 
 def test_old_events_are_forgotten(store: Store) -> None:
     event = Event(KEY, "firing", 1, 1, "critical", "gone")
     store.commit(
-        Standing(), Standing(), [(event, Message("a", "")), *[(event, Message("b", ""))] * KEPT_EVENTS], _nothing
+        AlertStates(), AlertStates(), [(event, Message("a", "")), *[(event, Message("b", ""))] * KEPT_EVENTS], _nothing
     )
     assert {one["title"] for one in store.events(limit=10 * KEPT_EVENTS)} == {"b"}
 
@@ -60,7 +60,7 @@ def test_old_events_are_forgotten(store: Store) -> None:
 def test_a_damaged_database_is_kept_aside_and_a_new_one_begun(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_bytes(b"this is not a database, however long it may be" * 100)
     store = Store(path)
-    assert store.load() == Standing({}, {})
+    assert store.load() == AlertStates({}, {})
     store.close()
     assert "is damaged" in caplog.text
     assert path.with_name("alerts.sqlite.damaged-1").read_bytes().startswith(b"this is not")

@@ -1,4 +1,4 @@
-"""Serves the pages of many healthy peers from one process: `many_sidecars.py COUNT` prints the ports as JSON.
+"""Serves the samples of many healthy peers from one process: `many_sidecars.py COUNT` prints the ports as JSON.
 
 The page is a whole sidecar's: every series of the contract, with the help texts. Its peers step every few seconds and
 may be silent for two minutes.
@@ -11,7 +11,7 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.metrics import ALL, STATES, STEP_BUCKETS, Family, Reading, families, histogram
+from exporter.metrics import ALL, STATES, STEP_BUCKETS, Family, Sample, families, histogram
 
 LABELS = {"kind": "footprint", "source": "leaderboard", "collector": "textfile", "version": "0"}
 # Times that stand for now, for some seconds ago, and for the start of the phase; the other values do not change.
@@ -47,18 +47,16 @@ class Page:
     """Every series of the contract."""
 
     def collect(self) -> list[Family]:
-        readings = []
+        samples = []
         for metric in ALL:
             if metric.name == "trainer_state":
-                readings += [
-                    Reading(metric.name, {"trainer_state": name}, float(name == "training")) for name in STATES
-                ]
+                samples += [Sample(metric.name, {"trainer_state": name}, float(name == "training")) for name in STATES]
             elif metric.kind == "histogram":
-                readings += histogram(metric.name, STEP_BUCKETS, [7] * len(STEP_BUCKETS), 1234.5)
+                samples += histogram(metric.name, STEP_BUCKETS, [7] * len(STEP_BUCKETS), 1234.5)
             else:
                 labels = {name: LABELS.get(name, "x" * 40) for name in metric.labels}
-                readings.append(Reading(metric.name, labels, VALUES.get(metric.name, 1.0)))
-        return families(readings)
+                samples.append(Sample(metric.name, labels, VALUES.get(metric.name, 1.0)))
+        return families(samples)
 
 
 def make_page() -> bytes:

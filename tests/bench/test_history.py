@@ -12,9 +12,9 @@ import pytest
 
 from alerts.backtest import replay as backtest
 from alerts.config import Rules
-from alerts.engine.evaluate import Standing
+from alerts.engine.evaluate import AlertStates
 from alerts.history.folding import Folder
-from alerts.history.query import Question, read_file
+from alerts.history.query import Query, read_file
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
@@ -45,7 +45,7 @@ def _fill(folder: Path, peers: list[Peer], days: float, settings: HistorySetting
         for group in looks(peers, since=BEGIN, seconds=days * 86400):
             while recorder._waiting.qsize() > 40:
                 time.sleep(0.001)
-            recorder.record(group, Standing())
+            recorder.record(group, AlertStates())
     store = Store(recorder.path)
     Folder(store, settings).work(BEGIN)
     store.close()
@@ -97,7 +97,7 @@ def test_a_page_of_fifty_peers_is_answered_at_once(tmp_path: Path, record: Recor
         times = []
         for _ in range(9):
             began = time.perf_counter()
-            read_file(path, Question(names, metrics, until - 86400, until, 48))
+            read_file(path, Query(names, metrics, until - 86400, until, 48))
             times.append(time.perf_counter() - began)
         record(
             SUBJECT,
@@ -117,7 +117,7 @@ def test_writing_and_folding_hold_up_no_event_loop(tmp_path: Path, record: Recor
         for group in [*rounds, *([None] * 8000)]:
             began = time.perf_counter()
             if group is not None:
-                recorder.record(group, Standing())
+                recorder.record(group, AlertStates())
                 costs.append(time.perf_counter() - began)
                 began = time.perf_counter()
             await asyncio.sleep(0.001)

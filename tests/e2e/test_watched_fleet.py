@@ -1,4 +1,4 @@
-"""One fleet of three real peers is watched, and each of its troubles arrives by mail and by webhook."""
+"""One fleet of three real peers is watched, and each of its problems arrives by mail and by webhook."""
 
 import json
 import re
@@ -117,11 +117,11 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
     leaderboard = fleet.service("exporter.leaderboard")
     leaderboard.suspend()
     try:
-        troubled = examine()
+        failing = examine()
     finally:
         leaderboard.resume()
-    ((level, message),) = troubled["processes"]
-    assert (level, troubled["exit"]) == ("failure", [("status", "1")])
+    ((level, message),) = failing["processes"]
+    assert (level, failing["exit"]) == ("failure", [("status", "1")])
     assert "the leaderboard does not answer" in message
 
 

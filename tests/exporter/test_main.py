@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from exporter.collectors.textfile import parse
-from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Reading, families, histogram
+from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Sample, families, histogram
 from exporter.run_folder import write_atomically, write_process_record
 from exporter.version import VERSION
 from tests.programs import require
@@ -110,14 +110,14 @@ def start():
 def write_trainer(run_dir, steps=12.0, last_step=1_700_000_000.0):
     """Everything that a trainer can measure, and this process as the trainer."""
     values = {"trainer_steps_total": steps, "trainer_last_step_timestamp_seconds": last_step}
-    readings = [Reading("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
-    readings += [Reading("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
-    readings += [Reading("trainer_phase_seconds_total", {"trainer_state": state}, 2.0) for state in STATES]
+    readings = [Sample("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
+    readings += [Sample("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
+    readings += [Sample("trainer_phase_seconds_total", {"trainer_state": state}, 2.0) for state in STATES]
     for metric in TRAINER:
         if metric.kind == "histogram":
             readings += histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 99.5)
         elif not metric.labels:
-            readings.append(Reading(metric.name, {}, values.get(metric.name, 2.0)))
+            readings.append(Sample(metric.name, {}, values.get(metric.name, 2.0)))
     lines = [
         f"{sample.name}{{{','.join(f'{k}={json.dumps(v)}' for k, v in sample.labels.items())}}} {sample.value}\n"
         for family in families(readings)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.metrics import ALL, STEP_BUCKETS, Reading, families, histogram, list_series
+from exporter.metrics import ALL, STEP_BUCKETS, Sample, families, histogram, list_series
 from tests.programs import require
 
 SERIES = Path(__file__).with_name("series.txt")
@@ -32,7 +32,7 @@ def one_of_each():
         if metric.kind == "histogram":
             yield from histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 12.5)
         else:
-            yield Reading(metric.name, dict.fromkeys(metric.labels, "x"), 1.0)
+            yield Sample(metric.name, dict.fromkeys(metric.labels, "x"), 1.0)
 
 
 def test_the_checked_in_list_of_series_is_the_table():
@@ -48,7 +48,7 @@ def test_promtool_accepts_every_metric_of_the_table():
 
 
 def test_a_metric_without_a_reading_leaves_no_trace_on_the_page():
-    assert render([Reading("swarm_rank", {}, 3.0)]) == (
+    assert render([Sample("swarm_rank", {}, 3.0)]) == (
         "# HELP swarm_rank Position of this peer in the cumulative board, counted from 1.\n"
         "# TYPE swarm_rank gauge\n"
         "swarm_rank 3.0\n"
@@ -57,7 +57,7 @@ def test_a_metric_without_a_reading_leaves_no_trace_on_the_page():
 
 def test_a_name_outside_the_table_is_an_error():
     with pytest.raises(KeyError):
-        families([Reading("swarm_luck", {}, 1.0)])
+        families([Sample("swarm_luck", {}, 1.0)])
 
 
 def test_buckets_count_everything_below_their_bound():

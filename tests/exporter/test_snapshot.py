@@ -9,7 +9,7 @@ import pytest
 
 from exporter.collectors import CollectError, discover
 from exporter.config import SidecarConfig
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 from exporter.snapshot import Snapshot
 
 
@@ -29,11 +29,11 @@ class Fake:
 
 
 def up(value=1.0):
-    return [Reading("trainer_up", {}, value)]
+    return [Sample("trainer_up", {}, value)]
 
 
 def rank():
-    return [Reading("swarm_rank", {}, 3.0)]
+    return [Sample("swarm_rank", {}, 3.0)]
 
 
 def make(timeout_seconds=5.0, constant=(), **collectors):
@@ -46,7 +46,7 @@ def refreshed(snapshot, now=0.0):
 
 
 def test_the_page_holds_what_was_collected_and_how_it_went():
-    assert refreshed(make(process=Fake(up()), constant=[Reading("sidecar_build_info", {"version": "1"}, 1.0)])) == [
+    assert refreshed(make(process=Fake(up()), constant=[Sample("sidecar_build_info", {"version": "1"}, 1.0)])) == [
         "trainer_up 1.0",
         'sidecar_collector_success{collector="process"} 1.0',
         'sidecar_build_info{version="1"} 1.0',
@@ -60,7 +60,7 @@ def test_the_compressed_page_is_the_page():
 
 
 @pytest.mark.parametrize(
-    "result", [RuntimeError("broken"), [Reading("unknown_name", {}, 1.0)], None, [("trainer_up", "x")]]
+    "result", [RuntimeError("broken"), [Sample("unknown_name", {}, 1.0)], None, [("trainer_up", "x")]]
 )
 def test_a_broken_collector_costs_only_its_own_metrics(result):
     assert refreshed(make(broken=Fake(result), process=Fake(up()))) == [
@@ -118,7 +118,7 @@ def silence(last_step=100.0):
         "trainer_phase_start_timestamp_seconds": 90.0,
         "trainer_stall_after_seconds": 30.0,
     }
-    return [Reading(name, {}, value) for name, value in values.items()]
+    return [Sample(name, {}, value) for name, value in values.items()]
 
 
 def test_the_time_to_a_stall_counts_from_the_later_of_last_step_and_phase_start():

@@ -40,7 +40,7 @@ class Content:
     events: Sequence[Mapping[str, Any]] = ()
     board: Sequence[BoardRow | None] = ()
     board_total: int = 0
-    board_trouble: str | None = None
+    board_problem: str | None = None
     has_board: bool = False
 
     @property

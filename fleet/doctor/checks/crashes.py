@@ -1,4 +1,4 @@
-"""Known troubles in the trainers' logs, each with its remedy.
+"""Known problems in the trainers' logs, each with its remedy.
 
 Most count only after the last sign of progress: an error that the trainer got over is none.
 """
@@ -142,7 +142,7 @@ def examine(site: Site) -> Iterator[Finding]:
 
 
 def classify(text: str) -> list[tuple[Class, int]]:
-    """The troubles since the last progress, with how many lines say so, in the order of the table."""
+    """The problems since the last progress, with how many lines say so, in the order of the table."""
     counts: dict[Class, int] = {}
     for line in text.splitlines():
         line = line[:MAX_LINE]

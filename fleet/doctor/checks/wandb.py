@@ -9,7 +9,7 @@ _OFFLINE = ("offline", "disabled", "dryrun")
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    troubled = False
+    failing = False
     for trainer in site.trainers:
         mode = trainer.environment.get("WANDB_MODE", "")
         if mode in _OFFLINE:
@@ -17,10 +17,10 @@ def examine(site: Site) -> Iterator[Finding]:
         said = f"WANDB_MODE is {mode}" if mode else "WANDB_MODE is not set"
         where = f"{trainer.title} (pid {trainer.pid}): {said}"
         if trainer.logs_to_wandb:
-            troubled = True
+            failing = True
             yield failure(f"{where}; it stops at its second round", "restart it with WANDB_MODE=offline")
         elif mode:
-            troubled = True
+            failing = True
             yield warning(f"{where}: what it logs leaves this machine", "restart it with WANDB_MODE=offline")
-    if not troubled:
+    if not failing:
         yield ok("no trainer waits for wandb; Peerwatch starts its own with WANDB_MODE=offline")

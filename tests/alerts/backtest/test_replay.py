@@ -12,15 +12,15 @@ from alerts.backtest import replay
 from alerts.backtest.replay import Backtest
 from alerts.backtest.report import render, to_json
 from alerts.config import Rules, RuleTable
-from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, evaluate
 from alerts.engine.state import Moment
 from alerts.history.folding import Folder
-from alerts.history.looks import Look
 from alerts.history.recorder import Recorder
+from alerts.history.samples import HistorySample
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
 from alerts.rules import View, discover
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 from tests.alerts.history.scenes import KEEP_ALL, NONE, START, Peer, looks
 
 FOOTPRINT, RSS = (frozenset({("kind", kind)}) for kind in ("footprint", "rss"))
@@ -40,9 +40,9 @@ class Watch:
             for name, rule in discover().items()
             if self.rules.of(name).enabled
         ]
-        self._standing = Standing()
+        self._standing = AlertStates()
 
-    def see(self, group: list[Look]) -> None:
+    def see(self, group: list[HistorySample]) -> None:
         self._standing, _ = evaluate(
             [look.view for look in group],
             self._active,
@@ -55,27 +55,27 @@ class Watch:
         self.recorder.record(group, self._standing)
 
 
-def _troubled(group: list[Look], since: float) -> list[Look]:
+def _troubled(group: list[HistorySample], since: float) -> list[HistorySample]:
     """Peer 0 hangs in the second hour, peer 1 uses much memory in the third; nothing reads peer 2 for a while."""
     hour = (group[0].view.now - since) / 3600
     changed = []
     for look in group:
         name, now = look.view.peer, look.view.now
-        page = {metric: dict(look.view.reading.values(metric)) for metric in _METRICS} if look.view.reading else {}
+        page = {metric: dict(look.view.page.values(metric)) for metric in _METRICS} if look.view.page else {}
         page["trainer_memory_bytes"] = {FOOTPRINT: GIB, RSS: GIB}
         if name == "rig-0" and 1 <= hour < 1.2:
             page["trainer_last_step_timestamp_seconds"] = {NONE: since + 3600.0}
             page["trainer_phase_start_timestamp_seconds"] = {NONE: since + 3600.0}
         if name == "rig-1" and 2 <= hour < 2.5:
             page["trainer_memory_bytes"] = {FOOTPRINT: 3.6 * GIB, RSS: GIB}
-        view = View(name, now, Reading(page))
+        view = View(name, now, Page(page))
         if name == "rig-2" and 3 <= hour < 3.1:
             view = View(name, now, None, "no connection", unreachable_seconds=now - since - 3 * 3600)
         changed.append(look._replace(view=view))
     return changed
 
 
-_METRICS = tuple(Peer("a", 1).page(START + 60))
+_METRICS = tuple(Peer("a", 1).samples(START + 60))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_thinned_history_still_tells_of_what_lasted(recorded: Path, tmp_path: Pa
 
 def test_every_rule_that_reads_what_is_not_kept_is_listed() -> None:
     """A field of the view that the history does not hold must not make a rule look calm."""
-    kept = {"peer", "now", "reading", "failure", "scope", "memory"}
+    kept = {"peer", "now", "page", "failure", "scope", "memory"}
     kept |= {name for name, default in View._field_defaults.items() if isinstance(default, float)}
     for name in discover():
         module = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from alerts.charts.choose import Artist, Wish, choose
+from alerts.charts.choose import ChartDrawer, ChartRequest, choose
 from alerts.config import AlertsConfig
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
-from alerts.delivery.route_style import Wording
+from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.routing import Decision
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
 from alerts.messages.grouped import Letter
@@ -45,7 +45,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recorder = Recorder(tmp_path_factory.mktemp("history"), HistorySettings())
     recorder.start()
     for group in looks([Peer("sly_fox", 1), Peer("$b_{x}$", 2)], since=START, seconds=3600, every=60):
-        recorder.record(group, Standing())
+        recorder.record(group, AlertStates())
     recorder.close()
     return recorder.path
 
@@ -68,15 +68,15 @@ def _size(png: bytes) -> tuple[int, int]:
 def test_the_chart_is_of_the_first_rule_that_has_one_and_of_few_peers() -> None:
     assert choose([Key("SourceDown", "a"), Key("Watchdog", "h")], 5) is None
     keys = [Key("SourceDown", "a"), *(Key("MemoryExceeded", str(n)) for n in range(9)), Key("PeerStalled", "z")]
-    assert choose(keys, 5) == Wish("MemoryExceeded", ("0", "1", "2", "3", "4"), 5)
-    assert choose([Key("PeerStalled", "a"), Key("PeerDown", "a"), Key("RankDrop", "b")], 5) == Wish(
+    assert choose(keys, 5) == ChartRequest("MemoryExceeded", ("0", "1", "2", "3", "4"), 5)
+    assert choose([Key("PeerStalled", "a"), Key("PeerDown", "a"), Key("RankDrop", "b")], 5) == ChartRequest(
         "PeerStalled", ("a",), 5
     )
 
 
 @pytest.mark.parametrize(("rule", "language"), [("MemoryExceeded", "zh-CN"), ("RankDrop", "en")])
 def test_a_chart_is_drawn_from_the_history_in_a_size_for_a_phone(history: Path, rule: str, language: str) -> None:
-    png = Artist(history, language, "Europe/Berlin").draw(Wish(rule, ("sly_fox", "$b_{x}$"), UNTIL))
+    png = ChartDrawer(history, language, "Europe/Berlin").draw(ChartRequest(rule, ("sly_fox", "$b_{x}$"), UNTIL))
     assert _size(png) == (960, 540)
     assert 5_000 < len(png) < 300_000
 
@@ -84,11 +84,11 @@ def test_a_chart_is_drawn_from_the_history_in_a_size_for_a_phone(history: Path, 
 def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_complaint(
     history: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert Artist(history, "en", None).draw(Wish("RankDrop", ("nobody",), UNTIL)) == b""
-    assert Artist(tmp_path / "none.sqlite", "en", None).draw(Wish("RankDrop", ("sly_fox",), UNTIL)) == b""
-    without = Artist(history, "en", None)
+    assert ChartDrawer(history, "en", None).draw(ChartRequest("RankDrop", ("nobody",), UNTIL)) == b""
+    assert ChartDrawer(tmp_path / "none.sqlite", "en", None).draw(ChartRequest("RankDrop", ("sly_fox",), UNTIL)) == b""
+    without = ChartDrawer(history, "en", None)
     without.can_draw = False
-    assert without.draw(Wish("RankDrop", ("sly_fox",), UNTIL)) == b""
+    assert without.draw(ChartRequest("RankDrop", ("sly_fox",), UNTIL)) == b""
     assert not caplog.records
 
 
@@ -97,15 +97,15 @@ def test_a_chart_that_fails_or_is_late_is_left_out_and_that_is_said_once(
 ) -> None:
     damaged = tmp_path / "history.sqlite"
     damaged.write_bytes(b"SQLite format 3\0" + b"x" * 9000)
-    artist = Artist(damaged, "en", None)
+    chart_drawer = ChartDrawer(damaged, "en", None)
     with caplog.at_level(logging.INFO):
         for peer in ("a", "b"):
-            assert artist.draw(Wish("RankDrop", (peer,), UNTIL)) == b""
+            assert chart_drawer.draw(ChartRequest("RankDrop", (peer,), UNTIL)) == b""
         (record,) = caplog.records
         assert "a chart could not be drawn: " in record.getMessage()
         caplog.clear()
         monkeypatch.setattr("alerts.charts.choose.SECONDS", 0.05)
-        assert Artist(history, "en", None).draw(Wish("RankDrop", ("sly_fox",), UNTIL)) == b""
+        assert ChartDrawer(history, "en", None).draw(ChartRequest("RankDrop", ("sly_fox",), UNTIL)) == b""
         assert "TimeoutExpired" in caplog.text
 
 
@@ -120,8 +120,8 @@ def test_a_chart_follows_its_message_in_telegram_is_in_a_mail_and_in_no_webhook(
         urls = {"phone": f"tgram://{TOKEN}/4242", "mail": mailbox.url, "hook": webhook.url}
         bots = {route: make_bot(route, urls[route]) for route in commanded}
         sender, queue = Sender(urls, bots), Queue(store)
-        wording = Wording(AlertsConfig(fleet="demo", state_dir=tmp_path), sender)
-        outbox = Outbox(queue, sender, wording, tuple(urls), lambda: UNTIL, Artist(history, "en", None))
+        styles = RouteStyles(AlertsConfig(fleet="demo", state_dir=tmp_path), sender)
+        outbox = Outbox(queue, sender, styles, tuple(urls), lambda: UNTIL, ChartDrawer(history, "en", None))
         event = Event(Key("RankDrop", "sly_fox"), "firing", UNTIL, UNTIL, "warning", "")
         queue.add(Decision(tuple((route, event) for route in urls)), {}, now=UNTIL, is_held=lambda *_: False)
         for route in urls:

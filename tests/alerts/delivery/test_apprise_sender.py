@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from alerts.delivery.apprise_sender import RouteError, Sender, explain
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.messages.single import Message
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports
 
@@ -45,8 +45,8 @@ def test_a_message_arrives_as_typed_by_mail_and_by_webhook() -> None:
     try:
         sender = Sender({"hook": webhook.url, "mail": mailbox.url})
         title, body = "PeerDown: sly_fox <b>&amp; *x*", "one <i>_two_</i> & three\nsecond line ✓ :smile: ${HOME} \\n"
-        assert sender.send("hook", Message(title, body)) == Outcome(True)
-        assert sender.send("mail", Message(title, body)) == Outcome(True)
+        assert sender.send("hook", Message(title, body)) == DeliveryResult(True)
+        assert sender.send("mail", Message(title, body)) == DeliveryResult(True)
         for message in (webhook.messages[0], mailbox.messages[0]):
             assert message.title == title
             assert message.body.replace("\r\n", "\n").rstrip("\n") == body
@@ -61,7 +61,7 @@ def test_a_refusal_is_told_by_its_status_and_nothing_of_the_url_is_logged(
     with caplog.at_level(logging.DEBUG):
         sender = Sender({"hook": f"json://user:{TOKEN}@{refusing}/{TOKEN}"})
         outcome = sender.send("hook", Message("title", "body"))
-    assert outcome == Outcome(False, "the service answered 403 Forbidden")
+    assert outcome == DeliveryResult(False, "the service answered 403 Forbidden")
     assert TOKEN not in caplog.text
     assert TOKEN not in "".join(capfd.readouterr())
     assert TOKEN in sender.secrets
@@ -74,8 +74,8 @@ def test_optional_in_a_url_does_not_turn_a_failure_into_a_success(refusing: str)
 def test_nobody_listening_is_told_as_such() -> None:
     port = reserve_ports(1)[0]
     sender = Sender({"hook": f"json://{LOOPBACK}:{port}/", "mail": Mailbox(port).url})
-    assert sender.send("hook", Message("title", "body")) == Outcome(False, "connection refused")
-    assert sender.send("mail", Message("title", "body")) == Outcome(False, "connection refused")
+    assert sender.send("hook", Message("title", "body")) == DeliveryResult(False, "connection refused")
+    assert sender.send("mail", Message("title", "body")) == DeliveryResult(False, "connection refused")
 
 
 @pytest.mark.parametrize(
@@ -92,18 +92,18 @@ def test_a_url_that_apprise_does_not_understand_is_named_by_its_route_only(url: 
     [
         (
             "Failed to send Telegram notification to 5: Too Many Requests: retry after 35, error=429.",
-            Outcome(False, "the service answered 429 Too Many Requests", 35, True),
+            DeliveryResult(False, "the service answered 429 Too Many Requests", 35, True),
         ),
         (
             'Failed to send: error=429.\nResponse Details:\r\nb\'{"message": "x", "retry_after": 1.5}\'',
-            Outcome(False, "the service answered 429 Too Many Requests", 1.5, True),
+            DeliveryResult(False, "the service answered 429 Too Many Requests", 1.5, True),
         ),
-        ("Failed: error=429.", Outcome(False, "the service answered 429 Too Many Requests", None, True)),
-        ("Failed: error=999.", Outcome(False, "the service answered 999 unknown status")),
-        ("Socket Exception: timed out", Outcome(False, "no answer in time")),
-        ("Socket Exception: (535, b'5.7.8 Authentication failed')", Outcome(False, "the log-in was refused")),
-        ("https://secret", Outcome(False, "the service did not take it")),
+        ("Failed: error=429.", DeliveryResult(False, "the service answered 429 Too Many Requests", None, True)),
+        ("Failed: error=999.", DeliveryResult(False, "the service answered 999 unknown status")),
+        ("Socket Exception: timed out", DeliveryResult(False, "no answer in time")),
+        ("Socket Exception: (535, b'5.7.8 Authentication failed')", DeliveryResult(False, "the log-in was refused")),
+        ("https://secret", DeliveryResult(False, "the service did not take it")),
     ],
 )
-def test_the_records_of_an_attempt_are_put_into_words_of_our_own(record: str, outcome: Outcome) -> None:
+def test_the_records_of_an_attempt_are_put_into_words_of_our_own(record: str, outcome: DeliveryResult) -> None:
     assert explain([record]) == outcome

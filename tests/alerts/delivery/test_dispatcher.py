@@ -16,12 +16,12 @@ from alerts.config import AlertsConfig
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
-from alerts.delivery.route_style import Wording
-from alerts.delivery.silence_store import Wishes
+from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import SilenceRequest
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.engine.status import Status
 from alerts.messages.grouped import Letter
@@ -49,7 +49,7 @@ class Paper(Sender):
     def html_limit(self, route: str) -> int:
         return 0
 
-    def send(self, route: str, message: Message) -> Outcome:
+    def send(self, route: str, message: Message) -> DeliveryResult:
         raise AssertionError
 
 
@@ -71,11 +71,11 @@ class Watch:
 
     def start(self) -> None:
         self.store = Store(self._path)
-        self.queue, self.wishes = Queue(self.store), Wishes(self.store)
+        self.queue, self.silence_store = Queue(self.store), SilenceStore(self.store)
         self.paper = Paper()
-        wording = Wording(self._config, self.paper)
-        outbox = Outbox(self.queue, self.paper, wording, (), lambda: self.now)
-        self.dispatcher = Dispatcher(self._config, self.queue, self.wishes, wording, outbox, lambda: self.now)
+        styles = RouteStyles(self._config, self.paper)
+        outbox = Outbox(self.queue, self.paper, styles, (), lambda: self.now)
+        self.dispatcher = Dispatcher(self._config, self.queue, self.silence_store, styles, outbox, lambda: self.now)
 
     def restart(self) -> None:
         self.store.close()
@@ -91,9 +91,9 @@ class Watch:
             else:
                 self.states[key] = AlertState("firing", severity, self.now, "bad")
             happened.append(Event(key, kind, self.now, self.now, severity, "bad", evidence))
-        standing = Standing(dict(self.states))
-        write = self.dispatcher.queue(standing, happened, self.now)
-        self.store.commit(Standing(), standing, [], write)
+        alert_states = AlertStates(dict(self.states))
+        write = self.dispatcher.queue(alert_states, happened, self.now)
+        self.store.commit(AlertStates(), alert_states, [], write)
         self.dispatcher.settle()
         self.dispatcher.dispatch(self.now)
 
@@ -172,7 +172,7 @@ def test_there_is_one_summary_on_the_nights_when_the_clocks_change(
 
 def test_a_silence_that_ends_lets_what_still_fires_be_told_after_a_restart_too(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
-    one.wishes.silence(SilenceRequest.model_validate({"peer": "a", "lasts": "1h"}), one.now)
+    one.silence_store.silence(SilenceRequest.model_validate({"peer": "a", "lasts": "1h"}), one.now)
     one.evaluate(("RankDrop", "a", "firing"), ("RankDrop", "b", "firing"))
     assert one.take() == ["RankDrop: b"]
     one.restart()

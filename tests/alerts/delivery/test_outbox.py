@@ -12,22 +12,22 @@ from alerts.config import AlertsConfig
 from alerts.delivery import outbox as outbox_module
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
-from alerts.delivery.outcome import Outcome
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
-from alerts.delivery.route_style import Wording
+from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.routing import Decision
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.grouped import Letter
 from alerts.messages.single import Message
 from alerts.store import Store
 
-REFUSED = Outcome(False, "refused")
+REFUSED = DeliveryResult(False, "refused")
 
 
 class FakeSender(Sender):
     """Answers as each route's script says, then takes everything."""
 
-    def __init__(self, **answers: list[Outcome | threading.Event]) -> None:
+    def __init__(self, **answers: list[DeliveryResult | threading.Event]) -> None:
         self._answers = answers
         self.bots = {}
         self.sent: list[tuple[str, str]] = []
@@ -41,12 +41,12 @@ class FakeSender(Sender):
     def image_place(self, route: str) -> Literal["", "inside", "after"]:
         return ""
 
-    def send(self, route: str, message: Message) -> Outcome:
+    def send(self, route: str, message: Message) -> DeliveryResult:
         answers = self._answers.get(route, [])
-        answer = answers.pop(0) if answers else Outcome(True)
+        answer = answers.pop(0) if answers else DeliveryResult(True)
         if isinstance(answer, threading.Event):
             answer.wait(20)
-            answer = Outcome(True)
+            answer = DeliveryResult(True)
         if answer.accepted:
             self.sent.append((route, message.title))
         return answer
@@ -69,8 +69,8 @@ def _tell(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...],
 
 
 def _outbox(queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float]) -> Outbox:
-    wording = Wording(AlertsConfig(fleet="demo", state_dir=Path("/nowhere")), sender)
-    return Outbox(queue, sender, wording, routes, clock)
+    styles = RouteStyles(AlertsConfig(fleet="demo", state_dir=Path("/nowhere")), sender)
+    return Outbox(queue, sender, styles, routes, clock)
 
 
 async def _until(look: Callable[[], object]) -> None:
@@ -96,8 +96,8 @@ def test_patience_grows_and_has_an_end(jitter: float) -> None:
 
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 def test_a_service_is_left_alone_for_at_least_as_long_as_it_asks(jitter: float) -> None:
-    assert 35 < pause_after(1, Outcome(False, "", 35.0, True), jitter) < 40
-    assert pause_after(1, Outcome(False, "", None, True), jitter) >= 60
+    assert 35 < pause_after(1, DeliveryResult(False, "", 35.0, True), jitter) < 40
+    assert pause_after(1, DeliveryResult(False, "", None, True), jitter) >= 60
 
 
 def test_an_alert_keeps_its_order_while_another_overtakes_it(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_rate_limit_holds_the_whole_route_and_no_other_and_outlives_a_restart(
     async def run() -> None:
         clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
         queue = Queue(store)
-        sender = FakeSender(phone=[Outcome(False, "429", 100.0, True)])
+        sender = FakeSender(phone=[DeliveryResult(False, "429", 100.0, True)])
         _tell(queue, "first", routes=("phone", "mail"))
         outbox = _outbox(queue, sender, ("phone", "mail"), clock)
         outbox.start()
@@ -206,7 +206,7 @@ def test_hung_attempts_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_written_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "TROUBLE_SECONDS", 0.05)
+    monkeypatch.setattr(outbox_module, "PROBLEM_SECONDS", 0.05)
 
     async def run() -> None:
         clock, store, sender = Clock(), Store(tmp_path / "alerts.sqlite"), FakeSender()

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from alerts.delivery.routing import Audience, Decision, Told, decide
-from alerts.engine.evaluate import Event, Key, Standing
+from alerts.delivery.routing import Audience, Decision, Notified, decide
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.rules import Severity
 
@@ -13,7 +13,7 @@ NOW, LATER = Audience("hook"), Audience("boss", after_seconds=1800)
 
 def _decide(
     fired_seconds: float | None,
-    told: Told,
+    told: Notified,
     *,
     audiences: tuple[Audience, ...] = (NOW,),
     kind: Kind | None = None,
@@ -28,7 +28,7 @@ def _decide(
         states[KEY] = AlertState("firing", severity, 5, "gone", cleared_seconds=cleared, fired_seconds=fired_seconds)
     events = [Event(KEY, kind, 100, 5, severity, "")] if kind else []
     return decide(
-        Standing(states),
+        AlertStates(states),
         events,
         told,
         audiences,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alerts.delivery.silence_store import Wishes
+from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, Silence, SilenceRequest, is_silenced, matches
 from alerts.engine.evaluate import Key
 from alerts.store import Store
@@ -41,21 +41,23 @@ def test_all_of_a_silence_must_match_and_only_until_it_ends() -> None:
 
 def test_silences_and_acknowledgements_survive_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path / "alerts.sqlite")
-    wishes = Wishes(store)
-    first = wishes.silence(SilenceRequest.model_validate({"peer": "a", "lasts": "2h"}), 1000)
-    second = wishes.silence(SilenceRequest.model_validate({"peer": "b", "lasts": "1h", "comment": "moving"}), 1000)
-    assert wishes.acknowledge(AckRequest(rule="PeerS*"), [KEY, Key("PeerDown", "a")]) == [KEY]
+    silence_store = SilenceStore(store)
+    first = silence_store.silence(SilenceRequest.model_validate({"peer": "a", "lasts": "2h"}), 1000)
+    second = silence_store.silence(
+        SilenceRequest.model_validate({"peer": "b", "lasts": "1h", "comment": "moving"}), 1000
+    )
+    assert silence_store.acknowledge(AckRequest(rule="PeerS*"), [KEY, Key("PeerDown", "a")]) == [KEY]
     store.close()
     store = Store(tmp_path / "alerts.sqlite")
-    wishes = Wishes(store)
-    assert wishes.silences(1000 + 3599) == [first, second]
-    assert wishes.silences(1000 + 3600) == [first]
-    assert wishes.acknowledged == {KEY}
-    assert wishes.end_silence(first.id)
-    assert not wishes.end_silence(first.id)
-    wishes.forget_acknowledged([KEY])
-    assert Wishes(store).acknowledged == frozenset()
-    assert Wishes(store).silences(1001) == [second]
+    silence_store = SilenceStore(store)
+    assert silence_store.silences(1000 + 3599) == [first, second]
+    assert silence_store.silences(1000 + 3600) == [first]
+    assert silence_store.acknowledged == {KEY}
+    assert silence_store.end_silence(first.id)
+    assert not silence_store.end_silence(first.id)
+    silence_store.forget_acknowledged([KEY])
+    assert SilenceStore(store).acknowledged == frozenset()
+    assert SilenceStore(store).silences(1001) == [second]
     store.close()
 
 

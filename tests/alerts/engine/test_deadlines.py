@@ -15,10 +15,10 @@ from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
-from alerts.delivery.route_style import Wording
-from alerts.delivery.silence_store import Wishes
-from alerts.engine.deadlines import LOOK_AFTER_SECONDS, MOST_LOOKS, Deadlines
-from alerts.engine.evaluate import ActiveRule, Key, Standing, evaluate
+from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.silence_store import SilenceStore
+from alerts.engine.deadlines import CHECK_AFTER_SECONDS, MOST_LOOKS, Deadlines
+from alerts.engine.evaluate import ActiveRule, AlertStates, Key, evaluate
 from alerts.engine.state import AlertState, Moment
 from alerts.loop import Loop
 from alerts.rules import View, discover
@@ -48,11 +48,11 @@ class Watched:
             }
         )
         store, sender = Store(folder / "alerts.sqlite"), Sender({})
-        queue, wording = Queue(store), Wording(config, sender)
-        outbox = Outbox(queue, sender, wording, (), lambda: self.steady)
-        dispatcher = Dispatcher(config, queue, Wishes(store), wording, outbox, lambda: self.steady)
+        queue, styles = Queue(store), RouteStyles(config, sender)
+        outbox = Outbox(queue, sender, styles, (), lambda: self.steady)
+        dispatcher = Dispatcher(config, queue, SilenceStore(store), styles, outbox, lambda: self.steady)
         self._store = store
-        self.loop = Loop(config, store, dispatcher, outbox, wording, lambda: self.steady, lambda: self.wall)
+        self.loop = Loop(config, store, dispatcher, outbox, styles, lambda: self.steady, lambda: self.wall)
 
     def page(self) -> str:
         return sidecar_page(
@@ -63,14 +63,14 @@ class Watched:
         self.wall += seconds
         self.steady += seconds
 
-    def look_at_all(self) -> list[tuple[str, str, str]]:
+    def check_all(self) -> list[tuple[str, str, str]]:
         """Kind, rule and peer of all events so far, after another round."""
-        self._runner.run(self.loop.look_at_all())
+        self._runner.run(self.loop.check_all())
         return self._events()
 
-    def look_at_due(self, seconds: float = 10.0) -> list[tuple[str, str, str]]:
+    def check_due(self, seconds: float = 10.0) -> list[tuple[str, str, str]]:
         """The same, after a look at those that are due."""
-        self._runner.run(self.loop.look_at_due(seconds))
+        self._runner.run(self.loop.check_due(seconds))
         return self._events()
 
     def event_times(self) -> list[float]:
@@ -144,34 +144,34 @@ def test_a_peer_that_steps_in_time_is_looked_at_and_left_alone(
 
 
 def test_a_look_before_the_instant_tells_nothing_and_one_after_it_does(watched: Watched) -> None:
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.advance(STALL_AFTER - 1)
-    assert watched.look_at_due() == []
-    watched.advance(LOOK_AFTER_SECONDS)
-    assert watched.look_at_due() == [STALLED]
+    assert watched.check_due() == []
+    watched.advance(CHECK_AFTER_SECONDS)
+    assert watched.check_due() == [STALLED]
 
 
 def test_a_peer_that_stepped_meanwhile_is_due_a_whole_allowance_later(watched: Watched) -> None:
-    watched.look_at_all()
+    watched.check_all()
     watched.advance(STALL_AFTER)
     watched.last_step = watched.wall - 4
-    assert watched.look_at_due() == []
+    assert watched.check_due() == []
     watched.advance(STALL_AFTER - 5)
-    assert watched.look_at_due() == []
+    assert watched.check_due() == []
     watched.advance(2)
-    assert watched.look_at_due() == [STALLED]
+    assert watched.check_due() == [STALLED]
 
 
 def test_the_end_of_a_stall_is_told_when_its_duration_ends(watched: Watched) -> None:
     watched.last_step = NOW - STALL_AFTER - 1
-    assert watched.look_at_all() == [STALLED]
+    assert watched.check_all() == [STALLED]
     watched.advance(15)
     watched.last_step = watched.wall
-    watched.look_at_all()
+    watched.check_all()
     watched.advance(14)
-    assert watched.look_at_due() == [STALLED]
+    assert watched.check_due() == [STALLED]
     watched.advance(1.1)
-    assert watched.look_at_due() == [STALLED, ("resolved", "PeerStalled", "a")]
+    assert watched.check_due() == [STALLED, ("resolved", "PeerStalled", "a")]
 
 
 def test_peers_that_fall_due_together_are_one_look_and_one_transaction(
@@ -180,9 +180,9 @@ def test_peers_that_fall_due_together_are_one_look_and_one_transaction(
     peers = [f"peer-{number}" for number in range(300)]
     watched = watch(dict.fromkeys(peers, sidecar.url), timeout_seconds=60)
     sidecar.page = watched.page
-    watched.look_at_all()
+    watched.check_all()
     watched.advance(STALL_AFTER)
-    events = watched.look_at_due(60)
+    events = watched.check_due(60)
     assert {peer for _, _, peer in events} == set(peers)
     assert len(set(watched.event_times())) == 1
 
@@ -193,10 +193,10 @@ def test_an_onset_in_the_middle_of_a_round_strikes_all_of_its_peers_together(
     peers = [f"peer-{number}" for number in range(30)]
     watched = watch(dict.fromkeys(peers, sidecar.url), rules={"PeerDown": {"for": "0s"}})
     sidecar.page = watched.page
-    watched.look_at_all()
+    watched.check_all()
     asked = itertools.count()
     sidecar.page = lambda: sidecar_page(watched.wall, up=int(next(asked) < 12))
-    events = watched.look_at_all()
+    events = watched.check_all()
     assert sorted(events) == sorted(("firing", "PeerDown", peer) for peer in peers)
 
 
@@ -207,12 +207,12 @@ def test_a_sidecar_that_is_slow_holds_up_none_that_is_due_with_it(
     try:
         watched = watch({"slow": slow.url, "a": sidecar.url})
         sidecar.page = slow.page = watched.page
-        watched.look_at_all()
+        watched.check_all()
         slow.page = lambda: watched.page() if gate.wait(30) else ""
         watched.advance(STALL_AFTER)
-        assert watched.look_at_due(0.5) == [STALLED]
+        assert watched.check_due(0.5) == [STALLED]
         gate.set()
-        assert watched.look_at_all() == [STALLED, ("firing", "PeerStalled", "slow")]
+        assert watched.check_all() == [STALLED, ("firing", "PeerStalled", "slow")]
     finally:
         gate.set()
         slow.close()
@@ -221,93 +221,93 @@ def test_a_sidecar_that_is_slow_holds_up_none_that_is_due_with_it(
 def test_the_host_is_judged_in_rounds_only(sidecar: Sidecar, watch: Callable[..., Watched]) -> None:
     watched = watch({"a": sidecar.url}, rules={"Watchdog": {"enabled": True, "for": "10s"}})
     sidecar.page = watched.page
-    watched.look_at_all()
+    watched.check_all()
     watched.advance(STALL_AFTER)
-    assert watched.look_at_due() == [STALLED]
-    assert [rule for _, rule, _ in watched.look_at_all()] == ["PeerStalled", "Watchdog"]
+    assert watched.check_due() == [STALLED]
+    assert [rule for _, rule, _ in watched.check_all()] == ["PeerStalled", "Watchdog"]
 
 
 def test_a_look_and_a_round_count_the_time_that_passed_once(watched: Watched, sidecar: Sidecar) -> None:
     """PeerDown holds for 30 s; the look at 20 s and the round at 25 s must not make 45 of it."""
     sidecar.page = lambda: sidecar_page(watched.wall)
-    watched.look_at_all()
+    watched.check_all()
     sidecar.page = lambda: sidecar_page(watched.wall, up=0)
-    watched.look_at_all()
+    watched.check_all()
     for _ in range(5):
         watched.advance(5)
-        assert watched.look_at_all() == []
+        assert watched.check_all() == []
     watched.advance(5.1)
-    assert watched.look_at_due() == [("firing", "PeerDown", "a")]
+    assert watched.check_due() == [("firing", "PeerDown", "a")]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_set_causes_no_alert_and_loses_none(watched: Watched, hours: int) -> None:
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.wall += 3600 * hours
     # The trainer hangs since its last step, of which nothing can tell how long it is ago.
     for _ in range(2):
         watched.advance(14)
-        assert watched.look_at_all() == []
+        assert watched.check_all() == []
     watched.advance(STALL_AFTER)
-    assert watched.look_at_due() == [STALLED]
+    assert watched.check_due() == [STALLED]
     # What the page tells is in the past again after the hour; the stall is still one.
     watched.advance(3600)
-    assert watched.look_at_all() == [STALLED]
+    assert watched.check_all() == [STALLED]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_peer_that_steps_on_after_the_clock_was_set_is_left_alone(watched: Watched, hours: int) -> None:
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.wall += 3600 * hours
     for _ in range(300):
         watched.advance(15)
         watched.last_step = watched.wall - 2
-        assert watched.look_at_all() == []
+        assert watched.check_all() == []
     watched.advance(STALL_AFTER - 1)
-    assert watched.look_at_due() == [STALLED]
+    assert watched.check_due() == [STALLED]
 
 
 def test_a_machine_that_slept_all_night_wakes_without_an_alert_and_sees_the_next(watched: Watched) -> None:
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.wall += 8 * 3600
     watched.advance(1)
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.advance(STALL_AFTER - 1)
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.last_step = watched.wall
     watched.advance(15)
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.advance(16)
-    assert watched.look_at_due() == [STALLED]
+    assert watched.check_due() == [STALLED]
 
 
 def test_a_sleep_adds_little_to_how_long_a_condition_held(watched: Watched, sidecar: Sidecar) -> None:
     sidecar.page = lambda: sidecar_page(watched.wall, footprint=5 * 2**30)
-    watched.look_at_all()
+    watched.check_all()
     watched.wall += 8 * 3600
     watched.advance(1)
-    assert watched.look_at_all() == []
+    assert watched.check_all() == []
     watched.advance(14.1)
-    assert watched.look_at_due() == [("firing", "MemoryExceeded", "a")]
+    assert watched.check_due() == [("firing", "MemoryExceeded", "a")]
 
 
 def test_a_clock_that_was_set_makes_no_start_late(watched: Watched, sidecar: Sidecar) -> None:
     """A trainer that waits for its turn to be started, for ten minutes at most."""
     sidecar.page = lambda: sidecar_page(watched.wall, up=0)
     for hours in (1, -2):
-        watched.look_at_all()
+        watched.check_all()
         watched.wall += 3600 * hours
         watched.advance(40)
-        assert watched.look_at_all() == []
+        assert watched.check_all() == []
         watched.advance(40)
-        assert watched.look_at_all() == []
+        assert watched.check_all() == []
 
 
 def _due(rule: str, view: View, state: AlertState | None = None, **settings: str) -> float | None:
     """When the peer is due after an evaluation of one rule."""
     found = discover()[rule]
     active = ActiveRule(rule, found, found.settings.model_validate(settings))
-    before = Standing({Key(rule, view.peer): state} if state else {})
+    before = AlertStates({Key(rule, view.peer): state} if state else {})
     after, _ = evaluate([view], [active], before, Moment(NOW, 1.0), reminder_seconds=0)
     return after.due.get(view.peer)
 
@@ -343,7 +343,7 @@ def test_a_look_takes_all_that_are_due_and_a_page_that_names_instant_after_insta
     deadlines = Deadlines()
     assert deadlines.seconds_left(NOW) is None
     deadlines.begin_round({"a": NOW + 5.0, "b": NOW + 3.0, "c": NOW + 3.01})
-    assert deadlines.seconds_left(NOW) == pytest.approx(3.0 + LOOK_AFTER_SECONDS)
+    assert deadlines.seconds_left(NOW) == pytest.approx(3.0 + CHECK_AFTER_SECONDS)
     assert deadlines.take(NOW + 3.0) == set()
     assert deadlines.take(NOW + 3.05) == {"b", "c"}
     assert deadlines.take(NOW + 3.05) == set()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.engine.evaluate import ActiveRule, Key, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, Key, evaluate
 from alerts.engine.state import Moment
 from alerts.messages.single import Style, render
 from alerts.rules import Rule, RuleSettings, Verdict, View, active, discover, inactive
@@ -26,14 +26,14 @@ def _rule(verdict: Verdict | Exception) -> ActiveRule:
     return ActiveRule("Test", Rule(RuleSettings, judge, "", "", remember=remember), RuleSettings())
 
 
-def _round(rule: ActiveRule, before: Standing, *peers: str) -> tuple[Standing, list[tuple[str, str]]]:
+def _round(rule: ActiveRule, before: AlertStates, *peers: str) -> tuple[AlertStates, list[tuple[str, str]]]:
     views = [View(peer, 1000.0) for peer in peers]
     after, events = evaluate(views, [rule], before, Moment(1000.0, 15.0), reminder_seconds=0)
     return after, [(event.kind, event.key.peer) for event in events]
 
 
 def test_each_peer_has_an_alert_and_a_memory_of_its_own() -> None:
-    after, told = _round(_rule(active("bad")), Standing(), "a", "b")
+    after, told = _round(_rule(active("bad")), AlertStates(), "a", "b")
     assert told == [("firing", "a"), ("firing", "b")]
     after, told = _round(_rule(inactive()), after, "a", "b")
     assert told == [("resolved", "a"), ("resolved", "b")]
@@ -41,7 +41,7 @@ def test_each_peer_has_an_alert_and_a_memory_of_its_own() -> None:
 
 
 def test_the_alert_of_a_peer_that_is_no_longer_configured_ends_without_a_word() -> None:
-    after, _ = _round(_rule(active("bad")), Standing(), "a", "b")
+    after, _ = _round(_rule(active("bad")), AlertStates(), "a", "b")
     after, told = _round(_rule(active("bad")), after, "b")
     assert told == []
     assert list(after.states) == [Key("Test", "b")]
@@ -59,19 +59,21 @@ def test_the_alert_of_a_peer_that_is_no_longer_configured_ends_without_a_word() 
 )
 def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float | None], state: str, up: int) -> None:
     rules = [ActiveRule(name, rule, rule.settings.model_validate({"for": "0s"})) for name, rule in discover().items()]
-    standing = Standing()
+    alert_states = AlertStates()
     for now in (1e9, 1e9 + 60, 1e9 + 7200):
-        reading = parse(sidecar_page(now, **{**values, "state": state, "up": up}))
+        page = parse(sidecar_page(now, **{**values, "state": state, "up": up}))
         for one in rules:  # not through the fence of `evaluate`
-            memory = one.rule.remember(View("a", now, reading), one.settings) if one.rule.remember else {}
-            one.rule.judge(View("a", now, reading, memory=memory), one.settings)
-        standing, events = evaluate([View("a", now, reading)], rules, standing, Moment(now, 60), reminder_seconds=60)
+            memory = one.rule.remember(View("a", now, page), one.settings) if one.rule.remember else {}
+            one.rule.judge(View("a", now, page, memory=memory), one.settings)
+        alert_states, events = evaluate(
+            [View("a", now, page)], rules, alert_states, Moment(now, 60), reminder_seconds=60
+        )
         for event in events:
             assert render(event, Style("demo")).body
 
 
 def test_a_rule_that_fails_keeps_its_alert_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    before, _ = _round(_rule(active("bad")), Standing(), "a")
+    before, _ = _round(_rule(active("bad")), AlertStates(), "a")
     with caplog.at_level(logging.ERROR):
         after, told = _round(_rule(RuntimeError("oops")), before, "a")
     assert told == []

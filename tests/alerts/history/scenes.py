@@ -3,17 +3,17 @@
 import random
 from collections.abc import Iterator
 
-from alerts.history.looks import Look
+from alerts.history.samples import HistorySample
 from alerts.history.settings import HistorySettings
 from alerts.rules import View
-from alerts.scraping.page import Labels, Reading
+from alerts.scraping.page import Labels, Page
 
 NONE: Labels = frozenset()
 STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 START = 1_750_000_000.0
 # The clock of the machine that tests run on is years ahead of START.
 KEEP_ALL = HistorySettings(keep="3600d")
-COLLECTORS = ("process", "standing", "step_rate", "textfile")
+COLLECTORS = ("process", "alert_states", "step_rate", "textfile")
 _PLAIN = (
     "trainer_up",
     "trainer_steps_total",
@@ -79,16 +79,16 @@ class Peer:
         self._last_step, self._phase = self._started, self._started
         self._footprint = 2**30 + self._random.randrange(2**26) * 4
 
-    def page(self, now: float) -> dict[str, dict[Labels, float]]:
+    def samples(self, now: float) -> dict[str, dict[Labels, float]]:
         """The samples that its sidecar would serve."""
         samples: dict[str, dict[Labels, float]] = {}
         for (name, labels), number in zip(_SERIES, self._numbers(now), strict=True):
             samples.setdefault(name, {})[labels] = number
         return samples
 
-    def reading(self, now: float) -> Reading:
+    def page(self, now: float) -> Page:
         """The same as the scraper makes of it."""
-        return Reading.of_page(_PLACES, self._numbers(now), {})
+        return Page.of_page(_PLACES, self._numbers(now), {})
 
     def _numbers(self, now: float) -> list[float]:
         draw = self._random
@@ -142,10 +142,10 @@ class Peer:
         ]
 
 
-def looks(peers: list[Peer], *, since: float, seconds: float, every: float = 15.0) -> Iterator[list[Look]]:
+def looks(peers: list[Peer], *, since: float, seconds: float, every: float = 15.0) -> Iterator[list[HistorySample]]:
     """A round of looks at all peers, again and again."""
     draw, at = random.Random(0), since
     while at < since + seconds:
         now = at + draw.random() * 0.01
-        yield [Look(View(peer.name, now, peer.reading(now)), every) for peer in peers]
+        yield [HistorySample(View(peer.name, now, peer.page(now)), every) for peer in peers]
         at += every

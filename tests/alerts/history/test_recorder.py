@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from alerts.engine.evaluate import Key, Standing
+from alerts.engine.evaluate import AlertStates, Key
 from alerts.engine.state import AlertState
 from alerts.history import folding
 from alerts.history.archive import Archive, read_blocks
-from alerts.history.looks import Subject
-from alerts.history.query import Question, read_charts
+from alerts.history.query import Query, read_charts
 from alerts.history.recorder import Recorder
+from alerts.history.samples import Subject
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
 from tests.alerts.history.scenes import KEEP_ALL, START, Peer, looks
@@ -50,7 +50,7 @@ def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float,
     for group in looks(peers, since=since, seconds=seconds, every=every):
         while recorder._waiting.qsize() > 40:
             time.sleep(0.001)
-        recorder.record(group, Standing())
+        recorder.record(group, AlertStates())
 
 
 def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
@@ -75,7 +75,7 @@ def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
         for name in ("trainer_cpu_seconds_total", "swarm_rank", "trainer_last_step_timestamp_seconds"):
             number = next(number for series, number in ids.items() if series.name == name)
             kept = [value for block in blocks for value in block.columns[number]]
-            assert kept == pytest.approx([view.reading.value(name) for view in made if view.reading], abs=0.001)
+            assert kept == pytest.approx([view.page.value(name) for view in made if view.page], abs=0.001)
         assert [at for block in blocks for at in block.times] == pytest.approx([v.now for v in made], abs=0.001)
 
 
@@ -84,7 +84,7 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         f"""
         import sys
         from pathlib import Path
-        from alerts.engine.evaluate import Standing
+        from alerts.engine.evaluate import AlertStates
         from alerts.history.recorder import Recorder
         from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
         recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
@@ -92,7 +92,7 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         for count, group in enumerate(looks([Peer("a", 1)], since={HOUR}, seconds=1e6)):
             while recorder._waiting.qsize():
                 pass
-            recorder.record(group, Standing())
+            recorder.record(group, AlertStates())
             print(count, flush=True)
         """
     )
@@ -147,9 +147,9 @@ def test_a_damaged_block_costs_only_its_own_hour(recorder: Recorder) -> None:
     with sqlite3.connect(recorder.path) as db:
         db.execute("UPDATE blocks SET data = x'00112233' WHERE id = 2")
     db.close()
-    question = Question(("a",), ("rank",), HOUR, HOUR + 3 * 3600 - 1, 540)
+    query = Query(("a",), ("rank",), HOUR, HOUR + 3 * 3600 - 1, 540)
     with Archive(recorder.path) as archive:
-        ranks = read_charts(archive, question).values["a"]["rank"]
+        ranks = read_charts(archive, query).values["a"]["rank"]
     assert [value is None for value in ranks].count(True) == pytest.approx(180, abs=2)
     store = Store(recorder.path)
     tight = HistorySettings.model_construct(keep=KEEP_ALL.keep, max_megabytes=0.001)
@@ -195,7 +195,7 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         f"""
         import resource, logging, time
         from pathlib import Path
-        from alerts.engine.evaluate import Standing
+        from alerts.engine.evaluate import AlertStates
         from alerts.history.recorder import Recorder
         from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
         logging.basicConfig(level=logging.INFO)
@@ -209,7 +209,7 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (2**18 if count == 30 else hard, hard))
             while recorder._waiting.qsize() > 40:
                 time.sleep(0.001)
-            recorder.record(group, Standing())
+            recorder.record(group, AlertStates())
         recorder.close()
         """
     )
@@ -222,15 +222,15 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
 
 def test_firings_are_kept_as_intervals_over_restarts(tmp_path: Path) -> None:
     key = Key("PeerStalled", "a")
-    firing = Standing({key: AlertState("firing", "critical", HOUR - 60, "No progress.")})
-    pending = Standing({key: AlertState("pending", "critical", HOUR - 60, "No progress.")})
+    firing = AlertStates({key: AlertState("firing", "critical", HOUR - 60, "No progress.")})
+    pending = AlertStates({key: AlertState("pending", "critical", HOUR - 60, "No progress.")})
     rounds = list(looks([Peer("a", 1)], since=HOUR, seconds=90))
     for part in (rounds[:3], rounds[3:]):
         recorder = Recorder(tmp_path, KEEP_ALL)
         recorder.start()
         for index, group in enumerate(part):
             is_firing = (part is rounds or group[0].view.now < HOUR + 60) and group is not rounds[0]
-            recorder.record(group, firing if is_firing else pending if index == 0 else Standing())
+            recorder.record(group, firing if is_firing else pending if index == 0 else AlertStates())
         recorder.close()
     with Archive(tmp_path / "history.sqlite") as archive:
         (one,) = archive.firings(0.0)
@@ -275,7 +275,7 @@ def test_charts_of_any_length_agree(recorder: Recorder) -> None:
     lasts = []
     for since, points in ((until - 1800, 15), (until - 86400, 48), (until - 3 * 86400, 24)):
         with Archive(recorder.path) as archive:
-            drawn = read_charts(archive, Question(("a",), ("rank", "reward_cumulative"), since, until, points))
+            drawn = read_charts(archive, Query(("a",), ("rank", "reward_cumulative"), since, until, points))
         values = drawn.values["a"]
         assert len(drawn.times) == len(values["rank"]) == points + 1
         assert sum(value is None for value in values["rank"]) <= 1

@@ -1,14 +1,14 @@
 """Slots and thinned blocks: what is left of a time whose looks are too many to keep."""
 
 from alerts.history.block import Block
-from alerts.history.looks import FAILURE, Series
+from alerts.history.samples import FAILURE, SeriesName
 from alerts.history.summary import LOOKS_COLUMN, STATES, column_of, merge, summarize
 from alerts.history.thinning import thin
 
-MEMORY = Series("trainer_memory_bytes", frozenset({("kind", "footprint")}))
-UP, STARTED = Series("trainer_up"), Series("trainer_start_timestamp_seconds")
-RANK = Series("swarm_rank")
-FAILED = Series(FAILURE, frozenset({("text", "no connection")}))
+MEMORY = SeriesName("trainer_memory_bytes", frozenset({("kind", "footprint")}))
+UP, STARTED = SeriesName("trainer_up"), SeriesName("trainer_start_timestamp_seconds")
+RANK = SeriesName("swarm_rank")
+FAILED = SeriesName(FAILURE, frozenset({("text", "no connection")}))
 IDS = {1: MEMORY, 2: UP, 3: STARTED, 4: RANK, 5: FAILED}
 
 

@@ -56,11 +56,11 @@ class Moods:
         self.is_calm = False
         self.met: dict[str, int] = {}
 
-    def next(self, *troubles: str) -> str:
-        """`ok`, or one of the troubles."""
+    def next(self, *problems: str) -> str:
+        """`ok`, or one of the problems."""
         with self._lock:
             is_ok = self.is_calm or self._chance.random() > FAILURE_SHARE
-            mood = "ok" if is_ok else self._chance.choice(troubles)
+            mood = "ok" if is_ok else self._chance.choice(problems)
             self.met[mood] = self.met.get(mood, 0) + 1
         if mood == "hang":
             time.sleep(0.4)

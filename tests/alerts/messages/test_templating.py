@@ -71,7 +71,7 @@ def test_a_template_may_go_through_the_alerts(tmp_path: Path) -> None:
         ({"title_txt": "{{ titel }}"}, "title.txt:1: 'titel' is undefined"),
         (
             {"body_html": "\n\n{{ alerts[0].nmae }}"},
-            "body.html:3: 'alerts.messages.content.Told object' has no attribute",
+            "body.html:3: 'alerts.messages.content.AlertText object' has no attribute",
         ),
         ({"body_txt": "{{ ''.__class__.__mro__[1].__subclasses__() }}"}, "body.txt:1: access to attribute '__class__'"),
         ({"body_txt": "{% include '../secret.txt' %}"}, "../secret.txt"),

@@ -3,11 +3,11 @@
 import pytest
 
 from alerts.restart_record import Record
-from alerts.restarts.policy import Facts, RestartPolicy, Wish, step
+from alerts.restarts.policy import Facts, RestartPolicy, RestartRequest, step
 
 POLICY = RestartPolicy()
-LEAK = Wish("MemoryExceeded", "It uses 3.9 GiB.", can_wait=True)
-STALL = Wish("PeerStalled", "No progress for 9 min.", can_wait=False)
+LEAK = RestartRequest("MemoryExceeded", "It uses 3.9 GiB.", can_wait=True)
+STALL = RestartRequest("PeerStalled", "No progress for 9 min.", can_wait=False)
 GIB = 2**30
 HOUR = 3600.0
 BEGIN = 1_000_000.0
@@ -20,15 +20,15 @@ class Peer:
         self.policy, self.record, self.now = policy, Record(), BEGIN
         self.facts = Facts(started=BEGIN - HOUR, last_step=BEGIN, memory_bytes=3.9 * GIB)
 
-    def look(self, wish: Wish | None, after: float = 15.0, *, other: bool = False, **facts: float) -> bool:
+    def look(self, wanted: RestartRequest | None, after: float = 15.0, *, other: bool = False, **facts: float) -> bool:
         self.now += after
         self.facts = self.facts._replace(**facts)
-        self.record, acts = step(self.record, wish, self.facts, self.now, self.policy, is_other_restarting=other)
+        self.record, acts = step(self.record, wanted, self.facts, self.now, self.policy, is_other_restarting=other)
         return acts
 
-    def restart(self, wish: Wish) -> None:
+    def restart(self, wanted: RestartRequest) -> None:
         """A restart that helps."""
-        while not self.look(wish):
+        while not self.look(wanted):
             assert self.record.phase == "waiting"
         self.look(None, started=self.now + 5, last_step=self.now + 20, memory_bytes=1.0 * GIB)
         assert self.record.phase == "helped"
@@ -123,17 +123,19 @@ def test_two_peers_are_never_restarted_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "facts", "outcome"),
+    ("wanted", "facts", "outcome"),
     [
         (None, {}, "does not train"),
         (LEAK, {"started": BEGIN + 100, "last_step": BEGIN + 120}, "still fires"),
     ],
 )
-def test_a_restart_that_did_not_help_is_given_up(wish: Wish | None, facts: dict[str, float], outcome: str) -> None:
+def test_a_restart_that_did_not_help_is_given_up(
+    wanted: RestartRequest | None, facts: dict[str, float], outcome: str
+) -> None:
     peer = Peer()
     peer.look(LEAK)
     assert peer.look(LEAK, saved_at=peer.now + 1)
-    peer.look(wish, **facts)
+    peer.look(wanted, **facts)
     assert peer.record.phase == "restarting"
     assert not peer.look(LEAK, after=POLICY.settle)
     assert peer.record.phase == "useless"

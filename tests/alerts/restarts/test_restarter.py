@@ -9,18 +9,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from alerts.engine.evaluate import Key, Standing
+from alerts.engine.evaluate import AlertStates, Key
 from alerts.engine.state import AlertState
 from alerts.restarts.policy import RestartPolicy
 from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
-from alerts.scraping.page import Reading, parse
+from alerts.scraping.page import Page, parse
 from alerts.store import Store
 from tests.fakes import still_alive, wait_for
 
 NOW = 1_700_000_000.0
 STALLED = Key("PeerStalled", "a")
-FIRING = Standing({STALLED: AlertState("firing", "critical", NOW - 60, "No progress for 1 min.")})
+FIRING = AlertStates({STALLED: AlertState("firing", "critical", NOW - 60, "No progress for 1 min.")})
 PAGE = parse(f"trainer_start_timestamp_seconds {NOW - 900}\n")
 
 
@@ -83,7 +83,7 @@ def test_a_restart_is_remembered_by_the_next_loop(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "readings", "hidden"),
+    ("wanted", "pages", "hidden"),
     [
         (("MemoryExceeded",), {"a": PAGE}, ()),
         (("PeerStalled",), {"a": PAGE}, (STALLED,)),
@@ -96,11 +96,11 @@ def test_a_peer_is_left_alone_otherwise(
     make: Callable[..., Restarter],
     trainers: dict[str, psutil.Process],
     wanted: tuple[str, ...],
-    readings: dict[str, Reading | None],
+    pages: dict[str, Page | None],
     hidden: tuple[Key, ...],
 ) -> None:
     restarter = make(*wanted)
-    restarter.consider(FIRING, readings, hidden, NOW)
+    restarter.consider(FIRING, pages, hidden, NOW)
     assert not restarter.records
     assert len(still_alive(list(trainers.values()))) == 2
 
@@ -111,7 +111,7 @@ def test_the_rules_see_the_phase_of_the_restart(
     restarter = make()
     restarter.consider(FIRING, {"a": PAGE}, (), NOW)
     wait_for(_ended(trainers["a"]), 10, "the stalled peer's process has ended")
-    reading = add_record(PAGE, restarter.records["a"])
-    assert reading is not None
-    assert reading.value("alerts_restart_phase", phase="restarting") == 1
+    page = add_record(PAGE, restarter.records["a"])
+    assert page is not None
+    assert page.value("alerts_restart_phase", phase="restarting") == 1
     assert add_record(PAGE, None) is PAGE

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, evaluate
 from alerts.engine.state import AlertState, Moment
 from alerts.rules import View, discover
-from alerts.scraping.page import Labels, Reading
+from alerts.scraping.page import Labels, Page
 from tests.alerts.rules.scenarios import split_sample
 
 
@@ -29,25 +29,27 @@ def active_rules(settings: dict[str, dict[str, Any]]) -> list[ActiveRule]:
     return [
         ActiveRule(name, rule, rule.settings.model_validate(settings.get(name, {})))
         for name, rule in discover().items()
-        if rule.is_trouble
+        if rule.is_problem
     ]
 
 
 def replay(looks: Sequence[Look], rules: Sequence[ActiveRule], *, is_host: bool) -> dict[str, Course]:
     """The course of each rule's alert."""
     scope = "host" if is_host else "peer"
-    standing, before = Standing(), looks[0].at
+    alert_states, before = AlertStates(), looks[0].at
     fires: dict[str, list[bool]] = {one.name: [] for one in rules if one.rule.scope == scope}
     interrupted: set[str] = set()
     for look in looks:
-        reading = _read(look.page) if look.page is not None else None
-        failure = "" if reading else "no connection"
-        view = View("a", look.at, reading, failure, look.at - look.heard_at, scope=scope)
+        page = _read(look.page) if look.page is not None else None
+        failure = "" if page else "no connection"
+        view = View("a", look.at, page, failure, look.at - look.heard_at, scope=scope)
         moment = Moment(look.at, look.at - before)
-        was = standing
-        standing, _ = evaluate([view], rules, was, moment, reminder_seconds=0)
-        interrupted |= {key.rule for key, state in standing.states.items() if _stands_still(was.states.get(key), state)}
-        firing = {key.rule for key, state in standing.states.items() if state.phase == "firing"}
+        was = alert_states
+        alert_states, _ = evaluate([view], rules, was, moment, reminder_seconds=0)
+        interrupted |= {
+            key.rule for key, state in alert_states.states.items() if _stands_still(was.states.get(key), state)
+        }
+        firing = {key.rule for key, state in alert_states.states.items() if state.phase == "firing"}
         for name, phases in fires.items():
             phases.append(name in firing)
         before = look.at
@@ -73,10 +75,10 @@ def looks_of(pages: Sequence[str | None], begin: float, tick: float) -> list[Loo
     return looks
 
 
-def _read(page: str) -> Reading:
+def _read(page: str) -> Page:
     """Much faster than the loop's own parser, which is tested elsewhere."""
     samples: dict[str, dict[Labels, float]] = {}
     for line in page.splitlines():
         name, labels, value = split_sample(line)
         samples.setdefault(name, {})[frozenset(labels.items())] = value
-    return Reading(samples)
+    return Page(samples)

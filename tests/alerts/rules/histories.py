@@ -124,8 +124,8 @@ def generate(seed: int) -> list[History]:
     """Each trouble in each of its shapes; the same list for the same seed."""
     random = Random(seed)
     found = []
-    for troubles, is_host in ((TROUBLES, False), (HOST_TROUBLES, True)):
-        for kind, sizes in troubles.items():
+    for problems, is_host in ((TROUBLES, False), (HOST_TROUBLES, True)):
+        for kind, sizes in problems.items():
             for size in sizes:
                 for shape, episodes in _shapes(kind, size, random, is_host=is_host):
                     name = f"{kind}-{size:g}-{shape}{'-host' if is_host else ''}"

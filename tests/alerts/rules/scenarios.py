@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, evaluate
 from alerts.engine.state import Moment
 from alerts.rules import View, discover
-from alerts.scraping.page import Reading, parse
+from alerts.scraping.page import Page, parse
 
 BEGIN = 1_700_000_000.0
 MINUTE = 60.0
@@ -121,20 +121,22 @@ def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
     """Minute and phase of the alert, as our own loop has it."""
     rule = discover()[scenario.rule]
     active = ActiveRule(scenario.rule, rule, rule.settings.model_validate(scenario.settings))
-    standing, heard_at = Standing(), BEGIN
+    alert_states, heard_at = AlertStates(), BEGIN
     for minute in range(scenario.minutes):
         now = BEGIN + minute * MINUTE
         page = scenario.page(minute)
-        reading = read(page) if page is not None else None
-        heard_at = now if reading else heard_at
-        failure = "" if reading else "no connection"
-        view = View("a", now, reading, failure, now - heard_at, scope=rule.scope)
-        standing, _ = evaluate([view], [active], standing, Moment(now, MINUTE if minute else 0.0), reminder_seconds=0)
-        state = next(iter(standing.states.values()), None)
+        page = read(page) if page is not None else None
+        heard_at = now if page else heard_at
+        failure = "" if page else "no connection"
+        view = View("a", now, page, failure, now - heard_at, scope=rule.scope)
+        alert_states, _ = evaluate(
+            [view], [active], alert_states, Moment(now, MINUTE if minute else 0.0), reminder_seconds=0
+        )
+        state = next(iter(alert_states.states.values()), None)
         yield minute, state.phase if state else None
 
 
-def read(page: str) -> Reading:
+def read(page: str) -> Page:
     """What a page says; that of the alert loop about its host is no sidecar's."""
     if "host_" not in page and "alerts_" not in page:
         return parse(page)
@@ -142,7 +144,7 @@ def read(page: str) -> Reading:
     for line in page.splitlines():
         name, labels, value = split_sample(line)
         samples.setdefault(name, {})[frozenset(labels.items())] = value
-    return Reading(samples)
+    return Page(samples)
 
 
 def split_sample(line: str) -> tuple[str, dict[str, str], float]:

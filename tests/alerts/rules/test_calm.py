@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from alerts.engine.evaluate import ActiveRule, Standing, evaluate
+from alerts.engine.evaluate import ActiveRule, AlertStates, evaluate
 from alerts.engine.state import Moment
 from alerts.rules import View, discover
 from alerts.scraping.page import parse
 from tests.alerts.rules.scenarios import BEGIN, GIB, HOST, MINUTE, SAMPLES, Changes, Scenario, read
 
 HOUR = 60
-Step = tuple[float, Standing, list[str]]
+Step = tuple[float, AlertStates, list[str]]
 
 
 def _run(
@@ -23,12 +23,12 @@ def _run(
 ) -> Iterator[Step]:
     """All rules on one peer and its host, minute by minute; `jumps` are seconds by which the clock moves at a minute.
 
-    Yields the time, the standing and what was told.
+    Yields the time, the alert_states and what was told.
     """
     rules = [ActiveRule(name, rule, rule.settings()) for name, rule in discover().items() if rule.settings().enabled]
     peer = Scenario("PeerDown", "", changes)
     host = read("".join(f"{SAMPLES[name]} {value}\n" for name, value in HOST.items()))
-    standing, lead, stepped_at = Standing(), 0.0, 0.0
+    alert_states, lead, stepped_at = AlertStates(), 0.0, 0.0
     for minute in range(minutes):
         if minute in (jumps or {}):
             lead += (jumps or {})[minute]
@@ -40,8 +40,8 @@ def _run(
             View("a", now, parse(page), clock_stepped_at=stepped_at),
             View("mini", now, host, clock_stepped_at=stepped_at, scope="host"),
         ]
-        standing, events = evaluate(views, rules, standing, Moment(now, MINUTE), reminder_seconds=0)
-        yield now, standing, [f"{event.kind} {event.key.rule} {event.summary}" for event in events]
+        alert_states, events = evaluate(views, rules, alert_states, Moment(now, MINUTE), reminder_seconds=0)
+        yield now, alert_states, [f"{event.kind} {event.key.rule} {event.summary}" for event in events]
 
 
 def _told(steps: Iterator[Step]) -> list[str]:

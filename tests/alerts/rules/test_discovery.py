@@ -6,7 +6,7 @@ import pytest
 
 import alerts.rules
 from alerts.rules import Rule, View, discover
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 
 NAMES = sorted(discover())
 
@@ -26,5 +26,5 @@ def test_a_rule_is_its_own_runbook(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_without_a_single_sample_gives_no_verdict(name: str) -> None:
     rule = discover()[name]
-    verdict = rule.judge(View("a", 1000.0, Reading()), rule.settings())
-    assert verdict.condition == "unknown" or not rule.is_trouble
+    verdict = rule.judge(View("a", 1000.0, Page()), rule.settings())
+    assert verdict.condition == "unknown" or not rule.is_problem

@@ -4,7 +4,7 @@ import pytest
 
 from alerts.rules import View
 from alerts.rules.peer_stalled import Settings, judge, remember
-from alerts.scraping.page import Reading, parse
+from alerts.scraping.page import Page, parse
 from tests.alerts.conftest import sidecar_page
 from tests.alerts.rules.pages import NOW, silent, view
 
@@ -64,8 +64,8 @@ def test_a_host_that_slept_or_a_clock_that_was_set_is_no_stall() -> None:
 def _look(silence: float, cpu: float, memory: dict[str, float]) -> View:
     """A look at a peer that made its last step `silence` seconds ago and has used so much processor time since."""
     page = sidecar_page(NOW, last_step=NOW, phase_start=NOW - 500)
-    reading: Reading = parse(f"{page}trainer_cpu_seconds_total {cpu}\n")
-    look = View("a", NOW + silence, reading, memory=memory)
+    page: Page = parse(f"{page}trainer_cpu_seconds_total {cpu}\n")
+    look = View("a", NOW + silence, page, memory=memory)
     return look._replace(memory=remember(look, SETTINGS))
 
 

@@ -29,7 +29,7 @@ def test_our_own_loop_fires_when_it_must(scenario: Scenario) -> None:
 def test_each_rule_has_a_case_for_all_that_it_must_do(name: str) -> None:
     cases = [case for case in CASES if case.rule == name]
     assert any(case.fires for case in cases)
-    if discover()[name].is_trouble:
+    if discover()[name].is_problem:
         assert any(case.quiet and not case.fires for case in cases)
         assert any(case.fires and max(case.quiet, default=0) > max(case.fires) for case in cases), "no recovery"
 

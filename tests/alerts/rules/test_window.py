@@ -31,7 +31,7 @@ def test_what_lies_before_a_step_of_the_clock_is_left_out() -> None:
 
 
 def test_another_process_has_no_past() -> None:
-    reading = parse("trainer_start_timestamp_seconds 50\n")
+    page = parse("trainer_start_timestamp_seconds 50\n")
     memory = {"started": 50.0, "samples": [[60, 1]]}
-    assert recall(View("a", 70, reading, memory=memory)) == memory
-    assert recall(View("a", 70, reading, memory={**memory, "started": 40.0})) == {"started": 50.0}
+    assert recall(View("a", 70, page, memory=memory)) == memory
+    assert recall(View("a", 70, page, memory={**memory, "started": 40.0})) == {"started": 50.0}

@@ -31,20 +31,20 @@ def test_macos_level_is_one_that_apple_names(answer: int | None, level: int | No
 def test_the_machine_is_read_as_the_rules_look_at_it(tmp_path: Path) -> None:
     pressure = tmp_path / "memory"
     pressure.write_text(RECORDED)
-    reading = read_host(HostCollector((tmp_path,), pressure))
-    assert reading.value("host_memory_pressure_ratio", kind="full") == pytest.approx(0.2962)
-    total, available = reading.value("host_memory_total_bytes"), reading.value("host_memory_available_bytes")
+    page = read_host(HostCollector((tmp_path,), pressure))
+    assert page.value("host_memory_pressure_ratio", kind="full") == pytest.approx(0.2962)
+    total, available = page.value("host_memory_total_bytes"), page.value("host_memory_available_bytes")
     assert total is not None
     assert available is not None
     assert 0 < available < total
-    free, size = (reading.value(f"host_disk_{name}_bytes", path=str(tmp_path)) for name in ("free", "total"))
+    free, size = (page.value(f"host_disk_{name}_bytes", path=str(tmp_path)) for name in ("free", "total"))
     assert free is not None
     assert size is not None
     assert 0 < free < size
 
 
 def test_what_the_machine_does_not_tell_is_absent(tmp_path: Path) -> None:
-    reading = read_host(HostCollector((tmp_path / "gone",), tmp_path / "none"))
-    assert not reading.values("host_disk_free_bytes")
-    assert reading.value("host_memory_pressure_ratio", kind="full") is None
-    assert reading.value("host_memory_total_bytes")
+    page = read_host(HostCollector((tmp_path / "gone",), tmp_path / "none"))
+    assert not page.values("host_disk_free_bytes")
+    assert page.value("host_memory_pressure_ratio", kind="full") is None
+    assert page.value("host_memory_total_bytes")

@@ -8,10 +8,10 @@ from alerts.scraping.page import MAX_LABEL_LENGTH, parse
 
 
 def test_a_sample_is_found_by_name_and_labels() -> None:
-    reading = parse('trainer_memory_bytes{kind="rss"} 5\ntrainer_memory_bytes{kind="footprint"} 7\nother 1\n')
-    assert reading.value("trainer_memory_bytes", kind="footprint") == 7
-    assert reading.value("trainer_memory_bytes", kind="swap") is None
-    assert reading.value("other") is None
+    page = parse('trainer_memory_bytes{kind="rss"} 5\ntrainer_memory_bytes{kind="footprint"} 7\nother 1\n')
+    assert page.value("trainer_memory_bytes", kind="footprint") == 7
+    assert page.value("trainer_memory_bytes", kind="swap") is None
+    assert page.value("other") is None
 
 
 def test_the_state_is_the_one_that_is_set() -> None:
@@ -35,8 +35,8 @@ def test_a_value_that_is_not_finite_counts_as_not_measured(value: str) -> None:
 
 
 def test_a_label_is_shortened_and_loses_its_control_characters() -> None:
-    reading = parse('trainer_info{nickname="a\\nb\x1b[31m' + "x" * 1000 + '"} 1\n')
-    nickname = reading.labels("trainer_info")["nickname"]
+    page = parse('trainer_info{nickname="a\\nb\x1b[31m' + "x" * 1000 + '"} 1\n')
+    nickname = page.labels("trainer_info")["nickname"]
     assert nickname.startswith("ab[31mxx")
     assert len(nickname) == MAX_LABEL_LENGTH
 

@@ -64,13 +64,13 @@ def stall_server() -> Iterator[Callable[[bytes, float], str]]:
 def test_a_page_becomes_a_reading(sidecar: Sidecar) -> None:
     (scrape,) = _scrape(sidecar.url)
     assert scrape.failure == ""
-    assert scrape.reading is not None
-    assert scrape.reading.is_up()
+    assert scrape.page is not None
+    assert scrape.page.is_up()
 
 
 def test_a_proxy_of_the_environment_is_not_asked(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://{LOOPBACK}:{reserve_ports(1)[0]}")
-    assert _scrape(sidecar.url)[0].reading is not None
+    assert _scrape(sidecar.url)[0].page is not None
 
 
 def test_slow_and_endless_sidecars_cost_one_time_out_together_and_the_others_nothing(
@@ -85,7 +85,7 @@ def test_slow_and_endless_sidecars_cost_one_time_out_together_and_the_others_not
         timeout_seconds=1.0,
     )
     assert time.monotonic() - began < 2.5
-    assert good.reading is not None
+    assert good.page is not None
     assert mute.failure == trickle.failure == "no answer within 1 s"
     assert flood.failure == f"the page is larger than {MAX_PAGE_BYTES // 1024} KiB"
 

@@ -1,4 +1,4 @@
-"""Reading the leaderboard for the page."""
+"""Page the leaderboard for the page."""
 
 import asyncio
 import json

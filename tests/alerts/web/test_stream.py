@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from alerts.web.live_page import Live
+from alerts.web.live_page import LivePage
 from alerts.web.server import Connection
 from alerts.web.stream import MAX_STREAMS, Stream
 from tests.alerts.conftest import AlertLoop, Sidecar, sidecar_page
@@ -138,7 +138,7 @@ def test_200_readers_and_some_that_never_read_do_not_slow_the_rounds(
 
 
 class _Flood:
-    """As `Live`, with a page that no socket holds."""
+    """As `LivePage`, with a page that no socket holds."""
 
     is_closed = False
     pulse = asyncio.Event()
@@ -149,7 +149,7 @@ class _Flood:
 
 def test_a_reader_that_takes_nothing_is_cut_off_and_leaves_nothing_behind(connect: Callable[..., Reader]) -> None:
     async def serve() -> bool:
-        stream = Stream(cast(Live, _Flood()), lambda: "", {}, stalled_seconds=0.5)
+        stream = Stream(cast(LivePage, _Flood()), lambda: "", {}, stalled_seconds=0.5)
         app = Starlette(routes=[Route("/api/stream", stream)])
         settings = uvicorn.Config(app, host=LOOPBACK, port=0, http=Connection, log_config=None, lifespan="off")
         server = uvicorn.Server(settings)

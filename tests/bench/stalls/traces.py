@@ -1,4 +1,4 @@
-"""Peer-weeks of step times with the troubles that real peers show, made from a seed."""
+"""Peer-weeks of step times with the problems that real peers show, made from a seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

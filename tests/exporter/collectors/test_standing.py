@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from exporter.collectors import CollectError
-from exporter.collectors.standing import Collector, Standing, parse
+from exporter.collectors.standing import Collector, PeerRank, parse
 from exporter.config import SidecarConfig
 
 ANSWER = {
@@ -206,7 +206,7 @@ def test_another_shape_is_refused(body):
 
 
 def test_an_answer_is_read():
-    assert parse(json.dumps(ANSWER).encode()) == Standing(2, 3, 12.5, 1.5, 7)
+    assert parse(json.dumps(ANSWER).encode()) == PeerRank(2, 3, 12.5, 1.5, 7)
 
 
 def test_without_a_leaderboard_there_is_no_such_collector(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.collectors.step_rate import Collector, StepRate
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 
 
 def rate_after(observations):
@@ -60,4 +60,4 @@ def test_the_rate_is_read_from_the_trainers_file(tmp_path):
         last = "" if at is None else f"trainer_last_step_timestamp_seconds {at}\n"
         (tmp_path / "trainer.prom").write_text(f"trainer_steps_total {steps}\n{last}")
         readings = collector.collect(105.0)
-    assert readings == [Reading("trainer_steps_per_second", {}, 2.0)]
+    assert readings == [Sample("trainer_steps_per_second", {}, 2.0)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.collectors.textfile import Collector, parse, value_of
 from exporter.config import SidecarConfig
-from exporter.metrics import Reading
+from exporter.metrics import Sample
 
 HISTOGRAM = """\
 # TYPE trainer_step_duration_seconds histogram
@@ -20,7 +20,7 @@ trainer_step_duration_seconds_count 5
 
 
 def test_a_line_becomes_a_reading():
-    assert parse("trainer_steps_total 12.0\n") == [Reading("trainer_steps_total", {}, 12.0)]
+    assert parse("trainer_steps_total 12.0\n") == [Sample("trainer_steps_total", {}, 12.0)]
 
 
 def test_a_whole_histogram_passes():
@@ -45,11 +45,11 @@ def test_labels_are_read_with_their_escapes():
     ],
 )
 def test_other_names_are_left_out(line):
-    assert parse(f"{line}\ntrainer_loss 1\n") == [Reading("trainer_loss", {}, 1.0)]
+    assert parse(f"{line}\ntrainer_loss 1\n") == [Sample("trainer_loss", {}, 1.0)]
 
 
 def test_a_time_stamp_is_left_out():
-    assert parse("trainer_loss 0.5 1700000000000\n") == [Reading("trainer_loss", {}, 0.5)]
+    assert parse("trainer_loss 0.5 1700000000000\n") == [Sample("trainer_loss", {}, 0.5)]
 
 
 def test_a_value_that_is_not_finite_was_not_measured():

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from alerts.engine.evaluate import Standing
+from alerts.engine.evaluate import AlertStates
 from alerts.history.folding import Folder
-from alerts.history.looks import Look
 from alerts.history.recorder import Recorder
+from alerts.history.samples import HistorySample
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
 from alerts.rules import View
@@ -53,10 +53,10 @@ def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: 
     now = time.time()
     for number in range(int(hours * 3600 / every)):
         at = now - hours * 3600 + number * every
-        looks = [Look(View(name, at, parse(peer_page(index, at))), every) for index, name in enumerate(names)]
+        looks = [HistorySample(View(name, at, parse(peer_page(index, at))), every) for index, name in enumerate(names)]
         while recorder._waiting.qsize() > 40:
             time.sleep(0.001)
-        recorder.record(looks, Standing())
+        recorder.record(looks, AlertStates())
     recorder._waiting.put(None)
     recorder._thread.join()
     store = Store(recorder.path)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alerts.web.live_page import Live
+from alerts.web.live_page import LivePage
 from alerts.web.page.render import Content, Renderer, show_number, show_size
 from alerts.web.page.rows import board_rows, peer_rows
 
@@ -36,7 +36,7 @@ def _content(**changes: Any) -> Content:
         "events": [{"id": 1, "at": 990.0, "kind": "firing", "title": NASTY, "body": NASTY}],
         "board": board_rows([{"id": "a", "nickname": NASTY, "total": 1.0, "last": None}], frozenset()),
         "has_board": True,
-        "board_trouble": NASTY,
+        "board_problem": NASTY,
         **changes,
     }
     return Content(**values)
@@ -44,7 +44,7 @@ def _content(**changes: Any) -> Content:
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_part_escapes_what_others_wrote(language: Any) -> None:
-    live = Live(Renderer(language, None), _content)
+    live = LivePage(Renderer(language, None), _content)
     page = live.page(NASTY)
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
@@ -70,8 +70,8 @@ def test_a_loop_that_evaluates_no_more_is_told_before_all_else() -> None:
 
 
 def test_a_reader_is_told_only_what_changed_since() -> None:
-    contents = [_content(), _content(), _content(board_trouble=None)]
-    live = Live(Renderer("en", None), lambda: contents.pop(0))
+    contents = [_content(), _content(), _content(board_problem=None)]
+    live = LivePage(Renderer("en", None), lambda: contents.pop(0))
     first, told = live.since("")
     assert {"summary", "board", "peer-0"} <= set(json.loads(told)["parts"])
     live.invalidate()

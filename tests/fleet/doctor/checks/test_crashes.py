@@ -1,4 +1,4 @@
-"""Known troubles are recognised by lines as the trainers write them, and forgotten once the peer goes on."""
+"""Known problems are recognised by lines as the trainers write them, and forgotten once the peer goes on."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from alerts.history.block import Block
 from alerts.rules import Scope, View
-from alerts.scraping.page import Labels, Places, Reading
+from alerts.scraping.page import Labels, Page, Places
 
 _NAMES = """
 trainer_up trainer_state trainer_steps_total trainer_steps_per_second trainer_start_timestamp_seconds
@@ -31,7 +31,7 @@ _VIEW_NUMBERS = tuple(name for name, value in View._field_defaults.items() if is
 _SAME_SECONDS = 0.05
 
 
-class Series(NamedTuple):
+class SeriesName(NamedTuple):
     """A metric with its labels."""
 
     name: str
@@ -45,29 +45,29 @@ class Subject(NamedTuple):
     name: str
 
 
-class Look(NamedTuple):
+class HistorySample(NamedTuple):
     """An evaluation of one subject, `elapsed_seconds` after the one before."""
 
     view: View
     elapsed_seconds: float
 
 
-ELAPSED = Series("look_elapsed_seconds")
+ELAPSED = SeriesName("look_elapsed_seconds")
 FAILURE = "look_failure"
-_BY_FIELD = {name: Series(f"look_{name}") for name in _VIEW_NUMBERS}
+_BY_FIELD = {name: SeriesName(f"look_{name}") for name in _VIEW_NUMBERS}
 
 
-def pick(places: Places) -> list[tuple[Series, int]]:
+def pick(places: Places) -> list[tuple[SeriesName, int]]:
     """What is kept of pages of this shape: each series with its place in the page's numbers."""
     picked = [
-        (Series(name, labels), place)
+        (SeriesName(name, labels), place)
         for name in sorted(NAMES & places.keys())
         for labels, place in places[name].items()
     ]
     return picked[:_MAX_SERIES_PER_LOOK]
 
 
-def describe(look: Look, seconds_before: float | None) -> Iterator[tuple[Series, float]]:
+def describe(look: HistorySample, seconds_before: float | None) -> Iterator[tuple[SeriesName, float]]:
     """What is kept of a look beside its page; `seconds_before` is how long ago by the clock the one before was."""
     view = look.view
     for name, series in _BY_FIELD.items():
@@ -76,40 +76,42 @@ def describe(look: Look, seconds_before: float | None) -> Iterator[tuple[Series,
             yield series, value
     if seconds_before is None or abs(seconds_before - look.elapsed_seconds) > _SAME_SECONDS:
         yield ELAPSED, look.elapsed_seconds
-    if view.reading is None:
-        yield Series(FAILURE, frozenset({("text", view.failure)})), 1.0
+    if view.page is None:
+        yield SeriesName(FAILURE, frozenset({("text", view.failure)})), 1.0
 
 
-def restore(subject: Subject, block: Block, ids: Mapping[int, Series], before: float | None = None) -> Iterator[Look]:
+def restore(
+    subject: Subject, block: Block, ids: Mapping[int, SeriesName], before: float | None = None
+) -> Iterator[HistorySample]:
     """The looks that a block holds; `before` is when the subject was looked at before them."""
     places: dict[str, dict[Labels, int]] = {}
-    pages: list[list[float | None]] = []
-    own: dict[Series, list[float | None]] = {}
+    columns: list[list[float | None]] = []
+    own: dict[SeriesName, list[float | None]] = {}
     for number, column in block.columns.items():
         series = ids[number]
         if series.name.startswith("look_"):
             own[series] = column
         else:
-            places.setdefault(series.name, {})[series.labels] = len(pages)
-            pages.append(column)
+            places.setdefault(series.name, {})[series.labels] = len(columns)
+            columns.append(column)
     failures = [(dict(series.labels)["text"], column) for series, column in own.items() if series.name == FAILURE]
     fields = [(field, own[series]) for field, series in _BY_FIELD.items() if series in own]
     elapsed = own.get(ELAPSED)
-    rows = zip(*pages, strict=True) if pages else (() for _ in block.times)
-    for row, (now, page) in enumerate(zip(block.times, rows, strict=True)):
+    rows = zip(*columns, strict=True) if columns else (() for _ in block.times)
+    for row, (now, numbers) in enumerate(zip(block.times, rows, strict=True)):
         failure = next((text for text, column in failures if column[row] is not None), None)
-        reading = None
+        page = None
         if failure is None:
-            reading = Reading.of_page(places, [nan if value is None else value for value in page], {})
+            page = Page.of_page(places, [nan if value is None else value for value in numbers], {})
         given: dict[str, Any] = {field: column[row] or 0.0 for field, column in fields}
-        told = None if elapsed is None else elapsed[row]
-        if told is None:
-            told = 0.0 if before is None else now - before
-        yield Look(View(subject.name, now, reading, failure or "", scope=subject.scope, **given), told)
+        elapsed_seconds = None if elapsed is None else elapsed[row]
+        if elapsed_seconds is None:
+            elapsed_seconds = 0.0 if before is None else now - before
+        yield HistorySample(View(subject.name, now, page, failure or "", scope=subject.scope, **given), elapsed_seconds)
         before = now
 
 
-def count_decimals(series: Series) -> int:
+def count_decimals(series: SeriesName) -> int:
     """Decimals that are kept: a millisecond, a millionth of a reward, whole bytes."""
     name = series.name
     if name.endswith("_bytes"):

@@ -8,20 +8,20 @@ import pytest
 
 from alerts import rules
 from alerts.history.block import Block
-from alerts.history.looks import NAMES, Look, Subject, describe, pick, restore
+from alerts.history.samples import NAMES, HistorySample, Subject, describe, pick, restore
 from alerts.history.summary import CHARTS
 from alerts.rules import View
-from alerts.scraping.page import Reading
+from alerts.scraping.page import Page
 from tests.alerts.history.scenes import START, Peer
 
 _METRIC = re.compile(r"(trainer|swarm|sidecar|host)_[a-z_]+")
 
 
-def _again(look: Look, before: float | None) -> Look:
+def _again(look: HistorySample, before: float | None) -> HistorySample:
     numbers = dict(describe(look, None if before is None else look.view.now - before))
-    reading = look.view.reading
-    if reading is not None:
-        numbers |= {series: reading.numbers[place] for series, place in pick(reading.places)}
+    page = look.view.page
+    if page is not None:
+        numbers |= {series: page.numbers[place] for series, place in pick(page.places)}
     ids = dict(enumerate(numbers))
     block = Block([look.view.now], {number: [numbers[series]] for number, series in ids.items()})
     (again,) = restore(Subject(look.view.scope, look.view.peer), block, ids, before)
@@ -29,35 +29,35 @@ def _again(look: Look, before: float | None) -> Look:
 
 
 def test_a_look_comes_back_with_every_number_that_is_kept() -> None:
-    page = Peer("a", 1).page(START + 100)
-    look = Look(View("a", START + 100, Reading(page), unreachable_seconds=3.5, clock_stepped_at=START), 15.0)
+    samples = Peer("a", 1).samples(START + 100)
+    look = HistorySample(View("a", START + 100, Page(samples), unreachable_seconds=3.5, clock_stepped_at=START), 15.0)
     again = _again(look, START + 84.99)
-    assert again.view.reading is not None
+    assert again.view.page is not None
     for name in NAMES:
-        assert again.view.reading.values(name) == page.get(name, {})
+        assert again.view.page.values(name) == samples.get(name, {})
     assert again.elapsed_seconds == pytest.approx(15.01)
-    for name in set(View._fields) - {"reading", "memory", "restart"}:
+    for name in set(View._fields) - {"page", "memory", "restart"}:
         assert getattr(again.view, name) == getattr(look.view, name)
 
 
 def test_an_elapsed_time_that_the_clock_does_not_tell_is_kept() -> None:
     """As after a start, a sleep of the machine, or a clock that was set."""
-    look = Look(View("a", START, Reading({})), 35.0)
+    look = HistorySample(View("a", START, Page({})), 35.0)
     for before in (None, START - 7200, START + 3600):
         assert _again(look, before).elapsed_seconds == 35.0
 
 
 def test_a_failed_scrape_comes_back_with_its_reason() -> None:
-    again = _again(Look(View("a", START, None, "no connection", 75.0), 15.0), START - 15)
-    assert (again.view.reading, again.view.failure, again.view.unreachable_seconds) == (None, "no connection", 75.0)
+    again = _again(HistorySample(View("a", START, None, "no connection", 75.0), 15.0), START - 15)
+    assert (again.view.page, again.view.failure, again.view.unreachable_seconds) == (None, "no connection", 75.0)
 
 
 def test_a_page_with_endless_labels_is_kept_in_part() -> None:
     collectors = {frozenset({("collector", str(number))}): 1.0 for number in range(4000)}
-    look = Look(View("a", START, Reading({"sidecar_collector_success": collectors})), 15.0)
-    reading = look.view.reading
-    assert reading is not None
-    assert len(pick(reading.places)) < 200
+    look = HistorySample(View("a", START, Page({"sidecar_collector_success": collectors})), 15.0)
+    page = look.view.page
+    assert page is not None
+    assert len(pick(page.places)) < 200
 
 
 def test_every_metric_that_a_rule_or_a_chart_reads_is_kept() -> None:
