@@ -38,7 +38,7 @@ def command(
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
     count, sizing, warning = size(planned, peers)
-    text = render(_fleet_name(output), count, Machine.here(), task=config.task, sizing=replace(sizing, model=model))
+    text = render(_fleet_name(output), count, Machine.here(), sizing=replace(sizing, model=model))
     try:
         with open(os.open(output, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL), 0o600), "w") as file:
             file.write(text)

@@ -7,7 +7,6 @@ from fleet.configuration.load import DEFAULT_FILE, Loaded, load_file, load_text
 from fleet.configuration.template import render
 
 DEMO = "demo"
-_DEMO_TASK = "basic_arithmetic"
 _DEMO_MEMORY_BYTES = 2 * 2**30
 
 
@@ -31,7 +30,7 @@ def load_usable(file: Path | None, state_dir: Path | None = None) -> Loaded:
 
 
 def demo_text(machine: Machine) -> str:
-    return render(DEMO, 2, machine, task=_DEMO_TASK, device="cpu", interval="5s", most_memory_bytes=_DEMO_MEMORY_BYTES)
+    return render(DEMO, 2, machine, device="cpu", interval="5s", most_memory_bytes=_DEMO_MEMORY_BYTES)
 
 
 def is_demo(loaded: Loaded) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleet.configuration.checks import Machine
+from trainer.config import TrainerConfig
 from trainer.suited import TINY
 
 _GIB = 2**30
@@ -73,7 +74,6 @@ def render(
     peers: int,
     machine: Machine,
     *,
-    task: str,
     device: str = "auto",
     interval: str = "15s",
     most_memory_bytes: int | None = None,
@@ -90,7 +90,7 @@ def render(
         grpo="{" + ", ".join(f"{name}: {value}" for name, value in sizing.grpo.items()) + "}",
         cores=machine.cores,
         threads=max(1, machine.cores // peers),
-        task=task,
+        task=TrainerConfig.model_fields["task"].default,
         device=device,
         interval=interval,
     )

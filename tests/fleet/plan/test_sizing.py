@@ -61,7 +61,7 @@ def test_many_toys_wait_for_a_measurement() -> None:
 def test_the_file_is_right_as_it_stands(memory: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     count, sizing, _ = size(on(memory, completion_tokens=512), None)
 
-    text = render("a", count, Machine(memory * GIB, 10), task="chain_sum", sizing=sizing)
+    text = render("a", count, Machine(memory * GIB, 10), sizing=sizing)
     loaded = load_text(text, "x", tmp_path_factory.getbasetemp())
 
     assert loaded.lines() == []
