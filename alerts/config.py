@@ -80,8 +80,8 @@ class AlertsConfig(DeliverySettings):
     )
     login: Login | None = None
     tls: Tls | None = None
-    interval_seconds: float = Field(default=15.0, ge=0.1, le=3600)
-    timeout_seconds: float = Field(default=5.0, gt=0, le=600)
+    interval: Annotated[Duration, Field(ge=0.1, le=3600)] = 15.0
+    timeout: Annotated[Duration, Field(gt=0, le=600)] = 5.0
     targets: tuple[Target, ...] = ()
     leaderboard_url: str | None = None
     reminder: Duration = 4 * 3600.0

@@ -97,7 +97,7 @@ class Loop:
             for name, rule in discover().items()
             if config.rules.of(name).enabled
         ]
-        self._scraper = Scraper(config.targets, config.timeout_seconds)
+        self._scraper = Scraper(config.targets, config.timeout)
         self._host = HostCollector((Path(config.state_dir),))
         self._host_name = socket.gethostname()
         self._is_host_unread = False
@@ -134,12 +134,12 @@ class Loop:
 
     def is_healthy(self) -> bool:
         """Whether evaluations still come."""
-        patience = 3 * self._config.interval_seconds + self._config.timeout_seconds
+        patience = 3 * self._config.interval + self._config.timeout
         return self._clock() - self._evaluated_at < max(patience, HEALTHY_SECONDS)
 
     async def _repeat(self) -> None:
         while True:
-            next_round = self._clock() + self._config.interval_seconds
+            next_round = self._clock() + self._config.interval
             with self._fence():
                 await self.check_all()
             while (left := next_round - self._clock()) > 0:
@@ -161,7 +161,7 @@ class Loop:
         try:
             yield
         except Exception:
-            log.exception("this round failed; the next one comes in %g s", self._config.interval_seconds)
+            log.exception("this round failed; the next one comes in %g s", self._config.interval)
 
     async def check_all(self) -> None:
         """A round: scrapes every peer, evaluates all rules on them and the host, writes down what there is to tell."""
@@ -170,7 +170,7 @@ class Loop:
         fallen = sum(_is_well(scrape) for scrape in self.status.scrapes.values()) - len(well)
         # What strikes many strikes all, and some were read just before: their news belongs to the same onset.
         if fallen >= STORM_PEERS:
-            scrapes |= await self._scraper.look(frozenset(well), self._config.timeout_seconds)
+            scrapes |= await self._scraper.look(frozenset(well), self._config.timeout)
         at = self._begin(scrapes)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
         after, events = self._evaluate([*views, self._view_host(at.wall)], at)
@@ -204,7 +204,7 @@ class Loop:
     def _evaluate(self, views: Iterable[View], at: _Instant) -> tuple[AlertStates, list[Event]]:
         """Evaluates each subject with the time since it was last looked at."""
         # A host that slept, or a round that failed, adds no more than two rounds to the time that a condition held.
-        longest = 2 * self._config.interval_seconds + self._config.timeout_seconds
+        longest = 2 * self._config.interval + self._config.timeout
         by_elapsed: dict[float, list[View]] = {}
         for view in views:
             elapsed = min(at.steady - self._checked_at.get(view.peer, self._evaluated_at), longest)

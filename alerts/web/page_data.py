@@ -41,7 +41,7 @@ class PageData:
         self._outbox = outbox
         self._board = board
         self._curves = curves
-        patience = 3 * config.interval_seconds + config.timeout_seconds
+        patience = 3 * config.interval + config.timeout
         self._stale_after = max(patience, HEALTHY_SECONDS)
 
     def describe_status(self) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _replay(path: Path, config: "AlertsConfig", seconds: float, as_json: bool) -
     from alerts.backtest.report import render, to_json
 
     now = time.time()
-    slack = 2 * config.interval_seconds
+    slack = 2 * config.interval
     for step in replaying.run(path, config.rules, now - seconds, now, slack_seconds=slack):
         if isinstance(step, replaying.Backtest):
             print(json.dumps(to_json(step), indent=2) if as_json else _clean_lines(render(step)))

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from alerts.config import AlertsConfig
-from alerts.durations import parse_duration
 from exporter.leaderboard.config import LeaderboardConfig
 from fleet.configuration.model import FleetConfig, check_ipv4
 from fleet.configuration.peers import LOOPBACK, PeerPlan
@@ -21,13 +20,7 @@ from trainer.grpo_fields import known_fields
 # Keys of the models that the fleet fills, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset({"listen", "database", "initial_peers", "identity_path", "names"})
-_ALERTS_KEYS = frozenset(
-    {"fleet", "state_dir", "listen", "targets", "leaderboard_url", "interval_seconds", "timeout_seconds"}
-)
-
-# The file says these as durations with a unit, as it does everywhere else in that section.
-_ALERTS_DURATIONS = ("interval", "timeout")
-_SECONDS_OF: dict[str | int, str] = {f"{key}_seconds": key for key in _ALERTS_DURATIONS}
+_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
 
 # Enough to find a swarm of our own through, whichever of them is down.
 MAX_INITIAL_PEERS = 8
@@ -220,19 +213,12 @@ def _add_alerts(
     composition: Composition, config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, base: Path
 ) -> None:
     given = dict(config.alerts)
-    data: dict[str, Any] = {}
-    for key in _ALERTS_DURATIONS:
-        if key in given:
-            try:
-                data[f"{key}_seconds"] = parse_duration(given.pop(key))
-            except ValueError as error:
-                composition.problems.append(Problem(("alerts", key), str(error)))
     try:
         check_ipv4(str(given.pop("host", config.host)))
     except ValueError as error:
         composition.problems.append(Problem(("alerts", "host"), str(error)))
         return
-    data |= {
+    data = {
         **given,
         "fleet": config.fleet,
         "state_dir": folder.alerts,
@@ -278,12 +264,10 @@ def _section(
         yield Problem((name, key), "decided by the fleet; take it out here")
     top = keys_of(model) - managed
     if name == "alerts":
-        top |= {"host", *_ALERTS_DURATIONS}
+        top |= {"host"}
     result = validate(model, data, top=top)
     if isinstance(result, BaseModel):
         setattr(composition, name, result)
         return
     for mistake in result:
-        place = _SECONDS_OF.get(mistake.location[0], mistake.location[0]) if mistake.location else None
-        location = (place, *mistake.location[1:]) if place is not None else ()
-        yield Problem((name, *location), mistake.message)
+        yield Problem((name, *mistake.location), mistake.message)

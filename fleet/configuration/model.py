@@ -156,7 +156,7 @@ class FleetConfig(_Section):
     trainer: dict[str, Any] = {}
     peers: Peers = 1
     memory_limit: Size | None = None
-    sidecar_interval_seconds: float = Field(default=5, ge=0.2, le=300)
+    sidecar_interval: Annotated[Duration, Field(ge=0.2, le=300)] = 5.0
     ports: Ports = Ports()
     leaderboard: dict[str, Any] = {}
     alerts: dict[str, Any] = {}

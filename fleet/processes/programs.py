@@ -160,7 +160,7 @@ def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Plann
         _python(
             *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
             *("--leaderboard-url", leaderboard_url(config)),
-            *("--interval-seconds", f"{config.sidecar_interval_seconds:g}"),
+            *("--interval-seconds", f"{config.sidecar_interval:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),
         _LIGHT,

@@ -19,7 +19,7 @@ def _load(tmp_path: Path, **settings: Any) -> AlertsConfig:
 
 def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     config = _load(tmp_path)
-    assert (config.listen, config.interval_seconds, config.timeout_seconds) == ("127.0.0.1:8750", 15, 5)
+    assert (config.listen, config.interval, config.timeout) == ("127.0.0.1:8750", 15, 5)
     assert config.reminder == 4 * 3600
     assert config.rules.of("PeerDown").for_ == 30
 

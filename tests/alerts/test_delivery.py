@@ -82,7 +82,7 @@ def _named(text: str) -> set[str]:
 def test_when_300_peers_fail_at_once_few_messages_name_them_all(
     make_loop: MakeLoop, farm: Farm, webhook: Webhook
 ) -> None:
-    loop = make_loop({}, {"hook": webhook.url}, interval_seconds=1, timeout_seconds=10)
+    loop = make_loop({}, {"hook": webhook.url}, interval="1s", timeout="10s")
     loop.settings["targets"] = [{"peer": peer, "url": farm.url(peer)} for peer in PEERS]
     loop.settings["grouping"] = {"wait": "2s", "interval": "5s"}
     loop.start()

@@ -110,7 +110,7 @@ class Peerwatch:
             "fleet": "bench",
             "state_dir": str(folder),
             "listen": f"{LOOPBACK}:0",
-            "interval_seconds": 15,
+            "interval": "15s",
             "targets": [
                 {"peer": f"peer-{number}", "url": f"http://{LOOPBACK}:{port}/metrics"}
                 for number, port in enumerate(ports)

@@ -27,7 +27,7 @@ GOAL_SECONDS, GOAL_BYTES = 0.3, 150_000
 def test_opening_the_page(make_loop: Callable[..., AlertLoop], record: Callable[..., None]) -> None:
     peers = {f"peer-{number:02}": make_peer(number) for number in range(PEERS)}
     board = Board()
-    loop = make_loop(peers, leaderboard_url=board.url, interval_seconds=1, timeout_seconds=0.9)
+    loop = make_loop(peers, leaderboard_url=board.url, interval="1s", timeout="0.9s")
     fill_history(loop.folder / "state", list(peers), hours=24, every=120)
     loop.start()
     try:

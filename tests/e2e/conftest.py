@@ -201,7 +201,7 @@ def _settings(
             "stall": {"floor_seconds": 6},
         },
         "memory_limit": "2GiB",
-        "sidecar_interval_seconds": 1,
+        "sidecar_interval": "1s",
         "leaderboard": {"poll_interval_seconds": 1},
         "alerts": {
             "interval": "1s",

@@ -31,7 +31,7 @@ def settings(names: list[str], ports: list[int], **more: Any) -> dict[str, Any]:
         "peers": peers,
         "ports": {"leaderboard": ports[-2], "alerts": ports[-1]},
         "trainer": {"model": "tiny", "device": "cpu", "steps_per_stage": 5, "save_interval_seconds": 5},
-        "sidecar_interval_seconds": 1,
+        "sidecar_interval": "1s",
         "restart": {"first_delay": "0.5s", "longest_delay": "0.5s", "limit": 1000},
         "alerts": {"interval": "1s"},
         **more,

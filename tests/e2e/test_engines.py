@@ -206,8 +206,8 @@ def _settings(folder: Path, histories: Sequence[History], address: str, hook: st
         "fleet": "test",
         "state_dir": str(folder / "state"),
         "listen": f"{LOOPBACK}:0",
-        "interval_seconds": TICK,
-        "timeout_seconds": TICK,
+        "interval": f"{TICK}s",
+        "timeout": f"{TICK}s",
         "grouping": {"wait": "0s", "interval": "1s"},
         "targets": [
             {"peer": one.name, "url": f"{address}/{one.name}", "labels": {"instance": one.name}} for one in histories

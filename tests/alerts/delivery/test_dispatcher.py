@@ -240,7 +240,7 @@ def test_a_storm_of_300_peers_and_their_host_is_three_messages_that_name_them_al
     peers = sorted({"_".join(chance.choices(WORDS, k=3)) for _ in range(320)})[:300]
     chance.shuffle(peers)
     first, second = peers[:170], peers[170:]
-    one = watch(grouping={}, interval_seconds=15).at("2026-01-10T10:00")
+    one = watch(grouping={}, interval="15s").at("2026-01-10T10:00")
     one.paper.limit = 3500
 
     def storm(kind: Kind) -> list[Letter]:

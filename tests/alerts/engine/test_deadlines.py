@@ -115,7 +115,7 @@ def test_a_stall_is_told_at_its_instant_although_the_next_round_is_far(
 ) -> None:
     webhook = Webhook()
     try:
-        loop = make_loop({"a": sidecar}, {"hook": webhook.url}, interval_seconds=300)
+        loop = make_loop({"a": sidecar}, {"hook": webhook.url}, interval="300s")
         stalls_at = time.time() + 8
         sidecar.serve(last_step=stalls_at - 60, phase_start=stalls_at - 90, stall_after=60)
         loop.start()
@@ -135,7 +135,7 @@ def test_a_peer_that_steps_in_time_is_looked_at_and_left_alone(
         return sidecar_page(stall_after=2)
 
     sidecar.page = page
-    loop = make_loop({"a": sidecar}, interval_seconds=300)
+    loop = make_loop({"a": sidecar}, interval="300s")
     loop.start()
     wait_for(lambda: len(scraped_at) >= 4, 20, "looks at the peer's instants")
     gaps = [after - before for before, after in itertools.pairwise(scraped_at)]
@@ -178,7 +178,7 @@ def test_peers_that_fall_due_together_are_one_look_and_one_transaction(
     sidecar: Sidecar, watch: Callable[..., Watched]
 ) -> None:
     peers = [f"peer-{number}" for number in range(300)]
-    watched = watch(dict.fromkeys(peers, sidecar.url), timeout_seconds=60)
+    watched = watch(dict.fromkeys(peers, sidecar.url), timeout="60s")
     sidecar.page = watched.page
     watched.check_all()
     watched.advance(STALL_AFTER)

@@ -77,7 +77,7 @@ def test_an_acknowledgement_is_told_at_once_and_not_at_the_next_round(
     make_loop: MakeLoop, sidecar: Sidecar, connect: Callable[..., Reader]
 ) -> None:
     sidecar.serve(footprint=2**33)
-    loop = make_loop({"a": sidecar}, interval_seconds=60)
+    loop = make_loop({"a": sidecar}, interval="60s")
     loop.start()
     wait_for(loop.firing, 10, "MemoryExceeded")
     reader = connect(loop.address)
@@ -121,7 +121,7 @@ def test_200_readers_and_some_that_never_read_do_not_slow_the_rounds(
         return [later - earlier for earlier, later in pairwise(scraped)]
 
     sidecar.page = page
-    loop = make_loop({"a": sidecar}, interval_seconds=ROUND_SECONDS)
+    loop = make_loop({"a": sidecar}, interval=f"{ROUND_SECONDS}s")
     loop.start()
     wait_for(lambda: len(scraped) > 2, 20, "the rounds go on")
     alone = paces()

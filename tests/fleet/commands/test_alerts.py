@@ -34,7 +34,7 @@ class Desk:
                 "fleet": "test",
                 "state_dir": str(folder / "state" / "alerts"),
                 "listen": f"{LOOPBACK}:{ports[0]}",
-                "interval_seconds": 0.2,
+                "interval": "0.2s",
                 "grouping": {"wait": "0s", "interval": "0s"},
                 "targets": [{"peer": "amber", "url": self.sidecar.url}],
                 "routes": listed,

@@ -58,7 +58,7 @@ def test_the_alert_loop_learns_every_sidecar_and_the_leaderboard(load: Callable[
         ("a-1", "http://127.0.0.1:9701/metrics"),
     ]
     assert [one.run_dir for one in alerts.targets] == [one.run_dir for one in trainers.values()]
-    assert (alerts.interval_seconds, alerts.timeout_seconds) == (60, 2)
+    assert (alerts.interval, alerts.timeout) == (60, 2)
     assert (alerts.listen, alerts.leaderboard_url) == ("127.0.0.1:8750", "http://127.0.0.1:8700")
 
 
