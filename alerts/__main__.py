@@ -9,18 +9,16 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING
 
 from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load, split_listen
-from alerts.delivery.apprise_sender import RouteError, Sender
+from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
-from alerts.delivery.plugins import load_plugins
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.silence_store import SilenceStore
@@ -28,7 +26,7 @@ from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
-from alerts.secret_references import UnresolvedReferenceError, resolve
+from alerts.startup import Prepared, describe, prepare
 from alerts.store import Store, StoreError
 from alerts.telegram.commands import Commands
 from alerts.web.actions import Actions, make_token
@@ -39,7 +37,6 @@ from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.server import allow_open_files, make_server
 from alerts.web.sparkline_data import SparklineReader
-from alerts.web.tls import Certificate
 
 if TYPE_CHECKING:
     from alerts.telegram.bot import Bot
@@ -62,42 +59,33 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load(arguments.config)
-        urls = _resolve_routes(config)
-        load_plugins(urls.values())
-        bots = _make_bots(urls, [route.name for route in config.routes if route.commands])
-        sender = Sender(urls, bots)
-        secrets = _Secrets(_resolve_deadman(config), _resolve_password(config))
-        certificate = Certificate(config.tls) if config.tls is not None else None
-    except (ConfigError, RouteError) as error:
+    except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG_CONFIGURATION
-    _log_to_stderr(sender.secrets | set(secrets) - {""})
+    prepared = prepare(config)
+    if prepared.problems:
+        for line in describe(prepared.problems):
+            print(f"{arguments.config}: {line}", file=sys.stderr)
+        return WRONG_CONFIGURATION
+    sender = Sender(prepared.urls, prepared.bots)
+    _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password} - {""})
     allow_open_files()
     try:
         with _listen(config) as server_socket, _sole_use(config.state_dir):
-            asyncio.run(_run(config, sender, bots, secrets, certificate, server_socket))
+            asyncio.run(_run(config, sender, prepared, server_socket))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
     return 0
 
 
-class _Secrets(NamedTuple):
-    """Resolved references; empty where the configuration has none."""
-
-    deadman_url: str
-    password: str
-
-
 async def _run(
     config: AlertsConfig,
     sender: Sender,
-    bots: "Mapping[str, Bot]",
-    secrets: _Secrets,
-    certificate: Certificate | None,
+    prepared: Prepared,
     server_socket: socket.socket,
 ) -> None:
-    clock = SteadyClock()
+    clock, certificate = SteadyClock(), prepared.certificate
     store = Store(config.state_dir / "alerts.sqlite")
     queue, silence_store, styles = (
         Queue(store),
@@ -116,7 +104,7 @@ async def _run(
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
     live = LivePage(Renderer(config.language, styles.style().zone), page_data.read_content)
     loop.on_status = silence_store.on_change = live.invalidate
-    app = make_app(config, loop, outbox, page_data, actions, live, history, secrets.password)
+    app = make_app(config, loop, outbox, page_data, actions, live, history, prepared.password)
     server = make_server(app, certificate.context if certificate is not None else None)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,14 +118,14 @@ async def _run(
         # It brings httpx, five megabytes that a loop without it has no use for; so does the updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch
 
-        switch = DeadManSwitch(secrets.deadman_url, config.deadman.every, loop.is_healthy)
+        switch = DeadManSwitch(prepared.deadman_url, config.deadman.every, loop.is_healthy)
         background.append(asyncio.create_task(switch.run()))
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
-    for bot, chats in _group_chats(bots):
+    for bot, chats in _group_chats(prepared.bots):
         from alerts.telegram.updates import Updates
 
         updates = Updates(bot, chats, commands, queue, styles.style().words.bot)
@@ -156,16 +144,6 @@ async def _run(
         recorder.close()
         store.close()
         log.info("stopped")
-
-
-def _make_bots(urls: Mapping[str, str], commanded: Collection[str]) -> "dict[str, Bot]":
-    """The bots of the routes that take commands, by route; raises RouteError."""
-    if not commanded:
-        return {}
-    # It brings httpx, which only a loop that listens to commands has to load.
-    from alerts.telegram.bot import make_bot
-
-    return {name: make_bot(name, urls[name]) for name in commanded}
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":
@@ -198,42 +176,6 @@ def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -
                 "route %s has several recipients: if one fails, all get the message again; give each its own route",
                 route.name,
             )
-
-
-def _resolve_routes(config: AlertsConfig) -> dict[str, str]:
-    urls = {}
-    for route in config.routes:
-        try:
-            urls[route.name] = resolve(route.url.get_secret_value())
-        except UnresolvedReferenceError as error:
-            raise ConfigError(f"route {route.name}: {error}") from None
-    return urls
-
-
-def _resolve_deadman(config: AlertsConfig) -> str:
-    """The URL of the dead-man service; empty without one."""
-    if config.deadman is None:
-        return ""
-    try:
-        url = resolve(config.deadman.url.get_secret_value())
-    except UnresolvedReferenceError as error:
-        raise ConfigError(f"deadman: {error}") from None
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigError("deadman: the URL must begin with https:// or http://")
-    return url
-
-
-def _resolve_password(config: AlertsConfig) -> str:
-    """The password of the status page; empty without a login."""
-    if config.login is None:
-        return ""
-    try:
-        password = resolve(config.login.password.get_secret_value())
-    except UnresolvedReferenceError as error:
-        raise ConfigError(f"login: {error}") from None
-    if not password:
-        raise ConfigError("login: the password is empty")
-    return password
 
 
 def _log_to_stderr(secrets: set[str]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import yaml
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, create_model, model_validator
 
 from alerts.delivery.settings import DeliverySettings
 from alerts.durations import Duration
@@ -13,6 +13,7 @@ from alerts.history.settings import HistorySettings
 from alerts.restarts.policy import RestartPolicy
 from alerts.rules import RuleSettings, discover
 from alerts.scraping.target import Target
+from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
 
 # In the state folder, for those who may change something over HTTP.
@@ -44,7 +45,7 @@ class Login(Settings):
     """The name and password that the status page asks for; `password` may be a reference to a secret."""
 
     user: Annotated[Name, StringConstraints(pattern=r"^[^:]+$")] = "operator"
-    password: SecretStr
+    password: SecretReference
 
 
 class Tls(Settings):
@@ -125,6 +126,17 @@ class AlertsConfig(DeliverySettings):
             if twice:
                 raise ValueError(f"a {kind} must be unique: {', '.join(twice)}")
         return self
+
+    def secrets(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Each reference to a secret with its place, as the configuration has it."""
+        found: list[tuple[tuple[str | int, ...], str]] = [
+            (("routes", index, "url"), route.url.get_secret_value()) for index, route in enumerate(self.routes)
+        ]
+        if self.deadman is not None:
+            found.append((("deadman", "url"), self.deadman.url.get_secret_value()))
+        if self.login is not None:
+            found.append((("login", "password"), self.login.password.get_secret_value()))
+        return found
 
 
 class ConfigError(Exception):

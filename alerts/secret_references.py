@@ -1,9 +1,17 @@
-"""References to secrets in a route's URL: `${NAME}` for an environment variable, `file:/path` for a file's content."""
+"""References to secrets: `${NAME}` for an environment variable, `file:/path` for a file's content."""
 
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import PlainSerializer, SecretStr
+
+# As the configuration has it: a reference, or the secret itself. Only its file and `resolve` ever see it.
+SecretReference = Annotated[
+    SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), return_type=str, when_used="json")
+]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FILE = "file:"
@@ -29,6 +37,11 @@ def resolve(text: str, environment: Mapping[str, str] = os.environ) -> str:
         return value
 
     return _VARIABLE.sub(value_of, text)
+
+
+def path_of(text: str) -> Path | None:
+    """The file that a text refers to; None for any other text."""
+    return Path(text.removeprefix(_FILE)).expanduser() if text.startswith(_FILE) else None
 
 
 def variables(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import contextvars
 import logging
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from html import escape
 from http import HTTPStatus
@@ -19,7 +20,6 @@ from urllib.parse import unquote
 import apprise
 
 from alerts.delivery.outcome import DeliveryResult
-from alerts.delivery.plugins import load_all_plugins
 from alerts.messages.single import Message
 
 READ_TIMEOUT_SECONDS = 20.0
@@ -213,9 +213,6 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
     _capture_records()
     service = _instantiate(url)
     if service is None:
-        load_all_plugins()
-        service = _instantiate(url)
-    if service is None:
         raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")
     # With `optional`, apprise reports a failure as a success, and the notification would be lost.
     service.optional = False
@@ -229,6 +226,9 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
 
 def _instantiate(url: str) -> apprise.NotifyBase | None:
     try:
-        return apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
+        with warnings.catch_warnings():
+            # Its e-mail plug-in imports the deprecated imghdr.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return apprise.Apprise.instantiate(url, asset=_Asset(), suppress_exceptions=True)
     except Exception:  # noqa: BLE001  # As in `send`; the cause would show the URL.
         return None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
 from alerts.delivery.quiet_hours import QuietHours, TimeOfDay
 from alerts.durations import Duration
@@ -11,6 +11,7 @@ from alerts.i18n.catalog import Language
 from alerts.i18n.zones import ZoneName
 from alerts.messages.templating import Templates
 from alerts.rules import Severity
+from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
 
 
@@ -26,7 +27,7 @@ class Route(Settings):
     """Where notifications go: an apprise URL, which may hold references to secrets."""
 
     name: Name
-    url: SecretStr
+    url: SecretReference
     severities: tuple[Severity, ...] = Field(default=(), description="the severities that it is told; all if empty")
     after: Duration = Field(default=0.0, description="how long an alert fires, unacknowledged, before this route hears")
     quiet: QuietHours | None = None
@@ -40,7 +41,7 @@ class Route(Settings):
 class DeadMan(Settings):
     """A service that expects a sign of life from the loop and raises the alarm if none comes."""
 
-    url: SecretStr
+    url: SecretReference
     every: Annotated[Duration, Field(ge=1)] = 60.0
 
 

@@ -36,6 +36,12 @@ def command(
     memory = sum(peer.memory_limit_bytes or 0 for peer in loaded.peers)
     limits = f", memory limits {gibibytes(memory)} together" if memory else ""
     threads = loaded.peers[0].threads
-    peers, routes = len(loaded.peers), len(loaded.composition.routes)
-    print(f"{file}: good: peers: {peers}, threads each: {threads}{limits}, alert routes: {routes}")
+    alerts = loaded.composition.alerts
+    peers, routes = len(loaded.peers), len(alerts.routes) if alerts is not None else 0
+    counts = ", ".join(_count(number, what) for number, what in ((peers, "peer"), (routes, "alert route")))
+    print(f"{file}: OK: {counts}; {_count(threads, 'thread')} per peer{limits}")
     return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -2,11 +2,10 @@
 
 import errno
 import importlib.util
-import logging
 import os
 import socket
+import stat
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any
 
 import psutil
 
-from alerts.secret_references import UnresolvedReferenceError, resolve
+from alerts.secret_references import path_of
+from alerts.startup import prepare
 from fleet.configuration.compose import is_path
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.page_checks import find_open_file, find_page_problems
 from fleet.configuration.peers import PeerPlan, Service, services
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
@@ -52,8 +51,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
     if not twice and not is_running:
         loaded.add(taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
-    loaded.add(find_route_problems(loaded, environment))
-    loaded.add(find_page_problems(loaded, environment))
+    loaded.add(find_start_problems(loaded, environment))
     loaded.add(_files(loaded))
     loaded.add(_tasks(loaded))
 
@@ -153,59 +151,25 @@ def gibibytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB"
 
 
-def find_route_problems(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:
-    """What keeps alerts, or the dead-man ping, from being sent; without sending anything."""
-    yield from _routes(loaded, environment)
-    yield from _deadman(loaded, environment)
-
-
-def _routes(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]:
-    for index, route in enumerate(loaded.composition.routes):
-        where = ("alerts", "routes", index, "url")
-        try:
-            url = resolve(route["url"], environment)
-        except UnresolvedReferenceError as error:
-            yield Problem(where, f"route {route['name']}: {error}")
-            continue
-        if not _is_deliverable(url):
-            yield Problem(
-                where, f"route {route['name']}: not an apprise URL; see https://github.com/caronc/apprise/wiki"
-            )
-        elif route.get("commands") and not url.startswith("tgram://"):
-            yield Problem(where, f"route {route['name']}: only a tgram:// URL takes `commands`")
-        yield from _readable_by_others(route, where)
-
-
-def _is_deliverable(url: str) -> bool:
-    # apprise takes a third of a second to load, which only a fleet with routes has to pay.
-    with warnings.catch_warnings():
-        # Its e-mail plug-in imports the deprecated imghdr.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import apprise
-
-        # It logs the URL that it cannot use, with the password in it.
-        logging.getLogger("apprise").disabled = True
-        return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
-
-
-def _deadman(loaded: Loaded, environment: Mapping[str, str]) -> Iterator[Problem]:
-    deadman, where = loaded.composition.deadman, ("alerts", "deadman", "url")
-    if deadman is None:
+def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:
+    """What would keep the alert loop from starting, and secrets that other users can read; nothing is sent."""
+    alerts = loaded.composition.alerts
+    if alerts is None:
         return
-    try:
-        url = resolve(deadman["url"], environment)
-    except UnresolvedReferenceError as error:
-        yield Problem(where, str(error))
-        return
-    if not url.startswith(("https://", "http://")):
-        yield Problem(where, "must begin with https:// or http://")
-    yield from _readable_by_others({**deadman, "name": "of the dead-man ping"}, where)
+    for problem in prepare(alerts, environment).problems:
+        yield Problem(("alerts", *problem.location), problem.message)
+    for location, text in alerts.secrets():
+        path = path_of(text)
+        if path is not None and path.exists():
+            yield from _open_file(path, ("alerts", *location))
+    if alerts.tls is not None and alerts.tls.key.exists():
+        yield from _open_file(alerts.tls.key, ("alerts", "tls", "key"))
 
 
-def _readable_by_others(route: dict[str, Any], where: Location) -> Iterator[Problem]:
-    if not route["url"].startswith("file:"):
-        return
-    yield from find_open_file(Path(route["url"].removeprefix("file:")), f"route {route['name']}", where)
+def _open_file(path: Path, where: Location) -> Iterator[Problem]:
+    """A warning where other users can read a secret."""
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield Problem(where, f"other users can read {path}; run `chmod 600` on it", is_warning=True)
 
 
 def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:

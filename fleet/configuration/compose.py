@@ -38,9 +38,6 @@ class Composition:
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
-    routes: list[dict[str, Any]] = field(default_factory=list)
-    deadman: dict[str, Any] | None = None
-    login: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -219,7 +216,7 @@ def _add_alerts(
         composition.problems.append(Problem(("alerts", "host"), str(error)))
         return
     data = {
-        **given,
+        **_with_secret_paths(given, base),
         "fleet": config.fleet,
         "state_dir": folder.alerts,
         "listen": f"{config.page_host}:{config.ports.alerts}",
@@ -232,20 +229,26 @@ def _add_alerts(
     if isinstance(given.get("tls"), dict):
         data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
-    routes, deadman, login = given.get("routes"), given.get("deadman"), given.get("login")
-    for route in routes if isinstance(routes, list) else []:
-        if isinstance(route, dict):
-            composition.routes.append({**_with_secret(route, "url", base), "name": str(route.get("name", ""))})
-    composition.deadman = _with_secret(deadman, "url", base) if isinstance(deadman, dict) else None
-    composition.login = _with_secret(login, "password", base) if isinstance(login, dict) else None
 
 
-def _with_secret(given: Mapping[str, Any], key: str, base: Path) -> dict[str, Any]:
-    """What the file says, references unresolved; the path of a `file:` counts from the file's folder."""
-    secret = str(given.get(key, ""))
-    if secret.startswith("file:"):
-        secret = f"file:{_from(base, secret.removeprefix('file:'))}"
-    return {**given, key: secret}
+def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The section with the paths of `file:` references counted from the file's folder."""
+    routes = given.get("routes")
+    changed: dict[str, Any] = {
+        section: _with_secret_path(given[section], key, base)
+        for section, key in (("deadman", "url"), ("login", "password"))
+        if section in given
+    }
+    if isinstance(routes, list):
+        changed["routes"] = [_with_secret_path(route, "url", base) for route in routes]
+    return {**given, **changed}
+
+
+def _with_secret_path(given: Any, key: str, base: Path) -> Any:
+    secret = given.get(key) if isinstance(given, dict) else None
+    if not isinstance(secret, str) or not secret.startswith("file:"):
+        return given
+    return {**given, key: f"file:{_from(base, secret.removeprefix('file:'))}"}
 
 
 def _from(base: Path, path: object) -> object:
@@ -271,3 +274,8 @@ def _section(
         return
     for mistake in result:
         yield Problem((name, *mistake.location), mistake.message)
+    # What is right is judged all the same, so that one run shows every mistake.
+    wrong = {mistake.location[0] for mistake in result if mistake.location}
+    rest = validate(model, {key: value for key, value in data.items() if key not in wrong}, top=top)
+    if wrong and isinstance(rest, BaseModel):
+        setattr(composition, name, rest)

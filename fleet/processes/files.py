@@ -40,15 +40,14 @@ def configurations(composition: Composition, folder: StateFolder) -> dict[str, t
     """The configuration file of each program that has one, by the program's title."""
     assert composition.leaderboard is not None
     assert composition.alerts is not None
-    # What holds secrets is as the file has it: references are resolved by the alert loop alone.
-    secret = {"routes": composition.routes, "deadman": composition.deadman, "login": composition.login}
     found = {
         f"peer:{name}": (folder.peer(name) / "trainer.yaml", to_yaml(trainer.model_dump(mode="json")))
         for name, trainer in composition.trainers.items()
     }
     board = composition.leaderboard.model_dump(mode="json")
     found["leaderboard"] = (folder.leaderboard / "leaderboard.yaml", to_yaml(board))
-    loop = composition.alerts.model_dump(mode="json") | secret
+    # References to secrets are written as references: the alert loop alone resolves them.
+    loop = composition.alerts.model_dump(mode="json")
     found["alerts"] = (folder.alerts / "alerts.yaml", to_yaml(loop))
     return found
 

@@ -67,10 +67,8 @@ def _configuration_files(composition: Composition, folder: StateFolder) -> list[
 
 
 def _environment_files(composition: Composition, folder: StateFolder, programs: list[Program]) -> list[File]:
-    texts = [route["url"] for route in composition.routes]
-    texts += [composition.deadman["url"]] if composition.deadman else []
-    texts += [composition.login["password"]] if composition.login else []
-    referred = [name for text in texts for name in variables(text)]
+    assert composition.alerts is not None
+    referred = [name for _, text in composition.alerts.secrets() for name in variables(text)]
     wanted = {"alerts": [*referred, *_both_cases(_NETWORK)], "peer": [*_both_cases(_NETWORK), *_MODELS, *_DEVICES]}
     files = []
     for group, names in wanted.items():

@@ -4,17 +4,18 @@ from collections.abc import Iterator
 
 from fleet.alert_loop.access import Access
 from fleet.alert_loop.client import AlertClient, AlertClientError
-from fleet.configuration.checks import find_route_problems
+from fleet.configuration.checks import find_start_problems
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    routes = site.loaded.composition.routes
+    alerts = site.loaded.composition.alerts
+    routes = alerts.routes if alerts is not None else ()
     if not routes:
         yield warning("no alert route: alerts stay on this machine", "add one below alerts.routes in the configuration")
         return
-    broken = [problem for problem in find_route_problems(site.loaded, site.environment) if not problem.is_warning]
+    broken = [problem for problem in find_start_problems(site.loaded, site.environment) if not problem.is_warning]
     for problem in broken:
         yield failure(problem.message, "correct it in the configuration")
     if broken:

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from alerts.config import TOKEN_FILE
+from alerts.secret_references import path_of, variables
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -48,13 +49,12 @@ def _secret_files(site: Site) -> set[Path]:
     for peer in loaded.peers:
         paths |= {folder.peer(peer.name) / "identity.pem", folder.peer(peer.name) / "trainer.yaml"}
     paths |= {folder.environment_file(group) for group in ("alerts", "peer")}
-    deadman, login = loaded.composition.deadman, loaded.composition.login
-    urls = [str(one["url"]) for one in [*loaded.composition.routes, *([deadman] if deadman else [])]]
-    urls += [login["password"]] if login else []
-    paths |= {Path(url.removeprefix("file:")) for url in urls if url.startswith("file:")}
-    if loaded.composition.alerts is not None and loaded.composition.alerts.tls is not None:
-        paths.add(loaded.composition.alerts.tls.key)
+    alerts = loaded.composition.alerts
+    secrets = [text for _, text in alerts.secrets()] if alerts is not None else []
+    paths |= {path for path in map(path_of, secrets) if path is not None}
+    if alerts is not None and alerts.tls is not None:
+        paths.add(alerts.tls.key)
     # A secret that stands in the configuration as it is makes that file a secret.
-    if any(not url.startswith("file:") and "${" not in url for url in urls) and Path(loaded.source).is_file():
+    if any(path_of(text) is None and not variables(text) for text in secrets) and Path(loaded.source).is_file():
         paths.add(Path(loaded.source))
     return paths

@@ -73,7 +73,7 @@ def test_what_init_writes_is_checked_clean_and_not_overwritten(tmp_path: Path) -
     path.write_text(text[: text.index("ports:")] + ports_text(3) + text[text.index("alerts:\n") :])
     result = peerwatch("check", folder=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("peerwatch.yaml: good: peers: 3")
+    assert result.stdout.startswith("peerwatch.yaml: OK: 3 peers")
     again = peerwatch("init", folder=tmp_path)
     assert again.returncode == 2
     assert again.stderr == "peerwatch: peerwatch.yaml exists; use --force to overwrite it, or -o for another file\n"

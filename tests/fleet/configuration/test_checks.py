@@ -103,7 +103,7 @@ MISTAKES = {
     ),
     "no apprise URL": (
         "fleet: a\nalerts:\n  routes: [{name: phone, url: 'nonsense://secret-token'}]\n",
-        "3: alerts.routes[0].url: route phone: not an apprise URL; see https://github.com/caronc/apprise/wiki",
+        "3: alerts.routes[0].url: route phone: apprise does not understand its URL; see https://appriseit.com/services/",
     ),
     "commands by mail": (
         "fleet: a\nalerts:\n  routes: [{name: mail, url: 'mailto://u:p@example.org', commands: true}]\n",
@@ -209,7 +209,7 @@ def test_secret_files_are_found_from_the_folder_of_the_configuration(lines_of: L
     secret = tmp_path / "mail.url"
     text = "fleet: a\nalerts:\n  routes:\n    - {name: mail, url: 'file:mail.url'}\n"
     place = "peerwatch.yaml:4: alerts.routes[0].url: route mail:"
-    where = "peerwatch.yaml:4: warning: alerts.routes[0].url: route mail:"
+    where = "peerwatch.yaml:4: warning: alerts.routes[0].url:"
     assert lines_of(text) == [f"{place} file:{secret}: No such file or directory"]
     secret.touch(mode=0o600)
     assert lines_of(text) == [f"{place} file:{secret}: the file is empty"]

@@ -72,9 +72,10 @@ def test_a_page_that_others_reach_needs_a_login_and_a_certificate(load: Callable
     assert "without tls" in problem.message
     loaded = load(exposed + login + "  tls: {certificate: page.pem, key: ~/page.key}\n")
     assert not loaded.problems
-    assert loaded.composition.login == {"password": f"file:{loaded.base / 'page.secret'}"}
     alerts = loaded.composition.alerts
     assert alerts is not None
+    assert alerts.login is not None
+    assert alerts.login.password.get_secret_value() == f"file:{loaded.base / 'page.secret'}"
     assert alerts.tls is not None
     assert (alerts.listen, alerts.tls.certificate) == ("0.0.0.0:8750", loaded.base / "page.pem")
     assert alerts.tls.key == Path.home() / "page.key"

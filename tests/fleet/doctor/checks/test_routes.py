@@ -17,7 +17,7 @@ def test_a_reference_that_leads_nowhere_is_a_failure(examine: Examine) -> None:
 
 
 def test_a_url_that_is_none_is_a_failure(examine: Examine) -> None:
-    assert "not an apprise URL" in messages(examine("routes", ROUTES % "phone-at-home"), Level.FAILURE)
+    assert "apprise does not understand its URL" in messages(examine("routes", ROUTES % "phone-at-home"), Level.FAILURE)
 
 
 def test_a_usable_route_is_well(examine: Examine) -> None:
