@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.settings import DeliverySettings
-from alerts.i18n.catalog import LANGUAGES
+from alerts.i18n import discover
 from alerts.i18n.zones import find_zone
 from alerts.messages.grouped import Letter, compose
 from alerts.messages.news import News
@@ -17,7 +17,7 @@ class RouteStyles:
 
     def __init__(self, settings: DeliverySettings, sender: Sender, *, peers: int = 0) -> None:
         self._sender = sender
-        self._style = Style(settings.fleet, LANGUAGES[settings.language], find_zone(settings.timezone), peers=peers)
+        self._style = Style(settings.fleet, discover()[settings.language], find_zone(settings.timezone), peers=peers)
         common = Templates(settings.templates)
         self._templates = {
             route.name: Templates(route.templates) if route.templates else common for route in settings.routes

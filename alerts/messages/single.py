@@ -8,7 +8,8 @@ from html import escape
 from typing import NamedTuple
 
 from alerts.engine.evaluate import Event
-from alerts.i18n.catalog import LANGUAGES, Words
+from alerts.i18n import Words
+from alerts.i18n.en import WORDS
 from alerts.messages.content import AlertText, Content, Found
 from alerts.messages.templating import Templates
 from alerts.rules import discover
@@ -46,7 +47,7 @@ class Style(NamedTuple):
     """
 
     fleet: str
-    words: Words = LANGUAGES["en"]
+    words: Words = WORDS
     zone: tzinfo | None = None
     limit: int = MAX_BODY_LENGTH
     html_limit: int = 0

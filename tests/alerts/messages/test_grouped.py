@@ -8,7 +8,7 @@ import pytest
 
 from alerts.engine.evaluate import Event, Key
 from alerts.engine.state import Kind
-from alerts.i18n.catalog import LANGUAGES
+from alerts.i18n import zh_cn
 from alerts.messages.grouped import MAX_PARTS, Letter, compose
 from alerts.messages.news import News
 from alerts.messages.peer_ranges import list_peers
@@ -109,7 +109,7 @@ def test_consecutive_names_are_a_span(names: list[str], listed: list[str]) -> No
 
 
 def test_it_speaks_chinese() -> None:
-    style = STYLE._replace(words=LANGUAGES["zh-CN"])
+    style = STYLE._replace(words=zh_cn.WORDS)
     (one,) = compose(_news(["a"]), style)
     assert one.title == "PeerDown：a"
     assert "已持续 2 分钟 5 秒" in one.body
