@@ -6,9 +6,9 @@ from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.settings import DeliverySettings
 from alerts.i18n import discover
 from alerts.i18n.zones import find_zone
-from alerts.messages.grouped import Letter, compose
+from alerts.messages.grouped import compose
 from alerts.messages.news import News
-from alerts.messages.single import Style
+from alerts.messages.single import Message, Style
 from alerts.messages.templating import Templates
 
 
@@ -33,7 +33,7 @@ class RouteStyles:
             templates=self._templates.get(route, self._style.templates),
         )
 
-    def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Letter]:
+    def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Message]:
         return compose(news, self.style(route), headline=headline)
 
     def buttons(self, route: str, notification: int) -> tuple[tuple[str, str], ...]:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 from alerts.engine.status import Status
-from alerts.messages.grouped import Letter
-from alerts.messages.single import Style, fits, format_time
+from alerts.messages.single import Message, Style, fits, format_time
 from alerts.rules import is_problem
 
 
-def compose_digest(status: Status, happened: Mapping[str, int], style: Style) -> Letter:
+def compose_digest(status: Status, happened: Mapping[str, int], style: Style) -> Message:
     """`happened` counts the events by kind since the last summary."""
     words = style.words
     pages = [scrape.page for scrape in status.scrapes.values()]
@@ -28,4 +27,4 @@ def compose_digest(status: Status, happened: Mapping[str, int], style: Style) ->
             lines.append(more)
             break
         lines.append(line)
-    return Letter(f"{words.digest_title}{words.colon}{style.fleet}", "\n".join(lines))
+    return Message(f"{words.digest_title}{words.colon}{style.fleet}", "\n".join(lines))

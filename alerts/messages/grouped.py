@@ -7,13 +7,12 @@ to try and what was found as evidence take the room that is left.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html import escape
-from typing import NamedTuple
 
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.content import Content, Found, Listed
 from alerts.messages.news import News
 from alerts.messages.peer_ranges import Section, find_outcomes, list_peers, make_sections
-from alerts.messages.single import MAX_TITLE_LENGTH, Style, fits, format_time, render, shorten, tell
+from alerts.messages.single import MAX_TITLE_LENGTH, Message, Style, fits, format_time, render, shorten, tell
 
 MAX_PARTS = 3
 # With room for the number of a part.
@@ -27,29 +26,19 @@ MAX_EVIDENCE_LENGTH = 700
 MIN_EVIDENCE_LENGTH = 150
 
 
-class Letter(NamedTuple):
-    """A notification to be: its text, and the news that it tells."""
-
-    title: str
-    body: str
-    news: tuple[News, ...] = ()
-    html: str = ""
-
-
-def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[Letter]:
-    """At most MAX_PARTS letters that tell all the news; `headline` begins the title of a summary."""
+def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[Message]:
+    """At most MAX_PARTS messages that report all the news; `headline` begins the title of a summary."""
     news = tuple(sorted(news, key=lambda one: one.id))
     events = [one.event for one in news]
     if len(news) == 1 and not headline:
-        message = render(events[0], style)
-        return [Letter(message.title, message.body, news, message.html)]
+        return [render(events[0], style)._replace(news=news)]
     title = shorten(_title(events, style, headline), LONGEST_TITLE)
     fleet = style.words.fleet.format(style.fleet)
     told = tuple(tell(event, style) for event in events)
     whole = Content(title, style.fleet, told, headline, frame=fleet, colon=style.words.colon)
     detailed = replace(whole, remedies=_remedies(events, style))
     if len(events) <= MOST_LINES and _fits(detailed, style):
-        return [_write(_add_evidence(detailed, events, style), news, style)]
+        return [style.render(_add_evidence(detailed, events, style))._replace(news=news)]
     pages, more, part_of = _pack(events, style)
     contents = []
     for number, sections in enumerate(pages, start=1):
@@ -59,14 +48,9 @@ def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[L
         contents.append(part)
     contents[-1] = _add_evidence(_add_frame(replace(contents[-1], more=more), whole, events, style), events, style)
     return [
-        _write(content, tuple(one for one in news if part_of[one.event.key] == part), style)
+        style.render(content)._replace(news=tuple(one for one in news if part_of[one.event.key] == part))
         for part, content in enumerate(contents)
     ]
-
-
-def _write(content: Content, news: tuple[News, ...], style: Style) -> Letter:
-    message = style.render(content)
-    return Letter(message.title, message.body, news, message.html)
 
 
 def _fits(content: Content, style: Style) -> bool:

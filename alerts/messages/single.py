@@ -11,6 +11,7 @@ from alerts.engine.evaluate import Event
 from alerts.i18n import Words
 from alerts.i18n.en import WORDS
 from alerts.messages.content import AlertText, Content, Found
+from alerts.messages.news import News
 from alerts.messages.templating import Templates
 from alerts.rules import discover
 
@@ -24,14 +25,16 @@ _DEFAULT = Templates()
 
 
 class Message(NamedTuple):
-    """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty.
+    """A notification. Title and body are as typed: nothing in them is markup; `html` may be empty.
 
-    `buttons` are what a reader may answer, where the service allows: their data by their labels. `image` is a PNG.
+    `news` is what it reports. `buttons` are what a reader may answer, where the service allows: their data by their
+    labels. `image` is a PNG.
     """
 
     title: str
     body: str
     html: str = ""
+    news: tuple[News, ...] = ()
     buttons: tuple[tuple[str, str], ...] = ()
     image: bytes = b""
 

@@ -60,8 +60,8 @@ def test_a_folder_replaces_what_it_holds_and_may_build_on_the_default(tmp_path: 
 def test_a_template_may_go_through_the_alerts(tmp_path: Path) -> None:
     body = "{% for alert in alerts %}{{ alert.peer }} for {{ (alert.at - alert.since) | duration }};{% endfor %}"
     news = [News(number, _event(peer), 0) for number, peer in enumerate("ab")]
-    (letter,) = compose(news, _style(_write(tmp_path / "mine", body_txt=body)))
-    assert letter.body == "a for 2 min 5 s;b for 2 min 5 s;"
+    (message,) = compose(news, _style(_write(tmp_path / "mine", body_txt=body)))
+    assert message.body == "a for 2 min 5 s;b for 2 min 5 s;"
 
 
 @pytest.mark.parametrize(
