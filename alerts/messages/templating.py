@@ -100,7 +100,7 @@ def _describe(error: Exception, path: str) -> str:
 
 
 _TOLD = AlertText("PeerDown", "a", "firing", "critical", "Gone.", 60.0, 0.0, "", "Since then.", "PeerDown: a. Gone.")
-_ENDED = AlertText("PeerDown", "b", "resolved", "critical", "", 60.0, 0.0, "Recovered: ", "It lasted.", "Recovered.")
+_ENDED = AlertText("PeerDown", "b", "resolved", "critical", "", 60.0, 0.0, "Resolved: ", "Lasted.", "Resolved.")
 _EXAMPLES = (
     Content("PeerDown: a", "demo", (_TOLD,), frame="Fleet demo", remedies=("x",), evidence=(Found("", "| x"),)),
     Content("2 alerts", "demo", (_TOLD, _ENDED), headline="Quiet hours", evidence=(Found("PeerDown: a", "| x"),)),

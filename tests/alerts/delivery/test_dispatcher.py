@@ -139,9 +139,9 @@ def test_a_night_is_told_in_one_summary_at_its_end_across_restarts(watch: Callab
     assert night.take() == []
     assert night.queue.count_deliveries()["hook"]["held"] == 4
     night.at("2026-01-11T06:00").evaluate()
-    assert night.take() == ["The quiet hours are over: 1 firing, 1 recovered, 1 fired and recovered"]
+    assert night.take() == ["Quiet hours ended: 1 firing, 1 resolved, 1 fired and resolved"]
     night.at("2026-01-11T06:01").evaluate(("MemoryExceeded", "a", "resolved"))
-    assert night.take() == ["Recovered: MemoryExceeded: a"]
+    assert night.take() == ["Resolved: MemoryExceeded: a"]
 
 
 def test_what_is_severe_enough_is_told_at_night(watch: Callable[..., Watch]) -> None:
@@ -166,7 +166,7 @@ def test_there_is_one_summary_on_the_nights_when_the_clocks_change(
         night.now += 900
         night.evaluate()
         summaries += [(night.now, title) for title in night.take()]
-    assert summaries == [(_utc(morning), "The quiet hours are over: 1 firing")]
+    assert summaries == [(_utc(morning), "Quiet hours ended: 1 firing")]
 
 
 def test_a_silence_that_ends_lets_what_still_fires_be_told_after_a_restart_too(watch: Callable[..., Watch]) -> None:
@@ -203,7 +203,7 @@ def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Wat
     assert one.take() == ["PeerDown: a, RankDrop: b"]
     one.now += 60
     one.evaluate(("PeerDown", "a", "resolved"))
-    assert one.take() == ["Recovered: PeerDown: a"]
+    assert one.take() == ["Resolved: PeerDown: a"]
     one.now += 119
     one.evaluate()
     assert one.take() == []
@@ -287,8 +287,8 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
         one.dispatcher.send_digest(status, one.now)
         delivery = one.queue.next_delivery("hook")
         if delivery is not None:
-            assert delivery.message.body.splitlines()[0] == "1 of 2 peers run."
-            assert "Nothing fires." in delivery.message.body
+            assert delivery.message.body.splitlines()[0] == "1 of 2 peers up."
+            assert "No alerts firing." in delivery.message.body
         return one.take()
 
     assert look("2026-01-10T10:00") == []

@@ -39,10 +39,10 @@ def test_a_few_peers_are_in_the_title_and_have_a_line_each() -> None:
 
 def test_what_fired_and_recovered_in_the_meantime_is_told_in_order() -> None:
     (message,) = compose([*_news(["a"]), *_news(["a"], "resolved", first=2), *_news(["b"], first=3)], STYLE)
-    assert message.title == "PeerDown: 1 firing, 1 fired and recovered"
+    assert message.title == "PeerDown: 1 firing, 1 fired and resolved"
     assert [line.partition(".")[0] for line in message.body.splitlines()[:3]] == [
         "PeerDown: a",
-        "Recovered: PeerDown: a",
+        "Resolved: PeerDown: a",
         "PeerDown: b",
     ]
 
@@ -82,11 +82,11 @@ def test_a_part_carries_the_news_that_it_names() -> None:
 
 def test_several_rules_are_told_apart_in_a_summary() -> None:
     news = [*_news([f"a{n}" for n in range(40)]), *_news(["b"], "resolved", "RankDrop", first=50)]
-    (message,) = compose(news, STYLE, headline="The quiet hours are over")
-    assert message.title == "The quiet hours are over: 40 firing, 1 recovered"
-    assert "PeerDown: 40 peers. The first since" in message.body
+    (message,) = compose(news, STYLE, headline="Quiet hours ended")
+    assert message.title == "Quiet hours ended: 40 firing, 1 resolved"
+    assert "PeerDown: 40 peers. First since" in message.body
     assert "\na0 to a39\n" in message.body
-    assert "Recovered: RankDrop. The first since" in message.body
+    assert "Resolved: RankDrop. First since" in message.body
     assert message.body.endswith("Fleet demo\nWhat to do: mend PeerDown.")
 
 

@@ -34,8 +34,8 @@ def test_an_alert_says_what_who_how_bad_since_when_and_what_to_try() -> None:
 
 def test_a_recovery_says_how_long_it_lasted() -> None:
     message = render(EVENT.__class__(**{**vars(EVENT), "kind": "resolved", "summary": ""}), _style())
-    assert message.title == "Recovered: PeerStalled: sly_fox"
-    assert message.body == "It lasted 2 min 5 s, since 2023-11-14 23:13:20 CET.\nFleet demo"
+    assert message.title == "Resolved: PeerStalled: sly_fox"
+    assert message.body == "Lasted 2 min 5 s, since 2023-11-14 23:13:20 CET.\nFleet demo"
 
 
 def test_a_reminder_says_that_it_is_one() -> None:

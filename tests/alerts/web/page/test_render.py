@@ -61,13 +61,13 @@ def test_alerts_that_are_hidden_do_not_count_as_firing() -> None:
     renderer = Renderer("en", None)
     assert content.firing == []
     assert renderer.title(content).startswith(NASTY)
-    assert "No alert is firing" in renderer.fragments(content)["summary"]
+    assert "No alerts firing" in renderer.fragments(content)["summary"]
     assert renderer.title(_content()).startswith("(1) ")
 
 
 def test_a_loop_that_evaluates_no_more_is_told_before_all_else() -> None:
     summary = Renderer("en", None).fragments(_content(is_healthy=False))["summary"]
-    assert "The rules are no longer evaluated" in summary
+    assert "Rule evaluation has stopped" in summary
 
 
 def test_a_reader_is_told_only_what_changed_since() -> None:
