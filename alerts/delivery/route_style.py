@@ -1,4 +1,4 @@
-"""How this fleet's messages read on each route: language, time zone, templates, and what the service takes."""
+"""The style of each route's messages: language, time zone, templates, and the service's limits."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from alerts.messages.templating import Templates
 
 
 class RouteStyles:
-    """Words news for the routes."""
+    """Renders news for the routes."""
 
     def __init__(self, settings: DeliverySettings, sender: Sender, *, peers: int = 0) -> None:
         self._sender = sender
@@ -24,7 +24,7 @@ class RouteStyles:
         }
 
     def style(self, route: str | None = None) -> Style:
-        """Without a route, as the status page and the console show it."""
+        """The style of a route; without one, that of the event log, the status page and the console."""
         if route is None:
             return self._style
         return self._style._replace(
@@ -37,7 +37,7 @@ class RouteStyles:
         return compose(news, self.style(route), headline=headline)
 
     def buttons(self, route: str, notification: int) -> tuple[tuple[str, str], ...]:
-        """What a reader may answer to a notification that tells of alerts, where the route takes commands."""
+        """The buttons under a notification about alerts, where the route takes commands."""
         if route not in self._sender.bots:
             return ()
         words = self._style.words.bot

@@ -1,4 +1,4 @@
-"""Every language of the alert loop, one file each, and the time zones that people name.
+"""Every language of the alert loop, one file each, and time zones by name.
 
 A language is a module named after its tag (`zh_cn.py` is zh-CN) with its texts as `WORDS`.
 """
@@ -20,7 +20,7 @@ _TAG = re.compile(r"[a-z]{2,3}(_[a-z]{2})?")
 
 @dataclass(frozen=True)
 class Words:
-    """All texts of one language, with the places that str.format fills in.
+    """All texts of one language, with str.format placeholders.
 
     The first are those around an alert in a message. `bot`, `page` and `charts` are by key. `texts` are what rules and
     evidence say, by their English templates; `terms` are values in them and states, by their English names; `remedies`

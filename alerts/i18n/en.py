@@ -1,4 +1,4 @@
-"""English, in which the rules and the evidence are written: it needs no sentences of theirs."""
+"""English: rules and evidence are written in it, so their texts need no translation."""
 
 from alerts.i18n import Words
 

@@ -29,7 +29,7 @@ def test_a_text_is_english_until_it_is_translated() -> None:
     assert CHINESE.translate(nested) == "连接中断。"
 
 
-def test_braces_of_a_page_are_no_template() -> None:
+def test_braces_in_a_value_are_not_formatted() -> None:
     text = say("The trainer's process is gone; it was {state} when last heard of.", state="{0.__class__}")
     assert CHINESE.translate(text) == "训练进程已消失；最后一次获知的状态：{0.__class__}。"
 

@@ -24,7 +24,7 @@ def _news(peers: list[str], kind: Kind = "firing", rule: str = "PeerDown", first
     ]
 
 
-def _told(messages: list[Message]) -> list[int]:
+def _reported(messages: list[Message]) -> list[int]:
     return sorted(news.id for message in messages for news in message.news)
 
 
@@ -37,7 +37,7 @@ def test_a_few_peers_are_in_the_title_and_have_a_line_each() -> None:
     assert lines[2:] == ["Fleet demo", "What to do: mend PeerDown."]
 
 
-def test_what_fired_and_recovered_in_the_meantime_is_told_in_order() -> None:
+def test_an_alert_that_fired_and_resolved_in_the_meantime_is_listed_in_order() -> None:
     (message,) = compose([*_news(["a"]), *_news(["a"], "resolved", first=2), *_news(["b"], first=3)], STYLE)
     assert message.title == "PeerDown: 1 firing, 1 fired and resolved"
     assert [line.partition(".")[0] for line in message.body.splitlines()[:3]] == [
@@ -62,7 +62,7 @@ def test_however_long_the_names_a_storm_is_at_most_three_messages_that_fit(limit
     messages = compose(news, STYLE._replace(limit=limit))
     assert len(messages) <= MAX_PARTS
     assert all(len(escape(message.body)) <= limit for message in messages)
-    assert _told(messages) == [one.id for one in news]
+    assert _reported(messages) == [one.id for one in news]
     text = "\n".join(message.body for message in messages)
     missing = [name for name in set(names) if name not in re.split(r", |\n", text)]
     more = re.search(r"and (\d+) more", text)
@@ -77,10 +77,10 @@ def test_a_part_carries_the_news_that_it_names() -> None:
     assert [message.title for message in messages[:2]] == ["PeerDown: 26 peers (1 of 3)", "PeerDown: 26 peers (2 of 3)"]
     for message in messages[:2]:
         assert all(news.event.key.peer in message.body for news in message.news)
-    assert _told(messages) == list(range(1, 27))
+    assert _reported(messages) == list(range(1, 27))
 
 
-def test_several_rules_are_told_apart_in_a_summary() -> None:
+def test_a_summary_lists_each_rule_apart() -> None:
     news = [*_news([f"a{n}" for n in range(40)]), *_news(["b"], "resolved", "RankDrop", first=50)]
     (message,) = compose(news, STYLE, headline="Quiet hours ended")
     assert message.title == "Quiet hours ended: 40 firing, 1 resolved"
@@ -102,13 +102,13 @@ def test_several_rules_are_told_apart_in_a_summary() -> None:
         (["a", "a"], ["a"]),
     ],
 )
-def test_consecutive_names_are_a_span(names: list[str], listed: list[str]) -> None:
+def test_consecutive_names_are_a_range(names: list[str], listed: list[str]) -> None:
     items = list_peers(names, "{} to {}")
     assert sorted(item.text for item in items) == sorted(listed)
     assert sorted(peer for item in items for peer in item.peers) == sorted(set(names))
 
 
-def test_it_speaks_chinese() -> None:
+def test_a_message_in_chinese() -> None:
     style = STYLE._replace(words=zh_cn.WORDS)
     (one,) = compose(_news(["a"]), style)
     assert one.title == "PeerDown：a"
