@@ -27,19 +27,18 @@ log = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
-    """A kind of chart: what it draws, the line that it draws beside it, and its title by language."""
+    """A kind of chart: what it draws, and the line that it draws beside it."""
 
     metric: str
     limit: str
-    titles: dict[str, str]
 
 
-_MEMORY = Kind("memory_bytes", "memory_limit_bytes", {"en": "Memory, GiB", "zh-CN": "内存（GiB）"})
-_STEPS = Kind("steps_per_second", "", {"en": "Steps per second", "zh-CN": "每秒步数"})
-_RANK = Kind("rank", "", {"en": "Rank", "zh-CN": "名次"})
-_REWARD = Kind("reward_cumulative", "", {"en": "Reward, summed up", "zh-CN": "累计奖励"})
-_FREE = Kind("host_memory_available_bytes", "", {"en": "Memory left, GiB", "zh-CN": "剩余内存（GiB）"})
-_DISK = Kind("host_disk_free_bytes", "", {"en": "Disk left, GiB", "zh-CN": "剩余磁盘空间（GiB）"})
+_MEMORY = Kind("memory_bytes", "memory_limit_bytes")
+_STEPS = Kind("steps_per_second", "")
+_RANK = Kind("rank", "")
+_REWARD = Kind("reward_cumulative", "")
+_FREE = Kind("host_memory_available_bytes", "")
+_DISK = Kind("host_disk_free_bytes", "")
 KINDS = {
     "MemoryExceeded": _MEMORY,
     "MemoryForecast": _MEMORY,
@@ -102,8 +101,6 @@ class ChartDrawer:
             "peers": request.peers,
             "metric": kind.metric,
             "limit": kind.limit,
-            "titles": kind.titles,
-            "limit_told": {"en": "limit {:.4g}", "zh-CN": "上限 {:.4g}"},
             "language": self._language,
             "since": request.until - SPAN_SECONDS,
             "until": request.until,

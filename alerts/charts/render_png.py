@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.history.query import Query, read_file
+from alerts.i18n import discover
 from alerts.i18n.zones import find_zone
 
 POINTS = 360
@@ -22,7 +23,6 @@ WIDTH, HEIGHT, DPI = 6.4, 3.6, 150
 # Told apart also by those who see no red or green (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 INK, FAINT = "#333333", "#888888"
-CHINESE_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
 _GIB = 2**30
 
 Points = list[tuple[datetime, float]]
@@ -68,11 +68,15 @@ def _draw(task: dict[str, Any], lines: dict[str, Points], limit: float | None, e
     from matplotlib.ticker import MaxNLocator
 
     known = {font.name for font in font_manager.fontManager.ttflist}
-    chinese = [name for name in CHINESE_FONTS if name in known]
-    plot.rcParams["font.family"] = ["DejaVu Sans", *chinese]
-    # Without a font for it, Chinese would be a row of boxes.
-    language = task["language"] if chinese or task["language"] == "en" else "en"
-    title = task["titles"][language]
+    languages = discover()
+    words = languages[task["language"]]
+    # Without a font that has its letters, a language would be a row of boxes.
+    if words.fonts and known.isdisjoint(words.fonts):
+        words = languages["en"]
+    title = words.charts[task["metric"]]
+    # A peer's name may be in any language.
+    fonts = [font for one in languages.values() for font in one.fonts if font in known]
+    plot.rcParams["font.family"] = ["DejaVu Sans", *fonts]
     figure, axes = plot.subplots(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
     for colour, (peer, line) in zip(COLOURS, lines.items(), strict=False):
         _draw_line(axes, line, colour, peer, task["metric"] == "rank")
@@ -81,9 +85,8 @@ def _draw(task: dict[str, Any], lines: dict[str, Points], limit: float | None, e
     if limit is not None:
         style = {"color": COLOURS[1], "fontsize": 9, "xytext": (3, 3), "textcoords": "offset points"}
         axes.axhline(limit, color=COLOURS[1], linewidth=1.2, linestyle=(0, (5, 3)))
-        axes.annotate(
-            task["limit_told"][language].format(limit), (0, limit), xycoords=("axes fraction", "data"), **style
-        )
+        text = words.charts["limit"].format(limit)
+        axes.annotate(text, (0, limit), xycoords=("axes fraction", "data"), **style)
     if task["metric"] == "rank":
         axes.invert_yaxis()
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

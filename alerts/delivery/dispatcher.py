@@ -22,7 +22,7 @@ from alerts.engine.state import AlertState
 from alerts.engine.status import Status, describe_alerts
 from alerts.i18n.zones import find_zone
 from alerts.messages.digest import compose_digest
-from alerts.messages.grouped import Letter
+from alerts.messages.single import Message
 from alerts.rules import discover, is_problem
 
 LONGEST_SLEEP_SECONDS = 30.0
@@ -189,8 +189,8 @@ class Dispatcher:
             return
         with self._queue.transaction():
             for route in self._digested:
-                letter = compose_digest(status, self._queue.count_events(last, now), self._styles.style(route))
-                self._queue.post(route, "", [letter], self._clock())
+                message = compose_digest(status, self._queue.count_events(last, now), self._styles.style(route))
+                self._queue.post(route, "", [message], self._clock())
             self._queue.set_mark(_DIGEST, now)
         self._outbox.wake()
 
@@ -208,9 +208,9 @@ class Dispatcher:
                 continue
             summary = alert_states.states[fires[0]].summary
             title = f"{fires[0].rule}{style.words.colon}{fires[0].peer}"
-            letter = Letter(title, f"{summary}\n{style.words.fleet.format(style.fleet)}")
+            message = Message(title, f"{summary}\n{style.words.fleet.format(style.fleet)}")
             with self._queue.transaction():
-                self._queue.post(route.name, "", [letter], now)
+                self._queue.post(route.name, "", [message], now)
                 self._queue.set_mark(mark, now)
             self._outbox.wake()
 
@@ -221,8 +221,8 @@ class Dispatcher:
         held = [news for news in waiting if news.held]
         if held and not self._is_quiet(route, now):
             headline = self._styles.style().words.after_quiet
-            letters = self._styles.compose(route.name, held, headline=headline)
-            self._queue.post(route.name, "", letters, self._clock())
+            summary = self._styles.compose(route.name, held, headline=headline)
+            self._queue.post(route.name, "", summary, self._clock())
             self._outbox.wake()
         flowing = [news for news in waiting if not news.held]
         told_at = self._queue.told_at(route.name, self._clock() - STORM_INTERVALS * self._settings.grouping.interval)

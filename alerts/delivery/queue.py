@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from alerts.delivery.routing import Decision, Notified
 from alerts.engine.evaluate import Event, Key
-from alerts.messages.grouped import Letter
 from alerts.messages.news import News
 from alerts.messages.single import Message
 from alerts.store import Store
@@ -77,16 +76,16 @@ class Queue:
             told.setdefault(topic, set()).add(at)
         return told
 
-    def post(self, route: str, topic: str, letters: Iterable[Letter], now: float, *, held_until: float = 0) -> None:
+    def post(self, route: str, topic: str, messages: Iterable[Message], now: float, *, held_until: float = 0) -> None:
         """Makes notifications of a route."""
         with self._store.transaction():
-            for letter in letters:
+            for message in messages:
                 cursor = self._store.execute(
                     "INSERT INTO notifications (route, topic, title, body, html, created_at, held_until)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (route, topic, letter.title, letter.body, letter.html, now, held_until),
+                    (route, topic, message.title, message.body, message.html, now, held_until),
                 )
-                for news in letter.news:
+                for news in message.news:
                     self._store.execute("UPDATE news SET notification = ? WHERE id = ?", (cursor.lastrowid, news.id))
             self._prune(route)
 
@@ -106,15 +105,15 @@ class Queue:
         kept = [row for row in rows if row[0] not in busy]
         return len({row[0] for row in kept}), [_news(*row[1:]) for row in kept]
 
-    def collapse(self, route: str, letters: Sequence[Letter], now: float) -> None:
-        """Puts these letters in the place of the notifications that told their news so far."""
+    def collapse(self, route: str, messages: Sequence[Message], now: float) -> None:
+        """Puts these messages in the place of the notifications that told their news so far."""
         with self._store.transaction():
-            ids = json.dumps([news.id for letter in letters for news in letter.news])
+            ids = json.dumps([news.id for message in messages for news in message.news])
             old = "SELECT DISTINCT notification FROM news WHERE id IN (SELECT value FROM json_each(?))"
             held = self._store.execute(f"SELECT max(held_until) FROM notifications WHERE id IN ({old})", (ids,))
             held_until = held.fetchone()[0] or 0
             merged = [row[0] for row in self._store.execute(old, (ids,)).fetchall()]
-            self.post(route, "", letters, now, held_until=held_until)
+            self.post(route, "", messages, now, held_until=held_until)
             self._store.execute(
                 "DELETE FROM notifications WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(merged),)
             )

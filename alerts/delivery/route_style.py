@@ -1,30 +1,30 @@
-"""How this fleet's messages read on each route: language, time zone, templates, and what the service takes."""
+"""The style of each route's messages: language, time zone, templates, and the service's limits."""
 
 from collections.abc import Sequence
 
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.settings import DeliverySettings
-from alerts.i18n.catalog import LANGUAGES
+from alerts.i18n import discover
 from alerts.i18n.zones import find_zone
-from alerts.messages.grouped import Letter, compose
+from alerts.messages.grouped import compose
 from alerts.messages.news import News
-from alerts.messages.single import Style
+from alerts.messages.single import Message, Style
 from alerts.messages.templating import Templates
 
 
 class RouteStyles:
-    """Words news for the routes."""
+    """Renders news for the routes."""
 
     def __init__(self, settings: DeliverySettings, sender: Sender, *, peers: int = 0) -> None:
         self._sender = sender
-        self._style = Style(settings.fleet, LANGUAGES[settings.language], find_zone(settings.timezone), peers=peers)
+        self._style = Style(settings.fleet, discover()[settings.language], find_zone(settings.timezone), peers=peers)
         common = Templates(settings.templates)
         self._templates = {
             route.name: Templates(route.templates) if route.templates else common for route in settings.routes
         }
 
     def style(self, route: str | None = None) -> Style:
-        """Without a route, as the status page and the console show it."""
+        """The style of a route; without one, that of the event log, the status page and the console."""
         if route is None:
             return self._style
         return self._style._replace(
@@ -33,11 +33,11 @@ class RouteStyles:
             templates=self._templates.get(route, self._style.templates),
         )
 
-    def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Letter]:
+    def compose(self, route: str, news: Sequence[News], *, headline: str = "") -> list[Message]:
         return compose(news, self.style(route), headline=headline)
 
     def buttons(self, route: str, notification: int) -> tuple[tuple[str, str], ...]:
-        """What a reader may answer to a notification that tells of alerts, where the route takes commands."""
+        """The buttons under a notification about alerts, where the route takes commands."""
         if route not in self._sender.bots:
             return ()
         words = self._style.words.bot

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from alerts.delivery.quiet_hours import QuietHours, TimeOfDay
 from alerts.durations import Duration
-from alerts.i18n.catalog import Language
+from alerts.i18n import Language
 from alerts.i18n.zones import ZoneName
 from alerts.messages.templating import Templates
 from alerts.rules import Severity

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from alerts.i18n.catalog import Words
+from alerts.i18n import Words
 from alerts.rules import Rule, Verdict, View
 
 

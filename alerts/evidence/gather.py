@@ -15,10 +15,12 @@ from pathlib import Path
 
 import psutil
 
+from alerts import i18n
 from alerts.engine.evaluate import Event
 from alerts.evidence.redact import redact
 from alerts.evidence.trainer_process import ask_for_stacks, find_trainer, read_tail
-from alerts.i18n.catalog import LANGUAGES, Language, Words
+from alerts.i18n import Language, Words
+from alerts.i18n.en import WORDS
 from alerts.i18n.translatable import say
 from alerts.rules import Evidence, discover
 
@@ -47,7 +49,7 @@ class Gatherer:
 
     def __init__(self, run_dirs: Mapping[str, Path], language: Language = "en") -> None:
         self._run_dirs = run_dirs
-        self._words = LANGUAGES[language]
+        self._words = i18n.discover()[language]
         self._running: dict[str, Future[str]] = {}
 
     async def attach(self, events: Sequence[Event]) -> list[Event]:
@@ -81,7 +83,7 @@ class Gatherer:
         return future
 
 
-def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = LANGUAGES["en"]) -> str:
+def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = WORDS) -> str:
     """The evidence of these kinds, bounded and without secrets; takes up to `STACKS_SECONDS`, and never raises."""
     parts: list[str] = []
     for kind in kinds:

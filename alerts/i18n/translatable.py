@@ -1,7 +1,7 @@
-"""Sentences that can be said in every language: a template and its values, worded in English until they are translated.
+"""Translatable sentences: a template and its values, in English until they are translated.
 
-A rule says `say("It uses {used:.2f} GiB.", used=1.5)`. The result is that English text, and still knows how it was
-made, so that a `Words` can say it otherwise; the template is the name under which a language keeps its own.
+A rule calls `say("{used:.2f} GiB used.", used=1.5)`. The result is that English text and keeps its template and values,
+so that `Words.translate` can render it in another language; the English template is the key of its translation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ class Seconds(float):
 
 
 class Text(str):
-    """An English text that knows its template and values, or the sentences that it was joined from."""
+    """An English text with its template and values, or the sentences that it was joined from."""
 
     template: str
     values: Mapping[str, object]
@@ -25,15 +25,15 @@ class Text(str):
 
 
 def say(template: str, /, **values: object) -> Text:
-    """The template with its values, as str.format words them; a value may be a text itself."""
+    """The template formatted with its values by str.format; a value may be a text itself."""
     text = Text(template.format(**values))
     text.template, text.values = template, values
     return text
 
 
 def join(sentences: Iterable[Text | None]) -> Text:
-    """Sentences in a row; None is left out."""
-    said = tuple(sentence for sentence in sentences if sentence is not None)
-    text = Text(" ".join(said))
-    text.template, text.values, text.sentences = "", {}, said
+    """The sentences joined by spaces; None is left out."""
+    kept = tuple(sentence for sentence in sentences if sentence is not None)
+    text = Text(" ".join(kept))
+    text.template, text.values, text.sentences = "", {}, kept
     return text

@@ -1,1 +1,1 @@
-"""From events to text: what a message says, plain and as HTML."""
+"""From events to messages: title, plain text and HTML."""

@@ -1,4 +1,4 @@
-"""What a message tells, as its templates see it: values and ready sentences, in the fleet's language. Pure."""
+"""A message's content as its templates see it: values and ready sentences, in the fleet's language. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class AlertText:
-    """One alert. `at` and `since` are epoch seconds; `when` and `line` say it in words."""
+    """One alert. `at` and `since` are epoch seconds; `when` and `line` are ready sentences."""
 
     rule: str
     peer: str
@@ -21,16 +21,16 @@ class AlertText:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """Peers that the same befell, where there are too many for a line each."""
+class PeerList:
+    """Peers with the same alerts, where there are too many for a line each."""
 
     head: str
     peers: str
 
 
 @dataclass(frozen=True)
-class Found:
-    """Evidence; `head` says of which alert, where a message tells of several."""
+class EvidenceText:
+    """Evidence; `head` names its alert where a message reports several."""
 
     head: str
     text: str
@@ -44,11 +44,11 @@ class Content:
     fleet: str
     alerts: tuple[AlertText, ...] = ()
     headline: str = ""
-    sections: tuple[Listed, ...] = ()
+    sections: tuple[PeerList, ...] = ()
     more: str = ""
     frame: str = ""
     remedies: tuple[str, ...] = ()
-    evidence: tuple[Found, ...] = ()
+    evidence: tuple[EvidenceText, ...] = ()
     part: int = 1
     parts: int = 1
     colon: str = ": "

@@ -1,21 +1,20 @@
-"""The daily summary: how many peers run, what fires, and what happened since the last one. Pure."""
+"""The daily summary: peers up, alerts firing, and events since the last one. Pure."""
 
 from collections.abc import Mapping
 
 from alerts.engine.status import Status
-from alerts.messages.grouped import Letter
-from alerts.messages.single import Style, fits, format_time
+from alerts.messages.single import Message, Style, fits, format_time
 from alerts.rules import is_problem
 
 
-def compose_digest(status: Status, happened: Mapping[str, int], style: Style) -> Letter:
-    """`happened` counts the events by kind since the last summary."""
+def compose_digest(status: Status, counts: Mapping[str, int], style: Style) -> Message:
+    """`counts` has the number of events since the last summary by kind."""
     words = style.words
     pages = [scrape.page for scrape in status.scrapes.values()]
     running = sum(page is not None and page.is_up() is True for page in pages)
     lines = [
         words.digest_peers.format(running, len(pages)),
-        words.digest_events.format(happened.get("firing", 0), happened.get("resolved", 0)),
+        words.digest_events.format(counts.get("firing", 0), counts.get("resolved", 0)),
     ]
     problems = sorted((key, state) for key, state in status.alert_states.states.items() if is_problem(key.rule))
     firing = [(key, state) for key, state in problems if state.phase == "firing"]
@@ -28,4 +27,4 @@ def compose_digest(status: Status, happened: Mapping[str, int], style: Style) ->
             lines.append(more)
             break
         lines.append(line)
-    return Letter(f"{words.digest_title}{words.colon}{style.fleet}", "\n".join(lines))
+    return Message(f"{words.digest_title}{words.colon}{style.fleet}", "\n".join(lines))

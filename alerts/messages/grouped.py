@@ -1,55 +1,44 @@
-"""Words the news of one incident as one message, or as a few where a service takes no longer text. Pure.
+"""Groups the news of one incident into one message, or a few where the service limits the length. Pure.
 
-Each event has a line of its own while they fit; more are listed by their peers' names, so that no peer is missing. What
-to try and what was found as evidence take the room that is left.
+Each event has a line of its own while they fit; more are listed by their peers' names, so that no peer is missing.
+Remedies and evidence take the room that is left.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html import escape
-from typing import NamedTuple
 
 from alerts.engine.evaluate import Event, Key
-from alerts.messages.content import Content, Found, Listed
+from alerts.messages.content import Content, EvidenceText, PeerList
 from alerts.messages.news import News
 from alerts.messages.peer_ranges import Section, find_outcomes, list_peers, make_sections
-from alerts.messages.single import MAX_TITLE_LENGTH, Style, fits, format_time, render, shorten, tell
+from alerts.messages.single import MAX_TITLE_LENGTH, Message, Style, describe_alert, fits, format_time, render, shorten
 
 MAX_PARTS = 3
-# With room for the number of a part.
+# Leaves room for the number of a part.
 LONGEST_TITLE = MAX_TITLE_LENGTH - 15
 MOST_LINES = 25
 FEW = 3
 FEW_LENGTH = 80
 MAX_EVIDENCE = 3
 MAX_EVIDENCE_LENGTH = 700
-# Less of it tells nothing.
+# A shorter excerpt is of no use.
 MIN_EVIDENCE_LENGTH = 150
 
 
-class Letter(NamedTuple):
-    """A notification to be: its text, and the news that it tells."""
-
-    title: str
-    body: str
-    news: tuple[News, ...] = ()
-    html: str = ""
-
-
-def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[Letter]:
-    """At most MAX_PARTS letters that tell all the news; `headline` begins the title of a summary."""
+def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[Message]:
+    """At most MAX_PARTS messages that report all the news; `headline` begins the title of a summary."""
     news = tuple(sorted(news, key=lambda one: one.id))
     events = [one.event for one in news]
     if len(news) == 1 and not headline:
-        message = render(events[0], style)
-        return [Letter(message.title, message.body, news, message.html)]
+        return [render(events[0], style)._replace(news=news)]
     title = shorten(_title(events, style, headline), LONGEST_TITLE)
     fleet = style.words.fleet.format(style.fleet)
-    told = tuple(tell(event, style) for event in events)
-    whole = Content(title, style.fleet, told, headline, frame=fleet, colon=style.words.colon)
+    alerts = tuple(describe_alert(event, style) for event in events)
+    whole = Content(title, style.fleet, alerts, headline, frame=fleet, colon=style.words.colon)
     detailed = replace(whole, remedies=_remedies(events, style))
     if len(events) <= MOST_LINES and _fits(detailed, style):
-        return [_write(_add_evidence(detailed, events, style), news, style)]
+        return [style.render(_add_evidence(detailed, events, style))._replace(news=news)]
     pages, more, part_of = _pack(events, style)
     contents = []
     for number, sections in enumerate(pages, start=1):
@@ -59,14 +48,9 @@ def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[L
         contents.append(part)
     contents[-1] = _add_evidence(_add_frame(replace(contents[-1], more=more), whole, events, style), events, style)
     return [
-        _write(content, tuple(one for one in news if part_of[one.event.key] == part), style)
+        style.render(content)._replace(news=tuple(one for one in news if part_of[one.event.key] == part))
         for part, content in enumerate(contents)
     ]
-
-
-def _write(content: Content, news: tuple[News, ...], style: Style) -> Letter:
-    message = style.render(content)
-    return Letter(message.title, message.body, news, message.html)
 
 
 def _fits(content: Content, style: Style) -> bool:
@@ -99,14 +83,14 @@ def _head(section: Section, last: dict[Key, Event], style: Style) -> str:
     return f"{words.prefix[section.outcome]}{words.comma.join(section.rules)}{count}. {when}"
 
 
-def _pack(events: Sequence[Event], style: Style) -> tuple[list[tuple[Listed, ...]], str, dict[Key, int]]:
-    """Pages that list all the peers, what to say of those that no page has room for, and each alert's page.
+def _pack(events: Sequence[Event], style: Style) -> tuple[list[tuple[PeerList, ...]], str, dict[Key, int]]:
+    """Pages that list all peers, the text about those that no page has room for, and each alert's page.
 
     Each page is as long as the limit allows, in the default layout.
     """
     words, last = style.words, {event.key: event for event in events}
     room = style.limit - len(words.more.format(10**6)) - 2
-    pages: list[list[Listed]] = [[]]
+    pages: list[list[PeerList]] = [[]]
     used, left = 0, 0
     part_of: dict[Key, int] = {}
     for section in make_sections(find_outcomes(events), list(words.prefix)):
@@ -124,7 +108,7 @@ def _pack(events: Sequence[Event], style: Style) -> tuple[list[tuple[Listed, ...
                     pages.append([])
                     used = 0
                 text = f"{head}\n{item.text}\n\n"
-                pages[-1].append(Listed(head, item.text))
+                pages[-1].append(PeerList(head, item.text))
                 used, is_begun = used + _length(text), True
             part_of |= {Key(rule, peer): len(pages) - 1 for rule in section.rules for peer in item.peers}
     return [tuple(page) for page in pages], words.more.format(left) if left else "", part_of
@@ -135,7 +119,7 @@ def _length(text: str) -> int:
 
 
 def _remedies(events: Sequence[Event], style: Style) -> tuple[str, ...]:
-    """The remedy of each rule that fires."""
+    """The remedy of each firing rule."""
     words, outcomes = style.words, find_outcomes(events)
     firing = sorted({key.rule for key, kind in outcomes.items() if kind in ("firing", "reminder")})
     if len(firing) > 1:
@@ -144,7 +128,7 @@ def _remedies(events: Sequence[Event], style: Style) -> tuple[str, ...]:
 
 
 def _add_frame(content: Content, whole: Content, events: Sequence[Event], style: Style) -> Content:
-    """The fleet, and as many remedies as there is room for; they give way to the peers' names."""
+    """Adds the fleet and as many remedies as there is room for; the peers' names come first."""
     remedies = _remedies(events, style)
     for count in range(len(remedies), -1, -1):
         candidate = replace(content, frame=whole.frame, remedies=remedies[:count])
@@ -164,9 +148,9 @@ def _add_evidence(content: Content, events: Sequence[Event], style: Style) -> Co
     return content
 
 
-def _find_evidence(events: Sequence[Event], style: Style) -> Iterator[Found]:
-    """What was found about the first alerts that have any."""
+def _find_evidence(events: Sequence[Event], style: Style) -> Iterator[EvidenceText]:
+    """The evidence of the first alerts that have any."""
     found = [event for event in events if event.evidence and event.kind == "firing"]
     for event in found[:MAX_EVIDENCE]:
         text = shorten(event.evidence, MAX_EVIDENCE_LENGTH) if len(found) > 1 else event.evidence
-        yield Found(f"{event.key.rule}{style.words.colon}{event.key.peer}", text)
+        yield EvidenceText(f"{event.key.rule}{style.words.colon}{event.key.peer}", text)

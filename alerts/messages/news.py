@@ -6,7 +6,7 @@ from alerts.engine.evaluate import Event
 
 
 class News(NamedTuple):
-    """An event on its way to one route; `queued_at` in steady epoch seconds. `held`: quiet hours kept it back."""
+    """An event on its way to one route; `queued_at` in steady epoch seconds. `held`: held back by quiet hours."""
 
     id: int
     event: Event
@@ -15,5 +15,5 @@ class News(NamedTuple):
 
     @property
     def topic(self) -> str:
-        """What is told together: what begins or goes on, and what ends."""
+        """What is grouped together: alerts that fire, and alerts that end."""
         return "ends" if self.event.kind == "resolved" else "fires"

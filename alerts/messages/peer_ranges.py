@@ -1,7 +1,7 @@
-"""Lists the peers of a storm so that none is missing and each is named once. Pure.
+"""Lists the peers of an alert storm so that none is missing and each is named once. Pure.
 
-Consecutive names are a span. Peers that the same befell share a section, whatever the number of rules: three rules
-about 300 peers list 300 names, not 900.
+Consecutive names are a range. Peers with the same alerts share a section, whatever the number of rules: three rules
+that fire for 300 peers list 300 names, not 900.
 """
 
 import re
@@ -11,19 +11,19 @@ from typing import NamedTuple
 from alerts.engine.evaluate import Event, Key
 
 _NUMBERED = re.compile(r"(.*?)(\d{1,9})")
-# How an alert fared: firing, reminder (still firing), resolved, or passed (fired and resolved).
+# The outcome of an alert: firing, reminder (still firing), resolved, or passed (fired and resolved).
 Outcomes = Mapping[Key, str]
 
 
 class Item(NamedTuple):
-    """A peer, or a span of peers, as it is listed; with the peers that it stands for."""
+    """A peer or a range of peers as it is listed, with the peers that it stands for."""
 
     text: str
     peers: tuple[str, ...]
 
 
 class Section(NamedTuple):
-    """Peers that the same befell: how these rules fared."""
+    """Peers for which these rules had the same outcome."""
 
     outcome: str
     rules: tuple[str, ...]
@@ -31,7 +31,7 @@ class Section(NamedTuple):
 
 
 def find_outcomes(events: Iterable[Event]) -> dict[Key, str]:
-    """What became of each alert."""
+    """The outcome of each alert."""
     outcomes: dict[Key, str] = {}
     for event in events:
         began = outcomes.get(event.key) in ("firing", "passed")
@@ -43,19 +43,19 @@ def find_outcomes(events: Iterable[Event]) -> dict[Key, str]:
 
 
 def make_sections(outcomes: Outcomes, order: Sequence[str]) -> list[Section]:
-    """Sections by outcome in this order; in each, the ones of the fewest peers first: a host before its peers."""
-    befell: dict[tuple[str, str], list[str]] = {}
+    """Sections by outcome in this order; within one, those with the fewest peers first: a host before its peers."""
+    rules_of: dict[tuple[str, str], list[str]] = {}
     for key, outcome in sorted(outcomes.items()):
-        befell.setdefault((outcome, key.peer), []).append(key.rule)
+        rules_of.setdefault((outcome, key.peer), []).append(key.rule)
     peers: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (outcome, peer), rules in befell.items():
+    for (outcome, peer), rules in rules_of.items():
         peers.setdefault((outcome, tuple(rules)), []).append(peer)
     sections = [Section(outcome, rules, tuple(names)) for (outcome, rules), names in peers.items()]
     return sorted(sections, key=lambda one: (order.index(one.outcome), len(one.peers), one.rules))
 
 
 def list_peers(names: Iterable[str], span: str) -> list[Item]:
-    """Names in order; three or more that differ by consecutive numbers become a span, such as `a-1 to a-9`."""
+    """Names in order; three or more with consecutive numbers become a range, such as `a-1 to a-9`."""
     runs: list[list[tuple[tuple[str, int, int], str]]] = []
     for key, name in sorted((_split(name), name) for name in dict.fromkeys(names)):
         previous = runs[-1][-1][0] if runs else None

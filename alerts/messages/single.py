@@ -1,4 +1,4 @@
-"""What an alert says to a person: a short title and a body, plain and as HTML, in the style of its fleet."""
+"""Renders one event as a message: title, plain body and HTML, in the fleet's style."""
 
 import re
 from collections.abc import Callable
@@ -8,8 +8,10 @@ from html import escape
 from typing import NamedTuple
 
 from alerts.engine.evaluate import Event
-from alerts.i18n.catalog import LANGUAGES, Words
-from alerts.messages.content import AlertText, Content, Found
+from alerts.i18n import Words
+from alerts.i18n.en import WORDS
+from alerts.messages.content import AlertText, Content, EvidenceText
+from alerts.messages.news import News
 from alerts.messages.templating import Templates
 from alerts.rules import discover
 
@@ -23,14 +25,16 @@ _DEFAULT = Templates()
 
 
 class Message(NamedTuple):
-    """A notification's text. Title and body are as typed: nothing in them is markup; `html` may be empty.
+    """A notification. Title and body are as typed: nothing in them is markup; `html` may be empty.
 
-    `buttons` are what a reader may answer, where the service allows: their data by their labels. `image` is a PNG.
+    `news` is what it reports. `buttons` are what a reader may answer, where the service allows: their data by their
+    labels. `image` is a PNG.
     """
 
     title: str
     body: str
     html: str = ""
+    news: tuple[News, ...] = ()
     buttons: tuple[tuple[str, str], ...] = ()
     image: bytes = b""
 
@@ -40,13 +44,13 @@ def _find_remedy(rule: str) -> str:
 
 
 class Style(NamedTuple):
-    """How a fleet's messages are worded: language, time zone (None: this host's), the characters a body may take.
+    """How a fleet's messages are rendered: language, time zone (None: this host's), the characters a body may take.
 
-    `html_limit` is what the HTML may take, 0 where the service takes none.
+    `html_limit` is the limit of the HTML, 0 where the service takes none.
     """
 
     fleet: str
-    words: Words = LANGUAGES["en"]
+    words: Words = WORDS
     zone: tzinfo | None = None
     limit: int = MAX_BODY_LENGTH
     html_limit: int = 0
@@ -55,18 +59,18 @@ class Style(NamedTuple):
     templates: Templates = _DEFAULT
 
     def remedy_of(self, rule: str) -> str:
-        """What to try first, in the fleet's language; empty for a rule that is not known."""
+        """The rule's "What to do", in the fleet's language; empty for an unknown rule."""
         return self.words.remedies.get(rule) or self.find_remedy(rule)
 
     def render(self, content: Content) -> Message:
-        """The content in this style; what a user's template makes too long gives way to the default."""
+        """The content in this style; where a user's template makes it too long, the default template is used."""
         title = " ".join(self.templates.render("title.txt", content).split())
         body = self.render_body(content)
-        if not fits(body, self.limit):  # A user's template may have no room for what the default has room for.
+        if not fits(body, self.limit):  # A user's template may be longer than the default.
             body = _DEFAULT.render("body.txt", content)
         body = shorten(body, self.limit)
         html = self.templates.render("body.html", content) if self.html_limit else ""
-        # What makes plain text of a mail's HTML would begin the next line with a space.
+        # Converters of a mail's HTML to plain text would begin the next line with a space.
         html = _BREAK.sub("<br>", html)
         return Message(shorten(title, MAX_TITLE_LENGTH), body, html if len(html) <= self.html_limit else "")
 
@@ -75,7 +79,7 @@ class Style(NamedTuple):
 
 
 def render(event: Event, style: Style) -> Message:
-    """The notification for an event: what, which peer, how bad, since when, and what to try first."""
+    """The message for one event: rule, peer, severity, since when, and what to do."""
     content = describe(event, style)
     if not fits(style.render_body(content), style.limit):
         style = style._replace(limit=min(style.limit, MAX_BODY_LENGTH), html_limit=0)
@@ -83,27 +87,27 @@ def render(event: Event, style: Style) -> Message:
 
 
 def describe(event: Event, style: Style) -> Content:
-    """A message about one event."""
-    words, told = style.words, tell(event, style)
+    """The content of a message about one event."""
+    words, alert = style.words, describe_alert(event, style)
     is_over = event.kind == "resolved"
     lasted = words.duration(event.at - event.since)
     if not is_over and event.at - event.since >= 0.5:
-        told = replace(told, when=words.since_lasting.format(format_time(event.since, style.zone), lasted))
+        alert = replace(alert, when=words.since_lasting.format(format_time(event.since, style.zone), lasted))
     frame = words.fleet_severity.format(style.fleet, words.severity[event.severity])
     remedy = style.remedy_of(event.key.rule)
     return Content(
-        title=f"{told.prefix}{event.key.rule}{words.colon}{event.key.peer}",
+        title=f"{alert.prefix}{event.key.rule}{words.colon}{event.key.peer}",
         fleet=style.fleet,
-        alerts=(told,),
+        alerts=(alert,),
         frame=words.fleet.format(style.fleet) if is_over else frame,
         remedies=() if is_over or not remedy else (words.remedy.format(remedy),),
-        evidence=(Found("", event.evidence),) if event.evidence else (),
+        evidence=(EvidenceText("", event.evidence),) if event.evidence else (),
         colon=words.colon,
     )
 
 
-def tell(event: Event, style: Style) -> AlertText:
-    """An event as one of several."""
+def describe_alert(event: Event, style: Style) -> AlertText:
+    """The event as an entry of a message, which may have several."""
     words, since = style.words, format_time(event.since, style.zone)
     if event.kind == "resolved":
         when = words.lasted.format(words.duration(event.at - event.since), since)
@@ -129,12 +133,12 @@ def shorten(text: str, length: int) -> str:
 
 
 def fits(text: str, limit: int) -> bool:
-    """Whether a service takes the text although it escapes it."""
+    """Whether the text is within the limit after escaping."""
     return len(escape(text)) <= limit
 
 
 def format_time(at: float, zone: tzinfo | None = None) -> str:
-    """A moment with its zone, by default this host's; a page may claim one that no calendar has."""
+    """The date, time and zone (default: this host's); a page may hold a timestamp that no calendar has."""
     try:
         return datetime.fromtimestamp(at).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     except (OverflowError, ValueError, OSError):

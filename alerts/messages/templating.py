@@ -1,7 +1,7 @@
-"""Makes a message's title, plain text and HTML from Jinja2 templates: the package's own, or the user's in their place.
+"""Renders a message's title, plain text and HTML from Jinja2 templates: the package's own, or the user's.
 
-A user's template runs in a sandbox and is tried on examples when it is loaded, so that a mistake in it is one of the
-configuration, with its line. One that fails on a real message all the same gives way to the package's own.
+A user's template runs in a sandbox and is tried on examples when it is loaded, so that a mistake in it is reported as a
+configuration error, with its line. Where it still fails on a real message, the package's own is used.
 """
 
 import logging
@@ -13,7 +13,7 @@ from jinja2.loaders import ChoiceLoader, PrefixLoader
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from alerts.durations import describe_duration
-from alerts.messages.content import AlertText, Content, Found, Listed
+from alerts.messages.content import AlertText, Content, EvidenceText, PeerList
 
 FILES = ("title.txt", "body.txt", "body.html")
 MAX_LENGTH = 60_000
@@ -23,36 +23,36 @@ log = logging.getLogger(__name__)
 
 
 class Templates:
-    """The templates of a route; `folder` holds those that differ from the package's own, by their names."""
+    """The templates of a route; those in `folder` replace the package's own of the same name."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Raises ValueError that names the file, the line and the mistake."""
+        """Raises ValueError with the file, the line and the mistake."""
         self._own: dict[str, Template] = {}
-        self._complained: set[str] = set()
+        self._logged: set[str] = set()
         if folder is None:
             return
         if not folder.is_dir():
-            raise ValueError(f"{folder} is no folder; put {', '.join(FILES)}, or some of them, into one")
+            raise ValueError(f"{folder} is not a folder; it must hold at least one of {', '.join(FILES)}")
         unknown = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in FILES)
         environment = _make_environment(folder)
         for name in FILES:
             if (folder / name).exists():
                 self._own[name] = _load(environment, folder, name)
         if not self._own:
-            told = f"; {unknown[0]} is none of them" if unknown else ""
-            raise ValueError(f"{folder} holds none of {', '.join(FILES)}{told}")
+            found = f"; found {unknown[0]}" if unknown else ""
+            raise ValueError(f"{folder} holds none of {', '.join(FILES)}{found}")
 
     def render(self, name: str, content: Content) -> str:
         """The text of one of FILES, at most MAX_LENGTH long."""
         own = self._own.get(name)
         if own is not None:
             try:
-                # A message without a text is refused by services, so an empty one gives way too.
+                # Services refuse a message without text.
                 return _render(own, content) or _render(_DEFAULTS[name], content)
             except Exception as error:  # noqa: BLE001  # A user's template may raise anything; the alert must go out.
-                if name not in self._complained:
-                    log.error("%s; the default is used instead", _describe(error, own.filename or name))
-                self._complained.add(name)
+                if name not in self._logged:
+                    log.error("%s; using the default template", _describe(error, own.filename or name))
+                self._logged.add(name)
         return _render(_DEFAULTS[name], content)
 
 
@@ -76,7 +76,7 @@ def _load(environment: Environment, folder: Path, name: str) -> Template:
         template = environment.get_template(name)
         for example in _EXAMPLES:
             _render(template, example)
-    except Exception as error:  # noqa: BLE001  # As above; what is wrong is the user's to mend.
+    except Exception as error:  # noqa: BLE001  # As above: the user has to fix the template.
         raise ValueError(_describe(error, str(folder / name))) from None
     return template
 
@@ -92,18 +92,24 @@ def _render(template: Template, content: Content) -> str:
 
 
 def _describe(error: Exception, path: str) -> str:
-    """The file, the line where it is known, and the mistake, on one line."""
+    """The file, the line if known, and the mistake, on one line."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     line = error.lineno if isinstance(error, TemplateSyntaxError) else (lines[-1] if lines else None)
-    said = error.message if isinstance(error, TemplateError) and error.message else f"{type(error).__name__}: {error}"
-    return f"{path}{f':{line}' if line else ''}: {' '.join(str(said).split())[:300]}"
+    reason = error.message if isinstance(error, TemplateError) and error.message else f"{type(error).__name__}: {error}"
+    return f"{path}{f':{line}' if line else ''}: {' '.join(str(reason).split())[:300]}"
 
 
-_TOLD = AlertText("PeerDown", "a", "firing", "critical", "Gone.", 60.0, 0.0, "", "Since then.", "PeerDown: a. Gone.")
-_ENDED = AlertText("PeerDown", "b", "resolved", "critical", "", 60.0, 0.0, "Recovered: ", "It lasted.", "Recovered.")
+_FIRING = AlertText("PeerDown", "a", "firing", "critical", "Gone.", 60.0, 0.0, "", "Since then.", "PeerDown: a. Gone.")
+_RESOLVED = AlertText("PeerDown", "b", "resolved", "critical", "", 60.0, 0.0, "Resolved: ", "Lasted.", "Resolved.")
 _EXAMPLES = (
-    Content("PeerDown: a", "demo", (_TOLD,), frame="Fleet demo", remedies=("x",), evidence=(Found("", "| x"),)),
-    Content("2 alerts", "demo", (_TOLD, _ENDED), headline="Quiet hours", evidence=(Found("PeerDown: a", "| x"),)),
-    Content("30 alerts", "demo", (_TOLD,) * 30, sections=(Listed("PeerDown", "a to z"),), more="more", part=1, parts=2),
+    Content(
+        "PeerDown: a", "demo", (_FIRING,), frame="Fleet demo", remedies=("x",), evidence=(EvidenceText("", "| x"),)
+    ),
+    Content(
+        "2 alerts", "demo", (_FIRING, _RESOLVED), headline="Quiet hours", evidence=(EvidenceText("PeerDown: a", "| x"),)
+    ),
+    Content(
+        "30 alerts", "demo", (_FIRING,) * 30, sections=(PeerList("PeerDown", "a to z"),), more="more", part=1, parts=2
+    ),
 )
 _DEFAULTS = {name: _make_environment(None).get_template(name) for name in FILES}

@@ -153,7 +153,7 @@ def test_an_acknowledged_alert_is_neither_repeated_nor_escalated(
             "Still firing: PeerStalled: b",
         }
         sidecar.serve()
-        wait_for(lambda: any("Recovered: PeerStalled: a" in one.title for one in webhook.messages), 10, "the recovery")
+        wait_for(lambda: any("Resolved: PeerStalled: a" in one.title for one in webhook.messages), 10, "the recovery")
         assert _post(loop, tmp_path, "/api/acknowledgements", {"rule": "PeerStalled", "peer": "a"}).status_code == 404
     finally:
         boss.close()

@@ -31,7 +31,7 @@ def test_the_machines_alerts_carry_its_name_and_the_watchdog_reaches_only_who_wa
         assert [event["rule"] for event in alerts["events"]] == ["DiskLow"]
         assert status["peers"][0]["alerts"] == []
         page = loop.get("/").text
-        assert "1 alert is firing" in page
+        assert "1 alert firing" in page
         assert "Watchdog" not in page
         assert 'alerts_firing{rule="Watchdog",severity="info"} 1.0' in loop.get("/metrics").text
     finally:

@@ -58,8 +58,8 @@ def test_a_stall_and_its_end_arrive_by_mail_and_by_webhook(
     sidecar.serve()
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages[1:], 10, "the recovery")[0]
-        assert message.title == "Recovered: PeerStalled: sly_fox"
-        assert message.says("It lasted 1 min 4")
+        assert message.title == "Resolved: PeerStalled: sly_fox"
+        assert message.says("Lasted 1 min 4")
     events = loop.get("/api/alerts").json()["events"]
     assert [(event["kind"], event["rule"], event["peer"]) for event in events] == [
         ("firing", "PeerStalled", "sly_fox"),
@@ -157,7 +157,7 @@ def test_an_alert_survives_a_restart_and_is_told_once(make_loop: MakeLoop, sidec
     assert loop.firing() == {("PeerStalled", "a")}
     sidecar.serve()
     wait_for(lambda: len(webhook.messages) > 1, 10, "the recovery")
-    assert [message.title for message in webhook.messages] == ["PeerStalled: a", "Recovered: PeerStalled: a"]
+    assert [message.title for message in webhook.messages] == ["PeerStalled: a", "Resolved: PeerStalled: a"]
 
 
 def test_a_peer_that_is_no_longer_configured_ends_its_alert_without_a_word(

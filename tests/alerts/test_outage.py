@@ -115,9 +115,9 @@ def test_after_hours_without_a_network_each_route_hears_of_everything_once(tmp_p
     for route, (first, *rest) in world.arrived.items():
         assert first.title == "PeerDown: before"
         assert 1 <= len(rest) <= 2, route
-        told = re.findall(r"^(Recovered: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
+        told = re.findall(r"^(Resolved: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
         assert len(told) == len(set(told))
         assert {peer for _, peer in told} == peers
-        assert "recovered" in rest[0].title
+        assert "resolved" in rest[0].title
     # Patience: the longest pause is five minutes.
     assert world.attempts <= len(ROUTES) * (HOURS * 60 / 4 + 20)

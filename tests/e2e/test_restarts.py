@@ -34,7 +34,7 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(make_fleet: Call
         "Restarted because of MemoryExceeded: It uses ", "of its limit of 2.00 GiB", "trainer.log ends:"
     ), told
     fleet.wait(
-        lambda: fleet.arrived("Recovered: PeerRestarted", leaking.name, "It trains again", "its memory went from "),
+        lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "It trains again", "its memory went from "),
         150,
         "the effect is told by mail and webhook",
     )

@@ -134,7 +134,7 @@ def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet)
         assert not any(message.says("PeerDown", leader.name) for message in fleet.webhook.messages)
     finally:
         process.resume()
-    fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "ecovered"), 60, "the recovery by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "esolved"), 60, "the recovery by mail and webhook")
 
 
 def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_reload(fleet: Fleet) -> None:
@@ -170,7 +170,7 @@ def test_a_killed_leader_is_reported_as_down_and_leads_again(fleet: Fleet) -> No
     rounds = {peer.name: peer.value("swarm_round") or 0 for peer in fleet.peers}
     killed.kill()
     fleet.wait(lambda: fleet.arrived("PeerDown", leader.name), 60, "PeerDown by mail and webhook")
-    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "ecovered"), 120, "its recovery by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "esolved"), 120, "its recovery by mail and webhook")
     assert leader.process().pid != killed.pid
     assert not [child for child in family if child.is_running()]
     fleet.wait(
@@ -189,7 +189,7 @@ def test_memory_beyond_the_limit_is_reported(fleet: Fleet) -> None:
     fleet.wait(lambda: (peer.value("trainer_memory_bytes", kind="footprint") or 0) > limit, 60, "the limit is passed")
     (peer.reward_folder / "hoard").unlink()
     peer.process().kill()
-    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "ecovered"), 120, "its recovery")
+    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "esolved"), 120, "its recovery")
 
 
 def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> None:
@@ -218,8 +218,8 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
     # The webhook was up: only its delivery can have been in flight when the kill came.
     assert count(fleet.webhook.messages[before_hook:], "PeerStalled", peer.name) <= 3
     titles = [one.title for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
-    assert "ecovered" not in titles[0]
-    assert "ecovered" in titles[1]
+    assert "esolved" not in titles[0]
+    assert "esolved" in titles[1]
 
 
 # What this machine or this model does not have: the reason why a panel stays empty.

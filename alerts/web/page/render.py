@@ -11,16 +11,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from alerts.durations import parse_duration
-from alerts.i18n.catalog import Language
+from alerts.i18n import Language, Words, discover
 from alerts.messages.single import format_time
 from alerts.web.page.assets import ASSETS, EDITION
 from alerts.web.page.rows import DAY_SECONDS, BoardRow, PeerRow
 from alerts.web.page.sparkline import HEIGHT, WIDTH
-from alerts.web.page.words import PAGE_WORDS, SILENCE_CHOICES, PageWords
 
 _FOLDER = Path(__file__).parent
 _GIB = 2**30
 _MIB = 2**20
+# How long a silence may last that somebody asks for on the page.
+_SILENCE_CHOICES = ("1h", "4h", "12h", "1d", "7d")
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ class Renderer:
     """Renders in one language and time zone. Every value is escaped."""
 
     def __init__(self, language: Language, zone: tzinfo | None) -> None:
-        self.words = PAGE_WORDS[language]
-        self._environment = _make_environment(self.words, zone)
+        self._environment = _make_environment(language, zone)
 
     def fragments(self, content: Content) -> dict[str, str]:
         """Each part of the page by the id of its element."""
@@ -94,7 +94,8 @@ class Renderer:
 _PARTS = ("summary", "alerts", "silences", "board", "routes", "events", "evaluated", "span")
 
 
-def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:
+def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
+    common = discover()[language]
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -105,8 +106,8 @@ def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:
     environment.filters.update(
         number=show_number,
         size=show_size,
-        duration=words.common.duration,
-        span=lambda seconds: _show_span(seconds, words),
+        duration=common.duration,
+        span=lambda seconds: _show_span(seconds, common),
         time=lambda at: format_time(at, zone),
         moment=lambda at: _format(at, zone, "%H:%M:%S"),
         day=lambda at: _format(at, zone, "%m-%d %H:%M"),
@@ -114,19 +115,22 @@ def _make_environment(words: PageWords, zone: tzinfo | None) -> Environment:
         slug=lambda name: hashlib.sha256(name.encode()).hexdigest()[:8],
     )
     environment.globals.update(
-        words=words,
+        language=language,
+        common=common,
+        words=common.page,
+        units=" ".join(common.units.get(unit, unit) for unit in ("d", "h", "min", "s")),
         assets=ASSETS,
-        choices=[(choice, words.common.duration(parse_duration(choice))) for choice in SILENCE_CHOICES],
+        choices=[(choice, common.duration(parse_duration(choice))) for choice in _SILENCE_CHOICES],
         box=(WIDTH, HEIGHT),
         shown=_SHOWN,
     )
     return environment
 
 
-def _show_span(seconds: float, words: PageWords) -> str:
+def _show_span(seconds: float, words: Words) -> str:
     """How far back curves go: a day is 24 h here."""
     unit, size = ("h", 3600) if seconds >= 2 * 3600 else ("min", 60)
-    return f"{seconds / size:.0f} {words.common.units.get(unit, unit)}"
+    return f"{seconds / size:.0f} {words.units.get(unit, unit)}"
 
 
 def show_number(value: float | None, digits: int = 2) -> str:

@@ -19,7 +19,7 @@ from alerts.delivery.routing import Decision
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
-from alerts.messages.grouped import Letter
+from alerts.messages.single import Message
 from alerts.store import Store
 from alerts.telegram.bot import make_bot
 from tests.alerts.bot_api import TOKEN, BotApi
@@ -125,7 +125,7 @@ def test_a_chart_follows_its_message_in_telegram_is_in_a_mail_and_in_no_webhook(
         event = Event(Key("RankDrop", "sly_fox"), "firing", UNTIL, UNTIL, "warning", "")
         queue.add(Decision(tuple((route, event) for route in urls)), {}, now=UNTIL, is_held=lambda *_: False)
         for route in urls:
-            queue.post(route, "", [Letter("RankDrop: sly_fox", "body", tuple(queue.waiting(route)))], UNTIL)
+            queue.post(route, "", [Message("RankDrop: sly_fox", "body", news=tuple(queue.waiting(route)))], UNTIL)
         asyncio.run(_deliver(outbox, lambda: bot_api.photos and mailbox.messages and webhook.messages))
         assert not any(queue.next_delivery(route) for route in urls)
     finally:

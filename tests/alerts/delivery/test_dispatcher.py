@@ -24,7 +24,6 @@ from alerts.delivery.silences import SilenceRequest
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.engine.status import Status
-from alerts.messages.grouped import Letter
 from alerts.messages.single import Message
 from alerts.rules import Severity
 from alerts.scraping.page import parse
@@ -108,14 +107,14 @@ class Watch:
 
     def take(self, route: str = "hook") -> list[str]:
         """The titles of what would be sent now."""
-        return [letter.title for letter in self.take_letters(route)]
+        return [message.title for message in self.take_messages(route)]
 
-    def take_letters(self, route: str = "hook") -> list[Letter]:
-        letters = []
+    def take_messages(self, route: str = "hook") -> list[Message]:
+        messages = []
         while delivery := self.queue.next_delivery(route):
-            letters.append(Letter(delivery.message.title, delivery.message.body))
+            messages.append(Message(delivery.message.title, delivery.message.body))
             self.queue.mark_delivered(delivery.id)
-        return letters
+        return messages
 
 
 @pytest.fixture
@@ -140,9 +139,9 @@ def test_a_night_is_told_in_one_summary_at_its_end_across_restarts(watch: Callab
     assert night.take() == []
     assert night.queue.count_deliveries()["hook"]["held"] == 4
     night.at("2026-01-11T06:00").evaluate()
-    assert night.take() == ["The quiet hours are over: 1 firing, 1 recovered, 1 fired and recovered"]
+    assert night.take() == ["Quiet hours ended: 1 firing, 1 resolved, 1 fired and resolved"]
     night.at("2026-01-11T06:01").evaluate(("MemoryExceeded", "a", "resolved"))
-    assert night.take() == ["Recovered: MemoryExceeded: a"]
+    assert night.take() == ["Resolved: MemoryExceeded: a"]
 
 
 def test_what_is_severe_enough_is_told_at_night(watch: Callable[..., Watch]) -> None:
@@ -167,7 +166,7 @@ def test_there_is_one_summary_on_the_nights_when_the_clocks_change(
         night.now += 900
         night.evaluate()
         summaries += [(night.now, title) for title in night.take()]
-    assert summaries == [(_utc(morning), "The quiet hours are over: 1 firing")]
+    assert summaries == [(_utc(morning), "Quiet hours ended: 1 firing")]
 
 
 def test_a_silence_that_ends_lets_what_still_fires_be_told_after_a_restart_too(watch: Callable[..., Watch]) -> None:
@@ -204,7 +203,7 @@ def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Wat
     assert one.take() == ["PeerDown: a, RankDrop: b"]
     one.now += 60
     one.evaluate(("PeerDown", "a", "resolved"))
-    assert one.take() == ["Recovered: PeerDown: a"]
+    assert one.take() == ["Resolved: PeerDown: a"]
     one.now += 119
     one.evaluate()
     assert one.take() == []
@@ -223,9 +222,9 @@ def test_who_is_told_late_is_given_the_evidence_of_the_beginning_after_a_restart
     one.now += 1800
     one.states = {key: replace(state, fired_seconds=1800) for key, state in one.states.items()}
     one.evaluate()
-    (letter,) = one.take_letters()
-    assert letter.title == "PeerStalled: a, b"
-    assert letter.body.endswith(
+    (message,) = one.take_messages()
+    assert message.title == "PeerStalled: a, b"
+    assert message.body.endswith(
         "\n\nPeerStalled: a\n| linear.py:114 forward\n\nPeerStalled: b\n| linear.py:114 forward"
     )
     one.evaluate(("PeerStalled", "a", "resolved"), ("PeerStalled", "b", "resolved"))
@@ -243,7 +242,7 @@ def test_a_storm_of_300_peers_and_their_host_is_three_messages_that_name_them_al
     one = watch(grouping={}, interval="15s").at("2026-01-10T10:00")
     one.paper.limit = 3500
 
-    def storm(kind: Kind) -> list[Letter]:
+    def storm(kind: Kind) -> list[Message]:
         host = [("HostMemoryPressure", "rig", kind)]
         one.evaluate(*host, *((rule, peer, kind) for rule in ("OffBoard", "PeerDown") for peer in first))
         one.pass_seconds(straddle)
@@ -251,15 +250,15 @@ def test_a_storm_of_300_peers_and_their_host_is_three_messages_that_name_them_al
         one.pass_seconds(15)
         one.evaluate(*(("SourceDown", peer, kind) for peer in first), ("DiskLow", "rig", kind))
         one.pass_seconds(600)
-        return one.take_letters()
+        return one.take_messages()
 
     for kind in ("firing", "resolved"):
-        letters = storm(kind)
-        assert len(letters) <= 3, [(x.title, len(x.body)) for x in letters]
-        text = "\n".join(letter.body for letter in letters)
+        messages = storm(kind)
+        assert len(messages) <= 3, [(x.title, len(x.body)) for x in messages]
+        text = "\n".join(message.body for message in messages)
         assert set(peers) <= set(re.split(r", |\n", text))
-        assert "HostMemoryPressure" in letters[0].title
-        assert all(len(escape(letter.body)) <= 3500 for letter in letters)
+        assert "HostMemoryPressure" in messages[0].title
+        assert all(len(escape(message.body)) <= 3500 for message in messages)
 
 
 def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callable[..., Watch]) -> None:
@@ -288,8 +287,8 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
         one.dispatcher.send_digest(status, one.now)
         delivery = one.queue.next_delivery("hook")
         if delivery is not None:
-            assert delivery.message.body.splitlines()[0] == "1 of 2 peers run."
-            assert "Nothing fires." in delivery.message.body
+            assert delivery.message.body.splitlines()[0] == "1 of 2 peers up."
+            assert "No alerts firing." in delivery.message.body
         return one.take()
 
     assert look("2026-01-10T10:00") == []

@@ -17,7 +17,6 @@ from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.routing import Decision
 from alerts.engine.evaluate import Event, Key
-from alerts.messages.grouped import Letter
 from alerts.messages.single import Message
 from alerts.store import Store
 
@@ -65,7 +64,7 @@ def _tell(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...],
     event = Event(Key("PeerDown", peer), "firing", 0, 0, "critical", "")
     queue.add(Decision(tuple((route, event) for route in routes)), {}, now=now, is_held=lambda *_: False)
     for route in routes:
-        queue.post(route, "", [Letter(title, "body", tuple(queue.waiting(route)))], now)
+        queue.post(route, "", [Message(title, "body", news=tuple(queue.waiting(route)))], now)
 
 
 def _outbox(queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float]) -> Outbox:

@@ -9,7 +9,7 @@ from alerts.delivery.queue import Queue
 from alerts.delivery.routing import Decision
 from alerts.engine.evaluate import Event, Key
 from alerts.engine.state import Kind
-from alerts.messages.grouped import Letter
+from alerts.messages.single import Message
 from alerts.store import Store
 
 Routes = tuple[str, ...]
@@ -33,7 +33,7 @@ def _tell(queue: Queue, key: Key, kind: Kind = "firing", *, routes: Routes = ("h
     _add(queue, key, kind, routes=routes)
     for route in routes:
         news = tuple(queue.waiting(route))
-        queue.post(route, "", [Letter(f"{kind} {key.peer}", "body", news)] if news else [], now)
+        queue.post(route, "", [Message(f"{kind} {key.peer}", "body", news=news)] if news else [], now)
 
 
 def _due(queue: Queue, route: str = "hook") -> str | None:
@@ -105,7 +105,7 @@ def test_a_message_of_several_alerts_waits_for_all_that_was_told_of_them(queue: 
     _tell(queue, KEY)
     _add(queue, KEY, "resolved")
     _add(queue, OTHER)
-    queue.post("hook", "", [Letter("both", "", tuple(queue.waiting("hook")))], 0)
+    queue.post("hook", "", [Message("both", "", news=tuple(queue.waiting("hook")))], 0)
     first = queue.next_delivery("hook")
     assert first is not None
     queue.mark_failed(first.id, 100)
@@ -137,7 +137,7 @@ def test_a_summary_takes_the_place_of_what_it_tells_and_keeps_the_pause(queue: Q
         _tell(queue, Key("PeerDown", peer))
     queue.hold_route("hook", 80)
     _, news = queue.collapsible("hook", ())
-    queue.collapse("hook", [Letter("both", "", tuple(news))], 0)
+    queue.collapse("hook", [Message("both", "", news=tuple(news))], 0)
     delivery = queue.next_delivery("hook")
     assert delivery is not None
     assert (delivery.message.title, delivery.due_at) == ("both", 80)

@@ -1,4 +1,4 @@
-"""The words of an alert, as a person reads them."""
+"""The message of one alert, as a person reads it."""
 
 import time
 from html import escape
@@ -21,7 +21,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> None:
     time.tzset()
 
 
-def test_an_alert_says_what_who_how_bad_since_when_and_what_to_try() -> None:
+def test_an_alert_names_rule_peer_severity_start_and_remedy() -> None:
     message = render(EVENT, _style("restart it."))
     assert message.title == "PeerStalled: sly_fox"
     assert message.body == (
@@ -32,10 +32,10 @@ def test_an_alert_says_what_who_how_bad_since_when_and_what_to_try() -> None:
     )
 
 
-def test_a_recovery_says_how_long_it_lasted() -> None:
+def test_a_resolved_alert_says_how_long_it_lasted() -> None:
     message = render(EVENT.__class__(**{**vars(EVENT), "kind": "resolved", "summary": ""}), _style())
-    assert message.title == "Recovered: PeerStalled: sly_fox"
-    assert message.body == "It lasted 2 min 5 s, since 2023-11-14 23:13:20 CET.\nFleet demo"
+    assert message.title == "Resolved: PeerStalled: sly_fox"
+    assert message.body == "Lasted 2 min 5 s, since 2023-11-14 23:13:20 CET.\nFleet demo"
 
 
 def test_a_reminder_says_that_it_is_one() -> None:

@@ -1,4 +1,4 @@
-"""Templates of the user's own: what they may say, what happens when they are wrong, and that nothing escapes."""
+"""The user's own templates: what they may hold, how mistakes are reported, and that the sandbox holds."""
 
 from html import escape
 from pathlib import Path
@@ -37,7 +37,7 @@ def _write(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_the_default_html_shows_what_the_plain_text_says_and_escapes_it() -> None:
+def test_the_default_html_shows_the_plain_text_escaped() -> None:
     message = render(_event(HOSTILE, summary=HOSTILE, evidence=f"| {HOSTILE}\n| second"), _style())
     assert message.title == f"PeerDown: {HOSTILE}"
     assert escape(HOSTILE) in message.html
@@ -60,12 +60,12 @@ def test_a_folder_replaces_what_it_holds_and_may_build_on_the_default(tmp_path: 
 def test_a_template_may_go_through_the_alerts(tmp_path: Path) -> None:
     body = "{% for alert in alerts %}{{ alert.peer }} for {{ (alert.at - alert.since) | duration }};{% endfor %}"
     news = [News(number, _event(peer), 0) for number, peer in enumerate("ab")]
-    (letter,) = compose(news, _style(_write(tmp_path / "mine", body_txt=body)))
-    assert letter.body == "a for 2 min 5 s;b for 2 min 5 s;"
+    (message,) = compose(news, _style(_write(tmp_path / "mine", body_txt=body)))
+    assert message.body == "a for 2 min 5 s;b for 2 min 5 s;"
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "expected"),
     [
         ({"body_txt": "one\n{% for alert in alerts %}\n{{ alert.peer }}\n"}, "body.txt:3: Unexpected end of template"),
         ({"title_txt": "{{ titel }}"}, "title.txt:1: 'titel' is undefined"),
@@ -76,12 +76,10 @@ def test_a_template_may_go_through_the_alerts(tmp_path: Path) -> None:
         ({"body_txt": "{{ ''.__class__.__mro__[1].__subclasses__() }}"}, "body.txt:1: access to attribute '__class__'"),
         ({"body_txt": "{% include '../secret.txt' %}"}, "../secret.txt"),
         ({"body_txt": "{{ 1 // 0 }}"}, "body.txt:1: ZeroDivisionError"),
-        ({"boddy_txt": "x"}, "boddy.txt is none of them"),
+        ({"boddy_txt": "x"}, "found boddy.txt"),
     ],
 )
-def test_a_mistake_is_one_of_the_configuration_and_told_with_its_line(
-    tmp_path: Path, files: dict[str, str], said: str
-) -> None:
+def test_a_mistake_is_a_configuration_error_with_its_line(tmp_path: Path, files: dict[str, str], expected: str) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     folder = _write(tmp_path / "mine", **files)
     route = {"name": "hook", "url": "json://h", "templates": str(folder)}
@@ -89,10 +87,10 @@ def test_a_mistake_is_one_of_the_configuration_and_told_with_its_line(
         AlertsConfig.model_validate({"fleet": "f", "state_dir": tmp_path, "routes": [route]})
     (line,) = describe_errors(raised.value)
     assert line.startswith("routes.0.templates: ")
-    assert said in line
+    assert expected in line
 
 
-def test_a_template_that_fails_on_a_real_message_gives_way_to_the_default_and_says_so_once(
+def test_a_template_that_fails_on_a_real_message_is_replaced_by_the_default_and_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = _write(tmp_path / "mine", body_txt='\n{{ {"a": 1, "b": 2}[alerts[0].peer] + 1 }}')
@@ -101,11 +99,11 @@ def test_a_template_that_fails_on_a_real_message_gives_way_to_the_default_and_sa
     for _ in range(2):
         assert render(_event("zebra"), style).body == render(_event("zebra"), _style()).body
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder}/body.txt:2: 'dict object' has no attribute 'zebra'; the default is used instead"
+        f"{folder}/body.txt:2: 'dict object' has no attribute 'zebra'; using the default template"
     ]
 
 
-def test_what_a_template_says_is_bounded(tmp_path: Path) -> None:
+def test_the_output_of_a_template_is_bounded(tmp_path: Path) -> None:
     body = "{% for a in range(99999) %}{% for b in range(99999) %}xxxxxxxxxx{% endfor %}{% endfor %}"
     folder = _write(tmp_path / "mine", body_txt=body, title_txt="{{ 'two\nlines ' * 100 }}", body_html=body)
     message = render(_event(), _style(folder, limit=3000))

@@ -64,7 +64,7 @@ def test_names_arrive_as_typed_and_a_rate_limited_message_is_delivered_once_and_
     first, second = bot_api.shown
     assert first.startswith(f"PeerStalled: {peer}\r\nNo progress for 1 min ")
     assert "\nFleet a_b <i> & c, severity critical" in first
-    assert second.startswith(f"Recovered: PeerStalled: {peer}\r\n")
+    assert second.startswith(f"Resolved: PeerStalled: {peer}\r\n")
     assert bot_api.asked_at[1] - bot_api.asked_at[0] >= 2
     assert len(bot_api.asked_at) == 3
     assert "429 Too Many Requests" in loop.output()
@@ -86,7 +86,7 @@ def test_a_bot_obeys_its_chat_by_commands_and_buttons_and_remembers_where_it_was
     acknowledge, silence = row
     assert (acknowledge["text"], silence["text"]) == ("Acknowledge", "Silence 1 h")
     bot_api.say("/status@peerwatch_bot")
-    assert "Alerts that fire: 1" in _told(bot_api, "1 of 1 peers run.", "sly_fox: training, rank 1")
+    assert "Firing alerts: 1" in _told(bot_api, "1 of 1 peers up.", "sly_fox: training, rank 1")
     bot_api.press(acknowledge["callback_data"])
     _told(bot_api, "Acknowledged: PeerStalled: sly_fox")
     assert bot_api.calls == [("answerCallbackQuery", {"callback_query_id": "7"})]
@@ -108,10 +108,10 @@ def test_a_bot_obeys_its_chat_by_commands_and_buttons_and_remembers_where_it_was
     bot_api.say("/silence 2h sly_*")
     _told(bot_api, "Silenced until ", ": sly_*")
     bot_api.say("/silence sly_fox")
-    _told(bot_api, "/silence 2h PEER")
+    _told(bot_api, "Usage: /silence DURATION PEER")
     bot_api.say("hello there")
     bot_api.say("/help")
-    _told(bot_api, "/alerts: what fires")
+    _told(bot_api, "/alerts: firing alerts")
     assert sum("Acknowledged" in text for text in bot_api.shown) == 1
     assert not any("hello" in text for text in bot_api.shown)
     assert SECRET not in commanded.output()
@@ -122,7 +122,7 @@ def test_what_strangers_say_or_what_is_old_changes_nothing(commanded: AlertLoop,
     bot_api.press("ack:1", chat=666)
     bot_api.say("/silence 9h *", age=3600)
     commanded.start()
-    _told(bot_api, "That was said 1 h ago")
+    _told(bot_api, "Ignored: sent 1 h ago")
     assert commanded.get("/api/alerts").json()["silences"] == []
     assert all(one["chat_id"] == 4242 for one in bot_api.sent)
     assert commanded.output().count("a chat that is not configured") == 1
@@ -140,7 +140,7 @@ def test_another_listener_and_a_lost_network_are_said_once_and_slow_nothing(
     _told(bot_api, "PeerStalled: sly_fox")
     bot_api.poll_status = 200
     bot_api.say("/help")
-    _told(bot_api, "/alerts: what fires")
+    _told(bot_api, "/alerts: firing alerts")
     assert commanded.output().count("commands are heard again") == 1
     bot_api.poll_status = 409
     wait_for(lambda: "another program listens to this bot" in commanded.output(), 20, "the complaint")

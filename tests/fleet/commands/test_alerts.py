@@ -89,8 +89,8 @@ def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook:
     assert (code, err) == (1, "")
     assert out == "hook: delivered\nbroken: not delivered: connection refused\n"
     assert desk.run("test", "hook") == (0, "hook: delivered\n", "")
-    tests = [message for message in webhook.messages if message.title == "Test: test"]
-    assert [message.body for message in tests] == ["This is a test of the route hook: alerts arrive here."] * 2
+    tests = [message for message in webhook.messages if message.title == "Test notification: test"]
+    assert [message.body for message in tests] == ["Test of route hook: alerts arrive here."] * 2
     assert TOKEN not in desk.loop.output()
 
 
