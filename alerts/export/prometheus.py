@@ -17,6 +17,9 @@ ESCALATION = "escalation"
 # A page that cannot be read, or tells nothing of its trainer, is neither trouble nor recovery. A target that is gone
 # has no `up`, and its alerts end.
 _UNREAD = 'up == 0 or up{peer!=""} unless on (instance) trainer_up'
+_SUBJECT = "{{ with $labels.peer }}{{ . }}{{ else }}{{ $labels.instance }}{{ end }}"
+# `alerts_firing` counts the peers and names none.
+_UNNAMED = "see the status page for which peer"
 _DURATION = re.compile(r"[\d.]+s")
 
 
@@ -73,16 +76,16 @@ _Dumper.add_representer(str, _represent_text)
 
 def describe_rule(name: str, rule: Rule, settings: RuleSettings) -> dict[str, Any]:
     """One alerting rule. What the page of a peer or host says of it, its labels carry along."""
-    subject = "{{ with $labels.peer }}{{ . }}{{ else }}{{ $labels.instance }}{{ end }}"
     described: dict[str, Any] = {"alert": name, "expr": expression(name, rule, settings)}
-    if settings.for_:
+    # The alert loop has waited for both already where its own metric is read.
+    if settings.for_ and rule.promql is not None:
         described["for"] = promql_duration(settings.for_)
-    if settings.recover_after:
+    if settings.recover_after and rule.promql is not None:
         described["keep_firing_for"] = promql_duration(settings.recover_after)
     # An empty label is none: what `ALERTS` adds to an alert must not make it another one.
     described["labels"] = {"severity": settings.severity, "alertstate": ""}
     described["annotations"] = {
-        "summary": f"{name}: {subject}",
+        "summary": f"{name}: {_UNNAMED if rule.promql is None else _SUBJECT}",
         "description": rule.description,
         "runbook": f"What to do: {rule.remedy}",
     }
@@ -90,9 +93,12 @@ def describe_rule(name: str, rule: Rule, settings: RuleSettings) -> dict[str, An
 
 
 def expression(name: str, rule: Rule, settings: RuleSettings) -> str:
-    """The rule's PromQL with its thresholds filled in, and where an alert that fires goes on as nothing can be told."""
+    """The rule's PromQL with its thresholds filled in, and where a firing alert goes on while its condition is unknown.
+
+    A rule without PromQL is read off the alert loop's own `alerts_firing`.
+    """
     thresholds = dict(_thresholds(settings))
-    holds = rule.promql.strip() % thresholds
+    holds = f'alerts_firing{{rule="{name}"}} > 0' if rule.promql is None else rule.promql.strip() % thresholds
     if not rule.is_problem:
         return holds
     keeps = "\nor ".join(one for one in (_UNREAD, rule.keeps.strip() % thresholds) if one)

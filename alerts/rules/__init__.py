@@ -104,18 +104,18 @@ class Rule:
     never.
 
     `promql` is where the condition holds; `keeps` where it is unknown although the page can be read, so that an alert
-    that fires goes on. `differs` says why the two can judge otherwise than `judge`.
+    that fires goes on. None: the rule learns from the past in a way that PromQL cannot, and Prometheus takes the alert
+    loop's word for it.
     """
 
     settings: type[RuleSettings]
     judge: Judge
-    promql: str
     doc: str
+    promql: str | None = None
     keeps: str = ""
     remember: Callable[[View, Any], Memory] | None = None
     scope: Scope = "peer"
     evidence: tuple[Evidence, ...] = ()
-    differs: str = ""
     is_problem: bool = True
     inhibits: tuple[str, ...] = ()
     restart: Literal["", "at once", "after a checkpoint"] = ""

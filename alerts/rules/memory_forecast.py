@@ -35,22 +35,6 @@ class Settings(RuleSettings):
     least_span: Duration = Field(default=2 * 3600.0, description="how long it must have been measured")
     settle: Duration = Field(default=1800.0, description="time after a start that says nothing of growth")
 
-    @property
-    def quarter(self) -> str:
-        """For PromQL: a step up is no growth, so each quarter of the span must have grown by as much."""
-        return self._share(1)
-
-    @property
-    def half(self) -> str:
-        return self._share(2)
-
-    @property
-    def three_quarters(self) -> str:
-        return self._share(3)
-
-    def _share(self, quarters: int) -> str:
-        return f"{round(self.least_span * quarters * 250)}ms"
-
 
 def remember(view: View, settings: Settings) -> Memory:
     """Samples of the footprint; the trend is worked out once for each."""
@@ -119,32 +103,4 @@ RULE = Rule(
     remember=remember,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL fits a straight line by least squares over the last `least_span`, not a robust one over `window`.",
-    # A quarter of what `LEAST_GROWTH` asks of the whole.
-    promql="""
-predict_linear(trainer_memory_bytes{kind="footprint"}[%(least_span)s], %(within_seconds)d)
-  >= on (instance) group_left () trainer_memory_limit_bytes
-and on (instance) (
-  avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s])
-  - avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(quarter)s)
-) >= on (instance) group_left () (0.005 * trainer_memory_limit_bytes)
-and on (instance) (
-  avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(quarter)s)
-  - avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(half)s)
-) >= on (instance) group_left () (0.005 * trainer_memory_limit_bytes)
-and on (instance) (
-  avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(half)s)
-  - avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(three_quarters)s)
-) >= on (instance) group_left () (0.005 * trainer_memory_limit_bytes)
-and on (instance) time() - trainer_start_timestamp_seconds >= %(settle_seconds)d + %(least_span_seconds)d
-and on (instance) trainer_up == 1
-""",
-    keeps="""
-predict_linear(trainer_memory_bytes{kind="footprint"}[%(least_span)s], 1.5 * %(within_seconds)d)
-  >= on (instance) group_left () trainer_memory_limit_bytes
-and on (instance) deriv(trainer_memory_bytes{kind="footprint"}[%(least_span)s]) * %(least_span_seconds)d
-  >= on (instance) group_left () (0.02 * trainer_memory_limit_bytes)
-and on (instance) time() - trainer_start_timestamp_seconds >= %(settle_seconds)d + %(least_span_seconds)d
-and on (instance) trainer_up == 1
-""",
 )

@@ -128,7 +128,7 @@ RULE = Rule(
         "SourceDown",
     ),
     doc=__doc__ or "",
-    differs="PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.",
+    # PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.
     promql="""
 trainer_up == 0
 or time() - trainer_start_timestamp_seconds > (

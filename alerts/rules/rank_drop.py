@@ -126,13 +126,4 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     doc=__doc__ or "",
-    differs="PromQL counts any rank of the window as held, and knows neither polls nor boards that were started anew.",
-    promql="""
-swarm_rank - min_over_time(swarm_rank[%(window)s]) >= %(positions)d
-and on (instance) swarm_source_up{source="leaderboard"} == 1
-""",
-    keeps="""
-trainer_up
-unless on (instance) (swarm_rank and on (instance) swarm_source_up{source="leaderboard"} == 1)
-""",
 )

@@ -109,22 +109,4 @@ RULE = Rule(
     remember=remember,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL cannot learn how far apart a peer's credits are, so `unlearned_after` holds for every peer.",
-    promql="""
-changes(swarm_reward_cumulative[%(unlearned_after)s]) == 0
-and on (instance) swarm_reward_cumulative
-and on (instance) swarm_reward_cumulative offset %(unlearned_after)s
-and on (instance) increase(trainer_steps_total[%(unlearned_after)s]) >= %(least_steps)d
-and on (instance) min_over_time(swarm_source_up{source="leaderboard"}[%(unlearned_after)s]) == 1
-and on (instance) trainer_up == 1
-and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
-""",
-    keeps="""
-trainer_up == 1 unless on (instance) swarm_source_up{source="leaderboard"} == 1
-or trainer_up == 1
-  and on (instance) changes(swarm_reward_cumulative[%(unlearned_after)s]) == 0
-  and on (instance) swarm_reward_cumulative
-  and on (instance) swarm_reward_cumulative offset %(unlearned_after)s
-  and on (instance) min_over_time(swarm_source_up{source="leaderboard"}[%(unlearned_after)s]) == 1
-""",
 )

@@ -36,11 +36,6 @@ class Settings(RuleSettings):
     baseline: int = Field(default=24, ge=2, le=200, description="slots that must lie before them")
     window: Duration = Field(default=86400.0, description="how far back the peer is compared with itself")
 
-    @property
-    def present(self) -> str:
-        """The time that makes up the present, as PromQL writes it."""
-        return f"{self.recent * self.slot:.0f}s"
-
 
 def remember(view: View, settings: Settings) -> Memory:
     """Mean step times [time, seconds], a slot each, and where the slot that is under way began."""
@@ -87,23 +82,4 @@ RULE = Rule(
     remember=remember,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL compares means, not medians, and does not tell the process before a restart from the present one.",
-    promql="""
-rate(trainer_step_duration_seconds_sum[%(present)s]) / rate(trainer_step_duration_seconds_count[%(present)s])
-  >= %(factor)g * (
-    rate(trainer_step_duration_seconds_sum[%(window)s] offset %(present)s)
-    / rate(trainer_step_duration_seconds_count[%(window)s] offset %(present)s)
-  )
-and on (instance) time() - trainer_start_timestamp_seconds >= (%(recent)d + %(baseline)d) * %(slot_seconds)d
-and on (instance) trainer_up == 1
-""",
-    keeps="""
-rate(trainer_step_duration_seconds_sum[%(present)s]) / rate(trainer_step_duration_seconds_count[%(present)s])
-  > 0.75 * %(factor)g * (
-    rate(trainer_step_duration_seconds_sum[%(window)s] offset %(present)s)
-    / rate(trainer_step_duration_seconds_count[%(window)s] offset %(present)s)
-  )
-and on (instance) time() - trainer_start_timestamp_seconds >= (%(recent)d + %(baseline)d) * %(slot_seconds)d
-and on (instance) trainer_up == 1
-""",
 )

@@ -26,7 +26,7 @@ from tests.alerts.conftest import AlertLoop
 from tests.alerts.engines import Hook, alertmanager, prometheus
 from tests.alerts.rules.engines import Look, active_rules, looks_of, replay
 from tests.alerts.rules.histories import TICKS, History, generate, settings
-from tests.alerts.rules.test_two_engines import APART, SEED
+from tests.alerts.rules.test_two_engines import LEARNED, SEED
 from tests.fakes import LOOPBACK
 
 pytestmark = [
@@ -41,8 +41,8 @@ FIRST_TICK, LAST_TICK = 6, 52
 # A busy machine may miss what lasts for less.
 LASTS_TICKS = 6
 HOST_RULES = {name for name, rule in discover().items() if rule.scope == "host"}
-# Its credits count from five minutes apart, whatever the settings; and the machine's rules would tell of this machine.
-LEFT_OUT = {"RewardStagnant", *HOST_RULES} - {"Watchdog"}
+# Prometheus reads the rules that learn off the alert loop; and the machine's rules are about this machine.
+LEFT_OUT = (LEARNED | HOST_RULES) - {"Watchdog"}
 # What the alert loop's own page tells, and no sidecar's.
 OF_THE_LOOP = {"PeerRestarted", "RestartUseless"}
 
@@ -152,11 +152,11 @@ def test_on_what_prometheus_scraped_both_engines_fire_and_recover_alike(seen: Se
     wrong, compared = [], 0
     for history in seen.histories:
         for rule, course in replay(seen.looks[history.name], rules, is_host=False).items():
-            if course.is_interrupted or (rule in APART and not history.is_plain) or _hovers(rule, history):
+            if course.is_interrupted or _hovers(rule, history):
                 continue
             theirs = [at in seen.fires.get((rule, history.name), ()) for at in seen.evaluations]
             compared += any(theirs)
-            if not _are_alike(course.fires, theirs, APART.get(rule, 1)):
+            if not _are_alike(course.fires, theirs):
                 wrong.append(f"{rule} {history.name}\n  loop       {_draw(course.fires)}\n  Prometheus {_draw(theirs)}")
     assert compared > 50
     assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong)
@@ -193,7 +193,7 @@ def _hovers(rule: str, history: History) -> bool:
 
 def _expect(history: History) -> Iterator[tuple[str, str]]:
     """The alerts that fire for long, were every page scraped in time."""
-    rules = [one for one in active_rules(settings(TICK)) if one.name not in LEFT_OUT | OF_THE_LOOP | set(APART)]
+    rules = [one for one in active_rules(settings(TICK)) if one.name not in LEFT_OUT | OF_THE_LOOP]
     looks = looks_of(history.pages(0.0, TICK), 0.0, TICK)[FIRST_TICK:LAST_TICK]
     for rule, course in replay(looks, rules, is_host=False).items():
         if sum(course.fires) >= LASTS_TICKS:
@@ -266,11 +266,11 @@ def _looks(series: Sequence[dict[str, Any]], evaluations: Sequence[float]) -> li
     return looks
 
 
-def _are_alike(ours: Sequence[bool], theirs: Sequence[bool], apart: int) -> bool:
-    """Whether both change as often, and each is where the other is within so many evaluations."""
+def _are_alike(ours: Sequence[bool], theirs: Sequence[bool]) -> bool:
+    """Whether both change as often, and each is where the other is within one evaluation."""
     if sum(a != b for a, b in pairwise(ours)) != sum(a != b for a, b in pairwise(theirs)):
         return False
-    near = [ours[max(0, place - apart) : place + apart + 1] for place in range(len(ours))]
+    near = [ours[max(0, place - 1) : place + 2] for place in range(len(ours))]
     return all(fires in around for fires, around in zip(theirs, near, strict=True))
 
 

@@ -188,7 +188,6 @@ CASES = (
         lambda m, n: _stagnant(m, n, begin=120, end=800),
         (190,),
         (150,),
-        in_promql=False,
     ),
     Scenario("RewardStagnant", "credit every three hours", _late_credit, quiet=tuple(range(0, 1500, 30))),
     Scenario(

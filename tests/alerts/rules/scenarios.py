@@ -92,7 +92,6 @@ class Scenario:
     fires: tuple[int, ...] = ()
     quiet: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    in_promql: bool = True
 
     @property
     def minutes(self) -> int:
