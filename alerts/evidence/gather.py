@@ -34,9 +34,9 @@ RESTART_FILE = "restart.log"
 
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)$')
 _UNUSUAL = {
-    psutil.STATUS_STOPPED: "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT lets it go on.",
+    psutil.STATUS_STOPPED: "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT resumes it.",
     psutil.STATUS_TRACING_STOP: "Process {pid} is stopped by a debugger.",
-    psutil.STATUS_DISK_SLEEP: "Process {pid} waits for a disk or a device and cannot be interrupted.",
+    psutil.STATUS_DISK_SLEEP: "Process {pid} is in uninterruptible sleep: it waits for a disk or a device.",
 }
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def find_frames(stacks: str) -> list[str]:
 def _describe_process(run_dir: Path) -> list[str]:
     process = find_trainer(run_dir)
     if process is None:
-        return [say("The process that process.json names does not run.")]
+        return [say("The process in process.json is not running.")]
     unusual = _UNUSUAL.get(process.status())
     return [say(unusual, pid=process.pid)] if unusual else []
 
@@ -127,9 +127,9 @@ def _describe_biggest(run_dir: Path) -> list[str]:
         return []
     size, pid, name = max(sizes)
     if pid == process.pid:
-        template = "Biggest of its {count} processes: {name} ({pid}, the trainer itself), {size:.2f} GiB resident."
+        template = "Largest of {count} processes: {name} (PID {pid}, the trainer), {size:.2f} GiB resident."
     else:
-        template = "Biggest of its {count} processes: {name} ({pid}, a child of the trainer), {size:.2f} GiB resident."
+        template = "Largest of {count} processes: {name} (PID {pid}, a child of the trainer), {size:.2f} GiB resident."
     return [say(template, count=len(sizes), name=redact(name), pid=pid, size=size / 2**30)]
 
 
@@ -149,7 +149,7 @@ def _describe_stacks(run_dir: Path) -> list[str]:
     frames = find_frames(ask_for_stacks(process, run_dir / "stacks.log", seconds=STACKS_SECONDS))
     if not frames:
         return []
-    return [say("Its main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
+    return [say("Main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
 
 
 def _describe_restart(run_dir: Path) -> list[str]:

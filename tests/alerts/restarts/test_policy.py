@@ -6,7 +6,7 @@ from alerts.restart_record import Record
 from alerts.restarts.policy import Facts, RestartPolicy, RestartRequest, step
 
 POLICY = RestartPolicy()
-LEAK = RestartRequest("MemoryExceeded", "It uses 3.9 GiB.", can_wait=True)
+LEAK = RestartRequest("MemoryExceeded", "Memory 3.9 GiB.", can_wait=True)
 STALL = RestartRequest("PeerStalled", "No progress for 9 min.", can_wait=False)
 GIB = 2**30
 HOUR = 3600.0

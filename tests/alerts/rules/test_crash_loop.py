@@ -25,7 +25,7 @@ def test_each_new_process_is_a_restart_even_if_it_was_gone_in_between() -> None:
     look = _see([0, None, 30, 30, None, 75, 90, 105])
     assert look.memory["restarts"] == [NOW + 30, NOW + 75, NOW + 90, NOW + 105]
     verdict = judge(look, SETTINGS)
-    assert (verdict.condition, verdict.summary) == ("active", "4 restarts in the last 1 min 20 s.")
+    assert (verdict.condition, verdict.summary) == ("active", "4 restarts in 1 min 20 s; limit 4 in 2 h.")
 
 
 def test_it_goes_on_while_the_trainer_is_down_and_the_sidecar_is_silent() -> None:

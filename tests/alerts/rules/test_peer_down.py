@@ -21,11 +21,11 @@ def test_a_peer_that_runs_is_not_down() -> None:
 def test_a_process_that_is_gone_is_down_and_its_last_state_is_told() -> None:
     verdict = judge(view(up=0, memory=HAS_RUN), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary == "The trainer's process is gone; it was training when last heard of."
+    assert verdict.summary == "Trainer process gone; last state: training."
 
 
 def test_an_orderly_end_is_told_as_one() -> None:
-    assert "good order" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
+    assert "exited cleanly" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
 
 
 def test_a_sidecar_that_cannot_tell_gives_no_verdict() -> None:
@@ -36,7 +36,7 @@ def test_a_silent_sidecar_counts_after_a_while_and_with_words_of_its_own() -> No
     assert judge(silent(59), SETTINGS).condition == "unknown"
     verdict = judge(silent(75), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary.startswith("Its sidecar has not answered for 1 min 15 s (no connection)")
+    assert verdict.summary.startswith("Sidecar unreachable for 1 min 15 s (no connection); limit 1 min;")
     assert verdict.since == NOW - 75
 
 
@@ -47,7 +47,7 @@ def test_a_restart_keeps_the_verdict_until_the_first_step_or_the_end_of_the_budg
     late = {**RESTARTED, "started": NOW - 700, "phase_start": NOW - 690, "last_step": NOW - 800}
     verdict = judge(view(memory=HAS_RUN, **late), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary.startswith("The trainer was started 11 min 40 s ago and has made no step")
+    assert verdict.summary == "No step since the trainer started 11 min 40 s ago; limit 10 min."
     assert verdict.since == NOW - 700
 
 

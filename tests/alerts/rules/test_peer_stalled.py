@@ -15,10 +15,7 @@ LATE = {"last_step": NOW - 100, "phase_start": NOW - 150}
 def test_silence_beyond_the_peers_own_budget_is_a_stall() -> None:
     verdict = judge(view(**LATE), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary == (
-        "No progress for 1 min 40 s while training; this peer should need at most 30 s. "
-        "Its last step, number 12, ended 1 min 40 s ago."
-    )
+    assert verdict.summary == ("No progress for 1 min 40 s while training; limit 30 s. Last step: 12, 1 min 40 s ago.")
     assert verdict.since == NOW - 100
 
 
@@ -72,8 +69,8 @@ def _look(silence: float, cpu: float, memory: dict[str, float]) -> View:
 @pytest.mark.parametrize(
     ("cpu", "words"),
     [
-        (100.1, "Its processes used 0.1 s of processor time in the last 15 s: they rest."),
-        (114.0, "Its processes used 14.0 s of processor time in the last 15 s: they compute."),
+        (100.1, "CPU idle: 0.1 s used in 15 s."),
+        (114.0, "CPU busy: 14.0 s used in 15 s."),
     ],
 )
 def test_a_stall_tells_whether_its_processes_still_compute(cpu: float, words: str) -> None:

@@ -35,7 +35,7 @@ def _looks(*polls: Poll, every: float = 15.0, ranked: int = 10) -> list[View]:
 def test_a_drop_counts_once_enough_polls_agree() -> None:
     conditions, verdict, _ = _see(_looks(2, 2, 2, 5, 6, 5))
     assert conditions == ["unknown", "unknown", "inactive", "unknown", "unknown", "active"]
-    assert verdict.summary == "Rank 5 of 10, 3 worse than rank 2, which it held within the last 6 h."
+    assert verdict.summary == "Rank 5 of 10, 3 below rank 2 within 6 h; limit 3."
 
 
 def test_a_smaller_drop_is_none() -> None:
@@ -61,7 +61,7 @@ def test_two_peers_that_pass_each_other_all_the_time_raise_nothing() -> None:
 def test_it_is_over_when_the_rank_comes_back() -> None:
     conditions, verdict, _ = _see(_looks(2, 2, 2, 6, 6, 6, 3, 3, 3))
     assert conditions[5:] == ["active", "unknown", "unknown", "inactive"]
-    assert verdict.summary == "Rank 3 of 10; the best that it held within 6 h is 2."
+    assert verdict.summary == "Rank 3 of 10; best rank held within 6 h: 2."
 
 
 def test_it_is_over_when_the_better_rank_lies_too_long_ago() -> None:
