@@ -104,7 +104,7 @@ def test_a_trainer_that_would_die_of_the_signal_is_not_sent_it(run_dir: Path, st
     assert trainer.status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_stopped_trainer_is_told_to_be_one(run_dir: Path, start_trainer: StartTrainer) -> None:
+def test_a_stopped_trainer_is_named_as_stopped(run_dir: Path, start_trainer: StartTrainer) -> None:
     trainer = start_trainer()
     trainer.send_signal(signal.SIGSTOP)
     wait_for(lambda: trainer.status() == psutil.STATUS_STOPPED, 5, "the trainer is stopped", every=0.01)
@@ -115,7 +115,7 @@ def test_a_stopped_trainer_is_told_to_be_one(run_dir: Path, start_trainer: Start
     assert time.monotonic() - began < 0.5
 
 
-def test_the_biggest_process_of_the_tree_is_named(run_dir: Path, start_trainer: StartTrainer) -> None:
+def test_the_largest_process_of_the_tree_is_named(run_dir: Path, start_trainer: StartTrainer) -> None:
     trainer = start_trainer("greedy")
     child = trainer.children()[0]
     text = gather(("biggest",), run_dir)
@@ -139,7 +139,7 @@ def test_a_record_that_names_no_process_is_no_error(run_dir: Path, pid: object) 
     assert find_trainer(run_dir) is None
 
 
-def test_files_that_are_none_cost_only_their_part(run_dir: Path) -> None:
+def test_files_that_are_not_regular_cost_only_their_part(run_dir: Path) -> None:
     (run_dir / "trainer.log").unlink()
     os.mkfifo(run_dir / "trainer.log")
     assert gather(("log", "stacks"), run_dir) == ""

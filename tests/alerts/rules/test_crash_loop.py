@@ -10,29 +10,29 @@ SETTINGS = Settings()
 
 
 def _see(starts: list[float | None], *, every: float = 15.0, age: float = 5.0) -> View:
-    """The last look at a peer whose process started `starts` seconds after NOW; None is one without a process."""
+    """The last view of a peer whose process started `starts` seconds after NOW; None is one without a process."""
     memory: dict[str, Any] = {}
-    look = view()
+    seen = view()
     for number, start in enumerate(starts):
         now = NOW + number * every + age
-        look = view(now=now, up=int(start is not None), started=None if start is None else NOW + start)
-        memory = dict(remember(look._replace(memory=memory), SETTINGS))
-        look = look._replace(memory=memory)
-    return look
+        seen = view(now=now, up=int(start is not None), started=None if start is None else NOW + start)
+        memory = dict(remember(seen._replace(memory=memory), SETTINGS))
+        seen = seen._replace(memory=memory)
+    return seen
 
 
 def test_each_new_process_is_a_restart_even_if_it_was_gone_in_between() -> None:
-    look = _see([0, None, 30, 30, None, 75, 90, 105])
-    assert look.memory["restarts"] == [NOW + 30, NOW + 75, NOW + 90, NOW + 105]
-    verdict = judge(look, SETTINGS)
+    seen = _see([0, None, 30, 30, None, 75, 90, 105])
+    assert seen.memory["restarts"] == [NOW + 30, NOW + 75, NOW + 90, NOW + 105]
+    verdict = judge(seen, SETTINGS)
     assert (verdict.condition, verdict.summary) == ("active", "4 restarts in 1 min 20 s; limit 4 in 2 h.")
 
 
 def test_it_goes_on_while_the_trainer_is_down_and_the_sidecar_is_silent() -> None:
-    look = _see([0, 15, 30, 45, 60, None])
-    assert judge(look, SETTINGS).condition == "active"
-    quiet = silent(60)._replace(memory=remember(silent(60)._replace(memory=look.memory), SETTINGS))
-    assert quiet.memory == look.memory
+    seen = _see([0, 15, 30, 45, 60, None])
+    assert judge(seen, SETTINGS).condition == "active"
+    quiet = silent(60)._replace(memory=remember(silent(60)._replace(memory=seen.memory), SETTINGS))
+    assert quiet.memory == seen.memory
     assert judge(quiet, SETTINGS).condition == "unknown"
 
 
@@ -45,5 +45,5 @@ def test_starts_that_nobody_saw_do_not_count() -> None:
 
 
 def test_the_memory_stays_bounded() -> None:
-    look = _see([15.0 * number for number in range(3 * MAX_RESTARTS)])
-    assert len(look.memory["restarts"]) == MAX_RESTARTS
+    seen = _see([15.0 * number for number in range(3 * MAX_RESTARTS)])
+    assert len(seen.memory["restarts"]) == MAX_RESTARTS

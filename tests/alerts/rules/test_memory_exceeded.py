@@ -16,7 +16,7 @@ def test_the_verdict_follows_the_footprint_with_hysteresis(footprint: float, con
     assert judge(view(footprint=footprint * GIB, limit=4 * GIB), SETTINGS).condition == condition
 
 
-def test_the_summary_tells_both_numbers_with_their_unit() -> None:
+def test_the_summary_names_both_numbers_with_their_unit() -> None:
     verdict = judge(view(footprint=4.5 * GIB, limit=4 * GIB), SETTINGS)
     assert verdict.summary == "Memory 4.50 GiB, 112% of the limit of 4.00 GiB."
 

@@ -18,21 +18,21 @@ def test_a_peer_that_runs_is_not_down() -> None:
     assert judge(view(memory=HAS_RUN), SETTINGS).condition == "inactive"
 
 
-def test_a_process_that_is_gone_is_down_and_its_last_state_is_told() -> None:
+def test_a_process_that_is_gone_is_down_and_its_last_state_is_named() -> None:
     verdict = judge(view(up=0, memory=HAS_RUN), SETTINGS)
     assert verdict.condition == "active"
     assert verdict.summary == "Trainer process gone; last state: training."
 
 
-def test_an_orderly_end_is_told_as_one() -> None:
+def test_a_clean_exit_is_named_as_one() -> None:
     assert "exited cleanly" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
 
 
-def test_a_sidecar_that_cannot_tell_gives_no_verdict() -> None:
+def test_a_sidecar_that_does_not_know_gives_no_verdict() -> None:
     assert judge(view(up=None, memory=HAS_RUN), SETTINGS).condition == "unknown"
 
 
-def test_a_silent_sidecar_counts_after_a_while_and_with_words_of_its_own() -> None:
+def test_a_silent_sidecar_counts_after_a_while_and_says_so() -> None:
     assert judge(silent(59), SETTINGS).condition == "unknown"
     verdict = judge(silent(75), SETTINGS)
     assert verdict.condition == "active"
@@ -75,15 +75,15 @@ def test_a_peer_that_waits_for_the_swarm_after_its_start_is_up() -> None:
     assert judge(view(memory=HAS_RUN, **{**RESTARTED, "state": "waiting"}), SETTINGS).condition == "inactive"
 
 
-def test_a_host_that_slept_gets_its_start_budget_anew() -> None:
+def test_a_host_that_slept_gets_its_start_limit_again() -> None:
     late = {**RESTARTED, "started": NOW - 7000, "phase_start": NOW - 6990, "last_step": NOW - 8000}
     assert judge(view(memory=HAS_RUN, clock_stepped_at=NOW - 10, **late), SETTINGS).condition == "unknown"
 
 
 def test_a_peer_that_has_not_started_yet_is_given_time() -> None:
-    first_look = remember(view(up=0, started=None), SETTINGS)
-    assert judge(view(up=0, memory=dict(first_look)), SETTINGS).condition == "unknown"
-    assert judge(view(up=0, memory=dict(first_look), now=NOW + 601), SETTINGS).condition == "active"
+    first = remember(view(up=0, started=None), SETTINGS)
+    assert judge(view(up=0, memory=dict(first)), SETTINGS).condition == "unknown"
+    assert judge(view(up=0, memory=dict(first), now=NOW + 601), SETTINGS).condition == "active"
 
 
 def test_once_it_has_run_there_is_no_such_grace() -> None:

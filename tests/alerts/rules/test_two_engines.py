@@ -16,7 +16,7 @@ import yaml
 from alerts.config import AlertsConfig
 from alerts.export.prometheus import render_rules
 from alerts.rules import discover
-from tests.alerts.rules.engines import active_rules, looks_of, replay
+from tests.alerts.rules.engines import active_rules, evaluations_of, replay
 from tests.alerts.rules.histories import TICKS, History, generate, settings
 from tests.alerts.rules.scenarios import split_sample
 from tests.programs import require
@@ -65,8 +65,8 @@ def _series(history: History) -> Iterator[tuple[str, list[str]]]:
             found.setdefault(f"{name}{{{text}}}", {})[tick] = f"{value:.17g}"
     for name, values in found.items():
         yield name, [values.get(tick, "stale") for tick in range(TICKS)]
-    looks = looks_of(pages, 0.0, TICK)
-    for rule, course in replay(looks, active_rules(settings(TICK)), is_host=history.is_host).items():
+    evaluations = evaluations_of(pages, 0.0, TICK)
+    for rule, course in replay(evaluations, active_rules(settings(TICK)), is_host=history.is_host).items():
         # In Prometheus a duration that is interrupted begins anew.
         if course.is_interrupted or rule in LEARNED:
             continue
