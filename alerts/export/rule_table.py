@@ -1,6 +1,6 @@
 """`python -m alerts.export.rule_table`: writes the tables of rules and their settings into docs/alerts.md."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +10,8 @@ from alerts.rules import Rule, RuleSettings, discover
 MANUAL = Path(__file__).parents[2] / "docs" / "alerts.md"
 BEGIN = "<!-- `python -m alerts.export.rule_table` writes from here -->\n"
 END = "<!-- to here -->\n"
+_RULE_HEAD = ("Rule", "About", "Severity", "`for`", "`recover_after`", "`restart`", "Prometheus", "What it means")
+_SETTING_HEAD = ("Rule", "Setting", "Default", "What it is")
 _DURATION = get_args(Duration)[1]
 
 
@@ -17,8 +19,7 @@ def render_tables() -> str:
     """Every rule with its defaults, what Prometheus reads for it and its meaning; then the settings that rules add."""
     rules = [_describe_rule(name, rule) for name, rule in discover().items()]
     settings = [row for name, rule in discover().items() for row in _describe_settings(name, rule)]
-    first = _render(("Rule", "Severity", "`for`", "`recover_after`", "Prometheus", "What it means"), rules)
-    return f"{first}\n{_render(('Rule', 'Setting', 'Default', 'What it is'), settings)}"
+    return f"{_render(_RULE_HEAD, rules)}\n{_render(_SETTING_HEAD, settings)}"
 
 
 def update(manual: str) -> str:
@@ -32,8 +33,9 @@ def update(manual: str) -> str:
 
 def _describe_rule(name: str, rule: Rule) -> Iterator[str]:
     settings = rule.settings()
-    yield from (name, settings.severity, _write_duration(settings.for_), _write_duration(settings.recover_after))
-    yield from ("`alerts_firing`" if rule.promql is None else "PromQL", rule.description)
+    yield from (name, rule.scope, settings.severity)
+    yield from (_write_duration(settings.for_), _write_duration(settings.recover_after))
+    yield from (rule.restart or "no", "`alerts_firing`" if rule.promql is None else "PromQL", rule.description)
 
 
 def _describe_settings(name: str, rule: Rule) -> Iterator[tuple[str, ...]]:
@@ -49,8 +51,8 @@ def _write_duration(seconds: float) -> str:
     return describe_duration(seconds).replace("min", "m").replace(" ", "")
 
 
-def _render(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [head, ["---"] * len(tuple(head)), *rows]
+def _render(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -12,8 +12,8 @@ def test_the_manual_lists_every_rule_and_setting_as_they_are_now() -> None:
 
 def test_a_rule_is_listed_with_its_defaults_as_the_file_takes_them() -> None:
     lines = render_tables().splitlines()
-    rule = next(line for line in lines if line.startswith("| PeerDown | critical"))
-    assert rule.startswith("| PeerDown | critical | 30s | 30s | PromQL | ")
+    rule = next(line for line in lines if line.startswith("| PeerDown | peer |"))
+    assert rule.startswith("| PeerDown | peer | critical | 30s | 30s | no | PromQL | ")
     assert [line for line in lines if line.startswith("| StepRateDegraded | `slot` | 5m | ")]
     assert [line for line in lines if line.startswith("| DiskLow | `least_gib` | 1.0 | ")]
 

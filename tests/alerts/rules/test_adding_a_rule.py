@@ -77,7 +77,7 @@ def test_prometheus_gets_it_with_the_users_threshold(found: list[str]) -> None:
 
 
 def test_the_manual_lists_it_with_its_settings(found: list[str]) -> None:
-    assert "| EnoughSteps | critical | 0s | 0s | PromQL | The peer has made enough steps. |" in found[1]
+    assert "| EnoughSteps | peer | critical | 0s | 0s | no | PromQL | The peer has made enough steps. |" in found[1]
     assert "| EnoughSteps | `steps` | 1000 | steps that are enough |" in found[1]
 
 
