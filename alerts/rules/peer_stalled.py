@@ -41,7 +41,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if page.state() == "starting" and is_before_first_step(page):
         return inactive(say("Trainer was restarted."))
     progress = _find_progress(page)
-    # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
+    # After the host slept or its clock was set, every time on the page is old although no peer had time to step.
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
     silence = view.now - silent_since
     if silence <= stall_after:

@@ -52,7 +52,7 @@ def test_each_recipient_gets_a_mail_of_its_own() -> None:
     assert "write the mail account's password to /etc/alertmanager/peerwatch/my-phone.password" in notes
 
 
-def test_a_mail_server_without_log_in_needs_none() -> None:
+def test_a_mail_server_without_login_gets_no_credentials() -> None:
     _, entries, notes = _describe("mailto://127.0.0.1:2525?from=a@example.org&to=b@example.org&mode=insecure")
     assert entries == [
         {

@@ -43,7 +43,7 @@ def test_the_same_start_measured_twice_is_no_restart() -> None:
     assert judge(_see([0, 1.5, 0, 2, 0, 1, 0]), ONE).condition == "inactive"
 
 
-def test_starts_that_nobody_saw_do_not_count() -> None:
+def test_starts_while_the_loop_was_not_running_do_not_count() -> None:
     assert judge(_see([-9000, -8000, -7000, -6000, -5000, -4000]), ONE).condition == "inactive"
 
 

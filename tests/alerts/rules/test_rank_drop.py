@@ -41,11 +41,11 @@ def test_a_drop_counts_once_enough_polls_agree() -> None:
     assert verdict.summary == "Rank 5 of 10, 3 below rank 2 within 6 h; limit 3."
 
 
-def test_a_smaller_drop_is_none() -> None:
+def test_a_smaller_drop_does_not_count() -> None:
     assert "active" not in _see(_views(2, 2, 2, 4, 4, 4, 4))[0]
 
 
-def test_a_flicker_is_none_and_a_lucky_moment_sets_no_baseline() -> None:
+def test_a_flicker_does_not_count_and_a_lucky_moment_sets_no_baseline() -> None:
     assert "active" not in _see(_views(5, 5, 5, 9, 9, 5, 9, 9, 5))[0]
     assert "active" not in _see(_views(5, 5, 1, 1, 5, 5, 5, 5))[0]
 

@@ -67,7 +67,7 @@ def _series(history: History) -> Iterator[tuple[str, list[str]]]:
         yield name, [values.get(tick, "stale") for tick in range(TICKS)]
     evaluations = evaluations_of(pages, 0.0, TICK)
     for rule, course in replay(evaluations, active_rules(settings(TICK)), is_host=history.is_host).items():
-        # In Prometheus a duration that is interrupted begins anew.
+        # In Prometheus a duration that is interrupted starts again.
         if course.is_interrupted or rule in LEARNED:
             continue
         pair = f'{{alertname="{rule}",instance="{history.name}"}}'
