@@ -1,7 +1,7 @@
-"""What is gathered once when an alert fires: the process's state, its log's last lines, its stacks.
+"""Gathers evidence once when an alert fires: the process's state, its log's last lines, its stacks.
 
-Each peer's is gathered in a thread of its own, so that a disk that hangs holds up no evaluation for longer than
-`SECONDS`; what fails, or comes later, is missing from the message and costs nothing else.
+Each peer's is gathered in a thread of its own, so that a hung disk delays no evaluation for longer than `SECONDS`; what
+fails, or comes later, is missing from the message and costs nothing else.
 """
 
 import asyncio
@@ -36,16 +36,16 @@ RESTART_FILE = "restart.log"
 
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)$')
 _UNUSUAL = {
-    psutil.STATUS_STOPPED: "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT lets it go on.",
+    psutil.STATUS_STOPPED: "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT resumes it.",
     psutil.STATUS_TRACING_STOP: "Process {pid} is stopped by a debugger.",
-    psutil.STATUS_DISK_SLEEP: "Process {pid} waits for a disk or a device and cannot be interrupted.",
+    psutil.STATUS_DISK_SLEEP: "Process {pid} is in uninterruptible sleep: it waits for a disk or a device.",
 }
 
 log = logging.getLogger(__name__)
 
 
 class Gatherer:
-    """Knows the run folders of the peers whose trainers are ours."""
+    """Gathers from `run_dirs`: the run folders of the peers whose trainers run beside the alert loop."""
 
     def __init__(self, run_dirs: Mapping[str, Path], language: Language = "en") -> None:
         self._run_dirs = run_dirs
@@ -53,7 +53,7 @@ class Gatherer:
         self._running: dict[str, Future[str]] = {}
 
     async def attach(self, events: Sequence[Event]) -> list[Event]:
-        """The events, with evidence where one fires and some was found in time."""
+        """The events, those that fire with the evidence that was found in time."""
         self._running = {peer: future for peer, future in self._running.items() if not future.done()}
         begun: list[Future[str] | None] = []
         for event in events:
@@ -67,7 +67,7 @@ class Gatherer:
 
     def _begin(self, event: Event) -> Future[str] | None:
         rule, run_dir = discover().get(event.key.rule), self._run_dirs.get(event.key.peer)
-        # A thread that still hangs since an earlier alert gets no second one.
+        # While a thread of an earlier alert still hangs, the peer gets no second one.
         if rule is None or run_dir is None or event.kind != "firing" or not rule.evidence:
             return None
         if event.key.peer in self._running:
@@ -89,14 +89,14 @@ def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = WORDS) -> st
     for kind in kinds:
         try:
             parts += _GATHERERS[kind](run_dir)
-        except Exception:  # The fence: evidence that cannot be had costs only itself.
-            log.warning("no evidence of kind %s from %s", kind, run_dir, exc_info=True)
+        except Exception:  # Evidence that cannot be gathered costs only itself.
+            log.warning("cannot gather evidence %s from %s", kind, run_dir, exc_info=True)
     text = "\n".join(words.translate(part) for part in parts)
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
 def find_frames(stacks: str) -> list[str]:
-    """The innermost frames of the thread that took the signal, which is the main one; `linear.py:114 forward`."""
+    """The innermost frames of the thread that handled the signal, the main one: `linear.py:114 forward`."""
     _, _, current = stacks.rpartition("Current thread")
     frames: list[str] = []
     for line in current.splitlines()[1:]:
@@ -110,12 +110,12 @@ def find_frames(stacks: str) -> list[str]:
 def _describe_process(run_dir: Path) -> list[str]:
     process = find_trainer(run_dir)
     if process is None:
-        return [say("The process that process.json names does not run.")]
+        return [say("The process in process.json is not running.")]
     unusual = _UNUSUAL.get(process.status())
     return [say(unusual, pid=process.pid)] if unusual else []
 
 
-def _describe_biggest(run_dir: Path) -> list[str]:
+def _describe_largest(run_dir: Path) -> list[str]:
     process = find_trainer(run_dir)
     if process is None:
         return []
@@ -129,9 +129,9 @@ def _describe_biggest(run_dir: Path) -> list[str]:
         return []
     size, pid, name = max(sizes)
     if pid == process.pid:
-        template = "Biggest of its {count} processes: {name} ({pid}, the trainer itself), {size:.2f} GiB resident."
+        template = "Largest of {count} processes: {name} (PID {pid}, the trainer), {size:.2f} GiB resident."
     else:
-        template = "Biggest of its {count} processes: {name} ({pid}, a child of the trainer), {size:.2f} GiB resident."
+        template = "Largest of {count} processes: {name} (PID {pid}, a child of the trainer), {size:.2f} GiB resident."
     return [say(template, count=len(sizes), name=redact(name), pid=pid, size=size / 2**30)]
 
 
@@ -151,7 +151,7 @@ def _describe_stacks(run_dir: Path) -> list[str]:
     frames = find_frames(ask_for_stacks(process, run_dir / "stacks.log", seconds=STACKS_SECONDS))
     if not frames:
         return []
-    return [say("Its main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
+    return [say("Main thread (all threads: stacks.log):"), *(f"| {redact(frame)}" for frame in frames)]
 
 
 def _describe_restart(run_dir: Path) -> list[str]:
@@ -163,7 +163,7 @@ def _describe_restart(run_dir: Path) -> list[str]:
 
 _GATHERERS: Mapping[Evidence, Callable[[Path], list[str]]] = {
     "process": _describe_process,
-    "biggest": _describe_biggest,
+    "biggest": _describe_largest,
     "log": _describe_log,
     "stacks": _describe_stacks,
     "restart": _describe_restart,

@@ -1,4 +1,4 @@
-"""Takes secrets and control characters out of text that others wrote, before it goes into a message."""
+"""Masks secrets and control characters in text that others wrote, before it goes into a message."""
 
 import re
 
@@ -6,14 +6,14 @@ MASK = "***"
 MAX_LINE = 160
 
 _SECRETS = (
-    # Tokens that are known by their form: Hugging Face, GitHub, OpenAI and its like, Slack, AWS, Telegram bots, JWT.
+    # Tokens with a known form: Hugging Face, GitHub, OpenAI and similar, Slack, AWS, Telegram bots, JWT.
     re.compile(r"\b(?:hf|ghp|gho|ghs|github_pat|sk|pk|rk|xox[abprs]|glpat)[-_][A-Za-z0-9_-]{8,}"),
     re.compile(r"\bAKIA[0-9A-Z]{12,}"),
     re.compile(r"(?<!\d)\d{6,}:[A-Za-z0-9_-]{20,}"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*"),
     re.compile(r"(?<=Bearer )\S+|(?<=Basic )\S+", re.IGNORECASE),
 )
-# token=…, "api_key": "…", HF_TOKEN: …, and --password … as a command line has it. A plain number counts something.
+# token=…, "api_key": "…", HF_TOKEN: …, and --password … of a command line. A plain number is a count, no secret.
 _NAME = r"[\w.-]*(?:token|passw(?:or)?d|passphrase|secret|api[-_]?key|access[-_]?key|private[-_]?key|credential)\w*"
 _VALUE = r"""("[^"]*"|'[^']*'|(?!\d+(?:\.\d+)?\b)[^\s,;&"']+)"""
 _NAMED = (
@@ -22,12 +22,12 @@ _NAMED = (
 )
 _WEB = ("http", "https", "file", "ws", "wss")
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://(\S+)", re.IGNORECASE)
-_LOG_IN = re.compile(r"^[^/@\s]+@")
+_CREDENTIALS = re.compile(r"^[^/@\s]+@")
 _QUERY = re.compile(r"\?\S*")
 
 
 def redact(text: str) -> str:
-    """One line without secrets, as far as their form or their name gives them away; bounded, printable."""
+    """One line without the secrets that are known by their form or their name; bounded, printable."""
     text = "".join(letter if letter.isprintable() else " " for letter in text[: 16 * MAX_LINE])
     text = _URL.sub(_redact_url, text)
     for pattern in _SECRETS:
@@ -39,8 +39,8 @@ def redact(text: str) -> str:
 
 
 def _redact_url(match: re.Match[str]) -> str:
-    """A web address keeps host and path; that of any other service, as apprise's are, holds its secret anywhere."""
+    """Web addresses keep host and path; those of other services, such as apprise's, may hold a secret anywhere."""
     scheme, rest = match[1], match[2]
     if scheme.lower() not in _WEB:
         return f"{scheme}://{MASK}"
-    return f"{scheme}://{_QUERY.sub(f'?{MASK}', _LOG_IN.sub(f'{MASK}@', rest))}"
+    return f"{scheme}://{_QUERY.sub(f'?{MASK}', _CREDENTIALS.sub(f'{MASK}@', rest))}"

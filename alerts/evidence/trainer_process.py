@@ -1,4 +1,4 @@
-"""The trainer of a run folder: its process, found without mistake, and its stacks, asked for without harm."""
+"""The trainer of a run folder: its process, checked against its record, and its stacks, dumped without ending it."""
 
 import json
 import os
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import psutil
 
-# Two clocks of one machine agree on a process's start only roughly.
+# Two measurements of one process's start differ a little.
 SAME_START_SECONDS = 2.0
-# A trainer takes SIGUSR1 from its first moments on; before that the signal would end it. Linux tells, macOS does not.
+# A trainer handles SIGUSR1 soon after its start; before that the signal would end it. Only Linux shows the handlers.
 SETTLED_SECONDS = 60.0
 POLL_SECONDS = 0.005
 QUIET_SECONDS = 0.03
 
 
 def find_trainer(run_dir: Path) -> psutil.Process | None:
-    """The process that process.json names, if it still runs and its number did not go to another one."""
+    """The process in process.json, if it still runs and its PID was not reused."""
     try:
         record = json.loads(read_tail(run_dir / "process.json", 4096))
         process = psutil.Process(record["pid"])
@@ -31,26 +31,26 @@ def find_trainer(run_dir: Path) -> psutil.Process | None:
 
 
 def read_tail(path: Path, max_bytes: int, *, begin: int = 0) -> str:
-    """The last part of a plain file, from the offset `begin` at the earliest. Raises OSError.
+    """The end of a regular file, from the offset `begin` at the earliest. Raises OSError.
 
-    Opening follows no link and waits for no FIFO.
+    Opening follows no symbolic link and does not block on a FIFO.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is not a plain file")
+            raise OSError(f"{path} is not a regular file")
         file.seek(max(begin, status.st_size - max_bytes))
         return file.read(max_bytes).decode(errors="replace")
 
 
 def ask_for_stacks(process: psutil.Process, stacks: Path, *, seconds: float, max_bytes: int = 65536) -> str:
-    """What the trainer wrote to its stacks file upon SIGUSR1; empty if it does not take the signal, or not in time."""
-    if not _takes_signal(process):
+    """What the trainer wrote to its stacks file on SIGUSR1; empty if it does not handle the signal, or not in time."""
+    if not _handles_signal(process):
         return ""
     try:
         begin = stacks.stat().st_size
-        process.send_signal(signal.SIGUSR1)  # psutil looks once more whether it is still that process.
+        process.send_signal(signal.SIGUSR1)  # psutil checks again that it is still that process.
     except (OSError, psutil.Error):
         return ""
     _wait_for_growth(stacks, begin, seconds)
@@ -61,7 +61,7 @@ def ask_for_stacks(process: psutil.Process, stacks: Path, *, seconds: float, max
 
 
 def _wait_for_growth(path: Path, begin: int, seconds: float) -> None:
-    """Until the file has grown and then rested, or the time is over."""
+    """Returns once the file has grown and then stayed the same for `QUIET_SECONDS`, or after `seconds`."""
     deadline = time.monotonic() + seconds
     size, changed_at = begin, time.monotonic()
     while (now := time.monotonic()) < deadline:
@@ -76,7 +76,7 @@ def _wait_for_growth(path: Path, begin: int, seconds: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _takes_signal(process: psutil.Process) -> bool:
+def _handles_signal(process: psutil.Process) -> bool:
     try:
         if sys.platform != "linux":
             return time.time() - process.create_time() >= SETTLED_SECONDS

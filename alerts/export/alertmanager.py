@@ -1,7 +1,7 @@
 """An Alertmanager configuration with the routes, grouping, quiet hours, reminders and inhibition of the alert loop.
 
-Escalation is no matter of Alertmanager's: the rule file holds a second alert, with the label `escalation`, that begins
-once the first has fired for `after`; routes with `after` take those alerts, all others the first ones.
+Alertmanager has no escalation: the rule file holds a second alert, with the label `escalation`, that begins once the
+first has fired for `after`; routes with `after` match those alerts, all others the first ones.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from alerts.export.prometheus import ESCALATION, dump, escalation_label, promql_
 from alerts.export.receivers import describe_receiver
 from alerts.rules import Rule, Severity, discover
 
-# What has these labels in common is of one machine: a host's alert hides those of its peers only.
+# Alerts that share these labels are of one machine: a host's alert inhibits those of its own peers only.
 HOST_LABELS = ["fleet", "host"]
 NOBODY = "nobody"
 NEVER_SECONDS = 365 * 86400.0
-# Alertmanager knows no pause of 0 between two messages.
-SHORTEST_PAUSE_SECONDS = 0.1
+# Alertmanager takes no interval of 0.
+SHORTEST_INTERVAL_SECONDS = 0.1
 _HEADER = """\
 # Made by `peerwatch rules alertmanager`: the routes of Peerwatch for Alertmanager 0.25 or later.
 # Use it together with `peerwatch rules prometheus`. What the alert loop has beyond it: acknowledgements (use silences),
@@ -40,11 +40,11 @@ def render_alertmanager(config: AlertsConfig) -> str:
 
 
 def _timing(config: AlertsConfig) -> dict[str, Any]:
-    """All that begins or ends on a machine is one incident, whatever its rule."""
+    """Grouped by machine: what begins or ends on one is one incident, whatever its rule."""
     return {
         "group_by": HOST_LABELS,
         "group_wait": promql_duration(config.grouping.wait),
-        "group_interval": promql_duration(max(config.grouping.interval, SHORTEST_PAUSE_SECONDS)),
+        "group_interval": promql_duration(max(config.grouping.interval, SHORTEST_INTERVAL_SECONDS)),
         "repeat_interval": promql_duration(config.reminder or NEVER_SECONDS),
     }
 
@@ -71,7 +71,7 @@ def _find_routes(config: AlertsConfig) -> Iterator[dict[str, Any]]:
 
 
 def _route(route: Route, severities: set[Severity]) -> dict[str, Any]:
-    matchers = [f'alertname!~"{"|".join(_signals())}"']
+    matchers = [f'alertname!~"{"|".join(_heartbeats())}"']
     if severities != set(get_args(Severity)):
         matchers.append(f'severity=~"{"|".join(sorted(severities))}"')
     matchers.append(f'{ESCALATION}="{escalation_label(route.after)}"')
@@ -81,17 +81,17 @@ def _route(route: Route, severities: set[Severity]) -> dict[str, Any]:
 def _watchdog_route(route: Route, every: float, config: AlertsConfig) -> dict[str, Any]:
     return {
         "receiver": route.name,
-        "matchers": [f'alertname=~"{"|".join(_signals())}"'],
+        "matchers": [f'alertname=~"{"|".join(_heartbeats())}"'],
         "continue": True,
         "group_wait": "0s",
-        # Alertmanager looks once per pause whether a repetition is due.
-        "group_interval": promql_duration(max(min(config.grouping.interval, every / 10), SHORTEST_PAUSE_SECONDS)),
+        # Alertmanager checks once per group_interval whether a repetition is due.
+        "group_interval": promql_duration(max(min(config.grouping.interval, every / 10), SHORTEST_INTERVAL_SECONDS)),
         "repeat_interval": promql_duration(every),
     }
 
 
-def _signals() -> list[str]:
-    """The rules that tell of no trouble: they reach only who waits for them."""
+def _heartbeats() -> list[str]:
+    """The rules that are no problem: they go only to routes with `watchdog`."""
     return [name for name, rule in discover().items() if not rule.is_problem]
 
 
@@ -118,7 +118,7 @@ def _describe_quiet(route: str, quiet: QuietHours, config: AlertsConfig) -> dict
     if begin < end:
         times = [(begin, end)]
     else:
-        # Alertmanager's ranges end with the day.
+        # Alertmanager's ranges end at midnight.
         times = [(one, other) for one, other in [(begin, "24:00"), ("00:00", end)] if one != other]
     interval = {
         "times": [{"start_time": one, "end_time": other} for one, other in times],

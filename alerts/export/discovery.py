@@ -1,4 +1,4 @@
-"""What Prometheus' HTTP service discovery is told: the sidecars, and the services beside them."""
+"""Prometheus' HTTP service discovery: the sidecars, and the services beside them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from alerts.scraping.target import Target
 
 
 def describe_target(fleet: str, target: Target) -> dict[str, Any]:
-    """A sidecar as Prometheus' HTTP service discovery wants it."""
+    """A sidecar in the format of Prometheus' HTTP service discovery."""
     return _describe(target.url, {**target.labels, "fleet": fleet, "peer": target.peer})
 
 
 def describe_services(config: AlertsConfig) -> list[dict[str, Any]]:
-    """The alert loop itself and the leaderboard, labelled with `service`: their pages tell of no single peer."""
+    """The alert loop itself and the leaderboard, labelled with `service`: their metrics are of no single peer."""
     host, port = split_listen(config.listen)
-    # Who asks reaches the loop through some address; one that stands for all of them is none to connect to.
+    # A wildcard address is for listening, not for connecting to.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     scheme = "https" if config.tls is not None else "http"
     urls = {"alerts": f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"}

@@ -1,4 +1,4 @@
-"""The rules as a Prometheus rule file: the same names, thresholds, durations and advice. Pure."""
+"""The rules as a Prometheus rule file: the same names, thresholds, durations and remedies. Pure."""
 
 import re
 import textwrap
@@ -14,15 +14,18 @@ from alerts.rules import Rule, RuleSettings, discover
 GROUP = "peerwatch"
 # The label of an alert's second one, which begins once the first has fired for a route's `after`.
 ESCALATION = "escalation"
-# A page that cannot be read, or tells nothing of its trainer, is neither trouble nor recovery. A target that is gone
-# has no `up`, and its alerts end.
+# A page that cannot be read, or has no `trainer_up`, is neither problem nor recovery. A target that is gone has no
+# `up`, and its alerts end.
 _UNREAD = 'up == 0 or up{peer!=""} unless on (instance) trainer_up'
+_SUBJECT = "{{ with $labels.peer }}{{ . }}{{ else }}{{ $labels.instance }}{{ end }}"
+# `alerts_firing` counts the peers and names none.
+_UNNAMED = "see the status page for which peer"
 _DURATION = re.compile(r"[\d.]+s")
 
 
 def render_rules(table: RuleTable, delays: Iterable[float] = ()) -> str:
-    """A rule file with every rule that is switched on, for Prometheus 2.42 or later; with a second alert of each for
-    every delay, in seconds, after which a route is told.
+    """A rule file with every enabled rule, for Prometheus 2.42 or later; with a second alert of each for every delay in
+    seconds after which a route is notified.
     """
     rules = []
     for name, rule in discover().items():
@@ -30,19 +33,19 @@ def render_rules(table: RuleTable, delays: Iterable[float] = ()) -> str:
         if settings.enabled:
             described = describe_rule(name, rule, settings)
             rules.append(described)
-            # What is no trouble is never escalated.
+            # What is no problem is never escalated.
             rules += [_describe_escalation(described, delay) for delay in sorted(set(delays)) if rule.is_problem]
     head = "# Made by `peerwatch rules prometheus`: the alert rules of Peerwatch with your thresholds.\n"
     return head + dump({"groups": [{"name": GROUP, "rules": rules}]})
 
 
 def escalation_label(after: float) -> str:
-    """The value of the label `escalation` for a route's `after` in seconds; empty for what is told at once."""
+    """The value of the label `escalation` for a route's `after` in seconds; empty for what is notified at once."""
     return promql_duration(after) if after else ""
 
 
 def _describe_escalation(described: Mapping[str, Any], delay: float) -> dict[str, Any]:
-    """The same alert once more, for the routes that hear of it only once it has fired for so long."""
+    """The same alert again, for the routes that are notified only once it has fired for so long."""
     return {
         "alert": described["alert"],
         "expr": firing(described["alert"]),
@@ -53,12 +56,12 @@ def _describe_escalation(described: Mapping[str, Any], delay: float) -> dict[str
 
 
 def dump(content: Any) -> str:
-    """YAML for people: in the given order, texts of several lines as such."""
+    """YAML in the given order, with texts of several lines as blocks."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes each value out, without YAML's references from one place to another."""
+    """Writes each value out, without YAML's anchors and aliases."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
@@ -72,17 +75,17 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def describe_rule(name: str, rule: Rule, settings: RuleSettings) -> dict[str, Any]:
-    """One alerting rule. What the page of a peer or host says of it, its labels carry along."""
-    subject = "{{ with $labels.peer }}{{ . }}{{ else }}{{ $labels.instance }}{{ end }}"
+    """One alerting rule. Its alerts carry the labels of the series that it reads."""
     described: dict[str, Any] = {"alert": name, "expr": expression(name, rule, settings)}
-    if settings.for_:
+    # The alert loop has waited for both already where its own metric is read.
+    if settings.for_ and rule.promql is not None:
         described["for"] = promql_duration(settings.for_)
-    if settings.recover_after:
+    if settings.recover_after and rule.promql is not None:
         described["keep_firing_for"] = promql_duration(settings.recover_after)
-    # An empty label is none: what `ALERTS` adds to an alert must not make it another one.
+    # An empty label is no label: the `alertstate` of `ALERTS` must not make it another alert.
     described["labels"] = {"severity": settings.severity, "alertstate": ""}
     described["annotations"] = {
-        "summary": f"{name}: {subject}",
+        "summary": f"{name}: {_UNNAMED if rule.promql is None else _SUBJECT}",
         "description": rule.description,
         "runbook": f"What to do: {rule.remedy}",
     }
@@ -90,9 +93,12 @@ def describe_rule(name: str, rule: Rule, settings: RuleSettings) -> dict[str, An
 
 
 def expression(name: str, rule: Rule, settings: RuleSettings) -> str:
-    """The rule's PromQL with its thresholds filled in, and where an alert that fires goes on as nothing can be told."""
+    """The rule's PromQL with its thresholds filled in, and where a firing alert goes on while its condition is unknown.
+
+    A rule without PromQL is read off the alert loop's own `alerts_firing`.
+    """
     thresholds = dict(_thresholds(settings))
-    holds = rule.promql.strip() % thresholds
+    holds = f'alerts_firing{{rule="{name}"}} > 0' if rule.promql is None else rule.promql.strip() % thresholds
     if not rule.is_problem:
         return holds
     keeps = "\nor ".join(one for one in (_UNREAD, rule.keeps.strip() % thresholds) if one)

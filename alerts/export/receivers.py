@@ -1,5 +1,5 @@
-"""A route's apprise URL as receivers that Alertmanager has itself. Secrets stay out: a file's name stands for them, or
-a placeholder where Alertmanager 0.25 reads no file.
+"""A route's apprise URL as Alertmanager's own receivers, without secrets: a file's name stands for them, or a
+placeholder where Alertmanager 0.25 reads no file.
 """
 
 import re
@@ -24,13 +24,13 @@ class Receiver(NamedTuple):
 
 
 def describe_receiver(route: Route) -> Receiver:
-    """What Alertmanager can send to by itself for this route; without a secret of its URL."""
+    """The receiver of Alertmanager's for this route, without the secrets of its URL."""
     try:
         service = make_service(route.name, resolve(route.url.get_secret_value()))
     except UnresolvedReferenceError as error:
-        return _unknown(f"its URL cannot be read here ({error}); print this again where it can be.")
+        return _unknown(f"its URL cannot be read here ({error}); run this again where it can.")
     except RouteError as error:
-        return _unknown(f"{str(error).removeprefix(f'route {route.name}: ')}; then print this again.")
+        return _unknown(f"{str(error).removeprefix(f'route {route.name}: ')}; then run this again.")
     make = _KINDS.get(type(service).__name__)
     if make is None:
         service_name = service.service_name
@@ -57,8 +57,8 @@ def _email(service: Any, secret: str) -> Receiver:
         entry |= {"auth_username": service.user, "auth_password_file": f"{secret}.password"}
         notes.append(f"write the mail account's password to {secret}.password.")
     if str(service.secure_mode) == "ssl" and not entry["smarthost"].endswith(":465"):
-        notes.append("Alertmanager speaks TLS from the start on port 465 only; else it asks for STARTTLS.")
-    # One mail each: who else is told stays hidden, as with `bcc`.
+        notes.append("Alertmanager uses implicit TLS on port 465 only, and STARTTLS elsewhere.")
+    # One mail each: the other recipients stay hidden, as with `bcc`.
     addresses = dict.fromkeys([address for _, address in service.targets] + sorted(service.cc) + sorted(service.bcc))
     return Receiver("email_configs", [{"to": address, **entry} for address in addresses], tuple(notes))
 
@@ -114,7 +114,7 @@ def _pushover(_service: Any, _secret: str) -> Receiver:
 def _webhook(service: Any, secret: str) -> Receiver:
     scheme = "https" if service.secure else "http"
     port = f":{service.port}" if service.port else ""
-    notes = ["it gets Alertmanager's JSON, not that of the alert loop."]
+    notes = ["it gets Alertmanager's JSON, not the alert loop's."]
     path = "/"
     if service.fullpath not in ("", "/", None) or service.params:
         # Webhooks often carry their secret in the path.
@@ -123,11 +123,11 @@ def _webhook(service: Any, secret: str) -> Receiver:
     entry: dict[str, Any] = {"url": f"{scheme}://{service.host}{port}{path}"}
     if service.password:
         entry["http_config"] = {"basic_auth": {"username": service.user, "password_file": f"{secret}.password"}}
-        notes.append(f"write the log-in's password to {secret}.password.")
+        notes.append(f"write the login's password to {secret}.password.")
     return Receiver("webhook_configs", [entry], tuple(notes))
 
 
-# By the class of apprise's plug-in, as one service has several spellings of its URL.
+# By the class of apprise's plug-in, since one service has several URL schemes.
 _KINDS: Mapping[str, Callable[[Any, str], Receiver]] = {
     "NotifyEmail": _email,
     "NotifyTelegram": _telegram,

@@ -1,5 +1,5 @@
-"""Restarts a peer that a rule says a restart helps, where its user asked for it: rarely, one at a time, and told.
+"""Restarts peers for firing alerts of the rules that have `restart: true`: rarely, one at a time, and with an alert.
 
-`policy` decides (pure), `records` remembers, `ending` ends one trainer's processes, `restarter` puts them to work. The
+`policy` decides (pure), `records` stores, `ending` ends one trainer's processes, `restarter` ties them together. The
 process manager that started the trainer starts it again.
 """

@@ -1,4 +1,4 @@
-"""Ends one trainer with its children: by its recorded number and start time, politely first, and nothing else."""
+"""Ends one trainer with its children, by its recorded PID and start time: SIGTERM first, then SIGKILL."""
 
 import contextlib
 import logging
@@ -8,7 +8,7 @@ import psutil
 
 from alerts.evidence.trainer_process import find_trainer
 
-# A trainer saves and ends within ten seconds of SIGTERM.
+# A trainer saves and exits within ten seconds of SIGTERM.
 GRACE_SECONDS = 15.0
 KILL_SECONDS = 5.0
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
-    """Whether there was a trainer, and it has ended. psutil signals a process only while its start time is the same."""
+    """Whether there was a trainer and it has exited. psutil signals a process only while its start time is the same."""
     trainer = find_trainer(run_dir)
     if trainer is None:
         return False
@@ -25,7 +25,7 @@ def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
         tree += trainer.children(recursive=True)
     with contextlib.suppress(psutil.Error):
         trainer.terminate()
-        # A stopped process takes no SIGTERM until it goes on.
+        # A stopped process handles SIGTERM only after SIGCONT.
         trainer.resume()
     _, alive = psutil.wait_procs([trainer], timeout=grace_seconds)
     left = [process for process in tree if process.is_running()]
@@ -34,5 +34,5 @@ def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
             process.kill()
     psutil.wait_procs(left, timeout=KILL_SECONDS)
     if alive:
-        log.warning("trainer %d did not end within %g s of SIGTERM and was killed", trainer.pid, grace_seconds)
+        log.warning("trainer %d did not exit within %g s of SIGTERM: killed", trainer.pid, grace_seconds)
     return not trainer.is_running() or trainer.status() == psutil.STATUS_ZOMBIE

@@ -14,19 +14,19 @@ SAME_START_SECONDS = 2.5
 
 
 class RestartPolicy(BaseModel):
-    """How often and how patiently peers are restarted; which rules ask for it, each rule says with `restart`."""
+    """Limits and waits of restarts; each rule's `restart` says whether it requests them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     daily_limit: int = Field(default=3, ge=1, le=48, description="restarts of one peer within 24 hours")
-    back_off: Duration = Field(default=1800.0, description="least time between two of them, doubled by each")
+    back_off: Duration = Field(default=1800.0, description="least time between two restarts, doubled by each")
     again_within: Duration = Field(default=6 * 3600.0, description="a rule that fires again within it was not helped")
     wait_at_most: Duration = Field(default=900.0, description="how long to wait for the next checkpoint")
     settle: Duration = Field(default=900.0, description="by then the peer must train, and its alert have ended")
 
 
 class RestartRequest(NamedTuple):
-    """An alert that asks for a restart of its peer. A stalled peer reaches no checkpoint that is worth waiting for."""
+    """An alert that requests a restart of its peer. A stalled peer cannot wait: it reaches no checkpoint."""
 
     rule: str
     summary: str
@@ -34,7 +34,7 @@ class RestartRequest(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is seen of a peer now; None where it was not measured. Times are epoch seconds."""
+    """What is measured of a peer now; None where it was not. Times are epoch seconds."""
 
     started: float | None = None
     last_step: float | None = None
@@ -52,7 +52,7 @@ def step(
     is_other_restarting: bool,
 ) -> tuple[Record, bool]:
     """The next record, and whether the peer is to be restarted now."""
-    # A time to come was written before the clock was put back, and counts as now.
+    # A time in the future was written before the clock was set back, and counts as now.
     record = replace(record, past=tuple(min(at, now) for at in record.past if at > now - DAY_SECONDS))
     if record.phase == "restarting":
         return _follow(record, request, facts, now, policy), False
@@ -62,7 +62,7 @@ def step(
         return record, False
     if record.phase in ("idle", "helped"):
         record = _consider(record, request, now, policy)
-    if record.phase != "waiting" or is_other_restarting or not _is_good_moment(record, request, facts, now, policy):
+    if record.phase != "waiting" or is_other_restarting or not _is_due(record, request, facts, now, policy):
         return record, False
     return (
         replace(
@@ -97,14 +97,14 @@ def _give_up(record: Record, request: RestartRequest, now: float, why: RestartOu
     return replace(given_up, outcome=why, outcome_seconds=since_last)
 
 
-def _is_good_moment(record: Record, request: RestartRequest, facts: Facts, now: float, policy: RestartPolicy) -> bool:
-    """After a checkpoint nothing is trained twice; what cannot get there, or not in time, is restarted anyway."""
+def _is_due(record: Record, request: RestartRequest, facts: Facts, now: float, policy: RestartPolicy) -> bool:
+    """After a checkpoint nothing is trained twice; a peer that cannot wait, or waited too long, is restarted anyway."""
     is_saved = facts.saved_at is not None and facts.saved_at >= record.since
     return is_saved or not request.can_wait or now - record.since >= policy.wait_at_most
 
 
 def _follow(record: Record, request: RestartRequest | None, facts: Facts, now: float, policy: RestartPolicy) -> Record:
-    """Whether the restart has helped: another process trains, and what asked for it has ended."""
+    """Whether the restart has helped: another process trains, and the alert that requested it has ended."""
     seconds = max(0.0, now - record.since)
     started = facts.started
     is_another = started is not None and (record.started is None or abs(started - record.started) > SAME_START_SECONDS)

@@ -1,4 +1,4 @@
-"""What is remembered of each peer's restarts, in the alert loop's database; kept in memory too."""
+"""Each peer's restart record, in the alert loop's database and in memory."""
 
 import json
 from collections.abc import Mapping

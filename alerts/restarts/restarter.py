@@ -1,4 +1,4 @@
-"""Watches the alerts that ask for a restart, and restarts their peers as the policy says."""
+"""Watches the alerts that request a restart, and restarts their peers as the policy says."""
 
 import contextlib
 import logging
@@ -20,30 +20,30 @@ log = logging.getLogger(__name__)
 
 
 class Restarter:
-    """`wanted` are the rules whose user set `restart`; `run_dirs` the run folders of the peers of this machine."""
+    """`rules` are those with `restart: true`; `run_dirs` the run folders of the peers of this machine."""
 
     def __init__(
-        self, policy: RestartPolicy, wanted: Collection[str], run_dirs: Mapping[str, Path], records: Records
+        self, policy: RestartPolicy, rules: Collection[str], run_dirs: Mapping[str, Path], records: Records
     ) -> None:
         self._policy = policy
-        self._wanted = frozenset(wanted)
+        self._rules = frozenset(rules)
         self._run_dirs = run_dirs
         self._records = records
 
     @property
     def records(self) -> Mapping[str, Record]:
-        """What is remembered of each peer that a rule asked to restart."""
+        """The record of each peer for which a rule has requested a restart."""
         return self._records.all
 
     def consider(
         self, alert_states: AlertStates, pages: Mapping[str, Page | None], hidden: Collection[Key], now: float
     ) -> None:
-        """Looks at one evaluation. An alert that is hidden, or that somebody looks after, asks for nothing."""
-        if not self._wanted:
+        """Acts on one evaluation. Alerts in `hidden` (silenced, acknowledged, inhibited) request nothing."""
+        if not self._rules:
             return
         for peer, run_dir in self._run_dirs.items():
             page = pages.get(peer)
-            # A peer that cannot be seen is not touched, and not given up either.
+            # A peer that cannot be scraped is neither restarted nor given up.
             if page is None:
                 continue
             before = self._records.all.get(peer, Record())
@@ -55,7 +55,7 @@ class Restarter:
             )
             if after == before:
                 continue
-            # First on the disk: a loop that is killed now must not restart the peer a second time.
+            # Stored first: a loop that is killed now must not restart the peer a second time.
             self._records.put(peer, after)
             if after.phase != before.phase:
                 log.info("peer %s: %s", peer, _describe(after))
@@ -66,7 +66,7 @@ class Restarter:
         requests = [
             RestartRequest(key.rule, state.summary, discover()[key.rule].restart == "after a checkpoint")
             for key, state in sorted(alert_states.states.items())
-            if key.peer == peer and key.rule in self._wanted and state.phase == "firing" and key not in hidden
+            if key.peer == peer and key.rule in self._rules and state.phase == "firing" and key not in hidden
         ]
         return min(requests, key=lambda request: request.can_wait, default=None)
 
@@ -84,17 +84,17 @@ def add_record(page: Page | None, record: Record | None) -> Page | None:
 
 
 def _end(peer: str, run_dir: Path) -> None:
-    """Keeps what tells why, then ends the trainer; its process manager starts it again."""
+    """Keeps the evidence, then ends the trainer; its process manager starts it again."""
     try:
         _write_private(run_dir / RESTART_FILE, gather(("process", "biggest", "log", "stacks"), run_dir))
     except OSError as error:
-        log.warning("peer %s: what it did before the restart is not kept: %s", peer, error)
+        log.warning("peer %s: cannot write %s: %s", peer, RESTART_FILE, error)
     try:
         has_ended = end_trainer(run_dir)
-    except Exception:  # The fence: the policy gives the peer up if it does not come back.
+    except Exception:  # The policy gives the peer up if it does not train again.
         log.exception("peer %s could not be restarted", peer)
         return
-    log.info("peer %s: %s", peer, "its trainer has ended" if has_ended else "no trainer of it runs")
+    log.info("peer %s: %s", peer, "trainer exited" if has_ended else "no trainer to end")
 
 
 def _read_facts(page: Page, run_dir: Path) -> Facts:
@@ -107,7 +107,7 @@ def _read_facts(page: Page, run_dir: Path) -> Facts:
 
 
 def _find_save(page: Page, run_dir: Path) -> float | None:
-    """When the peer last saved; where it keeps no checkpoints, when it last published its reward."""
+    """When the peer last saved; without checkpoints, when it last published its reward."""
     try:
         saves = [entry.stat().st_mtime for entry in os.scandir(run_dir / "checkpoints") if entry.is_dir()]
     except OSError:
@@ -116,14 +116,14 @@ def _find_save(page: Page, run_dir: Path) -> float | None:
 
 
 def _describe(record: Record) -> str:
-    said = {
-        "waiting": "is restarted as soon as the moment is good",
-        "restarting": f"is restarted because of {record.rule}",
-        "helped": "trains again: the restart helped",
-        "useless": f"is not restarted again for {record.rule} ({record.outcome})",
-        "idle": "needs no restart any more",
+    descriptions = {
+        "waiting": "restart requested: waiting for a checkpoint",
+        "restarting": f"restarting because of {record.rule}",
+        "helped": "restart helped: training again",
+        "useless": f"not restarted again for {record.rule}: {record.outcome}",
+        "idle": "no restart requested any more",
     }
-    return said[record.phase]
+    return descriptions[record.phase]
 
 
 def _write_private(path: Path, text: str) -> None:

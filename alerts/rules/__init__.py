@@ -1,7 +1,8 @@
 """The alert rules: one file each, named after its rule, found by being there.
 
-A rule's module holds its settings, a pure `judge` and the fixed word `RULE`. Its docstring is the runbook: what the
-alert means, then "What to do:", which the messages print.
+A rule's module holds its settings (`class Settings`), a pure `judge` and the fixed word `RULE`. Its docstring is the
+runbook: the first line says what the alert means, "What to do:" is printed by the messages. The configuration, the
+alert loop, its page and messages, the files for Prometheus and Alertmanager and the manual find it by its file name.
 """
 
 import importlib
@@ -32,16 +33,17 @@ class RuleSettings(BaseModel):
     enabled: bool = True
     severity: Severity = "critical"
     for_: Duration = Field(default=0.0, alias="for", description="how long the condition must hold before it fires")
-    recover_after: Duration = Field(default=0.0, description="how long it must be gone before the recovery is told")
+    recover_after: Duration = Field(default=0.0, description="how long it must be gone before it is resolved")
     restart: bool = Field(
         default=False, description="restart the peer when this fires, within the limits of `restarts`"
     )
 
 
 class View(NamedTuple):
-    """What a rule may look at: one peer, or the host, now. `peer` is the subject's name; the host's page holds
-    `host_` samples. Times are epoch seconds, `unreachable_seconds` a steady duration; `clock_step_seconds` is by how
-    much the clock was set, or the host slept, at `clock_stepped_at`.
+    """What a rule sees: one peer, or the host, now. `peer` is its name; the host's page holds `host_` samples.
+
+    Times are epoch seconds, `unreachable_seconds` a steady duration; `clock_step_seconds` is by how much the clock was
+    set, or the host slept, at `clock_stepped_at`.
     """
 
     peer: str
@@ -58,9 +60,9 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the condition holds. `unknown` keeps whatever was: a failed read is neither trouble nor recovery.
+    """Whether the condition holds. `unknown` keeps the alert's state: a failed read is neither problem nor recovery.
 
-    `until` is the epoch second from which time alone makes it active, if nothing else changes: the loop looks then.
+    `until` is the epoch second from which time alone makes it active, if nothing else changes: it is evaluated then.
     """
 
     condition: Literal["active", "inactive", "unknown"]
@@ -73,7 +75,7 @@ UNKNOWN = Verdict("unknown")
 
 
 def active(summary: str, *, since: float | None = None) -> Verdict:
-    """The condition holds: how bad, in one sentence with units, and since when if the page tells it."""
+    """The condition holds: number, unit and limit in one sentence, and since when if the page says so."""
     return Verdict("active", summary, since)
 
 
@@ -83,7 +85,7 @@ def inactive(summary: str = "", *, until: float | None = None) -> Verdict:
 
 
 def unknown(*, until: float) -> Verdict:
-    """Nothing can be told yet; time alone makes the condition hold from then on."""
+    """Not known yet; time alone makes the condition hold from then on."""
     return Verdict("unknown", until=until)
 
 
@@ -97,25 +99,24 @@ class Judge(Protocol):
 class Rule:
     """One alert rule. `remember` folds a view into what the rule must know of the past: bounded, as JSON.
 
-    While it fires, the rules that it `inhibits` are not told: about the same peer, or about all if it is the host's.
+    While it fires, alerts of the rules that it `inhibits` are not notified: of the same peer, or of all peers if its
+    scope is the host.
 
-    `scope` says what it is about, `evidence` what is gathered once when it fires. A rule that is no trouble shows
-    nowhere: it is there for its notifications. `restart` says when a restart of the peer can help against it; empty:
-    never.
+    `scope` says what it is about, `evidence` what is gathered once when it fires. A rule that is no problem shows
+    nowhere: it is there for its notifications. `restart` says when a restart of the peer can help; empty: never.
 
     `promql` is where the condition holds; `keeps` where it is unknown although the page can be read, so that an alert
-    that fires goes on. `differs` says why the two can judge otherwise than `judge`.
+    that fires goes on. None: the rule learns from the past, which PromQL cannot, and Prometheus reads `alerts_firing`.
     """
 
     settings: type[RuleSettings]
     judge: Judge
-    promql: str
     doc: str
+    promql: str | None = None
     keeps: str = ""
     remember: Callable[[View, Any], Memory] | None = None
     scope: Scope = "peer"
     evidence: tuple[Evidence, ...] = ()
-    differs: str = ""
     is_problem: bool = True
     inhibits: tuple[str, ...] = ()
     restart: Literal["", "at once", "after a checkpoint"] = ""

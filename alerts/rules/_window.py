@@ -1,4 +1,4 @@
-"""What a rule keeps of the past: few samples, evenly spread, of the process that runs now; and their trend. Pure."""
+"""What a rule keeps of the past: few samples, evenly spread, of the running process; and their trend. Pure."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -15,7 +15,7 @@ MAX_POINTS = 64
 
 
 def recall(view: View) -> dict[str, Any]:
-    """The memory of the trainer process that runs now; only its start once another one has begun."""
+    """The memory of the running trainer process; only its start once another one has begun."""
     started = view.page.value("trainer_start_timestamp_seconds") if view.page else None
     if view.memory and view.memory.get("started") == started:
         return dict(view.memory)
@@ -25,7 +25,7 @@ def recall(view: View) -> dict[str, Any]:
 def keep(samples: list[Sample], sample: Sample, *, every_seconds: float, window_seconds: float) -> list[Sample]:
     """The samples of the window with this one, if the last lies `every_seconds` back; else the same list.
 
-    Samples of the future were taken before the clock was put back, and say nothing of how long anything took.
+    Samples in the future were taken before the clock was set back, and are dropped.
     """
     now = sample[0]
     if samples and 0 <= now - samples[-1][0] < every_seconds:

@@ -1,10 +1,10 @@
-"""The trainer keeps being started again.
+"""The trainer restarts again and again.
 
-Each new start time of its process is a restart, whatever ended the one before: trainers that catch an error and end
-in good order crash all the same. Each restart throws away reward that was not submitted yet.
+Each new start time of its process is a restart, whatever ended the one before: trainers that catch an error and exit
+cleanly crash all the same. Each restart loses reward that was not submitted yet.
 
-What to do: read trainer.log from before the last start, and look for the first error, not for the last one; look for
-the system's memory killer; then stop the peer until the cause is gone.
+What to do: read trainer.log before the last start for the first error, not the last one; check for the OOM killer; then
+stop the peer until the cause is fixed.
 """
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, act
 
 # Two measurements of one start may differ by this much.
 SAME_START_SECONDS = 2.5
-# A start that is seen later than this happened while nobody looked, and may have been one of many or none.
+# A start that is seen later than this happened while the loop was not running: one of many, or a single one.
 FRESH_SECONDS = 300.0
 MAX_RESTARTS = 50
 
@@ -24,7 +24,7 @@ class Settings(RuleSettings):
     """Thresholds of CrashLoop: more than a person restarts a peer while trying out settings."""
 
     restarts: int = Field(default=4, ge=1, le=MAX_RESTARTS, description="restarts within the window that are a loop")
-    window: Duration = Field(default=2 * 3600.0)
+    window: Duration = Field(default=2 * 3600.0, description="time over which restarts are counted")
     stable_after: Duration = Field(default=1800.0, description="time without a restart that ends the loop")
 
 
@@ -44,14 +44,20 @@ def judge(view: View, settings: Settings) -> Verdict:
     if view.page is None or "started" not in view.memory:
         return UNKNOWN
     restarts = view.memory["restarts"]
-    # A machine that slept adds no time in which the trainer held.
+    # Time in which the machine slept does not count.
     stable = view.now - max(view.memory["started"], view.clock_stepped_at)
     if len(restarts) >= settings.restarts and stable < settings.stable_after:
         return active(
-            say("{count} restarts in the last {time}.", count=len(restarts), time=Seconds(view.now - restarts[0]))
+            say(
+                "{count} restarts in {time}; limit {limit} in {window}.",
+                count=len(restarts),
+                time=Seconds(view.now - restarts[0]),
+                limit=settings.restarts,
+                window=Seconds(settings.window),
+            )
         )
     if len(restarts) < settings.restarts or view.page.is_up():
-        return inactive(say("The trainer has held since its last start, {time} ago.", time=Seconds(stable)))
+        return inactive(say("No restart for {time}.", time=Seconds(stable)))
     return UNKNOWN
 
 

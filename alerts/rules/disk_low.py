@@ -1,7 +1,7 @@
-"""The disk that holds the state folder is nearly full.
+"""The disk of the state folder is nearly full.
 
-Checkpoints, logs and the alert loop's own database live there. Little is less than `least_gib` on any disk, or less
-than `fraction` of the disk where that is also less than `enough_gib`: 5 % of a large disk is plenty.
+Checkpoints, logs and the alert loop's database live there. The limit is `least_gib` on any disk, or `fraction` of the
+disk where that is more, but never above `enough_gib`: 5 % of a large disk is plenty.
 
 What to do: delete old checkpoints, logs and offline runs (logs/wandb/offline-run-*), or move the state folder to a
 larger disk.
@@ -23,8 +23,8 @@ class Settings(RuleSettings):
 
     for_: Duration = Field(default=60.0, alias="for")
     recover_after: Duration = 60.0
-    least_gib: float = Field(default=1.0, ge=0, description="free space in GiB that is little on any disk")
-    fraction: float = Field(default=0.05, ge=0, lt=1, description="free share of the disk that is little")
+    least_gib: float = Field(default=1.0, ge=0, description="limit of free space in GiB on any disk")
+    fraction: float = Field(default=0.05, ge=0, lt=1, description="limit of free space as a share of the disk")
     enough_gib: float = Field(default=10.0, ge=0, description="free space in GiB that is enough on any disk")
 
 
@@ -36,15 +36,16 @@ def judge(view: View, settings: Settings) -> Verdict:
     for labels, free in sorted(free_by_path.items(), key=lambda one: one[1]):
         path = dict(labels).get("path", "")
         total = view.page.value("host_disk_total_bytes", path=path) or 0.0
-        little = max(settings.least_gib * GIB, min(settings.fraction * total, settings.enough_gib * GIB))
+        limit = max(settings.least_gib * GIB, min(settings.fraction * total, settings.enough_gib * GIB))
+        sizes = {"free": free / GIB, "limit": limit / GIB}
         if total:
-            template = "{free:.2f} GiB of {total:.0f} GiB are free on the disk of {path}."
-            measured = say(template, free=free / GIB, total=total / GIB, path=path)
+            template = "{free:.2f} GiB of {total:.0f} GiB free on the disk of {path}; limit {limit:.2f} GiB."
+            measured = say(template, total=total / GIB, path=path, **sizes)
         else:
-            measured = say("{free:.2f} GiB are free on the disk of {path}.", free=free / GIB, path=path)
-        if free < little:
+            measured = say("{free:.2f} GiB free on the disk of {path}; limit {limit:.2f} GiB.", path=path, **sizes)
+        if free < limit:
             return active(measured)
-        if free < HYSTERESIS * little:
+        if free < HYSTERESIS * limit:
             verdict = UNKNOWN
         elif verdict.condition == "inactive":
             verdict = inactive(verdict.summary or measured)

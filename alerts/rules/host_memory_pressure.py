@@ -1,9 +1,9 @@
-"""The machine runs out of memory: its programs wait for memory, or it has swapped much out and has little left.
+"""The machine runs out of memory: programs stall on it, or little is left and much is swapped out.
 
-Linux tells the share of time in which nothing but waiting for memory was done (pressure stall information), macOS a
-level. Where a system tells neither, little available memory together with much swap counts.
+Linux reports the share of time in which all programs stalled on memory (pressure stall information), macOS a level.
+Where a system reports neither, little available memory together with much swap counts.
 
-What to do: stop a peer, or lower its batch size, before the machine ends a program of its own choice or stands still;
+What to do: stop a peer, or lower its batch size, before the machine kills a program of its own choice or hangs;
 `peerwatch plan` says how many peers fit.
 """
 
@@ -15,6 +15,7 @@ from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, ina
 
 # Apple's kern.memorystatus_vm_pressure_level: 1 normal, 2 warning, 4 critical.
 MACOS_CRITICAL = 4
+GIB = 2**30
 
 
 class Settings(RuleSettings):
@@ -22,9 +23,9 @@ class Settings(RuleSettings):
 
     for_: Duration = Field(default=120.0, alias="for")
     recover_after: Duration = 300.0
-    stalled: float = Field(default=0.1, gt=0, le=1, description="share of time in which all programs wait for memory")
-    available: float = Field(default=0.05, ge=0, le=1, description="memory left, as a share, that is little")
-    swapped: float = Field(default=0.25, ge=0, description="swap in use, as a share of the memory, that is much")
+    stalled: float = Field(default=0.1, gt=0, le=1, description="limit of the share of time that all programs stall")
+    available: float = Field(default=0.05, ge=0, le=1, description="limit of available memory, as a share")
+    swapped: float = Field(default=0.25, ge=0, description="limit of used swap, as a share of the memory")
 
 
 def judge(view: View, settings: Settings) -> Verdict:
@@ -37,18 +38,22 @@ def judge(view: View, settings: Settings) -> Verdict:
     level = page.value("host_memory_pressure_level") or 0.0
     swap = page.value("host_swap_used_bytes") or 0.0
     measured = say(
-        "{available:.0%} of the machine's memory is left, and swap holds {swap:.2f} GiB",
-        available=available / total,
-        swap=swap / 2**30,
+        "{available:.0%} of memory available, {swap:.2f} GiB of swap used", available=available / total, swap=swap / GIB
     )
     if stalled >= settings.stalled:
-        return active(
-            say("Programs wait for memory {stalled:.0%} of the time; {measured}.", stalled=stalled, measured=measured)
-        )
+        template = "Programs stalled on memory {stalled:.0%} of the time; limit {limit:.0%}; {measured}."
+        return active(say(template, stalled=stalled, limit=settings.stalled, measured=measured))
     if level >= MACOS_CRITICAL:
         return active(say("The system reports critical memory pressure; {measured}.", measured=measured))
     if available <= settings.available * total and swap >= settings.swapped * total:
-        return active(say("The machine is nearly out of memory: {measured}.", measured=measured))
+        return active(
+            say(
+                "Low memory: {measured}; limits {least:.0%} and {most:.2f} GiB.",
+                measured=measured,
+                least=settings.available,
+                most=settings.swapped * total / GIB,
+            )
+        )
     return inactive(say("{measured}.", measured=measured))
 
 

@@ -1,10 +1,10 @@
-"""The peer's memory footprint has reached its limit, or nearly.
+"""The peer's memory footprint is at its limit, or nearly.
 
-The footprint counts the trainer with its child processes as the system's memory killer does. Between the threshold
-and `hysteresis` below it the rule keeps the verdict that it had.
+The footprint counts the trainer with its child processes as the OOM killer does. Between the threshold and `hysteresis`
+below it the rule keeps its last verdict.
 
 What to do: lower the batch size, the number of generations or the completion length, choose a smaller model, or run
-fewer peers on this host; a restart gives the memory back for now.
+fewer peers on this host; a restart frees the memory for now.
 """
 
 from pydantic import Field
@@ -21,8 +21,8 @@ class Settings(RuleSettings):
 
     for_: Duration = Field(default=15.0, alias="for")
     recover_after: Duration = 15.0
-    fraction: float = Field(default=0.95, gt=0, le=2)
-    hysteresis: float = Field(default=0.05, ge=0, lt=1)
+    fraction: float = Field(default=0.95, gt=0, le=2, description="share of the limit at which it fires")
+    hysteresis: float = Field(default=0.05, ge=0, lt=1, description="how far below that share it ends")
 
 
 def judge(view: View, settings: Settings) -> Verdict:
@@ -30,14 +30,14 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs and holds no memory."))
+        return inactive(say("Trainer not running."))
     footprint = page.value("trainer_memory_bytes", kind="footprint")
     limit = page.value("trainer_memory_limit_bytes")
     if footprint is None or limit is None or limit <= 0:
         return UNKNOWN
     share = footprint / limit
     measured = say(
-        "It uses {used:.2f} GiB, {share:.0%} of its limit of {limit:.2f} GiB.",
+        "Memory {used:.2f} GiB, {share:.0%} of the limit of {limit:.2f} GiB.",
         used=footprint / GIB,
         share=share,
         limit=limit / GIB,

@@ -1,10 +1,10 @@
-"""The peer's memory grows so steadily that it reaches its limit within hours.
+"""The peer's memory grows steadily and reaches its limit within hours.
 
 The growth is a robust slope over the last hours, counted only once the process has settled after its start. It has to
 hold over the whole window and over its recent half, so that neither a checkpoint nor a growth that has ended counts.
 
-What to do: restart the peer at a moment of your choice, before the system ends it at one of its own; then look for what
-grows: longer completions, a growing cache, a leak in a reward function of yours.
+What to do: restart the peer at a moment of your choice, before the system kills it at one of its own; then look for
+what grows: longer completions, a growing cache, a leak in a reward function of yours.
 """
 
 from typing import Any
@@ -18,9 +18,9 @@ from alerts.rules._window import Sample, find_trend, keep, recall, since
 
 GIB = 2**30
 SAMPLES = 48
-# Between the threshold and this multiple of it the rule keeps the verdict that it had.
+# Between the threshold and this multiple of it the rule keeps its last verdict.
 HYSTERESIS = 1.5
-# Growth over the samples that is worth a word, as a fraction of the limit.
+# The least growth over the samples that counts, as a fraction of the limit.
 LEAST_GROWTH = 0.02
 
 
@@ -30,26 +30,10 @@ class Settings(RuleSettings):
     severity: Severity = "warning"
     for_: Duration = Field(default=900.0, alias="for")
     recover_after: Duration = 900.0
-    within: Duration = Field(default=4 * 3600.0, description="time until the limit that is worth a warning")
+    within: Duration = Field(default=4 * 3600.0, description="time until the limit at which it fires")
     window: Duration = Field(default=6 * 3600.0, description="how far back the growth is measured")
-    least_span: Duration = Field(default=2 * 3600.0, description="how long it must have been measured")
-    settle: Duration = Field(default=1800.0, description="time after a start that says nothing of growth")
-
-    @property
-    def quarter(self) -> str:
-        """For PromQL: a step up is no growth, so each quarter of the span must have grown by as much."""
-        return self._share(1)
-
-    @property
-    def half(self) -> str:
-        return self._share(2)
-
-    @property
-    def three_quarters(self) -> str:
-        return self._share(3)
-
-    def _share(self, quarters: int) -> str:
-        return f"{round(self.least_span * quarters * 250)}ms"
+    least_span: Duration = Field(default=2 * 3600.0, description="least time over which it is measured")
+    settle: Duration = Field(default=1800.0, description="time after a start that is left out")
 
 
 def remember(view: View, settings: Settings) -> Memory:
@@ -76,21 +60,20 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs and holds no memory."))
+        return inactive(say("Trainer not running."))
     limit = page.value("trainer_memory_limit_bytes")
     started = page.value("trainer_start_timestamp_seconds") or 0.0
     if view.now - started < settings.settle + settings.least_span:
-        return inactive(say("The trainer was started anew."))
+        return inactive(say("Trainer was restarted."))
     samples: list[Sample] = view.memory.get("samples", [])
     if limit is None or limit <= 0 or not samples or samples[-1][0] - samples[0][0] < settings.least_span:
         return UNKNOWN
     growth: dict[str, Any] | None = view.memory.get("trend")
     if growth is None or growth["slope"] <= 0 or _span(samples) * growth["slope"] < LEAST_GROWTH * limit:
-        return inactive(say("Its memory no longer grows."))
+        return inactive(say("Memory no longer grows."))
     left = max(0.0, (limit - growth["level"]) / growth["slope"] - (view.now - samples[-1][0]))
     measured = say(
-        "Its memory grows by {hourly:.2f} GiB an hour: from {level:.2f} GiB it reaches its limit of {limit:.2f} GiB "
-        "in about {time}.",
+        "Memory grows {hourly:.2f} GiB/h from {level:.2f} GiB; limit {limit:.2f} GiB in about {time}.",
         hourly=growth["slope"] * 3600 / GIB,
         level=growth["level"] / GIB,
         limit=limit / GIB,
@@ -119,32 +102,4 @@ RULE = Rule(
     remember=remember,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL fits a straight line by least squares over the last `least_span`, not a robust one over `window`.",
-    # A quarter of what `LEAST_GROWTH` asks of the whole.
-    promql="""
-predict_linear(trainer_memory_bytes{kind="footprint"}[%(least_span)s], %(within_seconds)d)
-  >= on (instance) group_left () trainer_memory_limit_bytes
-and on (instance) (
-  avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s])
-  - avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(quarter)s)
-) >= on (instance) group_left () (0.005 * trainer_memory_limit_bytes)
-and on (instance) (
-  avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(quarter)s)
-  - avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(half)s)
-) >= on (instance) group_left () (0.005 * trainer_memory_limit_bytes)
-and on (instance) (
-  avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(half)s)
-  - avg_over_time(trainer_memory_bytes{kind="footprint"}[%(quarter)s] offset %(three_quarters)s)
-) >= on (instance) group_left () (0.005 * trainer_memory_limit_bytes)
-and on (instance) time() - trainer_start_timestamp_seconds >= %(settle_seconds)d + %(least_span_seconds)d
-and on (instance) trainer_up == 1
-""",
-    keeps="""
-predict_linear(trainer_memory_bytes{kind="footprint"}[%(least_span)s], 1.5 * %(within_seconds)d)
-  >= on (instance) group_left () trainer_memory_limit_bytes
-and on (instance) deriv(trainer_memory_bytes{kind="footprint"}[%(least_span)s]) * %(least_span_seconds)d
-  >= on (instance) group_left () (0.02 * trainer_memory_limit_bytes)
-and on (instance) time() - trainer_start_timestamp_seconds >= %(settle_seconds)d + %(least_span_seconds)d
-and on (instance) trainer_up == 1
-""",
 )

@@ -1,11 +1,13 @@
-"""Losses, rewards or gradients of the peer are not finite, again and again.
+"""Losses, rewards or gradients of the peer are repeatedly not finite.
 
-One such step in thousands is normal where numbers have half precision. Several within the window, at more than
-`fraction` of the steps, mean that the model is lost or soon will be: it learns nothing and earns nothing.
+One such step in thousands is normal at half precision. Several within the window, at more than `fraction` of the steps,
+mean that the model is lost or soon will be: it learns nothing and earns nothing.
 
 What to do: stop the peer and go back to the checkpoint before the first such step; lower the learning rate, clip the
 gradient harder, or train in float32.
 """
+
+from math import ceil
 
 from pydantic import Field
 
@@ -23,8 +25,8 @@ class Settings(RuleSettings):
     severity: Severity = "warning"
     recover_after: Duration = 60.0
     steps: int = Field(default=3, ge=1, description="steps within the window that are not finite")
-    fraction: float = Field(default=0.01, ge=0, le=1, description="share of all steps of the window that they make up")
-    window: Duration = 3600.0
+    fraction: float = Field(default=0.01, ge=0, le=1, description="share of the window's steps that they must make up")
+    window: Duration = Field(default=3600.0, description="time over which steps are counted")
 
 
 def remember(view: View, settings: Settings) -> Memory:
@@ -47,20 +49,20 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs."))
+        return inactive(say("Trainer not running."))
     counts, samples = _count(view), view.memory.get("samples", [])
     if counts is None or not samples or not page.is_current():
         return UNKNOWN
     nonfinite, steps = (now - then for now, then in zip(counts, samples[0][1:], strict=True))
+    limit = max(settings.steps, ceil(settings.fraction * steps))
     measured = say(
-        "{nonfinite:.0f} of its last {steps:.0f} steps were not finite, within {time}.",
+        "{nonfinite:.0f} of {steps:.0f} steps not finite in {time}; limit {limit:.0f}.",
         nonfinite=nonfinite,
         steps=steps,
         time=Seconds(view.now - samples[0][0]),
+        limit=limit,
     )
-    if nonfinite >= settings.steps and nonfinite >= settings.fraction * steps:
-        return active(measured)
-    return inactive(measured)
+    return active(measured) if nonfinite >= limit else inactive(measured)
 
 
 def _count(view: View) -> tuple[float, float] | None:

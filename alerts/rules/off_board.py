@@ -1,10 +1,10 @@
-"""The peer trains and publishes, but the swarm's board does not list it.
+"""The peer trains and publishes, but is not on the swarm's board.
 
 Only a board that could be read and that lists others counts: an empty board is a failed read. A peer that has not
 published yet cannot be listed.
 
-What to do: compare the peer id on the status page with the one you expect: a lost identity.pem makes a new peer; look
-in trainer.log for failed publishing, and whether the leaderboard is in the same swarm as the peer.
+What to do: compare the peer id on the status page with the one you expect: a lost identity.pem makes a new peer; search
+trainer.log for failed publishing, and check that the leaderboard is in the same swarm as the peer.
 """
 
 from pydantic import Field
@@ -26,15 +26,15 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs."))
+        return inactive(say("Trainer not running."))
     if page.value("swarm_source_up", source="leaderboard") != 1 or not page.is_current():
         return UNKNOWN
     rank = page.value("swarm_rank")
     if rank is not None:
-        return inactive(say("The board lists it at rank {rank:.0f}.", rank=rank))
+        return inactive(say("On the board at rank {rank:.0f}.", rank=rank))
     if page.value("swarm_last_publish_timestamp_seconds") is None:
         return UNKNOWN
-    return active(say("It trains and publishes, but the board does not list it: it earns no rank."))
+    return active(say("Trains and publishes, but is not on the board: no rank."))
 
 
 RULE = Rule(

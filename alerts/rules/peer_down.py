@@ -1,10 +1,10 @@
-"""The trainer does not run, or nothing can tell whether it does.
+"""The trainer is not running, or its state is unknown.
 
-It is down when its process is gone, when it was started and has still made no step once its time to start is over,
-or when its sidecar does not answer. A restart alone is not told: from the start of a process to its first step the
-rule keeps the verdict that it had, so that a planned restart stays quiet and a crash loop does not flap.
+It is down when its process is gone, when it was started and has made no step once its time to start is over, or when
+its sidecar does not answer. A single restart does not fire: from the start of a process to its first step the rule
+keeps its last verdict, so that a planned restart stays quiet and a crash loop does not flap.
 
-What to do: read the end of trainer.log in the peer's run folder; look whether the host is out of memory or disk; then
+What to do: read the end of trainer.log in the peer's run folder; check whether the host is out of memory or disk; then
 start the peer again.
 """
 
@@ -23,32 +23,32 @@ class Settings(RuleSettings):
 
     for_: Duration = Field(default=30.0, alias="for")
     recover_after: Duration = 30.0
-    unreachable_after: Duration = Field(default=60.0, description="silence of the sidecar that counts as down")
-    start_within: Duration = Field(default=600.0, description="time to start, where the trainer does not tell its own")
+    unreachable_after: Duration = Field(default=60.0, description="time without an answer of the sidecar that counts")
+    start_within: Duration = Field(default=600.0, description="time to start, where the trainer reports none")
 
     @property
     def silence(self) -> str:
-        """For PromQL, whose ranges hold a sample at their very begin: a hair less than `unreachable_after`."""
+        """For PromQL, whose ranges include a sample at their very begin: 1 ms less than `unreachable_after`."""
         return f"{max(1, round(self.unreachable_after * 1000) - 1)}ms"
 
 
 def judge(view: View, settings: Settings) -> Verdict:
     page = view.page
     if page is None:
-        return _judge_silence(view, settings)
+        return _judge_unreachable(view, settings)
     up = page.is_up()
     if up is None:
         return UNKNOWN
     if not up:
         return _judge_absence(view, settings)
     if not is_before_first_step(page):
-        return inactive(say("The trainer runs."))
+        return inactive(say("Trainer running."))
     return _judge_start(view, page, settings)
 
 
 def remember(view: View, _settings: Settings) -> Memory:
-    """When the peer was first looked at, and whether it has ever run since."""
-    # A time to come was written before the clock was put back.
+    """When the peer was first sampled, and whether it has ever run since."""
+    # A time in the future was written before the clock was set back.
     memory: dict[str, Any] = {**view.memory, "first_seen_at": min(view.memory.get("first_seen_at", view.now), view.now)}
     if view.page is not None and view.page.is_up():
         memory["has_run"] = True
@@ -62,14 +62,15 @@ def is_before_first_step(page: Page) -> bool:
     return started is not None and (last_step is None or last_step < started)
 
 
-def _judge_silence(view: View, settings: Settings) -> Verdict:
+def _judge_unreachable(view: View, settings: Settings) -> Verdict:
     if view.unreachable_seconds < settings.unreachable_after:
         return unknown(until=view.now - view.unreachable_seconds + settings.unreachable_after)
     return active(
         say(
-            "Its sidecar has not answered for {time} ({failure}), so nothing tells whether the trainer runs.",
+            "Sidecar unreachable for {time} ({failure}); limit {limit}; trainer state unknown.",
             time=Seconds(view.unreachable_seconds),
             failure=view.failure,
+            limit=Seconds(settings.unreachable_after),
         ),
         since=view.now - view.unreachable_seconds,
     )
@@ -78,36 +79,41 @@ def _judge_silence(view: View, settings: Settings) -> Verdict:
 def _judge_absence(view: View, settings: Settings) -> Verdict:
     first_seen = view.memory.get("first_seen_at", view.now)
     if not view.memory.get("has_run"):
-        # Peers start one after the other; one that was never seen running may be waiting for its turn.
+        # Peers start one after the other; one that was never seen running may still wait for its turn.
         late_at = max(first_seen, view.clock_stepped_at) + settings.start_within
         if view.now < late_at:
             return unknown(until=late_at)
-        return active(say("The trainer has never been seen running."), since=first_seen)
+        measured = say(
+            "Trainer not seen running for {time}; limit {limit}.",
+            time=Seconds(view.now - first_seen),
+            limit=Seconds(settings.start_within),
+        )
+        return active(measured, since=first_seen)
     state = view.page.state() if view.page else None
     if state == "stopped":
-        return active(say("The trainer has ended in good order and was not started again."))
+        return active(say("Trainer exited cleanly and was not restarted."))
     if state:
-        return active(say("The trainer's process is gone; it was {state} when last heard of.", state=state))
-    return active(say("The trainer's process is gone."))
+        return active(say("Trainer process gone; last state: {state}.", state=state))
+    return active(say("Trainer process gone."))
 
 
 def _judge_start(view: View, page: Page, settings: Settings) -> Verdict:
     started = page.value("trainer_start_timestamp_seconds") or view.now
     state = page.state()
     if state == "waiting":
-        return inactive(say("The trainer runs and waits for the swarm."))
-    told = page.value("trainer_stall_after_seconds") if page.is_current() else None
-    budget = settings.start_within if told is None else told
+        return inactive(say("Trainer running, waiting for the swarm."))
+    reported = page.value("trainer_stall_after_seconds") if page.is_current() else None
+    limit = settings.start_within if reported is None else reported
     if state != "starting":
         return UNKNOWN
-    late_at = max(started, view.clock_stepped_at) + budget
+    late_at = max(started, view.clock_stepped_at) + limit
     if view.now <= late_at:
         return unknown(until=late_at)
     return active(
         say(
-            "The trainer was started {time} ago and has made no step; it should have started within {budget}.",
+            "No step since the trainer started {time} ago; limit {limit}.",
             time=Seconds(view.now - started),
-            budget=Seconds(budget),
+            limit=Seconds(limit),
         ),
         since=started,
     )
@@ -128,7 +134,7 @@ RULE = Rule(
         "SourceDown",
     ),
     doc=__doc__ or "",
-    differs="PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.",
+    # PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.
     promql="""
 trainer_up == 0
 or time() - trainer_start_timestamp_seconds > (

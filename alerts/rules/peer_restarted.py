@@ -1,7 +1,7 @@
-"""Peerwatch restarts the peer, because a rule that is set to `restart: true` fires.
+"""Peerwatch restarts the peer, because a rule with `restart: true` fires.
 
-The alert lasts until the peer trains again and that rule has ended; its recovery tells what the restart changed.
-What the trainer did before it was ended lies in restart.log in its run folder.
+The alert lasts until the peer trains again and that rule has ended; its recovery says what the restart changed. What
+the trainer did before it was ended is in restart.log in its run folder.
 
 What to do: nothing now; if it comes again, look for the cause in restart.log and trainer.log.
 """
@@ -14,7 +14,7 @@ GIB = 2**30
 
 
 class Settings(RuleSettings):
-    """PeerRestarted reports; which rules restart a peer, each of them says."""
+    """PeerRestarted has no threshold of its own; each rule says whether it restarts the peer."""
 
     severity: Severity = "info"
 
@@ -24,7 +24,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
         return UNKNOWN
     record = view.restart or Record()
     if view.page.value(PHASE_METRIC, phase="restarting") == 1:
-        return active(join([_describe_cause(record), _describe_patience(record)]), since=record.since or None)
+        return active(join([_describe_cause(record), _describe_wait(record)]), since=record.since or None)
     if view.page.value(PHASE_METRIC, phase="useless") == 1:
         return inactive(say("The restart did not help."))
     return inactive(_describe_effect(record))
@@ -34,20 +34,20 @@ def _describe_cause(record: Record) -> Text:
     return say("Restarted because of {rule}: {summary}", rule=record.rule, summary=record.summary)
 
 
-def _describe_patience(record: Record) -> Text | None:
+def _describe_wait(record: Record) -> Text | None:
     if record.waited_seconds < 1:
         return None
-    return say("It waited {time} for a good moment.", time=Seconds(record.waited_seconds))
+    return say("Waited {time} for a checkpoint.", time=Seconds(record.waited_seconds))
 
 
 def _describe_effect(record: Record) -> Text:
     if record.outcome != "trains":
-        return say("It was not restarted after all.")
+        return say("Not restarted.")
     after = Seconds(record.outcome_seconds)
     if record.memory_bytes is None or record.memory_after is None:
-        return say("It trains again {time} after the restart.", time=after)
+        return say("Training again {time} after the restart.", time=after)
     return say(
-        "It trains again {time} after the restart; its memory went from {before:.2f} to {after:.2f} GiB.",
+        "Training again {time} after the restart; memory from {before:.2f} to {after:.2f} GiB.",
         time=after,
         before=record.memory_bytes / GIB,
         after=record.memory_after / GIB,

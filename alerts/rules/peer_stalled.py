@@ -1,8 +1,8 @@
 """The trainer runs but makes no progress.
 
-Progress is the later of its last step and the start of its phase. The silence that counts as a stall is the peer's
-own: its telemetry derives it from its steps, for generating and training apart, and has budgets for waiting, saving and
-starting.
+Progress is the later of its last step and the start of its phase. The time without progress that counts as a stall is
+the peer's own: its telemetry derives it from its steps, for generating and training apart, and has limits for waiting,
+saving and starting.
 
 What to do: send the trainer SIGUSR1 and read stacks.log in its run folder to see where it hangs; if nothing moves for
 another minute, restart the peer.
@@ -16,8 +16,8 @@ from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, act
 from alerts.rules.peer_down import is_before_first_step
 from alerts.scraping.page import Page
 
-# A hung tree of processes still wakes up now and then; one that computes uses far more than this share of a core.
-AT_REST_SHARE = 0.02
+# Hung processes still wake up now and then; busy ones use far more than this share of a core.
+IDLE_SHARE = 0.02
 SKEW_SECONDS = 2.0
 
 
@@ -32,33 +32,33 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs, so it is not stalled."))
+        return inactive(say("Trainer not running."))
     stall_after = page.value("trainer_stall_after_seconds")
     phase_start = page.value("trainer_phase_start_timestamp_seconds")
     if stall_after is None or phase_start is None:
         return UNKNOWN
-    # A start that takes too long is a peer that is down.
+    # A start that takes too long is PeerDown's.
     if page.state() == "starting" and is_before_first_step(page):
-        return inactive(say("The trainer was started anew."))
+        return inactive(say("Trainer was restarted."))
     progress = _find_progress(page)
-    # After the host slept or its clock was set, every time on the page looks old although no peer had time to step.
+    # After the host slept or its clock was set, every time on the page is old although no peer had time to step.
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
     silence = view.now - silent_since
     if silence <= stall_after:
-        return inactive(say("The trainer makes progress again."), until=silent_since + stall_after)
-    silent = say(
-        "No progress for {time} while {state}; this peer should need at most {budget}.",
+        return inactive(say("Making progress again."), until=silent_since + stall_after)
+    stalled = say(
+        "No progress for {time} while {state}; limit {limit}.",
         time=Seconds(silence),
         state=page.state() or "running",
-        budget=Seconds(stall_after),
+        limit=Seconds(stall_after),
     )
-    return active(join([silent, _describe_last_step(view, page), _describe_cpu(view, page)]), since=progress)
+    return active(join([stalled, _describe_last_step(view, page), _describe_cpu(view, page)]), since=progress)
 
 
 def remember(view: View, _settings: Settings) -> Memory:
-    """The processor time at the first look of a silence that has become long; nothing while the peer steps.
+    """The CPU time at the first sample of a silence that has become long; nothing while the peer steps.
 
-    A clock that was put back leaves the last progress ahead of it, for hours; its silence is counted from then.
+    A clock that was set back leaves the last progress in its future, for hours; the silence is counted from then.
     """
     page = view.page
     if page is None:
@@ -77,7 +77,7 @@ def remember(view: View, _settings: Settings) -> Memory:
 
 
 def _is_of_the_clock_before(progress: float, view: View) -> bool:
-    """Whether a time lies ahead because the clock was put back, and not as another host's clock leads a little."""
+    """Whether a time is in the future because the clock was set back, not as another host's clock leads a little."""
     clock_before = view.clock_stepped_at - view.clock_step_seconds
     return view.clock_step_seconds < 0 and view.now + SKEW_SECONDS < progress <= clock_before + SKEW_SECONDS
 
@@ -94,20 +94,20 @@ def _describe_last_step(view: View, page: Page) -> Text | None:
     last_step, steps = page.value("trainer_last_step_timestamp_seconds"), page.value("trainer_steps_total")
     if last_step is None or steps is None or last_step > view.now:
         return None
-    return say("Its last step, number {steps:.0f}, ended {time} ago.", steps=steps, time=Seconds(view.now - last_step))
+    return say("Last step: {steps:.0f}, {time} ago.", steps=steps, time=Seconds(view.now - last_step))
 
 
 def _describe_cpu(view: View, page: Page) -> Text | None:
-    """Whether its processes compute or rest, since the silence became long."""
+    """Whether its processes are idle or busy, since the silence became long."""
     cpu, before = page.value("trainer_cpu_seconds_total"), view.memory.get("cpu")
     seconds = view.now - view.memory.get("at", view.now)
     if cpu is None or before is None or seconds < 1.0:
         return None
     used = max(0.0, cpu - before)
-    if used < AT_REST_SHARE * seconds:
-        template = "Its processes used {used:.1f} s of processor time in the last {time}: they rest."
+    if used < IDLE_SHARE * seconds:
+        template = "CPU idle: {used:.1f} s used in {time}."
     else:
-        template = "Its processes used {used:.1f} s of processor time in the last {time}: they compute."
+        template = "CPU busy: {used:.1f} s used in {time}."
     return say(template, used=used, time=Seconds(seconds))
 
 

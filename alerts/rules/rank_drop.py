@@ -1,14 +1,14 @@
-"""The peer has lost places in the swarm's cumulative board.
+"""The peer has lost places on the swarm's cumulative board.
 
 The rank is compared with the best one that the peer kept for `held_for` within `window`: ranks on a board that is still
-filling, or of two peers that pass each other all the time, are nobody's to lose. The drop counts once `polls` polls
-agree on it, and is over once as many agree that it is gone: because the rank came back, or because the better rank lies
-longer ago than `window`, which makes the present one the new normal. A board that could not be read, that is short, or
-that has shrunk to less than half is no poll; one whose sums went backwards was started anew and is compared with
-nothing before it. In a swarm smaller than `positions` a fall to the last place is a drop.
+filling, or of two peers that pass each other all the time, do not count. The drop counts once `polls` polls agree on
+it, and is over once as many agree that it is gone: because the rank came back, or because the better rank is older than
+`window`, which makes the present one the new normal. A board that could not be read, that is short, or that has shrunk
+to less than half is no poll; one whose sums went backwards was restarted and is compared with nothing before it. In a
+swarm smaller than `positions` a fall to the last place is a drop.
 
-What to do: compare this peer's reward and step rate with the others' on the dashboard; look in trainer.log for
-failed publishing; a peer that trains but earns nothing may be training alone.
+What to do: compare this peer's reward and step rate with the others' on the dashboard; search trainer.log for failed
+publishing; a peer that trains but earns nothing may be training alone.
 """
 
 from pydantic import Field
@@ -30,9 +30,9 @@ class Settings(RuleSettings):
     severity: Severity = "warning"
     positions: int = Field(default=3, ge=1, description="places lost that count as a drop")
     polls: int = Field(default=3, ge=1, le=100, description="polls that must agree")
-    held_for: Duration = Field(default=600.0, description="how long a rank must have been kept to be lost")
-    window: Duration = Field(default=6 * 3600.0, description="how far back the better rank may lie")
-    min_ranked_peers: int = Field(default=2, ge=2, description="a board shorter than this says nothing")
+    held_for: Duration = Field(default=600.0, description="how long a rank must have been kept to count")
+    window: Duration = Field(default=6 * 3600.0, description="how old the better rank may be")
+    min_ranked_peers: int = Field(default=2, ge=2, description="shorter boards are ignored")
 
 
 def remember(view: View, settings: Settings) -> Memory:
@@ -73,19 +73,19 @@ def judge(view: View, settings: Settings) -> Verdict:
     if min(latest) >= best + drop:
         return active(
             say(
-                "Rank {rank:.0f} of {ranked:.0f}, {drop:.0f} worse than rank {best:.0f}, which it held within the last "
-                "{window}.",
+                "Rank {rank:.0f} of {ranked:.0f}, {drop:.0f} below rank {best:.0f} within {window}; limit {limit:.0f}.",
                 rank=latest[-1],
                 ranked=ranked,
                 drop=latest[-1] - best,
                 best=best,
                 window=Seconds(settings.window),
+                limit=drop,
             )
         )
     if max(latest) < best + drop:
         return inactive(
             say(
-                "Rank {rank:.0f} of {ranked:.0f}; the best that it held within {window} is {best:.0f}.",
+                "Rank {rank:.0f} of {ranked:.0f}; best rank held within {window}: {best:.0f}.",
                 rank=latest[-1],
                 ranked=ranked,
                 best=best,
@@ -96,7 +96,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 
 def _sum_went_backwards(page: Page, memory: Memory) -> bool:
-    """Whether the board was started anew: its sums only grow, so a fall to less than half is no rounding."""
+    """Whether the board was restarted: its sums only grow, so a fall to less than half is no rounding."""
     now, before = page.value("swarm_reward_cumulative"), memory.get("cumulative")
     return now is not None and before is not None and now < before / 2
 
@@ -126,13 +126,4 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     doc=__doc__ or "",
-    differs="PromQL counts any rank of the window as held, and knows neither polls nor boards that were started anew.",
-    promql="""
-swarm_rank - min_over_time(swarm_rank[%(window)s]) >= %(positions)d
-and on (instance) swarm_source_up{source="leaderboard"} == 1
-""",
-    keeps="""
-trainer_up
-unless on (instance) (swarm_rank and on (instance) swarm_source_up{source="leaderboard"} == 1)
-""",
 )

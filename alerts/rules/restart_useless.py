@@ -1,8 +1,8 @@
-"""The peer needs a person: a restart did not help it, or it has been restarted as often as is allowed.
+"""The peer needs a person: a restart did not help, or its daily limit of restarts is reached.
 
-Peerwatch leaves it as it is, so that its state can be looked at. The alert ends with the one that asked for a restart.
+Peerwatch leaves it as it is, for you to inspect. The alert ends with the one that requested a restart.
 
-What to do: look at restart.log, trainer.log and the alert that fires, and remove the cause; then restart the peer
+What to do: read restart.log, trainer.log and the alert that fires, and remove the cause; then restart the peer
 yourself.
 """
 
@@ -19,19 +19,19 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if view.page is None or view.page.is_empty():
         return UNKNOWN
     if view.page.value(PHASE_METRIC, phase="useless") != 1:
-        return inactive(say("The alert that asked for a restart has ended."))
+        return inactive(say("The alert that requested a restart has ended."))
     record = view.restart or Record()
-    asked = say("It is not restarted for {rule}: {summary}", rule=record.rule, summary=record.summary)
-    return active(join([asked, _describe_reason(record)]), since=record.since or None)
+    request = say("Not restarted for {rule}: {summary}", rule=record.rule, summary=record.summary)
+    return active(join([request, _describe_reason(record)]), since=record.since or None)
 
 
 def _describe_reason(record: Record) -> Text | None:
     ago = Seconds(record.outcome_seconds)
     reasons = {
-        "same reason": say("It was restarted for the same reason {time} ago.", time=ago),
-        "daily limit": say("It was restarted {count} times in the last 24 h.", count=len(record.past)),
-        "still fires": say("The alert still fires {time} after a restart.", time=ago),
-        "does not train": say("It does not train {time} after a restart.", time=ago),
+        "same reason": say("Restarted for the same reason {time} ago.", time=ago),
+        "daily limit": say("Restarted {count} times in 24 h.", count=len(record.past)),
+        "still fires": say("Still firing {time} after a restart.", time=ago),
+        "does not train": say("Not training {time} after a restart.", time=ago),
     }
     return reasons.get(record.outcome)
 

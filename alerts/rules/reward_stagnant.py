@@ -1,11 +1,11 @@
-"""The peer goes on stepping, but the reward that the swarm credits to it stands still.
+"""The peer steps, but the reward that the swarm credits to it does not change.
 
-How long that may last is the peer's own: twice the longest pause between two credits that were seen since its start,
-in time and in steps, for some swarms credit each step and others submit every three hours. Until enough credits were
-seen it is `unlearned_after`. A board that could not be read says nothing, and the time starts anew after it.
+How long that may last is the peer's own: twice the longest pause between two credits that were seen since its start, in
+time and in steps, for some swarms credit each step and others submit every three hours. Until enough credits were seen
+it is `unlearned_after`. A board that could not be read is ignored, and the time starts again after it.
 
-What to do: look in trainer.log for failed publishing or submitting; compare the peer id with the one that is credited;
-look whether all rewards of the peer are 0; a restart helps where the swarm refuses an old round.
+What to do: search trainer.log for failed publishing or submitting; compare the peer id with the one that is credited;
+check whether all rewards of the peer are 0; a restart helps where the swarm refuses an old round.
 """
 
 from typing import Any
@@ -27,11 +27,11 @@ class Settings(RuleSettings):
     """Thresholds of RewardStagnant."""
 
     recover_after: Duration = 60.0
-    after: Duration = Field(default=3600.0, description="the shortest standstill that counts, whatever was learned")
+    after: Duration = Field(default=3600.0, description="least time without credit that counts, whatever was learned")
     unlearned_after: Duration = Field(
-        default=6 * 3600.0, description="the standstill that counts before it has learned"
+        default=6 * 3600.0, description="time without credit that counts before it has learned"
     )
-    least_steps: int = Field(default=20, ge=1, description="steps that must have been made meanwhile")
+    least_steps: int = Field(default=20, ge=1, description="least steps without credit that count")
 
 
 def remember(view: View, _settings: Settings) -> Memory:
@@ -52,25 +52,26 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs."))
+        return inactive(say("Trainer not running."))
     steps, last_step = page.value("trainer_steps_total"), page.value("trainer_last_step_timestamp_seconds")
     if "reward" not in memory or steps is None or last_step is None:
         return UNKNOWN
     if page.value("swarm_reward_cumulative") != memory["reward"]:
-        return inactive(say("Its reward grows again: {reward}.", reward=_describe_reward(page)))
+        return inactive(say("Reward grows again: {reward}.", reward=_describe_reward(page)))
     seconds, made = last_step - memory["credited_at"], steps - memory["steps"]
-    most_seconds, most_steps = _find_patience(memory.get("gaps", []), settings)
+    most_seconds, most_steps = _find_limits(memory.get("gaps", []), settings)
     if seconds < most_seconds:
-        return inactive(say("Its reward is {reward}.", reward=_describe_reward(page)))
+        return inactive(say("Reward: {reward}.", reward=_describe_reward(page)))
     if made < most_steps:
         return UNKNOWN
     return active(
         say(
-            "Its reward stands at {reward} for {time}, over {made:.0f} steps; it should move within {budget}.",
+            "Reward unchanged at {reward} for {time}, {made:.0f} steps; limit {limit}, {limit_steps:.0f} steps.",
             reward=_describe_reward(page),
             time=Seconds(view.now - memory["credited_at"]),
             made=made,
-            budget=Seconds(most_seconds),
+            limit=Seconds(most_seconds),
+            limit_steps=most_steps,
         ),
         since=memory["credited_at"],
     )
@@ -90,7 +91,7 @@ def _note(memory: dict[str, Any], view: View, reward: float, steps: float) -> Me
     return {**memory, **credit, "gaps": [*memory.get("gaps", []), gap][-GAPS:]}
 
 
-def _find_patience(gaps: list[list[float]], settings: Settings) -> tuple[float, float]:
+def _find_limits(gaps: list[list[float]], settings: Settings) -> tuple[float, float]:
     """Seconds and steps without a credit that count."""
     if len(gaps) < LEARNED_GAPS:
         return settings.unlearned_after, settings.least_steps
@@ -109,22 +110,4 @@ RULE = Rule(
     remember=remember,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL cannot learn how far apart a peer's credits are, so `unlearned_after` holds for every peer.",
-    promql="""
-changes(swarm_reward_cumulative[%(unlearned_after)s]) == 0
-and on (instance) swarm_reward_cumulative
-and on (instance) swarm_reward_cumulative offset %(unlearned_after)s
-and on (instance) increase(trainer_steps_total[%(unlearned_after)s]) >= %(least_steps)d
-and on (instance) min_over_time(swarm_source_up{source="leaderboard"}[%(unlearned_after)s]) == 1
-and on (instance) trainer_up == 1
-and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
-""",
-    keeps="""
-trainer_up == 1 unless on (instance) swarm_source_up{source="leaderboard"} == 1
-or trainer_up == 1
-  and on (instance) changes(swarm_reward_cumulative[%(unlearned_after)s]) == 0
-  and on (instance) swarm_reward_cumulative
-  and on (instance) swarm_reward_cumulative offset %(unlearned_after)s
-  and on (instance) min_over_time(swarm_source_up{source="leaderboard"}[%(unlearned_after)s]) == 1
-""",
 )

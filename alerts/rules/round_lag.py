@@ -3,7 +3,7 @@
 A peer that is slower than the swarm finishes its round late and then joins the current one; that is no lag. A peer that
 waits for a round while the swarm is already in a later one, or that trains rounds behind for long, is left behind.
 
-What to do: look in trainer.log for failed reads of the swarm's round; restart the peer, so that it joins the current
+What to do: search trainer.log for failed reads of the swarm's round; restart the peer, so that it joins the current
 round; if it is just slower than the others, shorten its completions or choose a smaller model.
 """
 
@@ -15,13 +15,13 @@ from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, a
 
 
 class Settings(RuleSettings):
-    """Thresholds of RoundLag. The longest pause that rl-swarm's own trainers make between two looks is 15 minutes."""
+    """Thresholds of RoundLag. rl-swarm's own trainers check for a new round at least every 15 minutes."""
 
     severity: Severity = "warning"
     for_: Duration = Field(default=1200.0, alias="for")
     recover_after: Duration = 60.0
-    rounds: int = Field(default=3, ge=1, description="rounds behind that count as a lag while it trains")
-    rounds_waiting: int = Field(default=1, ge=1, description="rounds behind that count as a lag while it waits")
+    rounds: int = Field(default=3, ge=1, description="rounds behind at which it fires while the peer trains")
+    rounds_waiting: int = Field(default=1, ge=1, description="rounds behind at which it fires while the peer waits")
 
 
 def judge(view: View, settings: Settings) -> Verdict:
@@ -29,20 +29,21 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs."))
+        return inactive(say("Trainer not running."))
     lag = page.value("swarm_round_lag")
     if lag is None or page.value("swarm_source_up", source="leaderboard") != 1 or not page.is_current():
         return UNKNOWN
     state = page.state()
-    if lag >= (settings.rounds_waiting if state == "waiting" else settings.rounds):
-        own, told = page.value("swarm_round"), {"lag": lag, "state": state or "running"}
+    limit = settings.rounds_waiting if state == "waiting" else settings.rounds
+    if lag >= limit:
+        own, values = page.value("swarm_round"), {"lag": lag, "state": state or "running", "limit": limit}
         if own is None:
-            return active(say("It is {lag:.0f} rounds behind the swarm while {state}.", **told))
-        template = "It is {lag:.0f} rounds behind the swarm (it is in round {own:.0f}) while {state}."
-        return active(say(template, own=own, **told))
+            return active(say("{lag:.0f} rounds behind the swarm while {state}; limit {limit}.", **values))
+        template = "{lag:.0f} rounds behind the swarm (in round {own:.0f}) while {state}; limit {limit}."
+        return active(say(template, own=own, **values))
     if lag:
-        return inactive(say("It is {lag:.0f} rounds behind the swarm.", lag=lag))
-    return inactive(say("It is in the swarm's round."))
+        return inactive(say("{lag:.0f} rounds behind the swarm.", lag=lag))
+    return inactive(say("In the swarm's round."))
 
 
 RULE = Rule(

@@ -1,9 +1,9 @@
-"""A source of the peer's numbers has failed for long, so that rules are blind.
+"""A source of the peer's numbers fails, so that rules are blind.
 
-Either the leaderboard does not answer, and rank and reward are old; or a part of the sidecar fails, and what it
+Either the leaderboard does not answer, and rank and reward are stale; or a collector of the sidecar fails, and what it
 measures is missing. A trainer that is still starting has not written what the sidecar reads.
 
-What to do: read the sidecar's log, which names the cause; look whether the leaderboard runs and knows any peer.
+What to do: read the sidecar's log, which names the cause; check that the leaderboard runs and knows any peer.
 """
 
 from pydantic import Field
@@ -30,14 +30,12 @@ def judge(view: View, _settings: Settings) -> Verdict:
     sources = _failed(page, "swarm_source_up", "source")
     collectors = _failed(page, "sidecar_collector_success", "collector")
     if sources:
-        return active(
-            say("The source {names} has failed: what is shown of rank and reward is old.", names=", ".join(sources))
-        )
+        return active(say("Source {names} failed: rank and reward are stale.", names=", ".join(sources)))
     if collectors:
-        return active(say("The sidecar cannot measure: {names}.", names=", ".join(collectors)))
+        return active(say("Collectors failed: {names}.", names=", ".join(collectors)))
     if not page.values("sidecar_collector_success"):
         return UNKNOWN
-    return inactive(say("All sources answer again."))
+    return inactive(say("All sources and collectors OK."))
 
 
 def _failed(page: Page, metric: str, label: str) -> list[str]:

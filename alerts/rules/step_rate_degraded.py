@@ -1,10 +1,10 @@
-"""The peer's steps take much longer than they used to.
+"""The peer's steps take much longer than before.
 
 Step times leave out waiting and saving. The median of the last half hour or so is compared with the median of the
-peer's own time before that, within `window` and since its start; what lasts becomes the new normal after half a
-window. A peer that has stopped altogether is PeerStalled's.
+peer's own time before that, within `window` and since its start; what lasts becomes the new normal after half a window.
+A peer that has stopped altogether is PeerStalled's.
 
-What to do: look for another program that uses the processor or the accelerator, for heat (a laptop that throttles), for
+What to do: check for another program that uses the CPU or the accelerator, for heat (a laptop that throttles), for
 swapping, and whether completions have grown longer.
 """
 
@@ -30,20 +30,15 @@ class Settings(RuleSettings):
     severity: Severity = "warning"
     for_: Duration = Field(default=1800.0, alias="for")
     recover_after: Duration = 600.0
-    factor: float = Field(default=2.0, gt=1, description="how many times as long a step takes")
+    factor: float = Field(default=2.0, gt=1, description="how many times as long a step must take")
     slot: Duration = Field(default=300.0, description="time over which steps are averaged")
-    recent: int = Field(default=6, ge=1, le=100, description="slots that make up the present")
-    baseline: int = Field(default=24, ge=2, le=200, description="slots that must lie before them")
-    window: Duration = Field(default=86400.0, description="how far back the peer is compared with itself")
-
-    @property
-    def present(self) -> str:
-        """The time that makes up the present, as PromQL writes it."""
-        return f"{self.recent * self.slot:.0f}s"
+    recent: int = Field(default=6, ge=1, le=100, description="slots that make up the recent step time")
+    baseline: int = Field(default=24, ge=2, le=200, description="least slots before them to compare with")
+    window: Duration = Field(default=86400.0, description="how far back these may lie")
 
 
 def remember(view: View, settings: Settings) -> Memory:
-    """Mean step times [time, seconds], a slot each, and where the slot that is under way began."""
+    """Mean step times [time, seconds], a slot each, and where the current slot began."""
     page = view.page
     seconds = page.value("trainer_step_duration_seconds_sum") if page and page.is_current() else None
     steps = page.value("trainer_step_duration_seconds_count") if page else None
@@ -65,16 +60,18 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs."))
+        return inactive(say("Trainer not running."))
     slots = [slot[1] for slot in view.memory.get("slots", [])]
     if len(slots) < settings.recent + settings.baseline:
         # Without a past there is no alert; one that fires was raised by the process before this one.
-        return inactive(say("The trainer was started anew."))
+        return inactive(say("Trainer was restarted."))
     now, usual = median(slots[-settings.recent :]), median(slots[: -settings.recent])
-    measured = say("A step takes {now}; it usually took {usual}.", now=_seconds(now), usual=_seconds(usual))
-    if usual > 0 and now >= settings.factor * usual:
+    limit = settings.factor * usual
+    times = {"now": _seconds(now), "usual": _seconds(usual), "limit": _seconds(limit)}
+    measured = say("Step time {now}, usually {usual}; limit {limit}.", **times)
+    if usual > 0 and now >= limit:
         return active(measured)
-    return UNKNOWN if now > HYSTERESIS * settings.factor * usual else inactive(measured)
+    return UNKNOWN if now > HYSTERESIS * limit else inactive(measured)
 
 
 def _seconds(seconds: float) -> Text:
@@ -87,23 +84,4 @@ RULE = Rule(
     remember=remember,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    differs="PromQL compares means, not medians, and does not tell the process before a restart from the present one.",
-    promql="""
-rate(trainer_step_duration_seconds_sum[%(present)s]) / rate(trainer_step_duration_seconds_count[%(present)s])
-  >= %(factor)g * (
-    rate(trainer_step_duration_seconds_sum[%(window)s] offset %(present)s)
-    / rate(trainer_step_duration_seconds_count[%(window)s] offset %(present)s)
-  )
-and on (instance) time() - trainer_start_timestamp_seconds >= (%(recent)d + %(baseline)d) * %(slot_seconds)d
-and on (instance) trainer_up == 1
-""",
-    keeps="""
-rate(trainer_step_duration_seconds_sum[%(present)s]) / rate(trainer_step_duration_seconds_count[%(present)s])
-  > 0.75 * %(factor)g * (
-    rate(trainer_step_duration_seconds_sum[%(window)s] offset %(present)s)
-    / rate(trainer_step_duration_seconds_count[%(window)s] offset %(present)s)
-  )
-and on (instance) time() - trainer_start_timestamp_seconds >= (%(recent)d + %(baseline)d) * %(slot_seconds)d
-and on (instance) trainer_up == 1
-""",
 )

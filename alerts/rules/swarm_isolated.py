@@ -1,10 +1,10 @@
-"""The peer trains alone: it has no connection to the swarm, or the swarm takes none of its publications.
+"""The peer trains alone: no connection to the swarm, or the swarm takes none of its publications.
 
-Steps go on, so nothing looks wrong, but nobody hears of them. A peer that is the only one on the board is alone by
-itself, and one that has published nothing yet and failed at nothing is just beginning.
+Its steps go on, so all else is calm. A peer that is the only one on the board is not isolated, and one that has
+published nothing yet and failed at nothing is just beginning.
 
-What to do: look whether other peers are reachable and the peer's port is open; look in trainer.log for p2pd; restart
-the peer, so that it joins the swarm anew.
+What to do: check that other peers are reachable and the peer's port is open; search trainer.log for p2pd; restart the
+peer, so that it joins the swarm again.
 """
 
 from pydantic import Field
@@ -20,7 +20,7 @@ class Settings(RuleSettings):
 
     for_: Duration = Field(default=900.0, alias="for")
     recover_after: Duration = 60.0
-    unpublished: Duration = Field(default=900.0, description="steps this long after the last publication count")
+    unpublished: Duration = Field(default=900.0, description="time of steps since the last publication that counts")
 
 
 def judge(view: View, settings: Settings) -> Verdict:
@@ -28,17 +28,18 @@ def judge(view: View, settings: Settings) -> Verdict:
     if page is None or page.is_up() is None:
         return UNKNOWN
     if not page.is_up():
-        return inactive(say("The trainer no longer runs."))
+        return inactive(say("Trainer not running."))
     connected = page.value("swarm_connected_peers")
     if not page.is_current() or connected is None:
         return UNKNOWN
     ranked = page.value("swarm_ranked_peers") or 0.0
     if connected == 0 and ranked > 1:
-        return active(say("It is connected to no peer, while the board lists {ranked:.0f}.", ranked=ranked))
+        return active(say("Connected to no peer; the board lists {ranked:.0f}.", ranked=ranked))
     unpublished = _find_unpublished_seconds(page)
     if unpublished is not None and unpublished >= settings.unpublished:
-        return active(say("Its last publication lies {time} before its last step.", time=Seconds(unpublished)))
-    return inactive(say("It is connected to {connected:.0f} peers and publishes.", connected=connected))
+        template = "Last publication {time} before the last step; limit {limit}."
+        return active(say(template, time=Seconds(unpublished), limit=Seconds(settings.unpublished)))
+    return inactive(say("Connected to {connected:.0f} peers and publishing.", connected=connected))
 
 
 def _find_unpublished_seconds(page: Page) -> float | None:

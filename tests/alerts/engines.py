@@ -40,7 +40,7 @@ class Hook:
     def url(self) -> str:
         return f"json://{LOOPBACK}:{self._server.server_address[1]}"
 
-    def told(self, receiver: str, status: str) -> list[set[tuple[str, str]]]:
+    def notified(self, receiver: str, status: str) -> list[set[tuple[str, str]]]:
         """For each message to the receiver, its (rule, peer) pairs that fire, or are resolved."""
         found = []
         for message in self.messages:
@@ -49,8 +49,8 @@ class Hook:
                 found.append({(one["alertname"], one.get("peer", "")) for one in labels})
         return [pairs for pairs in found if pairs]
 
-    def all_told(self, receiver: str, status: str = "firing") -> set[tuple[str, str]]:
-        return set().union(*self.told(receiver, status))
+    def all_notified(self, receiver: str, status: str = "firing") -> set[tuple[str, str]]:
+        return set().union(*self.notified(receiver, status))
 
     def close(self) -> None:
         self._server.shutdown()

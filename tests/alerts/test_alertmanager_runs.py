@@ -1,4 +1,4 @@
-"""Debian's Alertmanager with the generated configuration: what it tells whom, of alerts that are posted to it."""
+"""Debian's Alertmanager with the generated configuration: whom it notifies of alerts that are posted to it."""
 
 import time
 from collections.abc import Iterator
@@ -68,22 +68,22 @@ def _post(server: Server, *alerts: dict[str, Any]) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_a_host_in_trouble_hides_its_peers_until_it_is_over(server: Server, hook: Hook) -> None:
+def test_a_hosts_alert_inhibits_its_peers_until_it_is_resolved(server: Server, hook: Hook) -> None:
     host = _alert("HostMemoryPressure")
     stalled = [_alert("PeerStalled", peer) for peer in PEERS]
     _post(server, host, *stalled, _alert("MemoryExceeded", "rig-00"), _alert("PeerStalled", "far", fleet="other"))
     expected = {("HostMemoryPressure", ""), ("MemoryExceeded", "rig-00"), ("PeerStalled", "far")}
-    wait_for(lambda: hook.all_told("all") == expected, 30, "the host's alert and what it does not hide")
-    assert {("HostMemoryPressure", ""), ("MemoryExceeded", "rig-00")} in hook.told("all", "firing"), "one message"
+    wait_for(lambda: hook.all_notified("all") == expected, 30, "the host's alert and what it does not inhibit")
+    assert {("HostMemoryPressure", ""), ("MemoryExceeded", "rig-00")} in hook.notified("all", "firing"), "one message"
     _post(server, _alert("HostMemoryPressure", ends=-1))
-    wait_for(lambda: hook.all_told("all") >= STALLED, 30, "the peers' alerts, once the host's is over")
-    assert not hook.all_told("all") - expected - STALLED
-    first = next(pairs for pairs in hook.told("all", "firing") if pairs & STALLED)
+    wait_for(lambda: hook.all_notified("all") >= STALLED, 30, "the peers' alerts, once the host's is over")
+    assert not hook.all_notified("all") - expected - STALLED
+    first = next(pairs for pairs in hook.notified("all", "firing") if pairs & STALLED)
     assert first >= STALLED, "all peers in one message"
-    wait_for(lambda: ("HostMemoryPressure", "") in hook.all_told("all", "resolved"), 30, "the host's recovery")
+    wait_for(lambda: ("HostMemoryPressure", "") in hook.all_notified("all", "resolved"), 30, "the host's recovery")
 
 
-def test_a_peer_that_is_down_hides_its_own_consequences_only(server: Server, hook: Hook) -> None:
+def test_a_peer_that_is_down_inhibits_its_own_consequences_only(server: Server, hook: Hook) -> None:
     _post(
         server,
         _alert("PeerDown", "a"),
@@ -92,22 +92,22 @@ def test_a_peer_that_is_down_hides_its_own_consequences_only(server: Server, hoo
         _alert("PeerStalled", "b"),
     )
     expected = {("PeerDown", "a"), ("PeerStalled", "b")}
-    wait_for(lambda: hook.all_told("all") == expected, 30, "the cause, and the other peer's alert")
+    wait_for(lambda: hook.all_notified("all") == expected, 30, "the cause, and the other peer's alert")
     time.sleep(3)  # three more intervals
-    assert hook.all_told("all") == expected
+    assert hook.all_notified("all") == expected
 
 
-def test_severities_quiet_hours_and_escalation_choose_who_is_told(server: Server, hook: Hook) -> None:
+def test_severities_quiet_hours_and_escalation_choose_who_is_notified(server: Server, hook: Hook) -> None:
     loud, low = _alert("CrashLoop", "a"), _alert("RoundLag", "a", severity="warning")
     _post(server, loud, low, _alert("CrashLoop", "a", escalation="1800s"), _alert("Watchdog", severity="info"))
     both, severe = {("CrashLoop", "a"), ("RoundLag", "a")}, {("CrashLoop", "a")}
     expected = {"all": both, "severe": severe, "asleep": severe, "awake": both, "boss": severe}
 
-    def told() -> dict[str, set[tuple[str, str]]]:
-        return {receiver: hook.all_told(receiver) for receiver in expected}
+    def notified() -> dict[str, set[tuple[str, str]]]:
+        return {receiver: hook.all_notified(receiver) for receiver in expected}
 
-    wait_for(lambda: told() == expected, 30, f"each route hears its own; {told()}")
+    wait_for(lambda: notified() == expected, 30, f"each route gets its own; {notified()}")
     time.sleep(3)  # three more intervals
-    assert told() == expected
+    assert notified() == expected
     escalated = [message for message in hook.messages if message["receiver"] != "boss"]
     assert not [one for message in escalated for one in message["alerts"] if "escalation" in one["labels"]]

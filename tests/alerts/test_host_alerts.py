@@ -20,11 +20,11 @@ def test_the_machines_alerts_carry_its_name_and_the_watchdog_reaches_only_who_wa
         loop.start()
         wait_for(lambda: boss.messages and kennel.messages, 10, "the messages")
         assert [message.title for message in kennel.messages] == [f"Watchdog: {host}"]
-        assert kennel.messages[0].body == "The alert loop watches.\nFleet test"
+        assert kennel.messages[0].body == "Alert loop running.\nFleet test"
         assert [message.title for message in boss.messages] == [f"DiskLow: {host}"]
         told = {message.title: message for message in webhook.messages}
         assert set(told) == {f"DiskLow: {host}"}
-        assert told[f"DiskLow: {host}"].says("are free on the disk of", "What to do: delete old checkpoints")
+        assert told[f"DiskLow: {host}"].says("free on the disk of", "What to do: delete old checkpoints")
         status, alerts = loop.get("/api/status").json(), loop.get("/api/alerts").json()
         assert [(alert["rule"], alert["peer"]) for alert in status["alerts"]] == [("DiskLow", host)]
         assert [alert["rule"] for alert in alerts["alerts"]] == ["DiskLow"]

@@ -54,7 +54,7 @@ def test_a_stall_and_its_end_arrive_by_mail_and_by_webhook(
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages, 10, "the alert")[0]
         assert message.title == "PeerStalled: sly_fox"
-        assert message.says("No progress for 1 min 4", "at most 30 s", "Since 20", "What to do:", "SIGUSR1")
+        assert message.says("No progress for 1 min 4", "limit 30 s", "Since 20", "What to do:", "SIGUSR1")
     sidecar.serve()
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages[1:], 10, "the recovery")[0]

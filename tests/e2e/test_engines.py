@@ -2,7 +2,7 @@
 
 All three are configured from one configuration. What Prometheus scraped is read back from it and played to our own
 engine at the instants at which Prometheus evaluated, so that a busy machine makes no difference; the running loop's
-alerts and what Alertmanager told are compared where a trouble is long and plain.
+alerts and what Alertmanager notified are compared where a problem is long and plain.
 """
 
 import bisect
@@ -24,9 +24,9 @@ from alerts.export.prometheus import render_rules
 from alerts.rules import discover
 from tests.alerts.conftest import AlertLoop
 from tests.alerts.engines import Hook, alertmanager, prometheus
-from tests.alerts.rules.engines import Look, active_rules, looks_of, replay
+from tests.alerts.rules.engines import Evaluation, active_rules, evaluations_of, replay
 from tests.alerts.rules.histories import TICKS, History, generate, settings
-from tests.alerts.rules.test_two_engines import APART, SEED
+from tests.alerts.rules.test_two_engines import LEARNED, SEED
 from tests.fakes import LOOPBACK
 
 pytestmark = [
@@ -41,9 +41,9 @@ FIRST_TICK, LAST_TICK = 6, 52
 # A busy machine may miss what lasts for less.
 LASTS_TICKS = 6
 HOST_RULES = {name for name, rule in discover().items() if rule.scope == "host"}
-# Its credits count from five minutes apart, whatever the settings; and the machine's rules would tell of this machine.
-LEFT_OUT = {"RewardStagnant", *HOST_RULES} - {"Watchdog"}
-# What the alert loop's own page tells, and no sidecar's.
+# Prometheus reads the rules that learn off the alert loop; and the machine's rules are about this machine.
+LEFT_OUT = (LEARNED | HOST_RULES) - {"Watchdog"}
+# What is on the alert loop's own page, and on no sidecar's.
 OF_THE_LOOP = {"PeerRestarted", "RestartUseless"}
 
 
@@ -100,14 +100,14 @@ class Pages:
 
 
 class Seen(NamedTuple):
-    """What happened: Prometheus' evaluations, where its alerts fire, each peer's looks, and what was told."""
+    """Prometheus' evaluations and firing alerts, what each evaluation saw of a peer, and what was notified."""
 
     histories: list[History]
     evaluations: list[float]
     fires: dict[tuple[str, str], set[float]]
-    looks: dict[str, list[Look]]
+    views: dict[str, list[Evaluation]]
     hook: Hook
-    loop_told: set[tuple[str, str, str]]
+    loop_notified: set[tuple[str, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     try:
         end = pages.begin + LAST_TICK * TICK
         time.sleep(max(0.0, end - time.time()))
-        # Some ticks later the last page is old, and every peer looks stalled.
+        # Some ticks later the last page is old, and every peer seems stalled.
         loop.stop()
         hook.close()
         ask = _asker(server.url)
@@ -138,8 +138,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             (one["metric"]["alertname"], one["metric"]["instance"]): {at for at, _ in one["values"]}
             for one in ask('ALERTS{alertstate="firing",alertname!="Watchdog"}')
         }
-        looks = {one.name: _looks(ask(f'{{instance="{one.name}"}}'), evaluations) for one in histories}
-        yield Seen(histories, evaluations, fires, looks, hook, _told_by(folder))
+        views = {one.name: _views(ask(f'{{instance="{one.name}"}}'), evaluations) for one in histories}
+        yield Seen(histories, evaluations, fires, views, hook, _notified_by(folder))
     finally:
         server.stop()
         manager.stop()
@@ -151,12 +151,12 @@ def test_on_what_prometheus_scraped_both_engines_fire_and_recover_alike(seen: Se
     rules = [one for one in active_rules(settings(TICK)) if one.name not in LEFT_OUT | OF_THE_LOOP]
     wrong, compared = [], 0
     for history in seen.histories:
-        for rule, course in replay(seen.looks[history.name], rules, is_host=False).items():
-            if course.is_interrupted or (rule in APART and not history.is_plain) or _hovers(rule, history):
+        for rule, course in replay(seen.views[history.name], rules, is_host=False).items():
+            if course.is_interrupted or _hovers(rule, history):
                 continue
             theirs = [at in seen.fires.get((rule, history.name), ()) for at in seen.evaluations]
             compared += any(theirs)
-            if not _are_alike(course.fires, theirs, APART.get(rule, 1)):
+            if not _are_alike(course.fires, theirs):
                 wrong.append(f"{rule} {history.name}\n  loop       {_draw(course.fires)}\n  Prometheus {_draw(theirs)}")
     assert compared > 50
     assert not wrong, f"{len(wrong)} differ:\n" + "\n".join(wrong)
@@ -164,38 +164,38 @@ def test_on_what_prometheus_scraped_both_engines_fire_and_recover_alike(seen: Se
 
 def test_the_running_loop_and_prometheus_fire_where_they_must(seen: Seen) -> None:
     must = {pair for history in seen.histories if history.is_plain for pair in _expect(history)}
-    ours = {(rule, peer) for rule, peer, kind in seen.loop_told if kind == "firing"}
+    ours = {(rule, peer) for rule, peer, kind in seen.loop_notified if kind == "firing"}
     assert len({rule for rule, _ in must}) >= 8
     assert not must - ours
     assert not must - set(seen.fires)
 
 
-def test_alertmanager_tells_what_fires_and_is_not_hidden(seen: Seen) -> None:
-    told = seen.hook.all_told("all")
-    assert told <= set(seen.fires)
+def test_alertmanager_notifies_what_fires_and_is_not_inhibited(seen: Seen) -> None:
+    notified = seen.hook.all_notified("all")
+    assert notified <= set(seen.fires)
     table = {name: rule.inhibits for name, rule in discover().items()}
-    hidden = {
+    inhibited = {
         (rule, peer)
         for rule, peer in seen.fires
         for cause in table
         if rule in table[cause] and (cause, peer) in seen.fires
     }
     lasting = {pair for pair, instants in seen.fires.items() if len(instants) > 5}
-    assert told >= lasting - hidden
-    over = {pair for pair in lasting - hidden if max(seen.fires[pair]) < seen.evaluations[-8]}
-    assert over <= seen.hook.all_told("all", "resolved")
+    assert notified >= lasting - inhibited
+    over = {pair for pair in lasting - inhibited if max(seen.fires[pair]) < seen.evaluations[-8]}
+    assert over <= seen.hook.all_notified("all", "resolved")
 
 
 def _hovers(rule: str, history: History) -> bool:
-    """Whether a count stays at its threshold, where the instants of the looks decide."""
+    """Whether a count stays at its threshold, where the instants of the evaluations decide."""
     return rule == "NonFinite" and history.name.startswith("nan-0.3")
 
 
 def _expect(history: History) -> Iterator[tuple[str, str]]:
     """The alerts that fire for long, were every page scraped in time."""
-    rules = [one for one in active_rules(settings(TICK)) if one.name not in LEFT_OUT | OF_THE_LOOP | set(APART)]
-    looks = looks_of(history.pages(0.0, TICK), 0.0, TICK)[FIRST_TICK:LAST_TICK]
-    for rule, course in replay(looks, rules, is_host=False).items():
+    rules = [one for one in active_rules(settings(TICK)) if one.name not in LEFT_OUT | OF_THE_LOOP]
+    evaluations = evaluations_of(history.pages(0.0, TICK), 0.0, TICK)[FIRST_TICK:LAST_TICK]
+    for rule, course in replay(evaluations, rules, is_host=False).items():
         if sum(course.fires) >= LASTS_TICKS:
             yield rule, history.name
 
@@ -237,8 +237,8 @@ def _asker(url: str) -> Callable[[str], list[dict[str, Any]]]:
     return ask
 
 
-def _looks(series: Sequence[dict[str, Any]], evaluations: Sequence[float]) -> list[Look]:
-    """What each evaluation saw: the page of the latest scrape, made anew from the samples that bear its time."""
+def _views(series: Sequence[dict[str, Any]], evaluations: Sequence[float]) -> list[Evaluation]:
+    """What each evaluation saw: the page of the latest scrape, rebuilt from the samples that bear its time."""
     lines: dict[float, list[str]] = {}
     up: dict[float, bool] = {}
     for one in series:
@@ -253,24 +253,24 @@ def _looks(series: Sequence[dict[str, Any]], evaluations: Sequence[float]) -> li
             elif not name.startswith(("scrape_", "ALERTS")):
                 lines.setdefault(at, []).append(f"{name}{{{','.join(own)}}} {value}" if own else f"{name} {value}")
     scrapes = sorted(up)
-    looks = []
+    views = []
     for at in evaluations:
         before = bisect.bisect_right(scrapes, at)
-        heard = [scrape for scrape in scrapes[:before] if up[scrape]]
+        scraped = [scrape for scrape in scrapes[:before] if up[scrape]]
         if before:
             latest = scrapes[before - 1]
             page = "\n".join(lines[latest]) if up[latest] else None
-            looks.append(Look(at, page, heard[-1] if heard else scrapes[0]))
+            views.append(Evaluation(at, page, scraped[-1] if scraped else scrapes[0]))
         else:
-            looks.append(Look(at, None, at))
-    return looks
+            views.append(Evaluation(at, None, at))
+    return views
 
 
-def _are_alike(ours: Sequence[bool], theirs: Sequence[bool], apart: int) -> bool:
-    """Whether both change as often, and each is where the other is within so many evaluations."""
+def _are_alike(ours: Sequence[bool], theirs: Sequence[bool]) -> bool:
+    """Whether both change as often, and each is where the other is within one evaluation."""
     if sum(a != b for a, b in pairwise(ours)) != sum(a != b for a, b in pairwise(theirs)):
         return False
-    near = [ours[max(0, place - apart) : place + apart + 1] for place in range(len(ours))]
+    near = [ours[max(0, place - 1) : place + 2] for place in range(len(ours))]
     return all(fires in around for fires, around in zip(theirs, near, strict=True))
 
 
@@ -278,7 +278,7 @@ def _draw(fires: Sequence[bool]) -> str:
     return "".join("#" if one else "." for one in fires)
 
 
-def _told_by(folder: Path) -> set[tuple[str, str, str]]:
+def _notified_by(folder: Path) -> set[tuple[str, str, str]]:
     database = sqlite3.connect(folder / "state" / "alerts.sqlite")
     try:
         return set(database.execute("SELECT rule, peer, kind FROM events"))

@@ -30,11 +30,11 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(make_fleet: Call
     fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is told")
 
     told = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
-    assert told.says(
-        "Restarted because of MemoryExceeded: It uses ", "of its limit of 2.00 GiB", "trainer.log ends:"
-    ), told
+    assert told.says("Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"), (
+        told
+    )
     fleet.wait(
-        lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "It trains again", "its memory went from "),
+        lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "Training again", "memory from "),
         150,
         "the effect is told by mail and webhook",
     )
@@ -46,7 +46,7 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(make_fleet: Call
     (leaking.reward_folder / "hoard").write_text("2100")
     fleet.wait(lambda: fleet.arrived("RestartUseless", leaking.name), 90, "a person is called")
     assert any(
-        message.says("It is not restarted for MemoryExceeded", "It was restarted for the same reason")
+        message.says("Not restarted for MemoryExceeded", "Restarted for the same reason")
         for message in fleet.webhook.messages
     )
     assert leaking.process() == second

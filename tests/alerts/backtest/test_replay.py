@@ -113,7 +113,7 @@ def test_a_changed_threshold_names_what_is_new_and_what_is_gone(recorded: Path) 
     test = _test(recorded, MemoryExceeded={"fraction": 0.8}, PeerDown={"unreachable_after": "20m"})
     report = render(test)
     assert "new: MemoryExceeded: rig-1, " in report
-    assert "for 29 min 45 s. It uses 3.60 GiB, 90% of its limit of 4.00 GiB." in report
+    assert "for 29 min 45 s. Memory 3.60 GiB, 90% of the limit of 4.00 GiB." in report
     assert "gone: PeerDown: rig-2, " in report
     told = {one["rule"]: one for one in to_json(test)["rules"]}
     assert told["MemoryExceeded"]["seconds"] == pytest.approx(1800, abs=60)

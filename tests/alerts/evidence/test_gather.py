@@ -92,7 +92,7 @@ def test_a_stall_shows_the_end_of_the_log_and_where_the_main_thread_stands(
     lines = gather(("process", "log", "stacks"), run_dir).splitlines()
     assert lines[:2] == ["trainer.log ends:", "| step=997"]
     assert lines[4] == "|  [1mHF_TOKEN=***"
-    assert lines[5] == "Its main thread (all threads: stacks.log):"
+    assert lines[5] == "Main thread (all threads: stacks.log):"
     assert lines[6].endswith("wait_for_the_swarm")
     assert trainer.is_running()
 
@@ -104,30 +104,30 @@ def test_a_trainer_that_would_die_of_the_signal_is_not_sent_it(run_dir: Path, st
     assert trainer.status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_stopped_trainer_is_told_to_be_one(run_dir: Path, start_trainer: StartTrainer) -> None:
+def test_a_stopped_trainer_is_named_as_stopped(run_dir: Path, start_trainer: StartTrainer) -> None:
     trainer = start_trainer()
     trainer.send_signal(signal.SIGSTOP)
     wait_for(lambda: trainer.status() == psutil.STATUS_STOPPED, 5, "the trainer is stopped", every=0.01)
     began = time.monotonic()
     assert gather(("process", "stacks"), run_dir) == (
-        f"Process {trainer.pid} is stopped by a signal (SIGSTOP); SIGCONT lets it go on."
+        f"Process {trainer.pid} is stopped by a signal (SIGSTOP); SIGCONT resumes it."
     )
     assert time.monotonic() - began < 0.5
 
 
-def test_the_biggest_process_of_the_tree_is_named(run_dir: Path, start_trainer: StartTrainer) -> None:
+def test_the_largest_process_of_the_tree_is_named(run_dir: Path, start_trainer: StartTrainer) -> None:
     trainer = start_trainer("greedy")
     child = trainer.children()[0]
     text = gather(("biggest",), run_dir)
-    assert text.startswith("Biggest of its 2 processes: ")
-    assert f"({child.pid}, a child of the trainer), 0.1" in text
+    assert text.startswith("Largest of 2 processes: ")
+    assert f"(PID {child.pid}, a child of the trainer), 0.1" in text
 
 
 def test_a_process_that_only_has_the_trainers_number_is_left_alone(run_dir: Path, start_trainer: StartTrainer) -> None:
     trainer = start_trainer()
     _record(run_dir, trainer.pid, trainer.create_time() - 10)
     assert find_trainer(run_dir) is None
-    assert gather(("process", "stacks", "biggest"), run_dir) == "The process that process.json names does not run."
+    assert gather(("process", "stacks", "biggest"), run_dir) == "The process in process.json is not running."
     assert (run_dir / "stacks.log").read_text() == ""
 
 
@@ -139,7 +139,7 @@ def test_a_record_that_names_no_process_is_no_error(run_dir: Path, pid: object) 
     assert find_trainer(run_dir) is None
 
 
-def test_files_that_are_none_cost_only_their_part(run_dir: Path) -> None:
+def test_files_that_are_not_regular_cost_only_their_part(run_dir: Path) -> None:
     (run_dir / "trainer.log").unlink()
     os.mkfifo(run_dir / "trainer.log")
     assert gather(("log", "stacks"), run_dir) == ""
@@ -157,7 +157,7 @@ def test_only_what_fires_and_has_a_run_folder_gets_evidence(run_dir: Path) -> No
     events = asyncio.run(gatherer.attach([_event(), resolved, _event(peer="b"), _event("RankDrop")]))
     assert [bool(event.evidence) for event in events] == [True, False, False, False]
     body = render(events[0], Style("demo", find_remedy=lambda _rule: "restart it.")).body
-    assert "What to do: restart it.\nThe process that process.json names does not run.\ntrainer.log ends:\n" in body
+    assert "What to do: restart it.\nThe process in process.json is not running.\ntrainer.log ends:\n" in body
 
 
 def test_a_disk_that_hangs_holds_up_no_message_for_long_and_is_not_asked_twice(
@@ -210,6 +210,6 @@ def test_the_message_of_a_stall_carries_it(
         sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
         loop.start()
         message = wait_for(lambda: webhook.messages, 10, "the alert")[0]
-        assert message.says("No progress for", "number 12", "| step=999", "HF_TOKEN=***", "wait_for_the_swarm")
+        assert message.says("No progress for", "Last step: 12", "| step=999", "HF_TOKEN=***", "wait_for_the_swarm")
     finally:
         webhook.close()

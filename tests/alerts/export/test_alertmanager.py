@@ -65,7 +65,7 @@ def test_amtool_takes_a_configuration_without_routes(tmp_path: Path) -> None:
         ({"alertname": "Watchdog", "severity": "info"}, "dog"),
     ],
 )
-def test_an_alert_reaches_the_routes_that_the_loop_would_tell(
+def test_an_alert_reaches_the_routes_that_the_loop_would_notify(
     labels: dict[str, str], receivers: str, tmp_path: Path
 ) -> None:
     config = _config(

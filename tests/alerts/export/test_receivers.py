@@ -36,14 +36,14 @@ def _describe(url: str) -> tuple[str, list[dict[str, object]], str]:
 
 
 @pytest.mark.parametrize("kind", URLS)
-def test_no_secret_is_printed_and_each_end_is_told(kind: str) -> None:
+def test_no_secret_is_printed_and_each_end_is_notified(kind: str) -> None:
     receiver = _describe(URLS[kind])
     text = yaml.safe_dump(receiver)
     assert not [secret for secret in SECRETS if secret in text]
     assert all(entry["send_resolved"] for entry in receiver[1])
 
 
-def test_each_recipient_of_a_mail_is_told_by_a_mail_of_its_own() -> None:
+def test_each_recipient_gets_a_mail_of_its_own() -> None:
     section, entries, notes = _describe(URLS["email"])
     assert section == "email_configs"
     assert [entry["to"] for entry in entries] == ["ann@example.org", "bob@example.org"]
@@ -52,7 +52,7 @@ def test_each_recipient_of_a_mail_is_told_by_a_mail_of_its_own() -> None:
     assert "write the mail account's password to /etc/alertmanager/peerwatch/my-phone.password" in notes
 
 
-def test_a_mail_server_without_log_in_is_asked_for_none() -> None:
+def test_a_mail_server_without_login_gets_no_credentials() -> None:
     _, entries, notes = _describe("mailto://127.0.0.1:2525?from=a@example.org&to=b@example.org&mode=insecure")
     assert entries == [
         {

@@ -16,13 +16,13 @@ def test_every_sentence_is_chinese() -> None:
 
 
 def test_a_text_is_english_until_it_is_translated() -> None:
-    text = say("It is {lag:.0f} rounds behind the swarm while {state}.", lag=3.0, state="waiting")
-    assert text == "It is 3 rounds behind the swarm while waiting."
-    assert CHINESE.translate(text) == "落后 swarm 3 轮，状态：等待中。"
-    lasting = say("{count} restarts in the last {time}.", count=4, time=Seconds(3720))
-    assert ENGLISH.translate(join([lasting, None, text])) == f"4 restarts in the last 1 h 2 min. {text}"
+    text = say("{lag:.0f} rounds behind the swarm while {state}; limit {limit}.", lag=3.0, state="waiting", limit=1)
+    assert text == "3 rounds behind the swarm while waiting; limit 1."
+    assert CHINESE.translate(text) == "落后 swarm 3 轮，状态：等待中；上限 1 轮。"
+    lasting = say("No restart for {time}.", time=Seconds(3720))
+    assert ENGLISH.translate(join([lasting, None, text])) == f"No restart for 1 h 2 min. {text}"
     assert CHINESE.translate(join([lasting, text])) == (
-        "最近 1 小时 2 分钟内重启了 4 次。落后 swarm 3 轮，状态：等待中。"
+        "已 1 小时 2 分钟没有重启。落后 swarm 3 轮，状态：等待中；上限 1 轮。"
     )
     assert CHINESE.translate("as it is {braces}") == "as it is {braces}"
     nested = say("{measured}.", measured=say("the connection broke"))
@@ -30,8 +30,8 @@ def test_a_text_is_english_until_it_is_translated() -> None:
 
 
 def test_braces_in_a_value_are_not_formatted() -> None:
-    text = say("The trainer's process is gone; it was {state} when last heard of.", state="{0.__class__}")
-    assert CHINESE.translate(text) == "训练进程已消失；最后一次获知的状态：{0.__class__}。"
+    text = say("Trainer process gone; last state: {state}.", state="{0.__class__}")
+    assert CHINESE.translate(text) == "训练进程已消失；最后状态：{0.__class__}。"
 
 
 def test_a_stalled_peers_message_is_chinese_throughout() -> None:
@@ -44,8 +44,5 @@ def test_a_stalled_peers_message_is_chinese_throughout() -> None:
     message = render(event, Style("demo", CHINESE))
     assert message.title == "PeerStalled：a"
     lines = message.body.splitlines()
-    assert (
-        lines[0]
-        == "已 1 分钟 40 秒没有进展，状态：训练中；该节点最多应需 30 秒。最后一步（第 12 步）结束于 1 分钟 40 秒前。"
-    )
+    assert lines[0] == "已 1 分钟 40 秒没有进展，状态：训练中；上限 30 秒。最后一步：第 12 步，1 分钟 40 秒前。"
     assert lines[3].startswith("处理办法：向训练进程发送 SIGUSR1")

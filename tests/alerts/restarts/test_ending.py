@@ -1,4 +1,4 @@
-"""One trainer's processes are ended, whatever they do, and nobody else's."""
+"""One trainer's processes are ended, whatever they do, and no others."""
 
 import json
 import subprocess

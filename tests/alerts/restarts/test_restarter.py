@@ -1,4 +1,4 @@
-"""The restarter acts on what stands, keeps what it decided, and touches only what it should."""
+"""The restarter restarts for firing alerts, keeps its decisions, and touches no other peer."""
 
 import json
 import subprocess
@@ -51,9 +51,9 @@ def trainers(tmp_path: Path) -> Iterator[dict[str, psutil.Process]]:
 
 @pytest.fixture
 def make(tmp_path: Path, store: Store) -> Callable[..., Restarter]:
-    def make(*wanted: str) -> Restarter:
+    def make(*rules: str) -> Restarter:
         run_dirs = {name: tmp_path / name for name in ("a", "b")}
-        return Restarter(RestartPolicy(), wanted or ("PeerStalled",), run_dirs, Records(store))
+        return Restarter(RestartPolicy(), rules or ("PeerStalled",), run_dirs, Records(store))
 
     return make
 
@@ -83,23 +83,23 @@ def test_a_restart_is_remembered_by_the_next_loop(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "pages", "hidden"),
+    ("rules", "pages", "hidden"),
     [
         (("MemoryExceeded",), {"a": PAGE}, ()),
         (("PeerStalled",), {"a": PAGE}, (STALLED,)),
         (("PeerStalled",), {"a": None}, ()),
         (("PeerStalled",), {}, ()),
     ],
-    ids=["not asked for", "silenced or looked after", "not seen", "not watched"],
+    ids=["not enabled", "silenced or acknowledged", "not scraped", "not a target"],
 )
 def test_a_peer_is_left_alone_otherwise(
     make: Callable[..., Restarter],
     trainers: dict[str, psutil.Process],
-    wanted: tuple[str, ...],
+    rules: tuple[str, ...],
     pages: dict[str, Page | None],
     hidden: tuple[Key, ...],
 ) -> None:
-    restarter = make(*wanted)
+    restarter = make(*rules)
     restarter.consider(FIRING, pages, hidden, NOW)
     assert not restarter.records
     assert len(still_alive(list(trainers.values()))) == 2

@@ -53,7 +53,7 @@ def _stagnant(minute: float, now: float, *, begin: float, end: float = 1e9) -> C
 
 
 def _late_credit(minute: float, now: float) -> Changes:
-    """A swarm that is told of the reward every three hours."""
+    """A swarm that credits the reward every three hours."""
     return {"cumulative": 50 + minute // 180}
 
 
@@ -159,7 +159,7 @@ CASES = (
     Scenario("HostMemoryPressure", "macOS", lambda m, n: {"full": None, "level": 4 if m >= 5 else 1}, (8,), (4,)),
     Scenario(
         "HostMemoryPressure",
-        "no pressure is told, but little is left and much is swapped",
+        "no pressure is reported, but little is left and much is swapped",
         lambda m, n: {"full": None, "available": 0.5 * GIB, "swap": 6 * GIB},
         (4,),
     ),
@@ -188,7 +188,6 @@ CASES = (
         lambda m, n: _stagnant(m, n, begin=120, end=800),
         (190,),
         (150,),
-        in_promql=False,
     ),
     Scenario("RewardStagnant", "credit every three hours", _late_credit, quiet=tuple(range(0, 1500, 30))),
     Scenario(

@@ -10,16 +10,16 @@ from alerts.scraping.page import Labels, Page
 from tests.alerts.rules.scenarios import split_sample
 
 
-class Look(NamedTuple):
+class Evaluation(NamedTuple):
     """One evaluation: when, the page of the latest scrape (None: it failed), and when a scrape last succeeded."""
 
     at: float
     page: str | None
-    heard_at: float
+    scraped_at: float
 
 
 class Course(NamedTuple):
-    """Whether the alert fires after each look; `is_interrupted`: a duration under way met an unknown verdict."""
+    """Whether the alert fires after each evaluation; `is_interrupted`: a duration under way met an unknown verdict."""
 
     fires: list[bool]
     is_interrupted: bool
@@ -33,17 +33,17 @@ def active_rules(settings: dict[str, dict[str, Any]]) -> list[ActiveRule]:
     ]
 
 
-def replay(looks: Sequence[Look], rules: Sequence[ActiveRule], *, is_host: bool) -> dict[str, Course]:
+def replay(evaluations: Sequence[Evaluation], rules: Sequence[ActiveRule], *, is_host: bool) -> dict[str, Course]:
     """The course of each rule's alert."""
     scope = "host" if is_host else "peer"
-    alert_states, before = AlertStates(), looks[0].at
+    alert_states, before = AlertStates(), evaluations[0].at
     fires: dict[str, list[bool]] = {one.name: [] for one in rules if one.rule.scope == scope}
     interrupted: set[str] = set()
-    for look in looks:
-        page = _read(look.page) if look.page is not None else None
+    for one in evaluations:
+        page = _read(one.page) if one.page is not None else None
         failure = "" if page else "no connection"
-        view = View("a", look.at, page, failure, look.at - look.heard_at, scope=scope)
-        moment = Moment(look.at, look.at - before)
+        view = View("a", one.at, page, failure, one.at - one.scraped_at, scope=scope)
+        moment = Moment(one.at, one.at - before)
         was = alert_states
         alert_states, _ = evaluate([view], rules, was, moment, reminder_seconds=0)
         interrupted |= {
@@ -52,7 +52,7 @@ def replay(looks: Sequence[Look], rules: Sequence[ActiveRule], *, is_host: bool)
         firing = {key.rule for key, state in alert_states.states.items() if state.phase == "firing"}
         for name, phases in fires.items():
             phases.append(name in firing)
-        before = look.at
+        before = one.at
     return {name: Course(phases, name in interrupted) for name, phases in fires.items()}
 
 
@@ -65,14 +65,14 @@ def _stands_still(before: AlertState | None, after: AlertState) -> bool:
     return after.cleared_seconds is not None and before.cleared_seconds == after.cleared_seconds
 
 
-def looks_of(pages: Sequence[str | None], begin: float, tick: float) -> list[Look]:
-    """Each page looked at in the instant of its scrape."""
-    looks, heard_at = [], begin
+def evaluations_of(pages: Sequence[str | None], begin: float, tick: float) -> list[Evaluation]:
+    """Each page evaluated at the instant of its scrape."""
+    evaluations, scraped_at = [], begin
     for number, page in enumerate(pages):
         at = begin + number * tick
-        heard_at = at if page is not None else heard_at
-        looks.append(Look(at, page, heard_at))
-    return looks
+        scraped_at = at if page is not None else scraped_at
+        evaluations.append(Evaluation(at, page, scraped_at))
+    return evaluations
 
 
 def _read(page: str) -> Page:

@@ -1,4 +1,4 @@
-"""Generated histories of peers and hosts, tick by tick, for both engines: each is one trouble or several, long, short,
+"""Generated histories of peers and hosts, tick by tick, for both engines: each is one problem or several, long, short,
 flapping, cut by a silent sidecar, a restart or a missing sample. Seeded, so that each run sees the same.
 
 A tick is one scrape and one evaluation; durations are counted in ticks, so that a history can be played at any pace.
@@ -39,7 +39,7 @@ class History:
 
     @property
     def is_plain(self) -> bool:
-        """One trouble, without anything else."""
+        """One problem, without anything else."""
         return len(self.episodes) == 1 and self.episodes[0].end - self.episodes[0].begin > 10
 
     def pages(self, begin: float, tick: float) -> list[str | None]:
@@ -76,8 +76,8 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
     }
 
 
-# Troubles of a peer and how large they may be.
-TROUBLES: Mapping[str, tuple[float, ...]] = {
+# Problems of a peer and how large they may be.
+PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "gone": (0,),
     "restart": (1, 14),
     "silent": (0,),
@@ -111,7 +111,7 @@ MISSING = (
     "rank",
     "collector",
 )
-HOST_TROUBLES: Mapping[str, tuple[float, ...]] = {
+HOST_PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "full": (0.05, 0.3),
     "level": (2, 4),
     "swapped": (0,),
@@ -121,10 +121,10 @@ HOST_TROUBLES: Mapping[str, tuple[float, ...]] = {
 
 
 def generate(seed: int) -> list[History]:
-    """Each trouble in each of its shapes; the same list for the same seed."""
+    """Each problem in each of its shapes; the same list for the same seed."""
     random = Random(seed)
     found = []
-    for problems, is_host in ((TROUBLES, False), (HOST_TROUBLES, True)):
+    for problems, is_host in ((PROBLEMS, False), (HOST_PROBLEMS, True)):
         for kind, sizes in problems.items():
             for size in sizes:
                 for shape, episodes in _shapes(kind, size, random, is_host=is_host):
@@ -153,13 +153,13 @@ def _shapes(kind: str, size: float, random: Random, *, is_host: bool) -> Iterato
         yield "restart", [long, Episode("restart", middle, middle + 1, random.randint(1, 4))]
         yield "gone", [long, Episode("gone", middle, middle + random.randint(5, 9))]
     yield "missing", [long, Episode(f"no {random.choice(MISSING)}", middle, middle + random.randint(2, 6))]
-    other = random.choice(sorted(set(TROUBLES) - {kind, "silent"}))
+    other = random.choice(sorted(set(PROBLEMS) - {kind, "silent"}))
     other_begin = begin + random.randint(0, 10)
-    yield f"with-{other}", [long, Episode(other, other_begin, other_begin + 12, random.choice(TROUBLES[other]))]
+    yield f"with-{other}", [long, Episode(other, other_begin, other_begin + 12, random.choice(PROBLEMS[other]))]
 
 
 class _Peer:
-    """A trainer's life, and what its sidecar tells of it."""
+    """A trainer's life, and what its sidecar serves."""
 
     def __init__(self, now: float, tick: float) -> None:
         self.tick = tick
@@ -210,7 +210,7 @@ class _Peer:
         else:
             self.published = now - 0.2 * self.tick
 
-    def tell(self, now: float, active: Mapping[str, Episode]) -> Values:
+    def values(self, now: float, active: Mapping[str, Episode]) -> Values:
         memory = active["memory"].size * LIMIT if "memory" in active else self.footprint
         listed = "unlisted" not in active
         rank = 2.0 + (active["rank"].size if "rank" in active else 0.0)
@@ -251,7 +251,7 @@ def _play_peer(history: History, begin: float, tick: float) -> Iterator[Values |
         now = begin + number * tick
         active = _active(history, number)
         peer.live(number, now, active)
-        yield None if "silent" in active else peer.tell(now, active)
+        yield None if "silent" in active else peer.values(now, active)
 
 
 def _play_host(history: History, _begin: float, _tick: float) -> Iterator[Values | None]:

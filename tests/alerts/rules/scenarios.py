@@ -1,4 +1,4 @@
-"""What happens to a peer, minute by minute, as its sidecar's page tells it: for our own loop and for Prometheus."""
+"""What happens to a peer, minute by minute, as its sidecar's page shows it: for our own loop and for Prometheus."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,7 +92,6 @@ class Scenario:
     fires: tuple[int, ...] = ()
     quiet: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    in_promql: bool = True
 
     @property
     def minutes(self) -> int:
@@ -121,14 +120,14 @@ def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
     """Minute and phase of the alert, as our own loop has it."""
     rule = discover()[scenario.rule]
     active = ActiveRule(scenario.rule, rule, rule.settings.model_validate(scenario.settings))
-    alert_states, heard_at = AlertStates(), BEGIN
+    alert_states, scraped_at = AlertStates(), BEGIN
     for minute in range(scenario.minutes):
         now = BEGIN + minute * MINUTE
         page = scenario.page(minute)
         page = read(page) if page is not None else None
-        heard_at = now if page else heard_at
+        scraped_at = now if page else scraped_at
         failure = "" if page else "no connection"
-        view = View("a", now, page, failure, now - heard_at, scope=rule.scope)
+        view = View("a", now, page, failure, now - scraped_at, scope=rule.scope)
         alert_states, _ = evaluate(
             [view], [active], alert_states, Moment(now, MINUTE if minute else 0.0), reminder_seconds=0
         )
@@ -137,7 +136,7 @@ def replay(scenario: Scenario) -> Iterator[tuple[int, str | None]]:
 
 
 def read(page: str) -> Page:
-    """What a page says; that of the alert loop about its host is no sidecar's."""
+    """The page; the alert loop's own, of its host, is no sidecar's."""
     if "host_" not in page and "alerts_" not in page:
         return parse(page)
     samples: dict[str, dict[frozenset[tuple[str, str]], float]] = {}

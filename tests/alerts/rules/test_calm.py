@@ -1,4 +1,4 @@
-"""Days on which nothing is wrong: no rule says a word, whatever the clock and the machine do."""
+"""Days on which nothing is wrong: no alert fires, whatever the clock and the machine do."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def _run(
 ) -> Iterator[Step]:
     """All rules on one peer and its host, minute by minute; `jumps` are seconds by which the clock moves at a minute.
 
-    Yields the time, the alert_states and what was told.
+    Yields the time, the states of the alerts and the events.
     """
     rules = [ActiveRule(name, rule, rule.settings()) for name, rule in discover().items() if rule.settings().enabled]
     peer = Scenario("PeerDown", "", changes)
@@ -44,8 +44,8 @@ def _run(
         yield now, alert_states, [f"{event.kind} {event.key.rule} {event.summary}" for event in events]
 
 
-def _told(steps: Iterator[Step]) -> list[str]:
-    return [text for _, _, told in steps for text in told]
+def _events(steps: Iterator[Step]) -> list[str]:
+    return [text for _, _, events in steps for text in events]
 
 
 def _demo(minute: float, now: float) -> Changes:
@@ -80,15 +80,15 @@ def _asleep(minute: float, now: float) -> Changes:
 
 
 def test_a_fresh_demo_fleet_raises_no_alert() -> None:
-    assert _told(_run(_demo, 6 * HOUR)) == []
+    assert _events(_run(_demo, 6 * HOUR)) == []
 
 
 def test_a_day_of_steady_work_raises_no_alert_and_is_remembered_in_little() -> None:
     steps = list(_run(lambda minute, now: {}, 26 * HOUR))
-    assert [text for _, _, told in steps for text in told] == []
+    assert [text for _, _, events in steps for text in events] == []
     memories = steps[-1][1].memories
     assert max(len(json.dumps(memory)) for memory in memories.values()) < 16_000
-    # What is remembered goes to the disk when it changes: by most rules, not at every look.
+    # What is remembered goes to the disk when it changes: by most rules, not at every evaluation.
     changes = [
         sum(before[1].memories.get(key) != after[1].memories.get(key) for before, after in pairwise(steps))
         for key in memories
@@ -99,15 +99,15 @@ def test_a_day_of_steady_work_raises_no_alert_and_is_remembered_in_little() -> N
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0, 86400.0])
 def test_a_clock_that_is_set_raises_no_alert(jump: float) -> None:
-    assert _told(_run(lambda minute, now: {}, 12 * HOUR, {5 * HOUR: jump})) == []
+    assert _events(_run(lambda minute, now: {}, 12 * HOUR, {5 * HOUR: jump})) == []
 
 
 def test_a_machine_that_slept_raises_no_alert() -> None:
-    assert _told(_run(_asleep, 12 * HOUR, {5 * HOUR: 8 * 3600.0})) == []
+    assert _events(_run(_asleep, 12 * HOUR, {5 * HOUR: 8 * 3600.0})) == []
 
 
 @pytest.mark.parametrize("missing", sorted(set(SAMPLES) - set(HOST)))
 def test_no_sample_is_so_needed_that_its_absence_raises_an_alert_of_another_kind(missing: str) -> None:
-    told = _told(_run(lambda minute, now: {missing: None}, 2 * HOUR))
+    events = _events(_run(lambda minute, now: {missing: None}, 2 * HOUR))
     expected = {"rank": {"OffBoard"}}.get(missing, set())
-    assert {text.split()[1] for text in told} == expected
+    assert {text.split()[1] for text in events} == expected

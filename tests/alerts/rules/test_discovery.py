@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 import alerts.rules
-from alerts.rules import Rule, View, discover
+from alerts.rules import Rule, RuleSettings, View, discover
 from alerts.scraping.page import Page
 
 NAMES = sorted(discover())
+COMMON = set(RuleSettings.model_fields)
 
 
 def test_a_rule_is_named_after_its_file() -> None:
@@ -21,6 +22,8 @@ def test_a_rule_is_its_own_runbook(name: str) -> None:
     rule: Rule = discover()[name]
     assert rule.description.endswith(".")
     assert 40 < len(rule.remedy) < 600
+    described = [field.description for name, field in rule.settings.model_fields.items() if name not in COMMON]
+    assert all(described), "each setting of its own says what it is"
 
 
 @pytest.mark.parametrize("name", NAMES)

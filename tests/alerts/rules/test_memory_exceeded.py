@@ -16,9 +16,9 @@ def test_the_verdict_follows_the_footprint_with_hysteresis(footprint: float, con
     assert judge(view(footprint=footprint * GIB, limit=4 * GIB), SETTINGS).condition == condition
 
 
-def test_the_summary_tells_both_numbers_with_their_unit() -> None:
+def test_the_summary_names_both_numbers_with_their_unit() -> None:
     verdict = judge(view(footprint=4.5 * GIB, limit=4 * GIB), SETTINGS)
-    assert verdict.summary == "It uses 4.50 GiB, 112% of its limit of 4.00 GiB."
+    assert verdict.summary == "Memory 4.50 GiB, 112% of the limit of 4.00 GiB."
 
 
 @pytest.mark.parametrize("changes", [{"footprint": None}, {"limit": None}, {"limit": 0}, {"up": None}])

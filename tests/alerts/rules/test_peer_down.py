@@ -18,25 +18,25 @@ def test_a_peer_that_runs_is_not_down() -> None:
     assert judge(view(memory=HAS_RUN), SETTINGS).condition == "inactive"
 
 
-def test_a_process_that_is_gone_is_down_and_its_last_state_is_told() -> None:
+def test_a_process_that_is_gone_is_down_and_its_last_state_is_named() -> None:
     verdict = judge(view(up=0, memory=HAS_RUN), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary == "The trainer's process is gone; it was training when last heard of."
+    assert verdict.summary == "Trainer process gone; last state: training."
 
 
-def test_an_orderly_end_is_told_as_one() -> None:
-    assert "good order" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
+def test_a_clean_exit_is_named_as_one() -> None:
+    assert "exited cleanly" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
 
 
-def test_a_sidecar_that_cannot_tell_gives_no_verdict() -> None:
+def test_a_sidecar_that_does_not_know_gives_no_verdict() -> None:
     assert judge(view(up=None, memory=HAS_RUN), SETTINGS).condition == "unknown"
 
 
-def test_a_silent_sidecar_counts_after_a_while_and_with_words_of_its_own() -> None:
+def test_a_silent_sidecar_counts_after_a_while_and_says_so() -> None:
     assert judge(silent(59), SETTINGS).condition == "unknown"
     verdict = judge(silent(75), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary.startswith("Its sidecar has not answered for 1 min 15 s (no connection)")
+    assert verdict.summary.startswith("Sidecar unreachable for 1 min 15 s (no connection); limit 1 min;")
     assert verdict.since == NOW - 75
 
 
@@ -47,7 +47,7 @@ def test_a_restart_keeps_the_verdict_until_the_first_step_or_the_end_of_the_budg
     late = {**RESTARTED, "started": NOW - 700, "phase_start": NOW - 690, "last_step": NOW - 800}
     verdict = judge(view(memory=HAS_RUN, **late), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary.startswith("The trainer was started 11 min 40 s ago and has made no step")
+    assert verdict.summary == "No step since the trainer started 11 min 40 s ago; limit 10 min."
     assert verdict.since == NOW - 700
 
 
@@ -75,19 +75,18 @@ def test_a_peer_that_waits_for_the_swarm_after_its_start_is_up() -> None:
     assert judge(view(memory=HAS_RUN, **{**RESTARTED, "state": "waiting"}), SETTINGS).condition == "inactive"
 
 
-def test_a_host_that_slept_gets_its_start_budget_anew() -> None:
+def test_a_host_that_slept_gets_its_start_limit_again() -> None:
     late = {**RESTARTED, "started": NOW - 7000, "phase_start": NOW - 6990, "last_step": NOW - 8000}
     assert judge(view(memory=HAS_RUN, clock_stepped_at=NOW - 10, **late), SETTINGS).condition == "unknown"
 
 
 def test_a_peer_that_has_not_started_yet_is_given_time() -> None:
-    first_look = remember(view(up=0, started=None), SETTINGS)
-    assert judge(view(up=0, memory=dict(first_look)), SETTINGS).condition == "unknown"
-    assert judge(view(up=0, memory=dict(first_look), now=NOW + 601), SETTINGS).condition == "active"
+    first = remember(view(up=0, started=None), SETTINGS)
+    assert judge(view(up=0, memory=dict(first)), SETTINGS).condition == "unknown"
+    assert judge(view(up=0, memory=dict(first), now=NOW + 601), SETTINGS).condition == "active"
 
 
 def test_once_it_has_run_there_is_no_such_grace() -> None:
     memory = remember(view(), SETTINGS)
     memory = remember(view(up=0, memory=dict(memory)), SETTINGS)
-    assert memory["has_run"]
     assert judge(view(up=0, memory=dict(memory)), SETTINGS).condition == "active"

@@ -15,10 +15,7 @@ LATE = {"last_step": NOW - 100, "phase_start": NOW - 150}
 def test_silence_beyond_the_peers_own_budget_is_a_stall() -> None:
     verdict = judge(view(**LATE), SETTINGS)
     assert verdict.condition == "active"
-    assert verdict.summary == (
-        "No progress for 1 min 40 s while training; this peer should need at most 30 s. "
-        "Its last step, number 12, ended 1 min 40 s ago."
-    )
+    assert verdict.summary == ("No progress for 1 min 40 s while training; limit 30 s. Last step: 12, 1 min 40 s ago.")
     assert verdict.since == NOW - 100
 
 
@@ -61,30 +58,29 @@ def test_a_host_that_slept_or_a_clock_that_was_set_is_no_stall() -> None:
     assert judge(view(**LATE, clock_stepped_at=NOW - 31), SETTINGS).condition == "active"
 
 
-def _look(silence: float, cpu: float, memory: dict[str, float]) -> View:
-    """A look at a peer that made its last step `silence` seconds ago and has used so much processor time since."""
+def _view_of(silence: float, cpu: float, memory: dict[str, float]) -> View:
+    """A view of a peer that made its last step `silence` seconds ago and has used so much CPU time since."""
     page = sidecar_page(NOW, last_step=NOW, phase_start=NOW - 500)
     page: Page = parse(f"{page}trainer_cpu_seconds_total {cpu}\n")
-    look = View("a", NOW + silence, page, memory=memory)
-    return look._replace(memory=remember(look, SETTINGS))
+    seen = View("a", NOW + silence, page, memory=memory)
+    return seen._replace(memory=remember(seen, SETTINGS))
 
 
 @pytest.mark.parametrize(
     ("cpu", "words"),
     [
-        (100.1, "Its processes used 0.1 s of processor time in the last 15 s: they rest."),
-        (114.0, "Its processes used 14.0 s of processor time in the last 15 s: they compute."),
+        (100.1, "CPU idle: 0.1 s used in 15 s."),
+        (114.0, "CPU busy: 14.0 s used in 15 s."),
     ],
 )
-def test_a_stall_tells_whether_its_processes_still_compute(cpu: float, words: str) -> None:
-    assert _look(5, 90, {}).memory == {}
-    half = _look(20, 100, {})
-    verdict = judge(_look(35, cpu, dict(half.memory)), SETTINGS)
+def test_a_stall_says_whether_the_cpu_is_idle_or_busy(cpu: float, words: str) -> None:
+    half = _view_of(20, 100, {})
+    verdict = judge(_view_of(35, cpu, dict(half.memory)), SETTINGS)
     assert verdict.condition == "active"
     assert verdict.summary.endswith(words)
 
 
 def test_a_peer_that_steps_again_is_remembered_as_nothing() -> None:
-    half = _look(20, 100, {})
+    half = _view_of(20, 100, {})
     later = view(now=NOW + 60)._replace(memory=half.memory)
     assert remember(later, SETTINGS) == {}

@@ -16,7 +16,7 @@ import yaml
 from alerts.config import AlertsConfig
 from alerts.export.prometheus import render_rules
 from alerts.rules import discover
-from tests.alerts.rules.engines import active_rules, looks_of, replay
+from tests.alerts.rules.engines import active_rules, evaluations_of, replay
 from tests.alerts.rules.histories import TICKS, History, generate, settings
 from tests.alerts.rules.scenarios import split_sample
 from tests.programs import require
@@ -25,9 +25,8 @@ SEED = 7
 TICK = 60.0
 PAIR = "on (alertname, instance)"
 FIRING = 'sum by (alertname, instance) (ALERTS{alertstate="firing"})'
-# Rules that PromQL cannot express in full, as their `differs` says: how many evaluations apart the two may be on a
-# trouble that is long and plain. On others they may disagree.
-APART = {"MemoryForecast": 12, "RankDrop": 3, "RewardStagnant": 3, "StepRateDegraded": 5}
+# Rules that learn have no PromQL: Prometheus reads them off the alert loop.
+LEARNED = {name for name, rule in discover().items() if rule.promql is None}
 
 
 @pytest.mark.timeout(900)
@@ -66,22 +65,18 @@ def _series(history: History) -> Iterator[tuple[str, list[str]]]:
             found.setdefault(f"{name}{{{text}}}", {})[tick] = f"{value:.17g}"
     for name, values in found.items():
         yield name, [values.get(tick, "stale") for tick in range(TICKS)]
-    looks = looks_of(pages, 0.0, TICK)
-    for rule, course in replay(looks, active_rules(settings(TICK)), is_host=history.is_host).items():
-        # In Prometheus a duration that is interrupted begins anew.
-        if course.is_interrupted or (rule in APART and not history.is_plain):
+    evaluations = evaluations_of(pages, 0.0, TICK)
+    for rule, course in replay(evaluations, active_rules(settings(TICK)), is_host=history.is_host).items():
+        # In Prometheus a duration that is interrupted starts again.
+        if course.is_interrupted or rule in LEARNED:
             continue
         pair = f'{{alertname="{rule}",instance="{history.name}"}}'
-        near = [_near(course.fires, tick, APART.get(rule, 1)) for tick in range(TICKS)]
+        near = [course.fires[max(0, tick - 1) : tick + 2] for tick in range(TICKS)]
         yield f"loop_watches{pair}", ["1"] * TICKS
         yield f"loop_must{pair}", ["1" if all(fires) else "stale" for fires in near]
         yield f"loop_may{pair}", ["1" if any(fires) else "stale" for fires in near]
         if any(course.fires):
             yield f"loop_changes{pair}", [str(_count_changes(course.fires))] * TICKS
-
-
-def _near(fires: Sequence[bool], tick: int, apart: int) -> Sequence[bool]:
-    return fires[max(0, tick - apart) : tick + apart + 1]
 
 
 def _count_changes(fires: Sequence[bool]) -> int:
@@ -98,13 +93,9 @@ def _comparisons() -> Iterator[dict[str, Any]]:
     for tick in range(TICKS):
         for expression in wrong.values():
             yield {"expr": expression, "eval_time": f"{tick}m", "exp_samples": []}
-    for rule in discover():
+    for rule in discover().keys() - LEARNED:
         own = f'{{alertname="{rule}"}}'
         fires = f'sum by (alertname, instance) (ALERTS{{alertname="{rule}",alertstate="firing"}})'
         states = f"{fires} > bool 0 or {PAIR} 0 * loop_changes{own}"
         changes = f"changes(({states})[{TICKS - 1}m:1m]) != {PAIR} loop_changes{own}"
         yield {"expr": changes, "eval_time": f"{TICKS - 1}m", "exp_samples": []}
-
-
-def test_only_rules_that_say_so_differ() -> None:
-    assert set(APART) <= {name for name, rule in discover().items() if rule.differs}

@@ -16,7 +16,7 @@ def test_samples_are_spread_evenly_and_bounded() -> None:
     assert [sample[0] for sample in samples] == list(range(6540, 7200, 60))
 
 
-def test_nothing_is_made_anew_before_the_next_is_due() -> None:
+def test_the_list_stays_the_same_before_the_next_sample_is_due() -> None:
     samples = _keep([], 1000)
     assert _keep(samples, 1059) is samples
 
