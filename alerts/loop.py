@@ -61,6 +61,14 @@ class _Instant(NamedTuple):
     steady: float
 
 
+class _Evaluation(NamedTuple):
+    """What the rules say of some subjects: their alerts, the events, and the samples for the history."""
+
+    alert_states: AlertStates
+    events: list[Event]
+    samples: list[HistorySample]
+
+
 def _is_well(scrape: Scrape) -> bool:
     """Whether the sidecar answers and its trainer runs."""
     return scrape.page is not None and scrape.page.is_up() is not False
@@ -91,7 +99,6 @@ class Loop:
         self._clock = clock
         self._wall = wall
         self._recorder = recorder
-        self._looks: list[HistorySample] = []
         self._rules = [
             ActiveRule(name, translate_rule(rule, styles.style().words), config.rules.of(name))
             for name, rule in discover().items()
@@ -173,8 +180,9 @@ class Loop:
             scrapes |= await self._scraper.look(frozenset(well), self._config.timeout_seconds)
         at = self._begin(scrapes)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
-        after, events = self._evaluate([*views, self._view_host(at.wall)], at)
-        await self._write(after, events, Status(self._config.fleet, at.wall, scrapes, after))
+        evaluation = self._evaluate([*views, self._view_host(at.wall)], at)
+        after = evaluation.alert_states
+        await self._write(evaluation, Status(self._config.fleet, at.wall, scrapes, after))
         # Only what is written down counts; a round that could not be written is judged again.
         self._evaluated_at = at.steady
         self._checked_at.clear()
@@ -189,10 +197,10 @@ class Loop:
         if not scrapes:
             return
         at = self._begin(scrapes)
-        part, events = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
-        after = self.status.alert_states.replaced(scrapes, part)
+        part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
+        after = self.status.alert_states.replaced(scrapes, part.alert_states)
         known = {**self.status.scrapes, **scrapes}
-        await self._write(after, events, Status(self._config.fleet, at.wall, known, after))
+        await self._write(part, Status(self._config.fleet, at.wall, known, after))
         self._checked_at.update(dict.fromkeys(scrapes, at.steady))
         self._deadlines.update(scrapes, after.due)
 
@@ -201,7 +209,7 @@ class Loop:
         self._note_clock_step()
         return _Instant(self._wall(), self._clock())
 
-    def _evaluate(self, views: Iterable[View], at: _Instant) -> tuple[AlertStates, list[Event]]:
+    def _evaluate(self, views: Iterable[View], at: _Instant) -> _Evaluation:
         """Evaluates each subject with the time since it was last looked at."""
         # A host that slept, or a round that failed, adds no more than two rounds to the time that a condition held.
         longest = 2 * self._config.interval_seconds + self._config.timeout_seconds
@@ -209,7 +217,7 @@ class Loop:
         for view in views:
             elapsed = min(at.steady - self._checked_at.get(view.peer, self._evaluated_at), longest)
             by_elapsed.setdefault(elapsed, []).append(view)
-        self._looks = [HistorySample(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
+        samples = [HistorySample(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
             part, more = evaluate(
@@ -221,21 +229,23 @@ class Loop:
             )
             parts.append(part)
             events += more
-        return AlertStates.merge(parts), events
+        return _Evaluation(AlertStates.merge(parts), events, samples)
 
-    async def _write(self, after: AlertStates, events: list[Event], status: Status) -> None:
-        """Writes an evaluation down, with what it has to tell; from then on it is the status."""
-        events = await self._gatherer.attach(events)
-        told = [(event, render(event, self._styles.style())) for event in events]
-        queue = self._dispatcher.queue(after, events, status.now)
-        self._store.commit(self.status.alert_states, after, told, queue)
+    async def _write(self, evaluation: _Evaluation, status: Status) -> None:
+        """Commits an evaluation with its news, after which `status` is the latest; a failed commit changes nothing."""
+        events = await self._gatherer.attach(evaluation.events)
+        messages = [(event, render(event, self._styles.style())) for event in events]
+        decision = self._dispatcher.decide(status.alert_states, events, status.now)
+        self._store.commit(
+            self.status.alert_states, status.alert_states, messages, lambda: self._dispatcher.write(decision)
+        )
         self.status = status
+        self._dispatcher.accept(decision)
         if self._recorder is not None:
-            self._recorder.record(self._looks, status.alert_states)
+            self._recorder.record(evaluation.samples, status.alert_states)
         self.on_status()
-        for _, message in told:
+        for _, message in messages:
             log.info("%s", message.title)
-        self._dispatcher.settle()
 
     def _view(self, peer: str, scrape: Scrape, now: float) -> View:
         record = self._restarter.records.get(peer)

@@ -116,15 +116,19 @@ class Store:
         return AlertStates(states, memories)
 
     def commit(
-        self, before: AlertStates, after: AlertStates, told: Iterable[tuple[Event, Message]], queue: Callable[[], None]
+        self,
+        before: AlertStates,
+        after: AlertStates,
+        events: Iterable[tuple[Event, Message]],
+        write_news: Callable[[], None],
     ) -> None:
-        """Writes an evaluation and its events, and what `queue` writes for their delivery, all or nothing."""
+        """Writes an evaluation and its events with their messages, and what `write_news` writes: all or nothing."""
         with self.transaction():
             self._replace("alerts", "state", before.states, after.states, asdict)
             self._replace("memories", "memory", before.memories, after.memories, dict)
-            for event, message in told:
+            for event, message in events:
                 self._add_event(event, message)
-            queue()
+            write_news()
 
     def events(self, limit: int = 200) -> list[dict[str, Any]]:
         """The latest events, the newest last."""

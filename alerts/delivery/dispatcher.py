@@ -1,4 +1,4 @@
-"""Brings the news of each evaluation to the routes: what is hidden stays out, what belongs together is one message."""
+"""Routes the events of each evaluation: hidden alerts are left out, related ones are grouped into one message."""
 
 import asyncio
 import contextlib
@@ -12,13 +12,12 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
 from alerts.delivery.quiet_hours import latest_occurrence
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Audience, Notified, decide
+from alerts.delivery.routing import Decision, RouteFilter, decide
 from alerts.delivery.settings import DeliverySettings, Route
 from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import Silence, is_silenced
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.inhibition import find_inhibited
-from alerts.engine.state import AlertState
 from alerts.engine.status import Status, describe_alerts
 from alerts.i18n.zones import find_zone
 from alerts.messages.digest import compose_digest
@@ -27,9 +26,7 @@ from alerts.rules import discover, is_problem
 
 LONGEST_SLEEP_SECONDS = 30.0
 PROBLEM_SECONDS = 5.0
-# A consequence takes a while to recover after its cause, and is told only if it does not.
-CONSEQUENCE_SECONDS = 120.0
-# A digest that is later than this, as the loop did not run, waits for the next day.
+# A digest that is later than this because the loop did not run is skipped until the next day.
 DIGEST_GRACE_SECONDS = 6 * 3600.0
 _DIGEST = "digest"
 
@@ -37,9 +34,10 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Queues what each evaluation has to tell, and makes the notifications once they are due.
+    """Queues the news of each evaluation, and makes notifications of it once they are due.
 
-    `clock` is steady epoch seconds; silences, quiet hours and the digest go by the wall clock, which people read.
+    An evaluation goes through `decide`, `write` within its transaction, and `accept` after the commit. `clock` is
+    steady epoch seconds; silences, quiet hours and the digest follow the wall clock.
     """
 
     def __init__(
@@ -57,19 +55,15 @@ class Dispatcher:
         self._styles = styles
         self._outbox = outbox
         self._clock = clock
-        # What waits for the watchdog is no person: it hears of nothing else, and nobody else of the watchdog.
-        people = [route for route in settings.routes if not route.watchdog]
-        self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in people]
-        self._digested = [route.name for route in people if not route.after]
+        # A watchdog route gets the Watchdog and nothing else, and no other route gets the Watchdog.
+        routes = [route for route in settings.routes if not route.watchdog]
+        self._filters = [RouteFilter(one.name, frozenset(one.severities), one.after) for one in routes]
+        self._digest_routes = [route.name for route in routes if not route.after]
         self._routes = {route.name: route for route in settings.routes}
         self._inhibits = {name: rule.inhibits for name, rule in discover().items()}
         self._host_rules = {name for name, rule in discover().items() if rule.scope == "host"}
-        self._inhibited: Collection[Key] = ()
-        self._lingering: dict[Key, float] = {}
-        self._told = queue.told()
-        self._told_next: Notified = self._told
-        self._evidence = self._evidence_next = queue.evidence()
-        self._news = asyncio.Event()
+        self._state = queue.load_state()
+        self._has_news = asyncio.Event()
 
     def find_hidden(self, alert_states: AlertStates, now: float) -> tuple[dict[Key, Key], set[Key]]:
         """The inhibited alerts with their causes, and the silenced ones. One that is silenced still inhibits."""
@@ -102,58 +96,42 @@ class Dispatcher:
     def silences(self, now: float) -> list[Silence]:
         return self._silence_store.silences(now)
 
-    def queue(self, alert_states: AlertStates, events: Collection[Event], now: float) -> Callable[[], None]:
-        """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
+    def decide(self, alert_states: AlertStates, events: Collection[Event], now: float) -> Decision:
+        """What each route is notified of after an evaluation; `now` is the wall clock's. Changes nothing."""
         inhibited, silenced = self.find_hidden(alert_states, now)
-        lingering = self._find_lingering(alert_states, inhibited)
-
-        def is_hidden(key: Key, _state: AlertState) -> bool:
-            return key in inhibited or key in lingering or key in silenced or not is_problem(key.rule)
 
         def is_held(route: str, event: Event) -> bool:
             quiet = self._routes[route].quiet
             return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
 
-        acknowledged = self._silence_store.acknowledged
-        found = {event.key: event.evidence for event in events if event.evidence}
-        evidence = {key: text for key, text in (self._evidence | found).items() if key in alert_states.states}
-        decision = decide(
+        return decide(
             alert_states,
             [event for event in events if is_problem(event.key.rule)],
-            self._told,
-            self._audiences,
+            self._state,
+            self._filters,
             now=now,
-            is_hidden=is_hidden,
-            acknowledged=acknowledged,
-            evidence=evidence,
+            steady_now=self._clock(),
+            inhibited=inhibited.keys(),
+            hidden={key for key in alert_states.states if key in silenced or not is_problem(key.rule)},
+            acknowledged=self._silence_store.acknowledged,
+            is_held=is_held,
         )
-        ended = {key for key in acknowledged if key not in alert_states.states}
 
-        def write() -> None:
-            self._queue.add(decision, self._told, now=self._clock(), is_held=is_held)
-            self._queue.keep_evidence(self._evidence, evidence)
-            self._silence_store.forget_acknowledged(ended)
+    def write(self, decision: Decision) -> None:
+        """Writes a decision, within the evaluation's transaction."""
+        self._queue.add(decision, self._state, now=self._clock())
+        self._silence_store.delete_acknowledgements(decision.ended_acknowledgements)
 
-        self._told_next, self._evidence_next = decision.told, evidence
-        return write
-
-    def _find_lingering(self, alert_states: AlertStates, inhibited: Collection[Key]) -> Collection[Key]:
-        """The alerts whose cause has just gone, and that may be about to go too."""
-        now = self._clock()
-        gone = dict.fromkeys(set(self._inhibited) - set(inhibited), now + CONSEQUENCE_SECONDS)
-        left = {key: until for key, until in (self._lingering | gone).items() if now < until}
-        self._inhibited, self._lingering = inhibited, {key: left[key] for key in left if key in alert_states.states}
-        return self._lingering
-
-    def settle(self) -> None:
-        """The evaluation is written down: what was queued counts as told, and is looked at."""
-        self._told, self._evidence = self._told_next, self._evidence_next
-        self._news.set()
+    def accept(self, decision: Decision) -> None:
+        """The decision is committed: the next evaluation builds on it, and its news is dispatched."""
+        self._state = decision.state
+        self._silence_store.forget_acknowledgements(decision.ended_acknowledgements)
+        self._has_news.set()
 
     async def run(self, status: Callable[[], Status]) -> None:
         """Makes notifications as they become due, until it is cancelled."""
         while True:
-            self._news.clear()
+            self._has_news.clear()
             try:
                 pause = self.dispatch(time.time())
                 self.send_digest(status(), time.time())
@@ -164,7 +142,7 @@ class Dispatcher:
             # Python 3.11's wait_for swallows a cancellation that comes together with news, and this would never end.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._news.wait()
+                    await self._has_news.wait()
 
     def dispatch(self, now: float) -> float:
         """Makes the notifications that are due; seconds until there may be more. `now` is the wall clock's."""
@@ -188,7 +166,7 @@ class Dispatcher:
         if last is None or last >= due or now - due > DIGEST_GRACE_SECONDS:
             return
         with self._queue.transaction():
-            for route in self._digested:
+            for route in self._digest_routes:
                 letter = compose_digest(status, self._queue.count_events(last, now), self._styles.style(route))
                 self._queue.post(route, "", [letter], self._clock())
             self._queue.set_mark(_DIGEST, now)

@@ -5,12 +5,12 @@ overtakes its firing.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import NamedTuple
 
-from alerts.delivery.routing import Decision, Notified
+from alerts.delivery.routing import Decision, DeliveryState, Notified
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.grouped import Letter
 from alerts.messages.news import News
@@ -36,31 +36,24 @@ class Queue:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def told(self) -> Notified:
-        """Which firing alerts each route was told of, or soon will be."""
-        told: dict[str, set[Key]] = {}
+    def load_state(self) -> DeliveryState:
+        """What was written of the latest decision."""
+        notified: dict[str, set[Key]] = {}
         for route, rule, peer in self._store.execute("SELECT route, rule, peer FROM told"):
-            told.setdefault(route, set()).add(Key(rule, peer))
-        return {route: frozenset(keys) for route, keys in told.items()}
+            notified.setdefault(route, set()).add(Key(rule, peer))
+        evidence = self._store.execute("SELECT rule, peer, text FROM evidence")
+        return DeliveryState(
+            {route: frozenset(keys) for route, keys in notified.items()},
+            {Key(rule, peer): text for rule, peer, text in evidence},
+        )
 
-    def add(
-        self,
-        decision: Decision,
-        before: Notified,
-        *,
-        now: float,
-        is_held: Callable[[str, Event], bool],
-    ) -> None:
-        """Queues the news of a decision; what `is_held` waits for the end of the quiet hours."""
+    def add(self, decision: Decision, before: DeliveryState, *, now: float) -> None:
+        """Queues the news of a decision and writes what it changed in `before`."""
         with self._store.transaction():
-            for route, event in decision.news:
-                self._add_news(route, event, now, is_held(route, event))
-            for route in before.keys() | decision.told.keys():
-                old, new = before.get(route, frozenset()), decision.told.get(route, frozenset())
-                for key in old - new:
-                    self._store.execute("DELETE FROM told WHERE route = ? AND rule = ? AND peer = ?", (route, *key))
-                for key in new - old:
-                    self._store.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (route, *key))
+            for route, event, held in decision.news:
+                self._add_news(route, event, now, held)
+            self._replace_notified(before.notified, decision.state.notified)
+            self._replace_evidence(before.evidence, decision.state.evidence)
 
     def waiting(self, route: str) -> list[News]:
         """News of a route that no notification names yet."""
@@ -212,18 +205,6 @@ class Queue:
         query = "SELECT DISTINCT rule, peer FROM news WHERE notification = ? AND event ->> 'kind' != 'resolved'"
         return [Key(*row) for row in self._store.execute(query, (notification,))]
 
-    def evidence(self) -> dict[Key, str]:
-        """What was found when the alerts that fire now began."""
-        rows = self._store.execute("SELECT rule, peer, text FROM evidence")
-        return {Key(rule, peer): text for rule, peer, text in rows}
-
-    def keep_evidence(self, before: Mapping[Key, str], after: Mapping[Key, str]) -> None:
-        for key in before.keys() - after.keys():
-            self._store.execute("DELETE FROM evidence WHERE rule = ? AND peer = ?", key)
-        for key, text in after.items():
-            if before.get(key) != text:
-                self._store.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", (*key, text))
-
     def mark(self, name: str) -> float | None:
         """When something that happens once in a while happened last."""
         row = self._store.execute("SELECT at FROM marks WHERE name = ?", (name,)).fetchone()
@@ -231,6 +212,21 @@ class Queue:
 
     def set_mark(self, name: str, at: float) -> None:
         self._store.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, at))
+
+    def _replace_notified(self, before: Notified, after: Notified) -> None:
+        for route in before.keys() | after.keys():
+            old, new = before.get(route, frozenset()), after.get(route, frozenset())
+            for key in old - new:
+                self._store.execute("DELETE FROM told WHERE route = ? AND rule = ? AND peer = ?", (route, *key))
+            for key in new - old:
+                self._store.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (route, *key))
+
+    def _replace_evidence(self, before: Mapping[Key, str], after: Mapping[Key, str]) -> None:
+        for key in before.keys() - after.keys():
+            self._store.execute("DELETE FROM evidence WHERE rule = ? AND peer = ?", key)
+        for key, text in after.items():
+            if before.get(key) != text:
+                self._store.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", (*key, text))
 
     def _add_news(self, route: str, event: Event, now: float, is_held: bool) -> None:
         if event.kind == "reminder" and self._is_waiting(route, event.key):

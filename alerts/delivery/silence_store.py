@@ -56,8 +56,11 @@ class SilenceStore:
         self.on_change()
         return keys
 
-    def forget_acknowledged(self, ended: Iterable[Key]) -> None:
-        """An alert that fires anew must be acknowledged anew."""
+    def delete_acknowledgements(self, ended: Iterable[Key]) -> None:
+        """Deletes them from the database only: `forget_acknowledgements` follows once that is committed."""
         for key in ended:
             self._store.execute("DELETE FROM acknowledged WHERE rule = ? AND peer = ?", key)
+
+    def forget_acknowledgements(self, ended: Iterable[Key]) -> None:
+        """An alert that fires again must be acknowledged again."""
         self.acknowledged -= frozenset(ended)

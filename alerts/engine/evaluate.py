@@ -51,6 +51,9 @@ class AlertStates:
     memories: Mapping[Key, Memory] = field(default_factory=dict)
     due: Mapping[str, float] = field(default_factory=dict)
 
+    def firing(self) -> dict[Key, AlertState]:
+        return {key: state for key, state in self.states.items() if state.phase == "firing"}
+
     def replaced(self, peers: Container[str], part: "AlertStates") -> "AlertStates":
         """This alert_states with all of `peers` as `part` has it."""
         states = {key: state for key, state in self.states.items() if key.peer not in peers}

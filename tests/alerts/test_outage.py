@@ -72,9 +72,9 @@ class Loop:
                 self._states.pop(key)
             events.append(Event(key, kind, self._world.now, self._world.now, "critical", "Gone."))
         alert_states = AlertStates(dict(self._states))
-        write = self._dispatcher.queue(alert_states, events, self._world.now)
-        self._store.commit(AlertStates(), alert_states, [], write)
-        self._dispatcher.settle()
+        decision = self._dispatcher.decide(alert_states, events, self._world.now)
+        self._store.commit(AlertStates(), alert_states, [], lambda: self._dispatcher.write(decision))
+        self._dispatcher.accept(decision)
         self._world.now += 60
         self._dispatcher.dispatch(self._world.now)
         self.outbox.expire()

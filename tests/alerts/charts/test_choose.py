@@ -15,7 +15,7 @@ from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Decision
+from alerts.delivery.routing import Decision, DeliveryState, RoutedEvent
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
@@ -123,7 +123,7 @@ def test_a_chart_follows_its_message_in_telegram_is_in_a_mail_and_in_no_webhook(
         styles = RouteStyles(AlertsConfig(fleet="demo", state_dir=tmp_path), sender)
         outbox = Outbox(queue, sender, styles, tuple(urls), lambda: UNTIL, ChartDrawer(history, "en", None))
         event = Event(Key("RankDrop", "sly_fox"), "firing", UNTIL, UNTIL, "warning", "")
-        queue.add(Decision(tuple((route, event) for route in urls)), {}, now=UNTIL, is_held=lambda *_: False)
+        queue.add(Decision(tuple(RoutedEvent(route, event) for route in urls)), DeliveryState(), now=UNTIL)
         for route in urls:
             queue.post(route, "", [Letter("RankDrop: sly_fox", "body", tuple(queue.waiting(route)))], UNTIL)
         asyncio.run(_deliver(outbox, lambda: bot_api.photos and mailbox.messages and webhook.messages))

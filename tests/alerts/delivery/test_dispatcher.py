@@ -19,8 +19,9 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.routing import Decision
 from alerts.delivery.silence_store import SilenceStore
-from alerts.delivery.silences import SilenceRequest
+from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.engine.status import Status
@@ -81,8 +82,14 @@ class Watch:
         self.store.close()
         self.start()
 
-    def evaluate(self, *events: tuple[str, str, Kind], severity: Severity = "warning", evidence: str = "") -> None:
-        """An evaluation in which these alerts changed, by rule and peer; then what is due is made."""
+    def evaluate(
+        self,
+        *events: tuple[str, str, Kind],
+        severity: Severity = "warning",
+        evidence: str = "",
+        fails: bool = False,
+    ) -> None:
+        """An evaluation in which these alerts changed, by rule and peer, whose commit may fail; then a dispatch."""
         happened = []
         for rule, peer, kind in events:
             key = Key(rule, peer)
@@ -92,9 +99,15 @@ class Watch:
                 self.states[key] = AlertState("firing", severity, self.now, "bad")
             happened.append(Event(key, kind, self.now, self.now, severity, "bad", evidence))
         alert_states = AlertStates(dict(self.states))
-        write = self.dispatcher.queue(alert_states, happened, self.now)
+        decision = self.dispatcher.decide(alert_states, happened, self.now)
+
+        def write() -> None:
+            self.dispatcher.write(decision)
+            if fails:
+                raise OSError("disk full")
+
         self.store.commit(AlertStates(), alert_states, [], write)
-        self.dispatcher.settle()
+        self.dispatcher.accept(decision)
         self.dispatcher.dispatch(self.now)
 
     def at(self, time: str) -> "Watch":
@@ -229,7 +242,7 @@ def test_who_is_told_late_is_given_the_evidence_of_the_beginning_after_a_restart
         "\n\nPeerStalled: a\n| linear.py:114 forward\n\nPeerStalled: b\n| linear.py:114 forward"
     )
     one.evaluate(("PeerStalled", "a", "resolved"), ("PeerStalled", "b", "resolved"))
-    assert one.queue.evidence() == {}
+    assert one.queue.load_state().evidence == {}
 
 
 @pytest.mark.parametrize("straddle", [1, 15, 25])
@@ -262,13 +275,40 @@ def test_a_storm_of_300_peers_and_their_host_is_three_messages_that_name_them_al
         assert all(len(escape(letter.body)) <= 3500 for letter in letters)
 
 
+def test_after_a_failed_commit_the_next_evaluation_notifies_of_all_that_the_first_one_would_have(
+    watch: Callable[..., Watch],
+) -> None:
+    one = watch().at("2026-01-10T10:00")
+    one.evaluate(("PeerDown", "a", "firing"), ("RankDrop", "a", "firing"), ("RankDrop", "c", "firing"))
+    one.silence_store.acknowledge(AckRequest(rule="RankDrop", peer="c"), [Key("RankDrop", "c")])
+    assert one.take() == ["PeerDown: a, RankDrop: c"]
+    ended = (("PeerDown", "a", "resolved"), ("RankDrop", "c", "resolved"), ("MemoryExceeded", "b", "firing"))
+    with pytest.raises(OSError, match="disk full"):
+        one.evaluate(*ended, evidence="| swap", fails=True)
+    assert one.take() == []
+    assert one.silence_store.acknowledged == {Key("RankDrop", "c")}
+    one.now += 15
+    one.evaluate(*ended, evidence="| swap")
+    (end, begin) = sorted(one.take_letters(), key=lambda letter: letter.title, reverse=True)
+    assert end.title == "Recovered: PeerDown: a, RankDrop: c"
+    assert begin.title == "MemoryExceeded: b"
+    assert "| swap" in begin.body
+    assert one.silence_store.acknowledged == frozenset()
+    one.now += 119
+    one.evaluate()
+    assert one.take() == []
+    one.now += 1
+    one.evaluate()
+    assert one.take() == ["RankDrop: a"]
+
+
 def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
 
     async def run() -> None:
         task = asyncio.create_task(one.dispatcher.run(lambda: Status("demo")))
         await asyncio.sleep(0.01)
-        one.dispatcher.settle()
+        one.dispatcher.accept(Decision())
         task.cancel()
         _, pending = await asyncio.wait([task], timeout=1)
         assert not pending

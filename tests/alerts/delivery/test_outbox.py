@@ -15,7 +15,7 @@ from alerts.delivery.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Decision
+from alerts.delivery.routing import Decision, DeliveryState, RoutedEvent
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.grouped import Letter
 from alerts.messages.single import Message
@@ -63,7 +63,7 @@ class Clock:
 
 def _tell(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...], now: float = 1_000_000.0) -> None:
     event = Event(Key("PeerDown", peer), "firing", 0, 0, "critical", "")
-    queue.add(Decision(tuple((route, event) for route in routes)), {}, now=now, is_held=lambda *_: False)
+    queue.add(Decision(tuple(RoutedEvent(route, event) for route in routes)), DeliveryState(), now=now)
     for route in routes:
         queue.post(route, "", [Letter(title, "body", tuple(queue.waiting(route)))], now)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alerts.delivery.queue import Queue
-from alerts.delivery.routing import Decision
+from alerts.delivery.routing import Decision, DeliveryState, RoutedEvent
 from alerts.engine.evaluate import Event, Key
 from alerts.engine.state import Kind
 from alerts.messages.grouped import Letter
@@ -26,7 +26,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 def _add(queue: Queue, key: Key, kind: Kind = "firing", *, routes: Routes = ("hook",), held: bool = False) -> None:
     event = Event(key, kind, 0, 0, "critical", "gone")
-    queue.add(Decision(tuple((route, event) for route in routes)), {}, now=0, is_held=lambda *_: held)
+    queue.add(Decision(tuple(RoutedEvent(route, event, held) for route in routes)), DeliveryState(), now=0)
 
 
 def _tell(queue: Queue, key: Key, kind: Kind = "firing", *, routes: Routes = ("hook",), now: float = 0) -> None:
