@@ -38,14 +38,14 @@ def test_rules_are_told_together_and_ends_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told_at", "due"),
+    ("sent_at", "due"),
     [([0.0], 30.0), ([0.0, 30.0], 90.0), ([0.0, 30.0, 90.0], 210.0), ([0.0, 30.0, 90.0, 210.0, 330.0], 450.0)],
 )
-def test_the_messages_of_a_long_storm_become_rarer(told_at: list[float], due: float) -> None:
-    assert group([_news(1, "a", at=told_at[-1] + 1)], {"fires": told_at}, told_at[-1] + 3, RULES) == ([], due)
+def test_the_messages_of_a_long_storm_become_rarer(sent_at: list[float], due: float) -> None:
+    assert group([_news(1, "a", at=sent_at[-1] + 1)], {"fires": sent_at}, sent_at[-1] + 3, RULES) == ([], due)
 
 
-def test_after_a_quiet_while_news_is_told_at_once_again() -> None:
+def test_after_a_quiet_while_news_is_sent_at_once_again() -> None:
     assert _ids(group([_news(1, "a", at=700)], {"fires": [0.0, 30.0, 90.0]}, 702, RULES)[0]) == [[1]]
 
 
