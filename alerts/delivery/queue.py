@@ -1,7 +1,7 @@
-"""What waits to be told, in the database: news for each route, and the notifications made of it.
+"""The queue in the database: news for each route, and the notifications made of it.
 
-A notification names its news, and is sent only once no earlier one of its route names the same alert: a recovery never
-overtakes its firing.
+A notification refers to its news, and waits while an earlier one of its route refers to the same alert: a recovery
+never overtakes its firing.
 """
 
 import json
@@ -21,7 +21,7 @@ KEPT_NOTIFICATIONS = 1000
 
 
 class Delivery(NamedTuple):
-    """A notification on its way to its route, due at epoch seconds. `attempts` counts those that failed."""
+    """A pending notification, due at epoch seconds. `attempts` counts the failed ones."""
 
     id: int
     route: str
@@ -56,19 +56,19 @@ class Queue:
             self._replace_evidence(before.evidence, decision.state.evidence)
 
     def waiting(self, route: str) -> list[News]:
-        """News of a route that no notification names yet."""
+        """News of a route that is in no notification yet."""
         rows = self._store.execute(
             "SELECT id, event, queued_at, held FROM news WHERE route = ? AND notification IS NULL ORDER BY id", (route,)
         )
         return [_news(*row) for row in rows]
 
-    def told_at(self, route: str, after: float) -> dict[str, set[float]]:
-        """When notifications of each topic were made since then; the parts of one have one time."""
+    def message_times(self, route: str, after: float) -> dict[str, set[float]]:
+        """When the notifications of each topic were made since then; all parts of one have the same time."""
         query = "SELECT topic, created_at FROM notifications WHERE route = ? AND topic != '' AND created_at > ?"
-        told: dict[str, set[float]] = {}
+        times: dict[str, set[float]] = {}
         for topic, at in self._store.execute(query, (route, after)):
-            told.setdefault(topic, set()).add(at)
-        return told
+            times.setdefault(topic, set()).add(at)
+        return times
 
     def post(self, route: str, topic: str, letters: Iterable[Letter], now: float, *, held_until: float = 0) -> None:
         """Makes notifications of a route."""
@@ -84,9 +84,9 @@ class Queue:
             self._prune(route)
 
     def collapsible(self, route: str, busy: Collection[int]) -> tuple[int, list[News]]:
-        """How many notifications of a route could be told as one, and their news.
+        """How many notifications of a route can be merged into one, and their news.
 
-        Left out are those `busy` in an attempt that may still succeed, and those that failed while others were taken.
+        Not those `busy` in an attempt that may still succeed, nor those that failed while others were accepted.
         """
         rows = self._store.execute(
             """
@@ -100,7 +100,7 @@ class Queue:
         return len({row[0] for row in kept}), [_news(*row[1:]) for row in kept]
 
     def collapse(self, route: str, letters: Sequence[Letter], now: float) -> None:
-        """Puts these letters in the place of the notifications that told their news so far."""
+        """Replaces the notifications of this news by these letters."""
         with self._store.transaction():
             ids = json.dumps([news.id for letter in letters for news in letter.news])
             old = "SELECT DISTINCT notification FROM news WHERE id IN (SELECT value FROM json_each(?))"
@@ -113,7 +113,7 @@ class Queue:
             )
 
     def next_delivery(self, route: str) -> Delivery | None:
-        """The route's notification that is due first, of those that have no earlier one to wait for."""
+        """The route's notification that is due first, of those that wait for no earlier one."""
         row = self._store.execute(
             """
             SELECT d.id, d.route, d.attempts, max(d.not_before, d.held_until) AS due_at, d.title, d.body, d.html
@@ -146,19 +146,19 @@ class Queue:
         )
 
     def hold_route(self, route: str, until: float) -> None:
-        """Delays all that waits for a route whose service asked for a pause; the next start keeps to it too."""
+        """Delays all pending notifications of a route whose service asked for a pause, across restarts."""
         self._store.execute(
             "UPDATE notifications SET held_until = ? WHERE route = ? AND state = 'pending'", (until, route)
         )
 
     def release_route(self, route: str) -> None:
-        """Lets all that waits for a route be tried at once, except what its service asked to wait."""
+        """Makes pending notifications due at once, except where the service asked for a pause."""
         self._store.execute(
             "UPDATE notifications SET not_before = 0 WHERE route = ? AND state = 'pending' AND not_before > 0", (route,)
         )
 
     def expire(self, created_before: float, routes: Iterable[str]) -> list[tuple[str, int]]:
-        """Gives up notifications that are too old or whose route is no longer configured; how many per route."""
+        """Expires notifications that are too old or whose route is no longer configured; returns how many per route."""
         kept = json.dumps(list(routes))
         with self._store.transaction():
             rows = self._store.execute(
@@ -171,13 +171,13 @@ class Queue:
             ).fetchall()
             query = "DELETE FROM news WHERE notification IS NULL AND route NOT IN (SELECT value FROM json_each(?))"
             self._store.execute(query, (kept,))
-        given_up: dict[str, int] = {}
+        expired: dict[str, int] = {}
         for (route,) in rows:
-            given_up[route] = given_up.get(route, 0) + 1
-        return sorted(given_up.items())
+            expired[route] = expired.get(route, 0) + 1
+        return sorted(expired.items())
 
     def count_deliveries(self) -> dict[str, dict[str, int]]:
-        """How many notifications, and news in none yet, by route and state; `held` waits for the quiet hours' end."""
+        """Counts notifications, and news in none yet, by route and state; `held` waits for the quiet hours' end."""
         counts: dict[str, dict[str, int]] = {}
         rows = self._store.execute(
             """
@@ -192,21 +192,21 @@ class Queue:
         return counts
 
     def count_events(self, after: float, until: float) -> dict[str, int]:
-        """Events by kind, of those still on record."""
+        """Counts events by kind, of those that are kept."""
         query = "SELECT kind, count(*) FROM events WHERE at > ? AND at <= ? GROUP BY kind"
         return dict(self._store.execute(query, (after, until)).fetchall())
 
     def transaction(self) -> AbstractContextManager[None]:
-        """As the store's: several steps that are one."""
+        """The store's: all steps within are committed together."""
         return self._store.transaction()
 
     def alerts_of(self, notification: int) -> list[Key]:
-        """The alerts that began, or went on, by a notification."""
+        """The firing alerts in a notification."""
         query = "SELECT DISTINCT rule, peer FROM news WHERE notification = ? AND event ->> 'kind' != 'resolved'"
         return [Key(*row) for row in self._store.execute(query, (notification,))]
 
     def mark(self, name: str) -> float | None:
-        """When something that happens once in a while happened last."""
+        """When a periodic action was last done."""
         row = self._store.execute("SELECT at FROM marks WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
@@ -230,8 +230,8 @@ class Queue:
 
     def _add_news(self, route: str, event: Event, now: float, is_held: bool) -> None:
         if event.kind == "reminder" and self._is_waiting(route, event.key):
-            return  # Nobody is reminded of what they were not told yet.
-        # What follows on news that is held back waits with it, so that the order stays.
+            return  # The route has not been notified yet: no reminder.
+        # News that follows held news of the alert is held too, so that the order stays.
         held = is_held or self._is_waiting(route, event.key, "n.held AND n.notification IS NULL")
         self._store.execute(
             "INSERT INTO news (route, rule, peer, event, queued_at, held) VALUES (?, ?, ?, ?, ?, ?)",
@@ -246,7 +246,7 @@ class Queue:
         return self._store.execute(query, (route, *key)).fetchone() is not None
 
     def _prune(self, route: str) -> None:
-        """Forgets a route's old notifications, and with them their news."""
+        """Deletes a route's old notifications with their news."""
         self._store.execute(
             """
             DELETE FROM notifications WHERE route = ? AND state != 'pending'

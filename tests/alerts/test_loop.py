@@ -173,7 +173,7 @@ def test_a_peer_that_is_no_longer_configured_ends_its_alert_without_a_word(
     _wait_for_round(loop)
     assert loop.firing() == {("PeerStalled", "a")}
     assert [message.title for message in webhook.messages] == ["PeerStalled: a, b"]
-    assert "PeerStalled of b is no longer watched" in loop.output()
+    assert "PeerStalled of b is no longer monitored" in loop.output()
 
 
 def test_sidecars_that_answer_nonsense_stop_neither_the_loop_nor_the_others(
