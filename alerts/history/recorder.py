@@ -65,6 +65,11 @@ class Recorder:
         except queue.Full:
             return
 
+    @property
+    def waiting(self) -> int:
+        """How many evaluations are not written yet."""
+        return self._waiting.qsize()
+
     def suspect(self) -> None:
         """Reading the file failed: it is checked, and moved aside if it is damaged."""
         self._is_suspect = True

@@ -103,7 +103,7 @@ async def _live(world: World, loop: Loop) -> None:
     await loop.outbox.close(5)
 
 
-def test_after_hours_without_a_network_each_route_hears_of_everything_once(tmp_path: Path) -> None:
+def test_after_hours_without_a_network_each_route_gets_everything_once(tmp_path: Path) -> None:
     world = World()
     loop = Loop(world, tmp_path)
     try:
@@ -115,9 +115,9 @@ def test_after_hours_without_a_network_each_route_hears_of_everything_once(tmp_p
     for route, (first, *rest) in world.arrived.items():
         assert first.title == "PeerDown: before"
         assert 1 <= len(rest) <= 2, route
-        told = re.findall(r"^(Recovered: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
-        assert len(told) == len(set(told))
-        assert {peer for _, peer in told} == peers
+        sent = re.findall(r"^(Recovered: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
+        assert len(sent) == len(set(sent))
+        assert {peer for _, peer in sent} == peers
         assert "recovered" in rest[0].title
-    # Patience: the longest pause is five minutes.
+    # Back-off: the longest pause is five minutes.
     assert world.attempts <= len(ROUTES) * (HOURS * 60 / 4 + 20)

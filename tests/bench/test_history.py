@@ -43,7 +43,7 @@ def _fill(folder: Path, peers: list[Peer], days: float, settings: HistorySetting
     with contextlib.closing(recorder):
         recorder.start()
         for group in looks(peers, since=BEGIN, seconds=days * 86400):
-            while recorder._waiting.qsize() > 40:
+            while recorder.waiting > 40:
                 time.sleep(0.001)
             recorder.record(group, AlertStates())
     store = Store(recorder.path)

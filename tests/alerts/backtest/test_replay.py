@@ -50,7 +50,7 @@ class Watch:
             Moment(group[0].view.now, group[0].elapsed_seconds),
             reminder_seconds=0.0,
         )
-        while self.recorder._waiting.qsize() > 40:
+        while self.recorder.waiting > 40:
             pass
         self.recorder.record(group, self._standing)
 
@@ -130,7 +130,7 @@ def test_it_says_what_it_could_not_replay_and_from_when_data_exists(recorded: Pa
     assert render(_test(recorded, since=START + 5 * 3600)).startswith("No samples since")
 
 
-def test_thinned_history_still_tells_of_what_lasted(recorded: Path, tmp_path: Path) -> None:
+def test_a_thinned_history_keeps_long_firings(recorded: Path, tmp_path: Path) -> None:
     copy = tmp_path / "history.sqlite"
     copy.write_bytes(recorded.read_bytes())
     store = Store(copy)

@@ -141,7 +141,7 @@ def watch(tmp_path: Path) -> Callable[..., Watch]:
     return make
 
 
-def test_a_night_is_told_in_one_summary_at_its_end_across_restarts(watch: Callable[..., Watch]) -> None:
+def test_quiet_hours_end_with_one_summary_across_restarts(watch: Callable[..., Watch]) -> None:
     night = watch(route={"quiet": QUIET})
     night.at("2026-01-10T20:59").evaluate(("RankDrop", "b", "firing"))
     assert night.take() == ["RankDrop: b"]
@@ -158,7 +158,7 @@ def test_a_night_is_told_in_one_summary_at_its_end_across_restarts(watch: Callab
     assert night.take() == ["Recovered: MemoryExceeded: a"]
 
 
-def test_what_is_severe_enough_is_told_at_night(watch: Callable[..., Watch]) -> None:
+def test_severities_that_bypass_quiet_hours_are_sent_at_night(watch: Callable[..., Watch]) -> None:
     night = watch(route={"quiet": QUIET})
     night.at("2026-01-10T23:00").evaluate(("PeerDown", "a", "firing"), severity="critical")
     assert night.take() == ["PeerDown: a"]
@@ -183,7 +183,7 @@ def test_there_is_one_summary_on_the_nights_when_the_clocks_change(
     assert summaries == [(_utc(morning), "The quiet hours are over: 1 firing")]
 
 
-def test_a_silence_that_ends_lets_what_still_fires_be_told_after_a_restart_too(watch: Callable[..., Watch]) -> None:
+def test_alerts_still_firing_are_sent_when_a_silence_ends_after_a_restart_too(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
     one.silence_store.silence(SilenceRequest.model_validate({"peer": "a", "lasts": "1h"}), one.now)
     one.evaluate(("RankDrop", "a", "firing"), ("RankDrop", "b", "firing"))
@@ -226,7 +226,7 @@ def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Wat
     assert one.take() == ["RankDrop: a"]
 
 
-def test_who_is_told_late_is_given_the_evidence_of_the_beginning_after_a_restart_too(
+def test_a_late_notification_has_the_evidence_of_the_beginning_after_a_restart_too(
     watch: Callable[..., Watch],
 ) -> None:
     one = watch(route={"after": "30m"}).at("2026-01-10T10:00")
@@ -302,7 +302,7 @@ def test_after_a_failed_commit_the_next_evaluation_notifies_of_all_that_the_firs
     assert one.take() == ["RankDrop: a"]
 
 
-def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callable[..., Watch]) -> None:
+def test_it_stops_when_cancelled_although_news_arrives_at_that_instant(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
 
     async def run() -> None:
@@ -321,7 +321,7 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
     page = parse(sidecar_page())
     down = parse(sidecar_page(up=0))
 
-    def look(time: str) -> list[str]:
+    def digest_at(time: str) -> list[str]:
         one.at(time)
         one.restart()
         status = Status("demo", one.now, {"a": Scrape(page), "b": Scrape(down)})
@@ -332,11 +332,11 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
             assert "Nothing fires." in delivery.message.body
         return one.take()
 
-    assert look("2026-01-10T10:00") == []
-    assert look("2026-01-11T06:59") == []
-    assert look("2026-01-11T07:00") == ["Daily summary: demo"]
-    assert look("2026-01-11T07:01") == []
-    assert look("2026-01-11T06:30") == []
-    assert look("2026-01-11T07:02") == []
-    assert look("2026-01-12T14:00") == []  # too late to be of use
-    assert look("2026-01-13T07:30") == ["Daily summary: demo"]
+    assert digest_at("2026-01-10T10:00") == []
+    assert digest_at("2026-01-11T06:59") == []
+    assert digest_at("2026-01-11T07:00") == ["Daily summary: demo"]
+    assert digest_at("2026-01-11T07:01") == []
+    assert digest_at("2026-01-11T06:30") == []
+    assert digest_at("2026-01-11T07:02") == []
+    assert digest_at("2026-01-12T14:00") == []  # too late to be of use
+    assert digest_at("2026-01-13T07:30") == ["Daily summary: demo"]

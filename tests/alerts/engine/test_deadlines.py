@@ -110,7 +110,7 @@ def watched(sidecar: Sidecar, watch: Callable[..., Watched]) -> Watched:
 STALLED = ("firing", "PeerStalled", "a")
 
 
-def test_a_stall_is_told_at_its_instant_although_the_next_round_is_far(
+def test_a_stall_is_notified_at_its_instant_although_the_next_round_is_far(
     make_loop: Callable[..., AlertLoop], sidecar: Sidecar
 ) -> None:
     webhook = Webhook()
@@ -162,7 +162,7 @@ def test_a_peer_that_stepped_meanwhile_is_due_a_whole_allowance_later(watched: W
     assert watched.check_due() == [STALLED]
 
 
-def test_the_end_of_a_stall_is_told_when_its_duration_ends(watched: Watched) -> None:
+def test_a_stall_is_resolved_when_its_duration_ends(watched: Watched) -> None:
     watched.last_step = NOW - STALL_AFTER - 1
     assert watched.check_all() == [STALLED]
     watched.advance(15)

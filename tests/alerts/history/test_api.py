@@ -23,7 +23,7 @@ def _known(values: list[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def test_what_the_loop_saw_is_told_over_a_kill_and_gaps_are_no_zeros(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+def test_the_history_survives_a_kill_and_gaps_are_not_zero(make_loop: MakeLoop, sidecar: Sidecar) -> None:
     sidecar.serve(rank=4, footprint=3 * 2**20)
     loop = make_loop({"a": sidecar, "b": sidecar})
     loop.start()

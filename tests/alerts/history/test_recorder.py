@@ -48,7 +48,7 @@ def _rows(path: Path, query: str = "SELECT count(*) FROM looks") -> int:
 
 def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float, every: float = 15.0) -> None:
     for group in looks(peers, since=since, seconds=seconds, every=every):
-        while recorder._waiting.qsize() > 40:
+        while recorder.waiting > 40:
             time.sleep(0.001)
         recorder.record(group, AlertStates())
 
@@ -90,7 +90,7 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
         recorder.start()
         for count, group in enumerate(looks([Peer("a", 1)], since={HOUR}, seconds=1e6)):
-            while recorder._waiting.qsize():
+            while recorder.waiting:
                 pass
             recorder.record(group, AlertStates())
             print(count, flush=True)
@@ -180,7 +180,7 @@ def test_what_stands_in_the_way_costs_one_line_until_it_is_gone(
     recorder.path.mkdir()
     with caplog.at_level(logging.INFO):
         _record(recorder, [Peer("a", 1)], HOUR, 150)
-        wait_for(recorder._waiting.empty, 10, "the samples are taken", every=0.02)
+        wait_for(lambda: not recorder.waiting, 10, "the samples are taken", every=0.02)
         time.sleep(0.05)
         recorder.path.rmdir()
         _record(recorder, [Peer("a", 1)], HOUR + 150, 150)
@@ -203,10 +203,10 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         for count, group in enumerate(looks([Peer(str(n), n) for n in range(20)], since={HOUR}, seconds=6000)):
             if count in (30, 300):
-                while recorder._waiting.qsize():
+                while recorder.waiting:
                     time.sleep(0.001)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (2**18 if count == 30 else hard, hard))
-            while recorder._waiting.qsize() > 40:
+            while recorder.waiting > 40:
                 time.sleep(0.001)
             recorder.record(group, AlertStates())
         recorder.close()

@@ -41,7 +41,7 @@ def test_the_state_of_a_slot_is_the_worst_in_it() -> None:
     assert [STATES[int(one)] for one in worst if one is not None] == ["down", "unreachable"]
 
 
-def test_slots_are_put_together_by_their_looks() -> None:
+def test_slots_are_merged_by_their_samples() -> None:
     summary = summarize(_block(memory=[1.0] * 20 + [21.0]), IDS)
     longer = merge(summary, 3600.0)
     assert longer.times == [0.0]
