@@ -1,12 +1,12 @@
-"""Watches the peers of a fleet and tells when one is in trouble: `python -m alerts --config FILE`.
+"""Watches the peers of a fleet and notifies when one has a problem: `python -m alerts --config FILE`.
 
-    loop ── scrape ──► reading ── evaluate ──► rules/ ── state ──► store ──► outbox ── send ──► apprise
+    loop ── scraping ──► engine (rules) ──► store ── delivery ──► apprise, telegram
 
-`loop` runs the rounds. `scrape` reads the sidecars' pages into a `reading`. `evaluate` asks every rule about every peer
-and steps the `state` machine, all pure. `store` writes the result and the deliveries it causes in one transaction;
-`outbox` carries them out through `send`, the one door to apprise. `messages` words them. `host` measures the machine.
+`loop` runs the rounds. `scraping` turns the sidecars' pages into numbers. `engine` asks every rule about every peer and
+steps each alert's state machine; both are pure. `store` commits the result together with the news that it causes.
+`delivery` decides who is notified and when, and retries until a service has accepted; `messages` and `i18n` write the
+texts, `evidence` and `charts` what goes with them.
 
-The `server` brings what `status` describes to people and programs: `api` answers, `page_data` gathers the facts, `page`
-renders them, `live` keeps them rendered and `stream` tells what changed; `board` and `curves` read beside the loop what
-else the page shows. `login`, `tls` and `csrf` keep strangers out of it, `control` does what its buttons ask.
+`web` serves the page and the API, `export` the same rules for Prometheus and Alertmanager. `history` keeps the samples,
+and `backtest` replays them. `restarts` restarts a trainer where a rule asks for it.
 """

@@ -1,6 +1,6 @@
-"""The alert loop: scrape, evaluate, write down, tell; again every interval, whatever goes wrong in one round.
+"""The alert loop: scrape, evaluate, commit, notify; once per interval, whatever fails in one round.
 
-Between two rounds it looks at single peers, at the instant at which time alone changes what is known of them.
+Between two rounds it checks single peers, at the instant at which time alone changes their verdicts.
 """
 
 import asyncio
@@ -36,16 +36,16 @@ from alerts.store import Store
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
-# A sidecar sends a page that is ready; one that needs longer must not hold up those that are due with it.
+# A sidecar answers with a page that is ready; a slow one must not delay the others that are due.
 CHECK_SECONDS = 1.0
-# So many peers that fall together are a trouble of the host or the network.
+# So many peers that fail together point to a problem of the host or the network.
 STORM_PEERS = 5
 
 log = logging.getLogger(__name__)
 
 
 class SteadyClock:
-    """Epoch seconds that pass evenly: the clock's time at the start plus the time since then."""
+    """Epoch seconds that never step: the wall clock at the start plus the monotonic time since then."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
@@ -61,15 +61,23 @@ class _Instant(NamedTuple):
     steady: float
 
 
-def _is_well(scrape: Scrape) -> bool:
+class _Evaluation(NamedTuple):
+    """What the rules say of some subjects: their alerts, the events, and the samples for the history."""
+
+    alert_states: AlertStates
+    events: list[Event]
+    samples: list[HistorySample]
+
+
+def _is_healthy(scrape: Scrape) -> bool:
     """Whether the sidecar answers and its trainer runs."""
     return scrape.page is not None and scrape.page.is_up() is not False
 
 
 class Loop:
-    """Evaluates the rules again and again; `status` is the latest result.
+    """Evaluates the rules once per interval; `status` is the latest result.
 
-    `clock` never steps and measures durations; `wall` is the clock that the times on the pages are of.
+    `clock` never steps and measures durations; `wall` is the clock of the times on the pages.
     """
 
     def __init__(
@@ -91,7 +99,6 @@ class Loop:
         self._clock = clock
         self._wall = wall
         self._recorder = recorder
-        self._looks: list[HistorySample] = []
         self._rules = [
             ActiveRule(name, translate_rule(rule, styles.style().words), config.rules.of(name))
             for name, rule in discover().items()
@@ -100,7 +107,7 @@ class Loop:
         self._scraper = Scraper(config.targets, config.timeout)
         self._host = HostCollector((Path(config.state_dir),))
         self._host_name = socket.gethostname()
-        self._is_host_unread = False
+        self._has_host_failed = False
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
         self._gatherer = Gatherer(run_dirs, config.language)
         asking = [one.name for one in self._rules if one.settings.restart]
@@ -111,14 +118,14 @@ class Loop:
         self._wall_lead = wall() - clock()
         self._clock_stepped_at = 0.0
         self._clock_step_seconds = 0.0
-        self._heard_at = {target.peer: clock() for target in config.targets}
+        self._answered_at = {target.peer: clock() for target in config.targets}
         self._failures: dict[str, str] = {}
         self.status = Status(config.fleet, alert_states=store.load())
         self.on_status: Callable[[], None] = lambda: None
-        self._report_forgotten()
+        self._log_removed()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Evaluates once per interval until `stop` is set; a scrape under way is then given up."""
+        """Evaluates once per interval until `stop` is set; a scrape in progress is then cancelled."""
         dispatch = self._dispatcher.run(lambda: self.status)
         tasks = [asyncio.create_task(work) for work in (self._repeat(), dispatch, stop.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -129,70 +136,72 @@ class Loop:
 
     @property
     def restarts(self) -> Mapping[str, Record]:
-        """What is remembered of each peer that a rule asked to restart."""
+        """The restart record of each peer that a rule asked to restart."""
         return self._restarter.records
 
     def is_healthy(self) -> bool:
-        """Whether evaluations still come."""
-        patience = 3 * self._config.interval + self._config.timeout
-        return self._clock() - self._evaluated_at < max(patience, HEALTHY_SECONDS)
+        """Whether the latest evaluation is recent."""
+        limit = 3 * self._config.interval + self._config.timeout
+        return self._clock() - self._evaluated_at < max(limit, HEALTHY_SECONDS)
 
     async def _repeat(self) -> None:
         while True:
             next_round = self._clock() + self._config.interval
-            with self._fence():
+            with self._guard():
                 await self.check_all()
             while (left := next_round - self._clock()) > 0:
                 await self._wait_and_check(left)
 
     async def _wait_and_check(self, seconds: float) -> None:
-        """Waits until somebody is due, or for `seconds`, when the next round begins."""
+        """Waits until a peer is due and checks it, or for `seconds`, when the next round begins."""
         left = self._deadlines.seconds_left(self._wall())
         if left is None or left >= seconds:
             await asyncio.sleep(seconds)
             return
         await asyncio.sleep(left)
-        with self._fence():
+        with self._guard():
             await self.check_due(min(CHECK_SECONDS, seconds - left))
 
     @contextlib.contextmanager
-    def _fence(self) -> Iterator[None]:
-        """One failed round must not end the watch."""
+    def _guard(self) -> Iterator[None]:
+        """One failed round must not end the loop."""
         try:
             yield
         except Exception:
-            log.exception("this round failed; the next one comes in %g s", self._config.interval)
+            log.exception("evaluation failed; next round in %g s", self._config.interval)
 
     async def check_all(self) -> None:
-        """A round: scrapes every peer, evaluates all rules on them and the host, writes down what there is to tell."""
+        """A round: scrapes every peer, evaluates all rules for them and the host, commits the result."""
         scrapes = await self._scraper.scrape()
-        well = [peer for peer, scrape in scrapes.items() if _is_well(scrape)]
-        fallen = sum(_is_well(scrape) for scrape in self.status.scrapes.values()) - len(well)
-        # What strikes many strikes all, and some were read just before: their news belongs to the same onset.
-        if fallen >= STORM_PEERS:
-            scrapes |= await self._scraper.look(frozenset(well), self._config.timeout)
+        healthy = [peer for peer, scrape in scrapes.items() if _is_healthy(scrape)]
+        failed = sum(_is_healthy(scrape) for scrape in self.status.scrapes.values()) - len(healthy)
+        # What fails many peers fails them all, and some were scraped just before: their alerts belong to one incident.
+        if failed >= STORM_PEERS:
+            scrapes |= await self._scraper.scrape_some(frozenset(healthy), self._config.timeout)
         at = self._begin(scrapes)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
-        after, events = self._evaluate([*views, self._view_host(at.wall)], at)
-        await self._write(after, events, Status(self._config.fleet, at.wall, scrapes, after))
-        # Only what is written down counts; a round that could not be written is judged again.
+        evaluation = self._evaluate([*views, self._view_host(at.wall)], at)
+        after = evaluation.alert_states
+        await self._write(evaluation, Status(self._config.fleet, at.wall, scrapes, after))
+        # Only a committed evaluation counts; after a failed commit the next round adds its time.
         self._evaluated_at = at.steady
         self._checked_at.clear()
         self._deadlines.begin_round(after.due)
         self._outbox.expire()
         pages = {peer: scrape.page for peer, scrape in scrapes.items()}
-        self._restarter.consider(after, pages, self._dispatcher.find_untold(after, at.wall), at.wall)
+        suppressed = self._dispatcher.find_suppressed(after, at.wall).keys
+        self._restarter.consider(after, pages, suppressed, at.wall)
 
     async def check_due(self, seconds: float = CHECK_SECONDS) -> None:
-        """Does the same for the peers that are due, as far as they answer within `seconds`; the host can wait."""
-        scrapes = await self._scraper.look(self._deadlines.take(self._wall()), seconds)
+        """The same for the peers that are due and answer within `seconds`, without the host."""
+        scrapes = await self._scraper.scrape_some(self._deadlines.take(self._wall()), seconds)
         if not scrapes:
             return
         at = self._begin(scrapes)
-        part, events = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
-        after = self.status.alert_states.replaced(scrapes, part)
+        part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
+        after = self.status.alert_states.replaced(scrapes, part.alert_states)
         known = {**self.status.scrapes, **scrapes}
-        await self._write(after, events, Status(self._config.fleet, at.wall, known, after))
+        await self._write(part, Status(self._config.fleet, at.wall, known, after))
         self._checked_at.update(dict.fromkeys(scrapes, at.steady))
         self._deadlines.update(scrapes, after.due)
 
@@ -201,15 +210,15 @@ class Loop:
         self._note_clock_step()
         return _Instant(self._wall(), self._clock())
 
-    def _evaluate(self, views: Iterable[View], at: _Instant) -> tuple[AlertStates, list[Event]]:
-        """Evaluates each subject with the time since it was last looked at."""
-        # A host that slept, or a round that failed, adds no more than two rounds to the time that a condition held.
+    def _evaluate(self, views: Iterable[View], at: _Instant) -> _Evaluation:
+        """Evaluates each subject with the time since its last check."""
+        # A host that slept, or a failed round, adds at most two rounds to the time that a condition held.
         longest = 2 * self._config.interval + self._config.timeout
         by_elapsed: dict[float, list[View]] = {}
         for view in views:
             elapsed = min(at.steady - self._checked_at.get(view.peer, self._evaluated_at), longest)
             by_elapsed.setdefault(elapsed, []).append(view)
-        self._looks = [HistorySample(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
+        samples = [HistorySample(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
             part, more = evaluate(
@@ -221,21 +230,23 @@ class Loop:
             )
             parts.append(part)
             events += more
-        return AlertStates.merge(parts), events
+        return _Evaluation(AlertStates.merge(parts), events, samples)
 
-    async def _write(self, after: AlertStates, events: list[Event], status: Status) -> None:
-        """Writes an evaluation down, with what it has to tell; from then on it is the status."""
-        events = await self._gatherer.attach(events)
-        told = [(event, render(event, self._styles.style())) for event in events]
-        queue = self._dispatcher.queue(after, events, status.now)
-        self._store.commit(self.status.alert_states, after, told, queue)
+    async def _write(self, evaluation: _Evaluation, status: Status) -> None:
+        """Commits an evaluation with its news, after which `status` is the latest; a failed commit changes nothing."""
+        events = await self._gatherer.attach(evaluation.events)
+        messages = [(event, render(event, self._styles.style())) for event in events]
+        decision = self._dispatcher.decide(status.alert_states, events, status.now)
+        self._store.commit(
+            self.status.alert_states, status.alert_states, messages, lambda: self._dispatcher.write(decision)
+        )
         self.status = status
+        self._dispatcher.accept(decision)
         if self._recorder is not None:
-            self._recorder.record(self._looks, status.alert_states)
+            self._recorder.record(evaluation.samples, status.alert_states)
         self.on_status()
-        for _, message in told:
+        for _, message in messages:
             log.info("%s", message.title)
-        self._dispatcher.settle()
 
     def _view(self, peer: str, scrape: Scrape, now: float) -> View:
         record = self._restarter.records.get(peer)
@@ -245,7 +256,7 @@ class Loop:
             page=add_record(scrape.page, record),
             restart=record,
             failure=scrape.failure,
-            unreachable_seconds=self._clock() - self._heard_at[peer],
+            unreachable_seconds=self._clock() - self._answered_at[peer],
             clock_stepped_at=self._clock_stepped_at,
             clock_step_seconds=self._clock_step_seconds,
         )
@@ -264,30 +275,30 @@ class Loop:
         try:
             return read_host(self._host)
         except (OSError, RuntimeError) as error:
-            if not self._is_host_unread:
-                log.warning("the machine's own numbers cannot be read: %s", error)
-            self._is_host_unread = True
+            if not self._has_host_failed:
+                log.warning("cannot read host metrics: %s", error)
+            self._has_host_failed = True
             return None
 
     def _note_failures(self, scrapes: dict[str, Scrape]) -> None:
-        """Keeps when each sidecar last answered; a failure is logged once."""
+        """Records when each sidecar last answered; a failure is logged once."""
         for peer, scrape in scrapes.items():
             if scrape.page is not None:
-                self._heard_at[peer] = self._clock()
+                self._answered_at[peer] = self._clock()
             if scrape.failure != self._failures.get(peer, ""):
-                log.info("peer %s: sidecar: %s", peer, scrape.failure or "answers")
+                log.info("peer %s: sidecar: %s", peer, scrape.failure or "OK")
             self._failures[peer] = scrape.failure
 
     def _note_clock_step(self) -> None:
-        """Notices a clock that was set, or a host that slept: times on the pages then look older than they are."""
+        """Detects a clock that was set, or a host that slept: times on the pages then seem older than they are."""
         lead = self._wall() - self._clock()
         if abs(lead - self._wall_lead) > CLOCK_STEP_SECONDS:
             self._clock_stepped_at, self._clock_step_seconds = self._wall(), lead - self._wall_lead
-            log.warning("the clock moved by %+.0f s: it was set, or this machine slept", self._clock_step_seconds)
+            log.warning("clock stepped by %+.0f s: it was set, or this host slept", self._clock_step_seconds)
         self._wall_lead = lead
 
-    def _report_forgotten(self) -> None:
+    def _log_removed(self) -> None:
         subjects = {"peer": [target.peer for target in self._config.targets], "host": [self._host_name]}
         known = {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
         for key in sorted(set(self.status.alert_states.states) - known):
-            log.info("%s of %s is no longer watched; its alert ends without a message", key.rule, key.peer)
+            log.info("%s of %s is no longer monitored; its alert is dropped without notification", key.rule, key.peer)

@@ -1,4 +1,4 @@
-"""Every metric of the alert loop and its machine: the one table that collectors, rules and dashboards share."""
+"""Every metric of the alert loop and its host: the table that collectors, rules and dashboards share."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""What is remembered of one peer's restarts: the policy writes it, rules and messages read it."""
+"""The record of one peer's restarts: the policy writes it, rules and messages read it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,15 +7,15 @@ from typing import Literal
 PHASE_METRIC = "alerts_restart_phase"
 
 Phase = Literal["idle", "waiting", "restarting", "helped", "useless"]
-# How a restart went, or why there is none.
+# The outcome of a restart, or why there was none.
 RestartOutcome = Literal["", "trains", "same reason", "daily limit", "still fires", "does not train"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is remembered of one peer's restarts. `past` are the times of those of the last day, ascending.
+    """One peer's restarts. `past` holds the times of those of the last day, ascending.
 
-    `outcome_seconds` is the time since the restart that the outcome speaks of.
+    `outcome_seconds` is the time from the restart to its outcome.
     """
 
     phase: Phase = "idle"

@@ -1,7 +1,7 @@
-"""The alert loop's one SQLite database: alert states, rule memories, events; other modules keep theirs in it.
+"""The alert loop's SQLite database: alert states, rule memories, events, and the tables of other modules.
 
-One transaction writes a transition together with the news it makes, and `synchronous=FULL` puts it on the disk
-before anything is sent; so a kill or a power cut at any instant loses no notification. Times are epoch seconds.
+One transaction commits a transition together with its news, and `synchronous=FULL` puts it on the disk before anything
+is sent; so a kill or a power cut at any instant loses no notification. Times are epoch seconds.
 """
 
 import json
@@ -27,15 +27,15 @@ CREATE TABLE events (
     kind TEXT NOT NULL, severity TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL
 );
 """
-# A notification is the unit that is sent; `news` names the events in it, or those that wait to be put into one.
+# A notification is the unit that is sent; `news` holds the events in it, or those that are not in one yet.
 _DELIVERY_SCHEMA = """
 CREATE TABLE notifications (
     id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, topic TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending', title TEXT NOT NULL, body TEXT NOT NULL,
     created_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0,  -- our own patience after a failure
+    not_before REAL NOT NULL DEFAULT 0,  -- our own back-off after a failure
     held_until REAL NOT NULL DEFAULT 0,  -- the pause that the service asked for
-    overtaken INTEGER NOT NULL DEFAULT 0 -- it failed, and a later one was taken: the fault may be its own
+    overtaken INTEGER NOT NULL DEFAULT 0 -- it failed, and a later one was accepted: the fault may be its own
 );
 CREATE INDEX pending_notifications ON notifications (route, id) WHERE state = 'pending';
 CREATE INDEX notifications_of_topic ON notifications (route, topic, created_at);
@@ -59,7 +59,7 @@ _EVIDENCE_SCHEMA = """
 CREATE TABLE evidence (rule TEXT, peer TEXT, text TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
 """
 _RESTARTS_SCHEMA = "CREATE TABLE restarts (peer TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;"
-# Format 1 had one delivery per event and route; who waits for one has not been told of the alert yet.
+# Format 1 had one delivery per event and route; a pending one counts as notified.
 _FROM_1 = """
 INSERT INTO notifications (route, topic, title, body, created_at, attempts, not_before, held_until)
 SELECT d.route, '', e.title, e.body, d.created_at, d.attempts, d.not_before, d.held_until
@@ -85,7 +85,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """The door to the database. One thread uses it: the loop's."""
+    """The database. Only the loop's thread uses it."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -93,7 +93,7 @@ class Store:
         except (sqlite3.OperationalError, OSError) as error:
             raise StoreError(f"{path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            # A monitor that refuses to start warns of nothing, so it starts anew and says what it gave up.
+            # A monitor that does not start alerts on nothing, so it starts with a new database and logs the loss.
             aside = _move_aside(path)
             log.error(
                 "%s is damaged (%s): kept as %s; alert states and pending notifications are lost", path, error, aside
@@ -104,7 +104,7 @@ class Store:
         self._db.close()
 
     def load(self) -> AlertStates:
-        """What was written last."""
+        """The alert states of the last commit."""
         states = {
             Key(rule, peer): AlertState(**json.loads(state))
             for rule, peer, state in self._db.execute("SELECT rule, peer, state FROM alerts")
@@ -116,15 +116,19 @@ class Store:
         return AlertStates(states, memories)
 
     def commit(
-        self, before: AlertStates, after: AlertStates, told: Iterable[tuple[Event, Message]], queue: Callable[[], None]
+        self,
+        before: AlertStates,
+        after: AlertStates,
+        events: Iterable[tuple[Event, Message]],
+        write_news: Callable[[], None],
     ) -> None:
-        """Writes an evaluation and its events, and what `queue` writes for their delivery, all or nothing."""
+        """Writes an evaluation and its events with their messages, and what `write_news` writes: all or nothing."""
         with self.transaction():
             self._replace("alerts", "state", before.states, after.states, asdict)
             self._replace("memories", "memory", before.memories, after.memories, dict)
-            for event, message in told:
+            for event, message in events:
                 self._add_event(event, message)
-            queue()
+            write_news()
 
     def events(self, limit: int = 200) -> list[dict[str, Any]]:
         """The latest events, the newest last."""
@@ -139,7 +143,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within is written, or nothing; one within another is part of it."""
+        """Commits all that is written within, or nothing; a nested one is part of the outer one."""
         if self._db.in_transaction:
             yield
             return

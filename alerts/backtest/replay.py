@@ -1,8 +1,7 @@
-"""Replays recorded history against rules: when each would have fired, beside what really fired.
+"""Replays the history against the current rules and compares the firings with the recorded ones.
 
-The looks go through the same `evaluate` as the loop's, subject by subject, in the order in which they were made. Where
-rules have changed, a firing may begin up to one interval later than the loop, which looks at the instant itself, would
-have told it.
+The samples go through the same `evaluate` as the loop's, subject by subject, in their order. With changed rules a
+firing may begin up to one interval late, as the loop checks at the exact instant.
 """
 
 import os
@@ -22,36 +21,36 @@ from alerts.history.samples import HistorySample, Subject, restore
 from alerts.history.store import Firing
 from alerts.rules import Rule, Verdict, View, discover
 
-# Rules look back at most a day: a replay begins so much earlier, so that they remember what they would have.
+# Rules use at most a day of the past: a replay begins that much earlier, so that their memories are filled.
 WARM_UP_SECONDS = 86400.0
-# Of the looks before the replay one in so many will do: what rules remember, they sample every few minutes.
+# Before the replay, one in so many samples is enough: rules add to their memories every few minutes.
 _WARM_UP_STRIDE = 4
-# What a rule reads that is no part of the history.
+# Rules that read what is not in the history, with the reason.
 NOT_KEPT = {
-    "PeerRestarted": "it tells what the loop did itself",
-    "RestartUseless": "it tells what the loop did itself",
+    "PeerRestarted": "it reports an action of the loop",
+    "RestartUseless": "it reports an action of the loop",
 }
 _FEW_SUBJECTS = 4
 
 
 class Replayed(NamedTuple):
-    """What the rules say of one subject: when they fired, and which could judge at all."""
+    """The result for one subject: the firings, and the rules that had data to judge."""
 
     subject: Subject
-    looks: int
+    samples: int
     firings: list[Firing]
     judged: set[str]
 
 
 class Missed(NamedTuple):
-    """A rule that says nothing in a replay, and why."""
+    """A rule that was not replayed, and why."""
 
     rule: str
     reason: str
 
 
 class RuleResult(NamedTuple):
-    """One rule's firings in a replay, beside those that were recorded. `seconds` is how long it fired in all."""
+    """One rule's firings in the replay and in the history. `seconds` is the total time that it fired."""
 
     rule: str
     fired: int
@@ -69,15 +68,15 @@ class Backtest(NamedTuple):
     begins: float | None
     thinned_until: float | None
     subjects: int = 0
-    looks: int = 0
+    samples: int = 0
     results: tuple[RuleResult, ...] = ()
     missed: tuple[Missed, ...] = ()
 
 
 def run(path: Path, rules: RuleTable, since: float, until: float, *, slack_seconds: float) -> Iterator[Any]:
-    """Yields (done, all) subjects while it works, and the Backtest at the end.
+    """Yields (done, total) subjects as progress, and the Backtest at the end.
 
-    Firings of one alert that come within `slack_seconds` of each other are the same. Raises FileNotFoundError without
+    Firings of one alert within `slack_seconds` of each other are the same. Raises FileNotFoundError without
     a history and FileError where it cannot be read.
     """
     with Archive(path) as archive:
@@ -88,7 +87,7 @@ def run(path: Path, rules: RuleTable, since: float, until: float, *, slack_secon
     for one in _replay_all(subjects, partial(replay, path, rules, since, until)):
         replayed.append(one)
         yield len(replayed), len(subjects)
-    replayed = [one for one in replayed if one.looks]
+    replayed = [one for one in replayed if one.samples]
     known = {one.subject.name for one in replayed}
     results = tuple(
         _compare(rule, replayed, [one for one in recorded if one.subject in known], until, slack_seconds)
@@ -96,12 +95,12 @@ def run(path: Path, rules: RuleTable, since: float, until: float, *, slack_secon
     )
     missed = tuple(_find_missed(rules, replayed))
     begins = max(begins, since) if begins is not None else None
-    looks = sum(one.looks for one in replayed)
-    yield Backtest(since, until, begins, thinned, len(replayed), looks, results, missed)
+    samples = sum(one.samples for one in replayed)
+    yield Backtest(since, until, begins, thinned, len(replayed), samples, results, missed)
 
 
 def active_rules(rules: RuleTable) -> dict[str, ActiveRule]:
-    """The rules that a replay can judge."""
+    """The enabled rules that can be replayed."""
     return {
         name: ActiveRule(name, rule, rules.of(name))
         for name, rule in discover().items()
@@ -110,18 +109,18 @@ def active_rules(rules: RuleTable) -> dict[str, ActiveRule]:
 
 
 def replay(path: Path, rules: RuleTable, since: float, until: float, subject: Subject) -> Replayed:
-    """What the rules say of one subject between two times."""
+    """Evaluates the rules for one subject between two times."""
     judged: set[str] = set()
     rules_of_scope = [one for one in active_rules(rules).values() if one.rule.scope == subject.scope]
     noted = 0
     watched = _note_verdicts(rules_of_scope, judged)
     alert_states, events, count = AlertStates(), list[Event](), 0
     with Archive(path) as archive:
-        for look in _thin_out(_read_looks(archive, subject, since), since, until):
-            moment = Moment(look.view.now, look.elapsed_seconds)
-            alert_states, more = evaluate((look.view,), watched, alert_states, moment, reminder_seconds=0.0)
+        for sample in _thin_out(_read_samples(archive, subject, since), since, until):
+            moment = Moment(sample.view.now, sample.elapsed_seconds)
+            alert_states, more = evaluate((sample.view,), watched, alert_states, moment, reminder_seconds=0.0)
             events += more
-            count += look.view.now >= since
+            count += sample.view.now >= since
             if len(judged) > noted:
                 watched, noted = _note_verdicts(rules_of_scope, judged), len(judged)
     firings = [one for one in _pair(events) if one.ended_at is None or one.ended_at >= since]
@@ -138,7 +137,7 @@ def _replay_all(subjects: Sequence[Subject], work: Any) -> Iterator[Replayed]:
             yield future.result()
 
 
-def _read_looks(archive: Archive, subject: Subject, since: float) -> Iterator[HistorySample]:
+def _read_samples(archive: Archive, subject: Subject, since: float) -> Iterator[HistorySample]:
     number = archive.subjects[subject]
     before: float | None = None
     for _, block in read_blocks(archive.blocks(number, since - WARM_UP_SECONDS)):
@@ -148,20 +147,20 @@ def _read_looks(archive: Archive, subject: Subject, since: float) -> Iterator[Hi
         yield from restore(subject, block, archive.series, before)
 
 
-def _thin_out(looks: Iterable[HistorySample], since: float, until: float) -> Iterator[HistorySample]:
-    """All looks from `since` on, and some of those before, each with the time since the one that is left before it."""
+def _thin_out(samples: Iterable[HistorySample], since: float, until: float) -> Iterator[HistorySample]:
+    """All samples from `since` on and some of those before, each with the time since the last one that is kept."""
     skipped, elapsed = 0, 0.0
-    for look in looks:
-        elapsed += look.elapsed_seconds
+    for sample in samples:
+        elapsed += sample.elapsed_seconds
         skipped += 1
-        if look.view.now > until or (look.view.now < since and skipped < _WARM_UP_STRIDE):
+        if sample.view.now > until or (sample.view.now < since and skipped < _WARM_UP_STRIDE):
             continue
-        yield look._replace(elapsed_seconds=elapsed)
+        yield sample._replace(elapsed_seconds=elapsed)
         skipped, elapsed = 0, 0.0
 
 
 def _note_verdicts(rules: Iterable[ActiveRule], judged: set[str]) -> list[ActiveRule]:
-    """The rules, of which those that have judged nothing yet note it when they do."""
+    """The rules; those without a verdict so far add themselves to `judged` once they have one."""
     return [one if one.name in judged else one._replace(rule=_noting(one.name, one.rule, judged)) for one in rules]
 
 
@@ -176,7 +175,7 @@ def _noting(name: str, rule: Rule, judged: set[str]) -> Rule:
 
 
 def _pair(events: Iterable[Event]) -> list[Firing]:
-    """Beginnings and ends put together."""
+    """The firings of firing and resolved events."""
     begun: dict[tuple[str, str], Event] = {}
     firings = []
     for event in events:
@@ -219,4 +218,4 @@ def _find_missed(rules: RuleTable, replayed: Sequence[Replayed]) -> Iterator[Mis
     judged = {rule for one in replayed for rule in one.judged}
     for name in active_rules(rules):
         if name not in judged:
-            yield Missed(name, "nothing that was recorded lets it judge")
+            yield Missed(name, "no data for it was recorded")

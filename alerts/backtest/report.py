@@ -1,4 +1,4 @@
-"""A backtest as people read it, and as JSON."""
+"""A backtest as text and as JSON."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from alerts.history.store import Firing
 from alerts.messages.single import format_time
 from alerts.rules import discover
 
-# So many firings of a rule are named; the JSON holds all.
+# The report lists so many firings of a rule; the JSON has all.
 _NAMED = 20
 
 
@@ -26,7 +26,7 @@ def to_json(test: Backtest) -> dict[str, Any]:
         "begins": test.begins,
         "thinned_until": test.thinned_until,
         "subjects": test.subjects,
-        "looks": test.looks,
+        "looks": test.samples,
         "rules": [
             {
                 **one._asdict(),
@@ -40,26 +40,26 @@ def to_json(test: Backtest) -> dict[str, Any]:
 
 
 def _lines(test: Backtest) -> Iterator[str]:
-    if not test.looks or test.begins is None:
-        yield f"Nothing was recorded since {format_time(test.since)}."
+    if not test.samples or test.begins is None:
+        yield f"No samples since {format_time(test.since)}."
         return
     yield (
-        f"{describe_duration(test.until - test.begins)} of {test.subjects} peers and hosts, "
-        f"{test.looks} looks from {format_time(test.begins)} on."
+        f"{describe_duration(test.until - test.begins)}, {test.subjects} peers and hosts, "
+        f"{test.samples} samples since {format_time(test.begins)}."
     )
     if test.thinned_until is not None and test.thinned_until > test.since:
         yield (
-            f"Before {format_time(test.thinned_until)} about one look in five minutes is left: "
-            "what lasted shorter than that may be missing, and times are coarse."
+            f"Before {format_time(test.thinned_until)} the history is thinned to about one sample per 5 min: "
+            "shorter firings may be missing, and times are coarse."
         )
     yield ""
-    yield f"{'rule':<22}{'fired':>7}{'in all':>16}{'recorded':>10}{'new':>6}{'gone':>6}"
+    yield f"{'rule':<22}{'fired':>7}{'duration':>16}{'recorded':>10}{'new':>6}{'gone':>6}"
     missed = {one.rule for one in test.missed}
     for one in test.results:
         if one.rule not in missed or one.recorded:
             yield _row(one)
     changes = [line for one in test.results for line in _changes(one)]
-    yield from (["", *changes] if changes else ["", "As recorded: no firing is new, none is gone."])
+    yield from (["", *changes] if changes else ["", "Same firings as recorded."])
     yield from _notes(test)
 
 
@@ -74,11 +74,13 @@ def _changes(one: RuleResult) -> Iterator[str]:
         for firing in firings[:_NAMED]:
             yield f"{word}: {_describe(firing)}"
         if len(firings) > _NAMED:
-            yield f"{word}: {one.rule}, {len(firings) - _NAMED} more; --json names all"
+            yield f"{word}: {one.rule}, {len(firings) - _NAMED} more; see --json"
 
 
 def _describe(firing: Firing) -> str:
-    lasted = "until now" if firing.ended_at is None else f"for {describe_duration(firing.ended_at - firing.fired_at)}"
+    lasted = (
+        "still firing" if firing.ended_at is None else f"for {describe_duration(firing.ended_at - firing.fired_at)}"
+    )
     return f"{firing.rule}: {firing.subject}, {format_time(firing.fired_at)}, {lasted}. {firing.summary}"
 
 
@@ -90,7 +92,4 @@ def _notes(test: Backtest) -> Iterator[str]:
     waiting = [one.rule for one in test.results if discover()[one.rule].remember is not None]
     if waiting and test.begins is not None and test.begins > test.since:
         late = describe_duration(test.begins - test.since)
-        yield (
-            f"The history begins {late} after the time asked for; rules that learn may have known more: "
-            f"{', '.join(waiting)}."
-        )
+        yield (f"The history begins {late} after --since; rules that learn had less data: {', '.join(waiting)}.")

@@ -1,4 +1,4 @@
-"""Tells a service elsewhere that the loop is alive, so that it raises the alarm when the loop, or its host, is not."""
+"""Sends heartbeats to an external service, which alerts when they stop because the loop or its host is down."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class DeadManSwitch:
-    """Asks for one URL again and again while `is_healthy()`; the URL is a secret."""
+    """Requests one URL periodically while `is_healthy()`; the URL is a secret."""
 
     def __init__(self, url: str, every_seconds: float, is_healthy: Callable[[], bool]) -> None:
         self._url = url
@@ -21,16 +21,16 @@ class DeadManSwitch:
         self._failure = ""
 
     async def run(self) -> None:
-        """Until it is cancelled. A failure is logged once, and its end."""
+        """Runs until it is cancelled. A failure and its end are logged once each."""
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
             while True:
-                # Without a sign of life the service does what it is there for.
+                # A loop that does not evaluate must not look alive.
                 if self._is_healthy():
                     self._note(await self._ping(client))
                 await asyncio.sleep(self._every_seconds)
 
     async def _ping(self, client: httpx.AsyncClient) -> str:
-        """Why the service did not take the sign of life; empty if it did. The reason holds nothing of the URL."""
+        """Why the heartbeat was not accepted, or ""; the reason holds nothing of the URL."""
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), client.stream("GET", self._url) as response:
                 return "" if response.status_code < 400 else f"the service answered {response.status_code}"
@@ -43,7 +43,7 @@ class DeadManSwitch:
 
     def _note(self, failure: str) -> None:
         if failure and not self._failure:
-            log.warning("deadman: no sign of life arrives: %s; tried every %g s", failure, self._every_seconds)
+            log.warning("deadman: heartbeat delivery failed: %s; retried every %g s", failure, self._every_seconds)
         elif self._failure and not failure:
-            log.info("deadman: the signs of life are taken again")
+            log.info("deadman: heartbeat delivery recovered")
         self._failure = failure

@@ -1,4 +1,4 @@
-"""Brings the news of each evaluation to the routes: what is hidden stays out, what belongs together is one message."""
+"""Routes the events of each evaluation: hidden alerts are left out, related ones are grouped into one message."""
 
 import asyncio
 import contextlib
@@ -12,24 +12,22 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
 from alerts.delivery.quiet_hours import latest_occurrence
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Audience, Notified, decide
+from alerts.delivery.routing import Decision, RouteFilter, decide
 from alerts.delivery.settings import DeliverySettings, Route
 from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import Silence, is_silenced
-from alerts.engine.evaluate import AlertStates, Event, Key
+from alerts.delivery.suppression import Suppression, describe_alerts
+from alerts.engine.evaluate import AlertStates, Event
 from alerts.engine.inhibition import find_inhibited
-from alerts.engine.state import AlertState
-from alerts.engine.status import Status, describe_alerts
+from alerts.engine.status import Status
 from alerts.i18n.zones import find_zone
 from alerts.messages.digest import compose_digest
 from alerts.messages.single import Message
 from alerts.rules import discover, is_problem
 
-LONGEST_SLEEP_SECONDS = 30.0
-PROBLEM_SECONDS = 5.0
-# A consequence takes a while to recover after its cause, and is told only if it does not.
-CONSEQUENCE_SECONDS = 120.0
-# A digest that is later than this, as the loop did not run, waits for the next day.
+MAX_SLEEP_SECONDS = 30.0
+RETRY_SECONDS = 5.0
+# A digest that is later than this because the loop did not run is skipped until the next day.
 DIGEST_GRACE_SECONDS = 6 * 3600.0
 _DIGEST = "digest"
 
@@ -37,9 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Queues what each evaluation has to tell, and makes the notifications once they are due.
+    """Queues the news of each evaluation, and makes notifications of it once they are due.
 
-    `clock` is steady epoch seconds; silences, quiet hours and the digest go by the wall clock, which people read.
+    An evaluation goes through `decide`, `write` within its transaction, and `accept` after the commit. `clock` is
+    steady epoch seconds; silences, quiet hours and the digest follow the wall clock.
     """
 
     def __init__(
@@ -57,118 +56,83 @@ class Dispatcher:
         self._styles = styles
         self._outbox = outbox
         self._clock = clock
-        # What waits for the watchdog is no person: it hears of nothing else, and nobody else of the watchdog.
-        people = [route for route in settings.routes if not route.watchdog]
-        self._audiences = [Audience(one.name, frozenset(one.severities), one.after) for one in people]
-        self._digested = [route.name for route in people if not route.after]
+        # A watchdog route gets the Watchdog and nothing else, and no other route gets the Watchdog.
+        routes = [route for route in settings.routes if not route.watchdog]
+        self._filters = [RouteFilter(one.name, frozenset(one.severities), one.after) for one in routes]
+        self._digest_routes = [route.name for route in routes if not route.after]
         self._routes = {route.name: route for route in settings.routes}
         self._inhibits = {name: rule.inhibits for name, rule in discover().items()}
         self._host_rules = {name for name, rule in discover().items() if rule.scope == "host"}
-        self._inhibited: Collection[Key] = ()
-        self._lingering: dict[Key, float] = {}
-        self._told = queue.told()
-        self._told_next: Notified = self._told
-        self._evidence = self._evidence_next = queue.evidence()
-        self._news = asyncio.Event()
+        self._state = queue.load_state()
+        self._has_news = asyncio.Event()
 
-    def find_hidden(self, alert_states: AlertStates, now: float) -> tuple[dict[Key, Key], set[Key]]:
-        """The inhibited alerts with their causes, and the silenced ones. One that is silenced still inhibits."""
+    def find_suppressed(self, alert_states: AlertStates, now: float) -> Suppression:
         silences = self._silence_store.silences(now)
-        silenced = {
-            key for key, state in alert_states.states.items() if is_silenced(key, state.severity, silences, now)
-        }
-        return find_inhibited(alert_states.states, self._inhibits, self._host_rules), silenced
-
-    def find_untold(self, alert_states: AlertStates, now: float) -> set[Key]:
-        """The alerts that are hidden by another or by a silence, or that somebody looks after."""
-        inhibited, silenced = self.find_hidden(alert_states, now)
-        return inhibited.keys() | silenced | self._silence_store.acknowledged
+        states = alert_states.states
+        return Suppression(
+            find_inhibited(states, self._inhibits, self._host_rules),
+            frozenset(key for key, state in states.items() if is_silenced(key, state.severity, silences, now)),
+            self._silence_store.acknowledged,
+        )
 
     def describe_alerts(self, alert_states: AlertStates, now: float) -> list[dict[str, Any]]:
-        """The alerts of the API with what hides them: `silenced`, `acknowledged`, and `inhibited_by` or null."""
-        inhibited, silenced = self.find_hidden(alert_states, now)
-        described = []
-        for alert in describe_alerts(alert_states):
-            key = Key(alert["rule"], alert["peer"])
-            cause = inhibited.get(key)
-            marks = {
-                "silenced": key in silenced,
-                "acknowledged": key in self._silence_store.acknowledged,
-                "inhibited_by": f"{cause.rule}: {cause.peer}" if cause else None,
-            }
-            described.append({**alert, **marks})
-        return described
+        """The alerts of the API, with what suppresses each."""
+        return describe_alerts(alert_states, self.find_suppressed(alert_states, now))
 
     def silences(self, now: float) -> list[Silence]:
         return self._silence_store.silences(now)
 
-    def queue(self, alert_states: AlertStates, events: Collection[Event], now: float) -> Callable[[], None]:
-        """Decides who is told what of an evaluation; what comes back writes it, within the evaluation's transaction."""
-        inhibited, silenced = self.find_hidden(alert_states, now)
-        lingering = self._find_lingering(alert_states, inhibited)
-
-        def is_hidden(key: Key, _state: AlertState) -> bool:
-            return key in inhibited or key in lingering or key in silenced or not is_problem(key.rule)
+    def decide(self, alert_states: AlertStates, events: Collection[Event], now: float) -> Decision:
+        """What each route is notified of after an evaluation; `now` is the wall clock's. Changes nothing."""
+        suppression = self.find_suppressed(alert_states, now)
 
         def is_held(route: str, event: Event) -> bool:
             quiet = self._routes[route].quiet
             return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
 
-        acknowledged = self._silence_store.acknowledged
-        found = {event.key: event.evidence for event in events if event.evidence}
-        evidence = {key: text for key, text in (self._evidence | found).items() if key in alert_states.states}
-        decision = decide(
+        return decide(
             alert_states,
             [event for event in events if is_problem(event.key.rule)],
-            self._told,
-            self._audiences,
+            self._state,
+            self._filters,
             now=now,
-            is_hidden=is_hidden,
-            acknowledged=acknowledged,
-            evidence=evidence,
+            steady_now=self._clock(),
+            inhibited=suppression.inhibited.keys(),
+            hidden={key for key in alert_states.states if key in suppression.silenced or not is_problem(key.rule)},
+            acknowledged=suppression.acknowledged,
+            is_held=is_held,
         )
-        ended = {key for key in acknowledged if key not in alert_states.states}
 
-        def write() -> None:
-            self._queue.add(decision, self._told, now=self._clock(), is_held=is_held)
-            self._queue.keep_evidence(self._evidence, evidence)
-            self._silence_store.forget_acknowledged(ended)
+    def write(self, decision: Decision) -> None:
+        """Writes a decision, within the evaluation's transaction."""
+        self._queue.add(decision, self._state, now=self._clock())
+        self._silence_store.delete_acknowledgements(decision.ended_acknowledgements)
 
-        self._told_next, self._evidence_next = decision.told, evidence
-        return write
-
-    def _find_lingering(self, alert_states: AlertStates, inhibited: Collection[Key]) -> Collection[Key]:
-        """The alerts whose cause has just gone, and that may be about to go too."""
-        now = self._clock()
-        gone = dict.fromkeys(set(self._inhibited) - set(inhibited), now + CONSEQUENCE_SECONDS)
-        left = {key: until for key, until in (self._lingering | gone).items() if now < until}
-        self._inhibited, self._lingering = inhibited, {key: left[key] for key in left if key in alert_states.states}
-        return self._lingering
-
-    def settle(self) -> None:
-        """The evaluation is written down: what was queued counts as told, and is looked at."""
-        self._told, self._evidence = self._told_next, self._evidence_next
-        self._news.set()
+    def accept(self, decision: Decision) -> None:
+        """The decision is committed: the next evaluation builds on it, and its news is dispatched."""
+        self._state = decision.state
+        self._silence_store.forget_acknowledgements(decision.ended_acknowledgements)
+        self._has_news.set()
 
     async def run(self, status: Callable[[], Status]) -> None:
         """Makes notifications as they become due, until it is cancelled."""
         while True:
-            self._news.clear()
+            self._has_news.clear()
             try:
                 pause = self.dispatch(time.time())
                 self.send_digest(status(), time.time())
                 self.send_watchdog(status().alert_states)
-            except Exception:  # The fence: a full disk must not end the dispatch.
-                log.exception("the notifications could not be made; the next attempt comes in %g s", PROBLEM_SECONDS)
-                pause = PROBLEM_SECONDS
-            # Python 3.11's wait_for swallows a cancellation that comes together with news, and this would never end.
+            except Exception:  # The guard: a full disk must not end the dispatch.
+                log.exception("cannot dispatch notifications; next attempt in %g s", RETRY_SECONDS)
+                pause = RETRY_SECONDS
+            # Python 3.11's wait_for swallows a cancellation that coincides with the event, and this would never end.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._news.wait()
+                    await self._has_news.wait()
 
     def dispatch(self, now: float) -> float:
-        """Makes the notifications that are due; seconds until there may be more. `now` is the wall clock's."""
-        pauses = [LONGEST_SLEEP_SECONDS]
+        """Makes the notifications that are due; returns the seconds until the next check. `now` is the wall clock's."""
+        pauses = [MAX_SLEEP_SECONDS]
         for route in self._settings.routes:
             due = self._dispatch_route(route, now)
             if due is not None:
@@ -176,38 +140,36 @@ class Dispatcher:
         return min(pauses)
 
     def send_digest(self, status: Status, now: float) -> None:
-        """Once a day, at the configured time, tells how the fleet fares."""
+        """Sends the status of the fleet once a day, at the configured time."""
         if self._settings.digest is None or not status.now:
             return
         due = latest_occurrence(self._settings.digest, now, find_zone(self._settings.timezone))
         last = self._queue.mark(_DIGEST)
-        # A clock that was far ahead by mistake must not put the digest off until that day.
+        # A time in the future was written while the clock was ahead; it must not delay the digest until then.
         if last is None or last > now + 86400:
             self._queue.set_mark(_DIGEST, now)
-        # Both: a clock that was put back must not bring the same digest again.
+        # A clock that was put back must not repeat a digest, nor a late start send an old one.
         if last is None or last >= due or now - due > DIGEST_GRACE_SECONDS:
             return
         with self._queue.transaction():
-            for route in self._digested:
+            for route in self._digest_routes:
                 message = compose_digest(status, self._queue.count_events(last, now), self._styles.style(route))
                 self._queue.post(route, "", [message], self._clock())
             self._queue.set_mark(_DIGEST, now)
         self._outbox.wake()
 
     def send_watchdog(self, alert_states: AlertStates) -> None:
-        """Sends the Watchdog where a service waits for it, once the last one has arrived."""
-        fires = [
-            key for key, state in alert_states.states.items() if not is_problem(key.rule) and state.phase == "firing"
-        ]
-        for route in (route for route in self._settings.routes if route.watchdog and fires):
+        """Sends the Watchdog to the routes that expect it, once the last one was delivered."""
+        firing = [key for key in alert_states.firing() if not is_problem(key.rule)]
+        for route in (route for route in self._settings.routes if route.watchdog and firing):
             mark, now, style = f"watchdog {route.name}", self._clock(), self._styles.style(route.name)
             last = self._queue.mark(mark)
-            # A time to come was written before the clock was put back.
+            # A time in the future was written before the clock was put back.
             is_due = last is None or not last <= now < last + (route.watchdog or 0.0)
             if not is_due or self._queue.next_delivery(route.name) is not None:
                 continue
-            summary = alert_states.states[fires[0]].summary
-            title = f"{fires[0].rule}{style.words.colon}{fires[0].peer}"
+            summary = alert_states.states[firing[0]].summary
+            title = f"{firing[0].rule}{style.words.colon}{firing[0].peer}"
             message = Message(title, f"{summary}\n{style.words.fleet.format(style.fleet)}")
             with self._queue.transaction():
                 self._queue.post(route.name, "", [message], now)
@@ -224,9 +186,11 @@ class Dispatcher:
             summary = self._styles.compose(route.name, held, headline=headline)
             self._queue.post(route.name, "", summary, self._clock())
             self._outbox.wake()
-        flowing = [news for news in waiting if not news.held]
-        told_at = self._queue.told_at(route.name, self._clock() - STORM_INTERVALS * self._settings.grouping.interval)
-        messages, due = group(flowing, told_at, self._clock(), self._settings.grouping)
+        ready = [news for news in waiting if not news.held]
+        sent_at = self._queue.message_times(
+            route.name, self._clock() - STORM_INTERVALS * self._settings.grouping.interval
+        )
+        messages, due = group(ready, sent_at, self._clock(), self._settings.grouping)
         for topic, news in messages:
             self._queue.post(route.name, topic, self._styles.compose(route.name, news), self._clock())
         if messages:

@@ -1,4 +1,4 @@
-"""What came of an attempt to deliver a message."""
+"""The result of an attempt to deliver a message."""
 
 from typing import NamedTuple
 

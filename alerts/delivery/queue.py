@@ -1,16 +1,16 @@
-"""What waits to be told, in the database: news for each route, and the notifications made of it.
+"""The queue in the database: news for each route, and the notifications made of it.
 
-A notification names its news, and is sent only once no earlier one of its route names the same alert: a recovery never
-overtakes its firing.
+A notification refers to its news, and waits while an earlier one of its route refers to the same alert: a recovery
+never overtakes its firing.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import NamedTuple
 
-from alerts.delivery.routing import Decision, Notified
+from alerts.delivery.routing import Decision, DeliveryState, Notified
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.news import News
 from alerts.messages.single import Message
@@ -20,7 +20,7 @@ KEPT_NOTIFICATIONS = 1000
 
 
 class Delivery(NamedTuple):
-    """A notification on its way to its route, due at epoch seconds. `attempts` counts those that failed."""
+    """A pending notification, due at epoch seconds. `attempts` counts the failed ones."""
 
     id: int
     route: str
@@ -35,46 +35,39 @@ class Queue:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def told(self) -> Notified:
-        """Which firing alerts each route was told of, or soon will be."""
-        told: dict[str, set[Key]] = {}
+    def load_state(self) -> DeliveryState:
+        """What was written of the latest decision."""
+        notified: dict[str, set[Key]] = {}
         for route, rule, peer in self._store.execute("SELECT route, rule, peer FROM told"):
-            told.setdefault(route, set()).add(Key(rule, peer))
-        return {route: frozenset(keys) for route, keys in told.items()}
+            notified.setdefault(route, set()).add(Key(rule, peer))
+        evidence = self._store.execute("SELECT rule, peer, text FROM evidence")
+        return DeliveryState(
+            {route: frozenset(keys) for route, keys in notified.items()},
+            {Key(rule, peer): text for rule, peer, text in evidence},
+        )
 
-    def add(
-        self,
-        decision: Decision,
-        before: Notified,
-        *,
-        now: float,
-        is_held: Callable[[str, Event], bool],
-    ) -> None:
-        """Queues the news of a decision; what `is_held` waits for the end of the quiet hours."""
+    def add(self, decision: Decision, before: DeliveryState, *, now: float) -> None:
+        """Queues the news of a decision and writes what it changed in `before`."""
         with self._store.transaction():
-            for route, event in decision.news:
-                self._add_news(route, event, now, is_held(route, event))
-            for route in before.keys() | decision.told.keys():
-                old, new = before.get(route, frozenset()), decision.told.get(route, frozenset())
-                for key in old - new:
-                    self._store.execute("DELETE FROM told WHERE route = ? AND rule = ? AND peer = ?", (route, *key))
-                for key in new - old:
-                    self._store.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (route, *key))
+            for route, event, held in decision.news:
+                self._add_news(route, event, now, held)
+            self._replace_notified(before.notified, decision.state.notified)
+            self._replace_evidence(before.evidence, decision.state.evidence)
 
     def waiting(self, route: str) -> list[News]:
-        """News of a route that no notification names yet."""
+        """News of a route that is in no notification yet."""
         rows = self._store.execute(
             "SELECT id, event, queued_at, held FROM news WHERE route = ? AND notification IS NULL ORDER BY id", (route,)
         )
         return [_news(*row) for row in rows]
 
-    def told_at(self, route: str, after: float) -> dict[str, set[float]]:
-        """When notifications of each topic were made since then; the parts of one have one time."""
+    def message_times(self, route: str, after: float) -> dict[str, set[float]]:
+        """When the notifications of each topic were made since then; all parts of one have the same time."""
         query = "SELECT topic, created_at FROM notifications WHERE route = ? AND topic != '' AND created_at > ?"
-        told: dict[str, set[float]] = {}
+        times: dict[str, set[float]] = {}
         for topic, at in self._store.execute(query, (route, after)):
-            told.setdefault(topic, set()).add(at)
-        return told
+            times.setdefault(topic, set()).add(at)
+        return times
 
     def post(self, route: str, topic: str, messages: Iterable[Message], now: float, *, held_until: float = 0) -> None:
         """Makes notifications of a route."""
@@ -90,9 +83,9 @@ class Queue:
             self._prune(route)
 
     def collapsible(self, route: str, busy: Collection[int]) -> tuple[int, list[News]]:
-        """How many notifications of a route could be told as one, and their news.
+        """How many notifications of a route can be merged into one, and their news.
 
-        Left out are those `busy` in an attempt that may still succeed, and those that failed while others were taken.
+        Not those `busy` in an attempt that may still succeed, nor those that failed while others were accepted.
         """
         rows = self._store.execute(
             """
@@ -106,7 +99,7 @@ class Queue:
         return len({row[0] for row in kept}), [_news(*row[1:]) for row in kept]
 
     def collapse(self, route: str, messages: Sequence[Message], now: float) -> None:
-        """Puts these messages in the place of the notifications that told their news so far."""
+        """Replaces the notifications of this news by these messages."""
         with self._store.transaction():
             ids = json.dumps([news.id for message in messages for news in message.news])
             old = "SELECT DISTINCT notification FROM news WHERE id IN (SELECT value FROM json_each(?))"
@@ -119,7 +112,7 @@ class Queue:
             )
 
     def next_delivery(self, route: str) -> Delivery | None:
-        """The route's notification that is due first, of those that have no earlier one to wait for."""
+        """The route's notification that is due first, of those that wait for no earlier one."""
         row = self._store.execute(
             """
             SELECT d.id, d.route, d.attempts, max(d.not_before, d.held_until) AS due_at, d.title, d.body, d.html
@@ -152,19 +145,19 @@ class Queue:
         )
 
     def hold_route(self, route: str, until: float) -> None:
-        """Delays all that waits for a route whose service asked for a pause; the next start keeps to it too."""
+        """Delays all pending notifications of a route whose service asked for a pause, across restarts."""
         self._store.execute(
             "UPDATE notifications SET held_until = ? WHERE route = ? AND state = 'pending'", (until, route)
         )
 
     def release_route(self, route: str) -> None:
-        """Lets all that waits for a route be tried at once, except what its service asked to wait."""
+        """Makes pending notifications due at once, except where the service asked for a pause."""
         self._store.execute(
             "UPDATE notifications SET not_before = 0 WHERE route = ? AND state = 'pending' AND not_before > 0", (route,)
         )
 
     def expire(self, created_before: float, routes: Iterable[str]) -> list[tuple[str, int]]:
-        """Gives up notifications that are too old or whose route is no longer configured; how many per route."""
+        """Expires notifications that are too old or whose route is no longer configured; returns how many per route."""
         kept = json.dumps(list(routes))
         with self._store.transaction():
             rows = self._store.execute(
@@ -177,13 +170,13 @@ class Queue:
             ).fetchall()
             query = "DELETE FROM news WHERE notification IS NULL AND route NOT IN (SELECT value FROM json_each(?))"
             self._store.execute(query, (kept,))
-        given_up: dict[str, int] = {}
+        expired: dict[str, int] = {}
         for (route,) in rows:
-            given_up[route] = given_up.get(route, 0) + 1
-        return sorted(given_up.items())
+            expired[route] = expired.get(route, 0) + 1
+        return sorted(expired.items())
 
     def count_deliveries(self) -> dict[str, dict[str, int]]:
-        """How many notifications, and news in none yet, by route and state; `held` waits for the quiet hours' end."""
+        """Counts notifications, and news in none yet, by route and state; `held` waits for the quiet hours' end."""
         counts: dict[str, dict[str, int]] = {}
         rows = self._store.execute(
             """
@@ -198,43 +191,46 @@ class Queue:
         return counts
 
     def count_events(self, after: float, until: float) -> dict[str, int]:
-        """Events by kind, of those still on record."""
+        """Counts events by kind, of those that are kept."""
         query = "SELECT kind, count(*) FROM events WHERE at > ? AND at <= ? GROUP BY kind"
         return dict(self._store.execute(query, (after, until)).fetchall())
 
     def transaction(self) -> AbstractContextManager[None]:
-        """As the store's: several steps that are one."""
+        """The store's: all steps within are committed together."""
         return self._store.transaction()
 
     def alerts_of(self, notification: int) -> list[Key]:
-        """The alerts that began, or went on, by a notification."""
+        """The firing alerts in a notification."""
         query = "SELECT DISTINCT rule, peer FROM news WHERE notification = ? AND event ->> 'kind' != 'resolved'"
         return [Key(*row) for row in self._store.execute(query, (notification,))]
 
-    def evidence(self) -> dict[Key, str]:
-        """What was found when the alerts that fire now began."""
-        rows = self._store.execute("SELECT rule, peer, text FROM evidence")
-        return {Key(rule, peer): text for rule, peer, text in rows}
-
-    def keep_evidence(self, before: Mapping[Key, str], after: Mapping[Key, str]) -> None:
-        for key in before.keys() - after.keys():
-            self._store.execute("DELETE FROM evidence WHERE rule = ? AND peer = ?", key)
-        for key, text in after.items():
-            if before.get(key) != text:
-                self._store.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", (*key, text))
-
     def mark(self, name: str) -> float | None:
-        """When something that happens once in a while happened last."""
+        """When a periodic action was last done."""
         row = self._store.execute("SELECT at FROM marks WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     def set_mark(self, name: str, at: float) -> None:
         self._store.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, at))
 
+    def _replace_notified(self, before: Notified, after: Notified) -> None:
+        for route in before.keys() | after.keys():
+            old, new = before.get(route, frozenset()), after.get(route, frozenset())
+            for key in old - new:
+                self._store.execute("DELETE FROM told WHERE route = ? AND rule = ? AND peer = ?", (route, *key))
+            for key in new - old:
+                self._store.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (route, *key))
+
+    def _replace_evidence(self, before: Mapping[Key, str], after: Mapping[Key, str]) -> None:
+        for key in before.keys() - after.keys():
+            self._store.execute("DELETE FROM evidence WHERE rule = ? AND peer = ?", key)
+        for key, text in after.items():
+            if before.get(key) != text:
+                self._store.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", (*key, text))
+
     def _add_news(self, route: str, event: Event, now: float, is_held: bool) -> None:
         if event.kind == "reminder" and self._is_waiting(route, event.key):
-            return  # Nobody is reminded of what they were not told yet.
-        # What follows on news that is held back waits with it, so that the order stays.
+            return  # The route has not been notified yet: no reminder.
+        # News that follows held news of the alert is held too, so that the order stays.
         held = is_held or self._is_waiting(route, event.key, "n.held AND n.notification IS NULL")
         self._store.execute(
             "INSERT INTO news (route, rule, peer, event, queued_at, held) VALUES (?, ?, ?, ?, ?, ?)",
@@ -249,7 +245,7 @@ class Queue:
         return self._store.execute(query, (route, *key)).fetchone() is not None
 
     def _prune(self, route: str) -> None:
-        """Forgets a route's old notifications, and with them their news."""
+        """Deletes a route's old notifications with their news."""
         self._store.execute(
             """
             DELETE FROM notifications WHERE route = ? AND state != 'pending'

@@ -1,4 +1,4 @@
-"""Times of the day in a time zone: quiet hours and the moment of a daily message. Pure; holds when clocks change."""
+"""Times of day in a time zone: quiet hours and the daily digest. Pure; correct across daylight-saving changes."""
 
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Annotated
@@ -27,7 +27,7 @@ TimeOfDay = Annotated[
 
 
 class QuietHours(BaseModel):
-    """When a route is told nothing but the severities of `bypass`; what came up is told at the end, at once."""
+    """When a route is notified only of the severities in `bypass`; the rest is held and sent as one at the end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
@@ -43,10 +43,10 @@ class QuietHours(BaseModel):
         return self
 
     def covers(self, now: float, default_zone: str | None = None) -> bool:
-        """Whether it is quiet at this moment.
+        """Whether these are quiet hours.
 
-        Each night runs from one instant to another. A time of day that the clock shows twice is its first showing; one
-        that it leaps over is as far after the leap.
+        Each night runs from one instant to another. A time of day that occurs twice is its first occurrence; one that
+        is skipped is as far after the change.
         """
         zone = find_zone(self.timezone or default_zone)
         today = datetime.fromtimestamp(now, zone).date()
@@ -63,7 +63,7 @@ def instant(day: date, at: time, zone: tzinfo | None) -> float:
 
 
 def latest_occurrence(at: time, now: float, zone: tzinfo | None) -> float:
-    """The latest moment, not after now, at which the clock showed this time of day."""
+    """The latest occurrence of this time of day, not after now."""
     today = datetime.fromtimestamp(now, zone).date()
     moments = [instant(today - timedelta(days=back), at, zone) for back in (0, 1)]
     return next(moment for moment in moments if moment <= now)

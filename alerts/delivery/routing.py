@@ -1,7 +1,7 @@
-"""Who is to be told what: the news for each route, from the alerts that stand and what each route was told. Pure.
+"""Which route is notified of what after an evaluation. Pure.
 
-It looks at what stands, not only at what changed: an alert that was hidden and still fires is told as soon as nothing
-hides it any more.
+It compares all firing alerts with what each route has been notified of, not only what changed: an alert that was hidden
+and still fires is sent as soon as nothing hides it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,75 +12,126 @@ from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState
 from alerts.rules import Severity
 
+# A consequence takes a while to recover after its cause; the route is notified of it only if it does not.
+CONSEQUENCE_SECONDS = 120.0
+
 Notified = Mapping[str, frozenset[Key]]
 
 
-class Audience(NamedTuple):
-    """A route: the severities that it is told (empty: all), and how long an alert fires before it is told."""
+class RouteFilter(NamedTuple):
+    """Which alerts a route is notified of: those of its severities (empty: all) that fire for long enough."""
 
     route: str
     severities: frozenset[Severity] = frozenset()
     after_seconds: float = 0.0
 
 
+class RoutedEvent(NamedTuple):
+    """An event for one route. `held`: the route's quiet hours keep it back."""
+
+    route: str
+    event: Event
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class DeliveryState:
+    """What delivery remembers from one evaluation to the next.
+
+    `notified` holds the firing alerts that each route knows of, `evidence` what was found when an alert began,
+    `inhibited` the alerts that another one hid, and `settling` until when alerts whose cause is gone stay hidden, in
+    steady seconds.
+    """
+
+    notified: Notified = field(default_factory=dict)
+    evidence: Mapping[Key, str] = field(default_factory=dict)
+    inhibited: frozenset[Key] = frozenset()
+    settling: Mapping[Key, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Decision:
-    """The news for each route, and which firing alerts each route has then been told of."""
+    """The news of an evaluation, what is remembered after it, and the acknowledgements that ended with their alerts."""
 
-    news: tuple[tuple[str, Event], ...] = ()
-    told: Notified = field(default_factory=dict)
+    news: tuple[RoutedEvent, ...] = ()
+    state: DeliveryState = DeliveryState()
+    ended_acknowledgements: frozenset[Key] = frozenset()
 
 
 def decide(
     alert_states: AlertStates,
     events: Iterable[Event],
-    told: Notified,
-    audiences: Iterable[Audience],
+    before: DeliveryState,
+    filters: Iterable[RouteFilter],
     *,
     now: float,
-    is_hidden: Callable[[Key, AlertState], bool],
-    acknowledged: Collection[Key],
-    evidence: Mapping[Key, str],
+    steady_now: float,
+    inhibited: Collection[Key] = (),
+    hidden: Collection[Key] = (),
+    acknowledged: Collection[Key] = (),
+    is_held: Callable[[str, Event], bool] = lambda _route, _event: False,
 ) -> Decision:
-    """The news of one evaluation. `events` are its events; a reminder of what is hidden or acknowledged is no news.
+    """The decision on one evaluation and its `events`. Reminders of hidden or acknowledged alerts are left out.
 
-    Who is told late, as after a silence, is given the `evidence` of the beginning.
+    `inhibited` alerts are hidden too, and stay so for a while after their cause. A route that is notified late, as
+    after a silence, gets the evidence of the alert's beginning. `now` is the wall clock's, `steady_now` measures
+    durations.
     """
+    states = alert_states.states
+    settling = _find_settling(before, frozenset(inhibited), states.keys(), steady_now)
     happened = {event.key: event for event in events}
-    firing = {key: state for key, state in alert_states.states.items() if state.phase == "firing"}
-    news: list[tuple[str, Event]] = []
-    told_now: dict[str, frozenset[Key]] = {}
-    for audience in audiences:
-        before = told.get(audience.route, frozenset())
-        for key in sorted(before - firing.keys()):
-            if key in happened and happened[key].kind == "resolved":
-                news.append((audience.route, happened[key]))
-        kept = before & firing.keys()
-        for key in sorted(kept):
-            event = happened.get(key)
-            if event and event.kind == "reminder" and key not in acknowledged and not is_hidden(key, firing[key]):
-                news.append((audience.route, event))
+    found = {key: event.evidence for key, event in happened.items() if event.evidence}
+    evidence = {key: text for key, text in {**before.evidence, **found}.items() if key in states}
+    firing = alert_states.firing()
+    unseen = {*inhibited, *settling, *hidden}
+    visible = {key: state for key, state in firing.items() if key not in unseen}
+    news: list[RoutedEvent] = []
+    notified: dict[str, frozenset[Key]] = {}
+    for one in filters:
+        known = before.notified.get(one.route, frozenset())
+        kept = known & firing.keys()
         fresh = [
             key
-            for key, state in firing.items()
-            if key not in kept and _concerns(audience, key, state, acknowledged) and not is_hidden(key, state)
+            for key, state in visible.items()
+            if key not in kept and _matches(one, state, is_acknowledged=key in acknowledged)
         ]
-        for key in fresh:
-            event = happened.get(key)
-            if event is None or event.kind != "firing":
-                event = _fires(key, firing[key], now, evidence.get(key, ""))
-            news.append((audience.route, event))
-        told_now[audience.route] = kept | frozenset(fresh)
-    return Decision(tuple(news), told_now)
+        resolved = [happened[key] for key in sorted(known - kept) if _has_kind(happened.get(key), "resolved")]
+        reminders = [
+            happened[key]
+            for key in sorted(kept & visible.keys())
+            if key not in acknowledged and _has_kind(happened.get(key), "reminder")
+        ]
+        begun = [
+            happened[key]
+            if _has_kind(happened.get(key), "firing")
+            else _describe_firing(key, firing[key], now, evidence.get(key, ""))
+            for key in fresh
+        ]
+        news += [RoutedEvent(one.route, event, is_held(one.route, event)) for event in (*resolved, *reminders, *begun)]
+        notified[one.route] = kept | frozenset(fresh)
+    state = DeliveryState(notified, evidence, frozenset(inhibited), settling)
+    return Decision(tuple(news), state, frozenset(acknowledged) - states.keys())
 
 
-def _concerns(audience: Audience, key: Key, state: AlertState, acknowledged: Collection[Key]) -> bool:
-    if state.cleared_seconds is not None or (audience.severities and state.severity not in audience.severities):
+def _find_settling(
+    before: DeliveryState, inhibited: frozenset[Key], known: Collection[Key], now: float
+) -> dict[Key, float]:
+    """The alerts whose cause has just gone, and that may be about to recover too."""
+    settling = {**before.settling, **dict.fromkeys(before.inhibited - inhibited, now + CONSEQUENCE_SECONDS)}
+    return {key: until for key, until in settling.items() if now < until and key in known}
+
+
+def _matches(one: RouteFilter, state: AlertState, *, is_acknowledged: bool) -> bool:
+    if state.cleared_seconds is not None or (one.severities and state.severity not in one.severities):
         return False
-    if audience.after_seconds and key in acknowledged:
+    if one.after_seconds and is_acknowledged:
         return False
-    return state.fired_seconds >= audience.after_seconds
+    return state.fired_seconds >= one.after_seconds
 
 
-def _fires(key: Key, state: AlertState, now: float, evidence: str) -> Event:
+def _has_kind(event: Event | None, kind: str) -> bool:
+    return event is not None and event.kind == kind
+
+
+def _describe_firing(key: Key, state: AlertState, now: float, evidence: str) -> Event:
     return Event(key, "firing", now, state.since, state.severity, state.summary, evidence)

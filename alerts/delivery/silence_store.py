@@ -1,4 +1,4 @@
-"""What people asked for, in the database: silences and acknowledgements. Kept in memory too, as each round asks."""
+"""Silences and acknowledgements in the database; cached in memory, as every round reads them."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,7 +10,7 @@ MAX_SILENCES = 1000
 
 
 class SilenceStore:
-    """The silences in force and the alerts that somebody has acknowledged; `on_change` is called when they change."""
+    """The active silences and the acknowledged alerts; `on_change` is called when they change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -24,7 +24,7 @@ class SilenceStore:
         return [silence for silence in self._silences.values() if now < silence.ends_at]
 
     def silence(self, request: SilenceRequest, now: float) -> Silence:
-        """Raises ValueError if there are far too many."""
+        """Adds a silence. Raises ValueError if there are MAX_SILENCES."""
         with self._store.transaction():
             self._store.execute("DELETE FROM silences WHERE ends_at <= ?", (now,))
             self._silences = {one.id: one for one in self.silences(now)}
@@ -40,14 +40,14 @@ class SilenceStore:
         return self._silences[cursor.lastrowid]
 
     def end_silence(self, number: int) -> bool:
-        """Whether there was one of this number."""
+        """Ends a silence; whether it existed."""
         self._store.execute("DELETE FROM silences WHERE id = ?", (number,))
         found = self._silences.pop(number, None) is not None
         self.on_change()
         return found
 
     def acknowledge(self, request: AckRequest, firing: Iterable[Key]) -> list[Key]:
-        """Which of the firing alerts this acknowledges."""
+        """Acknowledges the firing alerts that match, and returns them."""
         keys = [key for key in sorted(firing) if matches(request.rule, key.rule) and matches(request.peer, key.peer)]
         with self._store.transaction():
             for key in keys:
@@ -56,8 +56,11 @@ class SilenceStore:
         self.on_change()
         return keys
 
-    def forget_acknowledged(self, ended: Iterable[Key]) -> None:
-        """An alert that fires anew must be acknowledged anew."""
+    def delete_acknowledgements(self, ended: Iterable[Key]) -> None:
+        """Deletes them from the database only: `forget_acknowledgements` follows once that is committed."""
         for key in ended:
             self._store.execute("DELETE FROM acknowledged WHERE rule = ? AND peer = ?", key)
+
+    def forget_acknowledgements(self, ended: Iterable[Key]) -> None:
+        """An alert that fires again must be acknowledged again."""
         self.acknowledged -= frozenset(ended)

@@ -1,4 +1,4 @@
-"""Silences and acknowledgements: which alerts people do not want to hear of, by whose word and until when."""
+"""Silences and acknowledgements: which alerts they match, and until when. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ Comment = Annotated[str, StringConstraints(max_length=200), AfterValidator(_chec
 
 
 class SilenceRequest(BaseModel):
-    """What somebody asks to be silenced; a pattern may hold `*` and `?`, and `*` alone means any."""
+    """A request for a silence; a pattern may contain `*` and `?`, and `*` alone matches all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class SilenceRequest(BaseModel):
 
 
 class AckRequest(BaseModel):
-    """What somebody acknowledges: every alert that fires now and matches."""
+    """A request to acknowledge every firing alert that matches."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +44,7 @@ class AckRequest(BaseModel):
 
 
 class Silence(NamedTuple):
-    """Alerts that match are not told before `ends_at`, epoch seconds."""
+    """Routes are not notified of matching alerts before `ends_at`, epoch seconds."""
 
     id: int
     rule: str
@@ -63,8 +63,8 @@ class Silence(NamedTuple):
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether the pattern is the text, or a glob of it: `*` stands for any letters, `?` for one; case counts."""
-    # Square brackets are ordinary letters: they occur in names, and nobody expects them to be a set.
+    """Whether the text equals the pattern, or matches it as a glob of `*` and `?`; case-sensitive."""
+    # Square brackets are literal: they occur in names, and no one expects a character set.
     return pattern == text or fnmatchcase(text, re.sub(r"\[", "[[]", pattern))
 
 

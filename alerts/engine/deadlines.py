@@ -1,4 +1,4 @@
-"""When to look at a peer before the next round: the instant at which time alone changes what is known of it."""
+"""When to check a peer before the next round: the instant at which time alone changes a verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from alerts.engine.state import AlertState, Timing
 from alerts.rules import Verdict
 
-# The sidecar reads its trainer anew at the same instant, and what falls due together is looked at together.
+# The sidecar reads its trainer again at the same instant, and peers that are due together are checked together.
 CHECK_AFTER_SECONDS = 0.02
-# A page may name one instant after the other; its peer is then left to the next round.
-MOST_LOOKS = 5
+# A page may announce one instant after another; its peer then waits for the next round.
+MAX_CHECKS = 5
 
 
 def next_instant(verdict: Verdict, state: AlertState | None, now: float, timing: Timing) -> float | None:
@@ -28,27 +28,27 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}
-        self._looks: Counter[str] = Counter()
+        self._checks: Counter[str] = Counter()
 
     def begin_round(self, due: Mapping[str, float]) -> None:
-        """A round has looked at everything."""
+        """A round has checked every peer."""
         self._due = dict(due)
-        self._looks.clear()
+        self._checks.clear()
 
     def update(self, peers: Iterable[str], due: Mapping[str, float]) -> None:
-        """A look at `peers` has brought what is due next."""
+        """A check of `peers` has found when they are due next."""
         for peer in peers:
-            if peer in due and self._looks[peer] < MOST_LOOKS:
+            if peer in due and self._checks[peer] < MAX_CHECKS:
                 self._due[peer] = due[peer]
 
     def seconds_left(self, now: float) -> float | None:
-        """How long until somebody is to be looked at; None if nobody is."""
+        """How long until the next check is due; None if none is."""
         return max(0.0, min(self._due.values()) + CHECK_AFTER_SECONDS - now) if self._due else None
 
     def take(self, now: float) -> set[str]:
-        """The peers that are to be looked at now; they are due no more."""
+        """Takes the peers that are due now."""
         peers = {peer for peer, instant in self._due.items() if instant + CHECK_AFTER_SECONDS <= now}
         for peer in peers:
             del self._due[peer]
-        self._looks.update(peers)
+        self._checks.update(peers)
         return peers

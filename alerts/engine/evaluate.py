@@ -1,4 +1,4 @@
-"""One evaluation of all rules over all peers and the host: states, rule memories and what there is to tell. Pure."""
+"""One evaluation of all rules for all peers and the host: states, rule memories and events. Pure."""
 
 import logging
 from collections.abc import Container, Iterable, Mapping
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
-    """Which alert: a rule about a peer, or about the host by its name."""
+    """Identifies an alert: its rule, and the name of the peer or host."""
 
     rule: str
     peer: str
 
 
 class ActiveRule(NamedTuple):
-    """A rule with the settings that its user gave it."""
+    """A rule with its configured settings."""
 
     name: str
     rule: Rule
@@ -29,7 +29,7 @@ class ActiveRule(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    """Something to tell: an alert fires, fires still, or is resolved."""
+    """An alert started firing, is still firing, or was resolved."""
 
     key: Key
     kind: Kind
@@ -42,17 +42,20 @@ class Event:
 
 @dataclass(frozen=True)
 class AlertStates:
-    """All alerts that are not at rest and what the rules remember.
+    """All pending and firing alerts, and the memories of the rules.
 
-    `due` holds, for the peers that have one, the first epoch second at which time alone changes what is known of them.
+    `due` holds, for the peers that have one, the first epoch second at which time alone changes a verdict.
     """
 
     states: Mapping[Key, AlertState] = field(default_factory=dict)
     memories: Mapping[Key, Memory] = field(default_factory=dict)
     due: Mapping[str, float] = field(default_factory=dict)
 
+    def firing(self) -> dict[Key, AlertState]:
+        return {key: state for key, state in self.states.items() if state.phase == "firing"}
+
     def replaced(self, peers: Container[str], part: "AlertStates") -> "AlertStates":
-        """This alert_states with all of `peers` as `part` has it."""
+        """These states with those of `peers` replaced by the ones in `part`."""
         states = {key: state for key, state in self.states.items() if key.peer not in peers}
         memories = {key: memory for key, memory in self.memories.items() if key.peer not in peers}
         due = {peer: instant for peer, instant in self.due.items() if peer not in peers}
@@ -60,7 +63,7 @@ class AlertStates:
 
     @staticmethod
     def merge(parts: Iterable["AlertStates"]) -> "AlertStates":
-        """One alert_states of the parts, which hold different subjects."""
+        """The states of all parts, which hold different subjects."""
         states: dict[Key, AlertState] = {}
         memories: dict[Key, Memory] = {}
         due: dict[str, float] = {}
@@ -74,9 +77,9 @@ class AlertStates:
 def evaluate(
     views: Iterable[View], rules: Iterable[ActiveRule], before: AlertStates, moment: Moment, *, reminder_seconds: float
 ) -> tuple[AlertStates, list[Event]]:
-    """The alert_states after this evaluation, and its events.
+    """The alert states after this evaluation, and its events.
 
-    An alert whose rule is switched off or whose peer is no longer configured is dropped without a word.
+    An alert whose rule is disabled or whose peer is no longer configured is dropped without an event.
     """
     states: dict[Key, AlertState] = {}
     memories: dict[Key, Memory] = {}
@@ -98,10 +101,10 @@ def evaluate(
             instant = next_instant(verdict, after, moment.now, timing)
             if instant is not None and view.scope == "peer":
                 due[view.peer] = min(instant, due.get(view.peer, instant))
-            told = after or state
-            if kind is not None and told is not None:
-                summary = verdict.summary or ("" if kind == "resolved" else told.summary)
-                events.append(Event(key, kind, moment.now, told.since, told.severity, summary))
+            latest = after or state
+            if kind is not None and latest is not None:
+                summary = verdict.summary or ("" if kind == "resolved" else latest.summary)
+                events.append(Event(key, kind, moment.now, latest.since, latest.severity, summary))
     return AlertStates(states, memories, due), events
 
 
@@ -115,6 +118,6 @@ def _judge(one: ActiveRule, view: View, memory: Memory | None) -> tuple[Verdict,
             memory = one.rule.remember(view._replace(memory=memory or {}), one.settings)
             view = view._replace(memory=memory)
         return one.rule.judge(view, one.settings), memory
-    except Exception:  # The fence: a rule that fails costs only its own verdict.
-        log.exception("rule %s failed on peer %s; its alert stays as it was", one.name, view.peer)
+    except Exception:  # The guard: a rule that fails costs only its own verdict.
+        log.exception("rule %s failed for %s; its alert state is unchanged", one.name, view.peer)
         return UNKNOWN, memory

@@ -1,4 +1,4 @@
-"""Which alerts are the consequence of another that fires, so that only the cause is told. Pure."""
+"""Which alerts are inhibited: consequences of another firing alert. Pure."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,16 +9,16 @@ from alerts.engine.state import AlertState
 def find_inhibited(
     states: Mapping[Key, AlertState], table: Mapping[str, tuple[str, ...]], host_rules: Collection[str]
 ) -> dict[Key, Key]:
-    """Each inhibited alert with the alert that hides it.
+    """Each inhibited alert with its cause.
 
-    `table` says which rules a rule inhibits; an alert of one of `host_rules` hides the alerts of every peer.
+    `table` holds which rules a rule inhibits; an alert of one of `host_rules` inhibits the alerts of every peer.
     """
-    hidden: dict[Key, Key] = {}
+    inhibited: dict[Key, Key] = {}
     for cause, state in sorted(states.items()):
         inhibits = table.get(cause.rule, ())
         if state.phase != "firing" or not inhibits:
             continue
         for key in states if cause.rule in host_rules else (Key(rule, cause.peer) for rule in inhibits):
             if key in states and key.rule in inhibits and key != cause:
-                hidden.setdefault(key, cause)
-    return hidden
+                inhibited.setdefault(key, cause)
+    return inhibited

@@ -9,9 +9,9 @@ Kind = Literal["firing", "resolved", "reminder"]
 
 
 class Moment(NamedTuple):
-    """When an evaluation happens: wall clock for people, and the steady seconds since the evaluation before it.
+    """When an evaluation happens: the wall clock, and the steady seconds since the previous evaluation.
 
-    Durations add up `elapsed_seconds`, so that neither a clock that is set nor a sleeping host makes one seem to pass.
+    Durations add up `elapsed_seconds`, so that neither a clock that is set nor a sleeping host makes them longer.
     """
 
     now: float
@@ -19,7 +19,7 @@ class Moment(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """How long a condition must hold and must be gone, and how often a firing alert is told again (0: never)."""
+    """How long a condition must hold and must be gone, and how often a firing alert is repeated (0: never)."""
 
     for_seconds: float
     recover_seconds: float
@@ -29,7 +29,10 @@ class Timing(NamedTuple):
 
 @dataclass(frozen=True)
 class AlertState:
-    """An alert that is not at rest. `cleared_seconds` is None while the condition holds."""
+    """A pending or firing alert. `cleared_seconds` is None while the condition holds.
+
+    `untold_seconds` is the time since the last firing or reminder event; the database stores these names.
+    """
 
     phase: Literal["pending", "firing"]
     severity: Severity
@@ -44,7 +47,7 @@ class AlertState:
 def step(
     state: AlertState | None, verdict: Verdict, moment: Moment, timing: Timing
 ) -> tuple[AlertState | None, Kind | None]:
-    """The next state (None: at rest) and what there is to tell."""
+    """The next state (None: inactive) and the kind of event, if any."""
     if verdict.condition == "active":
         return _hold(state, verdict, moment, timing)
     if state is None:
@@ -82,7 +85,7 @@ def _clear(state: AlertState, moment: Moment, timing: Timing) -> tuple[AlertStat
 
 
 def _keep(state: AlertState, moment: Moment, timing: Timing) -> tuple[AlertState, Kind | None]:
-    """Whatever was goes on; a firing alert is told again when its reminder is due."""
+    """The state continues; a firing alert is repeated when its reminder is due."""
     if state.phase == "pending":
         return state, None
     untold = state.untold_seconds + moment.elapsed_seconds

@@ -1,4 +1,4 @@
-"""A rule whose verdicts speak the fleet's language."""
+"""A rule whose verdicts are in the fleet's language."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,8 +8,8 @@ from alerts.rules import Rule, Verdict, View
 
 
 def translate_rule(rule: Rule, words: Words) -> Rule:
-    """The same rule in another language, so that the alert's state holds what people read."""
-    if not words.texts:  # The rules speak it themselves.
+    """The same rule with translated summaries, so that the alert's state holds the text that people read."""
+    if not words.texts:  # The rules are written in it.
         return rule
 
     def judge(view: View, settings: Any, /) -> Verdict:

@@ -1,8 +1,8 @@
-"""What the alert loop saw, kept for charts, exports and the replay of rules: `history.sqlite` in the state folder.
+"""The history of all evaluations, for charts, exports and backtests: `history.sqlite` in the state folder.
 
-    loop ── looks ──► recorder (a thread) ── store ──► history.sqlite ──► archive ──► charts, api, backtest
+    loop ── samples ──► recorder (a thread) ── store ──► history.sqlite ──► archive ──► query, api, backtest
 
-`looks` says what of an evaluation is kept. The `recorder` writes each look at once and, once an hour is over, folds it:
-a `block` for each subject with every look, and a `summary` in slots of five minutes. `thinning` makes blocks coarser
-where there is no room for all. `store` writes the file and `archive` reads it; `charts` draws points for `api`.
+`samples` defines what is kept of an evaluation. The `recorder` writes each sample at once and folds each hour when it
+is over: a `block` for each subject with every sample, and a `summary` in slots of five minutes. `thinning` makes blocks
+coarser when space runs out. `store` writes the file, `archive` reads it, and `query` makes points of it for `api`.
 """

@@ -1,4 +1,4 @@
-"""What was seen, over HTTP: points for charts, the rewards, and the same figures as a file."""
+"""The history over HTTP: points for charts, rewards, and exports."""
 
 import asyncio
 import csv
@@ -28,13 +28,13 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class HistoryApi:
-    """The handlers. They read on another thread, two at a time, so that no answer holds up the loop."""
+    """The handlers. They read in other threads, two at a time, so that no request blocks the loop."""
 
     def __init__(self, recorder: Recorder, peers: Sequence[str], read_status: Callable[[], Status]) -> None:
         self._recorder = recorder
         self._peers = tuple(peers)
         self._read_status = read_status
-        self._turns = asyncio.Semaphore(2)
+        self._readers = asyncio.Semaphore(2)
 
     def routes(self) -> list[Route]:
         return [
@@ -45,7 +45,7 @@ class HistoryApi:
 
     async def read(self, query: Query) -> Series:
         """The points, for the page; raises FileError."""
-        async with self._turns:
+        async with self._readers:
             try:
                 return await asyncio.to_thread(read_file, self._recorder.path, query)
             except FileError as error:
@@ -61,35 +61,35 @@ class HistoryApi:
             except ValueError as error:
                 return JSONResponse({"detail": str(error)}, status_code=422)
             except FileError:
-                return JSONResponse({"detail": "the history cannot be read just now"}, status_code=503)
+                return JSONResponse({"detail": "the history cannot be read at the moment"}, status_code=503)
 
         return handle
 
     async def _history(self, request: Request) -> Response:
-        query = self._ask(request, points=200)
-        drawn = await self.read(query)
+        query = self._parse_query(request, points=200)
+        series = await self.read(query)
         content = {
             "since": query.since,
             "until": query.until,
-            "step": drawn.step,
-            "times": drawn.times,
-            "peers": drawn.values,
+            "step": series.step,
+            "times": series.times,
+            "peers": series.values,
         }
         if query.spread:
-            content |= {"least": drawn.least, "greatest": drawn.greatest}
+            content |= {"least": series.least, "greatest": series.greatest}
         if "state" in query.metrics:
             content["states"] = STATES
         return JSONResponse(content, headers=_HEADERS)
 
     async def _rewards(self, request: Request) -> Response:
-        query = self._ask(request, points=200, metrics=_REWARDS)
-        drawn = await self.read(query)
+        query = self._parse_query(request, points=200, metrics=_REWARDS)
+        series = await self.read(query)
         scrapes = self._read_status().scrapes
         leaders = []
         for peer in query.peers:
             scrape = scrapes.get(peer)
             info = ((scrape.page if scrape else None) or Page()).labels("trainer_info")
-            points = zip(drawn.times, *(drawn.values[peer][metric] for metric in _REWARDS), strict=True)
+            points = zip(series.times, *(series.values[peer][metric] for metric in _REWARDS), strict=True)
             values = [{"x": at, "y": reward, "rank": rank} for at, reward, rank in points if reward is not None]
             leaders.append(
                 {
@@ -105,20 +105,20 @@ class HistoryApi:
         form = request.query_params.get("format", "csv")
         if form not in ("csv", "json"):
             raise ValueError(f"format: csv or json, not {form[:20]!r}")
-        query = self._ask(request, points=MAX_POINTS)
+        query = self._parse_query(request, points=MAX_POINTS)
         rows = _rows(await self.read(query), query)
         headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="peerwatch-history.{form}"'}
         if form == "json":
             return JSONResponse(list(rows), headers=headers)
         return Response(_write_csv(rows, query.metrics), media_type="text/csv; charset=utf-8", headers=headers)
 
-    def _ask(self, request: Request, points: int, metrics: Sequence[str] = ()) -> Query:
+    def _parse_query(self, request: Request, points: int, metrics: Sequence[str] = ()) -> Query:
         given = request.query_params
         metrics = tuple(dict.fromkeys(metrics or given.getlist("metric") or _METRICS))
         peers = tuple(dict.fromkeys(given.getlist("peer") or self._peers))
         unknown = [metric for metric in metrics if metric not in CHARTS]
         if unknown:
-            raise ValueError(f"metric: there is no {unknown[0][:40]!r}; known are {', '.join(CHARTS)}")
+            raise ValueError(f"metric: unknown {unknown[0][:40]!r}; known: {', '.join(CHARTS)}")
         if len(peers) > MAX_NAMES:
             raise ValueError(f"peer: more than {MAX_NAMES}")
         now = time.time()
@@ -127,7 +127,7 @@ class HistoryApi:
         except ValueError as error:
             raise ValueError(f"since: {error}") from None
         if since >= now:
-            raise ValueError("since: must be longer than nothing")
+            raise ValueError("since: must be longer than 0s")
         wanted = given.get("points", "")
         if wanted and not (wanted.isdecimal() and 1 <= int(wanted[:9]) <= MAX_POINTS):
             raise ValueError(f"points: a number from 1 to {MAX_POINTS}")
@@ -138,14 +138,14 @@ class HistoryApi:
         return Query(peers, metrics, since, now, min(points, most), "spread" in given)
 
 
-def _rows(drawn: Series, query: Query) -> Iterator[dict[str, Any]]:
-    """A row for each peer and time at which something was measured."""
+def _rows(series: Series, query: Query) -> Iterator[dict[str, Any]]:
+    """A row for each peer and time with a measured value."""
     for peer in query.peers:
-        lists = [drawn.values[peer][metric] for metric in query.metrics]
-        for at, *values in zip(drawn.times, *lists, strict=True):
+        lists = [series.values[peer][metric] for metric in query.metrics]
+        for at, *values in zip(series.times, *lists, strict=True):
             if any(value is not None for value in values):
-                told = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-                yield {"time": told, "peer": peer, **dict(zip(query.metrics, values, strict=True))}
+                time_text = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+                yield {"time": time_text, "peer": peer, **dict(zip(query.metrics, values, strict=True))}
 
 
 def _write_csv(rows: Iterator[dict[str, Any]], metrics: Sequence[str]) -> str:
@@ -153,7 +153,7 @@ def _write_csv(rows: Iterator[dict[str, Any]], metrics: Sequence[str]) -> str:
     writer = csv.DictWriter(out, ["time", "peer", *metrics], lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
-        # A spreadsheet takes a cell that begins so for a formula.
+        # A spreadsheet would read such a cell as a formula.
         peer = row["peer"]
         writer.writerow({**row, "peer": f"'{peer}" if peer[:1] in "=+-@\t\r" else peer})
     return out.getvalue()

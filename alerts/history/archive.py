@@ -1,4 +1,4 @@
-"""Reads history.sqlite, whatever the recorder does meanwhile."""
+"""Reads history.sqlite while the recorder writes it."""
 
 import logging
 import sqlite3
@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from alerts.history.block import Block, decode
-from alerts.history.packing import read_looks
+from alerts.history.packing import read_samples
 from alerts.history.samples import SeriesName, Subject
 from alerts.history.store import FORMAT, Firing, Span, load_series, load_subjects
 
@@ -23,7 +23,7 @@ class Archive:
         self._db.execute("PRAGMA query_only = ON")
         if self._db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
             self._db.close()
-            raise FileNotFoundError(f"{path} is being made, or was made by another version of peerwatch")
+            raise FileNotFoundError(f"{path} is incomplete, or was written by another version of peerwatch")
         self.subjects: dict[Subject, int] = load_subjects(self._db)
         self.series: dict[int, SeriesName] = {number: series for series, number in load_series(self._db).items()}
 
@@ -31,7 +31,7 @@ class Archive:
         self._db.close()
 
     def __enter__(self) -> "Archive":
-        # One state of the file for all that is read: an hour that is folded meanwhile is neither lost nor seen twice.
+        # One snapshot for all reads: an hour that is folded meanwhile is neither lost nor read twice.
         self._db.execute("BEGIN")
         return self
 
@@ -39,7 +39,7 @@ class Archive:
         self.close()
 
     def begins(self) -> float | None:
-        """When the oldest look was made that is left."""
+        """The time of the oldest sample."""
         return min(
             (
                 row[0]
@@ -51,12 +51,12 @@ class Archive:
         )
 
     def thinned_until(self) -> float | None:
-        """Up to when only some of the looks are left."""
+        """Up to when the history is thinned."""
         found: float | None = self._db.execute("SELECT max(ends) FROM blocks WHERE is_thin").fetchone()[0]
         return found
 
     def blocks(self, subject: int, since: float) -> Iterator[Span]:
-        """The blocks that reach past `since`, in the order in which they were seen."""
+        """The blocks that reach past `since`, in the order in which they were recorded."""
         query = "SELECT id, subject, begins, ends, data FROM blocks WHERE subject = ? AND ends >= ? ORDER BY id"
         return (Span(*row) for row in self._db.execute(query, (subject, since)))
 
@@ -70,13 +70,13 @@ class Archive:
     def open_blocks(
         self, subjects: Container[int], wanted: Container[int] | None = None, since: float = 0.0
     ) -> dict[int, Block]:
-        """The looks that are in no block yet, by subject, with the series that are wanted."""
-        return read_looks(
+        """The samples that are not in a block yet, by subject, with the wanted series."""
+        return read_samples(
             self._db.execute("SELECT at, data FROM looks WHERE at >= ? ORDER BY id", (since,)), subjects, wanted
         )
 
     def firings(self, since: float) -> list[Firing]:
-        """What fired later than `since`, the first first."""
+        """The firings after `since`, the earliest first."""
         query = (
             "SELECT rule, subject, severity, summary, fired_at, ended_at FROM firings "
             "WHERE ended_at IS NULL OR ended_at >= ? ORDER BY fired_at, id"
@@ -85,9 +85,9 @@ class Archive:
 
 
 def read_blocks(spans: Iterable[Span], wanted: Container[int] | None = None) -> Iterator[tuple[Span, Block]]:
-    """The content of stored blocks; one that is damaged is left out, so that it costs only its own hour."""
+    """The content of stored blocks; a damaged one is skipped, so that it costs only its own hour."""
     for span in spans:
         try:
             yield span, decode(span.data, wanted)
         except ValueError:
-            log.warning("an hour of the history is damaged, from %.0f to %.0f", span.begins, span.ends)
+            log.warning("history: damaged block from %.0f to %.0f skipped", span.begins, span.ends)

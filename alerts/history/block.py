@@ -1,7 +1,7 @@
-"""Rows of numbers as few bytes: column by column, as differences of whole numbers, compressed. Pure.
+"""Encodes rows of numbers: column by column, as differences of integers, compressed. Pure.
 
-A column that never changes costs a dozen bytes, a None nothing of its own. Numbers are rounded to a column's decimals,
-for whole numbers compress far better than doubles.
+A constant column takes a dozen bytes, a None none of its own. Numbers are rounded to a column's decimals, as integers
+compress far better than doubles.
 """
 
 import struct
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 Column = Sequence[float | None]
 
-# The whole numbers that a double holds exactly.
+# The integers that a double holds exactly.
 _LARGEST = 2**53
 _WIDTHS = (("b", 1, 2**7), ("h", 2, 2**15), ("i", 4, 2**31), ("q", 8, 2**63))
 _HEAD = struct.Struct("<HH")
@@ -25,21 +25,21 @@ _TIMES = 0xFFFF
 
 
 class Block(NamedTuple):
-    """Rows in the order in which they were seen: their times, epoch seconds, and a column for each series."""
+    """Rows in the order in which they were recorded: their times, epoch seconds, and a column for each series."""
 
     times: list[float]
     columns: dict[int, list[float | None]]
 
 
 def encode(times: Sequence[float], columns: Mapping[int, Column], decimals: Callable[[int], int]) -> bytes:
-    """The block as bytes; `decimals` tells how many a column keeps. At most 65535 rows; column ids below 65535."""
+    """The block as bytes; `decimals` returns how many a column keeps. At most 65535 rows; column ids below 65535."""
     parts = [_encode_column(_TIMES, times, _TIME_DECIMALS)]
     parts += [_encode_column(number, column, decimals(number)) for number, column in columns.items()]
     return zlib.compress(_HEAD.pack(len(times), len(parts)) + b"".join(parts), 9)
 
 
 def decode(data: bytes, wanted: Container[int] | None = None) -> Block:
-    """The block with the columns that are wanted, else with all; raises ValueError for bytes that are no block."""
+    """The block with the wanted columns (None: all); raises ValueError for bytes that are not a block."""
     try:
         return _decode(zlib.decompress(data), wanted)
     except (zlib.error, struct.error) as error:
@@ -107,7 +107,7 @@ def _width(largest: int) -> tuple[str, int]:
 
 
 def _plane(body: bytes, width: int) -> bytes:
-    """All first bytes, then all second ones, and so on: alike bytes together compress well."""
+    """All first bytes, then all second ones, and so on: similar bytes compress better together."""
     return body if width == 1 else b"".join(body[part::width] for part in range(width))
 
 

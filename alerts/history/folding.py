@@ -1,4 +1,4 @@
-"""The upkeep of the history, in small pieces: folds hours that are over, thins and drops what is old."""
+"""Maintenance of the history in small steps: folds complete hours, thins and deletes old ones."""
 
 import time
 
@@ -13,11 +13,11 @@ from alerts.history.thinning import thin
 BLOCK_SECONDS = 3600.0
 LONG_SLOT_SECONDS = 3600.0
 DAY_SECONDS = 86400.0
-# A block is made before its hour is over where the loop looks very often.
-MAX_BLOCK_LOOKS = 1500
-# Looks of so many subjects are held in memory at once.
+# A block is made before its hour is over where the loop samples very often.
+MAX_BLOCK_SAMPLES = 1500
+# The samples of so many subjects are in memory at once.
 _AT_ONCE = 8
-# The loop's thread gets its turn between two pieces.
+# Lets the loop's thread run between two steps.
 _PAUSE_SECONDS = 0.005
 _ROWS_AT_ONCE = 100
 _PAGES_AT_ONCE = 64
@@ -25,7 +25,7 @@ _PIECES = 8
 
 
 class Folder:
-    """Does a bit of what is due, each time it is asked."""
+    """Does the maintenance that is due, a few steps per call."""
 
     def __init__(self, store: Store, settings: HistorySettings) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class Folder:
         self._series = {number: series for series, number in store.series.items()}
 
     def work(self, now: float) -> None:
-        """One round of upkeep; `now` in epoch seconds."""
+        """One round of maintenance; `now` in epoch seconds."""
         for crowd in self._store.crowds():
             is_folded = False
             while self.fold(crowd):
@@ -47,14 +47,14 @@ class Folder:
 
     def fold(self, crowd: int) -> bool:
         """Turns a crowd's oldest hour into blocks, if it is over."""
-        last = self._store.find_foldable(crowd, BLOCK_SECONDS, MAX_BLOCK_LOOKS)
+        last = self._store.find_foldable(crowd, BLOCK_SECONDS, MAX_BLOCK_SAMPLES)
         if last is None:
             return False
         self._series = {number: series for series, number in self._store.series.items()}
         folded: dict[int, tuple[Block, bytes, bytes]] = {}
         members = range(crowd * GROUP, (crowd + 1) * GROUP)
         for first in members[::_AT_ONCE]:
-            blocks = self._store.read_looks(crowd, last, range(first, first + _AT_ONCE))
+            blocks = self._store.read_samples(crowd, last, range(first, first + _AT_ONCE))
             for subject, block in blocks.items():
                 folded[subject] = (Block(block.times, {}), self._encode(block), self._summarize(block))
                 time.sleep(_PAUSE_SECONDS)
@@ -69,7 +69,7 @@ class Folder:
         return encode(summary.times, summary.columns, count_summary_decimals)
 
     def _lengthen_slots(self, crowd: int) -> None:
-        """Puts the summaries of a day that is over into longer slots, for charts of weeks."""
+        """Merges the summaries of a complete day into longer slots, for charts of weeks."""
         for subject in range(crowd * GROUP, (crowd + 1) * GROUP):
             newest = self._store.last_summary_end(subject, SLOT_SECONDS)
             if newest is None:
@@ -93,7 +93,7 @@ class Folder:
             self._store.add_summary(subject, LONG_SLOT_SECONDS, begins, ends, data)
 
     def _make_room(self, now: float) -> bool:
-        """One piece: forgets what is too old; thins, then drops, what there is no room for. False if all is well."""
+        """One step: deletes what is too old; thins, then deletes, what exceeds the limit. False if nothing is due."""
         if self._store.forget(now - self._settings.keep, _ROWS_AT_ONCE):
             self._store.give_back(_PAGES_AT_ONCE)
             return True
@@ -109,12 +109,12 @@ class Folder:
     def _thin(self, span: Span) -> None:
         try:
             self._store.replace_block(span.id, self._encode(thin(decode(span.data), self._series)))
-        except (ValueError, KeyError):  # A damaged block tells nothing any more.
+        except (ValueError, KeyError):  # A damaged block is useless.
             self._store.drop_block(span.id)
 
 
 def _join(blocks: list[Block]) -> Block:
-    """Summaries one below the other."""
+    """Concatenates summaries."""
     numbers = {number for block in blocks for number in block.columns}
     columns: dict[int, list[float | None]] = {number: [] for number in numbers}
     for block in blocks:

@@ -1,4 +1,4 @@
-"""One moment's looks of many subjects as one row of bytes, and back. Pure."""
+"""Packs the samples of many subjects at one time into bytes, and back. Pure."""
 
 import struct
 import zlib
@@ -11,8 +11,8 @@ from alerts.history.block import Block
 _FRAME = struct.Struct("<IH")
 
 
-def pack_looks(frames: Mapping[int, Mapping[int, float]]) -> bytes:
-    """One moment's looks: by subject, the number of each series."""
+def pack_samples(frames: Mapping[int, Mapping[int, float]]) -> bytes:
+    """Packs the samples of one time: by subject, the value of each series."""
     parts = []
     for subject, numbers in frames.items():
         count = len(numbers)
@@ -21,10 +21,10 @@ def pack_looks(frames: Mapping[int, Mapping[int, float]]) -> bytes:
     return zlib.compress(b"".join(parts), 1)
 
 
-def read_looks(
+def read_samples(
     rows: Iterable[tuple[float, bytes]], subjects: Container[int] | None, wanted: Container[int] | None = None
 ) -> dict[int, Block]:
-    """Packed looks, turned into a block for each subject."""
+    """Unpacks samples into a block for each subject."""
     blocks: dict[int, Block] = {}
     for at, data in rows:
         raw = zlib.decompress(data)

@@ -1,8 +1,8 @@
-"""Points to draw, from looks, slots of five minutes or of an hour, whichever is just fine enough.
+"""Points for charts, from samples, five-minute slots or hourly slots, whichever is just fine enough.
 
 with Archive(path) as archive:
-    drawn = read_charts(archive, Query(("rig-1",), ("memory_bytes", "rank"), since, until, points=48))
-drawn.values["rig-1"]["rank"]     # one number for each of drawn.times, None where nothing was measured
+    series = read_charts(archive, Query(("rig-1",), ("memory_bytes", "rank"), since, until, points=48))
+series.values["rig-1"]["rank"]     # one number for each of series.times, None where nothing was measured
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from alerts.history.samples import Subject
 from alerts.history.store import Span
 from alerts.history.summary import (
     CHARTS,
-    LOOKS_COLUMN,
+    SAMPLES_COLUMN,
     SLOT_SECONDS,
     STATISTICS,
     Statistic,
@@ -27,13 +27,13 @@ from alerts.history.summary import (
 )
 
 MAX_POINTS = 2000
-# A block reaches so far beyond the time by which it is found.
+# A block may begin so long before the time by which it is found.
 _SLACK_SECONDS = 3600.0
 
 
 class Query(NamedTuple):
-    """What to draw: names of peers (or of the host), of CHARTS, epoch seconds, how many points at most, and whether the
-    least and greatest values are wanted too.
+    """What to read: peers (or the host) by name, metrics of CHARTS, epoch seconds, the number of points at most, and
+    whether to include the least and greatest values.
     """
 
     peers: Sequence[str]
@@ -58,16 +58,16 @@ class Series:
 
 
 def read_file(path: Path, query: Query) -> Series:
-    """The same from the file; nothing but gaps where there is no file yet. Raises FileError."""
+    """`read_charts` on a file; only gaps if there is none yet. Raises FileError."""
     try:
         with Archive(path) as archive:
             return read_charts(archive, query)
     except FileNotFoundError:
-        return _draw(query, {})
+        return _make_series(query, {})
 
 
 def read_charts(archive: Archive, query: Query) -> Series:
-    """What was seen of each peer in each of equally long times, by the statistic that CHARTS names."""
+    """A value for each peer and step, by the statistic that CHARTS names."""
     ids = {
         subject: peer
         for peer in query.peers
@@ -76,7 +76,7 @@ def read_charts(archive: Archive, query: Query) -> Series:
     }
     slot = _choose_slot(query)
     wanted = columns_for(query.metrics, archive.series)
-    columns = {column_of(metric, one) for metric in query.metrics for one in STATISTICS} | {LOOKS_COLUMN}
+    columns = {column_of(metric, one) for metric in query.metrics for one in STATISTICS} | {SAMPLES_COLUMN}
     fresh = archive.open_blocks(ids, wanted, query.since - query.since % SLOT_SECONDS)
     rows: dict[str, list[Block]] = {}
     for subject, peer in ids.items():
@@ -90,17 +90,17 @@ def read_charts(archive: Archive, query: Query) -> Series:
             found.append(
                 summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], query, archive)
             )
-    return _draw(query, rows)
+    return _make_series(query, rows)
 
 
 def _choose_slot(query: Query) -> float:
-    """The longest kept slot that is no longer than a point; 0 for the looks themselves."""
+    """The longest stored slot that is no longer than a step; 0 for the samples themselves."""
     step = _step(query)
     return LONG_SLOT_SECONDS if step >= LONG_SLOT_SECONDS else SLOT_SECONDS if step >= SLOT_SECONDS else 0.0
 
 
 def _read_summaries(archive: Archive, subject: int, slot: float, query: Query) -> Iterator[Span]:
-    """Long slots as far as they reach, and short ones for the days after them."""
+    """Long slots as far as they exist, and short ones after them."""
     since = query.since
     if slot > SLOT_SECONDS:
         for span in archive.summaries(subject, slot, since):
@@ -113,7 +113,7 @@ def _read_summaries(archive: Archive, subject: int, slot: float, query: Query) -
 
 
 def _as_slots(block: Block, query: Query, archive: Archive) -> Block:
-    """The looks of a block as slots as long as a point."""
+    """The samples of a block as slots of one step."""
     return summarize(block, archive.series, _step(query))
 
 
@@ -121,21 +121,21 @@ def _step(query: Query) -> float:
     return max((query.until - query.since) / max(1, min(query.points, MAX_POINTS)), 1e-3)
 
 
-def _draw(query: Query, rows: dict[str, list[Block]]) -> Series:
+def _make_series(query: Query, rows: dict[str, list[Block]]) -> Series:
     step = _step(query)
     first = query.since - query.since % step
     count = int((query.until - first) // step) + 1
-    drawn = Series([round(first + index * step, 3) for index in range(count)], round(step, 3), {}, {}, {})
+    series = Series([round(first + index * step, 3) for index in range(count)], round(step, 3), {}, {}, {})
     for peer in query.peers:
         blocks = rows.get(peer, [])
         for metric in query.metrics:
             usual = CHARTS[metric].statistic
-            drawn.values.setdefault(peer, {})[metric] = _points(blocks, metric, usual, (first, step, count))
+            series.values.setdefault(peer, {})[metric] = _points(blocks, metric, usual, (first, step, count))
             if not query.spread:
                 continue
-            drawn.least.setdefault(peer, {})[metric] = _points(blocks, metric, "min", (first, step, count))
-            drawn.greatest.setdefault(peer, {})[metric] = _points(blocks, metric, "max", (first, step, count))
-    return drawn
+            series.least.setdefault(peer, {})[metric] = _points(blocks, metric, "min", (first, step, count))
+            series.greatest.setdefault(peer, {})[metric] = _points(blocks, metric, "max", (first, step, count))
+    return series
 
 
 def _points(
@@ -149,7 +149,7 @@ def _points(
         column = block.columns.get(number)
         if column is None:
             continue
-        for at, value, looks in zip(block.times, column, block.columns[LOOKS_COLUMN], strict=True):
+        for at, value, samples in zip(block.times, column, block.columns[SAMPLES_COLUMN], strict=True):
             index = int((at - first) / step + 1e-6)
             if value is None or not 0 <= index < count:
                 continue
@@ -157,9 +157,9 @@ def _points(
             if before is None or statistic == "last":
                 points[index] = value
             elif statistic == "mean":
-                both = weights[index] + (looks or 0.0)
-                points[index] = before + (value - before) * (looks or 0.0) / both if both else value
+                both = weights[index] + (samples or 0.0)
+                points[index] = before + (value - before) * (samples or 0.0) / both if both else value
             else:
                 points[index] = min(before, value) if statistic == "min" else max(before, value)
-            weights[index] += looks or 0.0
+            weights[index] += samples or 0.0
     return points

@@ -1,6 +1,6 @@
-"""What of an evaluation is kept: every number that a rule or a chart reads, and how the loop looked. Pure.
+"""What is kept of an evaluation: every value that a rule or a chart reads, and the loop's own measurements. Pure.
 
-A series is a name with its labels. Numbers that belong to the look and to no page are series named `look_…`.
+A series is a name with its labels. Values that are not from a page are series named `look_…`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,9 +25,9 @@ host_memory_pressure_level host_swap_used_bytes host_disk_free_bytes host_disk_t
 NAMES = frozenset(_NAMES.split())
 # Noise beyond what a chart can show; no rule reads these.
 _COARSE = {"trainer_reward_mean": 4, "trainer_reward_std": 4, "trainer_loss": 6, "trainer_steps_per_second": 5}
-_MAX_SERIES_PER_LOOK = 96
+_MAX_SERIES_PER_SAMPLE = 96
 _VIEW_NUMBERS = tuple(name for name, value in View._field_defaults.items() if isinstance(value, float))
-# A duration since the look before that differs from the clock's by less than this is the clock's.
+# An elapsed time that differs from the clock's by less than this is not stored.
 _SAME_SECONDS = 0.05
 
 
@@ -46,7 +46,7 @@ class Subject(NamedTuple):
 
 
 class HistorySample(NamedTuple):
-    """An evaluation of one subject, `elapsed_seconds` after the one before."""
+    """An evaluation of one subject, `elapsed_seconds` after the previous one."""
 
     view: View
     elapsed_seconds: float
@@ -58,24 +58,24 @@ _BY_FIELD = {name: SeriesName(f"look_{name}") for name in _VIEW_NUMBERS}
 
 
 def pick(places: Places) -> list[tuple[SeriesName, int]]:
-    """What is kept of pages of this shape: each series with its place in the page's numbers."""
+    """What is kept of pages of this shape: each series with its index in the page's numbers."""
     picked = [
         (SeriesName(name, labels), place)
         for name in sorted(NAMES & places.keys())
         for labels, place in places[name].items()
     ]
-    return picked[:_MAX_SERIES_PER_LOOK]
+    return picked[:_MAX_SERIES_PER_SAMPLE]
 
 
-def describe(look: HistorySample, seconds_before: float | None) -> Iterator[tuple[SeriesName, float]]:
-    """What is kept of a look beside its page; `seconds_before` is how long ago by the clock the one before was."""
-    view = look.view
+def describe(sample: HistorySample, seconds_before: float | None) -> Iterator[tuple[SeriesName, float]]:
+    """What is kept of a sample besides its page; `seconds_before` is the time by the clock since the previous one."""
+    view = sample.view
     for name, series in _BY_FIELD.items():
         value = getattr(view, name)
         if value:
             yield series, value
-    if seconds_before is None or abs(seconds_before - look.elapsed_seconds) > _SAME_SECONDS:
-        yield ELAPSED, look.elapsed_seconds
+    if seconds_before is None or abs(seconds_before - sample.elapsed_seconds) > _SAME_SECONDS:
+        yield ELAPSED, sample.elapsed_seconds
     if view.page is None:
         yield SeriesName(FAILURE, frozenset({("text", view.failure)})), 1.0
 
@@ -83,7 +83,7 @@ def describe(look: HistorySample, seconds_before: float | None) -> Iterator[tupl
 def restore(
     subject: Subject, block: Block, ids: Mapping[int, SeriesName], before: float | None = None
 ) -> Iterator[HistorySample]:
-    """The looks that a block holds; `before` is when the subject was looked at before them."""
+    """The samples in a block; `before` is the time of the subject's previous sample."""
     places: dict[str, dict[Labels, int]] = {}
     columns: list[list[float | None]] = []
     own: dict[SeriesName, list[float | None]] = {}
@@ -112,7 +112,7 @@ def restore(
 
 
 def count_decimals(series: SeriesName) -> int:
-    """Decimals that are kept: a millisecond, a millionth of a reward, whole bytes."""
+    """How many decimals are kept: milliseconds, millionths of a reward, whole bytes."""
     name = series.name
     if name.endswith("_bytes"):
         return 0

@@ -8,7 +8,7 @@ from alerts.durations import Duration
 
 
 class HistorySettings(BaseModel):
-    """How far back; where that needs more than `max_megabytes`, the oldest looks are thinned, then dropped."""
+    """How far back; beyond `max_megabytes` the oldest samples are thinned, then deleted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -1,7 +1,7 @@
-"""The one door to history.sqlite: looks as they come, blocks and summaries of hours that are over, firings.
+"""Writes history.sqlite: recent samples, blocks and summaries of complete hours, firings.
 
-The recorder's thread writes through `Store`; who reads opens the file with `archive`, whenever and as often as needed.
-A subject's looks are kept in the order in which they happened, whatever its clock did: ids order them, times do not.
+Only the recorder's thread writes, through `Store`; readers open the file with `archive`. A subject's samples are
+ordered by id, not by time, so that a clock that is set does not reorder them.
 """
 
 import sqlite3
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts.history.block import Block
-from alerts.history.packing import pack_looks, read_looks
+from alerts.history.packing import pack_samples, read_samples
 from alerts.history.samples import SeriesName, Subject
 
 FILE = "history.sqlite"
 FORMAT = 1
-# Looks of so many subjects share a row: a row for each would touch as many pages of the disk.
+# Samples of so many subjects share a row: a row for each would touch as many pages of the disk.
 GROUP = 64
-# A page that makes up new label values all the time gets no more than its share of the series.
+# Bounds the series of pages with ever new label values.
 MAX_SERIES = 20_000
 _SCHEMA = f"""
 CREATE TABLE subjects (id INTEGER PRIMARY KEY, scope TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (scope, name));
@@ -44,21 +44,21 @@ CREATE TABLE firings (
 CREATE INDEX firings_by_age ON firings (ended_at);
 PRAGMA user_version = {FORMAT};
 """
-# Free pages that stay in the file for what comes next.
+# Free pages that stay in the file for later writes.
 _SPARE_PAGES = 512
 
 
-# Whatever SQLite has to say against a file.
+# Any error of SQLite with the file.
 FileError = sqlite3.Error
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the file itself is at fault, and not the disk, a lock or the like, which may pass."""
+    """Whether the file itself is damaged, not the disk full or the file locked, which may pass."""
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
 class Firing(NamedTuple):
-    """An alert that fires, from one look to another; `ended_at` is None while it still does."""
+    """A firing of an alert; `ended_at` is None while it lasts."""
 
     rule: str
     subject: str
@@ -103,12 +103,12 @@ class Store:
     """Writes the file; one thread uses it. Raises FileError; a failed write leaves the file as it was."""
 
     def __init__(self, path: Path, *, is_suspect: bool = False) -> None:
-        """A file that is suspected of damage is looked through, which takes a second."""
+        """A file that may be damaged is checked, which takes a second."""
         self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         try:
             self._prepare()
             if is_suspect:
-                self._look_through()
+                self._check_integrity()
         except BaseException:
             self._db.close()
             raise
@@ -125,7 +125,7 @@ class Store:
         return self.subjects[subject]
 
     def series_id(self, series: SeriesName) -> int | None:
-        """The series' number; None where there are too many."""
+        """The id of the series; None if there are MAX_SERIES."""
         found = self.series.get(series)
         if found is None and len(self.series) < MAX_SERIES:
             query = "INSERT INTO series (name, labels) VALUES (?, ?)"
@@ -133,18 +133,18 @@ class Store:
             self.series[series] = found
         return found
 
-    def add_looks(self, at: float, frames: Mapping[int, Mapping[int, float]]) -> None:
+    def add_samples(self, at: float, frames: Mapping[int, Mapping[int, float]]) -> None:
         crowds: dict[int, dict[int, Mapping[int, float]]] = {}
         for subject, numbers in frames.items():
             crowds.setdefault(subject // GROUP, {})[subject] = numbers
-        rows = [(crowd, at, pack_looks(part)) for crowd, part in crowds.items()]
+        rows = [(crowd, at, pack_samples(part)) for crowd, part in crowds.items()]
         self._db.executemany("INSERT INTO looks (crowd, at, data) VALUES (?, ?, ?)", rows)
 
     def crowds(self) -> list[int]:
         return [row[0] for row in self._db.execute("SELECT DISTINCT crowd FROM looks")]
 
     def find_foldable(self, crowd: int, seconds: float, most: int) -> int | None:
-        """The last row of a crowd's oldest hour, where looks of another follow it or there are more than `most`."""
+        """The last row of a crowd's oldest hour, if that is complete or has more than `most` rows."""
         first = self._db.execute("SELECT at FROM looks WHERE crowd = ? ORDER BY id LIMIT 1", (crowd,)).fetchone()
         if first is None:
             return None
@@ -156,13 +156,13 @@ class Store:
         ends = [row for row in (next_hour, (too_many.fetchone() or (None,))[0]) if row is not None]
         return min(ends) - 1 if ends else None
 
-    def read_looks(self, crowd: int, last: int, subjects: Container[int]) -> dict[int, Block]:
-        """The looks of some subjects of a crowd up to a row."""
+    def read_samples(self, crowd: int, last: int, subjects: Container[int]) -> dict[int, Block]:
+        """The samples of some subjects of a crowd up to a row."""
         query = "SELECT at, data FROM looks WHERE crowd = ? AND id <= ? ORDER BY id"
-        return read_looks(self._db.execute(query, (crowd, last)), subjects)
+        return read_samples(self._db.execute(query, (crowd, last)), subjects)
 
     def fold(self, crowd: int, last: int, folded: Mapping[int, tuple[Block, bytes, bytes]], slot: float) -> None:
-        """Puts blocks and summaries in the place of a crowd's looks up to a row."""
+        """Replaces a crowd's samples up to a row by blocks and summaries."""
         with self.transaction():
             for subject, (block, data, summary) in folded.items():
                 begins, ends = min(block.times), max(block.times)
@@ -222,7 +222,7 @@ class Store:
         return int((pages - free) * size)
 
     def give_back(self, pages: int) -> bool:
-        """Gives free pages back to the disk, a few at a time; False where it has few."""
+        """Returns some free pages to the file system; False if there are few."""
         if self._db.execute("PRAGMA freelist_count").fetchone()[0] < _SPARE_PAGES:
             return False
         self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
@@ -242,7 +242,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within, or nothing; one within another is part of it."""
+        """Commits all that is written within, or nothing; a nested one is part of the outer one."""
         if self._db.in_transaction:
             yield
             return
@@ -255,7 +255,7 @@ class Store:
             raise
         self._db.execute("COMMIT")
 
-    def _look_through(self) -> None:
+    def _check_integrity(self) -> None:
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(str(verdict).replace("\n", " "))
@@ -265,7 +265,7 @@ class Store:
         if is_new:
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._db.execute("PRAGMA journal_mode = WAL")
-        # A power cut may cost the last looks, and never the file; a kill costs nothing.
+        # A power cut may lose the last samples, never the file; a kill loses nothing.
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute(f"PRAGMA journal_size_limit = {4 * 2**20}")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -1,6 +1,6 @@
-"""Slots of a subject's history: least, greatest, mean and last value of what charts show, and the worst state. Pure.
+"""Summaries of a subject's history in slots: minimum, maximum, mean and last value of each chart. Pure.
 
-A summary is a block of its own whose rows are slots, so that a day of one is read as an hour of looks is.
+A summary is a block whose rows are slots, so that it is read like a block of samples.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +12,15 @@ from alerts.history.samples import FAILURE, SeriesName, count_decimals
 SLOT_SECONDS = 300.0
 Statistic = Literal["mean", "min", "max", "last"]
 STATISTICS: tuple[Statistic, ...] = ("mean", "min", "max", "last")
-# Column 0 counts a slot's looks; a chart's statistics follow in the order of CHARTS and STATISTICS.
-LOOKS_COLUMN = 0
+# Column 0 counts a slot's samples; a chart's statistics follow in the order of CHARTS and STATISTICS.
+SAMPLES_COLUMN = 0
 
-# The worse, the higher: a slot shows the worst state in it. What the sidecar could not tell is no state.
+# The worse, the higher: a slot shows its worst state. Unknown is not a state.
 STATES = ("training", "generating", "saving", "waiting", "starting", "stopped", "down", "unreachable")
 
 
 class Chart(NamedTuple):
-    """What can be drawn: the series behind it, and which statistic of a slot stands for the slot."""
+    """A chart: its series, and the statistic that represents a slot."""
 
     series: SeriesName
     statistic: Statistic = "mean"
@@ -30,7 +30,7 @@ def _chart(name: str, statistic: Statistic = "mean", **labels: str) -> Chart:
     return Chart(SeriesName(name, frozenset(labels.items())), statistic)
 
 
-# Names as in /api/status where it has them. Only add at the end: the position is part of the file's format.
+# Names as in /api/status where they exist there. Only add at the end: the position is part of the file's format.
 CHARTS: Mapping[str, Chart] = {
     "state": _chart("state", "max"),
     "steps_per_second": _chart("trainer_steps_per_second"),
@@ -58,7 +58,7 @@ def column_of(chart: str, statistic: Statistic) -> int:
 
 
 def count_summary_decimals(column: int) -> int:
-    if column == LOOKS_COLUMN:
+    if column == SAMPLES_COLUMN:
         return 0
     series = list(CHARTS.values())[(column - 1) // len(STATISTICS)].series
     statistic = STATISTICS[(column - 1) % len(STATISTICS)]
@@ -66,7 +66,7 @@ def count_summary_decimals(column: int) -> int:
 
 
 def read_chart(chart: str, block: Block, ids: Mapping[int, SeriesName]) -> list[float | None] | None:
-    """A chart's value at each look of a block; None where the block has no such series."""
+    """A chart's value at each sample of a block; None where the block has no such series."""
     if chart == "state":
         return _read_states(block, ids)
     wanted = CHARTS[chart].series
@@ -78,7 +78,7 @@ def read_chart(chart: str, block: Block, ids: Mapping[int, SeriesName]) -> list[
 
 
 def columns_for(charts: Iterable[str], ids: Mapping[int, SeriesName]) -> set[int]:
-    """The columns of a block of looks that these charts are read from."""
+    """The columns of a block of samples that these charts are read from."""
     names = {CHARTS[chart].series.name for chart in charts}
     if "state" in charts:
         names |= {"trainer_up", "trainer_state", "trainer_start_timestamp_seconds", FAILURE}
@@ -87,9 +87,9 @@ def columns_for(charts: Iterable[str], ids: Mapping[int, SeriesName]) -> set[int
 
 
 def summarize(block: Block, ids: Mapping[int, SeriesName], slot_seconds: float = SLOT_SECONDS) -> Block:
-    """The slots of a block of looks."""
+    """The slots of a block of samples."""
     slots = _slots(block.times, slot_seconds)
-    columns: dict[int, list[float | None]] = {LOOKS_COLUMN: [float(len(rows)) for rows in slots.values()]}
+    columns: dict[int, list[float | None]] = {SAMPLES_COLUMN: [float(len(rows)) for rows in slots.values()]}
     for chart in CHARTS:
         values = read_chart(chart, block, ids)
         if values is not None and any(value is not None for value in values):
@@ -98,16 +98,16 @@ def summarize(block: Block, ids: Mapping[int, SeriesName], slot_seconds: float =
 
 
 def merge(block: Block, slot_seconds: float) -> Block:
-    """The slots of a summary, put together into longer ones."""
+    """Merges the slots of a summary into longer ones."""
     slots = _slots(block.times, slot_seconds)
-    looks = [value or 0.0 for value in block.columns[LOOKS_COLUMN]]
+    samples = [value or 0.0 for value in block.columns[SAMPLES_COLUMN]]
     columns: dict[int, list[float | None]] = {
-        LOOKS_COLUMN: [sum(looks[row] for row in rows) for rows in slots.values()]
+        SAMPLES_COLUMN: [sum(samples[row] for row in rows) for rows in slots.values()]
     }
     for number, column in block.columns.items():
-        if number != LOOKS_COLUMN:
+        if number != SAMPLES_COLUMN:
             statistic = STATISTICS[(number - 1) % len(STATISTICS)]
-            columns[number] = [_join(statistic, rows, column, looks) for rows in slots.values()]
+            columns[number] = [_join(statistic, rows, column, samples) for rows in slots.values()]
     return Block(list(slots), columns)
 
 
@@ -119,9 +119,9 @@ def _add(columns: dict[int, list[float | None]], chart: str, by_slot: Iterable[l
 
 
 def _join(
-    statistic: Statistic, rows: Sequence[int], column: Sequence[float | None], looks: Sequence[float]
+    statistic: Statistic, rows: Sequence[int], column: Sequence[float | None], samples: Sequence[float]
 ) -> float | None:
-    known = [(value, looks[row]) for row in rows if (value := column[row]) is not None]
+    known = [(value, samples[row]) for row in rows if (value := column[row]) is not None]
     if not known:
         return None
     if statistic == "mean":
@@ -132,7 +132,7 @@ def _join(
 
 
 def _slots(times: Sequence[float], seconds: float) -> dict[float, list[int]]:
-    """The rows of each slot by its beginning, in the order of time."""
+    """The rows of each slot by its start, in order of time."""
     slots: dict[float, list[int]] = {}
     for row, at in enumerate(times):
         slots.setdefault(at - at % seconds, []).append(row)
@@ -140,7 +140,7 @@ def _slots(times: Sequence[float], seconds: float) -> dict[float, list[int]]:
 
 
 def _read_states(block: Block, ids: Mapping[int, SeriesName]) -> list[float | None]:
-    """The state at each look as its place in STATES."""
+    """The state at each sample as its place in STATES."""
     columns: dict[str, list[float | None]] = {}
     states: list[tuple[float, list[float | None]]] = []
     for number, column in block.columns.items():

@@ -1,6 +1,6 @@
-"""Which looks of a block are kept when there is no room for all. Pure.
+"""Which samples of a block are kept when space runs out. Pure.
 
-What tells of a spike, a restart or a change stays; between those, one look a slot is left.
+Spikes, restarts and changes are kept; between them, one sample per slot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from alerts.history.block import Block
 from alerts.history.samples import ELAPSED, FAILURE, SeriesName
 from alerts.history.summary import SLOT_SECONDS
 
-# A look in which one of these differs from the one before says that something happened.
-_TELLING = frozenset(
+# A change in one of these is an event that must be kept.
+_EVENTFUL = frozenset(
     {
         "trainer_up",
         "trainer_start_timestamp_seconds",
@@ -28,15 +28,15 @@ _SPIKING = frozenset({"trainer_memory_bytes", "host_memory_pressure_ratio", "hos
 
 
 def thin(block: Block, ids: Mapping[int, SeriesName]) -> Block:
-    """The last look of each slot, those with the greatest memory in it, and each that tells of a change."""
-    kept = _lasts(block.times)
+    """Keeps the last sample of each slot, those with its greatest memory, and those around each change."""
+    kept = _last_rows(block.times)
     for number, column in block.columns.items():
         series = ids.get(number)
         if series is None:
             continue
         if series == ELAPSED:
             kept |= {row for row, value in enumerate(column) if value is not None}
-        elif series.name in _TELLING:
+        elif series.name in _EVENTFUL:
             kept |= _changes(column)
         elif series.name in _SPIKING:
             kept |= _peaks(block.times, column)
@@ -47,12 +47,12 @@ def thin(block: Block, ids: Mapping[int, SeriesName]) -> Block:
     )
 
 
-def _lasts(times: Sequence[float]) -> set[int]:
+def _last_rows(times: Sequence[float]) -> set[int]:
     return set({at // SLOT_SECONDS: row for row, at in enumerate(times)}.values())
 
 
 def _changes(column: Sequence[float | None]) -> set[int]:
-    """The looks on both sides of each change."""
+    """The samples on both sides of each change."""
     changed = {row for row in range(1, len(column)) if column[row] != column[row - 1]}
     return changed | {row - 1 for row in changed}
 

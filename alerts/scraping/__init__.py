@@ -1,1 +1,1 @@
-"""From bytes to numbers: the pages of sidecars and the machine's own figures."""
+"""From bytes to numbers: the pages of sidecars and the metrics of the host."""

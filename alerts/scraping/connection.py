@@ -1,7 +1,7 @@
-"""A kept connection over which one page is asked for again and again: a sidecar's, or the board.
+"""A keep-alive connection that requests one page repeatedly: a sidecar's, or the board.
 
-A general HTTP client spends more on a request than the rest of the loop on what it brings; this one asks for one page
-and takes nothing but that page. The answers are taken apart by httptools.
+A general HTTP client spends more time on a request than the rest of the loop on its answer; this one requests one page
+and accepts nothing but that page. httptools parses the responses.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ Kept = TypeVar("Kept")
 
 
 class RefusedError(Exception):
-    """An answer that is not taken, with the reason as its text."""
+    """A response that is refused, with the reason as its text."""
 
 
 class BrokenError(Exception):
-    """The connection ended, or said something that is no HTTP, before the answer was complete."""
+    """The connection ended, or broke the protocol, before the response was complete."""
 
 
 class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
-    """Asks for the page at `url`; `tls` is for https only. All connections may share the `buffer` of what arrives.
+    """Requests the page at `url`; `tls` is for https only. All connections may share the receive `buffer`.
 
-    `keep` is given each page as it comes, so that those of many sidecars never lie in memory together.
+    `keep` is given each page as it arrives, so that the pages of many sidecars are never in memory together.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
         self._start_message()
 
     async def fetch(self) -> Kept:
-        """What `keep` makes of the page. Raises OSError where there is no connection, BrokenError, RefusedError, and
-        what `keep` raises.
+        """The page as `keep` returns it. Raises OSError without a connection, BrokenError, RefusedError, and what
+        `keep` raises.
 
-        One request at a time; one that is cancelled ends the connection.
+        One request at a time; cancelling it closes the connection.
         """
         if self._transport is not None:
             try:
                 return await self._ask(self._transport)
             except BrokenError:
-                # The sidecar may have ended the idle connection, or itself, before the request reached it.
+                # The sidecar may have closed the idle connection, or exited, before the request reached it.
                 if self._received:
                     raise
         return await self._ask(await self._connect())
@@ -109,20 +109,20 @@ class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
         if error is None:
             try:
                 self._answer.set_result(self._keep(self._body))
-            except Exception as failure:  # noqa: BLE001  It is for whoever asked.
+            except Exception as failure:  # noqa: BLE001  The caller gets it.
                 self._answer.set_exception(failure)
         else:
             self._answer.set_exception(error)
         self._body = bytearray()
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self._received += nbytes
-        if self._answer is None:  # Nobody asked.
+        if self._answer is None:  # There was no request.
             self.close()
             return
         try:
@@ -134,21 +134,21 @@ class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        # An answer without a length lasts until the connection ends.
+        # A response without a length ends with the connection.
         is_complete = exc is None and self._is_head_complete and not self._has_length
         self._finish(None if is_complete else BrokenError())
 
-    # What httptools calls.
+    # Called by httptools.
 
     def on_message_begin(self) -> None:
-        if self._answer is None or self._answer.done():  # A second answer to one request.
+        if self._answer is None or self._answer.done():  # A second response to one request.
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name in (b"content-length", b"transfer-encoding"):
             self._has_length = True
-        # A compressed page could unfold to any size, and none was asked for.
+        # A compressed page could expand to any size, and none was requested.
         elif name == b"content-encoding" and value.lower() != b"identity":
             self._finish(RefusedError(say("the page is compressed although that was not asked for")))
 

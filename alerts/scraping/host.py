@@ -1,4 +1,4 @@
-"""Metrics of the machine: memory and what waits for it, swap, processor, disk."""
+"""Metrics of the host: memory, memory pressure, swap, CPU, disk."""
 
 import contextlib
 import re
@@ -19,7 +19,7 @@ _PRESSURE_LEVELS = (1, 2, 4)
 
 
 class HostCollector(Collector):
-    """Reads the machine when it is asked; each read takes microseconds. What cannot be read is absent."""
+    """Reads the host on each collection, in microseconds. What cannot be read is absent."""
 
     def __init__(self, disk_paths: tuple[Path, ...], pressure_file: Path = PRESSURE_FILE) -> None:
         self._disk_paths = disk_paths
@@ -33,7 +33,7 @@ class HostCollector(Collector):
         yield family("host_swap_used_bytes", psutil.swap_memory().used)
         yield family("host_cpu_cores", psutil.cpu_count() or 1)
         times = psutil.cpu_times()
-        # macOS knows the first four only.
+        # macOS has only the first four.
         modes = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
         yield family(
             "host_cpu_seconds_total", {(mode,): getattr(times, mode) for mode in modes if hasattr(times, mode)}
@@ -62,7 +62,7 @@ class HostCollector(Collector):
 
 
 def read_host(collector: HostCollector) -> Page:
-    """The machine as the rules look at it."""
+    """The host's metrics as the rules read them."""
     samples: dict[str, dict[Labels, float]] = {}
     for measured in collector.collect():
         for sample in measured.samples:
@@ -74,18 +74,18 @@ def parse_pressure(text: str) -> dict[str, float]:
     """The last minute's shares, 0 to 1, in /proc/pressure/memory, by `some` and `full`. Raises ValueError."""
     shares = {kind: float(percent) / 100.0 for kind, percent in _PRESSURE.findall(text)}
     if not shares:
-        raise ValueError("no memory pressure is told")
+        raise ValueError("no memory pressure found")
     return shares
 
 
 def read_pressure_level(query: Callable[[], int | None] | None = None) -> int | None:
-    """macOS' kern.memorystatus_vm_pressure_level; None where the system does not tell."""
-    level = (query or _ask_sysctl)()
+    """macOS' kern.memorystatus_vm_pressure_level; None where the system has none."""
+    level = (query or _read_sysctl)()
     return level if level in _PRESSURE_LEVELS else None
 
 
-def _ask_sysctl() -> int | None:
-    import ctypes  # only macOS pays for it
+def _read_sysctl() -> int | None:
+    import ctypes  # needed on macOS only
 
     library = ctypes.CDLL("/usr/lib/libSystem.dylib", use_errno=True)
     level, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))

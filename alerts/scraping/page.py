@@ -1,4 +1,4 @@
-"""What one scrape of a sidecar said: its finite samples, by name and labels."""
+"""One scrape of a sidecar: its finite samples, by name and labels."""
 
 import re
 from array import array
@@ -15,7 +15,7 @@ MAX_LABEL_LENGTH = 128
 Labels = frozenset[tuple[str, str]]
 Places = Mapping[str, Mapping[Labels, int]]
 
-# A series of ours, and its number. Comments say nothing that a rule reads, and a hostile page may hold much else.
+# A series of ours, and its number. No rule reads comments, and a hostile page may hold much else.
 _SAMPLE = re.compile(r"\n((?:trainer|swarm|sidecar)_(?:[^\n]* )?)([^ \n]*)")
 _SERIES = re.compile(r"[a-z][a-zA-Z0-9_]*(\{.*\})? *")
 _NONE: Mapping[Labels, int] = {}
@@ -24,7 +24,7 @@ _NONE: Mapping[Labels, int] = {}
 class Page:
     """The samples of one page. A value that was not measured, or is not finite, is absent.
 
-    The numbers lie in a row, and all pages of one shape share the names and labels that say which is which.
+    The numbers are in one array, and all pages of one shape share the index of names and labels.
     """
 
     __slots__ = ("_infos", "_numbers", "_places")
@@ -53,19 +53,19 @@ class Page:
 
     @property
     def places(self) -> Places:
-        """Where in `numbers` each sample stands; pages of one shape have the same object."""
+        """The index in `numbers` of each sample; pages of one shape share the same object."""
         return self._places
 
     @property
     def numbers(self) -> Sequence[float]:
-        """The numbers of the page, those that are not finite too."""
+        """The numbers of the page, including those that are not finite."""
         return self._numbers
 
     def is_empty(self) -> bool:
         return not self._numbers
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The first sample of `name` that carries `labels`; None where there is none."""
+        """The first sample of `name` that has `labels`; None if there is none."""
         found_places = self._places.get(name)
         if found_places is None:
             return None
@@ -86,13 +86,13 @@ class Page:
         return dict(self._infos[name] if name in self._infos else next(iter(self._places.get(name, _NONE)), ()))
 
     def is_current(self) -> bool:
-        """Whether the trainer's process wrote the trainer's part of the page, and not the process before it."""
+        """Whether the running trainer process wrote the trainer's part of the page, not the one before it."""
         started = self.value("trainer_start_timestamp_seconds")
         phase_start = self.value("trainer_phase_start_timestamp_seconds")
         return started is None or (phase_start is not None and phase_start >= started)
 
     def state(self) -> str | None:
-        """The phase that the trainer is in: what it says, or `starting` until it says something."""
+        """The phase that the trainer reports, or `starting` until it reports one."""
         if not self.is_current():
             return "starting"
         for found, value in self.values("trainer_state").items():
@@ -101,7 +101,7 @@ class Page:
         return None
 
     def is_up(self) -> bool | None:
-        """Whether the trainer's process runs; None where the sidecar could not tell."""
+        """Whether the trainer's process runs; None if unknown."""
         up = self.value("trainer_up")
         return None if up is None else up == 1
 
@@ -123,7 +123,7 @@ def parse(page: str) -> Page:
 
 @lru_cache(maxsize=64)
 def _find_places(series: tuple[str, ...]) -> Places:
-    """Which name and labels each place of a page is for."""
+    """The index of each name and labels."""
     places: dict[str, dict[Labels, int]] = {}
     for place, one in enumerate(series):
         if len(one) <= MAX_LINE_LENGTH:
@@ -136,7 +136,7 @@ def _find_places(series: tuple[str, ...]) -> Places:
 
 @lru_cache(maxsize=4096)
 def _parse_series(series: str) -> tuple[str, Labels]:
-    """Name and labels of what stands before a sample's number; raises ValueError."""
+    """Name and labels of a series as a page has it; raises ValueError."""
     if not _SERIES.fullmatch(series):
         raise ValueError("not a series")
     (family,) = text_string_to_metric_families(f"{series} 0\n")
@@ -145,7 +145,7 @@ def _parse_series(series: str) -> tuple[str, Labels]:
 
 
 def _bounded(labels: Mapping[str, str]) -> Labels:
-    """Labels as text that a page and a log can show: bounded, without control characters."""
+    """Labels that are safe to display and log: bounded, without control characters."""
     return frozenset(
         (name, "".join(c for c in text if c.isprintable())[:MAX_LABEL_LENGTH]) for name, text in labels.items()
     )

@@ -1,4 +1,4 @@
-"""Reads the sidecars' pages, all at once; what a sidecar answers, or does not, never breaks the loop."""
+"""Scrapes the sidecars concurrently; no answer, and no missing one, breaks the loop."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """A sidecar's page, or in `failure` why there is none."""
+    """A sidecar's page, or the reason in `failure` why there is none."""
 
     page: Page | None
     failure: str = ""
@@ -29,7 +29,7 @@ class Scraper:
         self._timeout = timeout_seconds
         buffer = memoryview(bytearray(BUFFER_BYTES))
         secured = {target.peer for target in targets if target.url.startswith("https:")}
-        # Certificates take time and memory to load, which only who needs them spends.
+        # Certificates take time and memory to load, so only if a target needs them.
         tls = ssl.create_default_context() if secured else None
         self._connections = {
             target.peer: PageConnection(target.url, buffer, _read_page, tls if target.peer in secured else None)
@@ -37,13 +37,13 @@ class Scraper:
         }
 
     async def scrape(self) -> dict[str, Scrape]:
-        """One scrape per peer, by the peer's name; takes no longer than the time-out."""
+        """One scrape per peer, by name; takes no longer than the time-out."""
         found = await self._read(self._connections, self._timeout)
         late = Scrape(None, say("no answer within {seconds:g} s", seconds=self._timeout))
         return {peer: found.get(peer, late) for peer in self._connections}
 
-    async def look(self, peers: Container[str], seconds: float) -> dict[str, Scrape]:
-        """The scrapes of those of `peers` that come within `seconds`: who needs longer is left to the next round."""
+    async def scrape_some(self, peers: Container[str], seconds: float) -> dict[str, Scrape]:
+        """Scrapes `peers`; those that take longer than `seconds` are left out, for the next round."""
         return await self._read([peer for peer in self._connections if peer in peers], seconds)
 
     async def close(self) -> None:
@@ -74,8 +74,8 @@ class Scraper:
             return Scrape(None, refused.args[0])
         except ValueError:
             return Scrape(None, say("the page is not a sidecar's"))
-        except Exception:  # The fence: a page is foreign text, and one sidecar must not stop the others.
-            log.warning("peer %s: the sidecar's page could not be read", peer, exc_info=True)
+        except Exception:  # The guard: a page is untrusted text, and one sidecar must not stop the others.
+            log.warning("peer %s: cannot parse the sidecar's page", peer, exc_info=True)
             return Scrape(None, say("the page is not a sidecar's"))
 
 

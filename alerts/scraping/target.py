@@ -1,4 +1,4 @@
-"""A sidecar that is scraped."""
+"""A sidecar to scrape."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def _check_target_url(url: str) -> str:
 
 
 class Target(Settings):
-    """A peer's sidecar. `run_dir` is the trainer's run folder, where this loop runs beside it: alerts get evidence."""
+    """A peer's sidecar. `run_dir` is the trainer's run folder on this host, from which alerts get evidence."""
 
     peer: Name
     url: Annotated[str, AfterValidator(_check_target_url)]

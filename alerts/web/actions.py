@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from alerts.config import TOKEN_FILE, describe_errors
 from alerts.delivery.apprise_sender import Sender
-from alerts.delivery.outbox import SEND_TIMEOUT_SECONDS
 from alerts.delivery.outcome import DeliveryResult
+from alerts.delivery.retry_policy import SEND_TIMEOUT_SECONDS
 from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest

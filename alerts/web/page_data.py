@@ -46,8 +46,7 @@ class PageData:
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        described = describe_status(self._loop.status, self._outbox.count_deliveries())
-        return {**described, "alerts": self._alerts()}
+        return describe_status(self._loop.status, self._alerts(), self._outbox.count_deliveries())
 
     def describe_alerts(self) -> dict[str, Any]:
         """The JSON of /api/alerts."""

@@ -1,12 +1,12 @@
 """The latest evaluation as the JSON of the API."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from alerts.delivery.outbox import RouteHealth
 from alerts.engine.evaluate import AlertStates
-from alerts.engine.status import Status, describe_alerts
+from alerts.engine.status import Status
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
 
@@ -26,13 +26,15 @@ _NUMBERS = {
 _WHOLE = {"steps_total", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers", "round", "stage"}
 
 
-def describe_status(status: Status, deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def describe_status(
+    status: Status, alerts: Sequence[Mapping[str, Any]], deliveries: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
     """The JSON of /api/status; null where a value was not measured."""
     return {
         "fleet": status.fleet,
         "now": status.now,
         "peers": [_describe_peer(peer, scrape, status.alert_states) for peer, scrape in status.scrapes.items()],
-        "alerts": describe_alerts(status.alert_states),
+        "alerts": list(alerts),
         "outbox": {
             "pending": sum(counts.get("pending", 0) for counts in deliveries.values()),
             "failed": sum(counts.get("expired", 0) for counts in deliveries.values()),

@@ -102,7 +102,7 @@ def test_when_300_peers_fail_at_once_few_messages_name_them_all(
     assert _named("\n".join(f"{one.title}\n{one.body}" for one in recoveries)) == set(PEERS)
 
 
-def test_a_silenced_alert_is_shown_but_told_only_once_the_silence_ends(
+def test_a_silenced_alert_is_shown_but_sent_only_once_the_silence_ends(
     make_loop: MakeLoop, sidecar: Sidecar, webhook: Webhook, tmp_path: Path
 ) -> None:
     loop = make_loop({"a": sidecar, "b": sidecar}, {"hook": webhook.url})

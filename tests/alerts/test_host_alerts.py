@@ -50,7 +50,7 @@ def test_a_restart_of_the_loop_knows_the_machines_alert_again(
         assert loop.stop() == 0
         loop.start()
         wait_for(loop.firing, 10, "it fires still")
-        assert "no longer watched" not in loop.output()
+        assert "no longer monitored" not in loop.output()
         assert len(webhook.messages) == 1
     finally:
         webhook.close()

@@ -68,7 +68,7 @@ def test_a_stall_and_its_end_arrive_by_mail_and_by_webhook(
     assert loop.stop() == 0
 
 
-def test_status_pages_and_metrics_tell_what_is(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+def test_status_pages_and_metrics_agree(make_loop: MakeLoop, sidecar: Sidecar) -> None:
     sidecar.serve(footprint=2**33, limit=2**32)
     loop = make_loop({"sly_fox": sidecar})
     loop.start()
@@ -146,7 +146,7 @@ def test_a_route_that_fails_holds_up_neither_others_nor_the_evaluation_and_no_se
     assert TOKEN not in seen + loop.output()
 
 
-def test_an_alert_survives_a_restart_and_is_told_once(make_loop: MakeLoop, sidecar: Sidecar, webhook: Webhook) -> None:
+def test_an_alert_survives_a_restart_and_is_sent_once(make_loop: MakeLoop, sidecar: Sidecar, webhook: Webhook) -> None:
     loop = make_loop({"a": sidecar}, {"hook": webhook.url})
     _stall(sidecar)
     loop.start()
@@ -160,7 +160,7 @@ def test_an_alert_survives_a_restart_and_is_told_once(make_loop: MakeLoop, sidec
     assert [message.title for message in webhook.messages] == ["PeerStalled: a", "Resolved: PeerStalled: a"]
 
 
-def test_a_peer_that_is_no_longer_configured_ends_its_alert_without_a_word(
+def test_a_peer_that_is_no_longer_configured_drops_its_alert_without_notification(
     make_loop: MakeLoop, sidecar: Sidecar, webhook: Webhook
 ) -> None:
     loop = make_loop({"a": sidecar, "b": sidecar}, {"hook": webhook.url})
@@ -173,7 +173,7 @@ def test_a_peer_that_is_no_longer_configured_ends_its_alert_without_a_word(
     _wait_for_round(loop)
     assert loop.firing() == {("PeerStalled", "a")}
     assert [message.title for message in webhook.messages] == ["PeerStalled: a, b"]
-    assert "PeerStalled of b is no longer watched" in loop.output()
+    assert "PeerStalled of b is no longer monitored" in loop.output()
 
 
 def test_sidecars_that_answer_nonsense_stop_neither_the_loop_nor_the_others(
@@ -247,7 +247,7 @@ def test_a_second_loop_on_the_same_folder_is_refused(make_loop: MakeLoop, sideca
         (f"tgram://{TOKEN}", "route phone: apprise does not understand its URL; see https://appriseit.com/services/\n"),
     ],
 )
-def test_a_route_that_cannot_work_is_told_before_anything_starts(
+def test_a_route_that_cannot_work_is_reported_before_the_start(
     make_loop: MakeLoop, sidecar: Sidecar, url: str, line: str
 ) -> None:
     assert _run_to_the_end(make_loop({"a": sidecar}, {"phone": url})) == (2, line)

@@ -72,9 +72,9 @@ class Loop:
                 self._states.pop(key)
             events.append(Event(key, kind, self._world.now, self._world.now, "critical", "Gone."))
         alert_states = AlertStates(dict(self._states))
-        write = self._dispatcher.queue(alert_states, events, self._world.now)
-        self._store.commit(AlertStates(), alert_states, [], write)
-        self._dispatcher.settle()
+        decision = self._dispatcher.decide(alert_states, events, self._world.now)
+        self._store.commit(AlertStates(), alert_states, [], lambda: self._dispatcher.write(decision))
+        self._dispatcher.accept(decision)
         self._world.now += 60
         self._dispatcher.dispatch(self._world.now)
         self.outbox.expire()
@@ -103,7 +103,7 @@ async def _live(world: World, loop: Loop) -> None:
     await loop.outbox.close(5)
 
 
-def test_after_hours_without_a_network_each_route_hears_of_everything_once(tmp_path: Path) -> None:
+def test_after_hours_without_a_network_each_route_gets_everything_once(tmp_path: Path) -> None:
     world = World()
     loop = Loop(world, tmp_path)
     try:
@@ -115,9 +115,9 @@ def test_after_hours_without_a_network_each_route_hears_of_everything_once(tmp_p
     for route, (first, *rest) in world.arrived.items():
         assert first.title == "PeerDown: before"
         assert 1 <= len(rest) <= 2, route
-        told = re.findall(r"^(Resolved: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
-        assert len(told) == len(set(told))
-        assert {peer for _, peer in told} == peers
+        sent = re.findall(r"^(Resolved: )?PeerDown: (peer-\d+)\.", "\n".join(one.body for one in rest), re.MULTILINE)
+        assert len(sent) == len(set(sent))
+        assert {peer for _, peer in sent} == peers
         assert "resolved" in rest[0].title
-    # Patience: the longest pause is five minutes.
+    # Back-off: the longest pause is five minutes.
     assert world.attempts <= len(ROUTES) * (HOURS * 60 / 4 + 20)

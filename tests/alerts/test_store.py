@@ -103,7 +103,7 @@ def test_a_database_of_the_first_format_keeps_its_alerts_and_what_waits(path: Pa
     store = Store(path)
     queue = Queue(store)
     assert store.load().states[KEY].phase == "firing"
-    assert queue.told() == {"hook": frozenset({KEY}), "mail": frozenset({KEY})}
+    assert queue.load_state().notified == {"hook": frozenset({KEY}), "mail": frozenset({KEY})}
     delivery = queue.next_delivery("hook")
     assert delivery is not None
     assert (delivery.message.title, delivery.message.body) == ("PeerDown: a", "gone")

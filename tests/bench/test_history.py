@@ -43,7 +43,7 @@ def _fill(folder: Path, peers: list[Peer], days: float, settings: HistorySetting
     with contextlib.closing(recorder):
         recorder.start()
         for group in looks(peers, since=BEGIN, seconds=days * 86400):
-            while recorder._waiting.qsize() > 40:
+            while recorder.waiting > 40:
                 time.sleep(0.001)
             recorder.record(group, AlertStates())
     store = Store(recorder.path)
@@ -81,7 +81,7 @@ def test_a_week_is_replayed_in_under_a_minute(month: Path, record: Record) -> No
     began = time.monotonic()
     *_, result = backtest.run(month, Rules(), until - days * 86400, until, slack_seconds=30)
     seconds = time.monotonic() - began
-    assert result.looks == pytest.approx(PEERS * days * 5760, rel=0.001)
+    assert result.samples == pytest.approx(PEERS * days * 5760, rel=0.001)
     record(
         SUBJECT, f"replay of as many looks as {TIMES * PEERS} peers make in 7 days", f"{seconds:.0f} s", "under 60 s"
     )

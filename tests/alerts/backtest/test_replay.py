@@ -29,7 +29,7 @@ HOURS = 4.0
 
 
 class Watch:
-    """Evaluates looks as the loop does, and records them."""
+    """Evaluates samples as the loop does, and records them."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.rules: RuleTable = Rules(**settings)
@@ -44,13 +44,13 @@ class Watch:
 
     def see(self, group: list[HistorySample]) -> None:
         self._standing, _ = evaluate(
-            [look.view for look in group],
+            [sample.view for sample in group],
             self._active,
             self._standing,
             Moment(group[0].view.now, group[0].elapsed_seconds),
             reminder_seconds=0.0,
         )
-        while self.recorder._waiting.qsize() > 40:
+        while self.recorder.waiting > 40:
             pass
         self.recorder.record(group, self._standing)
 
@@ -59,9 +59,9 @@ def _troubled(group: list[HistorySample], since: float) -> list[HistorySample]:
     """Peer 0 hangs in the second hour, peer 1 uses much memory in the third; nothing reads peer 2 for a while."""
     hour = (group[0].view.now - since) / 3600
     changed = []
-    for look in group:
-        name, now = look.view.peer, look.view.now
-        page = {metric: dict(look.view.page.values(metric)) for metric in _METRICS} if look.view.page else {}
+    for sample in group:
+        name, now = sample.view.peer, sample.view.now
+        page = {metric: dict(sample.view.page.values(metric)) for metric in _METRICS} if sample.view.page else {}
         page["trainer_memory_bytes"] = {FOOTPRINT: GIB, RSS: GIB}
         if name == "rig-0" and 1 <= hour < 1.2:
             page["trainer_last_step_timestamp_seconds"] = {NONE: since + 3600.0}
@@ -71,7 +71,7 @@ def _troubled(group: list[HistorySample], since: float) -> list[HistorySample]:
         view = View(name, now, Page(page))
         if name == "rig-2" and 3 <= hour < 3.1:
             view = View(name, now, None, "no connection", unreachable_seconds=now - since - 3 * 3600)
-        changed.append(look._replace(view=view))
+        changed.append(sample._replace(view=view))
     return changed
 
 
@@ -102,9 +102,9 @@ def test_the_rules_in_force_fire_as_they_did(recorded: Path) -> None:
     fired = {one.rule: one.fired for one in test.results if one.fired}
     assert fired == {"PeerStalled": 1, "PeerDown": 1, "RankDrop": 1}
     assert [one for one in test.results if one.fired != one.recorded or one.new or one.gone] == []
-    assert (test.subjects, test.looks) == (3, 3 * HOURS * 240)
+    assert (test.subjects, test.samples) == (3, 3 * HOURS * 240)
     report = render(test)
-    assert "\nAs recorded: no firing is new, none is gone.\n" in report
+    assert "\nSame firings as recorded.\n" in report
     (stalled,) = [line for line in report.splitlines() if line.startswith("PeerStalled")]
     assert stalled.split() == ["PeerStalled", "1", "11", "min", "15", "s", "1", "-", "-"]
 
@@ -115,22 +115,22 @@ def test_a_changed_threshold_names_what_is_new_and_what_is_gone(recorded: Path) 
     assert "new: MemoryExceeded: rig-1, " in report
     assert "for 29 min 45 s. Memory 3.60 GiB, 90% of the limit of 4.00 GiB." in report
     assert "gone: PeerDown: rig-2, " in report
-    told = {one["rule"]: one for one in to_json(test)["rules"]}
-    assert told["MemoryExceeded"]["seconds"] == pytest.approx(1800, abs=60)
-    assert [one["subject"] for one in told["MemoryExceeded"]["new"]] == ["rig-1"]
-    assert (told["PeerDown"]["fired"], told["PeerDown"]["recorded"]) == (0, 1)
+    results = {one["rule"]: one for one in to_json(test)["rules"]}
+    assert results["MemoryExceeded"]["seconds"] == pytest.approx(1800, abs=60)
+    assert [one["subject"] for one in results["MemoryExceeded"]["new"]] == ["rig-1"]
+    assert (results["PeerDown"]["fired"], results["PeerDown"]["recorded"]) == (0, 1)
 
 
 def test_it_says_what_it_could_not_replay_and_from_when_data_exists(recorded: Path) -> None:
     report = render(_test(recorded))
-    assert "not replayed: PeerRestarted, it tells what the loop did itself\n" in report
-    assert "not replayed: DiskLow, nothing that was recorded lets it judge\n" in report
+    assert "not replayed: PeerRestarted, it reports an action of the loop\n" in report
+    assert "not replayed: DiskLow, no data for it was recorded\n" in report
     assert "The history begins 23 h " in report
     assert "MemoryForecast" in report.splitlines()[-1]
-    assert render(_test(recorded, since=START + 5 * 3600)).startswith("Nothing was recorded since")
+    assert render(_test(recorded, since=START + 5 * 3600)).startswith("No samples since")
 
 
-def test_thinned_history_still_tells_of_what_lasted(recorded: Path, tmp_path: Path) -> None:
+def test_a_thinned_history_keeps_long_firings(recorded: Path, tmp_path: Path) -> None:
     copy = tmp_path / "history.sqlite"
     copy.write_bytes(recorded.read_bytes())
     store = Store(copy)
@@ -139,7 +139,7 @@ def test_thinned_history_still_tells_of_what_lasted(recorded: Path, tmp_path: Pa
     _repeat(lambda: Folder(store, tight).work(START), 8)
     store.close()
     test = _test(copy)
-    assert "about one look in five minutes is left" in render(test)
+    assert "thinned to about one sample per 5 min" in render(test)
     assert {one.rule: one.fired for one in test.results if one.fired}.get("PeerStalled") == 1
 
 

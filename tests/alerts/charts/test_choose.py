@@ -14,8 +14,9 @@ from alerts.config import AlertsConfig
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
+from alerts.delivery.retry_policy import RetryPolicy
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Decision
+from alerts.delivery.routing import Decision, DeliveryState, RoutedEvent
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
@@ -36,7 +37,6 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that runs many tests draws slowly."""
     monkeypatch.setattr("alerts.charts.choose.SECONDS", 100.0)
-    monkeypatch.setattr("alerts.delivery.outbox.SEND_TIMEOUT_SECONDS", 110.0)
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,17 @@ def test_a_chart_follows_its_message_in_telegram_is_in_a_mail_and_in_no_webhook(
         bots = {route: make_bot(route, urls[route]) for route in commanded}
         sender, queue = Sender(urls, bots), Queue(store)
         styles = RouteStyles(AlertsConfig(fleet="demo", state_dir=tmp_path), sender)
-        outbox = Outbox(queue, sender, styles, tuple(urls), lambda: UNTIL, ChartDrawer(history, "en", None))
+        outbox = Outbox(
+            queue,
+            sender,
+            styles,
+            tuple(urls),
+            lambda: UNTIL,
+            ChartDrawer(history, "en", None),
+            RetryPolicy(send_timeout_seconds=110.0),
+        )
         event = Event(Key("RankDrop", "sly_fox"), "firing", UNTIL, UNTIL, "warning", "")
-        queue.add(Decision(tuple((route, event) for route in urls)), {}, now=UNTIL, is_held=lambda *_: False)
+        queue.add(Decision(tuple(RoutedEvent(route, event) for route in urls)), DeliveryState(), now=UNTIL)
         for route in urls:
             queue.post(route, "", [Message("RankDrop: sly_fox", "body", news=tuple(queue.waiting(route)))], UNTIL)
         asyncio.run(_deliver(outbox, lambda: bot_api.photos and mailbox.messages and webhook.messages))

@@ -1,4 +1,4 @@
-"""The sign of life, over a real socket."""
+"""The heartbeat, over a real socket."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ class Service:
         self._thread.join()
 
 
-def test_signs_of_life_come_while_the_loop_is_well_and_a_failure_is_logged_once(
+def test_heartbeats_are_sent_while_the_loop_is_healthy_and_a_failure_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="alerts.delivery.dead_man_switch")
@@ -73,7 +73,7 @@ def test_signs_of_life_come_while_the_loop_is_well_and_a_failure_is_logged_once(
     finally:
         service.close()
     assert [record.getMessage() for record in caplog.records if record.name == "alerts.delivery.dead_man_switch"] == [
-        "deadman: no sign of life arrives: the service answered 500; tried every 0.02 s",
-        "deadman: the signs of life are taken again",
+        "deadman: heartbeat delivery failed: the service answered 500; retried every 0.02 s",
+        "deadman: heartbeat delivery recovered",
     ]
     assert SECRET not in caplog.text

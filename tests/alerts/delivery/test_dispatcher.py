@@ -19,8 +19,9 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.routing import Decision
 from alerts.delivery.silence_store import SilenceStore
-from alerts.delivery.silences import SilenceRequest
+from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.engine.status import Status
@@ -80,8 +81,14 @@ class Watch:
         self.store.close()
         self.start()
 
-    def evaluate(self, *events: tuple[str, str, Kind], severity: Severity = "warning", evidence: str = "") -> None:
-        """An evaluation in which these alerts changed, by rule and peer; then what is due is made."""
+    def evaluate(
+        self,
+        *events: tuple[str, str, Kind],
+        severity: Severity = "warning",
+        evidence: str = "",
+        fails: bool = False,
+    ) -> None:
+        """An evaluation in which these alerts changed, by rule and peer, whose commit may fail; then a dispatch."""
         happened = []
         for rule, peer, kind in events:
             key = Key(rule, peer)
@@ -91,9 +98,15 @@ class Watch:
                 self.states[key] = AlertState("firing", severity, self.now, "bad")
             happened.append(Event(key, kind, self.now, self.now, severity, "bad", evidence))
         alert_states = AlertStates(dict(self.states))
-        write = self.dispatcher.queue(alert_states, happened, self.now)
+        decision = self.dispatcher.decide(alert_states, happened, self.now)
+
+        def write() -> None:
+            self.dispatcher.write(decision)
+            if fails:
+                raise OSError("disk full")
+
         self.store.commit(AlertStates(), alert_states, [], write)
-        self.dispatcher.settle()
+        self.dispatcher.accept(decision)
         self.dispatcher.dispatch(self.now)
 
     def at(self, time: str) -> "Watch":
@@ -127,7 +140,7 @@ def watch(tmp_path: Path) -> Callable[..., Watch]:
     return make
 
 
-def test_a_night_is_told_in_one_summary_at_its_end_across_restarts(watch: Callable[..., Watch]) -> None:
+def test_quiet_hours_end_with_one_summary_across_restarts(watch: Callable[..., Watch]) -> None:
     night = watch(route={"quiet": QUIET})
     night.at("2026-01-10T20:59").evaluate(("RankDrop", "b", "firing"))
     assert night.take() == ["RankDrop: b"]
@@ -144,7 +157,7 @@ def test_a_night_is_told_in_one_summary_at_its_end_across_restarts(watch: Callab
     assert night.take() == ["Resolved: MemoryExceeded: a"]
 
 
-def test_what_is_severe_enough_is_told_at_night(watch: Callable[..., Watch]) -> None:
+def test_severities_that_bypass_quiet_hours_are_sent_at_night(watch: Callable[..., Watch]) -> None:
     night = watch(route={"quiet": QUIET})
     night.at("2026-01-10T23:00").evaluate(("PeerDown", "a", "firing"), severity="critical")
     assert night.take() == ["PeerDown: a"]
@@ -169,7 +182,7 @@ def test_there_is_one_summary_on_the_nights_when_the_clocks_change(
     assert summaries == [(_utc(morning), "Quiet hours ended: 1 firing")]
 
 
-def test_a_silence_that_ends_lets_what_still_fires_be_told_after_a_restart_too(watch: Callable[..., Watch]) -> None:
+def test_alerts_still_firing_are_sent_when_a_silence_ends_after_a_restart_too(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
     one.silence_store.silence(SilenceRequest.model_validate({"peer": "a", "lasts": "1h"}), one.now)
     one.evaluate(("RankDrop", "a", "firing"), ("RankDrop", "b", "firing"))
@@ -212,7 +225,7 @@ def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Wat
     assert one.take() == ["RankDrop: a"]
 
 
-def test_who_is_told_late_is_given_the_evidence_of_the_beginning_after_a_restart_too(
+def test_a_late_notification_has_the_evidence_of_the_beginning_after_a_restart_too(
     watch: Callable[..., Watch],
 ) -> None:
     one = watch(route={"after": "30m"}).at("2026-01-10T10:00")
@@ -228,7 +241,7 @@ def test_who_is_told_late_is_given_the_evidence_of_the_beginning_after_a_restart
         "\n\nPeerStalled: a\n| linear.py:114 forward\n\nPeerStalled: b\n| linear.py:114 forward"
     )
     one.evaluate(("PeerStalled", "a", "resolved"), ("PeerStalled", "b", "resolved"))
-    assert one.queue.evidence() == {}
+    assert one.queue.load_state().evidence == {}
 
 
 @pytest.mark.parametrize("straddle", [1, 15, 25])
@@ -261,13 +274,40 @@ def test_a_storm_of_300_peers_and_their_host_is_three_messages_that_name_them_al
         assert all(len(escape(message.body)) <= 3500 for message in messages)
 
 
-def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callable[..., Watch]) -> None:
+def test_after_a_failed_commit_the_next_evaluation_notifies_of_all_that_the_first_one_would_have(
+    watch: Callable[..., Watch],
+) -> None:
+    one = watch().at("2026-01-10T10:00")
+    one.evaluate(("PeerDown", "a", "firing"), ("RankDrop", "a", "firing"), ("RankDrop", "c", "firing"))
+    one.silence_store.acknowledge(AckRequest(rule="RankDrop", peer="c"), [Key("RankDrop", "c")])
+    assert one.take() == ["PeerDown: a, RankDrop: c"]
+    ended = (("PeerDown", "a", "resolved"), ("RankDrop", "c", "resolved"), ("MemoryExceeded", "b", "firing"))
+    with pytest.raises(OSError, match="disk full"):
+        one.evaluate(*ended, evidence="| swap", fails=True)
+    assert one.take() == []
+    assert one.silence_store.acknowledged == {Key("RankDrop", "c")}
+    one.now += 15
+    one.evaluate(*ended, evidence="| swap")
+    (end, begin) = sorted(one.take_letters(), key=lambda letter: letter.title, reverse=True)
+    assert end.title == "Recovered: PeerDown: a, RankDrop: c"
+    assert begin.title == "MemoryExceeded: b"
+    assert "| swap" in begin.body
+    assert one.silence_store.acknowledged == frozenset()
+    one.now += 119
+    one.evaluate()
+    assert one.take() == []
+    one.now += 1
+    one.evaluate()
+    assert one.take() == ["RankDrop: a"]
+
+
+def test_it_stops_when_cancelled_although_news_arrives_at_that_instant(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
 
     async def run() -> None:
         task = asyncio.create_task(one.dispatcher.run(lambda: Status("demo")))
         await asyncio.sleep(0.01)
-        one.dispatcher.settle()
+        one.dispatcher.accept(Decision())
         task.cancel()
         _, pending = await asyncio.wait([task], timeout=1)
         assert not pending
@@ -280,7 +320,7 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
     page = parse(sidecar_page())
     down = parse(sidecar_page(up=0))
 
-    def look(time: str) -> list[str]:
+    def digest_at(time: str) -> list[str]:
         one.at(time)
         one.restart()
         status = Status("demo", one.now, {"a": Scrape(page), "b": Scrape(down)})
@@ -291,11 +331,11 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
             assert "No alerts firing." in delivery.message.body
         return one.take()
 
-    assert look("2026-01-10T10:00") == []
-    assert look("2026-01-11T06:59") == []
-    assert look("2026-01-11T07:00") == ["Daily summary: demo"]
-    assert look("2026-01-11T07:01") == []
-    assert look("2026-01-11T06:30") == []
-    assert look("2026-01-11T07:02") == []
-    assert look("2026-01-12T14:00") == []  # too late to be of use
-    assert look("2026-01-13T07:30") == ["Daily summary: demo"]
+    assert digest_at("2026-01-10T10:00") == []
+    assert digest_at("2026-01-11T06:59") == []
+    assert digest_at("2026-01-11T07:00") == ["Daily summary: demo"]
+    assert digest_at("2026-01-11T07:01") == []
+    assert digest_at("2026-01-11T06:30") == []
+    assert digest_at("2026-01-11T07:02") == []
+    assert digest_at("2026-01-12T14:00") == []  # too late to be of use
+    assert digest_at("2026-01-13T07:30") == ["Daily summary: demo"]

@@ -32,30 +32,30 @@ def test_what_comes_later_is_collected_into_one_message_that_follows() -> None:
     assert _ids(group(waiting, {"fires": [2.0]}, 32, RULES)[0]) == [[3, 4]]
 
 
-def test_rules_are_told_together_and_ends_apart() -> None:
+def test_rules_are_grouped_and_resolutions_are_separate() -> None:
     waiting = [_news(1, "a"), _news(2, "b", rule="RankDrop"), _news(3, "c", "resolved")]
     assert _ids(group(waiting, {}, 9, RULES)[0]) == [[1, 2], [3]]
 
 
 @pytest.mark.parametrize(
-    ("told_at", "due"),
+    ("sent_at", "due"),
     [([0.0], 30.0), ([0.0, 30.0], 90.0), ([0.0, 30.0, 90.0], 210.0), ([0.0, 30.0, 90.0, 210.0, 330.0], 450.0)],
 )
-def test_the_messages_of_a_long_storm_become_rarer(told_at: list[float], due: float) -> None:
-    assert group([_news(1, "a", at=told_at[-1] + 1)], {"fires": told_at}, told_at[-1] + 3, RULES) == ([], due)
+def test_the_messages_of_a_long_storm_become_rarer(sent_at: list[float], due: float) -> None:
+    assert group([_news(1, "a", at=sent_at[-1] + 1)], {"fires": sent_at}, sent_at[-1] + 3, RULES) == ([], due)
 
 
-def test_after_a_quiet_while_news_is_told_at_once_again() -> None:
+def test_after_a_quiet_while_news_is_sent_at_once_again() -> None:
     assert _ids(group([_news(1, "a", at=700)], {"fires": [0.0, 30.0, 90.0]}, 702, RULES)[0]) == [[1]]
 
 
-def test_an_end_does_not_wait_for_the_interval_of_the_troubles() -> None:
+def test_a_resolution_does_not_wait_for_the_interval_of_firings() -> None:
     waiting = [_news(1, "a", "resolved", at=5), _news(2, "b", at=5)]
     messages, due = group(waiting, {"fires": [2.0]}, 7, RULES)
     assert (_ids(messages), due) == ([[1]], 32.0)
 
 
-def test_no_end_is_told_before_its_beginning() -> None:
+def test_no_resolution_is_sent_before_its_firing() -> None:
     waiting = [_news(1, "a", at=5), _news(2, "b", at=5), _news(3, "a", "resolved", at=6)]
     messages, due = group(waiting, {"fires": [2.0]}, 8, RULES)
     assert (_ids(messages), due) == ([[1, 3]], 32.0)

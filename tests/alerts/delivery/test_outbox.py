@@ -1,4 +1,4 @@
-"""Delivery: patience, order, and routes that hang."""
+"""Delivery: order, rate limits, and routes that hang."""
 
 import asyncio
 import threading
@@ -9,13 +9,13 @@ from typing import Literal
 import pytest
 
 from alerts.config import AlertsConfig
-from alerts.delivery import outbox as outbox_module
 from alerts.delivery.apprise_sender import Sender
-from alerts.delivery.outbox import LONGEST_PAUSE_SECONDS, Outbox, pause_after
+from alerts.delivery.outbox import Outbox
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
+from alerts.delivery.retry_policy import RetryPolicy
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Decision
+from alerts.delivery.routing import Decision, DeliveryState, RoutedEvent
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.single import Message
 from alerts.store import Store
@@ -24,7 +24,7 @@ REFUSED = DeliveryResult(False, "refused")
 
 
 class FakeSender(Sender):
-    """Answers as each route's script says, then takes everything."""
+    """Answers as each route's script says, then accepts everything."""
 
     def __init__(self, **answers: list[DeliveryResult | threading.Event]) -> None:
         self._answers = answers
@@ -60,21 +60,23 @@ class Clock:
         return self.now
 
 
-def _tell(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...], now: float = 1_000_000.0) -> None:
+def _post(queue: Queue, title: str, *, peer: str = "a", routes: tuple[str, ...], now: float = 1_000_000.0) -> None:
     event = Event(Key("PeerDown", peer), "firing", 0, 0, "critical", "")
-    queue.add(Decision(tuple((route, event) for route in routes)), {}, now=now, is_held=lambda *_: False)
+    queue.add(Decision(tuple(RoutedEvent(route, event) for route in routes)), DeliveryState(), now=now)
     for route in routes:
         queue.post(route, "", [Message(title, "body", news=tuple(queue.waiting(route)))], now)
 
 
-def _outbox(queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float]) -> Outbox:
+def _outbox(
+    queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callable[[], float], **policy: float
+) -> Outbox:
     styles = RouteStyles(AlertsConfig(fleet="demo", state_dir=Path("/nowhere")), sender)
-    return Outbox(queue, sender, styles, routes, clock)
+    return Outbox(queue, sender, styles, routes, clock, policy=RetryPolicy(**policy))  # type: ignore[arg-type]
 
 
-async def _until(look: Callable[[], object]) -> None:
+async def _until(check: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not look():
+        while not check():
             await asyncio.sleep(0.01)
 
 
@@ -85,27 +87,13 @@ async def _advance(outbox: Outbox, clock: Clock, seconds: float) -> None:
     await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("jitter", [0.0, 1.0])
-def test_patience_grows_and_has_an_end(jitter: float) -> None:
-    pauses = [pause_after(failures, REFUSED, jitter) for failures in range(1, 40)]
-    assert 2 <= pauses[0] <= 3
-    assert pauses == sorted(pauses)
-    assert LONGEST_PAUSE_SECONDS <= pauses[-1] <= 1.25 * LONGEST_PAUSE_SECONDS
-
-
-@pytest.mark.parametrize("jitter", [0.0, 1.0])
-def test_a_service_is_left_alone_for_at_least_as_long_as_it_asks(jitter: float) -> None:
-    assert 35 < pause_after(1, DeliveryResult(False, "", 35.0, True), jitter) < 40
-    assert pause_after(1, DeliveryResult(False, "", None, True), jitter) >= 60
-
-
 def test_an_alert_keeps_its_order_while_another_overtakes_it(tmp_path: Path) -> None:
     async def run() -> None:
         clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
         queue = Queue(store)
         sender = FakeSender(hook=[REFUSED])
         for title, peer in (("a fires", "a"), ("a is over", "a"), ("b fires", "b")):
-            _tell(queue, title, peer=peer, routes=("hook",))
+            _post(queue, title, peer=peer, routes=("hook",))
         outbox = _outbox(queue, sender, ("hook",), clock)
         outbox.start()
         await _until(lambda: outbox.results["failed"])
@@ -126,11 +114,11 @@ def test_a_rate_limit_holds_the_whole_route_and_no_other_and_outlives_a_restart(
         clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
         queue = Queue(store)
         sender = FakeSender(phone=[DeliveryResult(False, "429", 100.0, True)])
-        _tell(queue, "first", routes=("phone", "mail"))
+        _post(queue, "first", routes=("phone", "mail"))
         outbox = _outbox(queue, sender, ("phone", "mail"), clock)
         outbox.start()
         await _until(lambda: outbox.results["failed"] and outbox.results["delivered"])
-        _tell(queue, "second", peer="b", routes=("phone", "mail"))
+        _post(queue, "second", peer="b", routes=("phone", "mail"))
         await _advance(outbox, clock, 99)
         assert sender.sent == [("mail", "first"), ("mail", "second")]
         await outbox.close(1)
@@ -153,17 +141,13 @@ def test_a_rate_limit_holds_the_whole_route_and_no_other_and_outlives_a_restart(
     asyncio.run(run())
 
 
-def test_a_route_that_hangs_delays_no_other_and_its_late_success_is_not_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox_module, "SEND_TIMEOUT_SECONDS", 0.1)
-
+def test_a_route_that_hangs_delays_no_other_and_its_late_success_is_not_repeated(tmp_path: Path) -> None:
     async def run() -> None:
         clock, store, release = Clock(), Store(tmp_path / "alerts.sqlite"), threading.Event()
         queue = Queue(store)
         sender = FakeSender(stuck=[release])
-        _tell(queue, "first", routes=("stuck", "hook"))
-        outbox = _outbox(queue, sender, ("stuck", "hook"), clock)
+        _post(queue, "first", routes=("stuck", "hook"))
+        outbox = _outbox(queue, sender, ("stuck", "hook"), clock, send_timeout_seconds=0.1)
         outbox.start()
         await _until(lambda: outbox.results["failed"])
         assert sender.sent == [("hook", "first")]
@@ -179,20 +163,18 @@ def test_a_route_that_hangs_delays_no_other_and_its_late_success_is_not_repeated
     asyncio.run(run())
 
 
-def test_hung_attempts_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "SEND_TIMEOUT_SECONDS", 0.05)
-
+def test_hung_attempts_are_limited(tmp_path: Path) -> None:
     async def run() -> None:
         clock, store, release = Clock(), Store(tmp_path / "alerts.sqlite"), threading.Event()
         queue = Queue(store)
         for peer in "abcdef":
-            _tell(queue, peer, peer=peer, routes=("stuck",))
-        outbox = _outbox(queue, FakeSender(stuck=[release] * 9), ("stuck",), clock)
+            _post(queue, peer, peer=peer, routes=("stuck",))
+        outbox = _outbox(queue, FakeSender(stuck=[release] * 9), ("stuck",), clock, send_timeout_seconds=0.05)
         outbox.start()
         for _ in range(8):
             await _advance(outbox, clock, 1000)
         hung = [thread for thread in threading.enumerate() if thread.name.startswith("send-")]
-        assert len(hung) == outbox_module.HUNG_SENDS_ALLOWED
+        assert len(hung) == RetryPolicy().max_hung_sends
         release.set()
         await outbox.close(1)
         store.close()
@@ -202,11 +184,9 @@ def test_hung_attempts_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     asyncio.run(run())
 
 
-def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_written_down(
+def test_an_accepted_delivery_is_not_repeated_although_it_could_not_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "PROBLEM_SECONDS", 0.05)
-
     async def run() -> None:
         clock, store, sender = Clock(), Store(tmp_path / "alerts.sqlite"), FakeSender()
         queue = Queue(store)
@@ -218,8 +198,8 @@ def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_writte
             mark(delivery)
 
         monkeypatch.setattr(queue, "mark_delivered", fail_at_first)
-        _tell(queue, "first", routes=("hook",))
-        outbox = _outbox(queue, sender, ("hook",), clock)
+        _post(queue, "first", routes=("hook",))
+        outbox = _outbox(queue, sender, ("hook",), clock, storage_retry_seconds=0.05)
         outbox.start()
         await _until(lambda: outbox.results["delivered"])
         assert sender.sent == [("hook", "first")]
@@ -230,10 +210,10 @@ def test_what_the_service_took_is_not_sent_again_although_it_could_not_be_writte
     asyncio.run(run())
 
 
-def test_what_is_given_up_is_said_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_expired_deliveries_are_logged_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, store = Clock(), Store(tmp_path / "alerts.sqlite")
     queue = Queue(store)
-    _tell(queue, "old", routes=("hook", "gone"), now=clock.now)
+    _post(queue, "old", routes=("hook", "gone"), now=clock.now)
     clock.now += 8 * 86400
     outbox = _outbox(queue, FakeSender(), ("hook",), clock)
     outbox.expire()

@@ -1,101 +1,122 @@
-"""Who is told what, evaluation by evaluation."""
+"""Which route is notified of what, evaluation by evaluation."""
 
 from collections.abc import Collection
 
-from alerts.delivery.routing import Audience, Decision, Notified, decide
+from alerts.delivery.routing import CONSEQUENCE_SECONDS, Decision, DeliveryState, RouteFilter, decide
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
 from alerts.rules import Severity
 
 KEY = Key("PeerDown", "a")
-NOW, LATER = Audience("hook"), Audience("boss", after_seconds=1800)
+NOW, LATER = RouteFilter("hook"), RouteFilter("boss", after_seconds=1800)
+UNKNOWN = DeliveryState()
+
+
+def _known(*routes: str) -> DeliveryState:
+    """These routes have been notified of the alert."""
+    return DeliveryState(dict.fromkeys(routes, frozenset({KEY})))
 
 
 def _decide(
     fired_seconds: float | None,
-    told: Notified,
+    before: DeliveryState,
     *,
-    audiences: tuple[Audience, ...] = (NOW,),
+    filters: tuple[RouteFilter, ...] = (NOW,),
     kind: Kind | None = None,
     hidden: bool = False,
+    inhibited: bool = False,
     acknowledged: Collection[Key] = (),
     severity: Severity = "critical",
     cleared: float | None = None,
+    evidence: str = "",
+    now: float = 100,
 ) -> Decision:
-    """One evaluation of an alert that fires since so many seconds (None: at rest), with its event of this round."""
+    """An evaluation of an alert that has fired for so many seconds (None: it does not exist), with its event."""
     states = {}
     if fired_seconds is not None:
         states[KEY] = AlertState("firing", severity, 5, "gone", cleared_seconds=cleared, fired_seconds=fired_seconds)
-    events = [Event(KEY, kind, 100, 5, severity, "")] if kind else []
+    events = [Event(KEY, kind, now, 5, severity, "", evidence)] if kind else []
     return decide(
         AlertStates(states),
         events,
-        told,
-        audiences,
-        now=100,
-        is_hidden=lambda _key, _state: hidden,
+        before,
+        filters,
+        now=now,
+        steady_now=now,
+        inhibited={KEY} if inhibited else (),
+        hidden={KEY} if hidden else (),
         acknowledged=acknowledged,
-        evidence={KEY: "| it hangs"},
     )
 
 
 def _kinds(decision: Decision) -> list[tuple[str, str]]:
-    return [(route, event.kind) for route, event in decision.news]
+    return [(one.route, one.event.kind) for one in decision.news]
 
 
-def test_an_alert_and_its_end_are_told_once_each() -> None:
-    first = _decide(0, {}, kind="firing")
+def test_an_alert_and_its_end_are_sent_once_each() -> None:
+    first = _decide(0, UNKNOWN, kind="firing")
     assert _kinds(first) == [("hook", "firing")]
-    assert _kinds(_decide(10, first.told)) == []
-    last = _decide(None, first.told, kind="resolved")
+    assert _kinds(_decide(10, first.state)) == []
+    last = _decide(None, first.state, kind="resolved")
     assert _kinds(last) == [("hook", "resolved")]
-    assert _kinds(_decide(None, last.told)) == []
+    assert _kinds(_decide(None, last.state)) == []
 
 
-def test_a_hidden_alert_is_told_once_nothing_hides_it_any_more() -> None:
-    hidden = _decide(0, {}, kind="firing", hidden=True)
+def test_a_hidden_alert_is_sent_once_nothing_hides_it_any_more() -> None:
+    hidden = _decide(0, UNKNOWN, kind="firing", hidden=True, evidence="| it hangs")
     assert hidden.news == ()
-    assert _kinds(_decide(10, hidden.told)) == [("hook", "firing")]
+    later = _decide(10, hidden.state)
+    assert _kinds(later) == [("hook", "firing")]
+    assert later.news[0].event.evidence == "| it hangs"
 
 
-def test_a_hidden_alert_that_ends_was_never_told_and_nor_is_its_end() -> None:
-    hidden = _decide(0, {}, kind="firing", hidden=True)
-    assert _decide(None, hidden.told, kind="resolved").news == ()
+def test_neither_a_hidden_alert_nor_its_end_is_sent() -> None:
+    hidden = _decide(0, UNKNOWN, kind="firing", hidden=True)
+    assert _decide(None, hidden.state, kind="resolved").news == ()
 
 
-def test_the_end_of_what_was_told_is_told_even_while_it_is_hidden() -> None:
-    assert _kinds(_decide(None, {"hook": frozenset({KEY})}, kind="resolved", hidden=True)) == [("hook", "resolved")]
+def test_a_consequence_stays_hidden_for_a_while_after_its_cause_and_decisions_can_be_made_again() -> None:
+    inhibited = _decide(0, UNKNOWN, kind="firing", inhibited=True)
+    for _ in range(2):
+        settling = _decide(10, inhibited.state, now=110)
+        assert settling.news == ()
+    assert _decide(20, settling.state, now=109 + CONSEQUENCE_SECONDS).news == ()
+    assert _kinds(_decide(20, settling.state, now=110 + CONSEQUENCE_SECONDS)) == [("hook", "firing")]
 
 
-def test_an_alert_that_is_about_to_recover_is_not_told_anew() -> None:
-    assert _decide(10, {}, cleared=3).news == ()
+def test_the_end_of_a_notified_alert_is_sent_even_while_it_is_hidden() -> None:
+    assert _kinds(_decide(None, _known("hook"), kind="resolved", hidden=True)) == [("hook", "resolved")]
 
 
-def test_a_reminder_reaches_who_was_told_unless_it_is_acknowledged_or_hidden() -> None:
-    told = {"hook": frozenset({KEY})}
-    assert _kinds(_decide(10, told, kind="reminder", audiences=(NOW, LATER))) == [("hook", "reminder")]
-    assert _decide(10, told, kind="reminder", acknowledged={KEY}).news == ()
-    assert _decide(10, told, kind="reminder", hidden=True).news == ()
+def test_an_alert_that_is_about_to_recover_is_not_sent_again() -> None:
+    assert _decide(10, UNKNOWN, cleared=3).news == ()
 
 
-def test_it_is_escalated_after_its_time_unless_somebody_acknowledged_it() -> None:
-    assert _decide(1799, {}, audiences=(LATER,)).news == ()
-    assert _kinds(_decide(1800, {}, audiences=(LATER,))) == [("boss", "firing")]
-    assert _decide(9999, {}, audiences=(LATER,), acknowledged={KEY}).news == ()
+def test_a_reminder_goes_to_notified_routes_unless_the_alert_is_acknowledged_or_hidden() -> None:
+    known = _known("hook")
+    assert _kinds(_decide(10, known, kind="reminder", filters=(NOW, LATER))) == [("hook", "reminder")]
+    assert _decide(10, known, kind="reminder", acknowledged={KEY}).news == ()
+    assert _decide(10, known, kind="reminder", hidden=True).news == ()
 
 
-def test_an_acknowledged_alert_still_tells_its_end_to_all_who_know() -> None:
-    told = {"hook": frozenset({KEY}), "boss": frozenset({KEY})}
-    decision = _decide(None, told, kind="resolved", audiences=(NOW, LATER), acknowledged={KEY})
+def test_an_alert_is_escalated_after_its_time_unless_it_is_acknowledged() -> None:
+    assert _decide(1799, UNKNOWN, filters=(LATER,)).news == ()
+    assert _kinds(_decide(1800, UNKNOWN, filters=(LATER,))) == [("boss", "firing")]
+    assert _decide(9999, UNKNOWN, filters=(LATER,), acknowledged={KEY}).news == ()
+
+
+def test_the_end_of_an_acknowledged_alert_is_sent_to_all_notified_routes_and_ends_the_acknowledgement() -> None:
+    decision = _decide(None, _known("hook", "boss"), kind="resolved", filters=(NOW, LATER), acknowledged={KEY})
     assert _kinds(decision) == [("hook", "resolved"), ("boss", "resolved")]
+    assert decision.ended_acknowledgements == {KEY}
 
 
-def test_a_route_hears_only_of_its_severities() -> None:
-    pager = (Audience("pager", frozenset({"critical"})),)
-    assert _decide(0, {}, audiences=pager, severity="warning").news == ()
-    assert _kinds(_decide(0, {}, audiences=pager)) == [("pager", "firing")]
+def test_a_route_gets_only_its_severities() -> None:
+    pager = (RouteFilter("pager", frozenset({"critical"})),)
+    assert _decide(0, UNKNOWN, filters=pager, severity="warning").news == ()
+    assert _kinds(_decide(0, UNKNOWN, filters=pager)) == [("pager", "firing")]
 
 
-def test_what_is_no_longer_watched_ends_without_a_word() -> None:
-    decision = _decide(None, {"hook": frozenset({KEY})})
-    assert (decision.news, decision.told["hook"]) == ((), frozenset())
+def test_the_alert_of_a_removed_peer_ends_without_a_notification() -> None:
+    decision = _decide(None, _known("hook"))
+    assert (decision.news, decision.state.notified["hook"]) == ((), frozenset())

@@ -55,7 +55,8 @@ def test_silences_and_acknowledgements_survive_a_restart(tmp_path: Path) -> None
     assert silence_store.acknowledged == {KEY}
     assert silence_store.end_silence(first.id)
     assert not silence_store.end_silence(first.id)
-    silence_store.forget_acknowledged([KEY])
+    silence_store.delete_acknowledgements([KEY])
+    silence_store.forget_acknowledgements([KEY])
     assert SilenceStore(store).acknowledged == frozenset()
     assert SilenceStore(store).silences(1001) == [second]
     store.close()

@@ -17,7 +17,7 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.silence_store import SilenceStore
-from alerts.engine.deadlines import CHECK_AFTER_SECONDS, MOST_LOOKS, Deadlines
+from alerts.engine.deadlines import CHECK_AFTER_SECONDS, MAX_CHECKS, Deadlines
 from alerts.engine.evaluate import ActiveRule, AlertStates, Key, evaluate
 from alerts.engine.state import AlertState, Moment
 from alerts.loop import Loop
@@ -110,7 +110,7 @@ def watched(sidecar: Sidecar, watch: Callable[..., Watched]) -> Watched:
 STALLED = ("firing", "PeerStalled", "a")
 
 
-def test_a_stall_is_told_at_its_instant_although_the_next_round_is_far(
+def test_a_stall_is_notified_at_its_instant_although_the_next_round_is_far(
     make_loop: Callable[..., AlertLoop], sidecar: Sidecar
 ) -> None:
     webhook = Webhook()
@@ -162,7 +162,7 @@ def test_a_peer_that_stepped_meanwhile_is_due_a_whole_allowance_later(watched: W
     assert watched.check_due() == [STALLED]
 
 
-def test_the_end_of_a_stall_is_told_when_its_duration_ends(watched: Watched) -> None:
+def test_a_stall_is_resolved_when_its_duration_ends(watched: Watched) -> None:
     watched.last_step = NOW - STALL_AFTER - 1
     assert watched.check_all() == [STALLED]
     watched.advance(15)
@@ -347,7 +347,7 @@ def test_a_look_takes_all_that_are_due_and_a_page_that_names_instant_after_insta
     assert deadlines.take(NOW + 3.0) == set()
     assert deadlines.take(NOW + 3.05) == {"b", "c"}
     assert deadlines.take(NOW + 3.05) == set()
-    for _ in range(MOST_LOOKS - 1):
+    for _ in range(MAX_CHECKS - 1):
         deadlines.update(["b"], {"b": NOW})
         assert deadlines.take(NOW + 4) == {"b"}
     deadlines.update(["b"], {"b": NOW})

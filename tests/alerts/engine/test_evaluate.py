@@ -78,4 +78,4 @@ def test_a_rule_that_fails_keeps_its_alert_and_says_so(caplog: pytest.LogCapture
         after, told = _round(_rule(RuntimeError("oops")), before, "a")
     assert told == []
     assert after.states[Key("Test", "a")].phase == "firing"
-    assert "rule Test failed on peer a" in caplog.text
+    assert "rule Test failed for a" in caplog.text

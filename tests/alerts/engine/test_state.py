@@ -39,7 +39,7 @@ def test_an_unknown_verdict_neither_counts_nor_interrupts() -> None:
     assert _run([UNKNOWN] * 9) == (None, [])
 
 
-def test_a_recovery_is_told_once_the_condition_has_been_gone_long_enough() -> None:
+def test_an_alert_is_resolved_once_the_condition_has_been_gone_long_enough() -> None:
     state, told = _run([ACTIVE] * 4 + [INACTIVE] * 5)
     assert told == [(3, "firing"), (6, "resolved")]
     assert state is None
@@ -50,7 +50,7 @@ def test_a_condition_that_comes_back_during_the_recovery_stays_one_alert() -> No
     assert _run(flapping)[1] == [(3, "firing")]
 
 
-def test_a_firing_alert_is_told_again_when_the_reminder_is_due() -> None:
+def test_a_firing_alert_is_repeated_when_the_reminder_is_due() -> None:
     _, told = _run([ACTIVE, UNKNOWN] * 400, timing=TIMING._replace(for_seconds=0))
     assert told == [(0, "firing"), (360, "reminder"), (720, "reminder")]
 
@@ -59,7 +59,7 @@ def test_a_reminder_of_zero_means_never() -> None:
     assert _run([ACTIVE] * 2000, timing=TIMING._replace(for_seconds=0, reminder_seconds=0))[1] == [(0, "firing")]
 
 
-def test_an_alert_that_is_recovering_is_not_told_again() -> None:
+def test_an_alert_that_is_recovering_is_not_repeated() -> None:
     timing = TIMING._replace(for_seconds=0, recover_seconds=10**6, reminder_seconds=50)
     assert _run([ACTIVE] + [INACTIVE] * 50, timing=timing)[1] == [(0, "firing")]
 

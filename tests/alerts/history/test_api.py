@@ -23,16 +23,16 @@ def _known(values: list[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def test_what_the_loop_saw_is_told_over_a_kill_and_gaps_are_no_zeros(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+def test_the_history_survives_a_kill_and_gaps_are_not_zero(make_loop: MakeLoop, sidecar: Sidecar) -> None:
     sidecar.serve(rank=4, footprint=3 * 2**20)
     loop = make_loop({"a": sidecar, "b": sidecar})
     loop.start()
     query = "metric=rank&metric=memory_bytes&metric=state&metric=loss&since=60s&points=600&spread=1"
-    wait_for(lambda: 4 in _history(loop, query)["peers"]["b"]["rank"], 10, "the first looks", every=0.05)
+    wait_for(lambda: 4 in _history(loop, query)["peers"]["b"]["rank"], 10, "the first samples", every=0.05)
     loop.kill()
     sidecar.serve(rank=2, footprint=3 * 2**20)
     loop.start()
-    wait_for(lambda: 2 in _history(loop, query)["peers"]["a"]["rank"], 10, "the looks after it", every=0.05)
+    wait_for(lambda: 2 in _history(loop, query)["peers"]["a"]["rank"], 10, "the samples after it", every=0.05)
     told = _history(loop, query)
     ranks = _known(told["peers"]["a"]["rank"])
     assert (ranks[0], ranks[-1]) == (4, 2)
@@ -89,7 +89,7 @@ def test_a_history_that_cannot_be_read_stops_neither_alerts_nor_the_loop(make_lo
     loop.start()
     wait_for(loop.firing, 10, "MemoryExceeded fires")
     assert loop.get("/api/history").status_code == 503
-    assert loop.output().count("the history cannot be written") == 1
+    assert loop.output().count("history: cannot write") == 1
     assert loop.process is not None
     loop.process.send_signal(signal.SIGTERM)
     assert loop.process.wait(10) == 0

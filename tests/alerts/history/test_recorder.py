@@ -48,7 +48,7 @@ def _rows(path: Path, query: str = "SELECT count(*) FROM looks") -> int:
 
 def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float, every: float = 15.0) -> None:
     for group in looks(peers, since=since, seconds=seconds, every=every):
-        while recorder._waiting.qsize() > 40:
+        while recorder.waiting > 40:
             time.sleep(0.001)
         recorder.record(group, AlertStates())
 
@@ -90,7 +90,7 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
         recorder.start()
         for count, group in enumerate(looks([Peer("a", 1)], since={HOUR}, seconds=1e6)):
-            while recorder._waiting.qsize():
+            while recorder.waiting:
                 pass
             recorder.record(group, AlertStates())
             print(count, flush=True)
@@ -113,11 +113,10 @@ def test_a_damaged_file_is_set_aside_with_one_line_and_the_history_begins_anew(
     recorder.path.write_bytes(b"SQLite format 3\0" + b"x" * 8000)
     with caplog.at_level(logging.INFO):
         _record(recorder, [Peer("a", 1)], HOUR, 300)
-        wait_for(lambda: _rows(recorder.path) >= 19, 10, "the looks after the first", every=0.02)
+        wait_for(lambda: _rows(recorder.path) >= 19, 10, "the samples after the first", every=0.02)
     assert (tmp_path / "history.sqlite.damaged").read_bytes().endswith(b"xx")
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
-        f"{recorder.path} cannot be used (file is not a database): kept as history.sqlite.damaged, "
-        "the history begins anew"
+        f"{recorder.path} is damaged (file is not a database): kept as history.sqlite.damaged, a new history is started"
     ]
 
 
@@ -125,7 +124,7 @@ def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_once_somebody_c
     tmp_path: Path, recorder: Recorder
 ) -> None:
     _record(recorder, [Peer(str(number), number) for number in range(30)], HOUR, 900)
-    wait_for(lambda: _rows(recorder.path) == 60, 10, "the looks", every=0.02)
+    wait_for(lambda: _rows(recorder.path) == 60, 10, "the samples", every=0.02)
     with sqlite3.connect(recorder.path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
@@ -135,7 +134,7 @@ def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_once_somebody_c
     recorder.suspect()
     _record(recorder, [Peer("a", 1)], HOUR + 900, 150)
     wait_for((tmp_path / "history.sqlite.damaged").exists, 10, "it is set aside", every=0.02)
-    wait_for(lambda: _rows(recorder.path), 10, "the looks after that", every=0.02)
+    wait_for(lambda: _rows(recorder.path), 10, "the samples after that", every=0.02)
 
 
 def test_a_damaged_block_costs_only_its_own_hour(recorder: Recorder) -> None:
@@ -162,17 +161,17 @@ def test_a_file_of_another_version_is_set_aside(tmp_path: Path, recorder: Record
         db.execute("PRAGMA user_version = 99")
     db.close()
     _record(recorder, [Peer("a", 1)], HOUR, 60)
-    wait_for(lambda: _rows(recorder.path) >= 3, 10, "the looks after the first", every=0.02)
+    wait_for(lambda: _rows(recorder.path) >= 3, 10, "the samples after the first", every=0.02)
     assert (tmp_path / "history.sqlite.damaged").exists()
 
 
 def test_a_file_that_somebody_takes_away_is_made_anew(recorder: Recorder) -> None:
     _record(recorder, [Peer("a", 1)], HOUR, 150)
-    wait_for(lambda: _rows(recorder.path) == 10, 10, "the first looks", every=0.02)
+    wait_for(lambda: _rows(recorder.path) == 10, 10, "the first samples", every=0.02)
     for suffix in ("", "-wal", "-shm"):
         recorder.path.with_name(recorder.path.name + suffix).unlink(missing_ok=True)
     _record(recorder, [Peer("a", 1)], HOUR + 150, 150)
-    wait_for(lambda: _rows(recorder.path) == 10, 10, "the looks after that", every=0.02)
+    wait_for(lambda: _rows(recorder.path) == 10, 10, "the samples after that", every=0.02)
 
 
 def test_what_stands_in_the_way_costs_one_line_until_it_is_gone(
@@ -181,13 +180,13 @@ def test_what_stands_in_the_way_costs_one_line_until_it_is_gone(
     recorder.path.mkdir()
     with caplog.at_level(logging.INFO):
         _record(recorder, [Peer("a", 1)], HOUR, 150)
-        wait_for(recorder._waiting.empty, 10, "the looks are taken", every=0.02)
+        wait_for(lambda: not recorder.waiting, 10, "the samples are taken", every=0.02)
         time.sleep(0.05)
         recorder.path.rmdir()
         _record(recorder, [Peer("a", 1)], HOUR + 150, 150)
-        wait_for(lambda: _rows(recorder.path), 10, "the looks after that", every=0.02)
-        wait_for(lambda: "the history goes on" in caplog.text, 10, "the line that it goes on", every=0.02)
-    assert caplog.text.count("cannot be written") == 1
+        wait_for(lambda: _rows(recorder.path), 10, "the samples after that", every=0.02)
+        wait_for(lambda: "history: recording resumed" in caplog.text, 10, "the log of the recovery", every=0.02)
+    assert caplog.text.count("history: cannot write") == 1
 
 
 def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
@@ -204,10 +203,10 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         for count, group in enumerate(looks([Peer(str(n), n) for n in range(20)], since={HOUR}, seconds=6000)):
             if count in (30, 300):
-                while recorder._waiting.qsize():
+                while recorder.waiting:
                     time.sleep(0.001)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (2**18 if count == 30 else hard, hard))
-            while recorder._waiting.qsize() > 40:
+            while recorder.waiting > 40:
                 time.sleep(0.001)
             recorder.record(group, AlertStates())
         recorder.close()
@@ -215,8 +214,8 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr.count("ERROR") == 1, done.stderr
-    assert "the history cannot be written" in done.stderr
-    assert "the history goes on" in done.stderr
+    assert "history: cannot write" in done.stderr
+    assert "history: recording resumed" in done.stderr
     assert _rows(tmp_path / "history.sqlite") > 100
 
 
@@ -264,7 +263,7 @@ def test_what_there_is_no_room_for_is_thinned_then_forgotten(tmp_path: Path, rec
 
 
 def test_charts_of_any_length_agree(recorder: Recorder) -> None:
-    """Points from looks, from short slots and from long slots tell the same rank and reward at the end."""
+    """Points from samples, from short slots and from long slots tell the same rank and reward at the end."""
     _record(recorder, [Peer("a", 1)], HOUR - HOUR % 86400, 3 * 86400, every=120.0)
     recorder.close()
     store = Store(recorder.path)

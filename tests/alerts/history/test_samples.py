@@ -1,4 +1,4 @@
-"""A look comes back as it was, and holds all that rules read."""
+"""A sample comes back as it was, and holds all that rules read."""
 
 import ast
 import re
@@ -17,34 +17,34 @@ from tests.alerts.history.scenes import START, Peer
 _METRIC = re.compile(r"(trainer|swarm|sidecar|host)_[a-z_]+")
 
 
-def _again(look: HistorySample, before: float | None) -> HistorySample:
-    numbers = dict(describe(look, None if before is None else look.view.now - before))
-    page = look.view.page
+def _again(sample: HistorySample, before: float | None) -> HistorySample:
+    numbers = dict(describe(sample, None if before is None else sample.view.now - before))
+    page = sample.view.page
     if page is not None:
         numbers |= {series: page.numbers[place] for series, place in pick(page.places)}
     ids = dict(enumerate(numbers))
-    block = Block([look.view.now], {number: [numbers[series]] for number, series in ids.items()})
-    (again,) = restore(Subject(look.view.scope, look.view.peer), block, ids, before)
+    block = Block([sample.view.now], {number: [numbers[series]] for number, series in ids.items()})
+    (again,) = restore(Subject(sample.view.scope, sample.view.peer), block, ids, before)
     return again
 
 
 def test_a_look_comes_back_with_every_number_that_is_kept() -> None:
     samples = Peer("a", 1).samples(START + 100)
-    look = HistorySample(View("a", START + 100, Page(samples), unreachable_seconds=3.5, clock_stepped_at=START), 15.0)
-    again = _again(look, START + 84.99)
+    sample = HistorySample(View("a", START + 100, Page(samples), unreachable_seconds=3.5, clock_stepped_at=START), 15.0)
+    again = _again(sample, START + 84.99)
     assert again.view.page is not None
     for name in NAMES:
         assert again.view.page.values(name) == samples.get(name, {})
     assert again.elapsed_seconds == pytest.approx(15.01)
     for name in set(View._fields) - {"page", "memory", "restart"}:
-        assert getattr(again.view, name) == getattr(look.view, name)
+        assert getattr(again.view, name) == getattr(sample.view, name)
 
 
 def test_an_elapsed_time_that_the_clock_does_not_tell_is_kept() -> None:
     """As after a start, a sleep of the machine, or a clock that was set."""
-    look = HistorySample(View("a", START, Page({})), 35.0)
+    sample = HistorySample(View("a", START, Page({})), 35.0)
     for before in (None, START - 7200, START + 3600):
-        assert _again(look, before).elapsed_seconds == 35.0
+        assert _again(sample, before).elapsed_seconds == 35.0
 
 
 def test_a_failed_scrape_comes_back_with_its_reason() -> None:
@@ -54,8 +54,8 @@ def test_a_failed_scrape_comes_back_with_its_reason() -> None:
 
 def test_a_page_with_endless_labels_is_kept_in_part() -> None:
     collectors = {frozenset({("collector", str(number))}): 1.0 for number in range(4000)}
-    look = HistorySample(View("a", START, Page({"sidecar_collector_success": collectors})), 15.0)
-    page = look.view.page
+    sample = HistorySample(View("a", START, Page({"sidecar_collector_success": collectors})), 15.0)
+    page = sample.view.page
     assert page is not None
     assert len(pick(page.places)) < 200
 

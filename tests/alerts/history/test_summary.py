@@ -1,8 +1,8 @@
-"""Slots and thinned blocks: what is left of a time whose looks are too many to keep."""
+"""Slots and thinned blocks: what is left of a time whose samples are too many to keep."""
 
 from alerts.history.block import Block
 from alerts.history.samples import FAILURE, SeriesName
-from alerts.history.summary import LOOKS_COLUMN, STATES, column_of, merge, summarize
+from alerts.history.summary import SAMPLES_COLUMN, STATES, column_of, merge, summarize
 from alerts.history.thinning import thin
 
 MEMORY = SeriesName("trainer_memory_bytes", frozenset({("kind", "footprint")}))
@@ -25,7 +25,7 @@ def test_a_slot_keeps_least_greatest_mean_and_last() -> None:
     assert summary.times == [1500.0, 1800.0]
     told = {one: summary.columns[column_of("memory_bytes", one)] for one in ("mean", "min", "max", "last")}
     assert told == {"mean": [4.0, 7.0], "min": [1.0, 7.0], "max": [9.0, 7.0], "last": [4.0, 7.0]}
-    assert summary.columns[LOOKS_COLUMN] == [20.0, 1.0]
+    assert summary.columns[SAMPLES_COLUMN] == [20.0, 1.0]
 
 
 def test_what_was_not_measured_is_no_number_in_any_slot() -> None:
@@ -41,7 +41,7 @@ def test_the_state_of_a_slot_is_the_worst_in_it() -> None:
     assert [STATES[int(one)] for one in worst if one is not None] == ["down", "unreachable"]
 
 
-def test_slots_are_put_together_by_their_looks() -> None:
+def test_slots_are_merged_by_their_samples() -> None:
     summary = summarize(_block(memory=[1.0] * 20 + [21.0]), IDS)
     longer = merge(summary, 3600.0)
     assert longer.times == [0.0]

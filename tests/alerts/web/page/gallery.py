@@ -54,7 +54,7 @@ def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: 
     for number in range(int(hours * 3600 / every)):
         at = now - hours * 3600 + number * every
         looks = [HistorySample(View(name, at, parse(peer_page(index, at))), every) for index, name in enumerate(names)]
-        while recorder._waiting.qsize() > 40:
+        while recorder.waiting > 40:
             time.sleep(0.001)
         recorder.record(looks, AlertStates())
     recorder._waiting.put(None)
