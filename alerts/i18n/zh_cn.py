@@ -158,6 +158,8 @@ TERMS = {
     "training": "训练中",
     "saving": "保存中",
     "stopped": "已停止",
+    "down": "已停机",
+    "unreachable": "无响应",
     "running": "运行中",
     "unknown": "未知",
 }

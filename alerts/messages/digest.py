@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from alerts.engine.peer_state import is_running, read_peer_state
 from alerts.engine.status import Status
 from alerts.messages.grouped import Letter
 from alerts.messages.single import Style, fits, format_time
@@ -12,7 +13,7 @@ def compose_digest(status: Status, happened: Mapping[str, int], style: Style) ->
     """`happened` counts the events by kind since the last summary."""
     words = style.words
     pages = [scrape.page for scrape in status.scrapes.values()]
-    running = sum(page is not None and page.is_up() is True for page in pages)
+    running = sum(is_running(read_peer_state(page)) for page in pages)
     lines = [
         words.digest_peers.format(running, len(pages)),
         words.digest_events.format(happened.get("firing", 0), happened.get("resolved", 0)),

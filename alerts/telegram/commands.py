@@ -10,6 +10,7 @@ from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest, matches
 from alerts.durations import parse_duration
 from alerts.engine.evaluate import Key
+from alerts.engine.peer_state import is_running, read_peer_state
 from alerts.engine.status import Status
 from alerts.messages.single import Style, format_time, shorten
 
@@ -82,10 +83,10 @@ class Commands:
     def _tell_status(self, _rest: str, now: float) -> str:
         status, words = self._status(), self._style.words
         pages = {peer: scrape.page for peer, scrape in status.scrapes.items()}
-        running = sum(page is not None and page.is_up() is True for page in pages.values())
-        lines = [words.digest_peers.format(running, len(pages))]
+        states = {peer: read_peer_state(page) for peer, page in pages.items()}
+        lines = [words.digest_peers.format(sum(map(is_running, states.values())), len(pages))]
         for peer, page in sorted(pages.items()):
-            state = (page.state() or "unknown") if page is not None and page.is_up() else "stopped"
+            state = states[peer]
             rank = page.value("swarm_rank") if page is not None else None
             place = "" if rank is None else f", {self._words['rank'].format(f'{rank:.0f}')}"
             lines.append(f"{peer}{words.colon}{words.terms.get(state, state)}{place}")

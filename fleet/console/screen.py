@@ -4,7 +4,7 @@ import contextlib
 import errno
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -13,10 +13,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from alerts.engine.peer_state import SEVERITIES, Severity
 from fleet.console.view import STEADY_STATES, Row
 
 _STATUS_SECONDS = 15.0
-_COLOURS = {"training": "green", "generating": "green", "failed": "bold red", "down": "red", "finished": "cyan"}
+_SEVERITY_COLOURS: Mapping[Severity, str] = {"good": "green", "warn": "yellow", "bad": "red"}
+_COLOURS: Mapping[str, str] = {
+    **{state: _SEVERITY_COLOURS.get(severity, "") for state, severity in SEVERITIES.items()},
+    # Only the service manager knows these.
+    "failed": "bold red",
+    "finished": "cyan",
+}
 
 
 class Screen(Protocol):

@@ -77,11 +77,9 @@ def _state(peer: Mapping[str, Any], trainer: ProcessState | None) -> str:
         return "failed"
     if trainer is not None and trainer.is_finished:
         return "finished"
-    if peer.get("up") is False:
-        return "down" if peer.get("state") not in (None, "starting") else "starting"
-    if peer.get("state"):
-        return clean(peer["state"])
-    return "starting" if trainer is not None and trainer.pid else "-"
+    state = clean(peer.get("state") or "-")
+    # The service manager knows of a restart before the next scrape does.
+    return "starting" if state in ("-", "down") and trainer is not None and trainer.pid else state
 
 
 def _number(value: Any, form: str) -> str:

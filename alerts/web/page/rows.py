@@ -2,29 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from alerts.engine.peer_state import SEVERITIES, PeerState, Severity, is_running
 from alerts.web.page.sparkline import Curve, Sparkline, draw
-
-# How much a row asks for attention; a style for each.
-Mood = Literal["bad", "warn", "good", "calm", "none"]
 
 DAY_SECONDS = 86400.0
 _SHORTEST_SPAN_SECONDS = 600.0
-_STATE_MOODS: dict[str, Mood] = {
-    "training": "good",
-    "generating": "good",
-    "saving": "calm",
-    "waiting": "calm",
-    "starting": "calm",
-}
 # The curves of a peer by the name that its value has in /api/status.
 CURVES = ("steps_per_second", "memory_bytes", "rank", "reward_mean")
 Curves = Mapping[str, Mapping[str, Curve]]
 
 # What a row shows of /api/status; all None while the peer was not read yet.
 _VALUES = (
-    *("up", "steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
+    *("steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
     *("reward_mean", "round", "stage"),
 )
 BOARD_TOP = 10
@@ -38,8 +29,9 @@ class PeerRow:
     index: int
     peer: str
     nickname: str
-    state: str
-    mood: Mood
+    state: PeerState
+    # A style for each.
+    severity: Severity
     alerts: Sequence[str]
     values: Mapping[str, Any]
     # Share of the memory limit, 0 to 1.
@@ -47,6 +39,10 @@ class PeerRow:
     # Places won since the curve's begin; a loss is negative.
     places_won: int = 0
     curves: Mapping[str, Sparkline] = field(default_factory=dict)
+
+    @property
+    def is_running(self) -> bool:
+        return is_running(self.state)
 
 
 class BoardRow(NamedTuple):
@@ -114,7 +110,7 @@ def _row(
     now: float,
 ) -> PeerRow:
     used, limit = peer.get("memory_bytes"), peer.get("memory_limit_bytes")
-    state = _state(peer)
+    state: PeerState = peer.get("state", "unknown")
     nickname = peer.get("nickname") or ""
     drawn = {which: draw(curves[which], begin, now, is_lower_better=which == "rank") for which in curves}
     return PeerRow(
@@ -122,7 +118,7 @@ def _row(
         name,
         nickname if nickname != name else "",
         state,
-        _mood(state, [severity for _, severity in alerts]),
+        _severity(state, [severity for _, severity in alerts]),
         [rule for rule, _ in alerts],
         {name: peer.get(name) for name in _VALUES},
         memory_share=min(used / limit, 1.0) if used is not None and limit else None,
@@ -131,22 +127,14 @@ def _row(
     )
 
 
-def _state(peer: Mapping[str, Any]) -> str:
-    if not peer:
-        return "not read yet"
-    if not peer["sidecar_up"]:
-        return "no answer"
-    if peer["up"] is False:
-        return "down"
-    return peer["state"] or ""
-
-
-def _mood(state: str, severities: Sequence[str]) -> Mood:
-    if state in ("down", "no answer") or "critical" in severities:
+def _severity(state: PeerState, alerts: Sequence[str]) -> Severity:
+    """How much attention a row asks for, by its state and the severities of its firing alerts."""
+    of_state = SEVERITIES[state]
+    if of_state == "bad" or "critical" in alerts:
         return "bad"
-    if severities:
-        return "warn" if "warning" in severities else "calm"
-    return _STATE_MOODS.get(state, "none")
+    if alerts:
+        return "warn" if "warning" in alerts else "calm"
+    return of_state
 
 
 def _places_won(rank: int | None, curve: Curve, begin: float) -> int:

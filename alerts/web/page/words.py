@@ -242,8 +242,9 @@ _CHINESE = PageWords(
         "saving": "保存中",
         "stopped": "已停止",
         "down": "已停机",
-        "no answer": "无响应",
-        "not read yet": "尚未读取",
+        "unreachable": "无响应",
+        "running": "运行中",
+        "unknown": "未知",
     },
 )
 

@@ -44,8 +44,16 @@ def test_the_service_manager_knows_best_whether_a_peer_failed_or_finished() -> N
     assert _row(PEER, _process("FATAL")).state == "failed"
     assert _row(PEER, _process("EXITED", 101)).state == "failed"
     assert _row(PEER, _process("EXITED", 100)).state == "finished"
-    assert _row({**PEER, "up": False}, _process("RUNNING")).state == "down"
-    assert _row({**PEER, "up": False, "state": None}, _process("RUNNING")).state == "starting"
+    assert _row({**PEER, "state": "down"}, _process("BACKOFF", pid=0)).state == "down"
+    assert _row({**PEER, "state": "down"}, _process("RUNNING")).state == "starting"
+    assert _row(None, _process("RUNNING")).state == "starting"
+
+
+def test_an_unreachable_sidecar_is_shown_as_such_whatever_the_process_does() -> None:
+    unreachable = {**PEER, "state": "unreachable", "up": None}
+    assert _row(unreachable, _process("RUNNING")).state == "unreachable"
+    assert _row(unreachable, _process("STOPPED", pid=0)).state == "unreachable"
+    assert _row(unreachable, None).state == "unreachable"
 
 
 def test_text_from_the_swarm_cannot_command_the_terminal() -> None:

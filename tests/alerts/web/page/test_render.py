@@ -10,7 +10,7 @@ from alerts.web.page.render import Content, Renderer, show_number, show_size
 from alerts.web.page.rows import board_rows, peer_rows
 
 NASTY = "<b>'\"&"
-PEER = {"peer": NASTY, "nickname": NASTY, "sidecar_up": True, "up": True, "state": "training", "rank": 3, "stage": None}
+PEER = {"peer": NASTY, "nickname": NASTY, "state": "training", "rank": 3, "stage": None}
 ALERT = {
     "rule": NASTY,
     "peer": NASTY,
