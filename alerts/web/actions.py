@@ -25,7 +25,7 @@ from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.loop import Loop
 from alerts.messages.single import Message
-from alerts.web.same_origin import PageTokens, refuse
+from alerts.web.same_origin import refuse
 
 MAX_REQUEST_BYTES = 16 * 1024
 READ_TIMEOUT_SECONDS = 10.0
@@ -52,7 +52,6 @@ class Actions:
         self, token: str, loop: Loop, silence_store: SilenceStore, sender: Sender, styles: RouteStyles
     ) -> None:
         self.token = token
-        self.pages = PageTokens()
         self._loop = loop
         self._silence_store = silence_store
         self._sender = sender
@@ -69,7 +68,7 @@ class Actions:
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            refusal = refuse(request.headers, self.token, self.pages)
+            refusal = refuse(request.headers, request.url.scheme, self.token)
             if refusal:
                 return _problem(403, refusal)
             try:

@@ -50,12 +50,12 @@ def make_app(
     password: str,
 ) -> Starlette:
     """The application; its answers come from memory and one quick read of the database. `password` is the login's."""
-    pages = _Pages(config, loop, outbox, page_data, live, actions)
+    pages = _Pages(config, loop, outbox, page_data, live)
     packed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = [
         Route("/", pages.show, middleware=packed),
         *(Route(f"/{name}", asset.serve, middleware=packed) for name, asset in ASSETS.items()),
-        Route("/api/stream", Stream(live, actions.pages.make, _HEADERS)),
+        Route("/api/stream", Stream(live, _HEADERS)),
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
@@ -91,18 +91,15 @@ def is_allowed(host_header: str, names: frozenset[str]) -> bool:
 class _Pages:
     """The handlers. They run on the loop's thread and wait for nothing."""
 
-    def __init__(
-        self, config: AlertsConfig, loop: Loop, outbox: Outbox, page_data: PageData, live: LivePage, actions: Actions
-    ) -> None:
+    def __init__(self, config: AlertsConfig, loop: Loop, outbox: Outbox, page_data: PageData, live: LivePage) -> None:
         self._config = config
         self._loop = loop
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
-        self._actions = actions
 
     async def show(self, _request: Request) -> Response:
-        return HTMLResponse(self._live.page(self._actions.pages.make()), headers=_HEADERS)
+        return HTMLResponse(self._live.page(), headers=_HEADERS)
 
     async def status(self, _request: Request) -> Response:
         return JSONResponse(self._page_data.describe_status(), headers=_HEADERS)

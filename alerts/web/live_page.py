@@ -44,13 +44,13 @@ class LivePage:
         self.is_closed = True
         self._wake()
 
-    def page(self, token: str) -> str:
-        """The whole page; `token` is what its buttons need."""
+    def page(self) -> str:
+        """The whole page."""
         self.looked.set()
         content = self._refresh()
         fragments = {name: part.html for name, part in self._parts.items()}
         title = self._renderer.title(content)
-        return self._renderer.page(Shell(fragments, title, bool(content.firing), token, self._mark(), content))
+        return self._renderer.page(Shell(fragments, title, bool(content.firing), self._mark(), content))
 
     def since(self, mark: str) -> tuple[str, bytes]:
         """The newest mark, and as JSON the parts that changed since `mark`; all parts after one of another run."""

@@ -6,9 +6,8 @@ One that takes nothing for a while is cut off, and their number is bounded.
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -36,17 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Stream:
-    """The ASGI application behind /api/stream; `make_token` makes what a page's buttons need."""
+    """The ASGI application behind /api/stream."""
 
     def __init__(
         self,
         live: LivePage,
-        make_token: Callable[[], str],
         headers: Mapping[str, str],
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         self._live = live
-        self._make_token = make_token
         self._headers = [*_HEADERS, *((name.lower().encode(), value.encode()) for name, value in headers.items())]
         self._stalled_seconds = stalled_seconds
         self._open = 0
@@ -81,7 +78,6 @@ class Stream:
 
     async def _tell(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        await self._send(send, _event("hello", json.dumps({"token": self._make_token()}).encode()))
         mark = _known(scope)
         while not self._live.is_closed:
             pulse = self._live.pulse

@@ -58,7 +58,6 @@ class Shell:
     fragments: Mapping[str, str]
     title: str
     is_alarming: bool
-    token: str
     mark: str
     content: Content = field(repr=False)
 

@@ -53,8 +53,6 @@ def test_a_reader_gets_the_whole_page_and_then_what_changes(
     loop.start()
     reader = connect(loop.address)
     assert reader.status() == 200
-    name, _, hello = reader.event()
-    assert (name, set(hello)) == ("hello", {"token"})
     mark, parts = _next_change(reader)
     assert {"summary", "alerts", "peer-0", "board", "events"} <= set(parts)
     sidecar.serve(up=0, state=None)
@@ -82,15 +80,11 @@ def test_an_acknowledgement_is_told_at_once_and_not_at_the_next_round(
     wait_for(loop.firing, 10, "MemoryExceeded")
     reader = connect(loop.address)
     reader.status()
-    token = reader.event()[2]["token"]
     assert "Acknowledge" in _next_change(reader)[1]["alerts"]
-    headers = {"X-CSRF-Token": token, "Origin": loop.address}
     content = {"rule": "MemoryExceeded", "peer": "a"}
-    answer = httpx.post(f"{loop.address}/api/acknowledgements", json=content, headers=headers)
+    answer = httpx.post(f"{loop.address}/api/acknowledgements", json=content, headers={"Origin": loop.address})
     assert answer.status_code == 200, answer.text
-    assert "acknowledged" in _next_change(reader)[1]["alerts"]
-    stolen = {"X-CSRF-Token": token, "Origin": "https://evil.example"}
-    assert httpx.post(f"{loop.address}/api/acknowledgements", json=content, headers=stolen).status_code == 403
+    wait_for(lambda: "acknowledged" in _next_change(reader)[1].get("alerts", ""), 10, "the acknowledgement", every=0)
 
 
 def test_too_many_readers_are_turned_away_and_commands_still_get_through(
@@ -149,7 +143,7 @@ class _Flood:
 
 def test_a_reader_that_takes_nothing_is_cut_off_and_leaves_nothing_behind(connect: Callable[..., Reader]) -> None:
     async def serve() -> bool:
-        stream = Stream(cast(LivePage, _Flood()), lambda: "", {}, stalled_seconds=0.5)
+        stream = Stream(cast(LivePage, _Flood()), {}, stalled_seconds=0.5)
         app = Starlette(routes=[Route("/api/stream", stream)])
         settings = uvicorn.Config(app, host=LOOPBACK, port=0, http=Connection, log_config=None, lifespan="off")
         server = uvicorn.Server(settings)
