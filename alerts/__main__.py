@@ -151,7 +151,7 @@ async def _run(
         for task in background:
             task.cancel()
         live.close()
-        server.end()
+        server.should_exit = True
         await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
         recorder.close()
         store.close()

@@ -87,6 +87,19 @@ def test_an_acknowledgement_is_told_at_once_and_not_at_the_next_round(
     wait_for(lambda: "acknowledged" in _next_change(reader)[1].get("alerts", ""), 10, "the acknowledgement", every=0)
 
 
+def test_open_pages_end_with_the_loop_and_leave_no_error_in_the_log(
+    make_loop: MakeLoop, sidecar: Sidecar, connect: Callable[..., Reader]
+) -> None:
+    loop = make_loop({"a": sidecar})
+    loop.start()
+    readers = [connect(loop.address) for _ in range(5)]
+    assert {reader.status() for reader in readers} == {200}
+    assert loop.stop() == 0
+    assert "ERROR" not in loop.output()
+    assert "Traceback" not in loop.output()
+    assert all(reader.is_cut() for reader in readers)
+
+
 def test_too_many_readers_are_turned_away_and_commands_still_get_through(
     make_loop: MakeLoop, sidecar: Sidecar, connect: Callable[..., Reader]
 ) -> None:
