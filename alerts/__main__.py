@@ -114,7 +114,7 @@ async def _run(
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = SparklineReader([target.peer for target in config.targets], history.read)
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
-    live = LivePage(Renderer(config.language, styles.style().zone), page_data.read_content)
+    live = LivePage(Renderer(config.language, styles.style().zone), page_data.collect)
     loop.on_status = silence_store.on_change = live.invalidate
     app = make_app(config, loop, outbox, page_data, actions, live, history, secrets.password)
     server = make_server(app, certificate.context if certificate is not None else None)
@@ -125,7 +125,7 @@ async def _run(
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
     recorder.start()
-    background = [asyncio.create_task(curves.run(live.invalidate, live.looked))]
+    background = [asyncio.create_task(curves.run(live.invalidate, live.viewed))]
     if config.deadman is not None:
         # It brings httpx, five megabytes that a loop without it has no use for; so does the updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch

@@ -43,7 +43,7 @@ def describe_status(status: Status, deliveries: Mapping[str, Mapping[str, int]])
 
 @dataclass(frozen=True)
 class RouteStatus:
-    """A route on the status page: its name only, never its URL."""
+    """A route on the status page; never its URL, which holds secrets."""
 
     name: str
     pending: int

@@ -148,7 +148,7 @@ class _Flood:
     """As `LivePage`, with a page that no socket holds."""
 
     is_closed = False
-    pulse = asyncio.Event()
+    changed = asyncio.Event()
 
     def since(self, _mark: str) -> tuple[str, bytes]:
         return "0-1", b'"' + b"x" * (32 * 2**20) + b'"'

@@ -83,8 +83,8 @@ def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook:
     assert code == 0
     assert "PeerStalled: amber (firing, critical, silenced, acknowledged) No progress for" in out
     assert desk.run("silence", "--end", "1") == (0, "silence 1 has ended\n", "")
-    assert desk.run("silence", "--end", "1") == (1, "", "peerwatch: there is no silence 1\n")
-    assert desk.run("ack", "PeerDown") == (1, "", "peerwatch: no alert that matches fires\n")
+    assert desk.run("silence", "--end", "1") == (1, "", "peerwatch: unknown silence 1\n")
+    assert desk.run("ack", "PeerDown") == (1, "", "peerwatch: no matching alert is firing\n")
     code, out, err = desk.run("test")
     assert (code, err) == (1, "")
     assert out == "hook: delivered\nbroken: not delivered: connection refused\n"

@@ -62,10 +62,10 @@ def test_memory_is_a_share_of_the_limit_and_no_more_than_all_of_it() -> None:
 
 def test_the_rank_is_compared_with_the_begin_of_its_curve() -> None:
     curve = [(NOW - 3600, 9.0), (NOW - 60, 5.0)]
-    assert _row(curves={"rank": curve}).places_won == 5
-    assert _row(curves={"rank": curve}, rank=11).places_won == -2
-    assert _row(curves={"rank": curve}, rank=None).places_won == 0
-    assert _row().places_won == 0
+    assert _row(curves={"rank": curve}).places_gained == 5
+    assert _row(curves={"rank": curve}, rank=11).places_gained == -2
+    assert _row(curves={"rank": curve}, rank=None).places_gained == 0
+    assert _row().places_gained == 0
 
 
 def test_curves_go_back_as_far_as_there_is_something_to_show() -> None:
