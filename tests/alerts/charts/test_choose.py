@@ -81,7 +81,7 @@ def test_a_chart_is_drawn_from_the_history_in_a_size_for_a_phone(history: Path, 
     assert 5_000 < len(png) < 300_000
 
 
-def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_complaint(
+def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_warning(
     history: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert ChartDrawer(history, "en", None).draw(ChartRequest("RankDrop", ("nobody",), UNTIL)) == b""
