@@ -86,9 +86,7 @@ class Updates:
         chat = message["chat"]["id"] if message else None
         if message is None or chat not in self._chats:
             if not self._has_dropped:
-                log.warning(
-                    "telegram: dropped a message from a chat that is not configured; further ones are not logged"
-                )
+                log.warning("telegram: dropped a message from a chat that is not configured; this is logged once")
             self._has_dropped = True
             return
         if pressed:
