@@ -71,7 +71,7 @@ def connect_after(connect: Callable[..., Reader], loop: AlertLoop, mark: str) ->
     return reader
 
 
-def test_an_acknowledgement_is_told_at_once_and_not_at_the_next_round(
+def test_an_acknowledgement_is_shown_at_once_and_not_at_the_next_round(
     make_loop: MakeLoop, sidecar: Sidecar, connect: Callable[..., Reader]
 ) -> None:
     sidecar.serve(footprint=2**33)
@@ -154,7 +154,7 @@ class _Flood:
         return "0-1", b'"' + b"x" * (32 * 2**20) + b'"'
 
 
-def test_a_reader_that_takes_nothing_is_cut_off_and_leaves_nothing_behind(connect: Callable[..., Reader]) -> None:
+def test_a_reader_that_does_not_read_is_disconnected_and_leaves_nothing_behind(connect: Callable[..., Reader]) -> None:
     async def serve() -> bool:
         stream = Stream(cast(LivePage, _Flood()), {}, stalled_seconds=0.5)
         app = Starlette(routes=[Route("/api/stream", stream)])
