@@ -102,7 +102,7 @@ async def _run(
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = SparklineReader([target.peer for target in config.targets], history.read)
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
-    live = LivePage(Renderer(config.language, styles.style().zone), page_data.read_content)
+    live = LivePage(Renderer(config.language, styles.style().zone), page_data.collect)
     loop.on_status = silence_store.on_change = live.invalidate
     app = make_app(config, loop, outbox, page_data, actions, live, history, prepared.password)
     server = make_server(app, certificate.context if certificate is not None else None)
@@ -113,7 +113,7 @@ async def _run(
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
     recorder.start()
-    background = [asyncio.create_task(curves.run(live.invalidate, live.looked))]
+    background = [asyncio.create_task(curves.run(live.invalidate, live.viewed))]
     if config.deadman is not None:
         # It brings httpx, five megabytes that a loop without it has no use for; so does the updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch
@@ -139,7 +139,7 @@ async def _run(
         for task in background:
             task.cancel()
         live.close()
-        server.end()
+        server.should_exit = True
         await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
         recorder.close()
         store.close()

@@ -1,1 +1,1 @@
-"""The picture that goes with an alert; a process of its own draws it."""
+"""The chart of an alert, drawn by a separate process."""

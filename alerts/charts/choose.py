@@ -1,6 +1,6 @@
-"""Which chart goes with an alert, and its PNG, drawn by a process of its own: the loop never loads what draws.
+"""Chooses the chart of an alert and has its PNG drawn by a separate process, so that the loop never loads matplotlib.
 
-Drawing is matplotlib's, an optional extra (`peerwatch[charts]`). A chart that cannot be had within SECONDS is left out.
+matplotlib is an optional extra (`peerwatch[charts]`). A chart that is not ready within SECONDS is left out.
 """
 
 import json
@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from alerts.engine.evaluate import Key
 
-# A mail waits for its chart as long as this; other messages do not wait.
+# An e-mail waits this long for its chart; other messages do not wait.
 SECONDS = 15.0
 SPAN_SECONDS = 6 * 3600.0
-# More lines are a tangle; the message names all.
+# More lines are unreadable; the message names all peers.
 MOST_PEERS = 5
 MAX_PNG_BYTES = 2_000_000
 FRESH_SECONDS = 60.0
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
-    """A kind of chart: what it draws, and the line that it draws beside it."""
+    """A kind of chart: its metric and the metric of its limit line."""
 
     metric: str
     limit: str
@@ -55,7 +55,7 @@ KINDS = {
 
 
 class ChartRequest(NamedTuple):
-    """A chart to be drawn: of these peers (or this host), up to this moment, epoch seconds."""
+    """A chart of these peers (or this host) up to a time, epoch seconds."""
 
     rule: str
     peers: tuple[str, ...]
@@ -63,29 +63,29 @@ class ChartRequest(NamedTuple):
 
 
 def choose(alerts: Sequence[Key], until: float) -> ChartRequest | None:
-    """The chart for a message about these alerts: of the first rule that has one; None where none has."""
-    drawn = [key for key in alerts if key.rule in KINDS]
-    if not drawn:
+    """The chart for a message about these alerts: of the first rule with one; None if no rule has one."""
+    charted = [key for key in alerts if key.rule in KINDS]
+    if not charted:
         return None
-    peers = tuple(key.peer for key in drawn if KINDS[key.rule] == KINDS[drawn[0].rule])
-    return ChartRequest(drawn[0].rule, tuple(dict.fromkeys(peers))[:MOST_PEERS], until)
+    peers = tuple(key.peer for key in charted if KINDS[key.rule] == KINDS[charted[0].rule])
+    return ChartRequest(charted[0].rule, tuple(dict.fromkeys(peers))[:MOST_PEERS], until)
 
 
 class ChartDrawer:
-    """Makes charts from the history of a state folder."""
+    """Draws charts from a history file."""
 
     def __init__(self, history: Path, language: str, zone: str | None) -> None:
         self._history = history
         self._language = language
         self._zone = zone
         self.can_draw = find_spec("matplotlib") is not None
-        self._has_complained = False
-        # Several routes tell the same; one draws, the others wait for it.
+        self._has_warned = False
+        # Several routes send the same chart: one draws, the others wait for it.
         self._lock = threading.Lock()
         self._latest: tuple[ChartRequest, bytes] | None = None
 
     def draw(self, request: ChartRequest) -> bytes:
-        """A PNG; empty where there is nothing to draw, or no means to. Waits up to SECONDS, and never raises."""
+        """A PNG; empty where there is nothing to draw or no matplotlib. Blocks up to SECONDS, and never raises."""
         if not self.can_draw:
             return b""
         with self._lock:
@@ -115,13 +115,13 @@ class ChartDrawer:
                 check=False,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            return self._complain(type(error).__name__)
+            return self._warn(type(error).__name__)
         if done.returncode:
-            return self._complain(done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200])
+            return self._warn(done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200])
         return done.stdout if len(done.stdout) <= MAX_PNG_BYTES else b""
 
-    def _complain(self, why: str) -> bytes:
-        if not self._has_complained:
-            log.warning("a chart could not be drawn: %s; messages go without, and this is said once", why)
-        self._has_complained = True
+    def _warn(self, why: str) -> bytes:
+        if not self._has_warned:
+            log.warning("a chart could not be drawn: %s; messages are sent without; this is logged once", why)
+        self._has_warned = True
         return b""

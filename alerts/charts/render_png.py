@@ -1,6 +1,6 @@
-"""Draws the chart that a task on standard input asks for, as PNG on standard output: its process is run by `choose`.
+"""Draws the chart of a task on standard input as PNG on standard output; `choose` runs it as a process.
 
-Nothing is drawn, and nothing written, where the history holds too little.
+Writes nothing if the history has too few points.
 """
 
 import json
@@ -18,9 +18,9 @@ from alerts.i18n.zones import find_zone
 
 POINTS = 360
 LEAST_POINTS = 3
-# A chart is looked at on a phone: few words, large.
+# For a phone: few words, large.
 WIDTH, HEIGHT, DPI = 6.4, 3.6, 150
-# Told apart also by those who see no red or green (Okabe and Ito).
+# Safe for colour-blind readers (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 INK, FAINT = "#333333", "#888888"
 _GIB = 2**30
@@ -29,16 +29,18 @@ Points = list[tuple[datetime, float]]
 
 
 def main() -> int:
-    """Exit status 0 also where there is nothing to draw."""
+    """The exit status: 0 also if there is nothing to draw."""
     task = json.load(sys.stdin)
     metrics = [task["metric"], *([task["limit"]] if task["limit"] else [])]
-    drawn = read_file(Path(task["history"]), Query(tuple(task["peers"]), metrics, task["since"], task["until"], POINTS))
+    series = read_file(
+        Path(task["history"]), Query(tuple(task["peers"]), metrics, task["since"], task["until"], POINTS)
+    )
     zone = find_zone(task["zone"])
     scale = _GIB if task["metric"].endswith("_bytes") else 1
-    times = [datetime.fromtimestamp(at, zone) for at in drawn.times]
+    times = [datetime.fromtimestamp(at, zone) for at in series.times]
 
     def points(peer: str, metric: str) -> Points:
-        values = drawn.values[peer][metric]
+        values = series.values[peer][metric]
         return [(at, value / scale) for at, value in zip(times, values, strict=True) if value is not None]
 
     lines = {peer: points(peer, task["metric"]) for peer in task["peers"]}
@@ -54,7 +56,7 @@ def main() -> int:
 
 
 def _draw(task: dict[str, Any], lines: dict[str, Points], limit: float | None, end: datetime) -> bytes:
-    # Its font cache goes where the state is, if the home folder cannot be written.
+    # matplotlib's font cache must not need a writable home folder.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"peerwatch-matplotlib-{os.getuid()}"))
     import io
     import logging
@@ -80,8 +82,8 @@ def _draw(task: dict[str, Any], lines: dict[str, Points], limit: float | None, e
     figure, axes = plot.subplots(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
     for colour, (peer, line) in zip(COLOURS, lines.items(), strict=False):
         _draw_line(axes, line, colour, peer, task["metric"] == "rank")
-    if len(lines) == 1:  # The values of several would cover each other.
-        _tell_latest(axes, next(iter(lines.values())), task["metric"] == "rank")
+    if len(lines) == 1:  # Several values would overlap.
+        _annotate_latest(axes, next(iter(lines.values())), task["metric"] == "rank")
     if limit is not None:
         style = {"color": COLOURS[1], "fontsize": 9, "xytext": (3, 3), "textcoords": "offset points"}
         axes.axhline(limit, color=COLOURS[1], linewidth=1.2, linestyle=(0, (5, 3)))
@@ -117,7 +119,7 @@ def _draw(task: dict[str, Any], lines: dict[str, Points], limit: float | None, e
 
 
 def _draw_line(axes: Any, line: Points, colour: str, peer: str, is_rank: bool) -> None:
-    """With gaps where nothing was measured for long, and a dot at its end."""
+    """Draws a line with gaps where points are missing, and a dot at its end."""
     gaps = sorted(later - earlier for (earlier, _), (later, _) in pairwise(line))
     longest = 6 * gaps[len(gaps) // 2]
     parts: list[Points] = [[line[0]]]
@@ -135,12 +137,12 @@ def _draw_line(axes: Any, line: Points, colour: str, peer: str, is_rank: bool) -
     axes.plot([at], [value], "o", color=colour, markersize=5, clip_on=False)
 
 
-def _tell_latest(axes: Any, line: Points, is_rank: bool) -> None:
-    """The latest value, beside its point."""
+def _annotate_latest(axes: Any, line: Points, is_rank: bool) -> None:
+    """Writes the latest value beside its point."""
     at, value = line[-1]
-    told, offset = f"{value:.0f}" if is_rank else f"{value:.3g}", {"xytext": (6, 0), "textcoords": "offset points"}
+    text, offset = f"{value:.0f}" if is_rank else f"{value:.3g}", {"xytext": (6, 0), "textcoords": "offset points"}
     style = {"color": COLOURS[0], "fontsize": 10, "fontweight": "bold", "va": "center"}
-    axes.annotate(told, (at, value), annotation_clip=False, **offset, **style)
+    axes.annotate(text, (at, value), annotation_clip=False, **offset, **style)
 
 
 if __name__ == "__main__":

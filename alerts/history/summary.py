@@ -6,6 +6,7 @@ A summary is a block whose rows are slots, so that it is read like a block of sa
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from alerts.engine.peer_state import peer_state
 from alerts.history.block import Block
 from alerts.history.samples import FAILURE, SeriesName, count_decimals
 
@@ -142,35 +143,35 @@ def _slots(times: Sequence[float], seconds: float) -> dict[float, list[int]]:
 def _read_states(block: Block, ids: Mapping[int, SeriesName]) -> list[float | None]:
     """The state at each sample as its place in STATES."""
     columns: dict[str, list[float | None]] = {}
-    states: list[tuple[float, list[float | None]]] = []
+    phases: list[tuple[str, list[float | None]]] = []
     for number, column in block.columns.items():
         series = ids.get(number)
         if series is None:
             continue
         if series.name == "trainer_state":
-            state = dict(series.labels).get("trainer_state", "")
-            if state in STATES:
-                states.append((float(STATES.index(state)), column))
+            phases.append((dict(series.labels).get("trainer_state", ""), column))
         elif series.name == FAILURE:
             merged = columns.setdefault(FAILURE, [None] * len(column))
             columns[FAILURE] = [one if one is not None else more for one, more in zip(merged, column, strict=True)]
         else:
             columns[series.name] = column
-    return [_state_at(row, columns, states) for row in range(len(block.times))]
+    return [_state_at(row, columns, phases) for row in range(len(block.times))]
 
 
 def _state_at(
-    row: int, columns: Mapping[str, Sequence[float | None]], states: Iterable[tuple[float, Sequence[float | None]]]
+    row: int, columns: Mapping[str, Sequence[float | None]], phases: Iterable[tuple[str, Sequence[float | None]]]
 ) -> float | None:
     def value(name: str) -> float | None:
         column = columns.get(name)
         return None if column is None else column[row]
 
-    if value(FAILURE) is not None:
-        return float(STATES.index("unreachable"))
-    if value("trainer_up") == 0:
-        return float(STATES.index("down"))
-    started, phase = value("trainer_start_timestamp_seconds"), value("trainer_phase_start_timestamp_seconds")
-    if started is not None and (phase is None or phase < started):
-        return float(STATES.index("starting"))
-    return next((state for state, column in states if column[row] == 1), None)
+    started, changed = value("trainer_start_timestamp_seconds"), value("trainer_phase_start_timestamp_seconds")
+    is_current = started is None or (changed is not None and changed >= started)
+    reported = next((phase for phase, column in phases if column[row] == 1), None)
+    up = value("trainer_up")
+    state = peer_state(
+        is_reachable=value(FAILURE) is None,
+        is_up=None if up is None else up == 1,
+        phase=reported if is_current else "starting",
+    )
+    return float(STATES.index(state)) if state in STATES else None

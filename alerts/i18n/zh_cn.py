@@ -149,11 +149,10 @@ TERMS = {
     "training": "训练中",
     "saving": "保存中",
     "stopped": "已停止",
+    "down": "已停机",
+    "unreachable": "无响应",
     "running": "运行中",
     "unknown": "未知",
-    "down": "已停机",
-    "no answer": "无响应",
-    "not read yet": "尚未读取",
     "firing": "告警中",
     "pending": "待触发",
 }

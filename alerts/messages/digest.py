@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from alerts.engine.peer_state import is_running, read_peer_state
 from alerts.engine.status import Status
 from alerts.messages.single import Message, Style, fits, format_time
 from alerts.rules import is_problem
@@ -11,7 +12,7 @@ def compose_digest(status: Status, counts: Mapping[str, int], style: Style) -> M
     """`counts` has the number of events since the last summary by kind."""
     words = style.words
     pages = [scrape.page for scrape in status.scrapes.values()]
-    running = sum(page is not None and page.is_up() is True for page in pages)
+    running = sum(is_running(read_peer_state(page)) for page in pages)
     lines = [
         words.digest_peers.format(running, len(pages)),
         words.digest_events.format(counts.get("firing", 0), counts.get("resolved", 0)),

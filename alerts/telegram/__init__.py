@@ -1,1 +1,1 @@
-"""Telegram's Bot API in both directions, for routes with commands."""
+"""Telegram's Bot API for routes with commands: messages out, commands in."""

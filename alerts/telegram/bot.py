@@ -1,6 +1,6 @@
-"""The door to Telegram's Bot API, for routes with commands: apprise can neither add buttons nor listen.
+"""A client of Telegram's Bot API, for routes with commands: apprise can neither add buttons nor receive.
 
-No error of this module holds the token, which is part of every address.
+No error of this module contains the token, which is part of every URL.
 """
 
 import logging
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 
 class Chat(NamedTuple):
-    """Where a route's messages go: the chat's number, and the topic in it, if any."""
+    """A chat by its number, and a topic in it, if any."""
 
     id: int
     topic: int | None = None
 
 
 class Refused(Exception):
-    """The Bot API said no, or could not be reached; the text is safe to show."""
+    """The Bot API refused a request, or could not be reached; the text is safe to show."""
 
     def __init__(self, reason: str, status: int = 0, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -68,16 +68,16 @@ class Bot:
         return DeliveryResult(True)
 
     def send_image(self, image: bytes) -> None:
-        """Sends a PNG to every chat, without a sound: its message has made one. What fails is left out."""
+        """Sends a PNG to every chat, without a sound: its message made one. A failure is only logged."""
         for chat in self.chats:
             data = {"chat_id": str(chat.id), "disable_notification": "true"}
             if chat.topic is not None:
                 data["message_thread_id"] = str(chat.topic)
             try:
                 files = {"photo": ("chart.png", image, "image/png")}
-                _read(httpx.post(self._address("sendPhoto"), data=data, files=files, timeout=SEND_SECONDS))
+                _read(httpx.post(self._url("sendPhoto"), data=data, files=files, timeout=SEND_SECONDS))
             except (httpx.HTTPError, httpx.InvalidURL, OSError, Refused) as error:
-                log.info("telegram: a chart was not delivered: %s", _explain(error))
+                log.info("telegram: chart not delivered: %s", _explain(error))
 
     def _send_to(self, client: httpx.Client, chat: Chat, message: Message) -> None:
         plain = {"text": f"{message.title}\n{message.body}"[:MAX_TEXT_LENGTH]}
@@ -87,7 +87,7 @@ class Bot:
             try:
                 self._post(client, chat, text, message.buttons)
             except Refused as refusal:
-                # A user's template may hold what Telegram does not take.
+                # A user's template may hold HTML that Telegram rejects.
                 if refusal.status != HTTPStatus.BAD_REQUEST or number > len(texts):
                     raise
             else:
@@ -106,7 +106,7 @@ class Bot:
             row = [{"text": label, "callback_data": data} for label, data in buttons]
             payload["reply_markup"] = {"inline_keyboard": [row]}
         try:
-            response = client.post(self._address("sendMessage"), json=payload)
+            response = client.post(self._url("sendMessage"), json=payload)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _explain(error) from None
         _read(response)
@@ -114,12 +114,12 @@ class Bot:
     async def call(self, client: httpx.AsyncClient, method: str, payload: Mapping[str, Any]) -> Any:
         """The `result` of a method; raises Refused."""
         try:
-            response = await client.post(self._address(method), json=dict(payload))
+            response = await client.post(self._url(method), json=dict(payload))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _explain(error) from None
         return _read(response)
 
-    def _address(self, method: str) -> str:
+    def _url(self, method: str) -> str:
         return f"{API}/bot{self.token}/{method}"
 
 
@@ -153,7 +153,7 @@ def _explain(error: Exception) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, httpx.TimeoutException):
-        return Refused("no answer in time")
+        return Refused("request timed out")
     if isinstance(error, httpx.ProxyError):
-        return Refused("the proxy refused")
-    return Refused("the connection failed")
+        return Refused("proxy refused the connection")
+    return Refused("connection failed")

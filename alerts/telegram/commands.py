@@ -1,4 +1,4 @@
-"""What people may say to the bot, and what it answers: status, alerts, acknowledgements and silences."""
+"""The bot's commands and buttons: status, alerts, acknowledgements and silences."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,18 +10,19 @@ from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest, matches
 from alerts.durations import parse_duration
 from alerts.engine.evaluate import Key
+from alerts.engine.peer_state import is_running, read_peer_state
 from alerts.engine.status import Status
 from alerts.messages.single import Style, format_time, shorten
 
 MAX_ANSWER_LENGTH = 3500
 MAX_LINES = 40
 BUTTON_SILENCE = "1h"
-# One press is one decision, about what a person has read.
+# One press acknowledges no more than a person can have read.
 MAX_BUTTON_ALERTS = 50
 
 
 class Commands:
-    """Answers people. It runs on the loop's thread and waits for nothing."""
+    """Answers commands. Runs on the event loop's thread and never blocks."""
 
     def __init__(
         self, status: Callable[[], Status], dispatcher: Dispatcher, silence_store: SilenceStore, style: Style
@@ -33,13 +34,13 @@ class Commands:
         self._words = style.words.bot
 
     def answer(self, text: str, now: float | None = None) -> str:
-        """What to say to a command such as `/silence 2h rig-1`; empty for what is no command."""
+        """The reply to a command such as `/silence 2h rig-1`; empty for any other text."""
         head, _, rest = text.strip().partition(" ")
         # In a group a command names the bot: /status@peerwatch_bot.
         name = head.partition("@")[0].lower()
         handler = {
-            "/status": self._tell_status,
-            "/alerts": self._tell_alerts,
+            "/status": self._status_text,
+            "/alerts": self._alerts_text,
             "/ack": self._acknowledge,
             "/silence": self._silence,
             "/unsilence": self._end_silences,
@@ -51,7 +52,7 @@ class Commands:
         return shorten(handler(rest.strip()[:300], time.time() if now is None else now), MAX_ANSWER_LENGTH)
 
     def press(self, action: str, keys: Sequence[Key], now: float | None = None) -> str:
-        """What to say to a button under a message that told of these alerts: `ack` or `silence`."""
+        """The reply to the button `ack` or `silence` under a message about these alerts."""
         now = time.time() if now is None else now
         firing = [key for key in keys if key in self._firing()]
         if not firing:
@@ -79,13 +80,13 @@ class Commands:
     def _help(self, _rest: str, _now: float) -> str:
         return self._words["help"]
 
-    def _tell_status(self, _rest: str, now: float) -> str:
+    def _status_text(self, _rest: str, now: float) -> str:
         status, words = self._status(), self._style.words
         pages = {peer: scrape.page for peer, scrape in status.scrapes.items()}
-        running = sum(page is not None and page.is_up() is True for page in pages.values())
-        lines = [words.digest_peers.format(running, len(pages))]
+        states = {peer: read_peer_state(page) for peer, page in pages.items()}
+        lines = [words.digest_peers.format(sum(map(is_running, states.values())), len(pages))]
         for peer, page in sorted(pages.items()):
-            state = (page.state() or "unknown") if page is not None and page.is_up() else "stopped"
+            state = states[peer]
             rank = page.value("swarm_rank") if page is not None else None
             place = "" if rank is None else f", {self._words['rank'].format(f'{rank:.0f}')}"
             lines.append(f"{peer}{words.colon}{words.terms.get(state, state)}{place}")
@@ -94,7 +95,7 @@ class Commands:
         ]
         return _limit([*lines[:1], self._words["firing"].format(len(firing)), *lines[1:]], self._words["more"])
 
-    def _tell_alerts(self, _rest: str, now: float) -> str:
+    def _alerts_text(self, _rest: str, now: float) -> str:
         alerts = self._dispatcher.describe_alerts(self._status().alert_states, now)
         lines = []
         for alert in (alert for alert in alerts if alert["state"] == "firing"):
@@ -111,7 +112,7 @@ class Commands:
         return _limit([*(lines or [self._style.words.digest_quiet]), *silences], self._words["more"])
 
     def _acknowledge(self, rest: str, _now: float) -> str:
-        """`/ack` is for all that fires, `/ack NAME` for what has this rule or peer."""
+        """`/ack` is for all firing alerts, `/ack NAME` for those of a rule or peer."""
         firing = [key for key in self._firing() if not rest or matches(rest, key.rule) or matches(rest, key.peer)]
         for key in firing:
             self._silence_store.acknowledge(AckRequest(rule=key.rule, peer=key.peer), [key])
@@ -129,8 +130,8 @@ class Commands:
         except ValueError:
             return self._words["too_many"]
         known = {*self._status().scrapes, *(key.peer for key in self._status().alert_states.states)}
-        told = self._words["silenced"].format(peer, format_time(silence.ends_at, self._style.zone))
-        return told if any(matches(peer, one) for one in known) else f"{told} {self._words['unknown_peer']}"
+        reply = self._words["silenced"].format(peer, format_time(silence.ends_at, self._style.zone))
+        return reply if any(matches(peer, one) for one in known) else f"{reply} {self._words['unknown_peer']}"
 
     def _end_silences(self, rest: str, now: float) -> str:
         """`/unsilence` ends all silences, `/unsilence 3` one, `/unsilence NAME` those of a peer."""

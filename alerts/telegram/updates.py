@@ -1,4 +1,4 @@
-"""Listens to one bot by long polling: commands and buttons from the configured chats, and from nobody else."""
+"""Receives a bot's updates by long polling: commands and buttons of the configured chats only."""
 
 import asyncio
 import logging
@@ -22,14 +22,14 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 CONFLICT_PAUSE_SECONDS = 60.0
 REFUSED_PAUSE_SECONDS = 300.0
-# What was said while the loop did not run may no longer be meant.
+# A command sent while the loop was down may no longer be meant.
 STALE_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 
 
 class Updates:
-    """Runs beside the loop; the next update's number is kept in the database, so a restart repeats nothing."""
+    """The number of the next update is kept in the database, so that a restart repeats nothing."""
 
     def __init__(
         self, bot: Bot, chats: Collection[int], commands: Commands, queue: Queue, words: dict[str, str]
@@ -41,11 +41,11 @@ class Updates:
         self._words = words
         self._mark = f"telegram {bot.id}"
         self._failures = 0
-        self._trouble = ""
+        self._problem = ""
         self._has_dropped = False
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Receives updates until cancelled."""
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as client:
             while True:
                 try:
@@ -53,8 +53,8 @@ class Updates:
                 except Refused as refusal:
                     await asyncio.sleep(self._note(refusal))
                     continue
-                except Exception:  # The fence: a full disk must not end the listening.
-                    log.exception("telegram: the updates could not be taken")
+                except Exception:  # A full disk must not end the polling.
+                    log.exception("telegram: updates could not be processed")
                     await asyncio.sleep(LONGEST_PAUSE_SECONDS)
                     continue
                 self._recover()
@@ -68,16 +68,16 @@ class Updates:
             wanted["offset"] = int(offset)
         updates = await self._bot.call(client, "getUpdates", wanted)
         if not isinstance(updates, list):
-            raise Refused("the service's answer is no list")
+            raise Refused("the response is not a list")
         return [one for one in updates if isinstance(one, dict) and isinstance(one.get("update_id"), int)]
 
     async def _take(self, client: httpx.AsyncClient, update: dict[str, Any]) -> None:
         try:
             await self._handle(client, update)
         except Refused as refusal:
-            log.warning("telegram: an answer was not delivered: %s", refusal)
-        except Exception as error:  # noqa: BLE001  # An update is foreign; its text goes into no log.
-            log.error("telegram: an update could not be handled: %s", type(error).__name__)
+            log.warning("telegram: reply not delivered: %s", refusal)
+        except Exception as error:  # noqa: BLE001  # An update is foreign text, which must not be logged.
+            log.error("telegram: update could not be handled: %s", type(error).__name__)
         self._queue.set_mark(self._mark, update["update_id"] + 1)
 
     async def _handle(self, client: httpx.AsyncClient, update: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class Updates:
         chat = message["chat"]["id"] if message else None
         if message is None or chat not in self._chats:
             if not self._has_dropped:
-                log.warning("telegram: what was said in a chat that is not configured was dropped; more is not logged")
+                log.warning("telegram: dropped a message from a chat that is not configured; this is logged once")
             self._has_dropped = True
             return
         if pressed:
@@ -101,44 +101,42 @@ class Updates:
         else:
             answer = self._commands.answer(text)
         if answer:
-            await self._say(client, chat, answer, message.get("message_thread_id"))
+            await self._reply(client, chat, answer, message.get("message_thread_id"))
 
     async def _press(self, client: httpx.AsyncClient, chat: int, pressed: dict[str, Any]) -> None:
         action, _, number = str(pressed.get("data", "")).partition(":")
         keys = self._queue.alerts_of(int(number)) if number.isdecimal() and len(number) < 16 else []
         answer = self._commands.press(action, keys) if action in ("ack", "silence") else self._words["over"]
-        # The toast vanishes; what was decided stays to be read by all in the chat.
+        # The toast vanishes; the reply stays for everyone in the chat.
         try:
             await self._bot.call(client, "answerCallbackQuery", {"callback_query_id": pressed.get("id")})
         except Refused as refusal:
-            log.debug("telegram: a button was pressed too long ago: %s", refusal)
-        await self._say(client, chat, answer, pressed["message"].get("message_thread_id"))
+            log.debug("telegram: button press has expired: %s", refusal)
+        await self._reply(client, chat, answer, pressed["message"].get("message_thread_id"))
 
-    async def _say(self, client: httpx.AsyncClient, chat: int, text: str, topic: Any) -> None:
+    async def _reply(self, client: httpx.AsyncClient, chat: int, text: str, topic: Any) -> None:
         payload = {"chat_id": chat, "text": text, "link_preview_options": {"is_disabled": True}}
         if isinstance(topic, int):
             payload["message_thread_id"] = topic
         await self._bot.call(client, "sendMessage", payload)
 
     def _note(self, refusal: Refused) -> float:
-        """Says what is wrong, once; seconds until the next attempt."""
+        """Logs a new problem once; seconds until the next attempt."""
         self._failures += 1
         if refusal.status == HTTPStatus.CONFLICT:
-            trouble, pause = (
-                "another program listens to this bot; give Peerwatch one of its own",
-                CONFLICT_PAUSE_SECONDS,
-            )
+            problem = "another program polls this bot; give Peerwatch a bot of its own"
+            pause = CONFLICT_PAUSE_SECONDS
         elif refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
-            trouble, pause = "the bot's token is refused", REFUSED_PAUSE_SECONDS
+            problem, pause = "the bot's token is refused", REFUSED_PAUSE_SECONDS
         else:
-            trouble = str(refusal)
+            problem = str(refusal)
             pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_SECONDS)
-        if trouble != self._trouble:
-            log.warning("telegram: commands are not heard: %s", trouble)
-        self._trouble = trouble
+        if problem != self._problem:
+            log.warning("telegram: not receiving commands: %s", problem)
+        self._problem = problem
         return max(pause, (refusal.retry_after_seconds or 0.0) + 1.0) if refusal.retry_after_seconds else pause
 
     def _recover(self) -> None:
-        if self._trouble:
-            log.info("telegram: commands are heard again")
-        self._trouble, self._failures = "", 0
+        if self._problem:
+            log.info("telegram: receiving commands again")
+        self._problem, self._failures = "", 0

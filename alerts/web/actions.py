@@ -1,4 +1,4 @@
-"""What people may change over HTTP: silences, acknowledgements, test messages. Only who can read the token file may."""
+"""Changes over HTTP: silences, acknowledgements, test messages."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.loop import Loop
 from alerts.messages.single import Message
-from alerts.web.same_origin import PageTokens, refuse
+from alerts.web.same_origin import refuse
 
 MAX_REQUEST_BYTES = 16 * 1024
 READ_TIMEOUT_SECONDS = 10.0
@@ -34,14 +34,14 @@ Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
 
 
 def make_token(state_dir: Path) -> str:
-    """A token for this run, in a file that only its owner reads."""
+    """A new token for this run, in a file that only its owner can read."""
     token = secrets.token_urlsafe(32)
     path = state_dir / TOKEN_FILE
-    beside = path.with_suffix(".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token + "\n")
-    beside.replace(path)
+    temporary.replace(path)
     return token
 
 
@@ -52,7 +52,6 @@ class Actions:
         self, token: str, loop: Loop, silence_store: SilenceStore, sender: Sender, styles: RouteStyles
     ) -> None:
         self.token = token
-        self.pages = PageTokens()
         self._loop = loop
         self._silence_store = silence_store
         self._sender = sender
@@ -69,7 +68,7 @@ class Actions:
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            refusal = refuse(request.headers, self.token, self.pages)
+            refusal = refuse(request.headers, request.url.scheme, self.token)
             if refusal:
                 return _problem(403, refusal)
             try:
@@ -77,7 +76,7 @@ class Actions:
                     content = await _read(request)
                 return await handler(request, content)
             except TimeoutError:
-                return _problem(408, "the request did not come in time")
+                return _problem(408, "request timed out")
             except ValidationError as error:
                 return _problem(422, "; ".join(describe_errors(error)))
             except ValueError as error:
@@ -92,7 +91,7 @@ class Actions:
     async def _end_silence(self, request: Request, _content: dict[str, Any]) -> Response:
         number = request.path_params["number"]
         if not self._silence_store.end_silence(number):
-            return _problem(404, f"there is no silence {number}")
+            return _problem(404, f"unknown silence {number}")
         return JSONResponse({"id": number})
 
     async def _acknowledge(self, _request: Request, content: dict[str, Any]) -> Response:
@@ -100,25 +99,25 @@ class Actions:
         firing = [key for key, state in states.items() if state.phase == "firing"]
         keys = self._silence_store.acknowledge(AckRequest.model_validate(content), firing)
         if not keys:
-            return _problem(404, "no alert that matches fires")
+            return _problem(404, "no matching alert is firing")
         return JSONResponse({"acknowledged": [key._asdict() for key in keys]})
 
     async def _test(self, _request: Request, content: dict[str, Any]) -> Response:
-        wanted = content.get("route")
-        if wanted is not None and wanted not in self._sender.routes:
-            return _problem(404, "there is no such route")
-        routes = [wanted] if wanted is not None else list(self._sender.routes)
+        name = content.get("route")
+        if name is not None and name not in self._sender.routes:
+            return _problem(404, f"unknown route {name}")
+        routes = [name] if name is not None else list(self._sender.routes)
         if self._is_testing.locked():
-            return _problem(409, "another test is under way")
+            return _problem(409, "another test is running")
         async with self._is_testing:
-            outcomes = await asyncio.gather(*(self._try(route) for route in routes))
+            deliveries = await asyncio.gather(*(self._send_test(route) for route in routes))
         results = [
-            {"route": route, "delivered": outcome.accepted, "reason": outcome.reason}
-            for route, outcome in zip(routes, outcomes, strict=True)
+            {"route": route, "delivered": delivery.accepted, "reason": delivery.reason}
+            for route, delivery in zip(routes, deliveries, strict=True)
         ]
         return JSONResponse({"results": results})
 
-    async def _try(self, route: str) -> DeliveryResult:
+    async def _send_test(self, route: str) -> DeliveryResult:
         style = self._styles.style(route)
         title = f"{style.words.test_title}{style.words.colon}{style.fleet}"
         future: Future[DeliveryResult] = Future()
@@ -138,13 +137,13 @@ async def _read(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_REQUEST_BYTES:
-            raise ValueError("the request is too long")
+            raise ValueError(f"request is larger than {MAX_REQUEST_BYTES} bytes")
     try:
         decoded = json.loads(content or b"{}")
     except ValueError:
-        raise ValueError("the request is not JSON") from None
+        raise ValueError("request is not JSON") from None
     if not isinstance(decoded, dict):
-        raise ValueError("the request is no JSON object")
+        raise ValueError("request is not a JSON object")
     return decoded
 
 

@@ -1,4 +1,4 @@
-"""The HTTP face of the alert loop: status page and its stream, JSON, service discovery, metrics, health."""
+"""The alert loop's HTTP routes: status page, stream, JSON API, service discovery, metrics, health."""
 
 import ipaddress
 import socket
@@ -49,13 +49,13 @@ def make_app(
     history: HistoryApi,
     password: str,
 ) -> Starlette:
-    """The application; its answers come from memory and one quick read of the database. `password` is the login's."""
-    pages = _Pages(config, loop, outbox, page_data, live, actions)
-    packed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
+    """The application; responses come from memory and one quick read of the database. `password` is the login's."""
+    pages = _Pages(config, loop, outbox, page_data, live)
+    compressed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = [
-        Route("/", pages.show, middleware=packed),
-        *(Route(f"/{name}", asset.serve, middleware=packed) for name, asset in ASSETS.items()),
-        Route("/api/stream", Stream(live, actions.pages.make, _HEADERS)),
+        Route("/", pages.show, middleware=compressed),
+        *(Route(f"/{name}", asset.serve, middleware=compressed) for name, asset in ASSETS.items()),
+        Route("/api/stream", Stream(live, _HEADERS)),
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
@@ -65,18 +65,25 @@ def make_app(
         *actions.routes(),
         *history.routes(),
     ]
-    guards = [Middleware(_Guard, names=allowed_hosts(config.listen, config.allowed_hosts))]
+    guards = [Middleware(_HostGuard, names=allowed_hosts(config.listen, config.allowed_hosts))]
     if config.login is not None:
         login = {"user": config.login.user, "password": password, "token": actions.token}
         guards.append(Middleware(LoginGuard, **login, throttle=Throttle()))
     return Starlette(routes=routes, middleware=guards)
 
 
-def allowed_hosts(listen: str, more: Iterable[str]) -> frozenset[str]:
-    """Names under which the page may be asked for: a web site that points its own name at this address gets nothing."""
+def allowed_hosts(listen: str, configured: Iterable[str]) -> frozenset[str]:
+    """Accepted host names: a web site that points its own name at this address is refused."""
     host, _ = split_listen(listen)
-    # The last one is this machine as a container sees it; no name server outside can answer for `.internal`.
-    names = {"localhost", "127.0.0.1", "::1", "host.docker.internal", host.lower(), *(name.lower() for name in more)}
+    # host.docker.internal is this machine as a container sees it; no public DNS resolves `.internal`.
+    names = {
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "host.docker.internal",
+        host.lower(),
+        *(name.lower() for name in configured),
+    }
     if _is_wildcard(host):
         names |= {socket.gethostname().lower(), "*address"}
     return frozenset(names)
@@ -89,20 +96,17 @@ def is_allowed(host_header: str, names: frozenset[str]) -> bool:
 
 
 class _Pages:
-    """The handlers. They run on the loop's thread and wait for nothing."""
+    """The handlers. They run on the event loop's thread and never block."""
 
-    def __init__(
-        self, config: AlertsConfig, loop: Loop, outbox: Outbox, page_data: PageData, live: LivePage, actions: Actions
-    ) -> None:
+    def __init__(self, config: AlertsConfig, loop: Loop, outbox: Outbox, page_data: PageData, live: LivePage) -> None:
         self._config = config
         self._loop = loop
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
-        self._actions = actions
 
     async def show(self, _request: Request) -> Response:
-        return HTMLResponse(self._live.page(self._actions.pages.make()), headers=_HEADERS)
+        return HTMLResponse(self._live.page(), headers=_HEADERS)
 
     async def status(self, _request: Request) -> Response:
         return JSONResponse(self._page_data.describe_status(), headers=_HEADERS)
@@ -129,8 +133,8 @@ class _Pages:
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
 
 
-class _Guard:
-    """Refuses requests under a name that is not ours."""
+class _HostGuard:
+    """Refuses requests with a foreign Host header."""
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Reads the leaderboard for the status page, beside the loop; what answers there may be anything."""
+"""Reads the leaderboard for the status page. Its responses are not trusted."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Board:
-    """Best first, dictionaries of `id`, `nickname`, `total`, `last`; the latest that could be read stays."""
+    """Best first, dictionaries of `id`, `nickname`, `total`, `last`; with a `problem`, those of the last good read."""
 
     leaders: tuple[dict[str, Any], ...] = ()
-    trouble: str | None = None
+    problem: str | None = None
 
 
 class BoardReader:
-    """Reads the board of one leaderboard every so often; `board` is the latest."""
+    """Reads a leaderboard every INTERVAL_SECONDS; `board` is the latest."""
 
     def __init__(self, url: str) -> None:
         url = f"{url.rstrip('/')}/api/leaderboard-cumulative"
@@ -39,7 +39,7 @@ class BoardReader:
         self.board = Board()
 
     async def run(self, on_change: Callable[[], None]) -> None:
-        """Reads until it is cancelled, and calls `on_change` whenever the board is another one."""
+        """Reads until cancelled; calls `on_change` whenever the board changed."""
         try:
             while True:
                 if self._keep(await self._read()):
@@ -49,31 +49,31 @@ class BoardReader:
             self._connection.close()
 
     def _keep(self, board: Board) -> bool:
-        if board.trouble and not self.board.trouble:
-            log.info("leaderboard: %s", board.trouble)
-        before, self.board = self.board, board if not board.trouble else Board(self.board.leaders, board.trouble)
+        if board.problem and not self.board.problem:
+            log.info("leaderboard: %s", board.problem)
+        before, self.board = self.board, board if not board.problem else Board(self.board.leaders, board.problem)
         return self.board != before
 
     async def _read(self) -> Board:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 content = await self._connection.fetch()
-            # A big board takes tens of milliseconds to decode, which the loop need not wait for.
+            # A big board takes tens of milliseconds to decode: not on the event loop.
             return Board(await asyncio.to_thread(parse, content))
         except TimeoutError:
-            return Board(trouble="no answer in time")
+            return Board(problem="request timed out")
         except OSError:
-            return Board(trouble="no connection")
+            return Board(problem="no connection")
         except BrokenError:
-            return Board(trouble="the connection broke")
+            return Board(problem="connection closed early")
         except RefusedError as refused:
-            return Board(trouble=str(refused))
+            return Board(problem=str(refused))
         except (ValueError, RecursionError):
-            return Board(trouble="its answer is no board")
+            return Board(problem="response is not a leaderboard")
 
 
 def parse(content: bytes) -> tuple[dict[str, Any], ...]:
-    """The leaders of `/api/leaderboard-cumulative`, bounded; raises ValueError for what is no board."""
+    """The leaders of `/api/leaderboard-cumulative`, bounded; raises ValueError for anything else."""
     decoded = json.loads(content)
     leaders = decoded.get("leaders") if isinstance(decoded, dict) else None
     if not isinstance(leaders, list):

@@ -1,4 +1,4 @@
-"""Asks for the name and password of the status page (HTTP basic), and slows down who guesses."""
+"""The login of the status page (HTTP basic), with a growing pause for wrong passwords."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.web.same_origin import is_owner
 
-# The health check says nothing but yes or no, and who asks for it often cannot log in.
+# The health check reveals only yes or no, and its clients often cannot log in.
 OPEN_PATHS = frozenset({"/-/healthy"})
 FREE_ATTEMPTS = 5
 LONGEST_PAUSE_SECONDS = 60.0
@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 
 
 class Throttle:
-    """Counts the wrong passwords of each address: after some, each next one costs twice the pause."""
+    """Counts wrong passwords by address: after FREE_ATTEMPTS, each one doubles the pause."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Failures and the time of the last one, the address that failed last at the end.
+        # By address, failures and the time of the last one; the latest address at the end.
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def pause(self, address: str) -> float:
-        """Seconds for which nothing from this address is looked at."""
+        """Seconds for which logins from this address are refused."""
         count, last = self._failures.get(address, (0, 0.0))
         if count < FREE_ATTEMPTS:
             return 0.0
@@ -42,7 +42,7 @@ class Throttle:
         return max(0.0, last + pause - self._clock())
 
     def note_failure(self, address: str) -> int:
-        """How many there were of this address lately."""
+        """Recent failures of this address, this one included."""
         count, last = self._failures.pop(address, (0, 0.0))
         count = min(count + 1, 1000) if self._clock() - last < FORGET_SECONDS else 1
         self._failures[address] = count, self._clock()
@@ -55,7 +55,7 @@ class Throttle:
 
 
 class LoginGuard:
-    """Lets a request pass that carries the name and password, or the token of the token file."""
+    """Passes requests with the name and password, or with the API token."""
 
     def __init__(self, app: ASGIApp, user: str, password: str, token: str, throttle: Throttle) -> None:
         self._app = app
@@ -74,8 +74,8 @@ class LoginGuard:
     def _refuse(self, headers: Headers, address: str) -> PlainTextResponse | None:
         given = headers.get("authorization")
         if given is None:
-            return _ask()
-        # Not throttled: nobody guesses 256 bits, and the commands must work whoever guesses passwords beside them.
+            return _challenge()
+        # Not throttled: 256 bits cannot be guessed, and commands must work while somebody guesses passwords.
         if is_owner(headers, self._token):
             return None
         pause = self._throttle.pause(address)
@@ -88,11 +88,11 @@ class LoginGuard:
         count = self._throttle.note_failure(address)
         if count in (1, FREE_ATTEMPTS) or count % 100 == 0:
             log.warning("status page: %d wrong passwords from %s", count, address)
-        return _ask()
+        return _challenge()
 
 
 def network_of(address: str) -> str:
-    """What counts as one guesser: an IPv4 address, or the /64 that one IPv6 host has to itself."""
+    """The unit that is throttled: an IPv4 address, or an IPv6 /64, which one host may own."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -102,7 +102,7 @@ def network_of(address: str) -> str:
     return str(found)
 
 
-def _ask() -> PlainTextResponse:
+def _challenge() -> PlainTextResponse:
     headers = {"WWW-Authenticate": 'Basic realm="Peerwatch", charset="UTF-8"', "Cache-Control": "no-store"}
     return PlainTextResponse("log in\n", status_code=401, headers=headers)
 
@@ -119,5 +119,5 @@ def _credentials(header: str) -> bytes:
 
 
 def _digest(text: bytes) -> bytes:
-    """Of one length whatever the text's, so that a comparison betrays nothing."""
+    """Of fixed length, so that a comparison leaks no length."""
     return hashlib.sha256(text).digest()

@@ -12,7 +12,7 @@ from alerts.restart_record import PHASE_METRIC, Record
 
 
 class AlertCollector(Collector):
-    """The alert loop's own metrics, read off its objects when scraped."""
+    """Reads the alert loop's objects when scraped."""
 
     def __init__(
         self, status: Status, results: Counter[str], pending: int, restarts: Mapping[str, Record] | None = None

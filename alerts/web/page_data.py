@@ -1,4 +1,4 @@
-"""What there is to tell at this moment, gathered from the loop, the store, the routes and the board."""
+"""The data of the API and the page, gathered from the loop, the store, the routes and the board."""
 
 import time
 from typing import Any
@@ -16,13 +16,13 @@ from alerts.web.sparkline_data import SparklineReader
 from alerts.web.status_json import RouteStatus, describe_status
 
 SHOWN_EVENTS = 200
-# The page is read by people, who look for the latest; the rest is in the API.
+# People want the latest; the API has the rest.
 EVENTS_ON_PAGE = 30
 _SHOWN_STATES = ("pending", "held", "expired")
 
 
 class PageData:
-    """Answers for the API and for the page."""
+    """The current data for the API and for the page."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class PageData:
         dispatcher: Dispatcher,
         outbox: Outbox,
         board: BoardReader | None,
-        curves: SparklineReader,
+        sparklines: SparklineReader,
     ) -> None:
         self._config = config
         self._loop = loop
@@ -40,9 +40,8 @@ class PageData:
         self._dispatcher = dispatcher
         self._outbox = outbox
         self._board = board
-        self._curves = curves
-        patience = 3 * config.interval + config.timeout
-        self._stale_after = max(patience, HEALTHY_SECONDS)
+        self._sparklines = sparklines
+        self._stale_after = max(3 * config.interval + config.timeout, HEALTHY_SECONDS)
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
@@ -53,9 +52,9 @@ class PageData:
         silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
         return {"alerts": self._alerts(), "silences": silences, "events": self._events()}
 
-    def read_content(self) -> Content:
-        """What the page tells."""
-        status, curves, now = self.describe_status(), self._curves.curves, time.time()
+    def collect(self) -> Content:
+        """The content of the page."""
+        status, curves, now = self.describe_status(), self._sparklines.curves, time.time()
         board = self._board.board if self._board is not None else Board()
         ours = frozenset(peer["peer_id"] for peer in status["peers"] if peer["peer_id"])
         names = [target.peer for target in self._config.targets]
@@ -73,7 +72,7 @@ class PageData:
             events=self._events()[: -EVENTS_ON_PAGE - 1 : -1],
             board=board_rows(board.leaders, ours),
             board_total=len(board.leaders),
-            board_problem=board.trouble,
+            board_problem=board.problem,
             has_board=self._board is not None,
         )
 

@@ -1,4 +1,4 @@
-"""The HTTP server: a connection that sends no request in time is ended, a reader that takes nothing can be cut."""
+"""The HTTP server. A connection without a request in time is dropped; the application can drop any other."""
 
 import asyncio
 import contextlib
@@ -12,32 +12,32 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alerts.web.stream import MAX_STREAMS
 
-# Beyond the open pages: scrapes, commands, pages that load.
+# Open pages, and scrapes, commands and page loads.
 MAX_CONNECTIONS = MAX_STREAMS + 100
 REQUEST_SECONDS = 10.0
-# Beside the connections: sidecars, database, notifications.
+# Connections of readers, sidecars and notifications, and the database.
 _WANTED_FILES = 2048
 
 
 class Connection(H11Protocol):
-    """Tells the application as state `cut` how to drop it, as closing would wait for a reader that never reads."""
+    """Gives the application `cut`, which drops the connection: closing would wait for a reader that never reads."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "cut": transport.abort}
-        self._waiting = self.loop.call_later(REQUEST_SECONDS, self._give_up)
+        self._request_timeout = self.loop.call_later(REQUEST_SECONDS, self._drop_unused)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._waiting.cancel()
+        self._request_timeout.cancel()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
+    def _drop_unused(self) -> None:
         if self.cycle is None:
             self.transport.abort()
 
 
 def allow_open_files() -> None:
-    """Lets this process hold as many connections as it serves: launchd allows 256 files at first."""
+    """Raises the limit of open files to what the connections need: launchd starts with 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -45,7 +45,7 @@ def allow_open_files() -> None:
 
 
 def make_server(app: ASGIApp, tls: ssl.SSLContext | None) -> "Server":
-    """A server for sockets that listen already; it leaves signals to the loop."""
+    """A server for sockets that listen already; `should_exit` ends it."""
     settings = uvicorn.Config(
         app,
         http=Connection,
@@ -66,19 +66,7 @@ def make_server(app: ASGIApp, tls: ssl.SSLContext | None) -> "Server":
 
 
 class Server(uvicorn.Server):
-    """Leaves the signals to the loop, which ends it, and sleeps until then where uvicorn looks ten times a second."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._ending = asyncio.Event()
-
-    def end(self) -> None:
-        self.should_exit = True
-        self._ending.set()
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self._ending.wait()
+    """Leaves the signals to the alert loop, which ends the streams before it ends the server."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from alerts.delivery.outbox import RouteHealth
 from alerts.engine.evaluate import AlertStates
+from alerts.engine.peer_state import read_peer_state
 from alerts.engine.status import Status
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
@@ -29,7 +30,7 @@ _WHOLE = {"steps_total", "memory_bytes", "memory_limit_bytes", "rank", "ranked_p
 def describe_status(
     status: Status, alerts: Sequence[Mapping[str, Any]], deliveries: Mapping[str, Mapping[str, int]]
 ) -> dict[str, Any]:
-    """The JSON of /api/status; null where a value was not measured."""
+    """The JSON of /api/status; null where a value was not measured; a state is never null."""
     return {
         "fleet": status.fleet,
         "now": status.now,
@@ -44,7 +45,7 @@ def describe_status(
 
 @dataclass(frozen=True)
 class RouteStatus:
-    """A route on the status page: its name only, never its URL."""
+    """A route on the status page; never its URL, which holds secrets."""
 
     name: str
     pending: int
@@ -60,7 +61,7 @@ def _describe_peer(peer: str, scrape: Scrape, alert_states: AlertStates) -> dict
         "peer": peer,
         "peer_id": info.get("peer_id") or None,
         "nickname": info.get("nickname") or None,
-        "state": page.state(),
+        "state": read_peer_state(scrape.page),
         "up": page.is_up(),
         "sidecar_up": scrape.page is not None,
     }

@@ -1,14 +1,13 @@
-"""Brings the changes of the status page to those who look, as server-sent events.
+"""Changes of the status page as server-sent events.
 
-No queue: each reader is told what has changed since what it took last, so that a slow one skips to the latest state.
-One that takes nothing for a while is cut off, and their number is bounded.
+No queue: each reader gets what has changed since its last event, so that a slow one skips to the latest state. A reader
+that does not read is disconnected, and the number of readers is bounded.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -18,12 +17,12 @@ from starlette.types import Receive, Scope, Send
 from alerts.web.live_page import LivePage
 
 MAX_STREAMS = 250
-BEAT_SECONDS = 15.0
-# How long a reader may take nothing of what waits for it.
+HEARTBEAT_SECONDS = 15.0
+# How long a reader may leave its data unread.
 STALLED_SECONDS = 20.0
-# A control that is clicked and a round that ends at the same moment are told together.
-PAUSE_SECONDS = 0.1
-# Small pieces, so that what waits for a reader who takes nothing stays small.
+# Changes this close together are one event.
+BATCH_SECONDS = 0.1
+# Small pieces bound what is buffered for a reader that does not read.
 PIECE_BYTES = 16 * 1024
 _HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -36,17 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Stream:
-    """The ASGI application behind /api/stream; `make_token` makes what a page's buttons need."""
+    """The ASGI application behind /api/stream."""
 
     def __init__(
         self,
         live: LivePage,
-        make_token: Callable[[], str],
         headers: Mapping[str, str],
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         self._live = live
-        self._make_token = make_token
         self._headers = [*_HEADERS, *((name.lower().encode(), value.encode()) for name, value in headers.items())]
         self._stalled_seconds = stalled_seconds
         self._open = 0
@@ -63,34 +60,33 @@ class Stream:
             self._open -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tell = asyncio.create_task(self._tell(scope, send))
-        leave = asyncio.create_task(_wait_for_end(receive))
+        events = asyncio.create_task(self._send_events(scope, send))
+        disconnect = asyncio.create_task(_wait_for_disconnect(receive))
         try:
-            await asyncio.wait((tell, leave), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((events, disconnect), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (tell, leave):
+            for task in (events, disconnect):
                 task.cancel()
-            trouble, _ = await asyncio.gather(tell, leave, return_exceptions=True)
-        if isinstance(trouble, TimeoutError):
-            log.info("a reader of the status page took nothing for %g s and was cut off", self._stalled_seconds)
+            problem, _ = await asyncio.gather(events, disconnect, return_exceptions=True)
+        if isinstance(problem, TimeoutError):
+            log.info("status page: a reader read nothing for %g s and was disconnected", self._stalled_seconds)
             scope["state"]["cut"]()
-            # Lets the server notice that the connection is gone.
+            # Lets the server process the abort.
             await asyncio.sleep(0)
-        elif isinstance(trouble, Exception):
-            raise trouble
+        elif isinstance(problem, Exception):
+            raise problem
 
-    async def _tell(self, scope: Scope, send: Send) -> None:
+    async def _send_events(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        await self._send(send, _event("hello", json.dumps({"token": self._make_token()}).encode()))
-        mark = _known(scope)
+        mark = _read_mark(scope)
         while not self._live.is_closed:
-            pulse = self._live.pulse
-            newest, told = self._live.since(mark)
+            changed = self._live.changed
+            newest, parts = self._live.since(mark)
             if newest != mark:
-                await self._send(send, _event("change", told, newest))
+                await self._send(send, _event("change", parts, newest))
                 mark = newest
-            if await _is_set_within(pulse, BEAT_SECONDS):
-                await asyncio.sleep(PAUSE_SECONDS)
+            if await _is_set_within(changed, HEARTBEAT_SECONDS):
+                await asyncio.sleep(BATCH_SECONDS)
             else:
                 await self._send(send, _event("beat", b"{}"))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -102,8 +98,8 @@ class Stream:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
-def _known(scope: Scope) -> str:
-    """What the reader has already: the mark of its page, or of the last event before its connection broke."""
+def _read_mark(scope: Scope) -> str:
+    """The mark of the reader's page, or of its last event before it reconnected."""
     last = Headers(scope=scope).get("last-event-id")
     return last or parse_qs(scope["query_string"].decode("latin-1")).get("mark", [""])[0]
 
@@ -114,13 +110,13 @@ def _event(name: str, data: bytes, mark: str = "") -> bytes:
     return f"{identity}event: {name}\ndata: ".encode() + data + b"\n\n"
 
 
-async def _is_set_within(pulse: asyncio.Event, seconds: float) -> bool:
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await pulse.wait()
-    return pulse.is_set()
+            await event.wait()
+    return event.is_set()
 
 
-async def _wait_for_end(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The certificate with which the status page is served; one that was renewed is taken without a restart."""
+"""The status page's certificate; a renewed one is loaded without a restart."""
 
 import asyncio
 import logging
@@ -13,38 +13,38 @@ log = logging.getLogger(__name__)
 
 
 class Certificate:
-    """A server's TLS context with the files that it comes from. Raises ConfigError for files that cannot be used."""
+    """A server's TLS context and its files. Raises ConfigError for files that cannot be used."""
 
     def __init__(self, tls: Tls) -> None:
         self._tls = tls
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._seen = self._stamp()
+        self._loaded = self._read_times()
         problem = self._load()
         if problem:
             raise ConfigError(f"tls: {problem}")
 
     async def keep_fresh(self) -> None:
-        """Looks for renewed files until it is cancelled."""
+        """Reloads renewed files until cancelled."""
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             self.refresh()
 
     def refresh(self) -> bool:
-        """Takes files that have changed; whether there were any."""
-        stamp = self._stamp()
-        if stamp == self._seen:
+        """Reloads changed files; whether new ones are in use."""
+        times = self._read_times()
+        if times == self._loaded:
             return False
-        self._seen = stamp
-        # The old certificate stays where the new files do not fit together: a renewal may be half done.
+        self._loaded = times
+        # The old certificate stays if the new files do not match: a renewal may be half done.
         problem = self._load(check_first=True)
         if problem:
-            log.warning("tls: the new certificate is not used: %s", problem)
+            log.warning("tls: keeping the old certificate: %s", problem)
         else:
-            log.info("tls: the certificate was renewed")
+            log.info("tls: certificate reloaded")
         return not problem
 
     def _load(self, *, check_first: bool = False) -> str:
-        """What is wrong; empty if the files are in use now."""
+        """The problem; empty if the files are in use now."""
         try:
             if check_first:
                 load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._tls)
@@ -53,7 +53,7 @@ class Certificate:
             return str(error)
         return ""
 
-    def _stamp(self) -> tuple[int, ...]:
+    def _read_times(self) -> tuple[int, ...]:
         return tuple(_changed_at(path) for path in (self._tls.certificate, self._tls.key))
 
 

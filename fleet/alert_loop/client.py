@@ -1,4 +1,4 @@
-"""Talks to the running alert loop of a fleet, with the token that lies in its state folder."""
+"""A client of a fleet's running alert loop, with the token from its state folder."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import httpx
 from alerts.config import TOKEN_FILE
 from fleet.alert_loop.access import Access
 
-# The loop waits a minute for a service that is tested.
+# A test message may take a minute.
 TIMEOUT_SECONDS = 75.0
 
 
 class AlertClientError(Exception):
-    """The loop does not answer, or refuses; the text is one line."""
+    """The loop does not answer, or refuses a request; the text is one line."""
 
 
 class AlertClient:
@@ -24,44 +24,46 @@ class AlertClient:
         self._access = access
 
     def alerts(self) -> dict[str, Any]:
-        """Alerts, silences and events, as /api/alerts tells them."""
-        return self._ask("GET", "/api/alerts")
+        """Alerts, silences and events, as in /api/alerts."""
+        return self._request("GET", "/api/alerts")
 
-    def silence(self, wanted: dict[str, str]) -> dict[str, Any]:
-        return self._ask("POST", "/api/silences", wanted)
+    def silence(self, request: dict[str, str]) -> dict[str, Any]:
+        return self._request("POST", "/api/silences", request)
 
     def end_silence(self, number: int) -> None:
-        self._ask("DELETE", f"/api/silences/{number}")
+        self._request("DELETE", f"/api/silences/{number}")
 
     def acknowledge(self, rule: str, peer: str) -> list[dict[str, Any]]:
-        """The alerts that are acknowledged by this."""
-        found: list[dict[str, Any]] = self._ask("POST", "/api/acknowledgements", {"rule": rule, "peer": peer})[
-            "acknowledged"
-        ]
-        return found
+        """Acknowledges firing alerts, and returns them."""
+        acknowledged: list[dict[str, Any]] = self._request(
+            "POST", "/api/acknowledgements", {"rule": rule, "peer": peer}
+        )["acknowledged"]
+        return acknowledged
 
     def test(self, route: str | None) -> list[dict[str, Any]]:
-        """Each route with whether a message was delivered, and if not, why."""
-        results: list[dict[str, Any]] = self._ask("POST", "/api/test", {"route": route} if route else {})["results"]
+        """For each route, whether a test message was delivered, and if not, why."""
+        results: list[dict[str, Any]] = self._request("POST", "/api/test", {"route": route} if route else {})["results"]
         return results
 
-    def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _request(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
         if method != "GET":
             self._check_token()
         try:
             with self._access.open(TIMEOUT_SECONDS) as client:
                 answer = client.request(method, path, json=content)
             if answer.status_code == 401:
-                raise AlertClientError(f"the alert loop at {self._url} is another one than that of {self._token}")
+                raise AlertClientError(
+                    f"the alert loop at {self._url} refused {self._token}; another fleet may use its port"
+                )
             described = answer.json()
         except httpx.TimeoutException:
-            raise AlertClientError(f"the alert loop at {self._url} does not answer in time") from None
+            raise AlertClientError(f"the alert loop at {self._url} timed out") from None
         except (httpx.HTTPError, OSError, ValueError):
             raise AlertClientError(
                 f"the alert loop does not answer at {self._url}; start the fleet with `peerwatch up`"
             ) from None
         if not isinstance(described, dict):
-            raise AlertClientError(f"what answers at {self._url} is no alert loop")
+            raise AlertClientError(f"{self._url} is not an alert loop")
         if answer.status_code >= 400:
             raise AlertClientError(str(described.get("detail", f"the alert loop answered {answer.status_code}")))
         return described
@@ -71,7 +73,7 @@ class AlertClient:
             self._token.read_text()
         except FileNotFoundError:
             raise AlertClientError(
-                f"the alert loop has left no token in {self._token.parent}; start the fleet with `peerwatch up`"
+                f"the alert loop left no token in {self._token.parent}; start the fleet with `peerwatch up`"
             ) from None
         except OSError as error:
             raise AlertClientError(f"{self._token}: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""Reads the alert loop's status and its new events; what does not answer is None, never an error."""
+"""Reads the alert loop's status and new events; without an answer, None or nothing, never an error."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Feed:
         return self._get("/api/status")
 
     def new_events(self) -> list[dict[str, Any]]:
-        """Events since the last call; the first call passes over those of earlier runs."""
+        """Events since the last call; the first call skips those of earlier runs."""
         answer = self._get("/api/alerts")
         if answer is None:
             return []

@@ -1,4 +1,4 @@
-"""`peerwatch alerts`: see, silence and acknowledge alerts, and test where they go."""
+"""`peerwatch alerts`: list, silence and acknowledge alerts, test routes, backtest rules."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fleet.alert_loop.client import AlertClient
 
 command = typer.Typer(
-    help="See, silence and acknowledge alerts, test where they go, and replay the past.",
+    help="List, silence and acknowledge alerts, test routes, and backtest rules.",
     epilog="Example: peerwatch alerts silence --rule PeerStalled --peer 'sly_*' --for 2h",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -30,22 +30,22 @@ def show(
     state_dir: StateDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """List the alerts that are pending or firing, and the silences in force.
+    """List pending and firing alerts, and active silences.
 
     Example: peerwatch alerts list --json
     """
 
     def run(client: "AlertClient") -> int:
-        told = client.alerts()
+        current = client.alerts()
         if as_json:
-            print(json.dumps({"alerts": told["alerts"], "silences": told["silences"]}, indent=2))
+            print(json.dumps({"alerts": current["alerts"], "silences": current["silences"]}, indent=2))
             return 0
-        for alert in told["alerts"]:
+        for alert in current["alerts"]:
             print(_alert_line(alert))
-        for silence in told["silences"]:
+        for silence in current["silences"]:
             print(_silence_line(silence))
-        if not told["alerts"]:
-            print("no alert")
+        if not current["alerts"]:
+            print("no alerts")
         return 0
 
     return _with_loop(file, state_dir, run)
@@ -57,7 +57,7 @@ def send_test(
     file: File = None,
     state_dir: StateDir = None,
 ) -> int:
-    """Send a test message the way alerts go. Exit status 1 if a route does not deliver it.
+    """Send a test message by the alert routes. Exit status 1 if a route does not deliver it.
 
     Example: peerwatch alerts test phone
     """
@@ -65,10 +65,10 @@ def send_test(
     def run(client: "AlertClient") -> int:
         results = client.test(route)
         for result in results:
-            outcome = "delivered" if result["delivered"] else f"not delivered: {result['reason']}"
-            print(_clean(f"{result['route']}: {outcome}"))
+            delivery = "delivered" if result["delivered"] else f"not delivered: {result['reason']}"
+            print(_clean(f"{result['route']}: {delivery}"))
         if not results:
-            print("no route is configured: alerts are shown in the terminal and on the status page only")
+            print("no routes configured: alerts are shown in the terminal and on the status page only")
         return 0 if all(result["delivered"] for result in results) else 1
 
     return _with_loop(file, state_dir, run)
@@ -80,25 +80,25 @@ def silence(
     peer: Annotated[str, typer.Option("--peer", help="The peer, or a pattern.")] = "*",
     severity: Annotated[str, typer.Option("--severity", help="critical, warning or info.")] = "*",
     lasts: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long.")] = "1h",
-    comment: Annotated[str, typer.Option("--comment", help="Why, for others who read it.")] = "",
+    comment: Annotated[str, typer.Option("--comment", help="Why, for others.")] = "",
     end: Annotated[int | None, typer.Option("--end", metavar="NUMBER", help="End this silence instead.")] = None,
     file: File = None,
     state_dir: StateDir = None,
 ) -> int:
-    """Keep alerts that match from being told for a while; what still fires when it ends is told then.
+    """Silence matching alerts for a while. Those still firing at the end are notified then.
 
     Example: peerwatch alerts silence --rule PeerDown --peer amber --for 2h
     """
     if end is None and (rule, peer, severity) == ("*", "*", "*"):
-        return _fail("say what to silence with --rule, --peer or --severity; --rule '?*' silences everything", 2)
+        return _fail("--rule, --peer or --severity is required; --rule '?*' silences everything", 2)
 
     def run(client: "AlertClient") -> int:
         if end is not None:
             client.end_silence(end)
-            print(f"silence {end} has ended")
+            print(f"silence {end} ended")
             return 0
-        wanted = {"rule": rule, "peer": peer, "severity": severity, "lasts": lasts, "comment": comment}
-        print(_silence_line(client.silence(wanted)))
+        request = {"rule": rule, "peer": peer, "severity": severity, "lasts": lasts, "comment": comment}
+        print(_silence_line(client.silence(request)))
         return 0
 
     return _with_loop(file, state_dir, run)
@@ -111,7 +111,7 @@ def acknowledge(
     file: File = None,
     state_dir: StateDir = None,
 ) -> int:
-    """Say that somebody looks after a firing alert: no reminder and no escalation until it has recovered.
+    """Acknowledge firing alerts: no reminders and no escalation until they resolve.
 
     Example: peerwatch alerts ack PeerStalled amber
     """
@@ -131,7 +131,7 @@ def backtest(
     state_dir: StateDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Replay what the alert loop recorded against the rules as the file has them now, beside what really fired.
+    """Replay the recorded history against the current rules, and compare with the alerts that fired.
 
     Example: peerwatch alerts backtest --since 7d -f peerwatch.yaml
     """
@@ -152,7 +152,7 @@ def backtest(
     try:
         return _replay(path, config, seconds, as_json)
     except FileNotFoundError:
-        return _fail(f"{path}: there is no history yet; it begins when the alert loop runs", 1)
+        return _fail(f"{path}: no history yet; the alert loop records it", 1)
     except FileError as error:
         return _fail(f"{path}: {error}", 1)
 
@@ -189,7 +189,7 @@ def _with_loop(file: Path | None, state_dir: Path | None, run: Callable[["AlertC
 def _alert_line(alert: dict[str, Any]) -> str:
     marks = [mark for mark in ("silenced", "acknowledged") if alert.get(mark)]
     if alert.get("inhibited_by"):
-        marks.append(f"hidden by {alert['inhibited_by']}")
+        marks.append(f"inhibited by {alert['inhibited_by']}")
     state = ", ".join([alert["state"], alert["severity"], *marks])
     return _clean(f"{alert['rule']}: {alert['peer']} ({state}) {alert['summary']}")
 

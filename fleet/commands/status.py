@@ -13,7 +13,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     state_dir: Annotated[Path | None, typer.Option("--state-dir", help="As given to `up`.")] = None,
 ) -> int:
-    """Show each peer: state, step rate, memory, rank, reward, alerts. Exit status 1 if the fleet does not run.
+    """Show each peer: state, step rate, memory, rank, reward, alerts. Exit status 1 if the fleet is not running.
 
     Example: peerwatch status --json
     """
@@ -39,7 +39,8 @@ def command(
         return 1
     except ControlError:
         print(
-            f"peerwatch: fleet {loaded.config.fleet} does not run (state folder {loaded.folder.root})", file=sys.stderr
+            f"peerwatch: fleet {loaded.config.fleet} is not running (state folder {loaded.folder.root})",
+            file=sys.stderr,
         )
         return 1
     status = Feed(Access.of(loaded)).status()
@@ -50,7 +51,7 @@ def command(
     for row in rows([peer.name for peer in loaded.peers], status, processes):
         print(row.line())
     if status is None:
-        print(f"the alert loop does not answer on {alerts_url(loaded.config)}: only processes are known")
+        print(f"the alert loop does not answer at {alerts_url(loaded.config)}: only process states are shown")
     for process in processes:
         if process.state != "RUNNING" and not process.is_finished:
             print(f"{process.title} is {process.state}; see {process.log}")

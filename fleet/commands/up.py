@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fleet.console.screen import Screen
 
 _NO_PROMETHEUS = (
-    "--with-prometheus: there is no prometheus on PATH; install it (apt install prometheus, brew install prometheus), "
+    "--with-prometheus: prometheus is not on PATH; install it (apt install prometheus, brew install prometheus), "
     "or run compose.yaml beside the fleet"
 )
 
@@ -26,12 +26,12 @@ def command(
         Path | None, typer.Option("-f", "--file", help="Configuration; else ./peerwatch.yaml, else a demo.")
     ] = None,
     run_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after this time.")] = None,
-    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Folder for everything that is kept.")] = None,
+    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Folder for all state.")] = None,
     with_prometheus: Annotated[
         bool, typer.Option("--with-prometheus", help="Start a Prometheus beside the fleet, for Grafana.")
     ] = False,
 ) -> int:
-    """Start everything and show it until Ctrl-C: trainers, sidecars, leaderboard and alert loop.
+    """Run trainers, sidecars, leaderboard and alert loop, and show them until Ctrl-C.
 
     Example: peerwatch up -f peerwatch.yaml --for 8h
     """
@@ -58,19 +58,19 @@ def command(
 
 
 class _Signals:
-    """Counts requests to stop: the first one stops in order, the second at once."""
+    """Counts stop requests: the first stops cleanly, the second at once."""
 
     def __init__(self) -> None:
         self.count = 0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # nohup has SIGHUP ignored, so that a fleet outlives its terminal.
+            # Under nohup SIGHUP is ignored: the fleet outlives its terminal.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._receive)
 
     def _receive(self, number: int, _frame: object) -> None:
         self.count += 1
         if number == signal.SIGHUP:
-            silence()
+            discard_output()
 
     def has_stop(self) -> bool:
         return self.count > 0
@@ -79,8 +79,8 @@ class _Signals:
         return self.count > 1
 
 
-def silence() -> None:
-    """Once the terminal is gone, each write to it would fail."""
+def discard_output() -> None:
+    """Sends output to /dev/null: once the terminal is gone, each write would fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -97,7 +97,7 @@ def _run(loaded: "Loaded", seconds: float | None) -> int:
             refuse_beside_services(loaded.folder)
             ended = end_earlier(loaded.folder)
             if ended:
-                print(f"ended {ended} processes that an earlier run left behind", flush=True)
+                print(f"stopped {ended} processes left by an earlier run", flush=True)
             if not _is_startable(loaded):
                 return _explain(loaded)
             fleet = Fleet(loaded)
@@ -124,31 +124,31 @@ def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _S
     try:
         fleet.write()
         fleet.start()
-        _say_addresses(loaded, screen)
+        _print_addresses(loaded, screen)
         until = time.monotonic() + seconds if seconds is not None else None
         with screen:
             return Watch(fleet, Feed(Access.of(loaded)), screen).run(signals.has_stop, until)
     except OSError:
-        # The reader of our output is gone.
-        silence()
+        # The terminal or pipe is gone.
+        discard_output()
         return 1
     finally:
         with contextlib.suppress(OSError):
-            print("stopping; Ctrl-C again ends everything at once", flush=True)
+            print("stopping; Ctrl-C again to kill", flush=True)
         fleet.stop(signals.is_forced)
 
 
-def _say_addresses(loaded: "Loaded", screen: "Screen") -> None:
+def _print_addresses(loaded: "Loaded", screen: "Screen") -> None:
     from fleet.configuration.compose import alerts_url, leaderboard_url, prometheus_url, sidecar_url
 
     assert loaded.config is not None
-    screen.say(f"status page   {alerts_url(loaded.config)}")
-    screen.say(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
+    screen.write(f"status page   {alerts_url(loaded.config)}")
+    screen.write(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
     if loaded.prometheus:
-        screen.say(f"prometheus    {prometheus_url(loaded.config)}")
+        screen.write(f"prometheus    {prometheus_url(loaded.config)}")
     for peer in loaded.peers:
-        screen.say(f"{peer.name:<13} {sidecar_url(loaded.config, peer)}/metrics")
-    screen.say(f"logs          {loaded.folder.root}")
+        screen.write(f"{peer.name:<13} {sidecar_url(loaded.config, peer)}/metrics")
+    screen.write(f"logs          {loaded.folder.root}")
 
 
 def _explain(loaded: "Loaded") -> int:

@@ -1,1 +1,1 @@
-"""What a person sees of a fleet in a terminal."""
+"""A fleet's state and logs in a terminal."""

@@ -1,4 +1,4 @@
-"""The ends of a fleet's logs, and what is written to them from then on."""
+"""The last lines of a fleet's logs, and new lines as they come."""
 
 import contextlib
 import time
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from fleet.console.view import printable
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _READ_BYTES = 1 << 20
 
 
 class Reader:
-    """The lines of one log; a log that was rotated or truncated is read from its new beginning."""
+    """The lines of one log; after rotation or truncation it is read from its start."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,14 +21,14 @@ class Reader:
         self._rest = b""
 
     def last(self, count: int) -> list[str]:
-        """The last complete lines; from here `new` goes on."""
+        """The last complete lines; `new` continues from here."""
         size = self._size()
         self._offset = max(0, size - _READ_BYTES)
         lines = self.new()
         return lines[-count:] if count else []
 
     def new(self) -> list[str]:
-        """The complete lines since the last look."""
+        """The complete lines since the last call."""
         if self._size() < self._offset:
             self._offset, self._rest = 0, b""
         try:
@@ -42,7 +42,7 @@ class Reader:
         return [printable(line.decode(errors="replace")) for line in lines]
 
     def _size(self) -> int:
-        """Zero where there is no log, or another one by now, which is to be read from its beginning."""
+        """Zero if there is no log, or it was rotated and must be read from its start."""
         try:
             facts = self._path.stat()
         except OSError:
@@ -52,14 +52,14 @@ class Reader:
 
 
 def print_logs(logs: Mapping[str, Path], count: int, follow: bool) -> None:
-    """Each line behind its program's title; with `follow` until Ctrl-C."""
+    """Prints each line after its program's title; with `follow` until Ctrl-C."""
     readers = {title: Reader(path) for title, path in logs.items()}
     width = max(map(len, readers), default=0)
     with contextlib.suppress(KeyboardInterrupt):
         for title, reader in readers.items():
             _print(title, width, reader.last(count))
         while follow:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             for title, reader in readers.items():
                 _print(title, width, reader.new())
 

@@ -1,10 +1,10 @@
-"""Shows a running fleet: a live table on a terminal, plain lines anywhere else."""
+"""Shows a running fleet: a live table on a terminal, plain lines elsewhere."""
 
 import contextlib
 import errno
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -13,20 +13,27 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from alerts.engine.peer_state import SEVERITIES, Severity
 from fleet.console.view import STEADY_STATES, Row
 
 _STATUS_SECONDS = 15.0
-_COLOURS = {"training": "green", "generating": "green", "failed": "bold red", "down": "red", "finished": "cyan"}
+_SEVERITY_COLOURS: Mapping[Severity, str] = {"good": "green", "warn": "yellow", "bad": "red"}
+_COLOURS: Mapping[str, str] = {
+    **{state: _SEVERITY_COLOURS.get(severity, "") for state, severity in SEVERITIES.items()},
+    # Only the service manager knows these.
+    "failed": "bold red",
+    "finished": "cyan",
+}
 
 
 class Screen(Protocol):
-    """Where `up` reports to; a context, so that a terminal is left as it was found. Raises OSError once it is gone."""
+    """The output of `up`; a context, which restores the terminal. Raises OSError once the terminal is gone."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def say(self, line: str) -> None: ...
+    def write(self, line: str) -> None: ...
     def show(self, rows: Sequence[Row], now: float) -> None: ...
 
 
@@ -35,7 +42,7 @@ def open_screen() -> Screen:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Cells are plain texts: nothing in them is taken for rich's markup."""
+    """The rows as a table; cells are plain text, never rich's markup."""
     shown = Table()
     for heading in ("peer", "state", "steps/s", "memory", "rank", "reward", "alerts"):
         shown.add_column(heading, justify="right" if heading in ("steps/s", "memory", "rank", "reward") else "left")
@@ -53,7 +60,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 class Terminal:
-    """The table stays at the bottom; what is said scrolls by above it."""
+    """The table stays at the bottom; messages scroll above it."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
@@ -67,18 +74,18 @@ class Terminal:
         with contextlib.suppress(OSError):
             self._live.stop()
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self._console.print(Text(line))
 
     def show(self, rows: Sequence[Row], now: float) -> None:
-        # Once the terminal is closed, rich stops writing to it without an error.
+        # rich ignores a closed terminal without an error.
         if not self._console.is_terminal:
             raise OSError(errno.EIO, "the terminal is gone")
         self._live.update(table(rows), refresh=True)
 
 
 class Lines:
-    """Changes of state as they come, and all peers every quarter of a minute."""
+    """Changes of state as they come, and all peers every _STATUS_SECONDS."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
@@ -90,19 +97,19 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         print(line, flush=True)
 
     def show(self, rows: Sequence[Row], now: float) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(now))
         for row in rows:
-            if self._is_news(self._states.get(row.peer), row.state):
-                self.say(f"{clock} {row.peer} is {row.state}")
+            if self._is_change(self._states.get(row.peer), row.state):
+                self.write(f"{clock} {row.peer} is {row.state}")
             self._states[row.peer] = row.state
         if now - self._shown_at >= _STATUS_SECONDS:
             self._shown_at = now
-            self.say(f"{clock} " + " | ".join(row.line() for row in rows))
+            self.write(f"{clock} " + " | ".join(row.line() for row in rows))
 
     @staticmethod
-    def _is_news(before: str | None, now: str) -> bool:
+    def _is_change(before: str | None, now: str) -> bool:
         return before != now and not (before in STEADY_STATES and now in STEADY_STATES)

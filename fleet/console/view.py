@@ -1,4 +1,4 @@
-"""What a person is shown of a fleet: one row a peer, from the alert loop's status and supervisord's states; pure."""
+"""One row for each peer, from the alert loop's status and the service manager's process states. Pure."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.processes.state import ProcessState
 
-# A peer that runs changes between these all the time.
+# A running peer switches between these all the time.
 STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
 
 _LONGEST_TEXT = 200
@@ -15,7 +15,7 @@ _LONGEST_TEXT = 200
 
 @dataclass(frozen=True)
 class Row:
-    """One peer, each field as it is shown; `-` stands for what is not measured."""
+    """One peer, each field as shown; `-` is not measured."""
 
     peer: str
     state: str
@@ -31,7 +31,7 @@ class Row:
 
 
 def clean(text: object) -> str:
-    """Text that others wrote, on one line and without what a terminal would obey."""
+    """Foreign text on one line, without control characters, at most _LONGEST_TEXT long."""
     shown = printable(text)
     return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
 
@@ -41,7 +41,7 @@ def printable(text: object) -> str:
 
 
 def service_line(process: ProcessState | None) -> str:
-    """How one installed program is, in words."""
+    """The status of an installed program."""
     if process is None or process.state == "STOPPED":
         return "stopped"
     if process.is_finished:
@@ -49,12 +49,12 @@ def service_line(process: ProcessState | None) -> str:
     if process.has_failed:
         return f"failed (exit code {process.exit_code}); see {process.log}"
     if process.state == "BACKOFF":
-        return f"has ended, is started again; see {process.log}"
+        return f"exited, restarting; see {process.log}"
     return f"{process.state.lower()}, pid {process.pid}" if process.pid else process.state.lower()
 
 
 def rows(names: Iterable[str], status: Mapping[str, Any] | None, processes: Iterable[ProcessState]) -> list[Row]:
-    """A row for each peer of the fleet, in its order; what cannot be known is `-`."""
+    """A row for each peer of the fleet, in its order; an unknown value is `-`."""
     reported = {one.get("peer"): one for one in (status or {}).get("peers", [])}
     trainers = {process.name: process for process in processes if process.group == "peer"}
     return [_row(name, reported.get(name, {}), trainers.get(name)) for name in names]
@@ -77,11 +77,9 @@ def _state(peer: Mapping[str, Any], trainer: ProcessState | None) -> str:
         return "failed"
     if trainer is not None and trainer.is_finished:
         return "finished"
-    if peer.get("up") is False:
-        return "down" if peer.get("state") not in (None, "starting") else "starting"
-    if peer.get("state"):
-        return clean(peer["state"])
-    return "starting" if trainer is not None and trainer.pid else "-"
+    state = clean(peer.get("state") or "-")
+    # The service manager knows of a restart before the next scrape does.
+    return "starting" if state in ("-", "down") and trainer is not None and trainer.pid else state
 
 
 def _number(value: Any, form: str) -> str:
@@ -104,7 +102,7 @@ def _rank(rank: Any, ranked: Any) -> str:
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """One notification, as the terminal shows it: its title and the first line of its body."""
+    """A notification in one line: its time, its title and the first line of its body."""
     at = event.get("at")
     clock = time.strftime("%H:%M:%S", time.localtime(at)) if isinstance(at, int | float) else ""
     first, _, _ = str(event.get("body") or "").partition("\n")

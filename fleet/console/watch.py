@@ -1,4 +1,4 @@
-"""Follows a running fleet until it is told to stop, and reports what changes."""
+"""Follows a running fleet until it must stop, and reports changes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,16 +11,16 @@ from fleet.processes.state import ProcessState
 from fleet.processes.supervisord import ControlError
 from fleet.supervision.foreground import Fleet
 
-_LOOK_SECONDS = 1.0
-_REMEMBER_SECONDS = 5.0
-# A service that was started again and has held for this time is up.
-_HOLD_SECONDS = 30.0
+_CHECK_SECONDS = 1.0
+_RECORD_SECONDS = 5.0
+# A restarted service that has run for this long is up.
+_STABLE_SECONDS = 30.0
 _LOG_LINES = 5
 _LOG_TAIL_BYTES = 8192
 
 
 class Watch:
-    """Looks once a second; knows which programs have failed."""
+    """Checks once a second, and keeps track of failed and restarted programs."""
 
     def __init__(self, fleet: Fleet, feed: Feed, screen: Screen) -> None:
         self._fleet, self._feed, self._screen = fleet, feed, screen
@@ -28,26 +28,26 @@ class Watch:
         self._failed: set[str] = set()
         self._restarted: dict[str, float] = {}
         self._log_ends: dict[str, int] = {}
-        self._has_said_finished = False
-        self._remember_at = 0.0
+        self._has_reported_finished = False
+        self._record_at = 0.0
 
     def run(self, must_stop: Callable[[], bool], until: float | None) -> int:
         """Until `must_stop()`, or `until` on the monotonic clock. The exit status: 1 if something could not start."""
-        look_at = 0.0
+        check_at = 0.0
         while not must_stop() and (until is None or time.monotonic() < until):
-            if time.monotonic() >= look_at:
-                look_at = time.monotonic() + _LOOK_SECONDS
+            if time.monotonic() >= check_at:
+                check_at = time.monotonic() + _CHECK_SECONDS
                 if not self._fleet.is_supervised():
-                    self._screen.say(f"supervisord has ended; see {self._fleet.folder.supervisor_log}")
+                    self._screen.write(f"supervisord has exited; see {self._fleet.folder.supervisor_log}")
                     return 1
-                self._look()
+                self._check()
             time.sleep(0.1)
         return 1 if self._failed or self._restarted else 0
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = time.monotonic()
-        if now >= self._remember_at:
-            self._remember_at = now + _REMEMBER_SECONDS
+        if now >= self._record_at:
+            self._record_at = now + _RECORD_SECONDS
             self._fleet.remember_processes()
         try:
             processes = self._fleet.control.processes()
@@ -56,50 +56,50 @@ class Watch:
         for process in processes:
             self._report(process, now)
         for event in self._feed.new_events():
-            self._screen.say(event_line(event))
+            self._screen.write(event_line(event))
         shown = rows([peer.name for peer in self._fleet.peers], self._feed.status(), processes)
         self._screen.show(shown, time.time())
         self._forget_restarts(shown, now)
-        self._say_if_finished(processes)
+        self._report_if_finished(processes)
 
     def _report(self, process: ProcessState, now: float) -> None:
-        """Says once that a program was given up, and each time that supervisord had to start it again."""
+        """Reports once that a program was given up, and each restart."""
         title = process.title
         if process.has_failed:
             if title not in self._failed:
                 self._failed.add(title)
-                self._say_log(f"{title} keeps failing and is not started again", process)
+                self._report_with_log(f"{title} keeps failing and will not be restarted", process)
             return
         self._failed.discard(title)
         if process.pid and process.pid != self._pids.setdefault(title, process.pid):
             self._pids[title] = process.pid
             self._restarted[title] = now
-            self._say_log(f"{title} has ended and is started again", process)
+            self._report_with_log(f"{title} exited and was restarted", process)
 
     def _forget_restarts(self, shown: Sequence[Row], now: float) -> None:
-        """A peer is up again once it trains, a service once it has held for a while."""
+        """A peer is up again once it trains, a service once it has run for a while."""
         for row in shown:
             if row.state in STEADY_STATES:
                 self._restarted.pop(f"peer:{row.peer}", None)
         for title, at in list(self._restarted.items()):
-            if not title.startswith("peer:") and now - at > _HOLD_SECONDS:
+            if not title.startswith("peer:") and now - at > _STABLE_SECONDS:
                 del self._restarted[title]
 
-    def _say_if_finished(self, processes: Sequence[ProcessState]) -> None:
+    def _report_if_finished(self, processes: Sequence[ProcessState]) -> None:
         trainers = [process for process in processes if process.group == "peer"]
-        if trainers and all(trainer.is_finished for trainer in trainers) and not self._has_said_finished:
-            self._has_said_finished = True
-            self._screen.say("every peer has finished its run; the pages stay until Ctrl-C")
+        if trainers and all(trainer.is_finished for trainer in trainers) and not self._has_reported_finished:
+            self._has_reported_finished = True
+            self._screen.write("all peers have finished; the status page stays up until Ctrl-C")
 
-    def _say_log(self, headline: str, process: ProcessState) -> None:
+    def _report_with_log(self, headline: str, process: ProcessState) -> None:
         lines, self._log_ends[process.title] = tail(Path(process.log), self._log_ends.get(process.title, 0))
-        self._screen.say(f"{headline}; {process.log} ends:" if lines else f"{headline}; see {process.log}")
+        self._screen.write(f"{headline}; {process.log} ends:" if lines else f"{headline}; see {process.log}")
         for line in lines:
-            self._screen.say(f"  | {line}")
+            self._screen.write(f"  | {line}")
 
 
 def tail(log: Path, since: int = 0) -> tuple[list[str], int]:
-    """The last lines that say something, safe to print, of what came after the offset `since`; and the new offset."""
+    """The last non-empty lines after the offset `since`, safe to print, and the new offset."""
     try:
         with log.open("rb") as file:
             size = log.stat().st_size

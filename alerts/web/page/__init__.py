@@ -1,5 +1,5 @@
-"""The status page: HTML made on the server, readable without scripts, on a phone and in the dark.
+"""The status page: HTML rendered on the server, usable without scripts, on a phone and in dark mode.
 
-`render` makes it from `rows` (what is shown of each peer) and `sparkline` (its curves), in
-fragments that a stream can bring anew one by one; `assets` are its style sheet, its script and its icons.
+`render` makes it from `rows` (the peers) and `sparkline` (their curves), in fragments that the stream replaces one by
+one; `assets` are its style sheet, its script and its icons.
 """

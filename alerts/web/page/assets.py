@@ -1,4 +1,4 @@
-"""The page's files: style sheet, script, icons. Their address holds their digest, so that a browser keeps them."""
+"""The page's files: style sheet, script, icons. Their URLs hold their digests, so that browsers cache them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 _FOLDER = Path(__file__).parent
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-# The address changes with the content.
+# The URL changes with the content.
 _CACHE = "public, max-age=31536000, immutable"
 
 
@@ -38,5 +38,5 @@ def _read(name: str) -> Asset:
 
 
 ASSETS = {name: _read(name) for name in ("page.css", "page.js", "icon.svg", "alarm.svg")}
-# A page whose files are no longer these must be loaded anew.
+# A page with another edition reloads itself.
 EDITION = hashlib.sha256("".join(asset.digest for asset in ASSETS.values()).encode()).hexdigest()[:16]

@@ -1,25 +1,24 @@
-// Keeps the page as the server has it, without a reload, and sends what the buttons ask for.
+// Keeps the page up to date from the stream, and sends the buttons' requests.
 "use strict";
 
 const root = document.documentElement;
 const at = (id) => document.getElementById(id);
 const units = root.dataset.units.split(" ");
-const SILENCE_MS = 40_000;
+const TIMEOUT_MS = 40_000;
 const RETRY_MS = 3_000;
 
-let token = document.querySelector('meta[name="csrf-token"]').content;
 let mark = root.dataset.mark;
-// What the server's clock is ahead of ours, so that ages are right on a phone whose clock is not.
-let lead = Number(root.dataset.now) - Date.now() / 1000;
+// The server's clock minus ours: ages must be right on a phone whose clock is not.
+let clockOffset = Number(root.dataset.now) - Date.now() / 1000;
 let source = null;
-let heardAt = Date.now();
+let receivedAt = Date.now();
 let openedAt = 0;
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Makes `old` like `fresh` and leaves in place what is alike: focus, an open list, a screen reader's place.
+// Makes `old` like `fresh`; keeps equal elements, and with them focus, an open list, a screen reader's place.
 function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
   for (const { name } of [...old.attributes]) {
@@ -41,7 +40,7 @@ function morphChildren(old, fresh) {
   };
   for (const child of [...fresh.childNodes]) {
     const known = child.id ? [...old.children].find((one) => one.id === child.id) : place;
-    // What goes is taken out before what stays is looked for: an element that is moved loses the focus.
+    // Removes before it inserts: an element that is moved loses the focus.
     while (child.id && known && place && place !== known && !(place.id && wanted.has(place.id))) drop();
     if (!known || !isAlike(known, child)) {
       old.insertBefore(child, place);
@@ -60,17 +59,17 @@ function isAlike(known, child) {
 }
 
 function show(change) {
-  lead = change.now - Date.now() / 1000;
+  clockOffset = change.now - Date.now() / 1000;
   if (change.edition !== root.dataset.edition) return location.reload();
-  // A button that is gone gives its place to what it stood in: a keyboard must not fall back to the page's top.
+  // If the focused button is removed, its container gets the focus: a keyboard must not return to the top of the page.
   const holder = document.activeElement?.closest?.("[tabindex='-1'], section");
   const hadFocus = document.activeElement !== document.body && document.activeElement;
   for (const [id, html] of Object.entries(change.parts)) {
-    const holds = document.createElement("template");
-    holds.innerHTML = html.trim();
+    const template = document.createElement("template");
+    template.innerHTML = html.trim();
     const old = at(id);
     if (!old) return location.reload();
-    morph(old, holds.content.firstElementChild);
+    morph(old, template.content.firstElementChild);
   }
   if (hadFocus && !hadFocus.isConnected) focusNear(holder);
   setText(document.querySelector("title"), change.title);
@@ -98,9 +97,9 @@ function describe(seconds) {
   return words.slice(0, 2).join(" ") || `0 ${units[3]}`;
 }
 
-// Ages go on between two messages, and also while none comes: what is old must look old.
+// Updates ages and the state of the connection every second: stale data must look stale.
 function tick() {
-  const now = Date.now() / 1000 + lead;
+  const now = Date.now() / 1000 + clockOffset;
   for (const element of document.querySelectorAll("[data-age]")) {
     const text = describe(now - Number(element.dataset.age));
     setText(element, element.dataset.form ? root.dataset.ago.replace("{}", text) : text);
@@ -109,12 +108,12 @@ function tick() {
   const isLost = source?.readyState !== EventSource.OPEN;
   const isStale = evaluated > 0 && now - evaluated > Number(root.dataset.staleAfter);
   const lost = at("lost");
-  // The first moments of a connection are no loss.
-  const tells = isLost && Date.now() - heardAt > RETRY_MS;
-  setText(lost, tells ? lost.dataset.lost : isStale ? lost.dataset.stale : "");
+  // A connection that was just opened is not lost yet.
+  const isShown = isLost && Date.now() - receivedAt > RETRY_MS;
+  setText(lost, isShown ? lost.dataset.lost : isStale ? lost.dataset.stale : "");
   root.classList.toggle("is-live", !isLost);
   root.classList.toggle("is-lost", isLost);
-  root.classList.toggle("is-old", tells || isStale);
+  root.classList.toggle("is-old", isShown || isStale);
   setText(at("link"), isLost ? at("link").dataset.connecting : at("link").dataset.live);
 }
 
@@ -122,31 +121,28 @@ function connect() {
   source?.close();
   openedAt = Date.now();
   source = new EventSource(`/api/stream?mark=${encodeURIComponent(mark)}`);
-  const hear = (name, act) =>
+  const on = (name, act) =>
     source.addEventListener(name, (event) => {
-      heardAt = Date.now();
+      receivedAt = Date.now();
       act(event);
     });
-  hear("hello", (event) => {
-    token = JSON.parse(event.data).token;
-    tick();
-  });
-  hear("beat", () => {});
-  hear("change", (event) => {
+  on("open", tick);
+  on("beat", () => {});
+  on("change", (event) => {
     mark = event.lastEventId;
     show(JSON.parse(event.data));
   });
   source.addEventListener("error", tick);
 }
 
-// A browser gives up for good where the answer is no stream, as while the server starts, and cannot tell a silent one.
-function watch() {
-  const isDead = source.readyState === EventSource.CLOSED;
-  const isSilent = Date.now() - Math.max(heardAt, openedAt) > SILENCE_MS;
-  if ((isDead && Date.now() - openedAt > RETRY_MS) || isSilent) connect();
+// A browser does not retry after an error response, as while the server starts, and does not notice a silent connection.
+function reconnectIfLost() {
+  const isClosed = source.readyState === EventSource.CLOSED;
+  const isSilent = Date.now() - Math.max(receivedAt, openedAt) > TIMEOUT_MS;
+  if ((isClosed && Date.now() - openedAt > RETRY_MS) || isSilent) connect();
 }
 
-const ACTS = {
+const REQUESTS = {
   acknowledge: (place) => ["POST", "/api/acknowledgements", { rule: place.rule, peer: place.peer }],
   silence: (place, button) => [
     "POST",
@@ -157,20 +153,20 @@ const ACTS = {
 };
 
 async function act(button) {
-  const [method, path, content] = ACTS[button.dataset.act](button.closest(".acts").dataset, button);
-  const said = at("said");
-  setText(said, "");
+  const [method, path, content] = REQUESTS[button.dataset.act](button.closest(".acts").dataset, button);
+  const error = at("said");
+  setText(error, "");
   button.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(path, {
       method,
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": token },
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify(content),
       signal: AbortSignal.timeout(10_000),
     });
     if (!answer.ok) throw new Error((await answer.json()).detail);
-  } catch (error) {
-    setText(said, said.dataset.failed.replace("{}", error.message));
+  } catch (problem) {
+    setText(error, error.dataset.failed.replace("{}", problem.message));
   } finally {
     button.removeAttribute("aria-busy");
   }
@@ -182,7 +178,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) {
-    watch();
+    reconnectIfLost();
     tick();
   }
 });
@@ -192,7 +188,7 @@ window.addEventListener("pageshow", (event) => event.persisted && connect());
 root.classList.add("has-script");
 connect();
 setInterval(() => {
-  watch();
+  reconnectIfLost();
   tick();
 }, 1000);
 tick();

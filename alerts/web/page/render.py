@@ -1,4 +1,4 @@
-"""Makes the page's HTML: a shell, and in it fragments that can each be replaced by a newer one."""
+"""Renders the page's HTML: a shell, and fragments that can be replaced one by one."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ _SILENCE_CHOICES = ("1h", "4h", "12h", "1d", "7d")
 
 @dataclass(frozen=True)
 class Content:
-    """All that the page tells, at `now` in epoch seconds; alerts and events as the API has them, newest event first."""
+    """What the page shows, at `now` in epoch seconds; alerts and events as in the API, newest event first."""
 
     fleet: str
     now: float
@@ -46,7 +46,7 @@ class Content:
 
     @property
     def firing(self) -> list[Mapping[str, Any]]:
-        """Those that nobody silenced and no other alert explains."""
+        """Firing alerts that are neither silenced nor inhibited."""
         return [
             one for one in self.alerts if one["state"] == "firing" and not one["silenced"] and not one["inhibited_by"]
         ]
@@ -54,12 +54,11 @@ class Content:
 
 @dataclass(frozen=True)
 class Shell:
-    """What a page has beside its fragments."""
+    """The page around its fragments."""
 
     fragments: Mapping[str, str]
     title: str
     is_alarming: bool
-    token: str
     mark: str
     content: Content = field(repr=False)
 
@@ -78,7 +77,7 @@ class Renderer:
         return parts
 
     def title(self, content: Content) -> str:
-        """What the browser's tab says."""
+        """The title of the browser's tab."""
         count = len(content.firing)
         state = f"({count}) " if count else ""
         return f"{state}{content.fleet} · Peerwatch"
@@ -128,13 +127,13 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
 
 
 def _show_span(seconds: float, words: Words) -> str:
-    """How far back curves go: a day is 24 h here."""
+    """How far back curves go; a day is 24 h here."""
     unit, size = ("h", 3600) if seconds >= 2 * 3600 else ("min", 60)
     return f"{seconds / size:.0f} {words.units.get(unit, unit)}"
 
 
 def show_number(value: float | None, digits: int = 2) -> str:
-    """A rate or a reward in about as many digits as a person reads; a dash where it was not measured."""
+    """A rate or a reward, rounded for people; a dash where it was not measured."""
     if value is None:
         return "–"
     if abs(value) >= 1000:
@@ -148,7 +147,7 @@ def show_size(value: float | None) -> str:
     return f"{value / _GIB:.1f} GiB" if value >= _GIB else f"{value / _MIB:.0f} MiB"
 
 
-# How the ends of a curve are told.
+# How the extremes of a curve are shown.
 _SHOWN: dict[str, Callable[[float], str]] = {
     "steps_per_second": show_number,
     "memory_bytes": show_size,

@@ -1,30 +1,21 @@
-"""What the page shows of each peer and of the board; pure."""
+"""The page's rows of peers and of the board. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from alerts.engine.peer_state import SEVERITIES, PeerState, Severity, is_running
 from alerts.web.page.sparkline import Curve, Sparkline, draw
-
-# How much a row asks for attention; a style for each.
-Mood = Literal["bad", "warn", "good", "calm", "none"]
 
 DAY_SECONDS = 86400.0
 _SHORTEST_SPAN_SECONDS = 600.0
-_STATE_MOODS: dict[str, Mood] = {
-    "training": "good",
-    "generating": "good",
-    "saving": "calm",
-    "waiting": "calm",
-    "starting": "calm",
-}
-# The curves of a peer by the name that its value has in /api/status.
+# A peer's curves, by the keys of /api/status.
 CURVES = ("steps_per_second", "memory_bytes", "rank", "reward_mean")
 Curves = Mapping[str, Mapping[str, Curve]]
 
-# What a row shows of /api/status; all None while the peer was not read yet.
+# What a row shows of /api/status; all None before the first scrape.
 _VALUES = (
-    *("up", "steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
+    *("steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
     *("reward_mean", "round", "stage"),
 )
 BOARD_TOP = 10
@@ -38,15 +29,20 @@ class PeerRow:
     index: int
     peer: str
     nickname: str
-    state: str
-    mood: Mood
+    state: PeerState
+    # A style for each.
+    severity: Severity
     alerts: Sequence[str]
     values: Mapping[str, Any]
     # Share of the memory limit, 0 to 1.
     memory_share: float | None = None
-    # Places won since the curve's begin; a loss is negative.
-    places_won: int = 0
+    # Places gained since the curve's start; a loss is negative.
+    places_gained: int = 0
     curves: Mapping[str, Sparkline] = field(default_factory=dict)
+
+    @property
+    def is_running(self) -> bool:
+        return is_running(self.state)
 
 
 class BoardRow(NamedTuple):
@@ -60,7 +56,7 @@ class BoardRow(NamedTuple):
 
 
 def span_of(curves: Curves, now: float) -> float:
-    """How far back the curves are shown, seconds: as far as there are points, a day at most."""
+    """How far back the curves go, seconds: to the oldest point, a day at most."""
     firsts = [curve[0][0] for of_peer in curves.values() for curve in of_peer.values() if curve]
     oldest = min(firsts, default=now)
     return min(max(now - oldest, _SHORTEST_SPAN_SECONDS), DAY_SECONDS)
@@ -73,21 +69,21 @@ def peer_rows(
     curves: Curves,
     now: float,
 ) -> list[PeerRow]:
-    """A row for each configured peer in order; `peers` and `alerts` as /api/status tells them."""
-    told = {peer["peer"]: peer for peer in peers}
+    """A row for each configured peer in order; `peers` and `alerts` as in /api/status."""
+    found = {peer["peer"]: peer for peer in peers}
     severities: dict[str, list[tuple[str, str]]] = {}
     for alert in alerts:
         if alert["state"] == "firing":
             severities.setdefault(alert["peer"], []).append((alert["rule"], alert["severity"]))
     span = span_of(curves, now)
     return [
-        _row(index, name, told.get(name, {}), severities.get(name, []), curves.get(name, {}), now - span, now)
+        _row(index, name, found.get(name, {}), severities.get(name, []), curves.get(name, {}), now - span, now)
         for index, name in enumerate(names)
     ]
 
 
 def board_rows(leaders: Sequence[Mapping[str, Any]], ours: frozenset[str]) -> list[BoardRow | None]:
-    """The board's head, and each of our own peers with its neighbours; None where places are left out."""
+    """The top of the board, and each of our own peers with its neighbours; None where places are left out."""
     own = [place for place, leader in enumerate(leaders) if leader["id"] in ours]
     shown = set(range(min(BOARD_TOP, len(leaders))))
     for place in own:
@@ -114,7 +110,7 @@ def _row(
     now: float,
 ) -> PeerRow:
     used, limit = peer.get("memory_bytes"), peer.get("memory_limit_bytes")
-    state = _state(peer)
+    state: PeerState = peer.get("state", "unknown")
     nickname = peer.get("nickname") or ""
     drawn = {which: draw(curves[which], begin, now, is_lower_better=which == "rank") for which in curves}
     return PeerRow(
@@ -122,33 +118,25 @@ def _row(
         name,
         nickname if nickname != name else "",
         state,
-        _mood(state, [severity for _, severity in alerts]),
+        _severity(state, [severity for _, severity in alerts]),
         [rule for rule, _ in alerts],
         {name: peer.get(name) for name in _VALUES},
         memory_share=min(used / limit, 1.0) if used is not None and limit else None,
-        places_won=_places_won(peer.get("rank"), curves.get("rank", ()), begin),
+        places_gained=_places_gained(peer.get("rank"), curves.get("rank", ()), begin),
         curves={which: curve for which, curve in drawn.items() if curve is not None},
     )
 
 
-def _state(peer: Mapping[str, Any]) -> str:
-    if not peer:
-        return "not read yet"
-    if not peer["sidecar_up"]:
-        return "no answer"
-    if peer["up"] is False:
-        return "down"
-    return peer["state"] or ""
-
-
-def _mood(state: str, severities: Sequence[str]) -> Mood:
-    if state in ("down", "no answer") or "critical" in severities:
+def _severity(state: PeerState, alerts: Sequence[str]) -> Severity:
+    """How much attention a row asks for, by its state and the severities of its firing alerts."""
+    of_state = SEVERITIES[state]
+    if of_state == "bad" or "critical" in alerts:
         return "bad"
-    if severities:
-        return "warn" if "warning" in severities else "calm"
-    return _STATE_MOODS.get(state, "none")
+    if alerts:
+        return "warn" if "warning" in alerts else "calm"
+    return of_state
 
 
-def _places_won(rank: int | None, curve: Curve, begin: float) -> int:
+def _places_gained(rank: int | None, curve: Curve, begin: float) -> int:
     first = next((value for at, value in curve if at >= begin), None)
     return round(first - rank) if rank is not None and first is not None else 0

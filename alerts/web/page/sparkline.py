@@ -1,4 +1,4 @@
-"""A curve as small as a word: an SVG path of what a peer did over the last hours."""
+"""A small curve as an SVG path."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,10 @@ Curve = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 96, 24
 BUCKETS = 48
 _MARGIN = 2
-# The height is at least this share of the value: noise must not look like a fall.
+# The height stands for at least this share of the value: noise must not look like a drop.
 _LEAST_RANGE = 0.05
-# A line goes on over this many usual distances between two points; a longer pause is a gap.
-_BRIDGED = 3
+# A line bridges this many median distances between points; a longer one is a gap.
+_BRIDGED_DISTANCES = 3
 
 
 class Sparkline(NamedTuple):
@@ -28,7 +28,7 @@ class Sparkline(NamedTuple):
 def draw(curve: Curve, begin: float, end: float, *, is_lower_better: bool = False) -> Sparkline | None:
     """The curve from `begin` to `end`, epoch seconds; None where it has no point there.
 
-    A pause of the points is a gap in the line. A rank is drawn with the best place on top.
+    Missing points are a gap in the line. A rank is drawn with the best place on top.
     """
     points = _thin(curve, begin, end)
     if not points:
@@ -39,7 +39,7 @@ def draw(curve: Curve, begin: float, end: float, *, is_lower_better: bool = Fals
     top, bottom = highest + spare, lowest - spare
     if is_lower_better:
         top, bottom = bottom, top
-    gap = _BRIDGED * max(_usual_distance(points), (end - begin) / BUCKETS)
+    gap = _BRIDGED_DISTANCES * max(_median_distance(points), (end - begin) / BUCKETS)
     return Sparkline("".join(_trace(points, begin, end, top=top, bottom=bottom, gap=gap)), lowest, highest)
 
 
@@ -53,7 +53,7 @@ def _thin(curve: Curve, begin: float, end: float) -> list[tuple[float, float]]:
     return list(buckets.values())
 
 
-def _usual_distance(points: Sequence[tuple[float, float]]) -> float:
+def _median_distance(points: Sequence[tuple[float, float]]) -> float:
     distances = [later - earlier for (earlier, _), (later, _) in pairwise(points)]
     return statistics.median(distances) if distances else 0.0
 
@@ -65,7 +65,7 @@ def _trace(
     before = None
     for at, value in points:
         x = round((at - begin) / max(end - begin, 1e-9) * (WIDTH - 1))
-        # A value that never changed is a line through the middle.
+        # A constant value is a line through the middle.
         y = _MARGIN + round((0.5 if top == bottom else (value - top) / (bottom - top)) * room)
         # A lone point would be invisible without a length.
         yield f"M{x} {y}h1" if before is None or at - before > gap else f"L{x} {y}"

@@ -81,7 +81,7 @@ def test_a_chart_is_drawn_from_the_history_in_a_size_for_a_phone(history: Path, 
     assert 5_000 < len(png) < 300_000
 
 
-def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_complaint(
+def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_warning(
     history: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert ChartDrawer(history, "en", None).draw(ChartRequest("RankDrop", ("nobody",), UNTIL)) == b""
@@ -92,7 +92,7 @@ def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_complaint(
     assert not caplog.records
 
 
-def test_a_chart_that_fails_or_is_late_is_left_out_and_that_is_said_once(
+def test_a_chart_that_fails_or_is_late_is_left_out_and_logged_once(
     history: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damaged = tmp_path / "history.sqlite"

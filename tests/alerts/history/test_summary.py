@@ -2,7 +2,7 @@
 
 from alerts.history.block import Block
 from alerts.history.samples import FAILURE, SeriesName
-from alerts.history.summary import SAMPLES_COLUMN, STATES, column_of, merge, summarize
+from alerts.history.summary import SAMPLES_COLUMN, STATES, column_of, merge, read_chart, summarize
 from alerts.history.thinning import thin
 
 MEMORY = SeriesName("trainer_memory_bytes", frozenset({("kind", "footprint")}))
@@ -61,3 +61,14 @@ def test_a_thinned_block_keeps_spikes_restarts_and_changes() -> None:
     kept = set(block.times)
     for row in (47, 99, 100, 199, 200, rows - 1):
         assert 1500.0 + 15 * row in kept
+
+
+def test_the_chart_of_states_calls_an_unreachable_sidecar_so_and_keeps_a_clean_exit() -> None:
+    ids = {**IDS, 6: SeriesName("trainer_state", frozenset({("trainer_state", "stopped")}))}
+    columns: dict[int, list[float | None]] = {
+        2: [1.0, 0.0, None, None],
+        6: [0.0, 1.0, 1.0, None],
+        5: [None] * 3 + [1.0],
+    }
+    states = read_chart("state", Block([0.0, 15.0, 30.0, 45.0], columns), ids)
+    assert [None if one is None else STATES[int(one)] for one in states or []] == [None, "stopped", None, "unreachable"]

@@ -14,20 +14,20 @@ from alerts.config import AlertsConfig, describe_errors
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.route_style import RouteStyles
 from alerts.engine.evaluate import Event, Key
+from alerts.engine.peer_state import SEVERITIES
 from alerts.evidence import gather
 from alerts.i18n import Words, discover
 from alerts.messages.single import render
 from alerts.rules import discover as discover_rules
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Content, Renderer
-from exporter.metrics import STATES
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = discover()
 OTHERS = sorted(set(LANGUAGES) - {"en"})
 # What a language need not have.
 OPTIONAL = {"units", "texts", "terms", "remedies", "between_sentences", "fonts"}
-PAGE_STATES = {"down", "no answer", "not read yet", "firing", "pending"}
+ALERT_PHASES = {"firing", "pending"}
 
 
 def _templates() -> set[str]:
@@ -66,7 +66,7 @@ def test_every_sentence_is_translated_and_none_is_left_over(language: str) -> No
     words = LANGUAGES[language]
     assert set(words.texts) == _templates()
     assert set(words.remedies) == set(discover_rules())
-    assert set(words.terms) == {*STATES, "running", "unknown", *PAGE_STATES}
+    assert set(words.terms) == {*SEVERITIES, *ALERT_PHASES}
     assert set(words.units) in (set(), {"d", "h", "min", "s"})
     for template, text in words.texts.items():
         assert _placeholders(template) == _placeholders(text)

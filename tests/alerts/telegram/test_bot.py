@@ -1,4 +1,4 @@
-"""Telegram by apprise's real plug-in and by our own door to it, against a stand-in of the Bot API.
+"""Telegram by apprise's plug-in and by our own client, against a stand-in of the Bot API.
 
 The alert loop runs as it does for a user. Its environment names a proxy, which answers for api.telegram.org with a
 certificate of the test's own authority, so that nothing in the product or in apprise is changed.
@@ -73,7 +73,7 @@ def test_names_arrive_as_typed_and_a_rate_limited_message_is_delivered_once_and_
     assert not bot_api.offsets  # Nobody asked for commands.
 
 
-def test_a_bot_obeys_its_chat_by_commands_and_buttons_and_remembers_where_it_was(
+def test_a_bot_answers_commands_and_buttons_of_its_chat_and_continues_after_a_restart(
     commanded: AlertLoop, sidecar: Sidecar, bot_api: BotApi
 ) -> None:
     bot_api.retry_after = 1
@@ -117,7 +117,7 @@ def test_a_bot_obeys_its_chat_by_commands_and_buttons_and_remembers_where_it_was
     assert SECRET not in commanded.output()
 
 
-def test_what_strangers_say_or_what_is_old_changes_nothing(commanded: AlertLoop, bot_api: BotApi) -> None:
+def test_messages_of_other_chats_and_old_commands_change_nothing(commanded: AlertLoop, bot_api: BotApi) -> None:
     bot_api.say("/silence 9h xyzzy", chat=666)
     bot_api.press("ack:1", chat=666)
     bot_api.say("/silence 9h *", age=3600)
@@ -125,34 +125,32 @@ def test_what_strangers_say_or_what_is_old_changes_nothing(commanded: AlertLoop,
     _told(bot_api, "Ignored: sent 1 h ago")
     assert commanded.get("/api/alerts").json()["silences"] == []
     assert all(one["chat_id"] == 4242 for one in bot_api.sent)
-    assert commanded.output().count("a chat that is not configured") == 1
+    assert commanded.output().count("dropped a message from a chat that is not configured") == 1
     assert "xyzzy" not in commanded.output()
 
 
-def test_another_listener_and_a_lost_network_are_said_once_and_slow_nothing(
+def test_another_poller_and_a_lost_network_are_logged_once_and_delay_nothing(
     commanded: AlertLoop, sidecar: Sidecar, bot_api: BotApi
 ) -> None:
     bot_api.poll_status = 502
     commanded.start()
     wait_for(lambda: len(bot_api.offsets) >= 3, 20, "three attempts")
-    assert commanded.output().count("commands are not heard: the service answered 502 Bad Gateway") == 1
+    assert commanded.output().count("not receiving commands: the service answered 502 Bad Gateway") == 1
     sidecar.serve(**STALLED)
     _told(bot_api, "PeerStalled: sly_fox")
     bot_api.poll_status = 200
     bot_api.say("/help")
     _told(bot_api, "/alerts: firing alerts")
-    assert commanded.output().count("commands are heard again") == 1
+    assert commanded.output().count("receiving commands again") == 1
     bot_api.poll_status = 409
-    wait_for(lambda: "another program listens to this bot" in commanded.output(), 20, "the complaint")
+    wait_for(lambda: "another program polls this bot" in commanded.output(), 20, "the complaint")
     polls = len(bot_api.offsets)
     time.sleep(1)
     assert len(bot_api.offsets) == polls
     assert commanded.stop() == 0
 
 
-def test_html_that_telegram_does_not_take_arrives_as_plain_text(
-    bot_api: BotApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_html_that_telegram_rejects_arrives_as_plain_text(bot_api: BotApi, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in bot_api.environment.items():
         monkeypatch.setenv(name, value)
     url = f"tgram://{TOKEN}/4242:7"

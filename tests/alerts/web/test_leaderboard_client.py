@@ -50,11 +50,11 @@ def test_the_board_that_could_be_read_stays_when_a_later_read_fails() -> None:
         assert [leader["nickname"] for leader in reader.board.leaders[:2]] == ["stranger 0", "amber"]
         board.content = b"<html>"
         asyncio.run(_read_once(reader))
-        assert (len(reader.board.leaders), reader.board.trouble) == (24, "its answer is no board")
+        assert (len(reader.board.leaders), reader.board.problem) == (24, "response is not a leaderboard")
         board.content = b"x" * (MAX_BYTES + 1)
         asyncio.run(_read_once(reader))
-        assert (len(reader.board.leaders), reader.board.trouble) == (24, "the page is larger than 4096 KiB")
+        assert (len(reader.board.leaders), reader.board.problem) == (24, "the page is larger than 4096 KiB")
     finally:
         board.close()
     asyncio.run(_read_once(reader))
-    assert reader.board.trouble == "no connection"
+    assert reader.board.problem == "no connection"

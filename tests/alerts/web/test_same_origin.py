@@ -1,56 +1,104 @@
-"""Who may change something."""
+"""Which requests may change something: real HTTP requests to a real alert loop."""
 
-import base64
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from alerts.web.same_origin import PageTokens, refuse
+from alerts.config import TOKEN_FILE
+from alerts.web.same_origin import refuse
+from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.fakes import wait_for
 
-PAGES = PageTokens()
-HERE = {"host": "127.0.0.1:8750"}
-OWN_PAGE = {**HERE, "origin": "http://127.0.0.1:8750", "sec-fetch-site": "same-origin"}
-
-
-def _with_token(headers: dict[str, str], token: str | None = None) -> dict[str, str]:
-    return {**headers, "x-csrf-token": PAGES.make() if token is None else token}
-
-
-def test_a_page_of_ours_may() -> None:
-    assert refuse(_with_token(OWN_PAGE), "secret", PAGES) == ""
-    assert refuse(_with_token({**HERE, "origin": OWN_PAGE["origin"]}), "secret", PAGES) == ""
+FOREIGN = "a request from another site"
+UNPROVEN = "nor a header that proves the same origin"
+HOST = {"host": "watch.example.org"}
 
 
-def test_the_command_line_may_with_the_token_of_the_file() -> None:
-    assert refuse({**HERE, "authorization": "Bearer secret"}, "secret", PAGES) == ""
-    assert "is missing or wrong" in refuse({**HERE, "authorization": "Bearer other"}, "secret", PAGES)
-    assert "is missing or wrong" in refuse({**HERE, "authorization": "Basic secret"}, "secret", PAGES)
-    assert "is missing or wrong" in refuse(HERE, "secret", PAGES)
+def _post(loop: AlertLoop, path: str, headers: dict[str, str], method: str = "POST") -> tuple[int, str]:
+    """Status and text of the answer; {host} and {token} in the headers are the loop's."""
+    host = urlsplit(loop.address).netloc
+    token = (Path(loop.settings["state_dir"]) / TOKEN_FILE).read_text().strip()
+    connection = HTTPConnection(host, timeout=10)
+    filled = {name: value.format(host=host, token=token) for name, value in headers.items()}
+    connection.request(method, path, b'{"peer": "a", "lasts": "1h", "rule": "NoSuch"}', filled)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+@pytest.fixture
+def loop(make_loop: Callable[..., AlertLoop], sidecar: Sidecar) -> AlertLoop:
+    loop = make_loop({"a": sidecar})
+    loop.start()
+    wait_for(lambda: loop.get("/api/status").json()["now"], 20, "a first evaluation")
+    return loop
+
+
+ALLOWED = [
+    {"Sec-Fetch-Site": "same-origin"},
+    {"Origin": "http://{host}"},
+    {"Origin": "http://{host}", "Sec-Fetch-Site": "same-origin"},
+    {"Origin": "https://{host}", "Sec-Fetch-Site": "same-origin"},
+    {"Authorization": "Bearer {token}"},
+    {"Authorization": "bearer {token}", "Origin": "http://{host}"},
+    {"Authorization": "Bearer wrong", "Sec-Fetch-Site": "same-origin"},
+]
+REFUSED = [
+    ({}, UNPROVEN),
+    ({"Authorization": "Bearer wrong"}, UNPROVEN),
+    ({"Authorization": "Basic {token}"}, UNPROVEN),
+    ({"X-CSRF-Token": "{token}"}, UNPROVEN),
+    ({"Referer": "http://{host}/"}, UNPROVEN),
+    ({"Origin": "https://evil.example"}, FOREIGN),
+    ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, FOREIGN),
+    ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, FOREIGN),
+    ({"Origin": "http://{host}.evil.example"}, FOREIGN),
+    ({"Origin": "null"}, FOREIGN),
+    ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, FOREIGN),
+    ({"Origin": ""}, FOREIGN),
+    ({"Origin": "http://["}, FOREIGN),
+    ({"Origin": "http://127.0.0.1:9", "Sec-Fetch-Site": "same-site"}, FOREIGN),
+    ({"Origin": "http://127.0.0.1:9"}, FOREIGN),
+    ({"Origin": "https://{host}"}, FOREIGN),
+    ({"Sec-Fetch-Site": "same-site"}, FOREIGN),
+    ({"Sec-Fetch-Site": "cross-site"}, FOREIGN),
+    ({"Sec-Fetch-Site": "none"}, FOREIGN),
+    ({"Authorization": "Bearer {token}", "Origin": "https://evil.example"}, FOREIGN),
+    ({"Authorization": "Bearer {token}", "Origin": "null"}, FOREIGN),
+    ({"Authorization": "Bearer {token}", "Sec-Fetch-Site": "cross-site"}, FOREIGN),
+    ({"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}, "unknown host name"),
+]
+
+
+def test_the_token_or_a_proof_of_the_same_origin_is_needed_to_change_something(loop: AlertLoop) -> None:
+    for headers, reason in REFUSED:
+        status, text = _post(loop, "/api/silences", headers)
+        assert (status in (403, 421), reason in text) == (True, True), (headers, status, text)
+    assert loop.get("/api/alerts").json()["silences"] == []
+    for headers in ALLOWED:
+        assert _post(loop, "/api/silences", headers)[0] == 201, headers
+    assert len(loop.get("/api/alerts").json()["silences"]) == len(ALLOWED)
 
 
 @pytest.mark.parametrize(
-    "foreign",
+    ("method", "path", "status"),
     [
-        {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
-        {"origin": "null"},
-        {"origin": "http://127.0.0.1:9999", "sec-fetch-site": "same-site"},
-        {"sec-fetch-site": "none"},
+        ("DELETE", "/api/silences/99", 404),
+        ("POST", "/api/acknowledgements", 422),
+        ("POST", "/api/test", 200),
+        ("POST", "/api/silences", 201),
     ],
 )
-def test_a_page_of_another_site_may_not_even_with_a_token(foreign: dict[str, str]) -> None:
-    assert refuse(_with_token({**HERE, **foreign}), "secret", PAGES) == "a request from another site"
-    bearer = {**HERE, **foreign, "authorization": "Bearer secret"}
-    assert refuse(bearer, "secret", PAGES) == "a request from another site"
+def test_every_request_that_changes_something_is_guarded(loop: AlertLoop, method: str, path: str, status: int) -> None:
+    assert _post(loop, path, {}, method)[0] == 403
+    assert _post(loop, path, {"Origin": "https://evil.example"}, method)[0] == 403
+    assert _post(loop, path, {"Sec-Fetch-Site": "same-origin"}, method)[0] == status
 
 
-def test_a_request_that_does_not_say_where_it_comes_from_may_not() -> None:
-    assert "from which page" in refuse(_with_token(HERE), "secret", PAGES)
-
-
-@pytest.mark.parametrize("token", ["", "x", "é", "A" * 88, base64.urlsafe_b64encode(bytes(64)).decode()])
-def test_a_wrong_token_is_refused(token: str) -> None:
-    assert "load it anew" in refuse(_with_token(OWN_PAGE, token), "secret", PAGES)
-    assert "load it anew" in refuse(_with_token(OWN_PAGE, PageTokens().make()), "secret", PAGES)
-
-
-def test_no_two_pages_carry_the_same_text() -> None:
-    assert len({PAGES.make() for _ in range(20)}) == 20
+def test_a_page_asked_for_by_https_has_an_https_origin() -> None:
+    assert refuse({**HOST, "origin": "https://watch.example.org"}, "https", "secret") == ""
+    assert refuse({**HOST, "origin": "http://watch.example.org"}, "https", "secret") == FOREIGN

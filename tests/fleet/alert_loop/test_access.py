@@ -71,7 +71,7 @@ def test_another_loop_on_the_port_is_not_taken_for_ours(guarded: AlertLoop, tmp_
     with pytest.raises(AlertClientError, match="does not answer"):
         AlertClient(other).alerts()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AlertClientError, match="another one"):
+    with pytest.raises(AlertClientError, match="another fleet"):
         AlertClient(access._replace(folder=tmp_path / "empty")).alerts()
 
 

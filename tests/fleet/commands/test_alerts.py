@@ -71,7 +71,7 @@ def desk(tmp_path: Path, webhook: Webhook) -> Iterator[Desk]:
 
 def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook: Webhook) -> None:
     desk.loop.start()
-    assert desk.run("list") == (0, "no alert\n", "")
+    assert desk.run("list") == (0, "no alerts\n", "")
     code, out, err = desk.run("silence", "--peer", "amb*", "--for", "2h", "--comment", "new fan")
     assert (code, err) == (0, "")
     assert out.startswith("silence 1: rule *, peer amb*, severity *, until 20")
@@ -82,9 +82,9 @@ def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook:
     code, out, _ = desk.run("list")
     assert code == 0
     assert "PeerStalled: amber (firing, critical, silenced, acknowledged) No progress for" in out
-    assert desk.run("silence", "--end", "1") == (0, "silence 1 has ended\n", "")
-    assert desk.run("silence", "--end", "1") == (1, "", "peerwatch: there is no silence 1\n")
-    assert desk.run("ack", "PeerDown") == (1, "", "peerwatch: no alert that matches fires\n")
+    assert desk.run("silence", "--end", "1") == (0, "silence 1 ended\n", "")
+    assert desk.run("silence", "--end", "1") == (1, "", "peerwatch: unknown silence 1\n")
+    assert desk.run("ack", "PeerDown") == (1, "", "peerwatch: no matching alert is firing\n")
     code, out, err = desk.run("test")
     assert (code, err) == (1, "")
     assert out == "hook: delivered\nbroken: not delivered: connection refused\n"
@@ -94,7 +94,7 @@ def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook:
     assert TOKEN not in desk.loop.output()
 
 
-def test_without_a_loop_it_says_so_in_one_line(desk: Desk) -> None:
+def test_without_a_loop_the_error_is_one_line(desk: Desk) -> None:
     for arguments in (("list",), ("test",), ("ack", "PeerDown"), ("silence", "--rule", "PeerDown")):
         code, out, err = desk.run(*arguments)
         assert (code, out) == (1, "")
@@ -115,8 +115,7 @@ def test_a_backtest_finds_what_the_loop_recorded_and_what_other_thresholds_would
     assert desk.run("backtest") == (
         1,
         "",
-        f"peerwatch: {desk.loop.folder}/state/alerts/history.sqlite: there is no history yet; "
-        "it begins when the alert loop runs\n",
+        f"peerwatch: {desk.loop.folder}/state/alerts/history.sqlite: no history yet; the alert loop records it\n",
     )
     desk.loop.start()
     desk.sidecar.serve(footprint=2**33, limit=2**32)

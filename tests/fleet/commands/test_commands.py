@@ -117,11 +117,11 @@ def test_status_of_a_fleet_that_does_not_run_is_one_line_and_status_1(tmp_path: 
     (tmp_path / "peerwatch.yaml").write_text("fleet: a\nstate_dir: state\n")
     result = peerwatch("status", folder=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"peerwatch: fleet a does not run (state folder {tmp_path}/state)\n"
+    assert result.stderr == f"peerwatch: fleet a is not running (state folder {tmp_path}/state)\n"
 
 
 def test_up_says_how_to_get_the_prometheus_that_is_not_there(tmp_path: Path) -> None:
     result = peerwatch("up", "--with-prometheus", folder=tmp_path, PATH=str(tmp_path))
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("peerwatch: --with-prometheus: there is no prometheus on PATH; install it (apt ")
+    assert result.stderr.startswith("peerwatch: --with-prometheus: prometheus is not on PATH; install it (apt ")
     assert result.stderr.count("\n") == 1

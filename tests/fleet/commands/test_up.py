@@ -32,7 +32,7 @@ def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(
             [sys.executable, "-m", "fleet", "up"], cwd=tmp_path, env=environment, stdout=sink, stderr=subprocess.STDOUT
         )
     try:
-        wait_for(lambda: "peer:a-0 keeps failing and is not started again" in log.read_text(), 120, "it is given up")
+        wait_for(lambda: "peer:a-0 keeps failing and will not be restarted" in log.read_text(), 120, "it is given up")
         status = peerwatch("status", folder=tmp_path)
         assert status.returncode == 0
         assert status.stdout.startswith("a-0 failed")

@@ -1,4 +1,4 @@
-"""What a person is shown of a fleet."""
+"""A fleet in a terminal."""
 
 import io
 from typing import Any
@@ -44,8 +44,16 @@ def test_the_service_manager_knows_best_whether_a_peer_failed_or_finished() -> N
     assert _row(PEER, _process("FATAL")).state == "failed"
     assert _row(PEER, _process("EXITED", 101)).state == "failed"
     assert _row(PEER, _process("EXITED", 100)).state == "finished"
-    assert _row({**PEER, "up": False}, _process("RUNNING")).state == "down"
-    assert _row({**PEER, "up": False, "state": None}, _process("RUNNING")).state == "starting"
+    assert _row({**PEER, "state": "down"}, _process("BACKOFF", pid=0)).state == "down"
+    assert _row({**PEER, "state": "down"}, _process("RUNNING")).state == "starting"
+    assert _row(None, _process("RUNNING")).state == "starting"
+
+
+def test_an_unreachable_sidecar_is_shown_as_such_whatever_the_process_does() -> None:
+    unreachable = {**PEER, "state": "unreachable", "up": None}
+    assert _row(unreachable, _process("RUNNING")).state == "unreachable"
+    assert _row(unreachable, _process("STOPPED", pid=0)).state == "unreachable"
+    assert _row(unreachable, None).state == "unreachable"
 
 
 def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
@@ -59,12 +67,12 @@ def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
     assert "\x1b" not in event_line({"at": None, "title": hostile})
 
 
-def test_an_event_says_what_happened_and_leaves_the_rest_to_the_page() -> None:
+def test_an_event_is_its_title_and_the_first_line_of_its_body() -> None:
     event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: look."}
     assert event_line(event) == "PeerStalled: a: No progress for 33 s."
 
 
-def test_without_a_terminal_only_changes_and_a_line_every_quarter_minute_are_told(capsys: Any) -> None:
+def test_without_a_terminal_only_changes_and_a_line_every_quarter_minute_are_printed(capsys: Any) -> None:
     screen = Lines()
 
     def show(state: str, now: float) -> str:

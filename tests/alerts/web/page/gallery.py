@@ -45,20 +45,24 @@ def peer_page(index: int, at: float | None = None, **changes: float | str | None
     return page + "\n".join(more) + "\n"
 
 
+# Evaluations that a recorder can hold in memory.
+BATCH = 40
+
+
 def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float) -> None:
-    """What a loop over these peers would have kept."""
+    """Records what a loop over these peers would have recorded."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    recorder = Recorder(state_dir, HistorySettings())
-    recorder.start()
-    now = time.time()
-    for number in range(int(hours * 3600 / every)):
-        at = now - hours * 3600 + number * every
-        looks = [HistorySample(View(name, at, parse(peer_page(index, at))), every) for index, name in enumerate(names)]
-        while recorder.waiting > 40:
-            time.sleep(0.001)
-        recorder.record(looks, AlertStates())
-    recorder._waiting.put(None)
-    recorder._thread.join()
+    end = time.time()
+    times = [end - hours * 3600 + number * every for number in range(int(hours * 3600 / every))]
+    # A recorder drops what it cannot write in time; closing it writes the rest.
+    for first in range(0, len(times), BATCH):
+        recorder = Recorder(state_dir, HistorySettings())
+        recorder.start()
+        for at in times[first : first + BATCH]:
+            pages = [parse(peer_page(index, at)) for index in range(len(names))]
+            samples = [HistorySample(View(name, at, page), every) for name, page in zip(names, pages, strict=True)]
+            recorder.record(samples, AlertStates())
+        recorder.close()
     store = Store(recorder.path)
     folder = Folder(store, HistorySettings())
     for crowd in store.crowds():

@@ -170,7 +170,7 @@ def test_axe_finds_nothing_serious_and_a_phone_needs_no_scrolling_sideways(
             expect(page.locator("#silences")).to_contain_text("No active silences.")
 
 
-def test_a_loop_that_is_gone_is_told_and_the_page_goes_on_when_it_is_back(
+def test_a_lost_connection_is_shown_and_the_page_continues_when_the_loop_is_back(
     browser: Browser, watch: Callable[..., Watched]
 ) -> None:
     (port,) = reserve_ports(1)

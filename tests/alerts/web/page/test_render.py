@@ -11,7 +11,7 @@ from alerts.web.page.render import Content, Renderer, show_number, show_size
 from alerts.web.page.rows import board_rows, peer_rows
 
 NASTY = "<b>'\"&"
-PEER = {"peer": NASTY, "nickname": NASTY, "sidecar_up": True, "up": True, "state": "training", "rank": 3, "stage": None}
+PEER = {"peer": NASTY, "nickname": NASTY, "state": "training", "rank": 3, "stage": None}
 ALERT = {
     "rule": NASTY,
     "peer": NASTY,
@@ -46,7 +46,7 @@ def _content(**changes: Any) -> Content:
 @pytest.mark.parametrize("language", sorted(discover()))
 def test_every_part_escapes_what_others_wrote(language: Any) -> None:
     live = LivePage(Renderer(language, None), _content)
-    page = live.page(NASTY)
+    page = live.page()
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert NASTY not in page
@@ -65,23 +65,23 @@ def test_alerts_that_are_hidden_do_not_count_as_firing() -> None:
     assert renderer.title(_content()).startswith("(1) ")
 
 
-def test_a_loop_that_evaluates_no_more_is_told_before_all_else() -> None:
+def test_a_loop_that_stopped_evaluating_comes_first_on_the_page() -> None:
     summary = Renderer("en", None).fragments(_content(is_healthy=False))["summary"]
     assert "Rule evaluation has stopped" in summary
 
 
-def test_a_reader_is_told_only_what_changed_since() -> None:
+def test_a_reader_gets_only_what_changed_since_its_mark() -> None:
     contents = [_content(), _content(), _content(board_problem=None)]
     live = LivePage(Renderer("en", None), lambda: contents.pop(0))
-    first, told = live.since("")
-    assert {"summary", "board", "peer-0"} <= set(json.loads(told)["parts"])
+    first, update = live.since("")
+    assert {"summary", "board", "peer-0"} <= set(json.loads(update)["parts"])
     live.invalidate()
-    second, told = live.since(first)
-    assert json.loads(told)["parts"] == {}
+    second, update = live.since(first)
+    assert json.loads(update)["parts"] == {}
     assert second != first
     live.invalidate()
-    _, told = live.since(first)
-    assert set(json.loads(told)["parts"]) == {"board"}
+    _, update = live.since(first)
+    assert set(json.loads(update)["parts"]) == {"board"}
     for foreign in ("x", "0-99", first.partition("-")[0] + "-x", first.partition("-")[0] + "-٣"):
         assert "summary" in json.loads(live.since(foreign)[1])["parts"]
 

@@ -10,8 +10,6 @@ NOW = 1_000_000.0
 HEALTHY = {
     "peer": "a",
     "nickname": "quick amber fox",
-    "sidecar_up": True,
-    "up": True,
     "state": "training",
     "memory_bytes": 2**30,
     "memory_limit_bytes": 2**32,
@@ -29,28 +27,30 @@ def _alert(severity: str, state: str = "firing") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "alerts", "state", "mood"),
+    ("changes", "alerts", "state", "severity"),
     [
         ({}, [], "training", "good"),
         ({"state": "waiting"}, [], "waiting", "calm"),
-        ({"up": False}, [], "down", "bad"),
-        ({"sidecar_up": False, "up": None, "state": None}, [], "no answer", "bad"),
+        ({"state": "stopped"}, [], "stopped", "warn"),
+        ({"state": "down"}, [], "down", "bad"),
+        ({"state": "unreachable"}, [], "unreachable", "bad"),
+        ({"state": "down"}, [_alert("warning")], "down", "bad"),
         ({}, [_alert("critical")], "training", "bad"),
         ({}, [_alert("warning")], "training", "warn"),
         ({}, [_alert("critical", "pending")], "training", "good"),
-        ({"up": None, "state": None}, [], "", "none"),
+        ({"state": "unknown"}, [], "unknown", "none"),
     ],
 )
 def test_a_row_asks_for_attention_as_its_peer_needs_it(
-    changes: dict[str, Any], alerts: list[dict[str, Any]], state: str, mood: str
+    changes: dict[str, Any], alerts: list[dict[str, Any]], state: str, severity: str
 ) -> None:
     row = _row(alerts, **changes)
-    assert (row.state, row.mood) == (state, mood)
+    assert (row.state, row.severity) == (state, severity)
 
 
 def test_a_peer_that_was_not_read_yet_has_a_row_without_values() -> None:
     (row,) = peer_rows(["b"], [HEALTHY], [], {}, NOW)
-    assert (row.peer, row.state, row.mood, row.nickname, row.memory_share) == ("b", "not read yet", "none", "", None)
+    assert (row.peer, row.state, row.severity, row.nickname, row.memory_share) == ("b", "unknown", "none", "", None)
     assert set(row.values.values()) == {None}
 
 
@@ -62,10 +62,10 @@ def test_memory_is_a_share_of_the_limit_and_no_more_than_all_of_it() -> None:
 
 def test_the_rank_is_compared_with_the_begin_of_its_curve() -> None:
     curve = [(NOW - 3600, 9.0), (NOW - 60, 5.0)]
-    assert _row(curves={"rank": curve}).places_won == 5
-    assert _row(curves={"rank": curve}, rank=11).places_won == -2
-    assert _row(curves={"rank": curve}, rank=None).places_won == 0
-    assert _row().places_won == 0
+    assert _row(curves={"rank": curve}).places_gained == 5
+    assert _row(curves={"rank": curve}, rank=11).places_gained == -2
+    assert _row(curves={"rank": curve}, rank=None).places_gained == 0
+    assert _row().places_gained == 0
 
 
 def test_curves_go_back_as_far_as_there_is_something_to_show() -> None:
