@@ -137,7 +137,7 @@ class _Worker:
             self._is_woken.clear()
             try:
                 pause = await self._work()
-            except Exception as error:  # noqa: BLE001  # The fence: a full disk must not end the worker.
+            except Exception as error:  # noqa: BLE001  # The guard: a full disk must not end the worker.
                 log.error("route %s: cannot read or write the outbox: %s", self._route, error)
                 pause = self._policy.storage_retry_seconds
             if pause > 0 and not self._is_stopping:

@@ -33,17 +33,17 @@ def _round(rule: ActiveRule, before: AlertStates, *peers: str) -> tuple[AlertSta
 
 
 def test_each_peer_has_an_alert_and_a_memory_of_its_own() -> None:
-    after, told = _round(_rule(active("bad")), AlertStates(), "a", "b")
-    assert told == [("firing", "a"), ("firing", "b")]
-    after, told = _round(_rule(inactive()), after, "a", "b")
-    assert told == [("resolved", "a"), ("resolved", "b")]
+    after, events = _round(_rule(active("bad")), AlertStates(), "a", "b")
+    assert events == [("firing", "a"), ("firing", "b")]
+    after, events = _round(_rule(inactive()), after, "a", "b")
+    assert events == [("resolved", "a"), ("resolved", "b")]
     assert after.memories == {Key("Test", "a"): {"rounds": 2}, Key("Test", "b"): {"rounds": 2}}
 
 
 def test_the_alert_of_a_peer_that_is_no_longer_configured_ends_without_a_word() -> None:
     after, _ = _round(_rule(active("bad")), AlertStates(), "a", "b")
-    after, told = _round(_rule(active("bad")), after, "b")
-    assert told == []
+    after, events = _round(_rule(active("bad")), after, "b")
+    assert events == []
     assert list(after.states) == [Key("Test", "b")]
 
 
@@ -75,7 +75,7 @@ def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float 
 def test_a_rule_that_fails_keeps_its_alert_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     before, _ = _round(_rule(active("bad")), AlertStates(), "a")
     with caplog.at_level(logging.ERROR):
-        after, told = _round(_rule(RuntimeError("oops")), before, "a")
-    assert told == []
+        after, events = _round(_rule(RuntimeError("oops")), before, "a")
+    assert events == []
     assert after.states[Key("Test", "a")].phase == "firing"
     assert "rule Test failed for a" in caplog.text

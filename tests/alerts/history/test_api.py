@@ -64,11 +64,11 @@ def test_rewards_and_exports_give_the_same_figures(make_loop: MakeLoop, sidecar:
     assert (told[-1]["peer"], told[-1]["reward_cumulative"]) == ("=1+1", 12.5)
 
 
-def test_a_wrong_question_is_answered_with_what_is_right(make_loop: MakeLoop, sidecar: Sidecar) -> None:
+def test_a_wrong_query_is_answered_with_the_valid_values(make_loop: MakeLoop, sidecar: Sidecar) -> None:
     loop = make_loop({"a": sidecar})
     loop.start()
     for query, says in (
-        ("metric=secrets", "known are state, steps_per_second"),
+        ("metric=secrets", "known: state, steps_per_second"),
         ("since=soon", "since: not a duration"),
         ("since=0", "since: must be longer"),
         ("points=0", "points: a number from 1 to 2000"),
