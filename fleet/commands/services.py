@@ -151,6 +151,7 @@ def status(file: File = None, state_dir: StateDir = None, manager: By = None) ->
     Example: peerwatch services status
     """
     from fleet.console.view import service_line
+    from fleet.supervision.deployment import is_current
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
         installed = _installed(loaded, before, manager)
@@ -160,6 +161,8 @@ def status(file: File = None, state_dir: StateDir = None, manager: By = None) ->
         width = max(map(len, installed.titles))
         for title in installed.titles:
             print(f"{title:<{width}}  {service_line(states.get(title))}")
+        if loaded.is_usable and not is_current(loaded, installed):
+            print("note: Peerwatch or the configuration has changed; run `peerwatch services install`")
         _print_caveats(service_manager)
         return 0 if all(title in states and _is_well(states[title]) for title in installed.titles) else 1
 

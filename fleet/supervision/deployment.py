@@ -11,7 +11,7 @@ from exporter.version import VERSION
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.load import Loaded
 from fleet.managers import File, discover
-from fleet.processes.files import RunError, configurations
+from fleet.processes.files import RunError, configurations, read_peer_ids
 from fleet.processes.programs import Program, plan_programs
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import Installed, digest, service_environment
@@ -54,6 +54,19 @@ def plan_deployment(
     except ValueError as error:
         raise RunError(str(error)) from None
     return replace(target, files={str(file.path): digest(file.text) for file in files}), files
+
+
+def is_current(loaded: Loaded, installed: Installed) -> bool:
+    """Whether these services are what this version makes of the configuration. Raises RunError.
+
+    The environment files do not count: they hold what the shell of the last `services install` had.
+    """
+    target, _ = plan_deployment(loaded, installed.manager, installed, read_peer_ids(loaded.folder, loaded.peers))
+    return _without_environments(target) == _without_environments(installed)
+
+
+def _without_environments(installed: Installed) -> Installed:
+    return replace(installed, files={path: sha for path, sha in installed.files.items() if not path.endswith(".env")})
 
 
 def _of_python() -> dict[str, str]:

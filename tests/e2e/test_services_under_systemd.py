@@ -1,8 +1,8 @@
 """Services under a real systemd, as an ordinary user: installed, killed, changed, upgraded, and removed."""
 
-import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +18,7 @@ FLEET = "my fleet 100% é"
 UNITS = ".config/systemd/user"
 TOKEN = "hunter2%21"
 STATUS = f"{sys.executable} -m fleet services status || true"
+PROCESSES = "pgrep -l -u $(id -u) 'python|p2pd'"
 PORTS = [38331, 9700, 38332, 9701, 8700, 8750]
 
 
@@ -82,7 +83,7 @@ def test_the_whole_life_of_services_under_systemd(operator: Operator) -> None:
     assert "amber" in operator.tell("status")
     _what_is_killed_comes_back_and_leaves_no_child(operator)
     _an_edited_unit_is_kept(operator)
-    _an_upgrade_restarts_everything(operator)
+    _moved_modules_are_taken_over(operator)
     _a_stopped_peer_leaves_its_sibling_alone(operator)
     _nothing_is_left_in_the_end(operator)
 
@@ -164,14 +165,44 @@ def _only_what_has_changed_is_restarted(operator: Operator) -> None:
     assert "birch" not in operator.shell(f"ls ~/{UNITS}") + operator.systemctl("list-units", "--all", "peerwatch*")
 
 
-def _an_upgrade_restarts_everything(operator: Operator) -> None:
-    before = operator.pids()
-    record = json.loads(operator.shell("cat state/services/installed.json"))
-    operator.write("state/services/installed.json", json.dumps(record | {"version": "0.0.1"}))
+def _moved_modules_are_taken_over(operator: Operator) -> None:
+    """Every program runs under the units of an earlier version, and once under the new ones after the upgrade."""
+    operator.tell("services", "stop")
+    assert operator.shell(PROCESSES, status=1) == ""
+    operator.shell(f"{sys.executable} -m tests.earlier_services state")
+    operator.systemctl("daemon-reload")
+    operator.tell("services", "start")
+    assert "fleet.launch" in operator.systemctl("cat", "peerwatch-tried-trainer@amber.service")
+    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its old unit", every=1)
+    before, processes, units = operator.pids(), _count(operator), _units(operator)
+    assert "run `peerwatch services install`" in operator.shell(STATUS)
+
     operator.tell("services", "install")
+
     after = operator.pids()
-    assert set(after) == set(before)
+    assert set(after) == set(before) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
     assert not set(after.values()) & set(before.values())
+    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its new unit", every=1)
+    assert operator.pids() == after
+    wait_for(lambda: _count(operator) == processes, 60, "as many processes as before", every=1)
+    assert _units(operator) == units
+    assert operator.shell(f"grep -rlE 'fleet[.](launch|rotation)' ~/{UNITS} state/services", status=1) == ""
+    for starts in operator.shell("cd state/launches && grep -ho 'starts.*' *.json").splitlines():
+        assert starts.count(",") == 0, "started more than once"
+    operator.systemctl("start", "peerwatch-tried-logs.service")
+    assert "run `peerwatch services install`" not in operator.shell(STATUS)
+    assert "up to date" in operator.tell("services", "install")
+
+
+def _count(operator: Operator) -> Counter[str]:
+    """How many processes of each name the operator's fleet has."""
+    return Counter(line.split()[1] for line in operator.shell(PROCESSES).splitlines())
+
+
+def _units(operator: Operator) -> list[str]:
+    """(unit, state) of all that systemd has loaded of the fleet."""
+    lines = operator.systemctl("list-units", "--all", "--plain", "--no-legend", "peerwatch*").splitlines()
+    return sorted(" ".join(line.split()[:3]) for line in lines)
 
 
 def _a_stopped_peer_leaves_its_sibling_alone(operator: Operator) -> None:
@@ -185,6 +216,6 @@ def _nothing_is_left_in_the_end(operator: Operator) -> None:
     assert "alert loop of fleet tried" in operator.tell("services", "logs", "alerts")
     operator.tell("services", "uninstall")
     assert operator.shell(f"cd ~/{UNITS} && find . -type f").split() == ["./peerwatch-tried-alerts.service.d/own.conf"]
-    assert operator.shell("pgrep -l -u $(id -u) 'python|p2pd'", status=1) == ""
+    assert operator.shell(PROCESSES, status=1) == ""
     assert not operator.shell("ls state/services 2>/dev/null; true")
     assert operator.shell("ls state/peers/amber").split()[0] == "checkpoints"

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from fleet.processes.files import read_peer_ids
 from fleet.processes.programs import Program
 from fleet.state_folder import StateFolder
 from fleet.supervision.deployment import plan_deployment
+from tests import earlier_services
 from tests.fakes import wait_for
 from tests.fleet.conftest import ports_text
 from tests.programs import require
@@ -175,6 +177,30 @@ def test_the_whole_life_of_agents(tmp_path: Path) -> None:
     mac.tell("uninstall")
     assert mac.jobs() == set()
     assert not list(agents.iterdir())
+
+
+def test_agents_that_name_modules_which_have_moved_are_replaced_once(tmp_path: Path) -> None:
+    mac = Mac(tmp_path)
+    agents = tmp_path / "Library" / "LaunchAgents"
+    mac.configure(TWO_PEERS + "state_dir: state\n" + ports_text())
+    mac.tell("install", "--manager", "launchd")
+    jobs = mac.jobs()
+    earlier_services.main(StateFolder(tmp_path / "state"))
+    mac.take_calls()
+    assert "note: Peerwatch or the configuration has changed" in mac.tell("status")
+
+    mac.tell("install")
+
+    domain = f"gui/{os.getuid()}"
+    calls = Counter(mac.take_calls())
+    # launchd has not let go of a job at the first attempt.
+    assert calls == Counter(
+        {f"bootout {domain}/{label}": 1 for label in jobs}
+        | {f"bootstrap {domain} {agents}/{label}.plist": 2 for label in jobs}
+    )
+    assert mac.jobs() == jobs == {path.stem for path in agents.iterdir()}
+    assert not [path for path in agents.iterdir() if earlier_services.names_earlier_module(path.read_text())]
+    assert "note: Peerwatch" not in mac.tell("status")
 
 
 def test_a_domain_that_is_not_there_is_one_line(tmp_path: Path) -> None:
