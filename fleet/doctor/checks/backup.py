@@ -1,4 +1,7 @@
-"""Each identity that has earned a place in somebody's swarm has a copy elsewhere: with the key, the rank is lost."""
+"""A copy of each peer's identity in the folder `identity_backup`, where the fleet joins somebody else's swarm.
+
+Whoever loses the key loses the rank.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

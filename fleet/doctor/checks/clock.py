@@ -1,6 +1,6 @@
-"""The clock is right: records in a DHT expire by it, and a swarm ignores a peer whose clock is off.
+"""The difference to a time server (`--time-server HOST`): records in the swarm expire by the clock.
 
-Asked of a time server by SNTP (RFC 4330): one packet there, one back.
+Asked by SNTP (RFC 4330): one packet there, one back.
 """
 
 import secrets

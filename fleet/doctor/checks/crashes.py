@@ -1,6 +1,6 @@
-"""Known problems in the trainers' logs, each with its remedy.
+"""The end of the trainers' logs, for known problems with a remedy.
 
-Most count only after the last sign of progress: an error that the trainer got over is none.
+Lines before the last progress do not count: the trainer recovered from those errors. Some problems outlive it.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The swarm's DHT can be reached: at the initial peers' addresses, something answers as libp2p does."""
+"""The swarm's initial peers, or the fleet's own, answer as libp2p does."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Disk: room for checkpoints and logs, and what wandb's offline runs have piled up."""
+"""Free space in the state folder; the size of wandb's offline runs."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""No two peers with one identity, and none that write into one log folder."""
+"""No key that two peers use, no folder that two trainers log into."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Limits on open files, which a swarm's connections use up: this shell's, and those of the trainers that run."""
+"""Open files allowed to this shell and to the running trainers.
+
+A swarm's connections use them up.
+"""
 
 import resource
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Memory: what the peers may take against what is there, and a machine that already swaps."""
+"""The peers' limits against the machine's memory; swapping."""
 
 from collections.abc import Iterator
 

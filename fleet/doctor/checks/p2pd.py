@@ -1,4 +1,4 @@
-"""hivemind's network daemon runs on this machine: started for real, on loopback, and ended."""
+"""hivemind's network daemon starts, on loopback."""
 
 import queue
 import shutil

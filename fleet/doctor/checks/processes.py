@@ -1,4 +1,4 @@
-"""The fleet's processes are alive: the service manager has not given one up, and every page answers."""
+"""Sidecars, leaderboard and alert loop answer; no program has been given up."""
 
 from collections.abc import Iterator
 

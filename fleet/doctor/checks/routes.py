@@ -1,4 +1,4 @@
-"""Alerts reach somebody: there is a route, and on request each takes a test message."""
+"""There is an alert route, and each is usable; `--test-routes` sends each a test message."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Files that hold secrets are readable by their owner alone."""
+"""Files with keys, tokens and passwords are closed to other users."""
 
 import os
 import stat

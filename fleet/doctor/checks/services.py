@@ -1,4 +1,4 @@
-"""The fleet keeps running after a log-out and a reboot, where it is installed as services."""
+"""Installed services are up to date and survive a log-out and a reboot."""
 
 from collections.abc import Iterator
 

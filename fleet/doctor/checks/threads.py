@@ -1,4 +1,4 @@
-"""The trainers that run share the cores: together they have no more threads than there are."""
+"""The running trainers' threads against the cores."""
 
 import os
 from collections.abc import Iterator

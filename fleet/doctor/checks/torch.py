@@ -1,4 +1,4 @@
-"""torch and what the trainer needs beside it, and whether the devices that the peers ask for are there."""
+"""The trainer's packages load, and the peers' devices are present."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Trainers that log to wandb do so offline: rl-swarm 0.4 otherwise waits for a log-in at its second round, or dies."""
+"""No trainer waits for a log-in to wandb.
+
+Without WANDB_MODE=offline, rl-swarm 0.4 waits for one at its second round, or dies.
+"""
 
 from collections.abc import Iterator
 
