@@ -1,7 +1,4 @@
-"""The doctor's findings as lines for a person and as data for a program, and the table of its checks; pure.
-
-`python -m fleet.doctor.report` prints the table of docs/doctor.md.
-"""
+"""The doctor's findings as lines for a person and as data for a program, and the table of its checks; pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,7 +21,7 @@ def line(name: str, finding: Finding, *, color: bool = False) -> str:
 
 
 def describe(findings: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
-    """`check`, `level`, `message` and `remedy` (null where nothing is to be done) of each finding."""
+    """`check`, `level`, `message` and `remedy` (null if nothing is to be done) of each finding."""
     return [
         {
             "check": name,
@@ -45,9 +42,3 @@ def table(checks: Mapping[str, Check]) -> str:
 def _summary(check: Check) -> str:
     first, _, _ = (check.__doc__ or "").partition("\n\n")
     return " ".join(first.split()).removesuffix(".")
-
-
-if __name__ == "__main__":
-    from fleet.doctor.checks import discover
-
-    print(table(discover()), end="")

@@ -1,4 +1,4 @@
-"""What is to be installed of a fleet: its programs for a service manager, with every file that they need."""
+"""What to install of a fleet: its programs for a service manager, with every file that they need."""
 
 import os
 import re
@@ -16,21 +16,21 @@ from fleet.processes.programs import Program, plan_programs
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import Installed, digest, service_environment
 
-# What decides how a program reaches the network or its models, and no manager passes on. Some of it is secret.
+# How a program reaches the network and its models; no service manager passes these on. Some are secret.
 _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MODELS = ("HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME")
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 
 _HEAD = """\
-# Written by `peerwatch services install` from the environment that it ran in: NAME=value, the value as it stands.
-# You may change and add lines; `peerwatch services restart` makes them count.
+# Written by `peerwatch services install` from its environment: NAME=value, unquoted.
+# You may change and add lines; `peerwatch services restart` applies them.
 """
 
 
 def plan_deployment(
     loaded: Loaded, manager: str, before: Installed | None, peer_ids: Mapping[str, str]
 ) -> tuple[Installed, list[File]]:
-    """What is going to be installed, and its files. Raises RunError where a path or a value cannot be said."""
+    """The services to install, and their files. Raises RunError for a path or value that a file cannot hold."""
     assert loaded.config is not None
     folder = loaded.folder
     composition = compose(loaded.config, loaded.peers, folder, loaded.base, peer_ids)
@@ -70,7 +70,7 @@ def _without_environments(installed: Installed) -> Installed:
 
 
 def _of_python() -> dict[str, str]:
-    """The working folder is no place to import from, wherever it may be."""
+    """Keeps the working folder out of the import path."""
     return {"PYTHONSAFEPATH": "1"} | {name: os.environ[name] for name in ("PYTHONPATH",) if os.environ.get(name)}
 
 
@@ -101,5 +101,5 @@ def _both_cases(names: tuple[str, ...]) -> list[str]:
 def _render(values: Mapping[str, str]) -> str:
     for name, value in values.items():
         if re.search(r"[\r\n\0]", value):
-            raise ValueError(f"the environment variable {name} holds a line break, which its file cannot say")
+            raise ValueError(f"the environment variable {name} contains a line break; install cannot write it")
     return _HEAD + "".join(f"{name}={value}\n" for name, value in sorted(values.items()))

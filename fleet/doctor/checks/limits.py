@@ -35,7 +35,7 @@ def _judge(limit: int, who: str) -> Finding:
 
 
 def _files_of(pid: int) -> int | None:
-    # macOS tells a process's limits to nobody else.
+    # macOS shows a process's limits to that process only.
     try:
         return int(psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0])
     except (psutil.Error, AttributeError):

@@ -12,11 +12,11 @@ from fleet.doctor.site import Site
 def examine(site: Site) -> Iterator[Finding]:
     routes = site.loaded.composition.routes
     if not routes:
-        yield warning("no alert route: alerts stay on this machine", "add one below alerts.routes in the configuration")
+        yield warning("no alert route: nobody is notified", "add one to alerts.routes in the configuration")
         return
     broken = [problem for problem in find_route_problems(site.loaded, site.environment) if not problem.is_warning]
     for problem in broken:
-        yield failure(problem.message, "correct it in the configuration")
+        yield failure(problem.message, "fix it in the configuration")
     if broken:
         return
     if site.tests_routes:
@@ -30,12 +30,10 @@ def _test(site: Site) -> Iterator[Finding]:
     try:
         results = AlertClient(Access.of(site.loaded)).test(None)
     except AlertClientError as error:
-        yield failure(f"the routes cannot be tested: {error}", "start the fleet, then test again")
+        yield failure(f"cannot test the routes: {error}", "start the fleet, then test again")
         return
     for result in results:
         if result["delivered"]:
             yield ok(f"route {result['route']} delivered a test message")
         else:
-            yield failure(
-                f"route {result['route']}: not delivered: {result['reason']}", "correct its URL or its service"
-            )
+            yield failure(f"route {result['route']}: not delivered: {result['reason']}", "fix its URL or its service")

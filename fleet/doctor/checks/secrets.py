@@ -14,10 +14,10 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    trouble = [finding for path in sorted(_secret_files(site)) for finding in _judge(path)]
-    yield from trouble
+    problems = [finding for path in sorted(_secret_files(site)) for finding in _judge(path)]
+    yield from problems
     yield from _folder(site.loaded.folder.root)
-    if not trouble:
+    if not problems:
         yield ok("no other user can read the fleet's secrets")
 
 
@@ -54,7 +54,7 @@ def _secret_files(site: Site) -> set[Path]:
     paths |= {Path(url.removeprefix("file:")) for url in urls if url.startswith("file:")}
     if loaded.composition.alerts is not None and loaded.composition.alerts.tls is not None:
         paths.add(loaded.composition.alerts.tls.key)
-    # A secret that stands in the configuration as it is makes that file a secret.
+    # A literal secret in the configuration makes that file secret.
     if any(not url.startswith("file:") and "${" not in url for url in urls) and Path(loaded.source).is_file():
         paths.add(Path(loaded.source))
     return paths

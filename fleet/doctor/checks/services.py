@@ -16,7 +16,7 @@ def examine(site: Site) -> Iterator[Finding]:
         yield failure(message, remedy)
         return
     if installed is None:
-        yield ok("not installed as services; `peerwatch services install` keeps a fleet running without a terminal")
+        yield ok("not installed as services; `peerwatch services install` runs a fleet without a terminal")
         return
     yield ok(f"fleet {installed.fleet} is installed as services of {installed.manager}")
     if not is_current(site.loaded, installed):

@@ -23,4 +23,4 @@ def test_json_has_null_where_there_is_no_remedy() -> None:
 
 
 def test_the_documentation_has_the_table_of_the_checks() -> None:
-    assert table(discover()) in DOCS.read_text(), "put in what `python -m fleet.doctor.report` prints"
+    assert table(discover()) in DOCS.read_text(), "put in what `peerwatch doctor --list` prints"
