@@ -7,7 +7,7 @@ import typer
 
 from fleet.commands import discover
 
-# typer exports none of the errors above this one, which is what every mistake on the command line is.
+# typer does not export this class, the base of every error in the command line.
 _UsageError: type[Exception] = cast("type[Exception]", typer.BadParameter.__base__)
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ def _message(error: Any) -> str:
 
 
 def main() -> None:
-    """Every mistake of the user is one line and exit status 2."""
+    """Runs the command line; a usage error is one line and exit status 2."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:

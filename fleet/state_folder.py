@@ -1,4 +1,4 @@
-"""Where everything of one fleet lies on disk."""
+"""Where the files of one fleet are."""
 
 import hashlib
 import os
@@ -34,26 +34,26 @@ class StateFolder:
 
     @property
     def prometheus(self) -> Path:
-        """Configuration, rules and data of the Prometheus beside the fleet, where there is one."""
+        """Configuration, rules and data of the Prometheus beside the fleet, if it runs one."""
         return self.root / "prometheus"
 
     @property
     def launches(self) -> Path:
-        """Records of when each program was started, one file a program."""
+        """Records of each program's starts, one file per program."""
         return self.root / "launches"
 
     def launch_record(self, group: str, name: str) -> Path:
         return self.launches / (f"{group}.json" if group == name else f"{group}-{name}.json")
 
     def log(self, group: str, name: str) -> Path:
-        """What a program prints: `peer` and `sidecar` of a name, or a group of one."""
+        """A program's output: of a peer's trainer (`peer`) or sidecar, or of a group with one program."""
         if group == "peer":
             return self.peer(name) / "trainer.log"
         return self.peer(name) / "sidecar.log" if group == "sidecar" else self.root / group / f"{group}.log"
 
     @property
     def services(self) -> Path:
-        """What was installed with a service manager: the record of it, and the environment of what it starts."""
+        """The record of the installed services, and the environment files of their programs."""
         return self.root / "services"
 
     @property
@@ -81,9 +81,9 @@ class StateFolder:
 
     @property
     def socket(self) -> Path:
-        """In the state folder; in a folder of the user's own below /tmp where that path is too long.
+        """In the state folder; in a private folder below /tmp if that path is too long.
 
-        Not TMPDIR, which differs between a terminal and a session over ssh: `status` must find what `up` made.
+        Not TMPDIR, which differs between a terminal and a session over ssh: `status` must find the socket of `up`.
         """
         path = self.root / "supervisor.sock"
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:

@@ -1,4 +1,4 @@
-"""`peerwatch doctor`: what is wrong on this machine, and the remedy."""
+"""`peerwatch doctor`: the problems of this machine, each with its remedy."""
 
 import json
 import sys
@@ -17,11 +17,12 @@ def command(
         bool, typer.Option("--test-routes", help="Send a test message to each alert route.")
     ] = False,
     time_server: Annotated[
-        str, typer.Option("--time-server", metavar="HOST[:PORT]", help="Asked for the time, by SNTP.")
+        str, typer.Option("--time-server", metavar="HOST[:PORT]", help="SNTP server to compare the clock with.")
     ] = "pool.ntp.org",
     state_dir: Annotated[Path | None, typer.Option("--state-dir", help="As given to `up`.")] = None,
+    lists: Annotated[bool, typer.Option("--list", help="Print a table of the checks, and run none.")] = False,
 ) -> int:
-    """Look for what breaks peers: a line each, with the remedy. Exit status 0: all well, 3: warnings, 1: failures.
+    """Check this machine and fleet for what breaks peers, with remedies. Exit status 0: OK, 3: warnings, 1: failures.
 
     Example: peerwatch doctor -f peerwatch.yaml --test-routes
     """
@@ -29,9 +30,12 @@ def command(
     from fleet.doctor.checks import discover
     from fleet.doctor.examination import examine
     from fleet.doctor.findings import Level
-    from fleet.doctor.report import describe, line
+    from fleet.doctor.report import describe, line, table
     from fleet.doctor.site import Site
 
+    if lists:
+        print(table(discover()), end="")
+        return 0
     try:
         loaded = load_usable(file, state_dir)
     except ValueError as error:

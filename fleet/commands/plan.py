@@ -16,7 +16,7 @@ def command(
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Configuration; else ./peerwatch.yaml.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="In place of the configuration's.")] = None,
     parameters: Annotated[
-        str | None, typer.Option("--parameters", metavar="0.5B", help="A model of so many parameters.")
+        str | None, typer.Option("--parameters", metavar="0.5B", help="A model of this size.")
     ] = None,
     memory: Annotated[
         str | None, typer.Option("--memory", metavar="16GiB", help="Plan for another machine with this memory.")
@@ -31,15 +31,15 @@ def command(
         int | None, typer.Option("--prompt-tokens", min=1, max=10**6, help="Of the longest prompt.")
     ] = None,
     measures: Annotated[
-        bool, typer.Option("--measure", help="Run real peers here for some steps, one, two, three, …")
+        bool, typer.Option("--measure", help="Measure: run 1, 2, 3, … real peers here for some steps.")
     ] = False,
     measure_limit: Annotated[
-        str, typer.Option("--measure-limit", metavar="DURATION", help="Give up a number of peers after this time.")
+        str, typer.Option("--measure-limit", metavar="DURATION", help="Time limit for each number of peers.")
     ] = "15m",
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write the measured pace as a picture.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write a chart of the measured pace.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
 ) -> int:
-    """Say how many peers fit, with every figure that the answer follows from. Exit status 1: not even one.
+    """Print how many peers fit, with every figure behind the answer. Exit status 1: not even one.
 
     Example: peerwatch plan --model Qwen/Qwen2.5-0.5B-Instruct --memory 16GiB --cores 10 --device mps
     """
@@ -49,7 +49,7 @@ def command(
 
     try:
         if device not in (None, "cpu", "mps", "cuda"):
-            raise ValueError(f"--device {device}: is none; use cpu, mps or cuda")
+            raise ValueError(f"--device {device}: unknown device; use cpu, mps or cuda")
         overrides = Overrides(
             model=model,
             parameters=parameters,
@@ -76,7 +76,7 @@ def command(
 
 
 def _measure(
-    config: "TrainerConfig", planned: "Case", overrides: "Overrides", limit: str, picture: Path | None
+    config: "TrainerConfig", planned: "Case", overrides: "Overrides", limit: str, chart: Path | None
 ) -> "Case":
     import signal
     from dataclasses import replace
@@ -91,23 +91,23 @@ def _measure(
 
     if overrides.is_elsewhere or overrides.parameters:
         raise ValueError("--measure runs peers here; leave out --memory and --parameters")
-    if picture:
-        check_plot(picture)
+    if chart:
+        check_plot(chart)
     try:
         span = Span(limit_seconds=parse_duration(limit))
     except ValueError as error:
         raise ValueError(f"--measure-limit {limit}: {error}") from None
     # A closed terminal or a service manager ends the peers as Ctrl-C does.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # nohup has SIGHUP ignored, so that a measurement outlives its terminal.
+        # nohup ignores SIGHUP, so that a measurement outlives its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     device = planned.host.device
     found = measure(with_model(config, overrides).model_copy(update={"device": device}), planned, span, Shown())
     kept = {} if is_disturbed(found, planned.host.cores) else found.pace
     calibration.write(planned.shape, planned.work, peak_bytes=found.peak_bytes, pace=kept)
-    if picture:
-        plot(found.pace, picture, title=f"{planned.shape.name}, {planned.host.cores} cores, {device}")
+    if chart:
+        plot(found.pace, chart, title=f"{planned.shape.name}, {planned.host.cores} cores, {device}")
     return replace(planned, measured_bytes=found.peak_bytes, pace=kept)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """What can be printed."""
+    """The format to print."""
 
     prometheus = "prometheus"
     alertmanager = "alertmanager"
@@ -20,9 +20,9 @@ class Form(StrEnum):
 
 def command(
     form: Annotated[Form, typer.Argument(help="Prometheus 2.42's rule file, or Alertmanager 0.25's configuration.")],
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="Your configuration.")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="The fleet's configuration.")] = None,
 ) -> int:
-    """Print the alert rules for Prometheus, or your routes for Alertmanager, without their secrets.
+    """Print the alert rules for Prometheus, or the routes for Alertmanager without their secrets.
 
     Example: peerwatch rules prometheus -f peerwatch.yaml > rules.yaml
     """

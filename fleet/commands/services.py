@@ -1,4 +1,4 @@
-"""`peerwatch services`: a fleet that runs by itself, after a log-out and a reboot too."""
+"""`peerwatch services`: a fleet that runs without a terminal, across log-outs and reboots."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fleet.supervision.steps import Step
 
 command = typer.Typer(
-    help="Run the fleet as services of this machine, without root: after a log-out and a reboot too.",
+    help="Run the fleet as services of this machine, without root, across log-outs and reboots.",
     epilog="Example: peerwatch services install --dry-run",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -26,7 +26,7 @@ command = typer.Typer(
 
 
 class ManagerName(StrEnum):
-    """What runs the fleet."""
+    """A service manager."""
 
     systemd = "systemd"
     launchd = "launchd"
@@ -34,18 +34,18 @@ class ManagerName(StrEnum):
 
 
 File = Annotated[Path | None, typer.Option("-f", "--file", help="The fleet's configuration.")]
-StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Folder for everything that is kept.")]
-By = Annotated[ManagerName | None, typer.Option("--manager", help="Without it, what this machine usually has.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show every file and command, and change nothing.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite or remove files that were changed by hand.")]
-Who = Annotated[str | None, typer.Argument(help="A peer, or a program such as alerts; without it, the whole fleet.")]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Folder for all state.")]
+By = Annotated[ManagerName | None, typer.Option("--manager", help="Default: this machine's own.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print every file and command; change nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite or remove files that were changed manually.")]
+Who = Annotated[str | None, typer.Argument(help="A peer, or a program such as alerts; default: the whole fleet.")]
 
 
 @command.command("install")
 def install(
     file: File = None, state_dir: StateDir = None, manager: By = None, dry_run: DryRun = False, force: Force = False
 ) -> int:
-    """Install the fleet and start it; again after a change or an upgrade, which restarts only what has changed.
+    """Install the fleet and start it. After a change or an upgrade, run it again: only what has changed restarts.
 
     Example: peerwatch services install --dry-run
     """
@@ -71,7 +71,7 @@ def install(
             print(f"fleet {target.fleet} is installed with {name} and up to date")
         _carry_out(steps, loaded, target, dry_run)
         if steps and not dry_run:
-            print(f"fleet {target.fleet} runs as services of {name}; see `peerwatch services status`")
+            print(f"fleet {target.fleet} is running as services of {name}; see `peerwatch services status`")
         _print_caveats(service_manager)
         return 0
 
@@ -99,7 +99,7 @@ def uninstall(
             service_plan.uninstall(service_manager, installed, machine, loaded.folder), loaded, installed, dry_run
         )
         if not dry_run:
-            print(f"fleet {installed.fleet} is no service any more; its files stay in {loaded.folder.root}")
+            print(f"fleet {installed.fleet} is uninstalled; its files stay in {loaded.folder.root}")
         return 0
 
     return _with_fleet(file, state_dir, run, is_alone=not dry_run)
@@ -109,7 +109,7 @@ def uninstall(
 def start(
     who: Who = None, file: File = None, state_dir: StateDir = None, manager: By = None, dry_run: DryRun = False
 ) -> int:
-    """Start what does not run, also what was given up or has finished.
+    """Start what does not run, also after it was given up or has finished.
 
     Example: peerwatch services start attic-1
     """
@@ -151,6 +151,7 @@ def status(file: File = None, state_dir: StateDir = None, manager: By = None) ->
     Example: peerwatch services status
     """
     from fleet.console.view import service_line
+    from fleet.supervision.deployment import is_current
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
         installed = _installed(loaded, before, manager)
@@ -160,6 +161,8 @@ def status(file: File = None, state_dir: StateDir = None, manager: By = None) ->
         width = max(map(len, installed.titles))
         for title in installed.titles:
             print(f"{title:<{width}}  {service_line(states.get(title))}")
+        if loaded.is_usable and not is_current(loaded, installed):
+            print("note: Peerwatch or the configuration has changed; run `peerwatch services install`")
         _print_caveats(service_manager)
         return 0 if all(title in states and _is_well(states[title]) for title in installed.titles) else 1
 
@@ -169,8 +172,8 @@ def status(file: File = None, state_dir: StateDir = None, manager: By = None) ->
 @command.command("logs")
 def logs(
     who: Who = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written from now on.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines of each log.")] = 20,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow new lines.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Lines of each log.")] = 20,
     file: Annotated[Path | None, typer.Option("--file", help="The fleet's configuration.")] = None,
     state_dir: StateDir = None,
 ) -> int:
@@ -215,7 +218,7 @@ def _with_fleet(
     *,
     is_alone: bool = False,
 ) -> int:
-    """`is_alone`: no `up`, and no other of these commands that changes something, may run at the same time."""
+    """`is_alone`: excludes `up` and other commands that change something."""
     from contextlib import nullcontext
 
     from fleet.configuration.source import is_demo, load
@@ -228,7 +231,7 @@ def _with_fleet(
     try:
         loaded = load(file, state_dir)
         if is_demo(loaded):
-            return _fail("there is no peerwatch.yaml here; `peerwatch init` writes one, -f names another")
+            return _fail("no peerwatch.yaml in this folder; `peerwatch init` writes one, -f names another")
         if loaded.config is None:
             return _explain(loaded)
         with locked(loaded.folder) if is_alone else nullcontext():
@@ -261,7 +264,7 @@ def _installed(loaded: "Loaded", before: "Installed | None", wanted: ManagerName
 
     assert loaded.config is not None
     if before is None:
-        raise RunError(f"fleet {loaded.config.fleet} is not installed; `peerwatch services install` does that")
+        raise RunError(f"fleet {loaded.config.fleet} is not installed; run `peerwatch services install`")
     _manager_name(wanted, before)
     return before
 
@@ -292,7 +295,7 @@ def _titles(who: str | None, installed: "Installed") -> list[str]:
         return list(installed.titles)
     found = [title for title in installed.titles if who in (title, title.partition(":")[2])]
     if not found:
-        raise RunError(f"fleet {installed.fleet} has no {who}; it has {', '.join(installed.titles)}")
+        raise RunError(f"fleet {installed.fleet} has no {who}; its programs: {', '.join(installed.titles)}")
     return found
 
 

@@ -1,1 +1,1 @@
-"""`peerwatch doctor`: looks at what really breaks on this machine, and names the remedy."""
+"""`peerwatch doctor`: checks for what breaks peers on this machine, each finding with its remedy."""

@@ -1,4 +1,4 @@
-"""Runs the checks beside each other, each behind a fence and within a time, and gives their findings in order."""
+"""Runs the checks in parallel, each isolated and with a time-out, and yields their findings in order."""
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ class Check(Protocol):
 
 def examine(site: Site, checks: Mapping[str, Check]) -> Iterator[tuple[str, Finding]]:
     """(check, finding) of all checks; every check yields at least one."""
-    # These two are read by several checks at once.
+    # Several checks read these two at once.
     _ = site.is_running, site.trainers
     running = {name: _start(check, site) for name, check in checks.items()}
     for name, future in running.items():
@@ -39,13 +39,13 @@ def _start(check: Check, site: Site) -> "Future[list[Finding]]":
 def _examine(check: Check, site: Site) -> list[Finding]:
     try:
         return list(check.examine(site))
-    except Exception as error:  # noqa: BLE001  The fence: one check must not cost the others.
+    except Exception as error:  # noqa: BLE001  One check must not cost the others.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return [warning(f"not found out: {reason}", "report this with the output of `peerwatch doctor --json`")]
+        return [warning(f"check failed: {reason}", "report this with the output of `peerwatch doctor --json`")]
 
 
 def _collect(future: "Future[list[Finding]]") -> list[Finding]:
     try:
         return future.result(CHECK_SECONDS)
     except LateError:
-        return [warning(f"not found out within {CHECK_SECONDS:g} s", "run doctor again when the machine is less busy")]
+        return [warning(f"no result within {CHECK_SECONDS:g} s", "run doctor again when the machine is less busy")]

@@ -1,11 +1,11 @@
-"""What a check of the doctor says: one line, its weight, and what to do about it."""
+"""A finding of a check: its severity, one line, and the remedy."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Level(IntEnum):
-    """By weight; `describe` is the word on the screen."""
+    """Ordered by severity; `describe` is the word that is printed."""
 
     OK = 0
     WARNING = 1
@@ -17,7 +17,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`remedy` is empty where nothing is to be done."""
+    """`remedy` is empty if nothing is to be done."""
 
     level: Level
     message: str

@@ -1,4 +1,4 @@
-"""What the doctor's checks look at: one fleet's configuration, its state folder, and this user's processes."""
+"""What the doctor's checks examine: one fleet's configuration, its state folder, and this user's processes."""
 
 import os
 import subprocess
@@ -33,12 +33,12 @@ class Site:
 
     @cached_property
     def installed(self) -> Installed | None:
-        """The fleet's services; None where there are none. Raises RunError."""
+        """The fleet's services; None if not installed. Raises RunError."""
         return read_installed(self.loaded.folder)
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """What the alert loop's references are resolved with, as services or from here. Raises RunError."""
+        """The environment that resolves the alert loop's references, as services or from here. Raises RunError."""
         return service_environment(self.loaded.folder, "alerts") | dict(os.environ)
 
     @cached_property
@@ -47,16 +47,16 @@ class Site:
         return find_trainers()
 
     def run_python(self, code: str, *arguments: str) -> str:
-        """What the code prints. Raises ProbeError where it fails, with the last line that it said."""
+        """The code's output. Raises ProbeError with its last line if it fails."""
         return run([self.python, "-c", code, *arguments])
 
 
 class ProbeError(Exception):
-    """A program that was started to find something out did not succeed; the text is one line."""
+    """A probe failed; the text is one line."""
 
 
 def run(command: Sequence[str]) -> str:
-    """The output of a short program, which gets no input and no terminal. Raises ProbeError."""
+    """The output of a short program without input and terminal. Raises ProbeError."""
     try:
         done = subprocess.run(
             command,
@@ -68,7 +68,7 @@ def run(command: Sequence[str]) -> str:
             env=os.environ | {"PYTHONWARNINGS": "ignore"},
         )
     except subprocess.TimeoutExpired:
-        raise ProbeError(f"did not end within {PROGRAM_SECONDS:g} s") from None
+        raise ProbeError(f"timed out after {PROGRAM_SECONDS:g} s") from None
     except OSError as error:
         raise ProbeError(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:

@@ -34,7 +34,7 @@ class RunningTrainer:
 
 
 def find_trainers() -> list[RunningTrainer]:
-    """Those whose process can be read; a trainer's forked children have its command line and are left out."""
+    """Those that can be read, without a trainer's forked children, which have its command line."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -52,7 +52,7 @@ def find_trainers() -> list[RunningTrainer]:
 
 def _kind(command: Sequence[str]) -> str:
     """Which trainer a command line starts: `peerwatch`, a module of rl-swarm, or nothing."""
-    # A shell or an editor that names the module in one long argument is none.
+    # A shell or an editor with the module's name in a long argument does not count.
     for argument in command[1:]:
         for module in _RL_SWARM:
             if argument == module or (module in argument and argument.endswith(".py")):
@@ -72,7 +72,7 @@ def _read(process: psutil.Process, command: Sequence[str]) -> RunningTrainer:
         run_folder = (cwd / _after(command, "--config", "trainer.yaml")).parent
         title = f"peer {run_folder.name}" if (run_folder / PROCESS_FILE).exists() else "trainer"
         return RunningTrainer(process.pid, title, run_folder, run_folder / "identity.pem", environment)
-    # From 0.5 on the identity stands in the environment; p2pd's own argument has it in every version.
+    # From 0.5 on the identity is in the environment; p2pd's command line has it in every version.
     named = environment.get("IDENTITY_PATH") or _after(command, "--identity_path", "") or _of_p2pd(process)
     logs = Path(environment["ROOT"]) if "ROOT" in environment and kind != _RL_SWARM_WITH_WANDB else cwd
     return RunningTrainer(

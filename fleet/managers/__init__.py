@@ -1,5 +1,6 @@
-"""Service managers that can run a fleet: each renders its own files from the planned programs, and names the commands
-that act on them. Nothing here writes or runs: `fleet.supervision.service_plan` does, or only prints what it would do.
+"""Service managers that can run a fleet: each renders its files from the planned programs, and names its commands.
+
+Nothing here writes or runs: `fleet.supervision.steps` does.
 """
 
 import importlib
@@ -16,7 +17,7 @@ from fleet.state_folder import StateFolder
 
 @dataclass(frozen=True)
 class File:
-    """One file of a fleet; `read_by` are the titles of the programs that only a restart tells of a change in it."""
+    """One file of a fleet; `read_by` are the titles of the programs that must restart to read a change."""
 
     path: Path
     text: str
@@ -26,9 +27,9 @@ class File:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the service manager. Exit statuses in `allowed` are no failure.
+    """A command of the service manager. Exit statuses in `allowed` count as success.
 
-    One that may come too early is tried again for `patience_seconds`.
+    One that may come too early is retried for `patience_seconds`.
     """
 
     arguments: tuple[str, ...]
@@ -38,13 +39,13 @@ class Command:
 
 
 class Manager(Protocol):
-    """One service manager, as it serves one fleet. Programs go by their titles (`peer:amber`, `alerts`)."""
+    """One service manager for one fleet. Programs are named by their titles (`peer:amber`, `alerts`)."""
 
     def __init__(self, fleet: str, folder: StateFolder) -> None: ...
 
     @staticmethod
     def is_usual() -> bool:
-        """Whether it is what this machine's own services run with."""
+        """Whether this machine's own services run with it."""
 
     def files(self, programs: Iterable[Program]) -> list[File]: ...
 
@@ -52,21 +53,21 @@ class Manager(Protocol):
         """After files have changed, before anything starts."""
 
     def enable(self) -> list[Command]:
-        """So that the fleet starts with the machine."""
+        """Makes the fleet start at boot."""
 
     def disable(self) -> list[Command]: ...
 
     def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        """What has never been started, or has been stopped. `others` are the programs that the manager has already."""
+        """Of programs that do not run. `others` are those that the manager already has."""
 
     def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        """`others` are those that stay; without any, all of the fleet goes."""
+        """`others` are those that stay; without any, the whole fleet is stopped."""
 
     def processes(self, titles: Iterable[str]) -> list[ProcessState]:
         """Those of the programs that the manager knows. Raises ManagerError."""
 
     def caveats(self) -> list[str]:
-        """What keeps the fleet from outliving a log-out or a reboot, each with its remedy, in one line."""
+        """Why the fleet would not survive a log-out or a reboot, each with its remedy, in one line."""
 
 
 def discover() -> dict[str, type[Manager]]:

@@ -1,7 +1,7 @@
 """launchd agents for a fleet: one property list for each program, in the user's LaunchAgents.
 
-launchd knows restarts after failure and restarts always, not "but not after these exit codes". So a shell stays in
-front of each program: it hands on SIGTERM, notes the exit code, and ends with success only after what is final.
+launchd restarts after a failure or always; it has no exception for exit codes. So a shell runs in front of each
+program: it forwards SIGTERM, records the exit code, and exits with success only after a final one.
 """
 
 import os
@@ -21,7 +21,7 @@ from fleet.state_folder import StateFolder
 
 # The trainer has 10 s to save; then launchd kills it.
 _STOP_SECONDS = 15
-# The launcher in front of the program does the waiting that grows; this only keeps launchd from spinning.
+# The launcher does the backoff; this only keeps launchd from spinning.
 _THROTTLE_SECONDS = 5
 
 _ROTATION = "logs"
@@ -41,13 +41,13 @@ case $code in {"|".join(map(str, FINAL_EXIT_CODES))}) exit 0 ;; esac
 exit 1
 """
 
-# bootout: the job is not there (3), is still ending (36), is not known (113).
+# bootout: no such job (3), still exiting (36), unknown (113).
 _GONE = frozenset({0, 3, 36, 113})
 _ROW = re.compile(r"(?P<pid>-|\d+)\t(?P<status>-?\d+)\t(?P<label>\S+)")
 
 
 class Manager:
-    """launchd, in the domain of the user who is logged in at the screen."""
+    """launchd, in the GUI domain of the user."""
 
     def __init__(self, fleet: str, folder: StateFolder) -> None:
         self._fleet, self._folder = fleet, folder
@@ -67,14 +67,14 @@ class Manager:
         return []
 
     def enable(self) -> list[Command]:
-        """The files in LaunchAgents are all that it takes."""
+        """Nothing: launchd loads what is in LaunchAgents."""
         return []
 
     def disable(self) -> list[Command]:
         return []
 
     def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        """A job of the same label may still be ending, which launchd reports as an input/output error."""
+        """Retried: while a job of the same label is exiting, launchd reports an input/output error."""
         return [
             Command(("launchctl", "bootstrap", self._domain, str(self._path(title))), patience_seconds=20)
             for title in self._with_rotation(titles, others)
@@ -101,7 +101,7 @@ class Manager:
         ]
 
     def _with_rotation(self, titles: Sequence[str], others: Collection[str]) -> list[str]:
-        """It comes with the first of the programs and goes with the last."""
+        """Log rotation starts with the first program and stops with the last."""
         return [*titles, *([] if others else [_ROTATION])]
 
     def _label(self, title: str) -> str:
@@ -126,13 +126,13 @@ class Manager:
             "KeepAlive": {"SuccessfulExit": False},
             "ThrottleInterval": _THROTTLE_SECONDS,
             "ExitTimeOut": _STOP_SECONDS,
-            # Background would let macOS slow the trainer; what watches it should cost it nothing.
+            # Background would let macOS throttle the trainer; what watches it should cost it nothing.
             "ProcessType": "Standard" if program.group == "peer" else "Background",
             "Umask": 0o077,
         }
 
     def _rotation(self, environment: Mapping[str, str]) -> dict[str, Any]:
-        """launchd appends to a log and never cuts it."""
+        """launchd appends to a log and never rotates it."""
         return {
             "Label": self._label(_ROTATION),
             "ProgramArguments": [sys.executable, "-m", "fleet.processes.log_rotation", str(self._folder.root)],
@@ -154,7 +154,7 @@ def _dump(agent: Mapping[str, Any]) -> str:
 
 
 def parse_list(text: str) -> Mapping[str, tuple[int, int]]:
-    """`launchctl list`: pid (0 where it does not run) and last exit status of each job by its label."""
+    """`launchctl list`: pid (0 if it does not run) and last exit status of each job by its label."""
     found = filter(None, map(_ROW.fullmatch, text.splitlines()))
     return {row["label"]: (0 if row["pid"] == "-" else int(row["pid"]), int(row["status"])) for row in found}
 
@@ -170,7 +170,7 @@ def _ask(*arguments: str) -> str:
     try:
         result = subprocess.run(("launchctl", *arguments), capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ManagerError(f"launchctl cannot be used: {error}; try --manager supervisor") from None
+        raise ManagerError(f"cannot run launchctl: {error}; try --manager supervisor") from None
     if result.returncode != 0:
         raise ManagerError(f"launchctl does not answer: {result.stderr.strip()}; log in at the screen of this Mac")
     return result.stdout

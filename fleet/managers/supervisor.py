@@ -1,7 +1,7 @@
 """supervisord's configuration for a fleet: one file for `peerwatch up`, one for each program of installed services.
 
-Its format has three traps: `%` starts an expansion everywhere and a second time in log file names, a space and `;` or
-`#` start a comment even within quotes, and environment values know quotes but no escape within them.
+Its format has three traps: `%` starts an expansion everywhere, and a second time in log file names; a space and `;` or
+`#` start a comment even within quotes; environment values have quotes but no escapes.
 """
 
 import re
@@ -18,9 +18,9 @@ from fleet.processes.state import ProcessState
 from fleet.processes.supervisord import Control, ControlError
 from fleet.state_folder import StateFolder
 
-# The trainer has 10 s to save; supervisord kills it, with its process group, after this time.
+# The trainer has 10 s to save; after this time supervisord kills its process group.
 STOP_SECONDS = 11
-# The launcher gives up by itself; this counts ends within a second of a start, as when somebody kills it repeatedly.
+# The launcher has its own limit; this one counts exits within a second of a start, such as repeated kills.
 _START_RETRIES = 20
 _PID_FILE = "supervisord.pid"
 _PROGRAMS = "programs.d"
@@ -29,12 +29,12 @@ _COMMENT = re.compile(r"\s[;#]|[\r\n]")
 
 
 def render(programs: Iterable[Program], folder: StateFolder) -> str:
-    """supervisord.conf. Raises ValueError where a path holds what supervisord's format cannot say."""
+    """supervisord.conf. Raises ValueError for a path that supervisord's format cannot hold."""
     return "\n".join([_head(folder, is_daemon=False), *map(_program, programs)])
 
 
 class Manager:
-    """A supervisord of the fleet's own, which nothing but the user's own means starts after a reboot."""
+    """A supervisord for this fleet alone; nothing starts it after a reboot."""
 
     def __init__(self, fleet: str, folder: StateFolder) -> None:
         self._fleet, self._folder = fleet, folder
@@ -46,7 +46,7 @@ class Manager:
 
     def files(self, programs: Iterable[Program]) -> list[File]:
         if re.search(r"[][*?]", str(self._folder.services)):
-            raise ValueError(f"supervisord cannot use {self._folder.services}: it holds one of [ ] * ?")
+            raise ValueError(f"supervisord cannot use {self._folder.services}: it contains one of [ ] * ?")
         head = f"{_head(self._folder, is_daemon=True)}\n[include]\nfiles = {_PROGRAMS}/*.conf\n"
         return [File(self._config, head, mode=0o600), *map(self._file, programs)]
 
@@ -63,31 +63,31 @@ class Manager:
         if not others:
             command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config))
             return [Command(command, environment={"PYTHONSAFEPATH": "1"})]
-        return [self._tell("reread"), *(self._tell("add", _group(title)) for title in titles)]
+        return [self._control("reread"), *(self._control("add", _group(title)) for title in titles)]
 
     def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        """Taken out as well, as supervisord reads a program's file only when it is put in."""
+        """Removed too, as supervisord reads a program's file only when it is added."""
         if not others:
-            return [self._tell("shutdown")]
+            return [self._control("shutdown")]
         groups = [_group(title) for title in titles]
-        return [self._tell("stop", *(f"{group}:*" for group in groups)), self._tell("remove", *groups)]
+        return [self._control("stop", *(f"{group}:*" for group in groups)), self._control("remove", *groups)]
 
     def processes(self, titles: Iterable[str]) -> list[ProcessState]:
         wanted = set(titles)
         try:
             found = Control(self._folder.socket).processes()
         except ControlError:
-            return list(map(self._stopping, wanted)) if self._is_there() else []
+            return list(map(self._stopping, wanted)) if self._is_alive() else []
         return [process for process in found if process.title in wanted]
 
     def caveats(self) -> list[str]:
         return [
             "nothing starts supervisord after a reboot; let cron do it: `crontab -e`, and a line "
-            f"`@reboot {sys.executable} -m fleet services start -f FILE` with the whole path of your configuration"
+            f"`@reboot {sys.executable} -m fleet services start -f FILE` with the full path of your configuration"
         ]
 
-    def _is_there(self) -> bool:
-        """While it ends it answers no more, and would take the socket of the next one with it."""
+    def _is_alive(self) -> bool:
+        """While exiting it no longer answers, and would delete the socket of the next one."""
         try:
             process = psutil.Process(int((self._folder.root / _PID_FILE).read_text()))
             return process.status() != psutil.STATUS_ZOMBIE and str(self._config) in process.cmdline()
@@ -102,7 +102,7 @@ class Manager:
         path = self._config.parent / _PROGRAMS / f"{section_name(program)}.conf"
         return File(path, _program(program), frozenset({program.title}), mode=0o600)
 
-    def _tell(self, *words: str) -> Command:
+    def _control(self, *words: str) -> Command:
         return Command((sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self._config), *words))
 
 
@@ -157,7 +157,7 @@ killasgroup = true
 
 
 def section_name(program: Program) -> str:
-    """Without a [group:] section it is also the name of a group of one, so that each can be taken out by itself."""
+    """Without a [group:] section it also names a group of one, so that each can be removed separately."""
     return program.group if program.group == program.name else f"{program.group}-{program.name}"
 
 
@@ -169,5 +169,5 @@ def _value(text: str) -> str:
 
 def _quoted(text: str) -> str:
     if '"' in text or "'" in text:
-        raise ValueError(f"supervisord cannot set {text!r} in an environment, as it holds a quote")
+        raise ValueError(f"supervisord cannot set {text!r} in an environment: it contains a quote")
     return _value(text)

@@ -1,8 +1,8 @@
 """systemd user units for a fleet: a target, template units for what each peer has, and a drop-in for each peer.
 
 The template holds what all peers share; the drop-in `10-peerwatch.conf` one peer's command, limits and log. Further
-drop-ins are the user's. Each peer's trainer and sidecar are bound by a target of their own, not to each other: a
-sidecar that went with its trainer could not tell that the trainer is down.
+drop-ins are the user's. A target binds each peer's trainer and sidecar, which are not bound to each other: a sidecar
+that stopped with its trainer could not report that the trainer is down.
 """
 
 import os
@@ -17,9 +17,9 @@ from fleet.processes.state import ProcessState
 from fleet.processes.systemctl import ask, environment, lingers, parse_show, process_state, user
 from fleet.state_folder import StateFolder
 
-# The trainer has 10 s to save; then systemd kills what is left in the unit's control group, p2pd included.
+# The trainer has 10 s to save; then systemd kills the rest of the unit's control group, p2pd included.
 _STOP_SECONDS = 15
-# Between these a peer is slowed and not killed, which the MemoryExceeded alert comes before.
+# Between MemoryHigh and MemoryMax a peer is throttled, not killed; MemoryExceeded fires before.
 _MAX_OVER_HIGH = 1.2
 _WRITTEN = "# Written by `peerwatch services install`"
 _DROP_IN = "10-peerwatch.conf"
@@ -37,7 +37,7 @@ RestrictSUIDSGID=yes
 RestrictNamespaces=yes
 SystemCallArchitectures=native
 """
-# These never compute on a device, whose drivers may need other families.
+# Not for trainers: device drivers may need other address families.
 _LIGHT_HARDENING = _HARDENING + "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
 
 
@@ -77,7 +77,7 @@ class Manager:
         return [_systemctl("disable", "--quiet", self._target)]
 
     def start(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        """The targets without what they want, or a peer whose run has finished would start over."""
+        """Starts the targets without their dependencies, or a peer whose run has finished would start again."""
         targets = [self._target, self._timer, *self._peer_targets(titles)]
         return [
             _systemctl("start", "--job-mode=ignore-requirements", *targets),
@@ -85,7 +85,7 @@ class Manager:
         ]
 
     def stop(self, titles: Sequence[str], others: Collection[str]) -> list[Command]:
-        """What has no unit any more is no failure (5)."""
+        """A unit that no longer exists (5) is not a failure."""
         units = [*map(self._unit, titles), *self._peer_targets(titles, without=others)]
         if not others:
             units += [self._timer, self._target]
@@ -106,7 +106,7 @@ class Manager:
         if lingers():
             return []
         return [
-            "lingering is off, so the fleet ends when you log out and waits for you after a reboot; "
+            "lingering is off, so the fleet stops at log-out and does not start at boot; "
             f"turn it on with `loginctl enable-linger`, or with `sudo loginctl enable-linger {user()}`"
         ]
 
@@ -118,7 +118,7 @@ class Manager:
         return f"peerwatch-{self._fleet}-{_KINDS.get(group, group)}"
 
     def _peer_targets(self, titles: Iterable[str], without: Iterable[str] = ()) -> list[str]:
-        """Of the peers of these programs, less those that others belong to as well."""
+        """Of the peers of these programs, except those of other programs."""
         peers = dict.fromkeys(name for group, name in map(group_and_name, titles) if group in _PER_PEER)
         for _, name in map(group_and_name, without):
             peers.pop(name, None)
@@ -145,7 +145,7 @@ class Manager:
         return File(self._directory / name, text, frozenset(titles))
 
     def _own_file(self, program: Program) -> File:
-        """A peer's drop-in, or the whole unit of what the fleet has one of."""
+        """A peer's drop-in, or the whole unit of a program that the fleet has once."""
         unit, read_by = self._unit(program.title), frozenset({program.title})
         if program.group in _PER_PEER:
             text = f"{_WRITTEN}; put changes into another file beside it.\n[Service]\n{self._own(program)}"
@@ -158,7 +158,7 @@ class Manager:
         )
 
     def _rotation(self, environment: Mapping[str, str]) -> list[File]:
-        """systemd appends to a log and never cuts it."""
+        """systemd appends to a log and never rotates it."""
         service = self._timer.replace(".timer", ".service")
         what = f"[Unit]\nDescription=Rotation of the logs of Peerwatch fleet {self._fleet}\n"
         timer = f"PartOf={self._target}\n\n[Timer]\nOnCalendar=hourly\nAccuracySec=10min\n"
@@ -176,7 +176,7 @@ class Manager:
 [Unit]
 Description=Peerwatch {what}{instance} of fleet {self._fleet}
 PartOf={part_of}
-# The launcher waits longer after each early end and gives up itself.
+# The launcher has the backoff and the limit.
 StartLimitIntervalSec=0
 """
 
@@ -192,23 +192,23 @@ StartLimitIntervalSec=0
 
 
 def quote(text: str) -> str:
-    """One word of a unit file, where `%` starts a specifier. Raises ValueError for what it cannot hold."""
+    """One word of a unit file, where `%` starts a specifier. Raises ValueError for a character that it cannot hold."""
     if not text.isprintable():
-        raise ValueError(f"systemd cannot use {text!r}: it holds a character that is not printable")
+        raise ValueError(f"systemd cannot use {text!r}: it contains an unprintable character")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
 
 
 def _service_section(group: str) -> str:
     codes = " ".join(map(str, FINAL_EXIT_CODES))
-    # Where memory runs out, the kernel then ends a trainer first, and what tells of it last.
+    # When memory runs out, the kernel kills trainers first, monitoring last.
     hardening = f"{_HARDENING}OOMScoreAdjust=500\n" if group == "peer" else _LIGHT_HARDENING
     return f"""\
 [Service]
 Type=exec
 Restart=always
 RestartSec=1
-# A wrong configuration, a finished run, and what the launcher has given up.
+# Wrong configuration, finished run, given up by the launcher.
 RestartPreventExitStatus={codes}
 SuccessExitStatus={FINISHED_EXIT_CODE}
 KillMode=mixed
@@ -221,7 +221,7 @@ def _head(unit: str) -> str:
 
 
 def _path(path: Path) -> str:
-    """A path that takes the rest of its line, where quotes would count as part of it."""
+    """A path that takes the rest of its line, where quotes would be part of it."""
     quote(str(path))
     if str(path).endswith(("\\", " ")):
         raise ValueError(f"systemd cannot use {str(path)!r}: it ends with a space or a backslash")

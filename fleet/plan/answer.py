@@ -16,7 +16,7 @@ SERVICES_BYTES = 400 * MIB
 # The trainer keeps two checkpoints, and writes the third before it removes the first.
 CHECKPOINTS = 3
 DISK_RESERVE_BYTES = 5 * GIB
-# A limit this far above the peak tells of growth and not of an ordinary step.
+# A limit this far above the peak catches growth, not an ordinary step.
 LIMIT_FACTOR = 1.25
 _LIMIT_STEP = 256 * MIB
 
@@ -33,9 +33,9 @@ class Bound:
 
 @dataclass(frozen=True)
 class Case:
-    """What is planned: a model with its settings on a machine, with the footprint that is reckoned with.
+    """The input of a plan: a model with its settings on a machine, and its predicted footprint.
 
-    `pace` holds the steps per second that so many peers were measured to make together.
+    `pace` is the measured steps per second of all peers, by their number.
     """
 
     shape: Shape
@@ -47,13 +47,13 @@ class Case:
 
     @property
     def peer_bytes(self) -> float:
-        """Of one peer alone; what was measured comes before what was predicted."""
+        """Of one peer alone; measured if known, else predicted."""
         return self.measured_bytes or self.footprint.bytes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The count, what limits it, and what each peer is to be given."""
+    """The count, what limits it, and the settings of each peer."""
 
     peers: int
     bounds: tuple[Bound, ...]
@@ -121,7 +121,7 @@ def _bounds(planned: Case) -> Iterator[Bound]:
         name = "Metal's working set" if host.device == "mps" else "the card's memory"
         count = int(host.accelerator_bytes // tensors)
         yield Bound(name, count, f"{gib(host.accelerator_bytes)} for tensors of {gib(tensors)}", True)
-    yield Bound("cores", host.cores, f"{host.cores} cores, and a peer needs one: more would hinder each other")
+    yield Bound("cores", host.cores, f"{host.cores} cores; a peer needs one")
     best = best_count(planned.pace)
     if best is not None:
         gain = planned.pace[best + 1] / planned.pace[best] - 1
@@ -133,25 +133,25 @@ def _bounds(planned: Case) -> Iterator[Bound]:
 
 
 def memory_limit(planned: Case, peers: int) -> int:
-    """Bytes for each of so many peers, rounded to what people would write; together no more than there is."""
+    """Bytes for each of so many peers, rounded to 256 MiB; together at most the free memory."""
     wanted = math.ceil(planned.peer_bytes * LIMIT_FACTOR / _LIMIT_STEP) * _LIMIT_STEP
     share = (planned.host.memory_bytes - planned.host.used_bytes) / max(1, peers)
     return max(_LIMIT_STEP, min(wanted, math.floor(share / _LIMIT_STEP) * _LIMIT_STEP))
 
 
 def _advice(planned: Case, peers: int) -> Iterator[str]:
-    """Settings with which more would fit, by the same figures."""
+    """Settings with which more peers would fit."""
     for variants in (_smaller_batches(planned.work), _leaner(planned.work)):
-        told = peers
+        best = peers
         for text, variant in variants:
             changed = case(planned.shape, variant, planned.host)
             count = _count(changed)
-            if count > told:
+            if count > best:
                 fit = "1 peer" if count == 1 else f"{count} peers"
                 yield f"`{text}`: {fit} of {gib(changed.footprint.bytes)}"
             if variant.batch < planned.work.batch:
-                # A batch that is smaller still, and so slower, has to let even more peers fit.
-                told = max(told, count)
+                # An even smaller, slower batch is worth naming only if yet more peers fit.
+                best = max(best, count)
 
 
 def _smaller_batches(work: Workload) -> Iterator[tuple[str, Workload]]:

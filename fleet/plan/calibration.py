@@ -1,4 +1,4 @@
-"""What `plan --measure` found on this machine, kept so that later plans say measured instead of predicted."""
+"""The results of `plan --measure` on this machine, which later plans use instead of predictions."""
 
 import contextlib
 import hashlib

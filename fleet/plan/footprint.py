@@ -1,4 +1,4 @@
-"""What one peer needs at its peak, line by line; docs/plan.md tells the formula and where each part is from; pure."""
+"""What one peer needs at its peak, line by line; docs/plan.md has the formula and its sources; pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fleet.plan.workload import Workload
 
 MIB = 2**20
 
-# Measured by tests/bench/test_plan.py, which prints them anew.
+# Measured by tests/bench/test_plan.py, which prints new values.
 TRAINER_BYTES = 370 * MIB
 LIBRARIES_BYTES = 180 * MIB
 SWARM_BYTES = 255 * MIB
@@ -24,7 +24,7 @@ HEAD_TOKENS, HEAD_VOCABULARY = 4096, 32768
 SAMPLING_COPIES = 6
 # AdamW keeps two numbers for each trained weight.
 ADAM_STATES = 2
-# glibc returns blocks from this size on; smaller ones that were freed it keeps, and of one backward pass such a part.
+# glibc returns freed blocks of this size or more; of smaller ones it keeps this share of a backward pass.
 RETURNED_BYTES = 32 * MIB
 KEPT_SHARE = 0.65
 # The driver, cuBLAS and their like, in the machine's memory and on the card.
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Footprint:
-    """The parts of one peer's peak. `shared_bytes` of it is there once, however many peers run."""
+    """The parts of one peer's peak. `shared_bytes` of it counts once, however many peers run."""
 
     lines: tuple[Line, ...]
     shared_bytes: float = 0.0

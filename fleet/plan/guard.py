@@ -1,7 +1,7 @@
-"""Ends a trial's processes when the trial is gone, however it went: `python -m fleet.plan.guard OWNER`.
+"""Ends a trial's processes when the trial has ended, however it ended: `python -m fleet.plan.guard OWNER`.
 
-It holds the other end of a pipe that closes with the trial's own process. A trial peer left alone would keep its
-gigabytes for as long as its last step is away.
+It holds the other end of a pipe that closes with the trial's own process. A leftover trial peer would keep its
+gigabytes until its last step.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The machine that is planned for: this one as it is read, or another as it is told."""
+"""The machine of a plan: this one as it is read, or another as given."""
 
 import platform
 import shutil
@@ -18,7 +18,7 @@ from fleet.processes.leftovers import below
 GIB = 2**30
 Device = Literal["cpu", "mps", "cuda"]
 
-# What the system and a person's other programs are taken to use on a machine that cannot be looked at.
+# Assumed use by the system and other programs on a machine that cannot be read.
 ASSUMED_USE = {"darwin": 4 * GIB, "linux": 1 * GIB}
 # Metal's recommendedMaxWorkingSetSize, seen as two thirds of the memory up to 36 GiB and three quarters above.
 METAL_SHARE, METAL_SHARE_LARGE, METAL_LARGE = 2 / 3, 3 / 4, 36 * GIB
@@ -26,7 +26,7 @@ METAL_SHARE, METAL_SHARE_LARGE, METAL_LARGE = 2 / 3, 3 / 4, 36 * GIB
 
 @dataclass(frozen=True)
 class Host:
-    """Bytes, and cores. `accelerator_bytes` is what tensors may take there; None where they lie in plain memory."""
+    """Bytes, and cores. `accelerator_bytes` is the limit for tensors; None if they are in main memory."""
 
     system: str
     device: Device

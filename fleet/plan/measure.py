@@ -1,4 +1,4 @@
-"""Finds out by running them how much a peer needs, and how many peers make more steps than fewer do."""
+"""Measures, by running peers, how much one needs and how many make more steps than fewer."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ from fleet.plan.pace import is_worth
 from fleet.plan.trial import Span, Trial, steps_per_second
 from trainer.config import TrainerConfig
 
-# Often enough to meet the peak of a step; with several peers the pace is what counts, which looking would disturb.
+# Often enough to meet the peak of a step; with several peers only the pace counts, which sampling would disturb.
 _PEAK_SAMPLE_SECONDS = 0.05
 _PACE_SAMPLE_SECONDS = 2.0
 _OTHERS_SHARE = 0.15
 
 
 class Progress(Protocol):
-    """Hears of each trial: a context that yields what takes the part done, and a line for what came out."""
+    """Shows each trial: a context that yields a callback for the part done, and a line for each result."""
 
     def trial(self, title: str) -> AbstractContextManager[Callable[[float], None]]: ...
     def say(self, line: str) -> None: ...
@@ -55,7 +55,7 @@ def measure(config: TrainerConfig, planned: Case, span: Span, progress: Progress
     if is_disturbed(found, planned.host.cores):
         progress.say(
             f"warning: other programs kept up to {found.others_cores:.1f} of {planned.host.cores} cores busy, so the "
-            "pace does not count; measure again once they rest"
+            "pace does not count; measure again when they are idle"
         )
     return found
 
@@ -92,7 +92,7 @@ def _reason_to_end(found: Measurement, planned: Case, following: int) -> str:
     last = following - 1
     if last > 1 and not is_worth(found.pace[last - 1], found.pace[last]):
         gain = found.pace[last] / found.pace[last - 1] - 1
-        return f"ended: with {_peers(last)} the pace changes by {gain:+.0%}, so {_peers(last - 1)} it is"
+        return f"ended: {_peers(last)} change the pace by {gain:+.0%}; {_peers(last - 1)} suffice"
     if following > planned.host.cores:
         return f"ended: {_peers(following)} would share {planned.host.cores} cores"
     shared = planned.footprint.shared_bytes

@@ -1,4 +1,4 @@
-"""Whether another peer pays, and the pace of all peers together as bars and as a picture."""
+"""Whether another peer pays off, and the pace of all peers together as bars and as a chart."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ def is_worth(before: float, after: float) -> bool:
 
 
 def best_count(pace: Mapping[int, float]) -> int | None:
-    """The number of peers after which another one no longer pays; None where the measurement did not get there."""
+    """The number of peers after which another one no longer pays off; None if the measurement did not reach it."""
     for count in sorted(pace):
         if count + 1 in pace and not is_worth(pace[count], pace[count + 1]):
             return count
@@ -34,7 +34,7 @@ def bars(pace: Mapping[int, float], cores: int) -> list[str]:
 
 
 def check_plot(path: Path) -> None:
-    """Raises ValueError where no picture could be written in the end."""
+    """Raises ValueError if the chart could not be written after the measurement."""
     import importlib.util
 
     if importlib.util.find_spec("matplotlib") is None:
@@ -42,9 +42,9 @@ def check_plot(path: Path) -> None:
             "--plot needs matplotlib, which is not installed; pip install 'peerwatch[plot]', or leave it out"
         )
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--plot {path}: give a name that ends in .png, .svg or .pdf")
+        raise ValueError(f"--plot {path}: use a name that ends in .png, .svg or .pdf")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"--plot {path}: there is no folder {path.absolute().parent}")
+        raise ValueError(f"--plot {path}: no folder {path.absolute().parent}")
 
 
 def plot(pace: Mapping[int, float], path: Path, *, title: str) -> None:

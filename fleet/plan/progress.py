@@ -1,4 +1,4 @@
-"""Shows a measurement as it goes on: a bar on a terminal, lines anywhere else; on standard error."""
+"""Shows the progress of a measurement on standard error: a bar on a terminal, else lines."""
 
 import contextlib
 import sys

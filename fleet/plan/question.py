@@ -1,4 +1,4 @@
-"""What is asked of the plan: the peer that a configuration or the command line names, on which machine."""
+"""The input of the plan: the peer of a configuration or the command line, and the machine."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ _DISK_OF = StateFolder.of("plan").root
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says; None where it says nothing."""
+    """Values from the command line; None if not given."""
 
     model: str | None = None
     parameters: str | None = None
@@ -66,7 +66,7 @@ def pose(config: TrainerConfig, overrides: Overrides) -> Case:
 
 
 def find_host(config: TrainerConfig, overrides: Overrides) -> Host:
-    """The machine that is meant. Raises ValueError where too little of another one is told."""
+    """The machine of the plan. Raises ValueError if another one is described incompletely."""
     device = overrides.device or config.device
     if not overrides.is_elsewhere:
         for option, value in (("--cores", overrides.cores), ("--disk", overrides.disk_bytes)):
@@ -85,5 +85,5 @@ def find_host(config: TrainerConfig, overrides: Overrides) -> Host:
             card_bytes=overrides.card_bytes,
         )
     if found.device == "cuda" and found.accelerator_bytes is None:
-        raise ValueError("the card's memory is not known; give it, like --card-memory 24GiB")
+        raise ValueError("the card's memory is unknown; give it, like --card-memory 24GiB")
     return found

@@ -26,7 +26,7 @@ def show(planned: Case, result: Answer, console: Console) -> None:
 
 
 def sentences(planned: Case, result: Answer) -> list[str]:
-    """The answer in words."""
+    """The answer as sentences."""
     if result.peers == 0:
         lines = [f"No peer fits: {result.bound.name} allows none ({result.bound.why})."]
     else:
@@ -37,7 +37,7 @@ def sentences(planned: Case, result: Answer) -> list[str]:
         ]
     lines += [f"More would fit with {line}." for line in result.advice]
     if result.peers > 1 and not planned.pace:
-        lines.append("Whether as many peers make more steps than fewer do, only `peerwatch plan --measure` can tell.")
+        lines.append("Only `peerwatch plan --measure` shows whether so many peers make more steps than fewer.")
     return lines
 
 
@@ -96,21 +96,21 @@ def describe(planned: Case, result: Answer) -> dict[str, Any]:
 def _machine_rows(planned: Case) -> list[Row]:
     host = planned.host
     spare, why = headroom(host)
-    told = "read" if host.is_here else "as given"
+    origin = "read" if host.is_here else "as given"
     rows = [
-        ("memory", gib(host.memory_bytes), told),
+        ("memory", gib(host.memory_bytes), origin),
         ("system and other programs", f"−{gib(host.used_bytes)}", host.used_origin),
         ("headroom", f"−{gib(spare)}", why),
         ("leaderboard, alert loop", f"−{gib(SERVICES_BYTES)}", "measured; once for the fleet"),
         ("left for peers", gib(available_bytes(host)), ""),
-        ("cores", str(host.cores), told),
+        ("cores", str(host.cores), origin),
         ("device", host.device, "its memory is the machine's" if host.device != "cuda" else "one card"),
     ]
     if host.accelerator_bytes is not None:
         name = "Metal's limit" if host.device == "mps" else "memory of the card"
         rows.append((name, gib(host.accelerator_bytes), host.accelerator_origin))
     if host.disk_free_bytes is not None:
-        rows.append(("free disk", gib(host.disk_free_bytes), told))
+        rows.append(("free disk", gib(host.disk_free_bytes), origin))
     return rows
 
 

@@ -18,7 +18,7 @@ _COUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([MB])\s*", re.IGNORECASE)
 
 
 class ShapeError(ValueError):
-    """The size of a model cannot be told; one line for the user."""
+    """The size of a model is unknown; one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Shape:
         return ((h, q), (h, kv), (h, kv), (q, h), (h, i), (h, i), (i, h))
 
 
-# Published configurations of models that swarms train, for planning where the model is not on this machine yet.
+# Published configurations of models that swarms train, for planning without the model on this machine.
 _KNOWN: dict[str, tuple[str, int, int, int, int, int, int, int, bool]] = {
     # family, vocabulary, hidden, intermediate, layers, heads, key/value heads, head size, tied
     "SmolLM2-135M": ("llama", 49152, 576, 1536, 30, 9, 3, 64, True),
@@ -78,8 +78,8 @@ def find_shape(model: str) -> Shape:
     if fetched:
         return _of_file(model, fetched, "its config.json from Hugging Face")
     raise ShapeError(
-        f"{model} is neither a folder, nor in the Hugging Face cache, nor known here, and Hugging Face does not "
-        "answer with it; give its size, like --parameters 0.5B"
+        f"{model} is neither a folder, nor in the Hugging Face cache, nor built in, and Hugging Face does not "
+        "have it or does not answer; give its size, like --parameters 0.5B"
     )
 
 
@@ -88,7 +88,7 @@ def with_parameters(text: str) -> Shape:
     match = _COUNT.fullmatch(text)
     count = int(float(match[1]) * {"M": 10**6, "B": 10**9}[match[2].upper()]) if match else 0
     if count < 10**6:
-        raise ShapeError(f"{text!r} is no number of parameters; write it like 0.5B or 150M")
+        raise ShapeError(f"{text!r} is not a number of parameters; write it like 0.5B or 150M")
     near = min(
         (_known_shape(name) for name in _KNOWN),
         key=lambda one: max(one.parameters / count, count / one.parameters),
@@ -122,7 +122,9 @@ def from_config(name: str, config: Mapping[str, Any], origin: str) -> Shape:
             tied=bool(config.get("tie_word_embeddings", False)),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ShapeError(f"{name}: its config.json lacks a size ({error}); give it, like --parameters 0.5B") from None
+        raise ShapeError(
+            f"{name}: its config.json lacks a size ({error}); give the model's, like --parameters 0.5B"
+        ) from None
     return replace(shape, parameters=_count(shape, family, config))
 
 
@@ -169,9 +171,9 @@ def _of_file(model: str, path: Path, origin: str) -> Shape:
     except OSError as error:
         raise ShapeError(f"{path}: {error.strerror}; give the model's size, like --parameters 0.5B") from None
     except ValueError:
-        raise ShapeError(f"{path} holds no JSON; give the model's size, like --parameters 0.5B") from None
+        raise ShapeError(f"{path} is not JSON; give the model's size, like --parameters 0.5B") from None
     if not isinstance(config, dict):
-        raise ShapeError(f"{path} holds no configuration; give the model's size, like --parameters 0.5B")
+        raise ShapeError(f"{path} is not a configuration; give the model's size, like --parameters 0.5B")
     return from_config(model, config, origin)
 
 
@@ -196,5 +198,5 @@ def _fetch_config(model: str) -> Path | None:
     try:
         return Path(hf_hub_download(model, "config.json", etag_timeout=5))
     except (OSError, ValueError):
-        # Every way to fail derives from these: no network, no such model, no access, a name that is none.
+        # Every way to fail derives from these: no network, no such model, no access, an invalid name.
         return None

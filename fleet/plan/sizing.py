@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from fleet.configuration.template import Sizing
 from fleet.plan.answer import Answer, Case, answer, case, fitted, gib, memory_limit
 
-# Whether more of them help, only a measurement can tell; each takes a minute to load and the memory of a browser.
+# Only a measurement shows whether more help; each takes a minute to load and a browser's memory.
 MOST_UNMEASURED = 4
 
 
 def size(planned: Case, wanted: int | None) -> tuple[int, Sizing, str]:
-    """(count of peers, sizing, warning or ""): what fits, in the largest batches that do; or as many as wanted."""
+    """(count of peers, sizing, warning or ""): as many as fit, in the largest batches; or as many as wanted."""
     work = fitted(planned)
     cut = case(planned.shape, work, planned.host) if work and work != planned.work else planned
     result = answer(cut)
@@ -41,5 +41,5 @@ def _reasons(cut: Case, result: Answer, peers: int) -> list[str]:
         f"A peer needs {gib(cut.peer_bytes)} at its peak ({known}); {result.peers} fit, limited by {result.bound.name}."
     ]
     if peers < result.peers:
-        lines.append("Whether more of them make more steps, `peerwatch plan --measure` finds out.")
+        lines.append("`peerwatch plan --measure` shows whether more of them make more steps.")
     return lines

@@ -1,4 +1,4 @@
-"""Runs real peers for some steps, in a swarm of their own and a temporary folder, and reads what they need."""
+"""Runs real peers for some steps, in a swarm of their own and a temporary folder, and measures them."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ from trainer.swarm.identity import ensure_identity
 
 # The first steps also fill caches and let the allocator grow.
 WARM_UP_STEPS = 2
-# A trial ends long before; the trainer has to be told some end.
+# A trial ends long before; the trainer needs some limit.
 _LAST_STEP = 5000
 _STEP_LINE = re.compile(rb"^step=\d+ .*\bseconds=(\d+(?:\.\d+)?)", re.MULTILINE)
 _READ_BYTES = 2**20
@@ -35,14 +35,14 @@ _LEADER_SECONDS = 180.0
 
 
 class TrialError(Exception):
-    """The peers cannot be run; one line for the user."""
+    """The peers cannot run; one line for the user."""
 
 
 @dataclass
 class Seen:
-    """What one peer was seen to do: seconds of its steps, the highest footprint and accelerator memory in bytes.
+    """Measurements of one peer: seconds of its steps, peak footprint and peak accelerator memory in bytes.
 
-    A single peer's footprint is what it is where nothing else runs.
+    A single peer's footprint is its footprint on an otherwise idle machine.
     """
 
     step_seconds: list[float] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Trial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kills rather than asks: there is nothing to save, and a checkpoint may be large."""
+        """SIGKILL at once: there is nothing to save, and a checkpoint may be large."""
         for process in self._processes:
             process.kill()
         for left in owned_by(self._owner):
@@ -136,7 +136,7 @@ class Trial:
             time.sleep(0.02)
 
     def _wait_for_leader(self, port: int) -> None:
-        """The others join through it, and give up where it does not answer. Raises TrialError."""
+        """The others join through it, and give up if it does not answer. Raises TrialError."""
         began = time.monotonic()
         while (seconds := time.monotonic() - began) < _LEADER_SECONDS:
             self._check_alive()
@@ -178,7 +178,7 @@ class Trial:
             "name": run_dir.name,
             "run_dir": str(run_dir),
             "swarm": {"host": "127.0.0.1", **swarm},
-            # One endless stage: nobody waits for anybody, and nothing is saved.
+            # One endless stage: no peer waits for another, and nothing is saved.
             "steps_per_stage": 10**9,
             "max_rounds": None,
             "save_interval_seconds": 1e9,
@@ -209,7 +209,7 @@ class Trial:
         if seconds > span.limit_seconds:
             slowest = min(len(one.step_seconds) for one in self.seen)
             raise TrialError(
-                f"the trial was given up after {seconds:.0f} s, in which a peer made {slowest} steps; "
+                f"the trial timed out after {seconds:.0f} s with {slowest} steps of the slowest peer; "
                 "give it more time with --measure-limit"
             )
 
@@ -248,10 +248,10 @@ def _free_ports(count: int) -> list[int]:
 
 def _end_of(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "was killed, most likely for its memory"
+        return "was killed, most likely out of memory"
     return f"ended with code {code}"
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -1,4 +1,4 @@
-"""The files of a fleet's processes: their texts, and how they get to disk for this user's eyes only."""
+"""The configuration files of a fleet's processes, and how they are written: readable by this user only."""
 
 import os
 import stat
@@ -31,7 +31,7 @@ def make_folders(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, st
 
 
 def read_peer_ids(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, str]:
-    """The peer id of each peer by name; a stand-in for one that no identity has been made for."""
+    """The peer id of each peer by name; a placeholder for a peer without an identity."""
     paths = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in peers}
     return {name: read_peer_id(path) if path.exists() else ANY_PEER_ID for name, path in paths.items()}
 
@@ -53,7 +53,7 @@ def configurations(composition: Composition, folder: StateFolder) -> dict[str, t
 
 
 def make_private(path: Path) -> None:
-    """A folder that only this user can write to. Raises RunError where it is somebody else's."""
+    """A folder that only this user can write to. Raises RunError if others can."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = path.stat()
@@ -64,7 +64,7 @@ def make_private(path: Path) -> None:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """By rename, so that a reader sees the old file or the new one."""
+    """Writes by rename, so that a reader sees the old file or the new one."""
     scratch = path.with_name(path.name + ".new")
     scratch.unlink(missing_ok=True)
     with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:

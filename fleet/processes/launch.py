@@ -1,7 +1,7 @@
-"""Starts one program in its own place, later and later while its runs keep ending early.
+"""Starts one program, with a growing delay while its runs keep ending early.
 
-Service managers restart a program at once or after a fixed time. This runs first at each start, waits as long as the
-record of earlier starts says, and then becomes the program (exec: same pid, same process group, nothing in between).
+Service managers restart a program at once or after a fixed time. This runs first at each start, waits for the delay
+that the record of earlier starts calls for, and replaces itself by the program (exec: same pid, same process group).
 """
 
 import argparse
@@ -20,10 +20,10 @@ WRONG_CONFIGURATION_EXIT_CODE = 2
 FINISHED_EXIT_CODE = 100
 GAVE_UP_EXIT_CODE = 101
 
-# After these no service manager starts a program again by itself.
+# After these no service manager restarts a program automatically.
 FINAL_EXIT_CODES = (WRONG_CONFIGURATION_EXIT_CODE, FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE)
 
-# supervisord takes an exit within this time of the start for a failed start, and tries again by itself.
+# supervisord counts an exit within this time of the start as a failed start, and retries automatically.
 START_SECONDS = 1
 
 
@@ -39,7 +39,7 @@ class Policy:
 
 
 def delay(starts: Sequence[float], now: float, policy: Policy) -> float | None:
-    """Seconds to wait before the next start; None where there have been too many.
+    """Seconds to wait before the next start; None after too many.
 
     `starts` are the earlier starts since the last run that was stable, ascending; see `early_starts`.
     """
@@ -52,7 +52,7 @@ def delay(starts: Sequence[float], now: float, policy: Policy) -> float | None:
 
 
 def early_starts(starts: Sequence[float], now: float, policy: Policy) -> list[float]:
-    """The starts that count: none once the last run was long enough, or where the clock has been set back."""
+    """The starts that count: none after a run that was long enough, or a clock that was set back."""
     if not starts or now - starts[-1] >= policy.stable_after or starts[-1] > now:
         return []
     return list(starts[-policy.limit :])
@@ -67,7 +67,7 @@ def read_starts(record: Path) -> list[float]:
 
 
 def write_starts(record: Path, starts: Sequence[float]) -> None:
-    """By rename, so that a crash leaves the old record. A full disk must not keep a program from starting."""
+    """By rename, so that a crash leaves the old record. A full disk must not prevent a start."""
     scratch = record.with_name(record.name + ".new")
     try:
         scratch.write_text(json.dumps({"pid": os.getpid(), "starts": list(starts)}))
@@ -77,7 +77,7 @@ def write_starts(record: Path, starts: Sequence[float]) -> None:
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """The `NAME=value` lines of a file, each value as it stands; `#` starts a comment line. Empty without the file."""
+    """The `NAME=value` lines of a file, values unquoted; `#` starts a comment line. Empty without the file."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -87,7 +87,7 @@ def read_environment(path: Path) -> dict[str, str]:
 
 
 def wait_for_port(address: str, seconds: float) -> None:
-    """Until something accepts connections there, or the time is over: then the program may find out itself."""
+    """Until the port accepts connections, or the time is over: then the program is started all the same."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -112,11 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     starts = early_starts(earlier, now, policy)
     seconds = delay(starts, now, policy)
     if seconds is None:
-        print(f"launch: {name} ended early {len(starts)} times; giving up until it is started by hand", flush=True)
+        print(f"launch: {name} ended early {len(starts)} times; giving up until a manual start", flush=True)
         time.sleep(START_SECONDS + 1)
         sys.exit(GAVE_UP_EXIT_CODE)
     if seconds:
-        print(f"launch: {name} ended early {len(starts)} times; starting it again in {seconds:g} s", flush=True)
+        print(f"launch: {name} ended early {len(starts)} times; restarting in {seconds:g} s", flush=True)
         time.sleep(seconds)
     elif not earlier:
         time.sleep(options.stagger)
@@ -136,15 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m fleet.processes.launch",
-        description="Start a program, later and later while its runs keep ending early.",
+        description="Start a program, with a growing delay while its runs keep ending early.",
         epilog="example: python -m fleet.processes.launch --record starts.json -- python -m alerts --config a.yaml",
     )
     policy = Policy()
-    parser.add_argument("--record", type=Path, required=True, help="file that remembers the starts")
-    parser.add_argument("--stagger", type=float, default=0.0, help="seconds to wait before the very first start")
+    parser.add_argument("--record", type=Path, required=True, help="file with the record of starts")
+    parser.add_argument("--stagger", type=float, default=0.0, help="seconds to wait before the first start")
     parser.add_argument("--wait-for", metavar="HOST:PORT", help="wait until this accepts connections")
-    parser.add_argument("--wait-seconds", type=float, default=60.0, help="but no longer than this")
-    parser.add_argument("--environment-file", type=Path, metavar="FILE", help="NAME=value lines, for the program")
+    parser.add_argument("--wait-seconds", type=float, default=60.0, help="at most this long")
+    parser.add_argument("--environment-file", type=Path, metavar="FILE", help="NAME=value lines for the program")
     parser.add_argument("--first-delay", type=float, default=policy.first_delay)
     parser.add_argument("--longest-delay", type=float, default=policy.longest_delay)
     parser.add_argument("--stable-after", type=float, default=policy.stable_after)
@@ -155,7 +155,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _end_leftovers(name: str) -> None:
-    """A program that was killed leaves its children (p2pd keeps the peer's port), which the next run would meet."""
+    """Children of a killed program outlive it (p2pd holds the peer's port) and would block the next run."""
     owner = os.environ.get(OWNER_VARIABLE)
     if not owner:
         return
@@ -164,7 +164,7 @@ def _end_leftovers(name: str) -> None:
 
     leftovers = owned_by(owner)
     if leftovers:
-        print(f"launch: ending {len(leftovers)} processes that the last run of {name} left behind", flush=True)
+        print(f"launch: ending {len(leftovers)} processes left by the last run of {name}", flush=True)
         end(leftovers, grace_seconds=2)
 
 

@@ -1,7 +1,7 @@
-"""Finds and ends processes that a fleet started and that outlived it; never by their name.
+"""Finds and ends processes that outlived their fleet; never by name.
 
-A process is ours if it carries our run's own value of `PEERWATCH_OWNER` in its environment, or if it was seen below
-our service manager and still has the creation time that it had then.
+A process is ours if its environment holds our run's value of `PEERWATCH_OWNER`, or if it was seen below our service
+manager and has the same creation time.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import psutil
 
 
 def below(pid: int) -> list[psutil.Process]:
-    """The process and all its descendants; each remembers its creation time, so that a reused pid is another."""
+    """The process and all its descendants; psutil keeps their creation times, so that a reused pid is not mistaken."""
     try:
         top = psutil.Process(pid)
         return [top, *top.children(recursive=True)]
@@ -27,7 +27,7 @@ def is_running(pid: int, create_time: float) -> bool:
 
 
 def end(processes: Iterable[psutil.Process], grace_seconds: float) -> None:
-    """Asks with SIGTERM, then kills; psutil signals a process only while its creation time is the one it remembers."""
+    """SIGTERM, then SIGKILL; psutil signals a process only if its creation time is unchanged."""
     alive = [process for process in processes if process.is_running() and not _is_dead(process)]
     for process in alive:
         with contextlib.suppress(psutil.Error):

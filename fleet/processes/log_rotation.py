@@ -1,7 +1,6 @@
 """Keeps a fleet's logs from filling the disk, for service managers that only append.
 
-A log is copied and then cut, since the program that writes it keeps it open. What it writes in between, within
-milliseconds, is lost.
+A log is copied and truncated, as its program keeps it open. What is written in between, within milliseconds, is lost.
 """
 
 import argparse
@@ -33,7 +32,7 @@ def rotate(log: Path, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m fleet.processes.log_rotation",
-        description=f"Cut every log of a fleet that is larger than {MAX_BYTES // 10**6} MB, keeping {KEPT} older ones.",
+        description=f"Rotate each log of a fleet above {MAX_BYTES // 10**6} MB, keeping {KEPT} older parts.",
         epilog="example: python -m fleet.processes.log_rotation ~/.local/state/peerwatch/attic",
     )
     parser.add_argument("folder", type=Path, help="the fleet's state folder")

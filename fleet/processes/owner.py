@@ -1,4 +1,4 @@
-"""The mark by which a fleet knows its processes: an environment variable that each inherits."""
+"""The mark of a fleet's processes: an environment variable that each inherits."""
 
 import os
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import psutil
 
-# Its value is one that no other run and no other program has.
+# Its value is unique to one run.
 OWNER_VARIABLE = "PEERWATCH_OWNER"
 
 
@@ -17,7 +17,7 @@ def owner_of(owner: str, group: str, name: str) -> str:
 
 def owned_by(owner: str) -> "list[psutil.Process]":
     """This user's processes whose owner is this one, or below it (`RUN` owns `RUN/peer:a`), without this process."""
-    # The launcher, which comes before every program, needs only the name of the variable.
+    # The launcher, in front of every program, needs only the variable's name.
     import psutil
 
     found = []

@@ -21,7 +21,7 @@ PROMETHEUS_FILE = "prometheus.yaml"
 
 @dataclass(frozen=True)
 class Program:
-    """One process: `group` is its kind, `name` the peer's name or the kind again."""
+    """One process: `group` is its kind, `name` the peer's name, or the kind if there is only one."""
 
     group: str
     name: str
@@ -36,7 +36,7 @@ class Program:
 
 
 def title(group: str, name: str) -> str:
-    """`peer:amber`, `alerts`: what a person is shown."""
+    """`peer:amber`, `alerts`: the name shown to users."""
     return group if group == name else f"{group}:{name}"
 
 
@@ -55,10 +55,10 @@ def plan_programs(
     platform: str = sys.platform,
     environment_files: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Program]:
-    """All programs, in the order in which they should start; `owner` is this run's own mark on its processes.
+    """All programs, in their start order; `owner` is this run's mark on its processes.
 
-    `prometheus` is the program of that name, where one shall run beside the fleet; `environment_files` by group, for
-    what starts without a shell's environment.
+    `prometheus` is the path of Prometheus if the fleet runs one; `environment_files` by group, for programs that start
+    without a shell's environment.
     """
     planned = [_leaderboard(config, peers, folder), _alerts(folder)]
     if prometheus:
@@ -130,7 +130,7 @@ def _trainer(
 
 
 def trainer_environment(threads: int, platform: str) -> dict[str, str]:
-    """What keeps trainers on one machine out of each other's way, and third parties quiet."""
+    """Keeps trainers on one machine from competing for cores, and third parties quiet."""
     environment = {
         "OMP_NUM_THREADS": str(threads),
         "WANDB_MODE": "offline",
@@ -139,7 +139,7 @@ def trainer_environment(threads: int, platform: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     if platform == "darwin":
-        # Metal may otherwise take all memory before it fails, and macOS ends in swap long before.
+        # Metal may otherwise take all memory before it fails, and macOS swaps long before.
         environment["PYTORCH_MPS_HIGH_WATERMARK_RATIO"] = "1.0"
     else:
         # Understood by libgomp: threads that wait sleep instead of spinning.
@@ -193,7 +193,7 @@ def _prometheus(config: FleetConfig, folder: StateFolder, program: Path) -> _Pla
         f"--web.listen-address={LOOPBACK}:{config.ports.prometheus}",
         "--log.level=warn",
     )
-    # It learns from the alert loop whom to scrape.
+    # The alert loop is its service discovery.
     options = ("--wait-for", f"{reachable(config.page_host)}:{config.ports.alerts}")
     return _Planned("prometheus", "prometheus", command, {}, options)
 

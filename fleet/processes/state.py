@@ -1,4 +1,4 @@
-"""The state of one program as its service manager tells it."""
+"""The state of one program as its service manager reports it."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class ManagerError(Exception):
 
 
 class ProcessState(NamedTuple):
-    """One program as its service manager sees it, in supervisord's words; `exit_code` counts only once it has ended."""
+    """One program as its service manager sees it, in supervisord's terms; `exit_code` is valid only after an exit."""
 
     group: str
     name: str
@@ -26,7 +26,7 @@ class ProcessState(NamedTuple):
 
     @property
     def is_active(self) -> bool:
-        """Whether it runs, or the manager is about to start it again."""
+        """Whether it runs, or the manager is about to restart it."""
         return self.state in ("RUNNING", "STARTING", "BACKOFF", "STOPPING")
 
     @property
@@ -35,6 +35,6 @@ class ProcessState(NamedTuple):
 
     @property
     def has_failed(self) -> bool:
-        """Whether the manager has given it up; an end that it restarts after shows in the pid only."""
+        """Whether the manager has given it up; an exit followed by a restart shows in the pid only."""
         is_final = self.state == "EXITED" and self.exit_code in FINAL_EXIT_CODES
         return self.state in ("FATAL", "UNKNOWN") or (is_final and not self.is_finished)

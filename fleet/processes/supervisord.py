@@ -18,7 +18,7 @@ class ControlError(Exception):
 
 
 class Control:
-    """A supervisord; every method raises ControlError where it does not answer."""
+    """A supervisord; every method raises ControlError if it does not answer."""
 
     def __init__(self, socket_path: Path) -> None:
         self._path = socket_path
@@ -37,7 +37,7 @@ class Control:
         ]
 
     def stop_all(self) -> None:
-        """Asks every program to end, all at the same time, and does not wait for it."""
+        """Stops all programs at the same time, without waiting."""
         self._call("stopAllProcesses", False)
 
     def _call(self, method: str, *arguments: Any) -> Any:
@@ -53,7 +53,7 @@ class Control:
 
 
 class _Connection(http.client.HTTPConnection):
-    """With a time-out, which supervisor's own connection has not: a stopped supervisord must not hang `status`."""
+    """With a time-out, which supervisor's own connection lacks: a stopped supervisord must not hang `status`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=_TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""What systemd's user manager says of its units, and whether it outlives its user's sessions."""
+"""The state of units in systemd's user manager, and whether the user lingers."""
 
 import os
 import pwd
@@ -23,9 +23,9 @@ def ask(*arguments: str) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ManagerError(f"systemctl --user cannot be used: {error}; try --manager supervisor") from None
+        raise ManagerError(f"cannot run systemctl --user: {error}; try --manager supervisor") from None
     if result.returncode != 0:
-        said = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        said = (result.stderr.strip().splitlines() or ["no output"])[-1]
         raise ManagerError(
             f"systemd's user manager does not answer: {said}; start it with `sudo loginctl enable-linger {user()}`, "
             "or use --manager supervisor"
@@ -53,7 +53,7 @@ def process_state(group: str, name: str, facts: dict[str, str], log: str) -> Pro
 
 
 def environment() -> dict[str, str]:
-    """Where the user manager listens, which cron and su do not tell."""
+    """The user manager's address, which cron and su do not set."""
     return {"XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"}
 
 
@@ -62,5 +62,5 @@ def user() -> str:
 
 
 def lingers() -> bool:
-    """What `loginctl show-user --property=Linger` tells, which knows only users that are logged in."""
+    """Whether lingering is on; `loginctl show-user` knows only users that are logged in."""
     return (Path("/var/lib/systemd/linger") / user()).exists()

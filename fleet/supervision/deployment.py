@@ -1,4 +1,4 @@
-"""What is to be installed of a fleet: its programs for a service manager, with every file that they need."""
+"""What to install of a fleet: its programs for a service manager, with every file that they need."""
 
 import os
 import re
@@ -11,26 +11,26 @@ from exporter.version import VERSION
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.load import Loaded
 from fleet.managers import File, discover
-from fleet.processes.files import RunError, configurations
+from fleet.processes.files import RunError, configurations, read_peer_ids
 from fleet.processes.programs import Program, plan_programs
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import Installed, digest, service_environment
 
-# What decides how a program reaches the network or its models, and no manager passes on. Some of it is secret.
+# How a program reaches the network and its models; no service manager passes these on. Some are secret.
 _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MODELS = ("HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME")
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 
 _HEAD = """\
-# Written by `peerwatch services install` from the environment that it ran in: NAME=value, the value as it stands.
-# You may change and add lines; `peerwatch services restart` makes them count.
+# Written by `peerwatch services install` from its environment: NAME=value, unquoted.
+# You may change and add lines; `peerwatch services restart` applies them.
 """
 
 
 def plan_deployment(
     loaded: Loaded, manager: str, before: Installed | None, peer_ids: Mapping[str, str]
 ) -> tuple[Installed, list[File]]:
-    """What is going to be installed, and its files. Raises RunError where a path or a value cannot be said."""
+    """The services to install, and their files. Raises RunError for a path or value that a file cannot hold."""
     assert loaded.config is not None
     folder = loaded.folder
     composition = compose(loaded.config, loaded.peers, folder, loaded.base, peer_ids)
@@ -56,8 +56,21 @@ def plan_deployment(
     return replace(target, files={str(file.path): digest(file.text) for file in files}), files
 
 
+def is_current(loaded: Loaded, installed: Installed) -> bool:
+    """Whether these services are what this version makes of the configuration. Raises RunError.
+
+    The environment files do not count: they hold what the shell of the last `services install` had.
+    """
+    target, _ = plan_deployment(loaded, installed.manager, installed, read_peer_ids(loaded.folder, loaded.peers))
+    return _without_environments(target) == _without_environments(installed)
+
+
+def _without_environments(installed: Installed) -> Installed:
+    return replace(installed, files={path: sha for path, sha in installed.files.items() if not path.endswith(".env")})
+
+
 def _of_python() -> dict[str, str]:
-    """The working folder is no place to import from, wherever it may be."""
+    """Keeps the working folder out of the import path."""
     return {"PYTHONSAFEPATH": "1"} | {name: os.environ[name] for name in ("PYTHONPATH",) if os.environ.get(name)}
 
 
@@ -86,5 +99,5 @@ def _both_cases(names: tuple[str, ...]) -> list[str]:
 def _render(values: Mapping[str, str]) -> str:
     for name, value in values.items():
         if re.search(r"[\r\n\0]", value):
-            raise ValueError(f"the environment variable {name} holds a line break, which its file cannot say")
+            raise ValueError(f"the environment variable {name} contains a line break; install cannot write it")
     return _HEAD + "".join(f"{name}={value}\n" for name, value in sorted(values.items()))

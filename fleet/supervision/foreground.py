@@ -1,4 +1,4 @@
-"""Writes a fleet's files, starts its processes and ends them: the only module of the fleet that acts."""
+"""Runs a fleet in the foreground: writes its files, starts its processes and ends them."""
 
 import contextlib
 import fcntl
@@ -36,7 +36,7 @@ _STOP_SECONDS = 12.0
 
 @contextlib.contextmanager
 def locked(folder: StateFolder) -> Iterator[None]:
-    """Holds the state folder for one `up`. Raises RunError where another one has it."""
+    """Locks the state folder for one `up`. Raises RunError if another one holds it."""
     make_private(folder.root)
     with folder.lock.open("a+") as file:
         try:
@@ -44,7 +44,9 @@ def locked(folder: StateFolder) -> Iterator[None]:
         except BlockingIOError:
             pid = _read_record(folder).get("pid")
             who = f" (pid {pid})" if pid else ""
-            raise RunError(f"a fleet already runs in {folder.root}{who}; stop it first, or use --state-dir") from None
+            raise RunError(
+                f"a fleet is already running in {folder.root}{who}; stop it first, or use --state-dir"
+            ) from None
         yield
 
 
@@ -60,7 +62,7 @@ def is_up(folder: StateFolder) -> bool:
 
 
 def end_earlier(folder: StateFolder) -> int:
-    """Ends what an `up` that was killed left running here; how many processes. Call it while holding the lock."""
+    """Ends the processes left by a killed `up`; returns their number. Call it while holding the lock."""
     record = _read_record(folder)
     owner = record.get("owner")
     if not isinstance(owner, str) or not owner:
@@ -104,11 +106,11 @@ class Fleet:
             raise RunError(str(error)) from None
 
     def start(self) -> None:
-        """Starts supervisord, which starts the rest. Raises RunError where it ends at once."""
+        """Starts supervisord, which starts the rest. Raises RunError if it exits at once."""
         output = self.folder.root / "supervisord.out"
         command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.folder.supervisor_config)]
         with output.open("wb") as sink:
-            # A session of its own: Ctrl-C in the terminal reaches `up` alone, which then ends the rest in order.
+            # In its own session: Ctrl-C reaches `up` alone, which then ends the rest in order.
             self._supervisord = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -122,7 +124,7 @@ class Fleet:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if self._supervisord.poll() is not None:
-                raise RunError(f"supervisord ended at once: {_last_line(output)}")
+                raise RunError(f"supervisord exited at once: {_last_line(output)}")
             with contextlib.suppress(ControlError):
                 self.control.processes()
                 return
@@ -133,13 +135,13 @@ class Fleet:
         return self._supervisord is not None and self._supervisord.poll() is None
 
     def remember_processes(self) -> None:
-        """Notes all descendants while they still are descendants, so that none is missed at the end."""
+        """Records all descendants while they are still descendants, so that none is missed at the end."""
         if self._supervisord is not None:
             self._seen = {process for process in self._seen if process.is_running()}
             self._seen.update(below(self._supervisord.pid))
 
     def stop(self, is_forced: Any) -> None:
-        """Ends everything within 15 s; at once as soon as `is_forced()` says so."""
+        """Ends everything within 15 s; at once if `is_forced()` is true."""
         self.remember_processes()
         supervisord = self._supervisord
         if supervisord is not None and supervisord.poll() is None:
@@ -157,14 +159,14 @@ class Fleet:
         self.folder.run_record.unlink(missing_ok=True)
 
     def _forget_earlier_runs(self) -> None:
-        """Their starts, and what they measured, which must not pass for this run's while a trainer still loads."""
+        """Removes their start records and metrics, which must not pass for this run's while a trainer loads."""
         for record in self.folder.launches.glob("*.json"):
             record.unlink()
         for peer in self.peers:
             (self.folder.peer(peer.name) / METRICS_FILE).unlink(missing_ok=True)
 
     def _write_prometheus(self, composition: Composition) -> None:
-        """Its configuration and the rules with this fleet's thresholds; what it has measured stays."""
+        """Its configuration and rules with this fleet's thresholds; its data stays."""
         assert composition.alerts is not None
         make_private(self.folder.prometheus)
         interval = self.config.prometheus.scrape_interval
@@ -199,4 +201,4 @@ def _read_record(folder: StateFolder) -> dict[str, Any]:
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"

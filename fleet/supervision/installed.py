@@ -1,4 +1,4 @@
-"""What `peerwatch services install` has put on this machine for a fleet, and what of it runs."""
+"""The record of a fleet's installed services, and the state of their programs."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def digest(text: str) -> str:
 
 
 def read_installed(folder: StateFolder) -> Installed | None:
-    """None where nothing is installed. Raises RunError where the record cannot be read."""
+    """None if nothing is installed. Raises RunError if the record cannot be read."""
     try:
         record = json.loads(folder.service_record.read_text(encoding="utf-8"))
         record |= {key: tuple(map(str, record[key])) for key in ("titles", "pending")}
@@ -47,8 +47,8 @@ def read_installed(folder: StateFolder) -> Installed | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         path: Path = folder.service_record
         raise RunError(
-            f"cannot read {path} ({type(error).__name__}), which says what is installed; "
-            "if you remove it, stop and remove the services by hand"
+            f"cannot read {path}, the record of the installed services ({type(error).__name__}); "
+            "if you delete it, stop and remove the services manually"
         ) from None
     return installed
 
@@ -58,7 +58,7 @@ def write_installed(folder: StateFolder, installed: Installed) -> None:
 
 
 def service_environment(folder: StateFolder, group: str) -> dict[str, str]:
-    """What the programs of a group are given beyond their manager's environment. Raises RunError."""
+    """The environment file of a group of programs. Raises RunError."""
     path = folder.environment_file(group)
     try:
         return read_environment(path)
@@ -67,7 +67,7 @@ def service_environment(folder: StateFolder, group: str) -> dict[str, str]:
 
 
 def services_run(folder: StateFolder) -> bool:
-    """Whether a process lives that the installed services have started, whatever their manager says."""
+    """Whether any process of the installed services is running, whatever their manager reports."""
     installed = read_installed(folder)
     return installed is not None and bool(owned_by(installed.owner))
 
@@ -77,13 +77,13 @@ def refuse_beside_services(folder: StateFolder) -> None:
     installed = read_installed(folder)
     if installed is not None and owned_by(installed.owner):
         raise RunError(
-            f"fleet {installed.fleet} runs as services of {installed.manager}; "
+            f"fleet {installed.fleet} is running as services of {installed.manager}; "
             "run `peerwatch services stop` first, or use --state-dir"
         )
 
 
 def processes(folder: StateFolder) -> list[ProcessState]:
-    """The fleet's programs, whoever runs them. Raises ControlError where nobody does."""
+    """The fleet's programs, under `up` or as services. Raises ControlError if neither runs."""
     installed = None if is_up(folder) else read_installed(folder)
     if installed is None:
         return Control(folder.socket).processes()

@@ -1,4 +1,4 @@
-"""Plans what installing, changing, starting, stopping and removing a fleet's services takes; the steps are values."""
+"""Plans the steps to install, change, start, stop and remove a fleet's services; pure but for reading files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from fleet.supervision.steps import Record, Remove, Run, Settle, Step, Write
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is before: files by path (None where absent) and the programs that the manager knows, by title."""
+    """The present state: files by path (None if absent), and the programs that the manager knows, by title."""
 
     texts: Mapping[Path, str | None]
     states: Mapping[str, ProcessState]
@@ -25,7 +25,7 @@ def read_texts(paths: Iterable[Path]) -> dict[Path, str | None]:
 
 
 def edited(files: Sequence[File], installed: Installed | None, machine: Machine, folder: StateFolder) -> list[str]:
-    """A line for each file outside the state folder that holds what neither this nor an earlier install has written."""
+    """A line for each file outside the state folder that no install has written, or that was changed since."""
     wanted = {file.path: file.text for file in files}
     written = installed.files if installed else {}
     found = []
@@ -34,11 +34,11 @@ def edited(files: Sequence[File], installed: Installed | None, machine: Machine,
         if text is None or text == wanted.get(path) or path.is_relative_to(folder.root):
             continue
         if str(path) not in written:
-            found.append(f"{path} is there already and is not this fleet's; --force overwrites it")
+            found.append(f"{path} exists and does not belong to this fleet; --force overwrites it")
         elif digest(text) != written[str(path)]:
             found.append(
-                f"{path} was changed by hand; move your change to a file of its own (a drop-in), "
-                "or lose it with --force"
+                f"{path} was changed manually; move your change to a separate file (a drop-in), "
+                "or overwrite it with --force"
             )
     return found
 
@@ -46,13 +46,15 @@ def edited(files: Sequence[File], installed: Installed | None, machine: Machine,
 def install(
     manager: Manager, target: Installed, files: Sequence[File], before: Installed | None, machine: Machine
 ) -> list[Step]:
-    """The steps to `target`: only what has changed, has failed or is new is touched, and none where nothing has."""
+    """The steps to `target`: only what is new, has changed or has failed is touched."""
     titles = list(target.titles)
     gone = [title for title in (before.titles if before else ()) if title not in titles]
     changed = _changed(target, files, before, machine)
     stale = [title for title in titles if title in changed or _has_failed(title, machine)]
     states = machine.states
-    start = [title for title in titles if title in stale or title not in states or not _rests_or_runs(states[title])]
+    start = [
+        title for title in titles if title in stale or title not in states or not _runs_or_has_finished(states[title])
+    ]
     writes = [Write(file) for file in files if machine.texts.get(file.path) != file.text]
     removes = [Remove(path) for path in map(Path, before.files if before else {}) if str(path) not in target.files]
     known = [title for title in [*gone, *stale] if title in states]
@@ -76,7 +78,7 @@ def install(
 
 
 def uninstall(manager: Manager, installed: Installed, machine: Machine, folder: StateFolder) -> list[Step]:
-    """What a fleet has measured, earned and logged stays in its state folder."""
+    """Data, identities and logs stay in the state folder."""
     steps: list[Step] = []
     known = [title for title in installed.titles if title in machine.states]
     if known:
@@ -96,7 +98,7 @@ def stop(manager: Manager, titles: Sequence[str], machine: Machine) -> Iterator[
 
 
 def start(manager: Manager, titles: Sequence[str], machine: Machine) -> Iterator[Step]:
-    """What runs is left alone; what has ended, in whatever way, starts anew."""
+    """Starts what does not run, whatever its exit status; what runs is left alone."""
     idle = [title for title in titles if title not in machine.states or not machine.states[title].is_active]
     if idle:
         yield from stop(manager, idle, machine)
@@ -109,7 +111,7 @@ def restart(manager: Manager, titles: Sequence[str], machine: Machine) -> Iterat
 
 
 def _changed(target: Installed, files: Sequence[File], before: Installed | None, machine: Machine) -> set[str]:
-    """The programs that have to read something again."""
+    """The programs to restart, as a file that they read has changed."""
     if before is None or before.version != target.version:
         return set(target.titles)
     changed = set(before.pending)
@@ -123,7 +125,7 @@ def _has_failed(title: str, machine: Machine) -> bool:
     return title in machine.states and machine.states[title].has_failed
 
 
-def _rests_or_runs(state: ProcessState) -> bool:
+def _runs_or_has_finished(state: ProcessState) -> bool:
     return state.is_active or state.is_finished
 
 

@@ -1,4 +1,4 @@
-"""The steps of which installing, changing and removing a fleet's services consists: shown by a dry run, or taken."""
+"""The steps to install, change and remove a fleet's services: printed by a dry run, or executed."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from fleet.processes.state import ManagerError, ProcessState
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import Installed, write_installed
 
-# Longer than any of the service managers waits before it kills.
+# Longer than any service manager waits before SIGKILL.
 _SETTLE_SECONDS = 25.0
 
 
@@ -39,14 +39,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Settle:
-    """Waits until programs that were told to stop have ended, ends what they left, and forgets their starts."""
+    """Waits until stopped programs have exited, ends their leftover processes, and clears their start records."""
 
     titles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Record:
-    """Remembers what is installed; None for nothing."""
+    """Writes the record of what is installed; None removes it."""
 
     installed: Installed | None
 
@@ -56,7 +56,7 @@ Step = Write | Remove | Run | Settle | Record
 
 @dataclass(frozen=True)
 class Site:
-    """Where steps are taken."""
+    """Where steps are executed."""
 
     folder: StateFolder
     manager: Manager
@@ -64,7 +64,7 @@ class Site:
 
 
 def describe(step: Step, folder: StateFolder, *, is_whole: bool) -> Iterator[str]:
-    """What a person is shown; `is_whole` with what the manager's files say. Of what holds secrets, the names only."""
+    """The lines to print; `is_whole` adds the content of the manager's files. Of secrets, only the names."""
     match step:
         case Write(file):
             yield f"write {file.path}"
@@ -80,7 +80,7 @@ def describe(step: Step, folder: StateFolder, *, is_whole: bool) -> Iterator[str
             yield f"run {shlex.join(command.arguments)}"
         case Settle(titles):
             if is_whole:
-                yield f"wait until these have ended, and end what they leave behind: {', '.join(titles)}"
+                yield f"wait for these to exit, and end their leftover processes: {', '.join(titles)}"
         case Record():
             return
 
@@ -104,7 +104,7 @@ def take(step: Step, site: Site) -> None:
             case Record(installed):
                 _record(installed, site.folder)
     except OSError as error:
-        raise RunError(f"{error.filename or 'cannot go on'}: {error.strerror}") from None
+        raise RunError(f"{error.filename or 'cannot continue'}: {error.strerror}") from None
 
 
 def _write(file: File, folder: StateFolder) -> None:
@@ -116,7 +116,7 @@ def _write(file: File, folder: StateFolder) -> None:
 
 
 def _remove(path: Path) -> None:
-    """With its folder where that was made for such files and nothing of the user's is left in it."""
+    """With its drop-in folder, if that is empty then."""
     path.unlink(missing_ok=True)
     if path.parent.suffix == ".d":
         with contextlib.suppress(OSError):
@@ -141,8 +141,8 @@ def run(command: Command) -> None:
         if result.returncode in command.allowed:
             return
         if time.monotonic() >= deadline:
-            said = (result.stderr.strip() or result.stdout.strip() or "it said nothing").splitlines()[-1]
-            raise RunError(f"`{shlex.join(command.arguments)}` failed ({result.returncode}): {said}")
+            output = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()[-1]
+            raise RunError(f"`{shlex.join(command.arguments)}` failed ({result.returncode}): {output}")
         time.sleep(0.5)
 
 

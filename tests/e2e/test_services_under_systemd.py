@@ -1,6 +1,5 @@
 """Services under a real systemd, as an ordinary user: installed, killed, changed, upgraded, and removed."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ FLEET = "my fleet 100% é"
 UNITS = ".config/systemd/user"
 TOKEN = "hunter2%21"
 STATUS = f"{sys.executable} -m fleet services status || true"
+ONE_OF_EACH = ["alerts", "exporter", "exporter.leaderboard", "trainer"]
+PROCESSES = "pgrep -l -u $(id -u) 'python|p2pd'"
 PORTS = [38331, 9700, 38332, 9701, 8700, 8750]
 
 
@@ -78,23 +79,23 @@ def test_the_whole_life_of_services_under_systemd(operator: Operator) -> None:
     _the_secret_is_where_only_the_alert_loop_finds_it(operator)
     _only_what_has_changed_is_restarted(operator)
     assert "up to date" in operator.tell("services", "install")
-    assert "runs as services of systemd" in operator.tell("up", status=2)
+    assert "is running as services of systemd" in operator.tell("up", status=2)
     assert "amber" in operator.tell("status")
     _what_is_killed_comes_back_and_leaves_no_child(operator)
     _an_edited_unit_is_kept(operator)
-    _an_upgrade_restarts_everything(operator)
+    _moved_modules_are_taken_over(operator)
     _a_stopped_peer_leaves_its_sibling_alone(operator)
     _nothing_is_left_in_the_end(operator)
 
 
 def _a_dry_run_changes_nothing(operator: Operator) -> None:
-    look = "find ~ | sort"
-    before = operator.shell(look)
+    listing = "find ~ | sort"
+    before = operator.shell(listing)
     said = operator.tell("services", "install", "--dry-run", TOKEN=TOKEN)
     assert "MemoryHigh=2147483648" in said
     assert "run systemctl --user start peerwatch-tried-leaderboard.service" in said
     assert TOKEN not in said
-    assert operator.shell(look) == before
+    assert operator.shell(listing) == before
 
 
 def _systemd_finds_nothing_wrong(operator: Operator) -> None:
@@ -133,7 +134,7 @@ def _what_is_killed_comes_back_and_leaves_no_child(operator: Operator) -> None:
             now.get(title) not in (None, pid) for title, pid in before.items() if title in ("peer:amber", "alerts")
         )
 
-    wait_for(is_back, 60, "the killed are started again", every=1)
+    wait_for(is_back, 60, "the killed programs are restarted", every=1)
     assert operator.pids()["sidecar:amber"] == before["sidecar:amber"]
     wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains again", every=1)
     # One of the trainer and one of the leaderboard.
@@ -143,8 +144,8 @@ def _what_is_killed_comes_back_and_leaves_no_child(operator: Operator) -> None:
 def _an_edited_unit_is_kept(operator: Operator) -> None:
     unit = f"~/{UNITS}/peerwatch-tried-alerts.service"
     operator.shell(f"cp {unit} saved && echo Nice=5 >> {unit}")
-    assert "was changed by hand" in operator.tell("services", "install", status=2)
-    assert "was changed by hand" in operator.tell("services", "uninstall", status=2)
+    assert "was changed manually" in operator.tell("services", "install", status=2)
+    assert "was changed manually" in operator.tell("services", "uninstall", status=2)
     operator.shell(f"mv saved {unit} && mkdir -p {unit}.d && printf '[Service]\\nNice=5\\n' > {unit}.d/own.conf")
     assert "up to date" in operator.tell("services", "install")
 
@@ -161,17 +162,53 @@ def _only_what_has_changed_is_restarted(operator: Operator) -> None:
     assert "sidecar:amber" in same
     assert "alerts" not in same
     assert set(after) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
-    assert "birch" not in operator.shell(f"ls ~/{UNITS}") + operator.systemctl("list-units", "--all", "peerwatch*")
+    assert "birch" not in operator.shell(f"ls ~/{UNITS}")
+    # systemd unloads a unit without a file a moment later.
+    wait_for(lambda: "birch" not in str(_units(operator)), 30, "no unit of the removed peer is loaded", every=1)
 
 
-def _an_upgrade_restarts_everything(operator: Operator) -> None:
-    before = operator.pids()
-    record = json.loads(operator.shell("cat state/services/installed.json"))
-    operator.write("state/services/installed.json", json.dumps(record | {"version": "0.0.1"}))
+def _moved_modules_are_taken_over(operator: Operator) -> None:
+    """Every program runs under the units of an earlier version, and once under the new ones after the upgrade."""
+    operator.tell("services", "stop")
+    assert operator.shell(PROCESSES, status=1) == ""
+    operator.shell(f"{sys.executable} -m tests.earlier_services state")
+    operator.systemctl("daemon-reload")
+    operator.tell("services", "start")
+    assert "fleet.launch" in operator.systemctl("cat", "peerwatch-tried-trainer@amber.service")
+    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its old unit", every=1)
+    wait_for(lambda: _programs(operator) == ONE_OF_EACH, 60, "each program runs once", every=1)
+    before, units = operator.pids(), _units(operator)
+    assert "run `peerwatch services install`" in operator.shell(STATUS)
+
     operator.tell("services", "install")
+
     after = operator.pids()
-    assert set(after) == set(before)
+    assert set(after) == set(before) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
     assert not set(after.values()) & set(before.values())
+    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its new unit", every=1)
+    assert operator.pids() == after
+    wait_for(lambda: _programs(operator) == ONE_OF_EACH, 60, "each program runs once, after the upgrade", every=1)
+    # One of the trainer and one of the leaderboard.
+    wait_for(lambda: len(operator.shell("pgrep -x p2pd || true").split()) == 2, 60, "two DHTs, as before", every=1)
+    assert _units(operator) == units
+    assert operator.shell(f"grep -rlE 'fleet[.](launch|rotation)' ~/{UNITS} state/services", status=1) == ""
+    for starts in operator.shell("cd state/launches && grep -ho 'starts.*' *.json").splitlines():
+        assert starts.count(",") == 0, "started more than once"
+    operator.systemctl("start", "peerwatch-tried-logs.service")
+    assert "run `peerwatch services install`" not in operator.shell(STATUS)
+    assert "up to date" in operator.tell("services", "install")
+
+
+def _programs(operator: Operator) -> list[str]:
+    """The modules that the user manager runs; what has lost its parent would be among them."""
+    lines = operator.shell("ps -o args= --ppid $(pgrep -xo -u $(id -u) systemd)").splitlines()
+    return sorted(line.split(" -m ")[1].split()[0] for line in lines if " -m " in line)
+
+
+def _units(operator: Operator) -> list[str]:
+    """(unit, state) of all that systemd has loaded of the fleet."""
+    lines = operator.systemctl("list-units", "--all", "--plain", "--no-legend", "peerwatch*").splitlines()
+    return sorted(" ".join(line.split()[:3]) for line in lines)
 
 
 def _a_stopped_peer_leaves_its_sibling_alone(operator: Operator) -> None:
@@ -185,6 +222,6 @@ def _nothing_is_left_in_the_end(operator: Operator) -> None:
     assert "alert loop of fleet tried" in operator.tell("services", "logs", "alerts")
     operator.tell("services", "uninstall")
     assert operator.shell(f"cd ~/{UNITS} && find . -type f").split() == ["./peerwatch-tried-alerts.service.d/own.conf"]
-    assert operator.shell("pgrep -l -u $(id -u) 'python|p2pd'", status=1) == ""
+    assert operator.shell(PROCESSES, status=1) == ""
     assert not operator.shell("ls state/services 2>/dev/null; true")
     assert operator.shell("ls state/peers/amber").split()[0] == "checkpoints"

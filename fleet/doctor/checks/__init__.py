@@ -1,6 +1,7 @@
 """The doctor's checks: one file each, found by being there.
 
-Each has `examine(site)`, which yields its findings; what it raises costs only that check.
+A check has a docstring, whose first sentence is its line in docs/doctor.md, and `examine(site)`, which yields at least
+one finding; what it raises costs only that check.
 """
 
 import importlib

@@ -1,4 +1,7 @@
-"""Each identity that has earned a place in somebody's swarm has a copy elsewhere: with the key, the rank is lost."""
+"""A copy of each peer's identity in the folder `identity_backup`, where the fleet joins somebody else's swarm.
+
+Whoever loses the key loses the rank.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ def examine(site: Site) -> Iterator[Finding]:
     config = site.loaded.config
     assert config is not None
     if not config.swarm.initial_peers:
-        yield ok("the fleet makes a swarm of its own: its identities are worth nothing elsewhere")
+        yield ok("the fleet is a swarm of its own: its identities need no backup")
         return
     folder = site.loaded.folder
     keys = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in site.loaded.peers}
@@ -24,8 +27,8 @@ def examine(site: Site) -> Iterator[Finding]:
         return
     if config.identity_backup is None:
         yield warning(
-            f"no copy of the identities is known; without {next(iter(keys.values()))} its rank is lost",
-            "copy them to another disk, and name that folder as identity_backup",
+            f"no backup of the identities is configured; a peer that loses {next(iter(keys.values()))} loses its rank",
+            "copy them to another disk, and set identity_backup to that folder",
         )
         return
     backup = site.loaded.base / config.identity_backup.expanduser()
@@ -40,7 +43,7 @@ def examine(site: Site) -> Iterator[Finding]:
 
 
 def _contents(folder: Path) -> set[bytes]:
-    """The small files in a folder, whatever they are called."""
+    """The small files in a folder, whatever their names."""
     found = set()
     for index, path in enumerate(folder.rglob("*") if folder.is_dir() else ()):
         if index >= MAX_FILES:

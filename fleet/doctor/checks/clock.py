@@ -1,6 +1,6 @@
-"""The clock is right: records in a DHT expire by it, and a swarm ignores a peer whose clock is off.
+"""The difference to a time server (`--time-server HOST`): records in the swarm expire by the clock.
 
-Asked of a time server by SNTP (RFC 4330): one packet there, one back.
+Asked by SNTP (RFC 4330): one packet there, one back.
 """
 
 import secrets
@@ -26,7 +26,7 @@ _SWITCH_ON = {
 
 
 class Answer(NamedTuple):
-    """What a server said: its times of arrival and sending, epoch seconds."""
+    """A server's times of arrival and sending, epoch seconds."""
 
     received: float
     sent: float
@@ -38,10 +38,10 @@ def examine(site: Site) -> Iterator[Finding]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "no answer"
         yield warning(
-            f"the clock was not compared: {site.time_server}: {reason}", "name a time server with --time-server HOST"
+            f"cannot compare the clock: {site.time_server}: {reason}", "choose a time server with --time-server HOST"
         )
         return
-    remedy = _SWITCH_ON.get(site.platform, "set the clock by a time server")
+    remedy = _SWITCH_ON.get(site.platform, "synchronise the clock with a time server")
     described = f"the clock is {abs(offset):.1f} s {'behind' if offset > 0 else 'ahead of'} {site.time_server}"
     if abs(offset) > WRONG_SECONDS:
         yield failure(described, remedy)
@@ -59,7 +59,7 @@ def ask(server: str) -> float:
         channel.settimeout(ANSWER_SECONDS)
         channel.connect((host, int(port) if port else _PORT))
         asked, began = time.time(), time.monotonic()
-        # Version 4; the server gives the last eight bytes back: a stranger's packet is not taken for its answer.
+        # Version 4; the server returns the last eight bytes: a forged packet is not accepted.
         channel.send(bytes([4 << 3 | _CLIENT]) + bytes(39) + cookie)
         packet = channel.recv(512)
         answered = asked + time.monotonic() - began
@@ -68,9 +68,9 @@ def ask(server: str) -> float:
 
 
 def parse(packet: bytes, cookie: bytes) -> Answer:
-    """Raises ValueError for what is no answer to the question with this cookie."""
+    """Raises ValueError unless it answers the request with this cookie."""
     if len(packet) < 48 or packet[0] & 7 != _SERVER or packet[24:32] != cookie:
-        raise ValueError("what answered is no time server")
+        raise ValueError("another service answered, not a time server")
     if packet[1] == 0:
         raise ValueError("the time server refuses to answer")
     received, received_part, sent, sent_part = struct.unpack("!4I", packet[32:48])

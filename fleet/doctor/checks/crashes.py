@@ -1,6 +1,6 @@
-"""Known problems in the trainers' logs, each with its remedy.
+"""The end of the trainers' logs, for known problems with a remedy.
 
-Most count only after the last sign of progress: an error that the trainer got over is none.
+Lines before the last progress do not count: the trainer recovered from those errors. Some problems outlive it.
 """
 
 import re
@@ -16,7 +16,7 @@ MAX_LINE = 2000
 
 
 class Class(NamedTuple):
-    """One kind of trouble; `pattern` matches within a line. Some go on while rounds do: `outlives_progress`."""
+    """One kind of problem; `pattern` matches within a line. Some persist while rounds go on: `outlives_progress`."""
 
     pattern: re.Pattern[str]
     message: str
@@ -31,22 +31,22 @@ def _class(
     return Class(re.compile(pattern, re.IGNORECASE), message, remedy, level, outlives_progress)
 
 
-# The first that matches a line names it.
+# The first match classifies a line.
 CLASSES = (
     _class(
         r"killed: 9|^killed\b|out of memory: killed process|oom-kill|signal 9 \(SIGKILL\)",
-        "the system killed the trainer, most likely for its memory",
+        "the system killed the trainer, most likely out of memory",
         "run fewer peers or a smaller model; `peerwatch plan` says what fits",
     ),
     _class(
         r"out of memory|OutOfMemoryError|failed to allocate|cannot allocate memory|DefaultCPUAllocator",
-        "a step needed more memory than there is",
+        "a step ran out of memory",
         "lower the batch size, the number of completions or their length",
     ),
     _class(
         r"Identity from .* is already taken|identity .* already taken",
         "another process uses this peer's identity",
-        "stop the other one, or give this peer a key of its own",
+        "stop the other one, or give this peer its own key",
     ),
     _class(
         r"failed to connect to bootstrap peers|no initial peer (answers|could be reached)",
@@ -61,17 +61,17 @@ CLASSES = (
     _class(
         r"DHT IPC error|\[Errno (11|35)\] Resource temporarily unavailable|BlockingIOError|EOFError: Ran out of input",
         "the connection to the DHT process broke; rl-swarm 0.4 crashes soon after",
-        "restart the peer now, rather than later by itself",
+        "restart the peer now, before it crashes",
     ),
     _class(
         r"api_key not configured \(no-tty\)|No API key configured|Enter your choice|must call wandb\.init\(\)",
-        "wandb asks for a log-in that nobody can give",
+        "wandb waits for a log-in without a terminal",
         "start the trainer with WANDB_MODE=offline",
     ),
     _class(
         r"AA2[45]\b",
         "several peers of one account submitted at once",
-        "start them some minutes apart, so that their submissions do not meet",
+        "start them some minutes apart, so that their submissions do not collide",
         Level.WARNING,
         outlives_progress=True,
     ),
@@ -79,23 +79,23 @@ CLASSES = (
         r"Failed to submit to chain|api/submit-\w+.*(400|500)|(400|500) .*api/submit-|FailedOp|"
         r"endpoint.*(submit_reward|submit-winner)|calling (submit_reward|submit-winner)",
         "rewards are not accepted by the chain",
-        "log in again at the log-in server, and look into its yarn.log",
+        "log in again at the log-in server, and see its yarn.log",
         outlives_progress=True,
     ),
     _class(
         r"Could not fetch round and stage",
         "the chain did not answer when asked for the round",
-        "wait; if it goes on, use another RPC address",
+        "wait; if it persists, use another RPC address",
         Level.WARNING,
     ),
     _class(
         r"EADDRINUSE|Address already in use|port 3000 .*in use",
         "a port was in use",
-        "end what a former run left behind, or choose other ports",
+        "end leftovers of an earlier run, or choose other ports",
     ),
     _class(
         r"429 .*huggingface|huggingface.*(429|Too Many Requests)|RateLimitError",
-        "Hugging Face refuses further downloads for a while",
+        "Hugging Face limits the rate of downloads",
         "wait an hour, or log in with a token of your own",
         Level.WARNING,
     ),
@@ -123,7 +123,7 @@ CLASSES = (
         "see the lines before it in the log",
     ),
 )
-# After one of these the trainer has got over what came before.
+# After one of these the trainer has recovered from earlier errors.
 PROGRESS = re.compile(
     r"Joining round: \d+|Starting round: \d+/|Training round: \d+|Finished training round|Submitting winners for round|"
     r"'reward'|\bstep[= ]\d+\b|\bround \d+, stage \d+\b"
@@ -133,25 +133,25 @@ PROGRESS = re.compile(
 def examine(site: Site) -> Iterator[Finding]:
     found = False
     for log, title in _logs(site):
-        for trouble, count in classify(_tail(log)):
+        for problem, count in classify(_tail(log)):
             found = True
             times = f", {count} times" if count > 1 else ""
-            yield Finding(trouble.level, f"{title}: {trouble.message} ({log.name}{times})", trouble.remedy)
+            yield Finding(problem.level, f"{title}: {problem.message} ({log.name}{times})", problem.remedy)
     if not found:
-        yield ok("no known trouble at the end of the trainers' logs")
+        yield ok("no known problem at the end of the trainers' logs")
 
 
 def classify(text: str) -> list[tuple[Class, int]]:
-    """The problems since the last progress, with how many lines say so, in the order of the table."""
+    """The problems since the last progress, with their number of lines, in the order of the table."""
     counts: dict[Class, int] = {}
     for line in text.splitlines():
         line = line[:MAX_LINE]
-        trouble = next((one for one in CLASSES if one.pattern.search(line)), None)
-        if trouble is not None:
-            counts[trouble] = counts.get(trouble, 0) + 1
+        problem = next((one for one in CLASSES if one.pattern.search(line)), None)
+        if problem is not None:
+            counts[problem] = counts.get(problem, 0) + 1
         elif PROGRESS.search(line):
-            counts = {trouble: count for trouble, count in counts.items() if trouble.outlives_progress}
-    return [(trouble, counts[trouble]) for trouble in CLASSES if trouble in counts]
+            counts = {problem: count for problem, count in counts.items() if problem.outlives_progress}
+    return [(problem, counts[problem]) for problem in CLASSES if problem in counts]
 
 
 def _logs(site: Site) -> Iterator[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""The swarm's DHT can be reached: at the initial peers' addresses, something answers as libp2p does."""
+"""The swarm's initial peers, or the fleet's own, answer as libp2p does."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from fleet.doctor.site import Site
 from trainer.swarm.reachability import tcp_address
 
 ANSWER_SECONDS = 5.0
-# Whoever listens sends this first (https://github.com/multiformats/multistream-select).
+# The listener sends this first (https://github.com/multiformats/multistream-select).
 GREETING = b"\x13/multistream/1.0.0\n"
 
 
@@ -22,11 +22,11 @@ def examine(site: Site) -> Iterator[Finding]:
         return
     reached = []
     for address in addresses:
-        trouble = _try(address)
-        if trouble is None:
+        problem = _try(address)
+        if problem is None:
             reached.append(address)
         else:
-            yield warning(f"initial peer {address}: {trouble}", "ask the swarm for its present addresses")
+            yield warning(f"initial peer {address}: {problem}", "ask the swarm for its current addresses")
     if reached:
         yield ok(f"{len(reached)} of {len(addresses)} initial peers answer")
     else:
@@ -36,24 +36,24 @@ def examine(site: Site) -> Iterator[Finding]:
 def _own_swarm(site: Site) -> Iterator[Finding]:
     assert site.loaded.config is not None
     if not site.is_running:
-        yield ok("the fleet makes a swarm of its own: nobody has to be reached")
+        yield ok("the fleet is a swarm of its own: no initial peers needed")
         return
     host = reachable(site.loaded.config.swarm.host)
     silent = []
     for peer in site.loaded.peers:
-        trouble = _greet(host, peer.trainer_port)
-        if trouble is not None:
+        problem = _greet(host, peer.trainer_port)
+        if problem is not None:
             silent.append(peer.name)
             yield warning(
-                f"peer {peer.name} on port {peer.trainer_port}: {trouble}", "see its trainer.log; it may be starting"
+                f"peer {peer.name} on port {peer.trainer_port}: {problem}", "see its trainer.log; it may be starting"
             )
     if not silent:
-        yield ok(f"{len(site.loaded.peers)} peers answer on the fleet's own swarm")
+        yield ok(f"{len(site.loaded.peers)} peers answer in the fleet's own swarm")
 
 
 def _try(multiaddr: str) -> str | None:
     address = tcp_address(multiaddr) or _named_address(multiaddr)
-    return "no TCP address that can be tried" if address is None else _greet(*address)
+    return "no TCP address" if address is None else _greet(*address)
 
 
 def _named_address(multiaddr: str) -> tuple[str, int] | None:
@@ -64,7 +64,7 @@ def _named_address(multiaddr: str) -> tuple[str, int] | None:
 
 
 def _greet(host: str, port: int) -> str | None:
-    """Why nothing of libp2p is there; None if it is."""
+    """Why libp2p does not answer; None if it does."""
     try:
         with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as connection:
             connection.settimeout(ANSWER_SECONDS)
@@ -78,4 +78,4 @@ def _greet(host: str, port: int) -> str | None:
         return f"no answer within {ANSWER_SECONDS:g} s"
     except OSError as error:
         return (error.strerror or "no connection").lower()
-    return None if answer == GREETING else "what answers is not libp2p"
+    return None if answer == GREETING else "another service answers, not libp2p"

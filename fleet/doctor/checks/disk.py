@@ -1,4 +1,4 @@
-"""Disk: room for checkpoints and logs, and what wandb's offline runs have piled up."""
+"""Free space in the state folder; the size of wandb's offline runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ MAX_FILES = 100_000
 def examine(site: Site) -> Iterator[Finding]:
     folder = _nearest(site.loaded.folder.root)
     free = psutil.disk_usage(str(folder)).free
-    room = f"{gibibytes(free)} free where the fleet's files go ({folder})"
+    room = f"{gibibytes(free)} free for the fleet's files ({folder})"
     if free < SCARCE_BYTES:
         yield failure(room, "free some space, or set state_dir to another disk; a full disk ends training")
     elif free < LOW_BYTES:
@@ -28,7 +28,9 @@ def examine(site: Site) -> Iterator[Finding]:
     for runs in sorted(_wandb_folders(site)):
         size = _size(runs)
         if size > MUCH_WANDB_BYTES:
-            yield warning(f"wandb's offline runs in {runs} take {gibibytes(size)}", "delete the old ones; none is used")
+            yield warning(
+                f"wandb's offline runs in {runs} take {gibibytes(size)}", "delete old ones; nothing uses them"
+            )
 
 
 def _nearest(folder: Path) -> Path:

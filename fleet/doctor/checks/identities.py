@@ -1,4 +1,4 @@
-"""No two peers with one identity, and none that write into one log folder."""
+"""No key that two peers use, no folder that two trainers log into."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def _one_identity(site: Site) -> Iterator[Finding]:
         titles = [title for path, title in files.items() for title in (running.get(path) or [title])]
         if len(titles) > 1:
             yield failure(
-                f"{' and '.join(sorted(titles))} have one identity, {peer_id}: the swarm takes one of them",
-                "give each peer a key of its own; remove the copy, and Peerwatch makes a new one",
+                f"{' and '.join(sorted(titles))} share one identity, {peer_id}: the swarm accepts only one",
+                "give each peer its own key; delete the copy, and Peerwatch creates a new one",
             )
 
 
@@ -62,6 +62,6 @@ def _one_log_folder(site: Site) -> Iterator[Finding]:
     for folder, titles in writers.items():
         if len(titles) > 1:
             yield warning(
-                f"{' and '.join(titles)} write into {folder}: their logs cannot be told apart",
-                "run each from a folder of its own",
+                f"{' and '.join(titles)} write into {folder}: their logs are mixed",
+                "run each in its own folder",
             )

@@ -1,4 +1,7 @@
-"""Limits on open files, which a swarm's connections use up: this shell's, and those of the trainers that run."""
+"""Open files allowed to this shell and to the running trainers.
+
+A swarm's connections use them up.
+"""
 
 import resource
 from collections.abc import Iterator
@@ -32,7 +35,7 @@ def _judge(limit: int, who: str) -> Finding:
 
 
 def _files_of(pid: int) -> int | None:
-    # macOS tells a process's limits to nobody else.
+    # macOS shows a process's limits to that process only.
     try:
         return int(psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0])
     except (psutil.Error, AttributeError):

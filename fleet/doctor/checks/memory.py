@@ -1,4 +1,4 @@
-"""Memory: what the peers may take against what is there, and a machine that already swaps."""
+"""The peers' limits against the machine's memory; swapping."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def examine(site: Site) -> Iterator[Finding]:
         )
     if unlimited:
         yield warning(
-            f"no memory limit for {', '.join(unlimited)}: growing memory is noticed only by the whole machine",
+            f"no memory limit for {', '.join(unlimited)}: a leak is noticed only by the whole machine's memory",
             "set memory_limit; `peerwatch plan` says how much a peer needs",
         )
     if swap.total and swap.used > SWAP_USED_SHARE * swap.total and memory.percent > 80:

@@ -1,4 +1,4 @@
-"""hivemind's network daemon runs on this machine: started for real, on loopback, and ended."""
+"""hivemind's network daemon starts, on loopback."""
 
 import queue
 import shutil
@@ -25,7 +25,7 @@ def examine(site: Site) -> Iterator[Finding]:
     try:
         path = site.run_python(_CODE).strip()
     except ProbeError as error:
-        yield failure(f"hivemind cannot be looked for: {error}", _REINSTALL)
+        yield failure(f"cannot look up hivemind: {error}", _REINSTALL)
         return
     if not path:
         yield failure("hivemind is not installed", "pip install 'peerwatch[trainer]' in this environment")
@@ -35,7 +35,7 @@ def examine(site: Site) -> Iterator[Finding]:
     except ProbeError as error:
         yield failure(f"p2pd does not run: {error}", _REINSTALL)
         return
-    yield ok(f"p2pd runs, and was ready after {seconds:.1f} s")
+    yield ok(f"p2pd runs; ready after {seconds:.1f} s")
 
 
 def _start(program: Path) -> float:
@@ -43,7 +43,7 @@ def _start(program: Path) -> float:
     # Not TMPDIR, which on a Mac is longer than the path of a socket may be.
     folder = tempfile.mkdtemp(prefix="peerwatch-", dir="/tmp")
     command = [str(program), f"-listen=/unix/{folder}/p2pd.sock", "-hostAddrs=/ip4/127.0.0.1/tcp/0"]
-    # Where the doctor itself is killed, the daemon ends for want of a client.
+    # If the doctor is killed, the daemon exits without a client.
     command.append(f"-idleTimeout={START_SECONDS:g}s")
     began = time.monotonic()
     try:
@@ -74,7 +74,7 @@ def _wait_for_id(daemon: "subprocess.Popen[str]") -> None:
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    deadline, last = time.monotonic() + START_SECONDS, "it said nothing"
+    deadline, last = time.monotonic() + START_SECONDS, "no output"
     while True:
         try:
             line = lines.get(timeout=max(0.0, deadline - time.monotonic()))

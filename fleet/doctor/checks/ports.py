@@ -1,4 +1,4 @@
-"""The ports that the fleet is going to listen on are free, or its own."""
+"""The ports that the fleet listens on are free."""
 
 from collections.abc import Iterator
 

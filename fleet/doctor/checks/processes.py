@@ -1,4 +1,4 @@
-"""The fleet's processes are alive: the service manager has not given one up, and every page answers."""
+"""Sidecars, leaderboard and alert loop answer; no program has been given up."""
 
 from collections.abc import Iterator
 
@@ -19,11 +19,13 @@ MAX_PAGE_BYTES = 1 << 20
 
 def examine(site: Site) -> Iterator[Finding]:
     if not site.is_running:
-        yield warning(f"fleet {_name(site)} does not run", "start it with `peerwatch up` or `peerwatch services start`")
+        yield warning(
+            f"fleet {_name(site)} is not running", "start it with `peerwatch up` or `peerwatch services start`"
+        )
         return
-    trouble = [*_given_up(site), *_silent_pages(site)]
-    yield from trouble
-    if not trouble:
+    problems = [*_given_up(site), *_silent_pages(site)]
+    yield from problems
+    if not problems:
         yield ok(f"{len(site.loaded.peers)} sidecars, the leaderboard and the alert loop answer")
 
 
@@ -40,7 +42,7 @@ def _given_up(site: Site) -> Iterator[Finding]:
         return
     for process in processes:
         if process.has_failed:
-            yield failure(f"{process.title} keeps failing and is not started again", f"see {process.log}")
+            yield failure(f"{process.title} keeps failing and was given up", f"see {process.log}")
 
 
 def _silent_pages(site: Site) -> Iterator[Finding]:
@@ -64,7 +66,7 @@ def _silent_pages(site: Site) -> Iterator[Finding]:
             yield failure(f"{title} does not answer: {error}", f"see {log}")
             continue
         if status != 200:
-            yield failure(f"{title} is not well: {url} answers {status}", f"see {log}")
+            yield failure(f"{title} is unhealthy: {url} answers {status}", f"see {log}")
 
 
 def _silent_alert_loop(site: Site) -> Iterator[Finding]:
@@ -77,4 +79,4 @@ def _silent_alert_loop(site: Site) -> Iterator[Finding]:
         yield failure(f"the alert loop does not answer: {access.url}{HEALTH_PATH}: {error}", remedy)
         return
     if status != 200:
-        yield failure(f"the alert loop is not well: {access.url}{HEALTH_PATH} answers {status}", remedy)
+        yield failure(f"the alert loop is unhealthy: {access.url}{HEALTH_PATH} answers {status}", remedy)

@@ -1,4 +1,4 @@
-"""The interpreter: its version, and on a Mac whether it runs natively."""
+"""Python's version, and no translation by Rosetta on a Mac."""
 
 import json
 from collections.abc import Iterator

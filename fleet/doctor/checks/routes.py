@@ -1,4 +1,4 @@
-"""Alerts reach somebody: there is a route, and on request each takes a test message."""
+"""There is an alert route, and each is usable; `--test-routes` sends each a test message."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ def examine(site: Site) -> Iterator[Finding]:
     alerts = site.loaded.composition.alerts
     routes = alerts.routes if alerts is not None else ()
     if not routes:
-        yield warning("no alert route: alerts stay on this machine", "add one below alerts.routes in the configuration")
+        yield warning("no alert route: nobody is notified", "add one to alerts.routes in the configuration")
         return
     broken = [problem for problem in find_start_problems(site.loaded, site.environment) if not problem.is_warning]
     for problem in broken:
-        yield failure(problem.message, "correct it in the configuration")
+        yield failure(problem.message, "fix it in the configuration")
     if broken:
         return
     if site.tests_routes:
@@ -31,12 +31,10 @@ def _test(site: Site) -> Iterator[Finding]:
     try:
         results = AlertClient(Access.of(site.loaded)).test(None)
     except AlertClientError as error:
-        yield failure(f"the routes cannot be tested: {error}", "start the fleet, then test again")
+        yield failure(f"cannot test the routes: {error}", "start the fleet, then test again")
         return
     for result in results:
         if result["delivered"]:
             yield ok(f"route {result['route']} delivered a test message")
         else:
-            yield failure(
-                f"route {result['route']}: not delivered: {result['reason']}", "correct its URL or its service"
-            )
+            yield failure(f"route {result['route']}: not delivered: {result['reason']}", "fix its URL or its service")

@@ -1,4 +1,4 @@
-"""Files that hold secrets are readable by their owner alone."""
+"""Files with keys, tokens and passwords are closed to other users."""
 
 import os
 import stat
@@ -15,10 +15,10 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    trouble = [finding for path in sorted(_secret_files(site)) for finding in _judge(path)]
-    yield from trouble
+    problems = [finding for path in sorted(_secret_files(site)) for finding in _judge(path)]
+    yield from problems
     yield from _folder(site.loaded.folder.root)
-    if not trouble:
+    if not problems:
         yield ok("no other user can read the fleet's secrets")
 
 
@@ -54,7 +54,7 @@ def _secret_files(site: Site) -> set[Path]:
     paths |= {path for path in map(path_of, secrets) if path is not None}
     if alerts is not None and alerts.tls is not None:
         paths.add(alerts.tls.key)
-    # A secret that stands in the configuration as it is makes that file a secret.
+    # A literal secret in the configuration makes that file secret.
     if any(path_of(text) is None and not variables(text) for text in secrets) and Path(loaded.source).is_file():
         paths.add(Path(loaded.source))
     return paths

@@ -1,4 +1,4 @@
-"""The trainers that run share the cores: together they have no more threads than there are."""
+"""The running trainers' threads against the cores."""
 
 import os
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ def examine(site: Site) -> Iterator[Finding]:
     if sum(threads) > max(cores, len(trainers)):
         each = max(1, cores // len(trainers))
         yield warning(
-            f"{len(trainers)} trainers have {sum(threads)} threads on {cores} cores and hinder each other",
+            f"{len(trainers)} trainers have {sum(threads)} threads on {cores} cores and slow each other down",
             f"start each with OMP_NUM_THREADS={each}",
         )
     elif len(trainers) > cores:
         yield warning(
             f"{len(trainers)} trainers share {cores} cores",
-            "`peerwatch plan --measure` finds out whether as many peers help",
+            "run `peerwatch plan --measure` to see whether so many peers help",
         )
     elif trainers:
         yield ok(f"{sum(threads)} threads of {len(trainers)} trainers on {cores} cores")
@@ -31,6 +31,6 @@ def examine(site: Site) -> Iterator[Finding]:
 
 
 def _threads(setting: str, cores: int) -> int:
-    # OpenMP takes a list as well, one number a level.
+    # OpenMP accepts a list too, one number per level.
     first = setting.split(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) else cores

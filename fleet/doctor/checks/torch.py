@@ -1,4 +1,4 @@
-"""torch and what the trainer needs beside it, and whether the devices that the peers ask for are there."""
+"""The trainer's packages load, and the peers' devices are present."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def judge_devices(facts: dict[str, Any], wanted: set[str], platform: str) -> Ite
     """`facts` are `version`, `cuda` (how many GPUs), `mps` and `for_cuda` (how torch was built)."""
     present = ["cpu"] + ["cuda"] * bool(facts["cuda"]) + ["mps"] * facts["mps"]
     for device in sorted(wanted - {"auto", *present}):
-        why = "torch was built without it" if device == "cuda" and not facts["for_cuda"] else "torch finds none here"
+        why = "torch was built without it" if device == "cuda" and not facts["for_cuda"] else "torch finds none"
         yield failure(f"a peer is set to device {device}: {why}", f"set device: auto, or install torch for {device}")
     if "auto" in wanted and platform == "darwin" and not facts["mps"]:
         yield warning("torch cannot use this Mac's GPU and trains on the CPU", "install a newer macOS and torch")

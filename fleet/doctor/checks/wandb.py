@@ -1,4 +1,7 @@
-"""Trainers that log to wandb do so offline: rl-swarm 0.4 otherwise waits for a log-in at its second round, or dies."""
+"""No trainer waits for a log-in to wandb.
+
+Without WANDB_MODE=offline, rl-swarm 0.4 waits for one at its second round, or dies.
+"""
 
 from collections.abc import Iterator
 
@@ -14,8 +17,8 @@ def examine(site: Site) -> Iterator[Finding]:
         mode = trainer.environment.get("WANDB_MODE", "")
         if mode in _OFFLINE:
             continue
-        said = f"WANDB_MODE is {mode}" if mode else "WANDB_MODE is not set"
-        where = f"{trainer.title} (pid {trainer.pid}): {said}"
+        setting = f"WANDB_MODE is {mode}" if mode else "WANDB_MODE is not set"
+        where = f"{trainer.title} (pid {trainer.pid}): {setting}"
         if trainer.logs_to_wandb:
             failing = True
             yield failure(f"{where}; it stops at its second round", "restart it with WANDB_MODE=offline")

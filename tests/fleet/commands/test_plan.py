@@ -13,32 +13,32 @@ MAC = ("--memory", "32GiB", "--cores", "10", "--device", "mps")
 
 def test_another_machine_is_planned_without_the_model_being_here(tmp_path: Path) -> None:
     result = peerwatch("plan", "--model", "Qwen/Qwen2.5-0.5B-Instruct", *MAC, "--json", folder=tmp_path)
-    told = json.loads(result.stdout)
+    data = json.loads(result.stdout)
 
     assert (result.returncode, result.stderr) == (0, "")
-    assert told["peers"] >= 1
-    assert (told["machine"]["system"], told["machine"]["is_this_one"]) == ("darwin", False)
-    assert told["threads_per_peer"] == 10 // told["peers"]
+    assert data["peers"] >= 1
+    assert (data["machine"]["system"], data["machine"]["is_this_one"]) == ("darwin", False)
+    assert data["threads_per_peer"] == 10 // data["peers"]
 
 
 def test_this_machine_is_planned_with_the_configuration_that_lies_here(tmp_path: Path) -> None:
     (tmp_path / "peerwatch.yaml").write_text("fleet: a\ntrainer: {model: tiny, grpo: {max_completion_length: 48}}\n")
 
     result = peerwatch("plan", "--json", folder=tmp_path)
-    told = json.loads(result.stdout)
+    data = json.loads(result.stdout)
 
     assert result.returncode == 0, result.stderr
-    assert (told["model"]["name"], told["model"]["completion_tokens"]) == ("tiny", 48)
-    assert told["peers"] <= (os.cpu_count() or 1)
+    assert (data["model"]["name"], data["model"]["completion_tokens"]) == ("tiny", 48)
+    assert data["peers"] <= (os.cpu_count() or 1)
 
 
 def test_the_device_of_the_command_line_comes_before_the_file_s(tmp_path: Path) -> None:
     (tmp_path / "peerwatch.yaml").write_text("fleet: a\ntrainer: {model: tiny, device: cpu}\n")
 
-    told = json.loads(peerwatch("plan", *MAC, "--json", folder=tmp_path).stdout)
+    data = json.loads(peerwatch("plan", *MAC, "--json", folder=tmp_path).stdout)
 
-    assert told["machine"]["device"] == "mps"
-    assert [one["name"] for one in told["bounds"]] == ["memory", "Metal's working set", "cores"]
+    assert data["machine"]["device"] == "mps"
+    assert [one["name"] for one in data["bounds"]] == ["memory", "Metal's working set", "cores"]
 
 
 def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
@@ -54,11 +54,11 @@ def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
         (("--memory", "16"), "--memory: '16' is no size; write it like 4GiB, 512MiB or 4GB"),
         (("--memory", "16GiB"), "--memory describes another machine; give its --cores too"),
         (("--cores", "4"), "--cores describes another machine; give its --memory too"),
-        (("--device", "tpu"), "--device tpu: is none; use cpu, mps or cuda"),
-        (("--parameters", "huge"), "'huge' is no number of parameters; write it like 0.5B or 150M"),
+        (("--device", "tpu"), "--device tpu: unknown device; use cpu, mps or cuda"),
+        (("--parameters", "huge"), "'huge' is not a number of parameters; write it like 0.5B or 150M"),
         (
             ("--device", "cuda", "--memory", "64GiB", "--cores", "8"),
-            "the card's memory is not known; give it, like --card-memory 24GiB",
+            "the card's memory is unknown; give it, like --card-memory 24GiB",
         ),
         (
             ("--model", "./none"),

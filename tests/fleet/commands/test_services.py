@@ -43,29 +43,29 @@ def record(state: StateFolder) -> None:
 
 
 def test_a_fleet_that_is_not_installed(state: StateFolder, tmp_path: Path) -> None:
-    message = "peerwatch: fleet attic is not installed; `peerwatch services install` does that\n"
+    message = "peerwatch: fleet attic is not installed; run `peerwatch services install`\n"
     for command in ("status", "logs", "uninstall", "stop"):
         assert services(tmp_path, command) == (2, message)
 
 
-def test_the_demo_is_no_service(tmp_path: Path) -> None:
-    status, said = services(tmp_path, "install")
+def test_the_demo_cannot_be_installed(tmp_path: Path) -> None:
+    status, output = services(tmp_path, "install")
     assert status == 2
-    assert said == "peerwatch: there is no peerwatch.yaml here; `peerwatch init` writes one, -f names another\n"
+    assert output == "peerwatch: no peerwatch.yaml in this folder; `peerwatch init` writes one, -f names another\n"
 
 
 def test_another_manager_has_to_be_left_first(state: StateFolder, tmp_path: Path) -> None:
     record(state)
-    status, said = services(tmp_path, "install", "--manager", "systemd", "--dry-run")
+    status, output = services(tmp_path, "install", "--manager", "systemd", "--dry-run")
     assert status == 2
-    assert said == "peerwatch: fleet attic is installed with supervisor; run `peerwatch services uninstall` first\n"
+    assert output == "peerwatch: fleet attic is installed with supervisor; run `peerwatch services uninstall` first\n"
 
 
 def test_nothing_is_installed_beside_up(state: StateFolder, tmp_path: Path) -> None:
     with locked(state):
-        status, said = services(tmp_path, "install", "--manager", "supervisor")
+        status, output = services(tmp_path, "install", "--manager", "supervisor")
     assert status == 2
-    assert "a fleet already runs in" in said
+    assert "a fleet is already running in" in output
     assert not state.services.exists()
 
 
@@ -73,21 +73,21 @@ def test_a_broken_configuration_can_be_stopped_and_not_installed(state: StateFol
     record(state)
     with (tmp_path / "peerwatch.yaml").open("a") as file:
         file.write("trainers: {}\n")
-    status, said = services(tmp_path, "install")
+    status, output = services(tmp_path, "install")
     assert status == 2
-    assert "unknown key; did you mean trainer?" in said
+    assert "unknown key; did you mean trainer?" in output
     assert services(tmp_path, "stop")[0] == 0
-    status, said = services(tmp_path, "status")
+    status, output = services(tmp_path, "status")
     assert status == 1
-    assert "peer:attic-0     stopped\n" in said
+    assert "peer:attic-0     stopped\n" in output
 
 
 def test_a_program_that_the_fleet_has_not_got(state: StateFolder, tmp_path: Path) -> None:
     record(state)
-    status, said = services(tmp_path, "restart", "attic-7")
+    status, output = services(tmp_path, "restart", "attic-7")
     assert status == 2
-    assert said == (
-        "peerwatch: fleet attic has no attic-7; it has leaderboard, alerts, peer:attic-0, sidecar:attic-0\n"
+    assert output == (
+        "peerwatch: fleet attic has no attic-7; its programs: leaderboard, alerts, peer:attic-0, sidecar:attic-0\n"
     )
 
 
@@ -95,13 +95,13 @@ def test_a_secret_with_a_line_break_is_refused(
     state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hunter2\nX=1")
-    status, said = services(tmp_path, "install", "--manager", "supervisor", "--dry-run")
-    assert (status, "hunter2" in said) == (2, False)
-    assert said == "peerwatch: the environment variable HF_TOKEN holds a line break, which its file cannot say\n"
+    status, output = services(tmp_path, "install", "--manager", "supervisor", "--dry-run")
+    assert (status, "hunter2" in output) == (2, False)
+    assert output == "peerwatch: the environment variable HF_TOKEN contains a line break; install cannot write it\n"
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall", "start", "stop", "restart", "status", "logs"])
 def test_each_explains_itself_with_an_example(tmp_path: Path, command: str) -> None:
-    status, said = services(tmp_path, command, "--help")
+    status, output = services(tmp_path, command, "--help")
     assert status == 0
-    assert f"Example: peerwatch services {command}" in said
+    assert f"Example: peerwatch services {command}" in output

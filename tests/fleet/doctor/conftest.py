@@ -1,4 +1,4 @@
-"""What the tests of the doctor share: a site made of a configuration's text, and processes that look like trainers."""
+"""What the doctor's tests share: a site from a configuration's text, and processes that pass for trainers."""
 
 import subprocess
 import sys

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from fleet.processes.files import read_peer_ids
 from fleet.processes.programs import Program
 from fleet.state_folder import StateFolder
 from fleet.supervision.deployment import plan_deployment
+from tests import earlier_services
 from tests.fakes import wait_for
 from tests.fleet.conftest import ports_text
 from tests.programs import require
@@ -108,7 +110,7 @@ class Mac:
         self.folder = folder
         self.jobs_file = folder / "launchctl.json"
 
-    def tell(self, *arguments: str, status: int = 0) -> str:
+    def services(self, *arguments: str, status: int = 0) -> str:
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "PATH": f"{HERE}:{os.environ['PATH']}",
@@ -133,7 +135,7 @@ class Mac:
         return set(json.loads(self.jobs_file.read_text())["jobs"])
 
     def take_calls(self) -> list[str]:
-        """The calls that changed something since the last look."""
+        """The calls that changed something since the last call."""
         state = json.loads(self.jobs_file.read_text())
         calls = [" ".join(call) for call in state["calls"] if call[0] != "list"]
         self.jobs_file.write_text(json.dumps(state | {"calls": []}))
@@ -144,37 +146,61 @@ def test_the_whole_life_of_agents(tmp_path: Path) -> None:
     mac, base = Mac(tmp_path), TWO_PEERS + "state_dir: state\n" + ports_text()
     agents = tmp_path / "Library" / "LaunchAgents"
     mac.configure(base)
-    mac.tell("install", "--manager", "launchd")
+    mac.services("install", "--manager", "launchd")
     labels = {path.stem for path in agents.iterdir()}
     assert mac.jobs() == labels
     assert len(labels) == 7
     domain = f"gui/{os.getuid()}"
     assert mac.take_calls()[0] == f"bootstrap {domain} {agents}/peerwatch.attic.leaderboard.plist"
 
-    assert "up to date" in mac.tell("install")
+    assert "up to date" in mac.services("install")
     assert mac.take_calls() == []
-    assert mac.tell("status").count(" running, pid ") == 6
+    assert mac.services("status").count(" running, pid ") == 6
 
     mac.configure(base.replace("2GiB", "3GiB"))
-    mac.tell("install")
+    mac.services("install")
     sidecar = f"bootstrap {domain} {agents}/peerwatch.attic.sidecar.amber.plist"
     # The limit is the sidecar's alone; launchd has not let go of it at the first attempt.
     assert mac.take_calls() == [f"bootout {domain}/peerwatch.attic.sidecar.amber", sidecar, sidecar]
 
     mac.configure(base.replace(", {name: birch}", "").replace("2GiB", "3GiB"))
-    mac.tell("install")
+    mac.services("install")
     gone = {"peerwatch.attic.peer.birch", "peerwatch.attic.sidecar.birch"}
     assert mac.jobs() == labels - gone == {path.stem for path in agents.iterdir()}
     assert {f"bootout {domain}/{label}" for label in gone} <= set(mac.take_calls())
 
-    mac.tell("stop")
+    mac.services("stop")
     assert mac.jobs() == set()
-    assert "stopped" in mac.tell("status", status=1)
-    mac.tell("start", "amber")
+    assert "stopped" in mac.services("status", status=1)
+    mac.services("start", "amber")
     assert mac.jobs() == {"peerwatch.attic.peer.amber", "peerwatch.attic.sidecar.amber", "peerwatch.attic.logs"}
-    mac.tell("uninstall")
+    mac.services("uninstall")
     assert mac.jobs() == set()
     assert not list(agents.iterdir())
+
+
+def test_agents_that_name_modules_which_have_moved_are_replaced_once(tmp_path: Path) -> None:
+    mac = Mac(tmp_path)
+    agents = tmp_path / "Library" / "LaunchAgents"
+    mac.configure(TWO_PEERS + "state_dir: state\n" + ports_text())
+    mac.services("install", "--manager", "launchd")
+    jobs = mac.jobs()
+    earlier_services.main(StateFolder(tmp_path / "state"))
+    mac.take_calls()
+    assert "note: Peerwatch or the configuration has changed" in mac.services("status")
+
+    mac.services("install")
+
+    domain = f"gui/{os.getuid()}"
+    calls = Counter(mac.take_calls())
+    # launchd has not let go of a job at the first attempt.
+    assert calls == Counter(
+        {f"bootout {domain}/{label}": 1 for label in jobs}
+        | {f"bootstrap {domain} {agents}/{label}.plist": 2 for label in jobs}
+    )
+    assert mac.jobs() == jobs == {path.stem for path in agents.iterdir()}
+    assert not [path for path in agents.iterdir() if earlier_services.names_earlier_module(path.read_text())]
+    assert "note: Peerwatch" not in mac.services("status")
 
 
 def test_a_domain_that_is_not_there_is_one_line(tmp_path: Path) -> None:

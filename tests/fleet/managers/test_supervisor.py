@@ -81,7 +81,9 @@ def test_supervisord_restarts_what_ended_early_and_not_what_has_finished(tmp_pat
     try:
         assert (folder.root.stat().st_mode & 0o777) >= 0o700
         wait_for(
-            lambda: states().get("finishes") and states()["finishes"].is_finished, 20, "the finished program rests"
+            lambda: states().get("finishes") and states()["finishes"].is_finished,
+            20,
+            "the finished program stays stopped",
         )
         # It ends with exit code 0 before it has finished, is started again, and is given up after its limit.
         wait_for(lambda: states()["ends"].has_failed, 30, "the ended program is given up")

@@ -39,7 +39,7 @@ def install(units: dict[str, File]) -> None:
 
 
 def verify(folder: Path) -> str:
-    """What systemd complains of; it exits with 0 on a misspelt key, so only silence is good."""
+    """What systemd complains of; it exits with 0 on a misspelt key, so only empty output is OK."""
     analyze = require("systemd-analyze")
     kinds = ("trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1", "leaderboard", "alerts")
     names = [".target", "-logs.timer", "-logs.service", *(f"-{kind}.service" for kind in kinds)]
@@ -103,7 +103,7 @@ def test_no_unit_holds_a_secret(load: Callable[[str], Loaded], monkeypatch: pyte
 
 
 def test_a_path_that_a_unit_cannot_say_is_refused() -> None:
-    with pytest.raises(ValueError, match="not printable"):
+    with pytest.raises(ValueError, match="unprintable"):
         quote("a\nb")
 
 

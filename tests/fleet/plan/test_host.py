@@ -1,4 +1,4 @@
-"""Machines as they are told, and this one as it is read."""
+"""Machines as given, and this one as it is read."""
 
 import sys
 from pathlib import Path

@@ -28,8 +28,8 @@ FEW = Span(steps=2, seconds=0, limit_seconds=280)
 QUICK = {"num_generations": 2, "max_completion_length": 4}
 
 
-class Heard:
-    """What a measurement said."""
+class Printed:
+    """The lines of a measurement."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -43,25 +43,25 @@ class Heard:
         self.lines.append(line)
 
 
-def run(*, cores: int, **options: Any) -> tuple[Measurement, float, Heard]:
-    """(what was measured, bytes predicted, what was said) of a configuration."""
+def run(*, cores: int, **options: Any) -> tuple[Measurement, float, Printed]:
+    """(what was measured, bytes predicted, lines printed) of a configuration."""
     config = TrainerConfig(name="a", run_dir=Path("a"), device="cpu", **options)
     planned = case(find_shape(config.model), workload(config, "cpu"), elsewhere("cpu", 64 * GIB, cores))
-    heard = Heard()
-    found = measure(config, planned, FEW, heard)
-    return found, planned.footprint.bytes, heard
+    printed = Printed()
+    found = measure(config, planned, FEW, printed)
+    return found, planned.footprint.bytes, printed
 
 
 def test_peers_are_measured_one_after_another_and_none_stays() -> None:
     before = set(descendants(os.getpid()))
 
-    found, predicted, heard = run(cores=2, grpo=QUICK)
+    found, predicted, printed = run(cores=2, grpo=QUICK)
 
     assert sorted(found.pace) == [1, 2]
     assert predicted == pytest.approx(found.peak_bytes, rel=0.15)
-    assert heard.lines[0] == "1 peer, 2 threads each"
-    assert "2 peers, 1 thread each" in heard.lines
-    assert any(line.startswith("ended: ") for line in heard.lines)
+    assert printed.lines[0] == "1 peer, 2 threads each"
+    assert "2 peers, 1 thread each" in printed.lines
+    assert any(line.startswith("ended: ") for line in printed.lines)
     assert still_alive([one for one in descendants(os.getpid()) if one not in before]) == []
 
 
@@ -84,7 +84,7 @@ def test_the_prediction_holds_for_models_of_other_sizes(tmp_path: Path, shape: S
     assert predicted == pytest.approx(found.peak_bytes, rel=0.15)
 
 
-def test_a_peer_that_cannot_start_ends_the_measurement_with_its_last_words() -> None:
+def test_a_peer_that_cannot_start_ends_the_measurement_with_its_last_line() -> None:
     with pytest.raises(TrialError, match=r"^a trial peer ended with code 2: trainer: task: 'none' is no reasoning-gym"):
         run(cores=1, task="none")
 

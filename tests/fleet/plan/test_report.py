@@ -52,11 +52,11 @@ def test_no_peer_is_said_with_the_figures() -> None:
 def test_a_program_gets_the_same_figures() -> None:
     planned = on(memory=32)
     result = answer(planned)
-    told = describe(planned, result)
+    data = describe(planned, result)
 
-    assert (told["peers"], told["limited_by"]) == (result.peers, result.bound.name)
-    assert told["peer"]["footprint_bytes"] == planned.footprint.bytes
-    lines = told["peer"]["lines"]
+    assert (data["peers"], data["limited_by"]) == (result.peers, result.bound.name)
+    assert data["peer"]["footprint_bytes"] == planned.footprint.bytes
+    lines = data["peer"]["lines"]
     assert sum(one["bytes"] for one in lines if one["phase"] in ("always", planned.footprint.phase)) == (
         planned.footprint.bytes
     )

@@ -92,9 +92,9 @@ def test_a_program_that_keeps_ending_early_waits_and_is_given_up_with_one_line(t
     second = _launch(record, *options, command=failing)
     third = _launch(record, *options, command=failing)
     assert (first.returncode, first.stdout) == (1, "")
-    assert (second.returncode, second.stdout) == (1, "launch: peer-a ended early 1 times; starting it again in 0.2 s\n")
+    assert (second.returncode, second.stdout) == (1, "launch: peer-a ended early 1 times; restarting in 0.2 s\n")
     assert third.returncode == GAVE_UP_EXIT_CODE
-    assert third.stdout == "launch: peer-a ended early 2 times; giving up until it is started by hand\n"
+    assert third.stdout == "launch: peer-a ended early 2 times; giving up until a manual start\n"
 
 
 def test_a_program_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_what_the_last_run_left_behind_is_ended_before_the_next_start(tmp_path: 
     try:
         assert orphan.is_running()
         output = subprocess.check_output([*command, sys.executable, "-c", "print('next')"], env=environment, text=True)
-        assert "ending 1 processes that the last run of a left behind" in output
+        assert "ending 1 processes left by the last run of a" in output
         assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
         assert bystander.poll() is None
     finally:

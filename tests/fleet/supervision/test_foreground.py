@@ -72,9 +72,9 @@ def test_prometheus_reads_its_files_with_this_fleets_rules(load: Callable[[str],
     assert checked.returncode == 0, checked.stderr
     assert yaml.safe_load(path.read_text())["global"]["scrape_interval"] == "5s"
     found = yaml.safe_load((loaded.folder.prometheus / "rules.yaml").read_text())["groups"][0]["rules"]
-    told = {rule["alert"]: rule for rule in found}
-    assert (told["PeerDown"]["for"], told["PeerDown"]["labels"]["severity"]) == ("7s", "warning")
-    assert "DiskLow" not in told
+    by_name = {rule["alert"]: rule for rule in found}
+    assert (by_name["PeerDown"]["for"], by_name["PeerDown"]["labels"]["severity"]) == ("7s", "warning")
+    assert "DiskLow" not in by_name
 
 
 def test_identities_outlive_a_run(load: Callable[[str], Loaded]) -> None:
@@ -90,7 +90,7 @@ def test_a_second_fleet_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "state")
     with locked(folder):
         folder.run_record.write_text(json.dumps({"pid": 4711}))
-        with pytest.raises(RunError, match=r"already runs in .* \(pid 4711\)"), locked(folder):
+        with pytest.raises(RunError, match=r"already running in .* \(pid 4711\)"), locked(folder):
             pass
     with locked(folder):
         pass
@@ -102,7 +102,7 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_what_an_earlier_run_left_is_ended_and_nothing_else(tmp_path: Path) -> None:
+def test_leftovers_of_an_earlier_run_are_ended_and_nothing_else(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
     owner = f"run-{os.getpid()}"
     sleep = [sys.executable, "-c", "import time; time.sleep(300)"]

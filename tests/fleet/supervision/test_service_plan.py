@@ -21,7 +21,7 @@ UNITS = Path("/units")
 
 
 class Plain:
-    """A service manager whose commands are the words themselves."""
+    """A service manager whose commands are their own descriptions."""
 
     def __init__(self, fleet: str, folder: StateFolder) -> None: ...
 
@@ -79,26 +79,26 @@ def _state(title: str, how: str) -> ProcessState:
     return ProcessState(*group_and_name(title), state, 7 if state == "RUNNING" else 0, int(code or 0), "/log")
 
 
-def words(steps: Iterable[Step]) -> list[str]:
-    """Each step in words, without the records."""
-    said = []
+def described(steps: Iterable[Step]) -> list[str]:
+    """One line for each step, without the records."""
+    lines = []
     for step in steps:
         match step:
             case Run(command):
-                said.append(" ".join(command.arguments))
+                lines.append(" ".join(command.arguments))
             case Write(file):
-                said.append(f"write {file.path.name}")
+                lines.append(f"write {file.path.name}")
             case Remove(path):
-                said.append(f"remove {path.name}")
+                lines.append(f"remove {path.name}")
             case Settle(titles):
-                said.append(f"settle {' '.join(titles)}")
+                lines.append(f"settle {' '.join(titles)}")
             case Record():
                 pass
-    return said
+    return lines
 
 
 def plan(files: list[File], before: Installed | None, now: Machine) -> list[str]:
-    return words(service_plan.install(MANAGER, installed(*files), files, before, now))
+    return described(service_plan.install(MANAGER, installed(*files), files, before, now))
 
 
 def test_a_first_install_writes_and_starts_everything() -> None:
@@ -124,7 +124,7 @@ def test_a_file_that_two_read_restarts_both() -> None:
     target = replace(before, files=installed(*files, replace(shared, text="new")).files)
     now = Machine(machine(*files).texts | {shared.path: "old"}, machine(*files).states)
     steps = service_plan.install(MANAGER, target, [*files, replace(shared, text="new")], before, now)
-    assert words(steps) == ["stop a b", "settle a b", "write template", "reload", "start a b"]
+    assert described(steps) == ["stop a b", "settle a b", "write template", "reload", "start a b"]
 
 
 def test_a_peer_that_is_gone_is_stopped_and_removed() -> None:
@@ -153,10 +153,10 @@ def test_an_install_that_was_cut_short_goes_on() -> None:
 def test_a_file_of_the_users_is_named_and_kept() -> None:
     mine, before = unit("a", "mine"), installed(unit("a"))
     assert service_plan.edited([unit("a", "new")], before, machine(mine), FOLDER) == [
-        "/units/a was changed by hand; move your change to a file of its own (a drop-in), or lose it with --force"
+        "/units/a was changed manually; move your change to a separate file (a drop-in), or overwrite it with --force"
     ]
     assert service_plan.edited([unit("a", "new")], None, machine(mine), FOLDER) == [
-        "/units/a is there already and is not this fleet's; --force overwrites it"
+        "/units/a exists and does not belong to this fleet; --force overwrites it"
     ]
     assert service_plan.edited((), before, machine(mine), FOLDER) != []
     assert service_plan.edited([unit("a", "new")], before, machine(unit("a")), FOLDER) == []
@@ -166,7 +166,7 @@ def test_removing_leaves_what_the_fleet_has_earned() -> None:
     config = File(FOLDER.peer("x") / "trainer.yaml", "", frozenset({"a"}))
     secret = File(FOLDER.environment_file("alerts"), "", frozenset({"a"}))
     before = replace(installed(unit("a")), files=installed(unit("a"), config, secret).files)
-    assert words(service_plan.uninstall(MANAGER, before, machine(unit("a")), FOLDER)) == [
+    assert described(service_plan.uninstall(MANAGER, before, machine(unit("a")), FOLDER)) == [
         "stop a everything",
         "settle a",
         "remove a",
@@ -177,7 +177,7 @@ def test_removing_leaves_what_the_fleet_has_earned() -> None:
 
 def test_starting_leaves_alone_what_runs() -> None:
     now = machine(unit("a"), unit("b"), b="STOPPED")
-    assert words(service_plan.start(MANAGER, ["a", "b"], now)) == ["stop b", "settle b", "start b"]
+    assert described(service_plan.start(MANAGER, ["a", "b"], now)) == ["stop b", "settle b", "start b"]
 
 
 def test_the_record_is_read_back(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def key(tmp_path: Path) -> Path:
 
 
 def test_identities_without_a_known_copy_are_a_warning(examine: Examine) -> None:
-    assert "no copy of the identities is known" in messages(examine("backup", JOINED), Level.WARNING)
+    assert "no backup of the identities is configured" in messages(examine("backup", JOINED), Level.WARNING)
 
 
 def test_a_copy_of_another_key_is_no_copy(examine: Examine, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_copy_of_another_key_is_no_copy(examine: Examine, tmp_path: Path) -> N
     assert "peer x: no copy of its identity" in messages(examine("backup", BACKED_UP), Level.WARNING)
 
 
-def test_a_copy_under_any_name_is_well(examine: Examine, tmp_path: Path, key: Path) -> None:
+def test_a_copy_under_any_name_is_ok(examine: Examine, tmp_path: Path, key: Path) -> None:
     (tmp_path / "copies").mkdir()
     shutil.copy(key, tmp_path / "copies" / "old-mac.key")
     assert [one.level for one in examine("backup", BACKED_UP)] == [Level.OK]

@@ -14,12 +14,12 @@ LINES = {
     "hivemind.p2p.p2p_daemon_bindings.utils.P2PDaemonError: Daemon failed to start in 15.0 seconds": "network daemon",
     "P2PDaemonError: Identity from swarm.pem is already taken by another peer": "uses this peer's identity",
     "failed to connect to bootstrap peers": "initial peers could not be reached",
-    "RuntimeError: MPS backend out of memory (MPS allocated: 17.9 GB)": "needed more memory",
-    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB": "needed more memory",
+    "RuntimeError: MPS backend out of memory (MPS allocated: 17.9 GB)": "ran out of memory",
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB": "ran out of memory",
     "run_rl_swarm.sh: line 350: 12345 Killed: 9 python -m x": "the system killed the trainer",
-    "wandb.errors.UsageError: api_key not configured (no-tty)": "wandb asks for a log-in",
-    "wandb: Enter your choice:": "wandb asks for a log-in",
-    "requests.HTTPError: 429 Client Error: Too Many Requests for url: https://huggingface.co/x": "Hugging Face refuses",
+    "wandb.errors.UsageError: api_key not configured (no-tty)": "wandb waits for a log-in",
+    "wandb: Enter your choice:": "wandb waits for a log-in",
+    "requests.HTTPError: 429 Client Error: Too Many Requests for url: https://huggingface.co/x": "Hugging Face limits",
     "OSError: [Errno 28] No space left on device": "the disk was full",
     "OSError: [Errno 24] Too many open files: 'x'": "the limit on open files",
     "[2026-01-02][genrl][ERROR] - Failed to submit to chain.": "rewards are not accepted",
@@ -33,29 +33,29 @@ LINES = {
 
 @pytest.mark.parametrize(("line", "message"), LINES.items())
 def test_a_known_line_is_recognised(line: str, message: str) -> None:
-    ((trouble, count),) = classify(f"Joining round: 7\n{line}\n")
-    assert message in trouble.message
+    ((problem, count),) = classify(f"Joining round: 7\n{line}\n")
+    assert message in problem.message
     assert count == 1
 
 
-def test_an_error_that_the_trainer_got_over_is_none() -> None:
+def test_an_error_that_the_trainer_recovered_from_does_not_count() -> None:
     assert classify("DHT IPC error: x\nJoining round: 8 starting at stage: 0\n") == []
     assert classify("DHT IPC error: x\n{'loss': '0.1', 'reward': '0.5'}\n") == []
     assert classify("DHT IPC error: x\nstep=12 round=3 stage=0 stage_reward=1.5\n") == []
 
 
 def test_rewards_that_are_refused_outlive_a_round() -> None:
-    ((trouble, count),) = classify("Failed to submit to chain.\nJoining round: 8\nFailed to submit to chain.\n")
-    assert trouble.message == "rewards are not accepted by the chain"
+    ((problem, count),) = classify("Failed to submit to chain.\nJoining round: 8\nFailed to submit to chain.\n")
+    assert problem.message == "rewards are not accepted by the chain"
     assert count == 2
 
 
-def test_an_ordinary_log_holds_no_trouble() -> None:
+def test_an_ordinary_log_holds_no_problem() -> None:
     assert classify("round 3, stage 1\nAlready finished round: 3. Next check in 300.0s\nSaving model\n") == []
 
 
 def test_each_class_names_a_remedy() -> None:
-    assert all(trouble.remedy for trouble in CLASSES)
+    assert all(problem.remedy for problem in CLASSES)
 
 
 def test_a_peers_log_is_read(examine: Examine, tmp_path: Path) -> None:

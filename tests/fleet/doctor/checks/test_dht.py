@@ -34,7 +34,7 @@ def peer(tmp_path: Path) -> Iterator[str]:
         daemon.kill()
 
 
-def test_a_peer_that_answers_is_well(examine: Examine, peer: str) -> None:
+def test_a_peer_that_answers_is_ok(examine: Examine, peer: str) -> None:
     assert [one.message for one in examine("dht", _swarm(peer))] == ["1 of 1 initial peers answer"]
 
 

@@ -30,7 +30,7 @@ def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     ((level, message),) = json.loads(done.stdout)
     assert level == Level.FAILURE
-    assert message.startswith("0.0 GiB free where the fleet's files go")
+    assert message.startswith("0.0 GiB free for the fleet's files")
 
 
 def test_a_heap_of_wandb_runs_is_a_warning(
@@ -43,5 +43,5 @@ def test_a_heap_of_wandb_runs_is_a_warning(
     assert f"wandb's offline runs in {tmp_path}/logs/wandb take" in messages(examine("disk"), Level.WARNING)
 
 
-def test_a_disk_with_room_is_well(examine: Examine) -> None:
+def test_a_disk_with_room_is_ok(examine: Examine) -> None:
     assert messages(examine("disk"), Level.FAILURE) == ""

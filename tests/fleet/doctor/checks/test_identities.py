@@ -17,7 +17,7 @@ def test_one_key_for_two_peers_is_a_failure(examine: Examine, tmp_path: Path) ->
     (peers / "y").mkdir()
     shutil.copy(peers / "x" / "identity.pem", peers / "y" / "identity.pem")
     found = messages(examine("identities", PEERS), Level.FAILURE)
-    assert f"peer x and peer y have one identity, {peer_id}" in found
+    assert f"peer x and peer y share one identity, {peer_id}" in found
 
 
 def test_a_key_that_a_running_trainer_uses_too_is_a_failure(
@@ -40,10 +40,10 @@ def test_a_key_that_is_none_is_a_failure(examine: Examine, tmp_path: Path) -> No
 def test_two_trainers_in_one_folder_are_a_warning(examine: Examine, start_trainer: Callable[..., int]) -> None:
     start_trainer()
     start_trainer()
-    assert "their logs cannot be told apart" in messages(examine("identities", PEERS), Level.WARNING)
+    assert "their logs are mixed" in messages(examine("identities", PEERS), Level.WARNING)
 
 
-def test_keys_of_their_own_are_well(examine: Examine, tmp_path: Path) -> None:
+def test_keys_of_their_own_are_ok(examine: Examine, tmp_path: Path) -> None:
     for name in ("x", "y"):
         ensure_identity(tmp_path / "state" / "peers" / name / "identity.pem")
     assert [one.level for one in examine("identities", PEERS)] == [Level.OK]

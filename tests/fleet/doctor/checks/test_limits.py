@@ -26,7 +26,7 @@ def test_a_low_limit_here_is_a_failure(examine: Examine) -> None:
     assert "ulimit -n 4096" in found
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="macOS tells a process's limits to nobody else")
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS shows a process's limits to that process only")
 def test_a_low_limit_of_a_running_trainer_is_a_warning(examine: Examine, start_trainer: Callable[..., int]) -> None:
     pid = start_trainer()
     psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE, (600, 600))

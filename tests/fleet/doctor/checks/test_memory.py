@@ -14,5 +14,5 @@ def test_a_peer_without_a_limit_is_a_warning(examine: Examine) -> None:
     assert "no memory limit for x:" in found
 
 
-def test_peers_that_fit_are_well(examine: Examine) -> None:
+def test_peers_that_fit_are_ok(examine: Examine) -> None:
     assert messages(examine("memory", "memory_limit: 1MiB\n"), Level.FAILURE) == ""

@@ -18,5 +18,5 @@ def test_a_taken_port_is_a_failure(examine: Examine) -> None:
     assert f"(pid {os.getpid()})" in found
 
 
-def test_free_ports_are_well(examine: Examine) -> None:
+def test_free_ports_are_ok(examine: Examine) -> None:
     assert [one.message for one in examine("ports")] == ["4 ports are free"]

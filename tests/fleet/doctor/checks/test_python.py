@@ -8,7 +8,7 @@ from tests.fleet.doctor.conftest import Examine, messages
 MakePython = Callable[[str], str]
 
 
-def test_the_interpreter_of_these_tests_is_well(examine: Examine) -> None:
+def test_the_interpreter_of_these_tests_is_ok(examine: Examine) -> None:
     assert [one.level for one in examine("python")] == [Level.OK]
 
 

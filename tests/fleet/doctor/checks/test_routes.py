@@ -1,4 +1,4 @@
-"""A fleet that can tell nobody is named, and so is a route that cannot be used."""
+"""A fleet without a route is named, and so is a route that cannot be used."""
 
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
@@ -20,7 +20,7 @@ def test_a_url_that_is_none_is_a_failure(examine: Examine) -> None:
     assert "apprise does not understand its URL" in messages(examine("routes", ROUTES % "phone-at-home"), Level.FAILURE)
 
 
-def test_a_usable_route_is_well(examine: Examine) -> None:
+def test_a_usable_route_is_ok(examine: Examine) -> None:
     assert "1 alert routes" in messages(examine("routes", ROUTES % "json://127.0.0.1:9/"), Level.OK)
 
 

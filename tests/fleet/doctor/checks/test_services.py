@@ -28,11 +28,18 @@ def test_services_that_end_with_the_log_out_are_a_warning(examine: Examine, inst
     assert "macOS ends a user's agents at log-out" in messages(found, Level.WARNING)
 
 
+def test_services_of_an_earlier_version_are_a_warning(examine: Examine, install: Callable[[str], None]) -> None:
+    install("supervisor")
+    assert "has changed since the services were installed; run `peerwatch services install`" in messages(
+        examine("services"), Level.WARNING
+    )
+
+
 def test_a_record_that_is_broken_is_a_failure(examine: Examine, tmp_path: Path) -> None:
     (tmp_path / "state" / "services").mkdir(parents=True)
     (tmp_path / "state" / "services" / "installed.json").write_text("{")
-    assert "which says what is installed" in messages(examine("services"), Level.FAILURE)
+    assert "the record of the installed services" in messages(examine("services"), Level.FAILURE)
 
 
-def test_a_fleet_without_services_is_well(examine: Examine) -> None:
+def test_a_fleet_without_services_is_ok(examine: Examine) -> None:
     assert [one.level for one in examine("services")] == [Level.OK]

@@ -15,10 +15,10 @@ def test_two_trainers_that_each_take_every_core_are_a_warning(
     cores = str(os.cpu_count())
     start_trainer(OMP_NUM_THREADS=cores)
     start_trainer()
-    assert "and hinder each other" in messages(examine("threads"), Level.WARNING)
+    assert "and slow each other down" in messages(examine("threads"), Level.WARNING)
 
 
-def test_the_planned_threads_are_told_while_nothing_runs(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_planned_threads_are_reported_while_nothing_runs(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     # Others may train on this machine while the tests run.
     monkeypatch.setattr("fleet.doctor.site.find_trainers", list)
     (found,) = examine("threads", "peers: 2\n")

@@ -38,6 +38,6 @@ def test_a_mac_without_metal_is_a_warning() -> None:
     assert "trains on the CPU" in messages(list(judge_devices(CPU, {"auto"}, "darwin")), Level.WARNING)
 
 
-def test_a_mac_with_metal_is_well() -> None:
+def test_a_mac_with_metal_is_ok() -> None:
     facts = CPU | {"mps": True}
     assert [one.message for one in judge_devices(facts, {"auto"}, "darwin")] == ["torch 2.13.0, devices: cpu, mps"]

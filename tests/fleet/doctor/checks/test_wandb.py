@@ -14,7 +14,7 @@ def test_an_old_trainer_without_offline_mode_is_a_failure(examine: Examine, star
     assert f"(pid {pid}): WANDB_MODE is not set; it stops at its second round" in found
 
 
-def test_a_trainer_in_offline_mode_is_well(examine: Examine, start_trainer: Callable[..., int]) -> None:
+def test_a_trainer_in_offline_mode_is_ok(examine: Examine, start_trainer: Callable[..., int]) -> None:
     pid = start_trainer(OLD_TRAINER, WANDB_MODE="offline")
     assert f"(pid {pid})" not in messages(examine("wandb"), Level.FAILURE)
 
