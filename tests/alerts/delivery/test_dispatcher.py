@@ -270,7 +270,7 @@ def test_it_ends_when_told_to_although_news_comes_at_that_instant(watch: Callabl
         await asyncio.sleep(0.01)
         one.dispatcher.settle()
         task.cancel()
-        _, pending = await asyncio.wait([task], timeout=1)
+        _, pending = await asyncio.wait([task], timeout=60)
         assert not pending
 
     asyncio.run(run())

@@ -74,7 +74,7 @@ def _outbox(queue: Queue, sender: Sender, routes: tuple[str, ...], clock: Callab
 
 
 async def _until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not look():
             await asyncio.sleep(0.01)
 

@@ -15,7 +15,7 @@ DISCORD = "discord://411155555551215155/abcdefghijklmnopqrstuvwxyz"
 
 def run_python(code: str) -> str:
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, timeout=360, check=True).stdout.strip()
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

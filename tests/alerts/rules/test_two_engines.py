@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from alerts.config import AlertsConfig
@@ -30,7 +29,6 @@ FIRING = 'sum by (alertname, instance) (ALERTS{alertstate="firing"})'
 APART = {"MemoryForecast": 12, "RankDrop": 3, "RewardStagnant": 3, "StepRateDegraded": 5}
 
 
-@pytest.mark.timeout(900)
 def test_both_engines_fire_and_recover_within_one_evaluation(tmp_path: Path) -> None:
     histories = generate(SEED)
     assert len(histories) >= 200

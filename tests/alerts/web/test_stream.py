@@ -160,7 +160,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_leaves_nothing_behind(connec
         reader = connect(f"http://{LOOPBACK}:{port}", receive_buffer=1024)
         while not server.server_state.connections:
             await asyncio.sleep(0.01)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while server.server_state.connections:
                 await asyncio.sleep(0.05)
         server.should_exit = True

@@ -146,7 +146,7 @@ print(*[(r.name, *r.labels.values()) for r in collector.collect(0.0)], sep="\\n"
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:2]:
         parent.chmod(0o755)
-    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=360)
     assert "('trainer_memory_bytes', 'rss')" in ran.stdout, ran.stderr
     assert "footprint" not in ran.stdout
     assert "('trainer_open_fds',)" not in ran.stdout
