@@ -46,7 +46,8 @@ def describe_skips(reasons: Iterable[str]) -> str:
     programs = sorted(set(missing))
     packages = sorted({PACKAGES[program] for program in programs})
     tests = "1 test" if len(missing) == 1 else f"{len(missing)} tests"
-    return f"skipped {tests}: no {', '.join(programs)}; apt-get install {' '.join(packages)} brings them"
+    what = "it" if len(programs) == 1 else "them"
+    return f"skipped {tests}: no {', '.join(programs)}; apt-get install {' '.join(packages)} brings {what}"
 
 
 def go_without(reason: str) -> NoReturn:
