@@ -1,5 +1,6 @@
 # `make up` starts the demo fleet, `make test` runs every test; both make .venv and install what they need first.
 # ARGS goes to the command: make up ARGS="-f peerwatch.yaml", make test ARGS="tests/fleet -k launch".
+# Tests run in four processes, as most of them wait; make test ARGS="-n 0 -s" runs them one after another.
 
 PYTHON ?= python3
 PINNED := constraints.txt pyproject.toml
@@ -11,7 +12,7 @@ up: .venv/.installed
 	.venv/bin/peerwatch up $(ARGS)
 
 test: .venv/.installed-dev
-	.venv/bin/pytest -m "not bench" $(ARGS)
+	.venv/bin/pytest -m "not bench" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.installed-dev
 	.venv/bin/ruff check .

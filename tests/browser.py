@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.programs import require
 
 # A machine that is busy with other tests renders late.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=90_000)
 
 DESK, PHONE = (1280, 900), (375, 812)
 
@@ -38,7 +38,7 @@ def open_page(
         color_scheme="dark" if scheme == "dark" else "light",
         **options,
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(90_000)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

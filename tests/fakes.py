@@ -1,7 +1,10 @@
 """Small real servers that the tests deliver to, and the means to watch processes from outside."""
 
+import itertools
 import json
+import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -10,33 +13,63 @@ from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
+import httpx
 import psutil
 from aiosmtpd.controller import Controller
 
 LOOPBACK = "127.0.0.1"
+# How much longer than on an idle machine anything may take; limits of time are for `make bench`.
+PATIENCE = 6
 Seen = TypeVar("Seen")
+
+# Below the ports that Linux and macOS give to whoever asks for any; each test worker has a part of its own.
+_FIRST_PORT, _PORTS_OF_A_WORKER = 12000, 2000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_places = itertools.count(os.getpid())
+
+# To load the certificates of all authorities for each request would cost more than the rest of it.
+_TLS = ssl.create_default_context()
 
 
 def reserve_ports(count: int) -> list[int]:
     """Ports that nothing listens on now, distinct, for programs that must be told their port beforehand."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    ports: list[int] = []
+    while len(ports) < count:
+        port = _FIRST_PORT + _WORKER % 8 * _PORTS_OF_A_WORKER + next(_places) % _PORTS_OF_A_WORKER
+        if port not in ports and is_free(port):
+            ports.append(port)
+    return ports
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port of this machine's loopback."""
+    with socket.socket() as probe:
+        # As servers do: a port whose last connection has just ended is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def get(url: str, **options: Any) -> httpx.Response:
+    """Asks a server of this machine; `options` are those of `httpx.get`."""
+    return httpx.get(url, **{"timeout": 30, "trust_env": False, "verify": _TLS, **options})
 
 
 def wait_for(look: Callable[[], Seen], seconds: float, what: str, every: float = 0.2) -> Seen:
-    """What `look` returns once it is truthy; raises AssertionError naming `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """What `look` returns once it is truthy; raises AssertionError naming `what`.
+
+    `seconds` are those of an idle machine; a busy one has `PATIENCE` times as many.
+    """
+    limit = PATIENCE * seconds
+    deadline = time.monotonic() + limit
     while True:
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
         time.sleep(every)
 
 

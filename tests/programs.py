@@ -3,18 +3,51 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+# The Debian package that brings each program.
+PACKAGES = {
+    "amtool": "prometheus-alertmanager",
+    "chromium": "chromium",
+    "dbus-daemon": "dbus",
+    "ip": "iproute2",
+    "loginctl": "systemd",
+    "nsenter": "util-linux",
+    "plistutil": "libplist-utils",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+    "promtool": "prometheus",
+    "setpriv": "util-linux",
+    "systemctl": "systemd",
+    "systemd-analyze": "systemd",
+    "unshare": "util-linux",
+}
+_NEEDS = "needs the program "
 
 
 def require(program: str) -> str:
     """The path of `program`; skips the test where it is absent, and fails it where the run allows no skip."""
     path = shutil.which(program)
     if path is None:
-        go_without(f"needs {program}; .ci/run names the Debian packages that the tests use")
+        go_without(_NEEDS + program)
     return path
+
+
+def describe_skips(reasons: Iterable[str]) -> str:
+    """One line: how many tests were skipped for want of a program, and what installs it; empty where none was."""
+    missing = [reason.partition(_NEEDS)[2] for reason in reasons if _NEEDS in reason]
+    if not missing:
+        return ""
+    programs = sorted(set(missing))
+    packages = sorted({PACKAGES[program] for program in programs})
+    tests = "1 test" if len(missing) == 1 else f"{len(missing)} tests"
+    what = "it" if len(programs) == 1 else "them"
+    return f"skipped {tests}: no {', '.join(programs)}; apt-get install {' '.join(packages)} brings {what}"
 
 
 def go_without(reason: str) -> NoReturn:

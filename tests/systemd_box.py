@@ -65,7 +65,7 @@ class Box:
         self._outer, self._init = outer, init
         self.home = _HOME
 
-    def run(self, *command: str, status: int = 0, seconds: float = 120, **environment: str) -> str:
+    def run(self, *command: str, status: int = 0, seconds: float = 360, **environment: str) -> str:
         """What the command prints, where it ends with `status`."""
         settings = {"HOME": str(_HOME), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
         line = f"cd {shlex.quote(str(_HOME))} && exec {shlex.join(command)}"
@@ -78,7 +78,7 @@ class Box:
         )
 
     def as_root(self, *command: str) -> str:
-        return self._inside(list(command), 0, 60)
+        return self._inside(list(command), 0, 360)
 
     def _inside(self, command: list[str], status: int, seconds: float) -> str:
         enter = ["nsenter", "-t", str(self._init), "--pid", "--mount", "--ipc", "--uts", "--net"]
@@ -96,7 +96,7 @@ class Box:
 
     def stop(self) -> None:
         psutil.Process(self._init).kill()
-        self._outer.wait(timeout=30)
+        self._outer.wait(timeout=180)
 
 
 def boot() -> Iterator[Box]:
@@ -137,7 +137,7 @@ def _needed_folders() -> list[str]:
 
 
 def _wait_for_init(outer: subprocess.Popen[bytes], log: Path) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and outer.poll() is None:
         for child in psutil.Process(outer.pid).children():
             if child.name() == "systemd":
@@ -147,12 +147,12 @@ def _wait_for_init(outer: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def _wait_until_up(box: Box, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 360
     while time.monotonic() < deadline:
         said = ""
         for status in (0, 1):
             try:
-                said = box._inside(["systemctl", "is-system-running"], status, 10).strip()
+                said = box._inside(["systemctl", "is-system-running"], status, 60).strip()
                 break
             except AssertionError:
                 continue

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.fakes import LOOPBACK, wait_for
+from tests.fakes import LOOPBACK, get, wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,7 +151,7 @@ class AlertLoop:
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("run-*.log")))
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(f"{self.address}{path}", timeout=5, trust_env=False, **options)
+        return get(f"{self.address}{path}", **options)
 
     def firing(self) -> set[tuple[str, str]]:
         alerts = self.get("/api/status").json()["alerts"]
@@ -165,12 +165,12 @@ class AlertLoop:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=90)
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     @property
     def _log_path(self) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.fakes import LOOPBACK, reserve_ports, wait_for
+from tests.fakes import LOOPBACK, get, reserve_ports, wait_for
 from tests.programs import require
 
 
@@ -79,15 +79,15 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(timeout=15)
+            self.process.wait(timeout=90)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(timeout=5)
+            self.process.wait(timeout=90)
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
         try:
-            return httpx.get(f"{self.url}/-/ready", timeout=2, trust_env=False).status_code == 200
+            return get(f"{self.url}/-/ready", timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
 

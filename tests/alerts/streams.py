@@ -20,7 +20,7 @@ class Reader:
         self._socket = socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(20)
+        self._socket.settimeout(90)
         self._socket.connect((url.hostname, url.port))
         query = f"?mark={mark}" if mark else ""
         self._socket.sendall(REQUEST.format(query, url.netloc).encode())
@@ -79,7 +79,7 @@ class Crowd:
         self._selector = selectors.DefaultSelector()
         self._received: dict[socket.socket, int] = {}
         for _ in range(count):
-            reader = socket.create_connection((url.hostname or "", url.port or 0), timeout=20)
+            reader = socket.create_connection((url.hostname or "", url.port or 0), timeout=90)
             reader.sendall(REQUEST.format("", url.netloc).encode())
             reader.setblocking(False)
             self._selector.register(reader, selectors.EVENT_READ)

@@ -64,7 +64,7 @@ def _alert(
 
 
 def _post(server: Server, *alerts: dict[str, Any]) -> None:
-    answer = httpx.post(f"{server.url}/api/v2/alerts", json=list(alerts), timeout=10, trust_env=False)
+    answer = httpx.post(f"{server.url}/api/v2/alerts", json=list(alerts), timeout=60, trust_env=False)
     assert answer.status_code == 200, answer.text
 
 

@@ -205,9 +205,9 @@ def test_an_outage_ends_with_one_summary(make_loop: MakeLoop, webhook: Webhook) 
 
 def _post(loop: AlertLoop, folder: Path, path: str, content: dict[str, Any], **headers: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {(folder / 'state' / 'api.token').read_text().strip()}", **headers}
-    return httpx.post(f"{loop.address}{path}", json=content, headers=headers, trust_env=False, timeout=10)
+    return httpx.post(f"{loop.address}{path}", json=content, headers=headers, trust_env=False, timeout=60)
 
 
 def _delete(loop: AlertLoop, folder: Path, path: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {(folder / 'state' / 'api.token').read_text().strip()}"}
-    return httpx.delete(f"{loop.address}{path}", headers=headers, trust_env=False, timeout=10)
+    return httpx.delete(f"{loop.address}{path}", headers=headers, trust_env=False, timeout=60)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.delivery.outbox import SEND_TIMEOUT_SECONDS
 from tests.alerts.conftest import ROOT, AlertLoop, Sidecar, sidecar_page
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports, wait_for
 from tests.programs import require
@@ -142,7 +143,7 @@ def test_a_route_that_fails_holds_up_neither_others_nor_the_evaluation_and_no_se
         seen = "".join(loop.get(path).text for path in ("/", "/api/status", "/api/alerts", "/metrics", "/targets"))
         began = time.monotonic()
         assert loop.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 0.75 * SEND_TIMEOUT_SECONDS
     assert TOKEN not in seen + loop.output()
 
 
@@ -216,7 +217,7 @@ def test_the_process_stays_light(make_loop: MakeLoop, sidecar: Sidecar, webhook:
         wait_for(lambda: webhook.messages, 20, "a delivered alert")
     finally:
         process.terminate()
-        output, _ = process.communicate(timeout=15)
+        output, _ = process.communicate(timeout=90)
     assert (process.returncode, output) == (0, "[]\n")
 
 
@@ -258,6 +259,6 @@ def _run_to_the_end(loop: AlertLoop) -> tuple[int, str]:
     first = loop.process
     loop.launch()
     assert loop.process is not None
-    code = loop.process.wait(timeout=20)
+    code = loop.process.wait(timeout=90)
     loop.process = first or loop.process
     return code, (loop.folder / f"run-{loop.runs:03}.log").read_text()

@@ -5,8 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
+from tests.fakes import get
 from tests.grafana.queries import Asked
 
 STEP_SECONDS = 8
@@ -46,6 +45,6 @@ class Prometheus:
         return int(answer["stats"]["samples"]["totalQueryableSamples"])
 
     def _get(self, what: str, **parameters: Any) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=20)
+        answer = get(f"{self.url}/api/v1/{what}", params=parameters)
         assert answer.status_code == 200, f"{parameters}: {answer.text}"
         return answer.json()["data"]

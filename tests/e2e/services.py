@@ -72,7 +72,7 @@ class Services:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         assert result.returncode == status, f"{arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
         return result.stdout + result.stderr

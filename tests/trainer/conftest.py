@@ -22,4 +22,4 @@ def make_peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     for peer in peers:
         if peer.process and peer.process.poll() is None:
             peer.process.kill()
-            peer.process.wait(10)
+            peer.process.wait(60)

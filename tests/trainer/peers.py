@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import yaml
 from tests.fakes import wait_for
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 90.0
+START_SECONDS = 60.0
 
 # The tiny model at its quickest: these tests are about a peer's life, not about what it learns.
 QUICK = {"num_generations": 2, "max_completion_length": 4}
+SHORT = {"grpo": QUICK, "steps_per_stage": 4, "publish_interval_seconds": 0.5, "poll_interval_seconds": 0.2}
 
 READER = """
 import json, os, sys
@@ -62,13 +62,14 @@ class Peer:
         return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in self.text().splitlines() if line.startswith("step=")]
 
     def wait_for_steps(self, count: int) -> None:
-        """Waits until the output holds so many step lines, or fails with the output."""
-        assert self.process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while len(self.steps()) < count:
+        """Waits until the output holds so many step lines."""
+
+        def look() -> bool:
+            assert self.process is not None
             assert self.process.poll() is None, self.text()
-            assert time.monotonic() < deadline, self.text()
-            time.sleep(0.1)
+            return len(self.steps()) >= count
+
+        wait_for(look, START_SECONDS, f"{count} steps: {self.output}", every=0.1)
 
     def address(self) -> str:
         """The multiaddr that it said last."""
@@ -81,16 +82,14 @@ class Peer:
         found = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in found if process.name() != "torch_shm_manager"]
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Sends a signal; (exit code, seconds until the process was gone)."""
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends a signal; the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        began = time.monotonic()
-        code = self.process.wait(30)
-        return code, time.monotonic() - began
+        return self.process.wait(180)
 
 
 def read_swarm(address: str, *keys: str) -> dict[str, Any]:
     """What a client of the swarm reads under these keys."""
-    output = subprocess.check_output([sys.executable, "-c", READER, address, *keys], timeout=60)
+    output = subprocess.check_output([sys.executable, "-c", READER, address, *keys], timeout=360)
     return dict(json.loads(output))

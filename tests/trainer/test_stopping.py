@@ -10,7 +10,7 @@ import pytest
 PRELUDE = """
 import signal, sys, time
 from trainer.stopping import Stopper, StopRequested
-stopper = Stopper(grace_seconds=0.3, deadline_seconds=2.0)
+stopper = Stopper(grace_seconds={grace}, deadline_seconds={deadline})
 """
 READY = """
 stopper.enforce_deadline()
@@ -18,45 +18,48 @@ print("ready", flush=True)
 """
 
 
-def run(body: str, number: signal.Signals = signal.SIGTERM, ready: str = READY) -> tuple[int, str, float]:
-    """Runs the body, signals it once it is ready; its exit code, output and seconds from signal to end."""
-    with subprocess.Popen([sys.executable, "-c", PRELUDE + ready + body], stdout=subprocess.PIPE, text=True) as process:
+def run(
+    body: str,
+    number: signal.Signals = signal.SIGTERM,
+    *,
+    ready: str = READY,
+    grace: float = 0.3,
+    deadline: float = 60.0,
+) -> tuple[int, str]:
+    """Runs the body and signals it once it is ready; its exit code and output."""
+    program = PRELUDE.format(grace=grace, deadline=deadline) + ready + body
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
         process.send_signal(number)
-        began = time.monotonic()
-        output, _ = process.communicate(timeout=20)
-        return process.returncode, output, time.monotonic() - began
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_outside_a_step_it_is_immediate(number: signal.Signals) -> None:
-    code, output, seconds = run("try: time.sleep(60)\nexcept StopRequested: print('stopped')", number)
+    body = "try: time.sleep(600)\nexcept StopRequested: print('stopped')"
 
-    assert (code, output) == (0, "stopped\n")
-    assert seconds < 0.3
+    assert run(body, number, grace=600) == (0, "stopped\n")
 
 
 def test_a_short_step_finishes() -> None:
     body = "stopper.begin_step()\ntime.sleep(0.25)\nstopper.end_step()\nprint(stopper.is_requested)\nstopper.disarm()"
 
-    assert run(body)[:2] == (0, "True\n")
+    assert run(body, grace=30) == (0, "True\n")
 
 
 def test_a_long_step_is_abandoned_even_if_something_swallows_it_once() -> None:
     body = """
 stopper.begin_step()
 try:
-    try: time.sleep(60)
+    try: time.sleep(600)
     except: print("swallowed")
-    time.sleep(60)
+    time.sleep(600)
 except StopRequested: print("abandoned")
 """
-    code, output, seconds = run(body)
-
-    assert (code, output) == (0, "swallowed\nabandoned\n")
-    assert seconds < 1.5
+    assert run(body) == (0, "swallowed\nabandoned\n")
 
 
 def test_what_is_shielded_is_not_interrupted() -> None:
@@ -66,20 +69,20 @@ try:
     with stopper.shield():
         for _ in range(8): time.sleep(0.1)
         print("whole")
-    time.sleep(60)
+    time.sleep(600)
 except StopRequested: print("abandoned")
 """
-    assert run(body)[:2] == (0, "whole\nabandoned\n")
+    assert run(body) == (0, "whole\nabandoned\n")
 
 
 def test_a_stop_during_a_save_reaches_the_wait_that_follows() -> None:
     body = """
 try:
     with stopper.shield(): time.sleep(0.2)
-    time.sleep(60)
+    time.sleep(600)
 except StopRequested: print("stopped")
 """
-    assert run(body)[:2] == (0, "stopped\n")
+    assert run(body) == (0, "stopped\n")
 
 
 def test_a_delayed_stop_takes_effect_at_the_blocks_end() -> None:
@@ -90,16 +93,16 @@ try:
         print("ready", flush=True)
         time.sleep(0.4)
         print("whole")
-    time.sleep(60)
+    time.sleep(600)
 except StopRequested: print("stopped")
 """
-    assert run(body, ready="")[:2] == (0, "whole\nstopped\n")
+    assert run(body, ready="") == (0, "whole\nstopped\n")
 
 
 def test_nothing_interrupts_the_way_out() -> None:
     body = "stopper.begin_step()\ntime.sleep(0.2)\nstopper.disarm()\ntime.sleep(0.8)\nprint('out')"
 
-    assert run(body)[:2] == (0, "out\n")
+    assert run(body) == (0, "out\n")
 
 
 def test_a_main_thread_beyond_reach_is_ended_at_the_deadline() -> None:
@@ -108,7 +111,4 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 with stopper.shield():
     while True: time.sleep(1)
 """
-    code, _, seconds = run(body)
-
-    assert code == 0
-    assert 1.5 < seconds < 4.0
+    assert run(body, deadline=1.0) == (0, "")

@@ -1,6 +1,7 @@
 """Recorded history, replayed: the same rules fire the same, others otherwise, and the report says which."""
 
 import ast
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Watch:
             reminder_seconds=0.0,
         )
         while self.recorder.waiting > 40:
-            pass
+            time.sleep(0.001)
         self.recorder.record(group, self._standing)
 
 

@@ -75,7 +75,7 @@ def _outbox(
 
 
 async def _until(check: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not check():
             await asyncio.sleep(0.01)
 

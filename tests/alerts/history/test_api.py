@@ -92,4 +92,4 @@ def test_a_history_that_cannot_be_read_stops_neither_alerts_nor_the_loop(make_lo
     assert loop.output().count("history: cannot write") == 1
     assert loop.process is not None
     loop.process.send_signal(signal.SIGTERM)
-    assert loop.process.wait(10) == 0
+    assert loop.process.wait(90) == 0

@@ -212,7 +212,7 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         recorder.close()
         """
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=360)
     assert done.stderr.count("ERROR") == 1, done.stderr
     assert "history: cannot write" in done.stderr
     assert "history: recording resumed" in done.stderr

@@ -206,7 +206,7 @@ class Campaign:
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
         self._parent.stdin.close()
-        self._parent.wait(10)
+        self._parent.wait(90)
         self._parent.stdout.close()
         self._mailbox.stop()
         for server in (self._hook, self._bot_api, *self._sidecars.values()):

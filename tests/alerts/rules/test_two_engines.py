@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from alerts.config import AlertsConfig
@@ -29,7 +28,6 @@ FIRING = 'sum by (alertname, instance) (ALERTS{alertstate="firing"})'
 LEARNED = {name for name, rule in discover().items() if rule.promql is None}
 
 
-@pytest.mark.timeout(900)
 def test_both_engines_fire_and_recover_within_one_evaluation(tmp_path: Path) -> None:
     histories = generate(SEED)
     assert len(histories) >= 200

@@ -82,11 +82,11 @@ def test_slow_and_endless_sidecars_cost_one_time_out_together_and_the_others_not
         stall_server(b"", 0.05),
         stall_server(b"trainer_up 1\n", 0.05),
         stall_server(b"x" * 65536, 0.0),
-        timeout_seconds=1.0,
+        timeout_seconds=3.0,
     )
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 8
     assert good.page is not None
-    assert mute.failure == trickle.failure == "no answer within 1 s"
+    assert mute.failure == trickle.failure == "no answer within 3 s"
     assert flood.failure == f"the page is larger than {MAX_PAGE_BYTES // 1024} KiB"
 
 

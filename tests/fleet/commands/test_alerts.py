@@ -49,7 +49,7 @@ class Desk:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         command = [sys.executable, "-m", "fleet", "alerts", *arguments, "-f", str(self.file)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=360, check=False)
         return result.returncode, result.stdout, result.stderr
 
 

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ def peerwatch(*arguments: str, folder: Path, **variables: str) -> subprocess.Com
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=360,
     )
 
 
@@ -35,11 +34,12 @@ def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: 
     assert f"Example: peerwatch {command}" in result.stdout
 
 
-def test_help_is_there_at_once(tmp_path: Path) -> None:
-    began = time.monotonic()
-    result = peerwatch("--help", folder=tmp_path)
+def test_help_waits_for_nothing_heavy(tmp_path: Path) -> None:
+    result = peerwatch("--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert "status" in result.stdout
-    assert time.monotonic() - began < 2  # half a second where nothing else runs
+    loaded = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+    assert "fleet.__main__" in loaded or "typer" in loaded
+    assert not loaded & {"apprise", "hivemind", "httpx", "torch", "transformers"}
 
 
 @pytest.mark.parametrize(

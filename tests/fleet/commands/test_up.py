@@ -42,7 +42,7 @@ def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(
         arguments = [argument for one in family for argument in _arguments(one)]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=90)
     assert process.returncode == 1
     assert not still_alive(family)
     output = log.read_text()

@@ -95,4 +95,4 @@ def test_supervisord_restarts_what_ended_early_and_not_what_has_finished(tmp_pat
         assert oct(folder.socket.stat().st_mode & 0o777) == "0o700"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=90)

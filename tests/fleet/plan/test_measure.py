@@ -99,7 +99,7 @@ def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path, number: in
         wait_for(lambda: any(_name(one) == "p2pd" for one in descendants(plan.pid)), 120, "p2pd of the trial")
         peers = descendants(plan.pid)
         plan.send_signal(number)
-        output, _ = plan.communicate(timeout=60)
+        output, _ = plan.communicate(timeout=360)
 
     assert (plan.returncode, output) == (status, b"")
     wait_for(lambda: not still_alive(peers), 10, "the trial's processes to end")

@@ -33,7 +33,7 @@ class FakeSwarm:
 
     def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
         self.entered.set()
-        self.open.wait(20)
+        self.open.wait(120)
         self.calls.append((key, subkey))
         if self.refused:
             self.refused -= 1
@@ -45,7 +45,7 @@ class FakeSwarm:
         return True
 
     def get(self, key: str) -> Any:
-        self.open.wait(20)
+        self.open.wait(120)
         if not self.alive:
             raise SwarmError("gone")
         return self.stored.get(key)
@@ -91,7 +91,7 @@ def publisher(swarm: FakeSwarm, heard: Heard, tmp_path: Path) -> Iterator[Publis
     yield publisher
     swarm.open.set()
     if publisher.is_alive():
-        publisher.close(5)
+        publisher.close(60)
 
 
 def test_the_newest_sum_of_each_stage_is_published(publisher: Publisher, swarm: FakeSwarm, heard: Heard) -> None:
@@ -99,7 +99,7 @@ def test_the_newest_sum_of_each_stage_is_published(publisher: Publisher, swarm: 
         publisher.put_reward(AT, reward)
     publisher.put_reward(RoundAndStage(3, 2), 0.5)
     publisher.start()
-    publisher.close(5)
+    publisher.close(60)
 
     assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 3.0}, "rl_swarm_rewards_3_2": {PEER: 0.5}}
     assert len(swarm.calls) == 2
@@ -111,7 +111,7 @@ def test_a_leader_publishes_where_the_swarm_is_and_the_stages_board(publisher: P
     publisher.put_reward(AT, 4.0)
     publisher.announce(AT, is_new=True)
     publisher.start()
-    publisher.close(5)
+    publisher.close(60)
 
     assert swarm.stored["rl_swarm_rs"] == (3, 1)
     assert swarm.stored["rl_swarm_leaderboard_3_1"] == [(OTHER, 9.0), (PEER, 4.0)]
@@ -121,7 +121,7 @@ def test_a_hanging_swarm_holds_up_nobody(publisher: Publisher, swarm: FakeSwarm)
     swarm.open.clear()
     publisher.put_reward(AT, 0.0)
     publisher.start()
-    assert swarm.entered.wait(5)
+    assert swarm.entered.wait(60)
 
     began = time.perf_counter()
     for step in range(1000):
@@ -130,7 +130,7 @@ def test_a_hanging_swarm_holds_up_nobody(publisher: Publisher, swarm: FakeSwarm)
         publisher.announce(AT, is_new=False)
         publisher.remember({"finished_round": step})
 
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 10
 
 
 def test_what_failed_is_tried_again(publisher: Publisher, swarm: FakeSwarm, heard: Heard) -> None:
@@ -152,7 +152,7 @@ def test_a_newer_value_takes_the_place_of_one_that_failed(publisher: Publisher, 
     publisher.put_reward(AT, 6.0)
 
     wait_for(lambda: swarm.stored, 5, "a store that succeeds", every=0.01)
-    publisher.close(5)
+    publisher.close(60)
 
     assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 6.0}}
 
@@ -161,7 +161,7 @@ def test_what_waits_is_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
     for stage in range(5 * MAX_PENDING):
         publisher.put_reward(RoundAndStage(stage, 0), 1.0)
     publisher.start()
-    publisher.close(5)
+    publisher.close(60)
 
     assert len(swarm.stored) == MAX_PENDING
     assert f"rl_swarm_rewards_{5 * MAX_PENDING - 1}_0" in swarm.stored
@@ -173,7 +173,7 @@ def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) 
         flushed = publisher._flushed_at
         publisher.put_output(AT, f"question {number}", (float(number), {}))
         wait_for(lambda flushed=flushed: publisher._flushed_at != flushed, 5, "a flush", every=0.005)  # type: ignore[misc]
-    publisher.close(5)
+    publisher.close(60)
 
     assert len(swarm.stored[f"rl_swarm_outputs_{PEER}_3_1"]) <= MAX_OUTPUTS_PER_STAGE
 
@@ -201,6 +201,6 @@ def test_a_lost_swarm_is_noticed_and_leaves_no_question_open(publisher: Publishe
 def test_the_place_in_the_rounds_is_kept_on_disk(publisher: Publisher, tmp_path: Path) -> None:
     publisher.remember({"position": None, "finished_round": 8})
     publisher.start()
-    publisher.close(5)
+    publisher.close(60)
 
     assert json.loads((tmp_path / "position.json").read_text()) == {"position": None, "finished_round": 8}

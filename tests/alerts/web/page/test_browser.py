@@ -17,8 +17,6 @@ from tests.fakes import reserve_ports, wait_for
 MakeLoop = Callable[..., AlertLoop]
 NASTY = "<img src=x onerror=alert(1)>"
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

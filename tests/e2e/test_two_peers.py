@@ -1,0 +1,117 @@
+"""Two peers that earn alike: who overtakes whom, and what becomes of one that leaks, are told from real processes."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import Fleet, Peer, count
+from tests.fakes import get, still_alive
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
+    alerts = {
+        "rules": {
+            "MemoryExceeded": {"for": "0s", "recover_after": "0s", "restart": True},
+            "PeerDown": {"for": "0s", "recover_after": "0s"},
+            "PeerStalled": {"recover_after": "0s"},
+            "RankDrop": {"held_for": "5s"},
+        },
+        "restarts": {"wait_at_most": "10s"},
+    }
+    fleet = make_fleet(["dolomite", "emery"], reward_spread=0.0, alerts=alerts)
+    fleet.wait_until_all_train()
+    return fleet
+
+
+def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
+    trees = [process for peer in fleet.peers for process in _tree(peer.process())]
+    for process in trees:
+        process.suspend()
+    try:
+        board = fleet.folder / "state" / "leaderboard" / "board.sqlite"
+        fleet.service("exporter.leaderboard").kill()
+        for part in board.parent.glob("board.sqlite*"):
+            part.unlink()
+        fleet.wait(lambda: get(f"{fleet.leaderboard_url}/api/leaderboard").json()["total"] == 0, 60, "no board")
+        fleet.wait(lambda: fleet.peers[0].value("swarm_source_up", source="leaderboard") == 0, 30, "the read failed")
+        # PeerStalled proves that the loop went on judging while the board was empty.
+        fleet.wait(lambda: fleet.arrived("PeerStalled"), 60, "PeerStalled")
+        assert not fleet.arrived("RankDrop")
+    finally:
+        for process in trees:
+            process.send_signal(signal.SIGCONT)
+    fleet.wait_until_quiet()
+    assert not any(message.says("RankDrop") for message in fleet.webhook.messages)
+
+
+def test_a_peer_that_stops_earning_is_overtaken(fleet: Fleet) -> None:
+    best = _kept_the_first_place(fleet, 12)
+    idle = best.reward_folder / "idle"
+    idle.touch()
+    fleet.wait(lambda: fleet.arrived("RankDrop", best.name), 60, "RankDrop by mail and webhook")
+    assert best.value("trainer_state", trainer_state="stopped") == 0
+    assert best.value("swarm_rank") == 2
+    idle.unlink()
+
+
+def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) -> None:
+    leaking, sibling = fleet.peers
+    first, other = leaking.process(), sibling.process()
+    tree = [first, *first.children(recursive=True)]
+    (leaking.reward_folder / "hoard").write_text("2100")
+    kept = leaking.run_folder / "restart.log"
+    fleet.wait(kept.exists, 60, "what the trainer did is kept")
+    (leaking.reward_folder / "hoard").unlink()
+    fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is told")
+
+    told = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
+    assert told.says(
+        "Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"
+    ), told
+    fleet.wait(
+        lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "Training again", "memory from "),
+        60,
+        "the effect is told by mail and webhook",
+    )
+    second = leaking.process()
+    assert second.pid != first.pid
+    assert not still_alive(tree)
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+    (leaking.reward_folder / "hoard").write_text("2100")
+    fleet.wait(lambda: fleet.arrived("RestartUseless", leaking.name), 60, "a person is called")
+    assert any(
+        message.says("Not restarted for MemoryExceeded", "Restarted for the same reason")
+        for message in fleet.webhook.messages
+    )
+    assert leaking.process() == second
+    assert sibling.process() == other
+    assert count(fleet.webhook.messages, "Restarted because of") == 1
+    assert not count(fleet.webhook.messages, "PeerDown")
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    return [*process.children(recursive=True), process]
+
+
+def _kept_the_first_place(fleet: Fleet, seconds: float) -> Peer:
+    """The peer that has been first for so long: a rank that was not kept is not lost."""
+    since: dict[str, float] = {}
+
+    def look() -> Peer | None:
+        for peer in fleet.peers:
+            if peer.value("swarm_rank") != 1:
+                since.pop(peer.name, None)
+            elif time.monotonic() - since.setdefault(peer.name, time.monotonic()) >= seconds:
+                return peer
+        return None
+
+    found = fleet.wait(look, 60, f"a peer keeps the first place for {seconds:g} s")
+    assert isinstance(found, Peer)
+    return found
