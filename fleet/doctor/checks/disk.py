@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from fleet.configuration.checks import gibibytes
+from alerts.sizes import show_size
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -18,7 +18,7 @@ MAX_FILES = 100_000
 def examine(site: Site) -> Iterator[Finding]:
     folder = _nearest(site.loaded.folder.root)
     free = psutil.disk_usage(str(folder)).free
-    room = f"{gibibytes(free)} free where the fleet's files go ({folder})"
+    room = f"{show_size(free)} free where the fleet's files go ({folder})"
     if free < SCARCE_BYTES:
         yield failure(room, "free some space, or set state_dir to another disk; a full disk ends training")
     elif free < LOW_BYTES:
@@ -28,7 +28,7 @@ def examine(site: Site) -> Iterator[Finding]:
     for runs in sorted(_wandb_folders(site)):
         size = _size(runs)
         if size > MUCH_WANDB_BYTES:
-            yield warning(f"wandb's offline runs in {runs} take {gibibytes(size)}", "delete the old ones; none is used")
+            yield warning(f"wandb's offline runs in {runs} take {show_size(size)}", "delete the old ones; none is used")
 
 
 def _nearest(folder: Path) -> Path:
