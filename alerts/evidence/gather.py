@@ -17,7 +17,7 @@ import psutil
 
 from alerts.engine.evaluate import Event
 from alerts.evidence.redact import redact
-from alerts.evidence.trainer_process import ask_for_stacks, find_trainer, read_tail
+from alerts.evidence.trainer_process import ask_for_stacks, find_own_trainer, read_tail
 from alerts.i18n.catalog import LANGUAGES, Language, Words
 from alerts.i18n.translatable import say
 from alerts.rules import Evidence, discover
@@ -106,7 +106,7 @@ def find_frames(stacks: str) -> list[str]:
 
 
 def _describe_process(run_dir: Path) -> list[str]:
-    process = find_trainer(run_dir)
+    process = find_own_trainer(run_dir)
     if process is None:
         return [say("The process that process.json names does not run.")]
     unusual = _UNUSUAL.get(process.status())
@@ -114,7 +114,7 @@ def _describe_process(run_dir: Path) -> list[str]:
 
 
 def _describe_biggest(run_dir: Path) -> list[str]:
-    process = find_trainer(run_dir)
+    process = find_own_trainer(run_dir)
     if process is None:
         return []
     sizes = []
@@ -143,7 +143,7 @@ def _describe_log(run_dir: Path) -> list[str]:
 
 
 def _describe_stacks(run_dir: Path) -> list[str]:
-    process = find_trainer(run_dir)
+    process = find_own_trainer(run_dir)
     if process is None or process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
         return []
     frames = find_frames(ask_for_stacks(process, run_dir / "stacks.log", seconds=STACKS_SECONDS))
