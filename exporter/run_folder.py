@@ -33,7 +33,9 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replaces `path` whole: a reader meets the old content or the new, never a part. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), mode)
+        # What a killed process with this number left may have another mode.
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(descriptor, "wb") as file:
             file.write(content)
         os.replace(temporary, path)
@@ -76,14 +78,28 @@ def read_process_record(run_dir: Path) -> ProcessRecord | None:
     return ProcessRecord(pid, float(create_time), float(started_at) if _is_number(started_at) else None)
 
 
+def find_trainer(run_dir: Path) -> psutil.Process | None:
+    """The running process that the run folder records as its trainer; None without a record or such a process."""
+    record = read_process_record(run_dir)
+    return find_process(record) if record else None
+
+
 def find_process(record: ProcessRecord) -> psutil.Process | None:
     """The recorded process if it still runs; None when it is gone, a zombie, or its number went to another."""
     try:
         process = psutil.Process(record.pid)
         same = abs(process.create_time() - record.create_time) <= CREATE_TIME_TOLERANCE_SECONDS
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, OverflowError):
         return None
+    return process if same and is_running(process) else None
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it is still that process and not a zombie, which has exited and awaits its parent."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _is_number(value: object) -> bool:

@@ -18,7 +18,7 @@ import psutil
 from alerts import i18n
 from alerts.engine.evaluate import Event
 from alerts.evidence.redact import redact
-from alerts.evidence.trainer_process import ask_for_stacks, find_trainer, read_tail
+from alerts.evidence.trainer_process import ask_for_stacks, find_own_trainer, read_tail
 from alerts.i18n import Language, Words
 from alerts.i18n.en import WORDS
 from alerts.i18n.translatable import say
@@ -108,7 +108,7 @@ def find_frames(stacks: str) -> list[str]:
 
 
 def _describe_process(run_dir: Path) -> list[str]:
-    process = find_trainer(run_dir)
+    process = find_own_trainer(run_dir)
     if process is None:
         return [say("The process in process.json is not running.")]
     unusual = _UNUSUAL.get(process.status())
@@ -116,7 +116,7 @@ def _describe_process(run_dir: Path) -> list[str]:
 
 
 def _describe_largest(run_dir: Path) -> list[str]:
-    process = find_trainer(run_dir)
+    process = find_own_trainer(run_dir)
     if process is None:
         return []
     sizes = []
@@ -145,7 +145,7 @@ def _describe_log(run_dir: Path) -> list[str]:
 
 
 def _describe_stacks(run_dir: Path) -> list[str]:
-    process = find_trainer(run_dir)
+    process = find_own_trainer(run_dir)
     if process is None or process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
         return []
     frames = find_frames(ask_for_stacks(process, run_dir / "stacks.log", seconds=STACKS_SECONDS))

@@ -1,6 +1,5 @@
 """The trainer of a run folder: its process, checked against its record, and its stacks, dumped without ending it."""
 
-import json
 import os
 import signal
 import stat
@@ -10,23 +9,20 @@ from pathlib import Path
 
 import psutil
 
-# Two measurements of one process's start differ a little.
-SAME_START_SECONDS = 2.0
+from exporter.run_folder import find_trainer
+
 # A trainer handles SIGUSR1 soon after its start; before that the signal would end it. Only Linux shows the handlers.
 SETTLED_SECONDS = 60.0
 POLL_SECONDS = 0.005
 QUIET_SECONDS = 0.03
 
 
-def find_trainer(run_dir: Path) -> psutil.Process | None:
-    """The process in process.json, if it still runs and its PID was not reused."""
+def find_own_trainer(run_dir: Path) -> psutil.Process | None:
+    """The trainer of a run folder if it runs as this user: the only one that may be signalled."""
     try:
-        record = json.loads(read_tail(run_dir / "process.json", 4096))
-        process = psutil.Process(record["pid"])
-        is_same = abs(process.create_time() - record["create_time"]) <= SAME_START_SECONDS
-        is_ours = process.uids().real == os.getuid()
-        return process if is_same and is_ours and process.status() != psutil.STATUS_ZOMBIE else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError, psutil.Error):
+        process = find_trainer(run_dir)
+        return process if process and process.uids().real == os.getuid() else None
+    except psutil.Error:
         return None
 
 

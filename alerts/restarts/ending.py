@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from alerts.evidence.trainer_process import find_trainer
+from alerts.evidence.trainer_process import find_own_trainer
+from exporter.run_folder import is_running
 
 # A trainer saves and exits within ten seconds of SIGTERM.
 GRACE_SECONDS = 15.0
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
     """Whether there was a trainer and it has exited. psutil signals a process only while its start time is the same."""
-    trainer = find_trainer(run_dir)
+    trainer = find_own_trainer(run_dir)
     if trainer is None:
         return False
     tree = [trainer]
@@ -35,4 +36,4 @@ def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
     psutil.wait_procs(left, timeout=KILL_SECONDS)
     if alive:
         log.warning("trainer %d did not exit within %g s of SIGTERM: killed", trainer.pid, grace_seconds)
-    return not trainer.is_running() or trainer.status() == psutil.STATUS_ZOMBIE
+    return not is_running(trainer)

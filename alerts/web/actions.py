@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import secrets
 import threading
 import time
@@ -26,6 +25,7 @@ from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.loop import Loop
 from alerts.messages.single import Message
 from alerts.web.same_origin import refuse
+from exporter.run_folder import write_atomically
 
 MAX_REQUEST_BYTES = 16 * 1024
 READ_TIMEOUT_SECONDS = 10.0
@@ -36,12 +36,7 @@ Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
 def make_token(state_dir: Path) -> str:
     """A new token for this run, in a file that only its owner can read."""
     token = secrets.token_urlsafe(32)
-    path = state_dir / TOKEN_FILE
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token + "\n")
-    temporary.replace(path)
+    write_atomically(state_dir / TOKEN_FILE, f"{token}\n".encode(), mode=0o600)
     return token
 
 

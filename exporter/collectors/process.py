@@ -11,7 +11,7 @@ from exporter.collectors import textfile
 from exporter.config import SidecarConfig
 from exporter.footprint import Footprints
 from exporter.metrics import Sample
-from exporter.run_folder import ProcessRecord, find_process, read_process_record
+from exporter.run_folder import ProcessRecord, find_process, is_running, read_process_record
 
 
 class Collector:
@@ -58,7 +58,7 @@ class Collector:
             self._record, self._trainer, self._cpu = record, None, CpuClock()
         # Once found, the process is recognised by the kernel's own clock: after the wall clock was set, its
         # recorded start time is that of no process.
-        if self._trainer is not None and _is_running(self._trainer):
+        if self._trainer is not None and is_running(self._trainer):
             return self._trainer
         self._trainer = find_process(record) if record else None
         return self._trainer
@@ -92,13 +92,6 @@ def add_accelerator(footprint: float, held: float | None) -> float:
     return footprint + held if held is not None and held > footprint else footprint
 
 
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
 def _children(trainer: psutil.Process) -> list[psutil.Process]:
     try:
         return trainer.children(recursive=True)
@@ -116,7 +109,7 @@ def _total(tree: list[psutil.Process], measure: Callable[[psutil.Process], float
             continue
         except psutil.Error:
             value = None
-        if value is None and _is_running(process):
+        if value is None and is_running(process):
             return None
         total += value or 0.0
     return total

@@ -15,7 +15,8 @@ def command(
 
     Example: peerwatch check -f peerwatch.yaml
     """
-    from fleet.configuration.checks import Machine, check, gibibytes
+    from alerts.sizes import show_size
+    from fleet.configuration.checks import Machine, check
     from fleet.configuration.source import load
     from fleet.processes.files import RunError
     from fleet.supervision.foreground import is_up
@@ -34,7 +35,7 @@ def command(
     if not loaded.is_usable:
         return 2
     memory = sum(peer.memory_limit_bytes or 0 for peer in loaded.peers)
-    limits = f", memory limits {gibibytes(memory)} together" if memory else ""
+    limits = f", memory limits {show_size(memory)} together" if memory else ""
     threads = loaded.peers[0].threads
     alerts = loaded.composition.alerts
     peers, routes = len(loaded.peers), len(alerts.routes) if alerts is not None else 0

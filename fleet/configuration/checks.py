@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from alerts.secret_references import path_of
+from alerts.sizes import show_size
 from alerts.startup import prepare
 from fleet.configuration.compose import is_path
 from fleet.configuration.load import Loaded
@@ -128,27 +129,23 @@ def _owner(port: int) -> str:
 
 def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:
     total = sum(peer.memory_limit_bytes or 0 for peer in peers)
-    has = f"this machine has {gibibytes(machine.memory_bytes)}"
+    has = f"this machine has {show_size(machine.memory_bytes)}"
     too_large = False
     for peer in peers:
         limit = peer.memory_limit_bytes or 0
         if limit > machine.memory_bytes:
             too_large = True
-            yield Problem(_limit_key(config, peer), f"{gibibytes(limit)} for one peer; {has}")
+            yield Problem(_limit_key(config, peer), f"{show_size(limit)} for one peer; {has}")
     if total > machine.memory_bytes and not too_large:
         where = ("memory_limit",) if config.memory_limit else ("peers",)
         count = len(peers)
-        yield Problem(where, f"{count} peers may take {gibibytes(total)} together; {has}; fewer peers or a lower limit")
+        yield Problem(where, f"{count} peers may take {show_size(total)} together; {has}; fewer peers or a lower limit")
 
 
 def _limit_key(config: FleetConfig, peer: PeerPlan) -> Location:
     if peer.where and isinstance(config.peers, list) and peer.memory_limit_bytes != config.memory_limit:
         return (*peer.where, "memory_limit")
     return ("memory_limit",)
-
-
-def gibibytes(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB"
 
 
 def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from alerts.sizes import show_size
 from fleet.processes.state import ProcessState
 
 # A running peer switches between these all the time.
@@ -87,12 +88,8 @@ def _number(value: Any, form: str) -> str:
 
 
 def _memory(used: Any, limit: Any) -> str:
-    text = size(used) if isinstance(used, int | float) else "-"
-    return f"{text} of {size(limit)}" if isinstance(limit, int | float) else text
-
-
-def size(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+    text = show_size(used) if isinstance(used, int | float) else "-"
+    return f"{text} of {show_size(limit)}" if isinstance(limit, int | float) else text
 
 
 def _rank(rank: Any, ranked: Any) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import psutil
 
+from exporter.run_folder import is_running
 from fleet.managers import Command, File
 from fleet.processes.launch import FINAL_EXIT_CODES, START_SECONDS
 from fleet.processes.programs import Program, group_and_name
@@ -90,7 +91,7 @@ class Manager:
         """While exiting it no longer answers, and would delete the socket of the next one."""
         try:
             process = psutil.Process(int((self._folder.root / _PID_FILE).read_text()))
-            return process.status() != psutil.STATUS_ZOMBIE and str(self._config) in process.cmdline()
+            return is_running(process) and str(self._config) in process.cmdline()
         except (OSError, ValueError, psutil.Error):
             return False
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from alerts.sizes import show_size
 from fleet.plan.footprint import MIB, SIDECAR_BYTES, Footprint, adapter_parameters, predict
 from fleet.plan.host import GIB, Host, headroom
 from fleet.plan.pace import best_count
@@ -116,11 +117,16 @@ def _bounds(planned: Case) -> Iterator[Bound]:
     if host.device == "cuda":
         own -= tensors
     room = available_bytes(host) - footprint.shared_bytes
-    yield Bound("memory", max(0, int(room // own)), f"{gib(room)} for peers of {gib(own)}, sidecars included", True)
+    yield Bound(
+        "memory",
+        max(0, int(room // own)),
+        f"{show_size(room)} for peers of {show_size(own)}, sidecars included",
+        True,
+    )
     if host.accelerator_bytes is not None:
         name = "Metal's working set" if host.device == "mps" else "the card's memory"
         count = int(host.accelerator_bytes // tensors)
-        yield Bound(name, count, f"{gib(host.accelerator_bytes)} for tensors of {gib(tensors)}", True)
+        yield Bound(name, count, f"{show_size(host.accelerator_bytes)} for tensors of {show_size(tensors)}", True)
     yield Bound("cores", host.cores, f"{host.cores} cores; a peer needs one")
     best = best_count(planned.pace)
     if best is not None:
@@ -129,7 +135,7 @@ def _bounds(planned: Case) -> Iterator[Bound]:
     if host.disk_free_bytes is not None:
         each = checkpoint_bytes(planned.shape, planned.work)
         room = max(0.0, host.disk_free_bytes - DISK_RESERVE_BYTES)
-        yield Bound("disk", int(room // each), f"{gib(room)} for checkpoints of {gib(each)}")
+        yield Bound("disk", int(room // each), f"{show_size(room)} for checkpoints of {show_size(each)}")
 
 
 def memory_limit(planned: Case, peers: int) -> int:
@@ -148,7 +154,7 @@ def _advice(planned: Case, peers: int) -> Iterator[str]:
             count = _count(changed)
             if count > best:
                 fit = "1 peer" if count == 1 else f"{count} peers"
-                yield f"`{text}`: {fit} of {gib(changed.footprint.bytes)}"
+                yield f"`{text}`: {fit} of {show_size(changed.footprint.bytes)}"
             if variant.batch < planned.work.batch:
                 # An even smaller, slower batch is worth naming only if yet more peers fit.
                 best = max(best, count)
@@ -172,7 +178,3 @@ def _leaner(work: Workload) -> Iterator[tuple[str, Workload]]:
 
 def _batches(total: int, *, below: int) -> Iterator[int]:
     return (size for size in range(below - 1, 0, -1) if total % size == 0)
-
-
-def gib(count: float) -> str:
-    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / MIB:.0f} MiB"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fleet.plan.answer import Case, available_bytes, gib
+from alerts.sizes import show_size
+from fleet.plan.answer import Case, available_bytes
 from fleet.plan.pace import is_worth
 from fleet.plan.trial import Span, Trial, steps_per_second
 from trainer.config import TrainerConfig
@@ -48,7 +49,7 @@ def measure(config: TrainerConfig, planned: Case, span: Span, progress: Progress
         threads = max(1, planned.host.cores // count)
         title = f"{_peers(count)}, {threads} {'thread' if threads == 1 else 'threads'} each"
         _run(settings, count, threads, title, found, span, progress)
-        progress.say(f"{title}: {found.pace[count]:.3g} steps/s, {gib(found.peak_bytes)} at the peak of one")
+        progress.say(f"{title}: {found.pace[count]:.3g} steps/s, {show_size(found.peak_bytes)} at the peak of one")
         count += 1
         found.ended_by = _reason_to_end(found, planned, count)
     progress.say(found.ended_by)
@@ -98,12 +99,12 @@ def _reason_to_end(found: Measurement, planned: Case, following: int) -> str:
     shared = planned.footprint.shared_bytes
     needed = shared + following * (found.peak_bytes - shared)
     if needed > available_bytes(planned.host):
-        return f"ended: {_peers(following)} need {gib(needed)}, and {gib(available_bytes(planned.host))} is left"
+        left = show_size(available_bytes(planned.host))
+        return f"ended: {_peers(following)} need {show_size(needed)}, and {left} is left"
     card = planned.host.accelerator_bytes
     if card is not None and following * found.accelerator_bytes > card:
-        return (
-            f"ended: the tensors of {_peers(following)} need {gib(following * found.accelerator_bytes)} of {gib(card)}"
-        )
+        needed = following * found.accelerator_bytes
+        return f"ended: the tensors of {_peers(following)} need {show_size(needed)} of {show_size(card)}"
     return ""
 
 

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fleet.plan.answer import SERVICES_BYTES, Answer, Case, available_bytes, checkpoint_bytes, gib
+from alerts.sizes import show_size
+from fleet.plan.answer import SERVICES_BYTES, Answer, Case, available_bytes, checkpoint_bytes
 from fleet.plan.footprint import SIDECAR_BYTES
 from fleet.plan.host import headroom
 from fleet.plan.pace import bars
@@ -33,7 +34,7 @@ def sentences(planned: Case, result: Answer) -> list[str]:
         count = "1 peer fits" if result.peers == 1 else f"{result.peers} peers fit"
         lines = [
             f"{count}, limited by {result.bound.name}. Give each {_threads(result.threads)} "
-            f"and a memory limit of {gib(result.memory_limit_bytes)}."
+            f"and a memory limit of {show_size(result.memory_limit_bytes)}."
         ]
     lines += [f"More would fit with {line}." for line in result.advice]
     if result.peers > 1 and not planned.pace:
@@ -98,19 +99,19 @@ def _machine_rows(planned: Case) -> list[Row]:
     spare, why = headroom(host)
     origin = "read" if host.is_here else "as given"
     rows = [
-        ("memory", gib(host.memory_bytes), origin),
-        ("system and other programs", f"−{gib(host.used_bytes)}", host.used_origin),
-        ("headroom", f"−{gib(spare)}", why),
-        ("leaderboard, alert loop", f"−{gib(SERVICES_BYTES)}", "measured; once for the fleet"),
-        ("left for peers", gib(available_bytes(host)), ""),
+        ("memory", show_size(host.memory_bytes), origin),
+        ("system and other programs", f"−{show_size(host.used_bytes)}", host.used_origin),
+        ("headroom", f"−{show_size(spare)}", why),
+        ("leaderboard, alert loop", f"−{show_size(SERVICES_BYTES)}", "measured; once for the fleet"),
+        ("left for peers", show_size(available_bytes(host)), ""),
         ("cores", str(host.cores), origin),
         ("device", host.device, "its memory is the machine's" if host.device != "cuda" else "one card"),
     ]
     if host.accelerator_bytes is not None:
         name = "Metal's limit" if host.device == "mps" else "memory of the card"
-        rows.append((name, gib(host.accelerator_bytes), host.accelerator_origin))
+        rows.append((name, show_size(host.accelerator_bytes), host.accelerator_origin))
     if host.disk_free_bytes is not None:
-        rows.append(("free disk", gib(host.disk_free_bytes), origin))
+        rows.append(("free disk", show_size(host.disk_free_bytes), origin))
     return rows
 
 
@@ -120,16 +121,24 @@ def _peer_rows(planned: Case) -> list[Row]:
     for line in footprint.lines:
         counts = line.phase in ("always", footprint.phase)
         origin = line.origin if counts else f"{line.origin}; not at the peak"
-        rows.append((line.name, gib(line.bytes) if counts else f"({gib(line.bytes)})", origin))
-    rows.append(("footprint, predicted", gib(footprint.bytes), f"its peak, while {footprint.phase}"))
+        rows.append((line.name, show_size(line.bytes) if counts else f"({show_size(line.bytes)})", origin))
+    rows.append(("footprint, predicted", show_size(footprint.bytes), f"its peak, while {footprint.phase}"))
     if planned.measured_bytes is not None:
         error = footprint.bytes / planned.measured_bytes - 1
         rows.append(
-            ("footprint, measured", gib(planned.measured_bytes), f"used below; the prediction is {error:+.0%} off")
+            (
+                "footprint, measured",
+                show_size(planned.measured_bytes),
+                f"used below; the prediction is {error:+.0%} off",
+            )
         )
-    rows.append(("sidecar", gib(SIDECAR_BYTES), "measured; a process beside the peer"))
+    rows.append(("sidecar", show_size(SIDECAR_BYTES), "measured; a process beside the peer"))
     rows.append(
-        ("checkpoints on disk", gib(checkpoint_bytes(planned.shape, work)), "weights and optimizer, three times")
+        (
+            "checkpoints on disk",
+            show_size(checkpoint_bytes(planned.shape, work)),
+            "weights and optimizer, three times",
+        )
     )
     return rows
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from alerts.sizes import show_size
 from fleet.configuration.template import Sizing
-from fleet.plan.answer import Answer, Case, answer, case, fitted, gib, memory_limit
+from fleet.plan.answer import Answer, Case, answer, case, fitted, memory_limit
 
 # Only a measurement shows whether more help; each takes a minute to load and a browser's memory.
 MOST_UNMEASURED = 4
@@ -38,7 +39,8 @@ def _batches(cut: Case) -> Mapping[str, int]:
 def _reasons(cut: Case, result: Answer, peers: int) -> list[str]:
     known = "measured" if cut.measured_bytes else "predicted"
     lines = [
-        f"A peer needs {gib(cut.peer_bytes)} at its peak ({known}); {result.peers} fit, limited by {result.bound.name}."
+        f"A peer needs {show_size(cut.peer_bytes)} at its peak ({known}); "
+        f"{result.peers} fit, limited by {result.bound.name}."
     ]
     if peers < result.peers:
         lines.append("`peerwatch plan --measure` shows whether more of them make more steps.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from exporter.run_folder import write_atomically
 from fleet.configuration.compose import ANY_PEER_ID, Composition
 from fleet.configuration.peers import PeerPlan
 from fleet.state_folder import StateFolder
@@ -64,12 +65,8 @@ def make_private(path: Path) -> None:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Writes by rename, so that a reader sees the old file or the new one."""
-    scratch = path.with_name(path.name + ".new")
-    scratch.unlink(missing_ok=True)
-    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-        file.write(text)
-    scratch.replace(path)
+    """Writes by rename, so that a reader sees the old file or the new one. Raises OSError."""
+    write_atomically(path, text.encode(), mode=mode)
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:

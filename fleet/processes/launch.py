@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.run_folder import write_atomically
 from fleet.processes.owner import OWNER_VARIABLE
 
 WRONG_CONFIGURATION_EXIT_CODE = 2
@@ -68,10 +69,8 @@ def read_starts(record: Path) -> list[float]:
 
 def write_starts(record: Path, starts: Sequence[float]) -> None:
     """By rename, so that a crash leaves the old record. A full disk must not prevent a start."""
-    scratch = record.with_name(record.name + ".new")
     try:
-        scratch.write_text(json.dumps({"pid": os.getpid(), "starts": list(starts)}))
-        scratch.replace(record)
+        write_atomically(record, json.dumps({"pid": os.getpid(), "starts": list(starts)}).encode())
     except OSError as error:
         print(f"launch: cannot record this start: {error}", file=sys.stderr, flush=True)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import psutil
 
+from exporter.run_folder import is_running
+
 
 def below(pid: int) -> list[psutil.Process]:
     """The process and all its descendants; psutil keeps their creation times, so that a reused pid is not mistaken."""
@@ -19,16 +21,9 @@ def below(pid: int) -> list[psutil.Process]:
         return []
 
 
-def is_running(pid: int, create_time: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - create_time) < 2 and not _is_dead(psutil.Process(pid))
-    except psutil.Error:
-        return False
-
-
 def end(processes: Iterable[psutil.Process], grace_seconds: float) -> None:
     """SIGTERM, then SIGKILL; psutil signals a process only if its creation time is unchanged."""
-    alive = [process for process in processes if process.is_running() and not _is_dead(process)]
+    alive = [process for process in processes if is_running(process)]
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.terminate()
@@ -38,10 +33,3 @@ def end(processes: Iterable[psutil.Process], grace_seconds: float) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=2)
-
-
-def _is_dead(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return True

@@ -17,13 +17,13 @@ import psutil
 
 from alerts.config import TOKEN_FILE
 from alerts.export.prometheus import render_rules
-from exporter.run_folder import METRICS_FILE
+from exporter.run_folder import METRICS_FILE, ProcessRecord, find_process
 from fleet.alert_loop.access import prometheus_access
 from fleet.configuration.compose import Composition, alerts_url, compose
 from fleet.configuration.load import Loaded
 from fleet.managers.supervisor import render
 from fleet.processes.files import RunError, configurations, make_folders, make_private, to_yaml, write
-from fleet.processes.leftovers import below, end, is_running
+from fleet.processes.leftovers import below, end
 from fleet.processes.owner import OWNER_VARIABLE, owned_by
 from fleet.processes.programs import PROMETHEUS_FILE, plan_programs
 from fleet.processes.supervisord import Control, ControlError
@@ -55,7 +55,8 @@ def is_up(folder: StateFolder) -> bool:
     record = _read_record(folder)
     try:
         return any(
-            is_running(int(record[f"{who}pid"]), float(record[f"{who}create_time"])) for who in ("", "supervisord_")
+            find_process(ProcessRecord(int(record[f"{who}pid"]), float(record[f"{who}create_time"])))
+            for who in ("", "supervisord_")
         )
     except (KeyError, TypeError, ValueError):
         return False
@@ -69,10 +70,10 @@ def end_earlier(folder: StateFolder) -> int:
         return 0
     left = owned_by(owner)
     with contextlib.suppress(KeyError, TypeError, ValueError):
-        pid, created = int(record["supervisord_pid"]), float(record["supervisord_create_time"])
-        if is_running(pid, created):
-            left += [process for process in below(pid) if process not in left]
-            end([psutil.Process(pid)], grace_seconds=_STOP_SECONDS)
+        recorded = ProcessRecord(int(record["supervisord_pid"]), float(record["supervisord_create_time"]))
+        if supervisord := find_process(recorded):
+            left += [process for process in below(supervisord.pid) if process not in left]
+            end([supervisord], grace_seconds=_STOP_SECONDS)
     end(left, grace_seconds=2)
     folder.run_record.unlink(missing_ok=True)
     return len(left)

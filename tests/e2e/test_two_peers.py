@@ -71,9 +71,9 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) ->
     fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is told")
 
     told = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
-    assert told.says(
-        "Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"
-    ), told
+    assert told.says("Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"), (
+        told
+    )
     fleet.wait(
         lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "Training again", "memory from "),
         60,

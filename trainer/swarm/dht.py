@@ -16,11 +16,12 @@ from typing import Any
 
 import psutil
 
+from exporter.run_folder import is_running
 from trainer.config import SwarmConfig
 from trainer.protocol import EXPIRATION_SECONDS
 from trainer.stopping import SIGNALS, delayed
 from trainer.swarm.error import SwarmError
-from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, is_running, record_dht_process
+from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, record_dht_process
 from trainer.swarm.reachability import answering
 
 # hivemind reads it while it is imported. What goes wrong reaches the caller as an exception; its log adds only noise.

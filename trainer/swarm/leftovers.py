@@ -55,14 +55,6 @@ def daemon_sockets(daemon: psutil.Process | None) -> list[Path]:
     return [Path(argument.removeprefix(_LISTEN)) for argument in arguments if argument.startswith(_LISTEN)]
 
 
-def is_running(process: psutil.Process) -> bool:
-    """Whether a process runs; one that ended and was not yet waited for does not."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
 def _read_record(run_dir: Path) -> tuple[list[psutil.Process], list[Path]]:
     try:
         record = json.loads(read_bounded(run_dir / DHT_FILE, 4096))

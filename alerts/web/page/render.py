@@ -13,13 +13,12 @@ from markupsafe import Markup
 from alerts.durations import parse_duration
 from alerts.i18n import Language, Words, discover
 from alerts.messages.single import format_time
+from alerts.sizes import show_size
 from alerts.web.page.assets import ASSETS, EDITION
 from alerts.web.page.rows import DAY_SECONDS, BoardRow, PeerRow
 from alerts.web.page.sparkline import HEIGHT, WIDTH
 
 _FOLDER = Path(__file__).parent
-_GIB = 2**30
-_MIB = 2**20
 # How long a silence may last that somebody asks for on the page.
 _SILENCE_CHOICES = ("1h", "4h", "12h", "1d", "7d")
 
@@ -139,12 +138,6 @@ def show_number(value: float | None, digits: int = 2) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.{digits if abs(value) < 100 else 1}f}"
-
-
-def show_size(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value / _GIB:.1f} GiB" if value >= _GIB else f"{value / _MIB:.0f} MiB"
 
 
 # How the extremes of a curve are shown.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from fleet.configuration.checks import gibibytes
+from alerts.sizes import show_size
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -18,7 +18,7 @@ MAX_FILES = 100_000
 def examine(site: Site) -> Iterator[Finding]:
     folder = _nearest(site.loaded.folder.root)
     free = psutil.disk_usage(str(folder)).free
-    room = f"{gibibytes(free)} free for the fleet's files ({folder})"
+    room = f"{show_size(free)} free for the fleet's files ({folder})"
     if free < SCARCE_BYTES:
         yield failure(room, "free some space, or set state_dir to another disk; a full disk ends training")
     elif free < LOW_BYTES:
@@ -29,7 +29,7 @@ def examine(site: Site) -> Iterator[Finding]:
         size = _size(runs)
         if size > MUCH_WANDB_BYTES:
             yield warning(
-                f"wandb's offline runs in {runs} take {gibibytes(size)}", "delete old ones; nothing uses them"
+                f"wandb's offline runs in {runs} take {show_size(size)}", "delete old ones; nothing uses them"
             )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from fleet.configuration.checks import gibibytes
+from alerts.sizes import show_size
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -18,12 +18,12 @@ def examine(site: Site) -> Iterator[Finding]:
     limits = sum(peer.memory_limit_bytes or 0 for peer in peers)
     if limits > memory.total:
         yield failure(
-            f"the peers may take {gibibytes(limits)}; this machine has {gibibytes(memory.total)}",
+            f"the peers may take {show_size(limits)}; this machine has {show_size(memory.total)}",
             "run fewer peers or smaller ones; `peerwatch plan` says what fits",
         )
     elif limits > memory.available and not site.is_running:
         yield warning(
-            f"the peers may take {gibibytes(limits)}; only {gibibytes(memory.available)} is free now",
+            f"the peers may take {show_size(limits)}; only {show_size(memory.available)} is free now",
             "close other programs before `peerwatch up`, or lower memory_limit",
         )
     if unlimited:
@@ -32,5 +32,5 @@ def examine(site: Site) -> Iterator[Finding]:
             "set memory_limit; `peerwatch plan` says how much a peer needs",
         )
     if swap.total and swap.used > SWAP_USED_SHARE * swap.total and memory.percent > 80:
-        yield warning(f"{gibibytes(swap.used)} is swapped out, which slows every step", "run fewer or smaller peers")
-    yield ok(f"{gibibytes(memory.available)} of {gibibytes(memory.total)} is free")
+        yield warning(f"{show_size(swap.used)} is swapped out, which slows every step", "run fewer or smaller peers")
+    yield ok(f"{show_size(memory.available)} of {show_size(memory.total)} is free")

@@ -16,7 +16,7 @@ import pytest
 
 from alerts.engine.evaluate import Event, Key
 from alerts.evidence.gather import MAX_LENGTH, Gatherer, find_frames, gather
-from alerts.evidence.trainer_process import catches, find_trainer
+from alerts.evidence.trainer_process import catches, find_own_trainer
 from alerts.messages.single import Style, render
 from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import Webhook, wait_for
@@ -125,7 +125,7 @@ def test_the_largest_process_of_the_tree_is_named(run_dir: Path, start_trainer: 
 def test_a_process_that_only_has_the_trainers_number_is_left_alone(run_dir: Path, start_trainer: StartTrainer) -> None:
     trainer = start_trainer()
     _record(run_dir, trainer.pid, trainer.create_time() - 10)
-    assert find_trainer(run_dir) is None
+    assert find_own_trainer(run_dir) is None
     assert gather(("process", "stacks", "biggest"), run_dir) == "The process in process.json is not running."
     assert (run_dir / "stacks.log").read_text() == ""
 
@@ -133,9 +133,9 @@ def test_a_process_that_only_has_the_trainers_number_is_left_alone(run_dir: Path
 @pytest.mark.parametrize("pid", [-1, 0, 2**70, "1", None, True, [1]])
 def test_a_record_that_names_no_process_is_no_error(run_dir: Path, pid: object) -> None:
     _record(run_dir, pid, 1.0)
-    assert find_trainer(run_dir) is None
+    assert find_own_trainer(run_dir) is None
     (run_dir / "process.json").write_text('{"pid": ')
-    assert find_trainer(run_dir) is None
+    assert find_own_trainer(run_dir) is None
 
 
 def test_files_that_are_not_regular_cost_only_their_part(run_dir: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from alerts.i18n import discover
+from alerts.sizes import show_size
 from alerts.web.live_page import LivePage
-from alerts.web.page.render import Content, Renderer, show_number, show_size
+from alerts.web.page.render import Content, Renderer, show_number
 from alerts.web.page.rows import board_rows, peer_rows
 
 NASTY = "<b>'\"&"

@@ -30,7 +30,7 @@ def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     ((level, message),) = json.loads(done.stdout)
     assert level == Level.FAILURE
-    assert message.startswith("0.0 GiB free for the fleet's files")
+    assert message.startswith("20 MiB free for the fleet's files")
 
 
 def test_a_heap_of_wandb_runs_is_a_warning(
