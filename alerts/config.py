@@ -153,6 +153,10 @@ def load(path: Path) -> AlertsConfig:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{place}: not YAML") from None
+    # The release before wrote these two in seconds; its services start this one until they are installed again.
+    for name in ("interval", "timeout") if isinstance(content, dict) else ():
+        if f"{name}_seconds" in content:
+            content[name] = f"{content.pop(f'{name}_seconds')}s"
     try:
         return AlertsConfig.model_validate(content)
     except ValidationError as error:

@@ -44,8 +44,10 @@ def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -
         _prepare_route(prepared, index, route, environment)
     if config.deadman is not None:
         url = _resolve(prepared, ("deadman", "url"), config.deadman.url.get_secret_value(), environment)
-        if url and urlsplit(url).scheme not in ("http", "https"):
-            prepared.problems.append(StartProblem(("deadman", "url"), "must begin with https:// or http://"))
+        if url and not _is_web_address(url):
+            prepared.problems.append(
+                StartProblem(("deadman", "url"), "must be an address that begins with https:// or http://")
+            )
         prepared.deadman_url = url
     if config.login is not None:
         password = config.login.password.get_secret_value()
@@ -65,6 +67,14 @@ def describe(problems: list[StartProblem]) -> Iterator[str]:
     for location, message in problems:
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
         yield f"{path}: {message}"
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _prepare_route(prepared: Prepared, index: int, route: Route, environment: Mapping[str, str]) -> None:

@@ -228,6 +228,8 @@ def _add_alerts(
     }
     if isinstance(given.get("tls"), dict):
         data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
+    if "templates" in given:
+        data["templates"] = _from(base, given["templates"])
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
 
 
@@ -240,7 +242,7 @@ def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
         if section in given
     }
     if isinstance(routes, list):
-        changed["routes"] = [_with_secret_path(route, "url", base) for route in routes]
+        changed["routes"] = [_with_templates(_with_secret_path(route, "url", base), base) for route in routes]
     return {**given, **changed}
 
 
@@ -249,6 +251,11 @@ def _with_secret_path(given: Any, key: str, base: Path) -> Any:
     if not isinstance(secret, str) or not secret.startswith("file:"):
         return given
     return {**given, key: f"file:{_from(base, secret.removeprefix('file:'))}"}
+
+
+def _with_templates(route: Any, base: Path) -> Any:
+    has_templates = isinstance(route, dict) and "templates" in route
+    return {**route, "templates": _from(base, route["templates"])} if has_templates else route
 
 
 def _from(base: Path, path: object) -> object:

@@ -24,6 +24,11 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert config.rules.of("PeerDown").for_ == 30
 
 
+def test_the_file_of_the_release_before_is_still_read(tmp_path: Path) -> None:
+    config = _load(tmp_path, interval_seconds=7.5, timeout_seconds=2)
+    assert (config.interval, config.timeout) == (7.5, 2)
+
+
 def test_a_rule_takes_its_settings_under_its_name(tmp_path: Path) -> None:
     config = _load(tmp_path, rules={"PeerDown": {"for": "2m", "severity": "warning"}, "RankDrop": {"enabled": False}})
     assert config.rules.of("PeerDown").for_ == 120

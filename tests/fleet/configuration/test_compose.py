@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fleet.configuration.load import Loaded
 
 LEADER = "Qm" + "1" * 44
@@ -93,3 +95,16 @@ def test_cores_are_divided_between_the_peers(load: Callable[[str], Loaded]) -> N
     assert config is not None
     assert {peer.threads for peer in plan_peers(config, cores=8)} == {2}
     assert {peer.threads for peer in plan_peers(config, cores=2)} == {1}
+
+
+def test_templates_are_found_from_the_folder_of_the_configuration(
+    load: Callable[[str], Loaded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("common", "own"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "title.txt").write_text("{{ title }}")
+    monkeypatch.chdir("/")
+    routes = "routes: [{name: hook, url: 'json://h', templates: own}]"
+    alerts = load(f"fleet: a\nalerts:\n  templates: common\n  {routes}\n").composition.alerts
+    assert alerts is not None
+    assert (alerts.templates, alerts.routes[0].templates) == (tmp_path / "common", tmp_path / "own")
