@@ -32,7 +32,7 @@ held = []
 
 
 def reward(completions, **kwargs):
-    time.sleep(0.2)
+    time.sleep(0.5)
     hoard = HERE / "hoard"
     if hoard.exists() and not held:
         held.append(bytearray(b"x" * (int(hoard.read_text()) * 2**20)))
@@ -197,7 +197,7 @@ def _settings(
         "trainer": {
             "model": "tiny",
             "device": "cpu",
-            "steps_per_stage": 10,
+            "steps_per_stage": 4,
             "publish_interval_seconds": 1,
             "stall": {"floor_seconds": 6},
         },

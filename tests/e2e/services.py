@@ -18,9 +18,20 @@ from tests.fakes import reserve_ports
 
 ROOT = Path(__file__).parents[2]
 
+# It pauses, as a peer that trains without rest would take all of a processor.
+REWARD_SOURCE = """
+import time
+def reward(completions, **kwargs):
+    time.sleep(0.5)
+    return [1.0 for _ in completions]
+"""
+
 
 def settings(names: list[str], ports: list[int], **more: Any) -> dict[str, Any]:
-    """A configuration with quick restarts; two ports for each peer, then two for the services."""
+    """A configuration with quick restarts; two ports for each peer, then two for the services.
+
+    REWARD_SOURCE has to lie beside it as reward.py.
+    """
     peers = [
         {"name": name, "trainer_port": ports[2 * index], "sidecar_port": ports[2 * index + 1]}
         for index, name in enumerate(names)
@@ -30,7 +41,13 @@ def settings(names: list[str], ports: list[int], **more: Any) -> dict[str, Any]:
         "state_dir": "state",
         "peers": peers,
         "ports": {"leaderboard": ports[-2], "alerts": ports[-1]},
-        "trainer": {"model": "tiny", "device": "cpu", "steps_per_stage": 5, "save_interval_seconds": 5},
+        "trainer": {
+            "model": "tiny",
+            "device": "cpu",
+            "rewards": ["reward.py:reward"],
+            "steps_per_stage": 5,
+            "save_interval_seconds": 5,
+        },
         "sidecar_interval": "1s",
         "restart": {"first_delay": "0.5s", "longest_delay": "0.5s", "limit": 1000},
         "alerts": {"interval": "1s"},
@@ -48,6 +65,7 @@ class Services:
     @classmethod
     def of(cls, folder: Path, names: list[str]) -> "Services":
         folder.mkdir(parents=True)
+        (folder / "reward.py").write_text(REWARD_SOURCE)
         services = cls(folder, reserve_ports(2 * len(names) + 2))
         services.configure(settings(names, services.ports))
         return services

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.e2e.services import settings
+from tests.e2e.services import REWARD_SOURCE, settings
 from tests.fakes import wait_for
 from tests.systemd_box import Box, boot
 
@@ -64,6 +64,7 @@ def operator(box: Box) -> Iterator[Operator]:
     content = settings(["amber", "birch"], PORTS)
     content["peers"][0]["memory_limit"] = "2GiB"
     content["alerts"]["routes"] = [{"name": "hook", "url": "json://${TOKEN}@127.0.0.1:9/"}]
+    operator.write("reward.py", REWARD_SOURCE)
     operator.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
     return operator
 
@@ -155,6 +156,7 @@ def _only_what_has_changed_is_restarted(operator: Operator) -> None:
     content = yaml.safe_load(operator.shell("cat peerwatch.yaml"))
     del content["peers"][1]
     content["alerts"]["reminder"] = "3h"
+    operator.write("reward.py", REWARD_SOURCE)
     operator.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
     operator.tell("services", "install")
     after = operator.pids()
