@@ -70,6 +70,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "docs", copy / "docs", ignore=shutil.ignore_patterns("*.png"))
     (copy / "alerts" / "rules" / "thrown_away.py").write_text(RULE)
     (copy / "exporter" / "collectors" / "thrown_away.py").write_text(COLLECTOR)
     (copy / "fleet" / "doctor" / "checks" / "thrown_away.py").write_text(CHECK)
@@ -85,7 +86,7 @@ def _run(source: Path, *arguments: str) -> str:
     done = subprocess.run(
         command, cwd=source, env=_environment(source), capture_output=True, text=True, timeout=240, check=False
     )
-    assert done.stdout, done.stderr
+    assert not done.stderr, done.stderr
     return done.stdout
 
 
@@ -133,8 +134,10 @@ def test_a_rule_is_configured_and_given_to_prometheus(source: Path, configuratio
     assert "throw it further" in str(rules["ThrownAway"]["annotations"])
 
 
-def test_a_rule_is_in_the_table_of_the_docs(source: Path) -> None:
-    assert "| ThrownAway | critical | at once | The peer was thrown away. |" in _run(source, "alerts.rules")
+def test_a_rule_is_in_the_table_of_the_manual(source: Path) -> None:
+    _run(source, "alerts.export.rule_table")
+    manual = (source / "docs" / "alerts.md").read_text().splitlines()
+    assert any(line.startswith("| ThrownAway | peer | critical | ") and "was thrown away" in line for line in manual)
 
 
 def test_a_rule_fires_on_the_page_and_in_the_terminal(source: Path, configuration: Path, tmp_path: Path) -> None:
@@ -164,6 +167,8 @@ def test_a_collector_is_on_the_page_of_the_sidecar(source: Path, tmp_path: Path)
 
 
 def test_a_check_is_made_by_the_doctor(source: Path, configuration: Path) -> None:
-    told = json.loads(_run(source, "fleet", "doctor", "--json", "-f", str(configuration), "--time-server", "127.0.0.1:9"))
-    found = [finding for finding in told["findings"] if finding["check"] == "thrown_away"]
+    options = ("-f", str(configuration), "--time-server", f"{LOOPBACK}:9")
+    findings = json.loads(_run(source, "fleet", "doctor", "--json", *options))["findings"]
+    found = [finding for finding in findings if finding["check"] == "thrown_away"]
     assert [(finding["level"], finding["message"]) for finding in found] == [("warning", "thrown away")]
+    assert "| thrown_away | Nothing that breaks peers |" in _run(source, "fleet", "doctor", "--list")
