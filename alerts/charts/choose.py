@@ -8,12 +8,13 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from alerts.engine.evaluate import Key
+from alerts.rules import Chart, discover
 
 # An e-mail waits this long for its chart; other messages do not wait.
 SECONDS = 15.0
@@ -33,24 +34,13 @@ class Kind(NamedTuple):
     limit: str
 
 
-_MEMORY = Kind("memory_bytes", "memory_limit_bytes")
-_STEPS = Kind("steps_per_second", "")
-_RANK = Kind("rank", "")
-_REWARD = Kind("reward_cumulative", "")
-_FREE = Kind("host_memory_available_bytes", "")
-_DISK = Kind("host_disk_free_bytes", "")
-KINDS = {
-    "MemoryExceeded": _MEMORY,
-    "MemoryForecast": _MEMORY,
-    "HostMemoryPressure": _FREE,
-    "DiskLow": _DISK,
-    "PeerStalled": _STEPS,
-    "StepRateDegraded": _STEPS,
-    "PeerDown": _STEPS,
-    "CrashLoop": _STEPS,
-    "RankDrop": _RANK,
-    "OffBoard": _RANK,
-    "RewardStagnant": _REWARD,
+KINDS: Mapping[Chart, Kind] = {
+    "memory": Kind("memory_bytes", "memory_limit_bytes"),
+    "step rate": Kind("steps_per_second", ""),
+    "rank": Kind("rank", ""),
+    "reward": Kind("reward_cumulative", ""),
+    "host memory": Kind("host_memory_available_bytes", ""),
+    "disk": Kind("host_disk_free_bytes", ""),
 }
 
 
@@ -64,11 +54,15 @@ class ChartRequest(NamedTuple):
 
 def choose(alerts: Sequence[Key], until: float) -> ChartRequest | None:
     """The chart for a message about these alerts: of the first rule with one; None if no rule has one."""
-    charted = [key for key in alerts if key.rule in KINDS]
+    charted = [key for key in alerts if _chart_of(key.rule)]
     if not charted:
         return None
-    peers = tuple(key.peer for key in charted if KINDS[key.rule] == KINDS[charted[0].rule])
+    peers = tuple(key.peer for key in charted if _chart_of(key.rule) == _chart_of(charted[0].rule))
     return ChartRequest(charted[0].rule, tuple(dict.fromkeys(peers))[:MOST_PEERS], until)
+
+
+def _chart_of(rule: str) -> Chart | None:
+    return discover()[rule].chart if rule in discover() else None
 
 
 class ChartDrawer:
@@ -95,7 +89,10 @@ class ChartDrawer:
             return latest[1]
 
     def _draw(self, request: ChartRequest) -> bytes:
-        kind = KINDS[request.rule]
+        chart = _chart_of(request.rule)
+        if chart is None:
+            return b""
+        kind = KINDS[chart]
         task = {
             "history": str(self._history),
             "peers": request.peers,

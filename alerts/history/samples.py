@@ -8,7 +8,7 @@ from math import nan
 from typing import Any, NamedTuple
 
 from alerts.history.block import Block
-from alerts.rules import Scope, View
+from alerts.rules import Scope, View, discover
 from alerts.scraping.page import Labels, Page, Places
 
 _NAMES = """
@@ -22,7 +22,7 @@ swarm_last_publish_timestamp_seconds swarm_source_up swarm_source_success_timest
 sidecar_collector_success host_memory_total_bytes host_memory_available_bytes host_memory_pressure_ratio
 host_memory_pressure_level host_swap_used_bytes host_disk_free_bytes host_disk_total_bytes
 """
-NAMES = frozenset(_NAMES.split())
+NAMES = frozenset(_NAMES.split()).union(*(rule.reads for rule in discover().values()))
 # Noise beyond what a chart can show; no rule reads these.
 _COARSE = {"trainer_reward_mean": 4, "trainer_reward_std": 4, "trainer_loss": 6, "trainer_steps_per_second": 5}
 _MAX_SERIES_PER_SAMPLE = 96

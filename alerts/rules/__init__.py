@@ -21,6 +21,7 @@ from alerts.scraping.page import Page
 
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["peer", "host"]
+Chart = Literal["memory", "step rate", "rank", "reward", "host memory", "disk"]
 Evidence = Literal["process", "biggest", "log", "stacks", "restart"]
 Memory = Mapping[str, Any]
 
@@ -107,6 +108,8 @@ class Rule:
 
     `promql` is where the condition holds; `keeps` where it is unknown although the page can be read, so that an alert
     that fires goes on. None: the rule learns from the past, which PromQL cannot, and Prometheus reads `alerts_firing`.
+
+    `chart` is what a message shows of the last hours. `reads` are metrics that the history would not keep otherwise.
     """
 
     settings: type[RuleSettings]
@@ -120,6 +123,8 @@ class Rule:
     is_problem: bool = True
     inhibits: tuple[str, ...] = ()
     restart: Literal["", "at once", "after a checkpoint"] = ""
+    chart: Chart | None = None
+    reads: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:

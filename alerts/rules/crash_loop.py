@@ -63,6 +63,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 RULE = Rule(
     settings=Settings,
+    chart="step rate",
     judge=judge,
     remember=remember,
     doc=__doc__ or "",

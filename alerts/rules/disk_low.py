@@ -54,6 +54,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 RULE = Rule(
     settings=Settings,
+    chart="disk",
     judge=judge,
     doc=__doc__ or "",
     scope="host",

@@ -59,6 +59,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 RULE = Rule(
     settings=Settings,
+    chart="host memory",
     judge=judge,
     inhibits=("PeerStalled", "StepRateDegraded", "RoundLag", "RewardStagnant"),
     doc=__doc__ or "",

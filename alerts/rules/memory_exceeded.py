@@ -51,6 +51,7 @@ def judge(view: View, settings: Settings) -> Verdict:
 
 RULE = Rule(
     settings=Settings,
+    chart="memory",
     judge=judge,
     evidence=("biggest",),
     restart="after a checkpoint",

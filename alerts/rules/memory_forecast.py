@@ -98,6 +98,7 @@ def _span(samples: list[Sample]) -> float:
 
 RULE = Rule(
     settings=Settings,
+    chart="memory",
     judge=judge,
     remember=remember,
     restart="after a checkpoint",

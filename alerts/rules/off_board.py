@@ -39,6 +39,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
 
 RULE = Rule(
     settings=Settings,
+    chart="rank",
     judge=judge,
     doc=__doc__ or "",
     promql="""

@@ -121,6 +121,7 @@ def _judge_start(view: View, page: Page, settings: Settings) -> Verdict:
 
 RULE = Rule(
     settings=Settings,
+    chart="step rate",
     judge=judge,
     remember=remember,
     inhibits=(

@@ -113,6 +113,7 @@ def _describe_cpu(view: View, page: Page) -> Text | None:
 
 RULE = Rule(
     settings=Settings,
+    chart="step rate",
     judge=judge,
     remember=remember,
     evidence=("process", "log", "stacks"),

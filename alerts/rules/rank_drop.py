@@ -123,6 +123,7 @@ def _latest(runs: list[Run], polls: int) -> list[float]:
 
 RULE = Rule(
     settings=Settings,
+    chart="rank",
     judge=judge,
     remember=remember,
     doc=__doc__ or "",

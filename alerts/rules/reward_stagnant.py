@@ -106,6 +106,7 @@ def _describe_reward(page: Page) -> str:
 
 RULE = Rule(
     settings=Settings,
+    chart="reward",
     judge=judge,
     remember=remember,
     restart="after a checkpoint",

@@ -80,6 +80,7 @@ def _seconds(seconds: float) -> Text:
 
 RULE = Rule(
     settings=Settings,
+    chart="step rate",
     judge=judge,
     remember=remember,
     restart="after a checkpoint",

@@ -107,7 +107,7 @@ def test_a_language_is_added_by_adding_its_file(tmp_path: Path, monkeypatch: pyt
     message = render(event, RouteStyles(config, Sender({})).style())
     assert message.body.splitlines()[2:] == ["Floto demo, graveco critical", "What to do: Restartigu."]
     content = Content("demo", 1000.0, 1000.0, is_healthy=True, stale_after=60.0)
-    page = LivePage(Renderer(config.language, None), lambda: content).page("token")
+    page = LivePage(Renderer(config.language, None), lambda: content).page()
     assert '<html lang="eo"' in page
     assert '<h2 id="alerts-heading">Alarmoj</h2>' in page
 
