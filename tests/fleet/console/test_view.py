@@ -68,7 +68,7 @@ def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
 
 
 def test_an_event_is_its_title_and_the_first_line_of_its_body() -> None:
-    event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: look."}
+    event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: see stacks.log."}
     assert event_line(event) == "PeerStalled: a: No progress for 33 s."
 
 
