@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 PATIENCE = 6
 Seen = TypeVar("Seen")
 
-# Below the ports that Linux and macOS give to whoever asks for any; each test worker has a part of its own.
+# Below the ephemeral ports of Linux and macOS; each test worker has its own range.
 _FIRST_PORT, _PORTS_OF_A_WORKER = 12000, 2000
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _places = itertools.count(os.getpid())

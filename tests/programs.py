@@ -62,5 +62,5 @@ def small_disk(mount_options: str, folder: Path) -> tuple[str, ...]:
     script = f'mount -t tmpfs -o {mount_options} none "$0" && exec "$@"'
     wrapper = (require("unshare"), "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder))
     if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode != 0:
-        go_without("this system lets nobody mount a file system of his own: a full disk cannot be made")
+        go_without("this system does not allow mounting a file system: a full disk cannot be made")
     return wrapper

@@ -97,9 +97,9 @@ def test_when_300_peers_fail_at_once_few_messages_name_them_all(
     farm.problem = {}
     wait_for(lambda: not loop.firing(), 30, "everything is resolved")
     wait_for(lambda: loop.pending() == 0, 30, "everything delivered")
-    recoveries = webhook.messages[len(failures) :]
-    assert 1 <= len(recoveries) <= 3
-    assert _named("\n".join(f"{one.title}\n{one.body}" for one in recoveries)) == set(PEERS)
+    resolutions = webhook.messages[len(failures) :]
+    assert 1 <= len(resolutions) <= 3
+    assert _named("\n".join(f"{one.title}\n{one.body}" for one in resolutions)) == set(PEERS)
 
 
 def test_a_silenced_alert_is_shown_but_sent_only_once_the_silence_ends(

@@ -68,7 +68,7 @@ def operator(box: Box) -> Iterator[Operator]:
     return operator
 
 
-def test_the_whole_life_of_services_under_systemd(operator: Operator) -> None:
+def test_services_are_installed_killed_changed_upgraded_and_removed(operator: Operator) -> None:
     _a_dry_run_changes_nothing(operator)
     operator.peerwatch("services", "install", TOKEN=TOKEN)
     # It waits for the leader's port before it reads this.

@@ -231,7 +231,7 @@ EMPTY_BY_DESIGN = {
 NO_SERIES_HERE = {
     "host_memory_pressure_level": "macOS alone reports a level",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
-    "alerts_restart_phase": "this fleet's alert loop restarts nobody",
+    "alerts_restart_phase": "this fleet's alert loop restarts no peer",
 }
 # In a container, the kernel's pressure stall information may be unavailable.
 if not PRESSURE_FILE.exists():

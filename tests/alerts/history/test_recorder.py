@@ -107,7 +107,7 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
     assert len(block.times) >= recorded - 1
 
 
-def test_a_damaged_file_is_set_aside_with_one_line_and_a_new_history_is_begun(
+def test_a_damaged_file_is_set_aside_logged_once_and_replaced(
     tmp_path: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder.path.write_bytes(b"SQLite format 3\0" + b"x" * 8000)
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_set_aside_with_one_line_and_a_new_history_is_begun(
     ]
 
 
-def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_once_somebody_could_not_read_it(
+def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_after_a_failed_read(
     tmp_path: Path, recorder: Recorder
 ) -> None:
     _record(recorder, [Peer(str(number), number) for number in range(30)], HOUR, 900)

@@ -47,7 +47,7 @@ class Notice(NamedTuple):
     since: str
 
 
-class Moods:
+class Outcomes:
     """How the services answer; once `is_calm`, without failures."""
 
     def __init__(self, seed: int) -> None:
@@ -60,11 +60,11 @@ class Moods:
         """`ok`, or one of the problems."""
         with self._lock:
             is_ok = self.is_calm or self._chance.random() > FAILURE_SHARE
-            mood = "ok" if is_ok else self._chance.choice(problems)
-            self.met[mood] = self.met.get(mood, 0) + 1
-        if mood == "hang":
+            outcome = "ok" if is_ok else self._chance.choice(problems)
+            self.met[outcome] = self.met.get(outcome, 0) + 1
+        if outcome == "hang":
             time.sleep(0.4)
-        return mood
+        return outcome
 
     def count(self) -> int:
         """How many attempts were answered."""
@@ -87,20 +87,20 @@ class Inbox:
 class FlakyBotApi(BotApi):
     """A Bot API that is busy, broken or gone at times."""
 
-    def __init__(self, certificate: Path, moods: Moods, inbox: Inbox) -> None:
+    def __init__(self, certificate: Path, outcomes: Outcomes, inbox: Inbox) -> None:
         super().__init__(certificate)
-        self._moods = moods
+        self._outcomes = outcomes
         self._inbox = inbox
 
     def answer(self, method: str, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if method != "sendMessage":
             return super().answer(method, content)
-        mood = self._moods.next("429", "500", "reset", "hang")
-        if mood in ("reset", "hang"):
+        outcome = self._outcomes.next("429", "500", "reset", "hang")
+        if outcome in ("reset", "hang"):
             raise ConnectionResetError
-        if mood == "500":
+        if outcome == "500":
             return 500, {"ok": False, "error_code": 500, "description": "Internal Server Error"}
-        if mood == "429":
+        if outcome == "429":
             self.retry_after = 1
         status, answer = super().answer(method, content)
         if status == 200:
@@ -111,18 +111,18 @@ class FlakyBotApi(BotApi):
 class FlakyWebhook(Webhook):
     """A receiver of webhooks that is busy, broken or gone at times."""
 
-    def __init__(self, moods: Moods, inbox: Inbox) -> None:
+    def __init__(self, outcomes: Outcomes, inbox: Inbox) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                mood = moods.next("429", "500", "reset", "hang")
-                if mood in ("reset", "hang"):
+                outcome = outcomes.next("429", "500", "reset", "hang")
+                if outcome in ("reset", "hang"):
                     raise ConnectionResetError
-                if mood == "ok":
+                if outcome == "ok":
                     inbox.take(content)
-                self.send_response({"ok": 200}.get(mood) or int(mood))
+                self.send_response({"ok": 200}.get(outcome) or int(outcome))
                 self.end_headers()
-                if mood == "429":
+                if outcome == "429":
                     self.wfile.write(b'{"retry_after": 0.5}')
 
             def log_message(self, *_: object) -> None:
@@ -143,17 +143,17 @@ class FlakyWebhook(Webhook):
 class FlakyMailbox(Mailbox):
     """A mail server that is busy or gone at times."""
 
-    def __init__(self, moods: Moods, inbox: Inbox) -> None:
+    def __init__(self, outcomes: Outcomes, inbox: Inbox) -> None:
         super().__init__(reserve_ports(1)[0])
-        self._moods = moods
+        self._outcomes = outcomes
         self._inbox = inbox
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        mood = self._moods.next("451", "554", "reset")
-        if mood == "reset":
+        outcome = self._outcomes.next("451", "554", "reset")
+        if outcome == "reset":
             server.transport.abort()
-        if mood != "ok":
-            return f"{mood} Not now"
+        if outcome != "ok":
+            return f"{outcome} Not now"
         answer = await super().handle_DATA(server, session, envelope)
         self._inbox.take(self.messages[-1].body)
         self.messages.clear()
@@ -179,12 +179,12 @@ class Campaign:
     def __init__(self, folder: Path, seed: int = 1) -> None:
         self._folder = folder
         self._chance = random.Random(seed)
-        self._moods = Moods(seed)
+        self._outcomes = Outcomes(seed)
         self._inboxes = {route: Inbox() for route in ROUTES}
         self._sidecars = {peer: Sidecar() for peer in PEERS}
-        self._hook = FlakyWebhook(self._moods, self._inboxes["hook"])
-        self._mailbox = FlakyMailbox(self._moods, self._inboxes["mail"])
-        self._bot_api = FlakyBotApi(folder / "telegram.pem", self._moods, self._inboxes["phone"])
+        self._hook = FlakyWebhook(self._outcomes, self._inboxes["hook"])
+        self._mailbox = FlakyMailbox(self._outcomes, self._inboxes["mail"])
+        self._bot_api = FlakyBotApi(folder / "telegram.pem", self._outcomes, self._inboxes["phone"])
         self._mailbox.start()
         self._database = folder / "state" / "alerts.sqlite"
         # At each kill: when, and what the database then held as delivered.
@@ -221,7 +221,7 @@ class Campaign:
             process = self._start()
             # However slow the machine, two lives of three get as far as the worst moments.
             if number % 3 == 1:
-                _wait_for_more(self._moods.count)
+                _wait_for_more(self._outcomes.count)
             elif number % 3 == 2:
                 _wait_for_more(self._count_logged)
             time.sleep(self._chance.uniform(SHORTEST_LIFE, LONGEST_LIFE if number % 3 == 0 else LONGEST_LIFE / 3))
@@ -230,7 +230,7 @@ class Campaign:
         seconds = time.monotonic() - began
         for sidecar in self._sidecars.values():
             sidecar.serve()
-        self._moods.is_calm = True
+        self._outcomes.is_calm = True
         process = self._start()
         wait_for(self._is_all_delivered, 90, f"everything delivered; pending: {self._count_waiting()}", every=0.1)
         self._kill(process)
@@ -303,7 +303,7 @@ class Campaign:
 
     def _judge(self, report: Report) -> Report:
         report.events = len(self._events)
-        report.attempts_refused = sum(count for mood, count in self._moods.met.items() if mood != "ok")
+        report.attempts_refused = sum(count for outcome, count in self._outcomes.met.items() if outcome != "ok")
         for route, inbox in self._inboxes.items():
             expected = [notice for _, (whose, notice) in sorted(self._news.items()) if whose == route]
             notices = inbox.notices()

@@ -102,7 +102,7 @@ def test_no_unit_holds_a_secret(load: Callable[[str], Loaded], monkeypatch: pyte
     assert "HF_TOKEN" not in alerts
 
 
-def test_a_path_that_a_unit_cannot_say_is_refused() -> None:
+def test_a_path_that_a_unit_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="unprintable"):
         quote("a\nb")
 
