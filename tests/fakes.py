@@ -1,4 +1,4 @@
-"""Small real servers that the tests deliver to, and the means to watch processes from outside."""
+"""Small real servers that the tests deliver to, and what watches processes from outside."""
 
 import itertools
 import json
@@ -18,21 +18,21 @@ import psutil
 from aiosmtpd.controller import Controller
 
 LOOPBACK = "127.0.0.1"
-# How much longer than on an idle machine anything may take; limits of time are for `make bench`.
+# How much longer than on an idle machine anything may take; `make bench` measures times.
 PATIENCE = 6
 Seen = TypeVar("Seen")
 
-# Below the ports that Linux and macOS give to whoever asks for any; each test worker has a part of its own.
+# Below the ephemeral ports of Linux and macOS; each test worker has its own range.
 _FIRST_PORT, _PORTS_OF_A_WORKER = 12000, 2000
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _places = itertools.count(os.getpid())
 
-# To load the certificates of all authorities for each request would cost more than the rest of it.
+# Loading the certificates of all authorities for each request would take longer than the request.
 _TLS = ssl.create_default_context()
 
 
 def reserve_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now, distinct, for programs that must be told their port beforehand."""
+    """Ports that nothing listens on now, distinct, for programs that need their port beforehand."""
     ports: list[int] = []
     while len(ports) < count:
         port = _FIRST_PORT + _WORKER % 8 * _PORTS_OF_A_WORKER + next(_places) % _PORTS_OF_A_WORKER
@@ -58,15 +58,15 @@ def get(url: str, **options: Any) -> httpx.Response:
     return httpx.get(url, **{"timeout": 30, "trust_env": False, "verify": _TLS, **options})
 
 
-def wait_for(look: Callable[[], Seen], seconds: float, what: str, every: float = 0.2) -> Seen:
-    """What `look` returns once it is truthy; raises AssertionError naming `what`.
+def wait_for(check: Callable[[], Seen], seconds: float, what: str, every: float = 0.2) -> Seen:
+    """What `check` returns once it is truthy; raises AssertionError naming `what`.
 
     `seconds` are those of an idle machine; a busy one has `PATIENCE` times as many.
     """
     limit = PATIENCE * seconds
     deadline = time.monotonic() + limit
     while True:
-        seen = look()
+        seen = check()
         if seen:
             return seen
         assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"

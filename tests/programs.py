@@ -1,4 +1,4 @@
-"""What of the system some tests need: programs, rights, a disk that is small."""
+"""What some tests need of the system: programs, rights, a small disk."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ _NEEDS = "needs the program "
 
 
 def require(program: str) -> str:
-    """The path of `program`; skips the test where it is absent, and fails it where the run allows no skip."""
+    """The path of `program`; skips the test if it is absent, and fails it if the run allows no skip."""
     path = shutil.which(program)
     if path is None:
         go_without(_NEEDS + program)
@@ -39,7 +39,7 @@ def require(program: str) -> str:
 
 
 def describe_skips(reasons: Iterable[str]) -> str:
-    """One line: how many tests were skipped for want of a program, and what installs it; empty where none was."""
+    """One line: how many tests were skipped for a missing program, and what installs it; empty if none was."""
     missing = [reason.partition(_NEEDS)[2] for reason in reasons if _NEEDS in reason]
     if not missing:
         return ""
@@ -51,7 +51,7 @@ def describe_skips(reasons: Iterable[str]) -> str:
 
 
 def go_without(reason: str) -> NoReturn:
-    """Skips the test, and fails it where the run allows no skip."""
+    """Skips the test, and fails it if the run allows no skip."""
     if os.environ.get("PEERWATCH_NO_SKIP"):
         pytest.fail(f"{reason}; this run allows no skip")
     pytest.skip(reason)
@@ -62,5 +62,5 @@ def small_disk(mount_options: str, folder: Path) -> tuple[str, ...]:
     script = f'mount -t tmpfs -o {mount_options} none "$0" && exec "$@"'
     wrapper = (require("unshare"), "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder))
     if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode != 0:
-        go_without("this system lets nobody mount a file system of his own: a full disk cannot be made")
+        go_without("this system does not allow mounting a file system: a full disk cannot be made")
     return wrapper

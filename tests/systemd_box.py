@@ -59,14 +59,14 @@ exec chroot "$root" /lib/systemd/systemd --system --log-target=console --unit=mu
 
 
 class Box:
-    """A running box; `run` is what somebody does who is logged in as an ordinary user that lingers."""
+    """A running box; `run` is what an ordinary user who is logged in and lingers does."""
 
     def __init__(self, outer: subprocess.Popen[bytes], init: int) -> None:
         self._outer, self._init = outer, init
         self.home = _HOME
 
     def run(self, *command: str, status: int = 0, seconds: float = 360, **environment: str) -> str:
-        """What the command prints, where it ends with `status`."""
+        """The command's output; expects the exit status `status`."""
         settings = {"HOME": str(_HOME), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
         line = f"cd {shlex.quote(str(_HOME))} && exec {shlex.join(command)}"
         return self._inside(

@@ -1,7 +1,7 @@
 """Translatable sentences: a template and its values, in English until they are translated.
 
-A rule calls `say("{used:.2f} GiB used.", used=1.5)`. The result is that English text and keeps its template and values,
-so that `Words.translate` can render it in another language; the English template is the key of its translation.
+A rule calls `say("Memory {used:.2f} GiB.", used=1.5)`. The result is that English text and keeps its template and
+values, so that `Words.translate` can render it in another language; the English template is the key of its translation.
 """
 
 from collections.abc import Iterable, Mapping

@@ -25,7 +25,7 @@ TAGS = {"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "code", "pre
 
 
 class BotApi:
-    """Takes messages as Telegram does: checks the mark-up and the length, and answers 429 when told to.
+    """Takes messages as Telegram does: checks the mark-up and the length, and answers 429 when a test asks for it.
 
     `updates` are what a poll gets, by their numbers; `poll_status` other than 200 refuses polls.
     """
@@ -40,7 +40,7 @@ class BotApi:
         self.retry_after: int | None = None
         self.poll_status = 200
         self._updates: list[dict[str, Any]] = []
-        self._news = threading.Condition()
+        self._updated = threading.Condition()
         self._is_closed = False
         self._certificate = make_certificate(certificate)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -84,7 +84,7 @@ class BotApi:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                pass  # The loop has left.
+                pass  # The loop has closed the connection.
 
         self._server = Server((LOOPBACK, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -117,31 +117,31 @@ class BotApi:
         self._add({"callback_query": {"id": "7", "data": data, "message": {"chat": {"id": chat}, "date": 0}}})
 
     def close(self) -> None:
-        with self._news:
+        with self._updated:
             self._is_closed = True
-            self._news.notify_all()
+            self._updated.notify_all()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def _add(self, update: dict[str, Any]) -> None:
-        with self._news:
+        with self._updated:
             number = self._updates[-1]["update_id"] + 1 if self._updates else 1_000
             self._updates.append({"update_id": number, **update})
-            self._news.notify_all()
+            self._updated.notify_all()
 
     def _poll(self, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         offset = content.get("offset")
         self.offsets.append(offset)
         if self.poll_status != 200:
             return self.poll_status, {"ok": False, "error_code": self.poll_status, "description": "Conflict: x"}
-        with self._news:
+        with self._updated:
             found: list[dict[str, Any]] = []
             end = time.monotonic() + min(content["timeout"], 2)
             while not found and not self._is_closed and time.monotonic() < end:
                 found = [one for one in self._updates if offset is None or one["update_id"] >= offset]
                 if not found:
-                    self._news.wait(0.5)
+                    self._updated.wait(0.5)
         return 200, {"ok": True, "result": found[: content["limit"]]}
 
     def _take(self, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:

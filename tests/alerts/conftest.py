@@ -67,11 +67,11 @@ def sidecar_page(now: float | None = None, **changes: float | str | None) -> str
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 512  # one server may stand for hundreds of sidecars, which are asked at once
+    request_queue_size = 512  # one server may stand for hundreds of sidecars, which are scraped at once
 
 
 class Sidecar:
-    """A real HTTP server; `page` is what it serves, made anew for each scrape."""
+    """A real HTTP server; `page` is what it serves, made again for each scrape."""
 
     def __init__(self, page: Callable[[], str | bytes] = sidecar_page) -> None:
         self.page = page
@@ -102,7 +102,7 @@ class Sidecar:
         return f"http://{LOOPBACK}:{self._server.server_address[1]}/metrics"
 
     def serve(self, **changes: float | str | None) -> None:
-        """From now on, a healthy page with these changes."""
+        """Serves a healthy page with these changes from now on."""
         self.page = lambda: sidecar_page(**changes)
 
     def close(self) -> None:
@@ -127,9 +127,9 @@ class AlertLoop:
         return self.folder / "alerts.yaml"
 
     def start(self) -> None:
-        """Starts the process and waits until it tells its address."""
+        """Starts the process and waits until it logs its address."""
         self.launch()
-        self.address = wait_for(self._told_address, 20, "the loop tells its address", every=0.02)
+        self.address = wait_for(self._logged_address, 20, "the loop logs its address", every=0.02)
 
     def launch(self) -> None:
         self.runs += 1
@@ -176,10 +176,10 @@ class AlertLoop:
     def _log_path(self) -> Path:
         return self.folder / f"run-{self.runs:03}.log"
 
-    def _told_address(self) -> str:
+    def _logged_address(self) -> str:
         assert self.process is not None
         text = self._log_path.read_text(errors="replace")
-        assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{text}"
+        assert self.process.poll() is None, f"it exited with {self.process.returncode}:\n{text}"
         found = re.search(r"at (https?://\S+)/: ", text)
         return found[1] if found else ""
 

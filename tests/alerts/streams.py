@@ -1,4 +1,4 @@
-"""Readers of the status page's stream, as browsers and as worse."""
+"""Readers of the status page's stream: browsers, and worse ones."""
 
 import json
 import selectors
@@ -11,7 +11,7 @@ REQUEST = "GET /api/stream{} HTTP/1.1\r\nHost: {}\r\n\r\n"
 
 
 class Reader:
-    """A connection that asks for the stream; it reads only when told to."""
+    """A connection that asks for the stream; it reads only on demand."""
 
     def __init__(self, address: str, mark: str = "", receive_buffer: int | None = None) -> None:
         url = urlsplit(address)
@@ -98,7 +98,7 @@ class Crowd:
         for reader in self._received:
             reader.close()
 
-    def told(self) -> int:
+    def answered(self) -> int:
         """How many were sent more than an answer's head."""
         return sum(count > 1000 for count in self._received.values())
 

@@ -76,11 +76,11 @@ def test_a_hosts_alert_inhibits_its_peers_until_it_is_resolved(server: Server, h
     wait_for(lambda: hook.all_notified("all") == expected, 30, "the host's alert and what it does not inhibit")
     assert {("HostMemoryPressure", ""), ("MemoryExceeded", "rig-00")} in hook.notified("all", "firing"), "one message"
     _post(server, _alert("HostMemoryPressure", ends=-1))
-    wait_for(lambda: hook.all_notified("all") >= STALLED, 30, "the peers' alerts, once the host's is over")
+    wait_for(lambda: hook.all_notified("all") >= STALLED, 30, "the peers' alerts, once the host's is resolved")
     assert not hook.all_notified("all") - expected - STALLED
     first = next(pairs for pairs in hook.notified("all", "firing") if pairs & STALLED)
     assert first >= STALLED, "all peers in one message"
-    wait_for(lambda: ("HostMemoryPressure", "") in hook.all_notified("all", "resolved"), 30, "the host's recovery")
+    wait_for(lambda: ("HostMemoryPressure", "") in hook.all_notified("all", "resolved"), 30, "the host's resolution")
 
 
 def test_a_peer_that_is_down_inhibits_its_own_consequences_only(server: Server, hook: Hook) -> None:

@@ -20,17 +20,17 @@ MakeLoop = Callable[..., AlertLoop]
 
 
 class Farm:
-    """One server with a page for each of many peers; `trouble` is what all pages show."""
+    """One server with a page for each of many peers; `problem` is what all pages show."""
 
     def __init__(self) -> None:
-        self.trouble: dict[str, float | str | None] = {}
+        self.problem: dict[str, float | str | None] = {}
         farm = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                content = sidecar_page(**farm.trouble).encode()
+                content = sidecar_page(**farm.problem).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -44,7 +44,7 @@ class Farm:
             request_queue_size = 512
 
             def handle_error(self, *_: object) -> None:
-                pass  # The loop has left.
+                pass  # The loop has closed the connection.
 
         self._server = Server((LOOPBACK, 0), Handler)
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -87,19 +87,19 @@ def test_when_300_peers_fail_at_once_few_messages_name_them_all(
     loop.settings["grouping"] = {"wait": "2s", "interval": "5s"}
     loop.start()
     wait_for(lambda: len(loop.get("/api/status").json()["peers"]) == 300, 30, "a scrape of all")
-    farm.trouble = {"last_step": 2.0, "phase_start": 2.0, "started": 1.0}
+    farm.problem = {"last_step": 2.0, "phase_start": 2.0, "started": 1.0}
     wait_for(lambda: len(loop.firing()) == 300, 30, "everything fires")
     wait_for(lambda: loop.pending() == 0, 30, "everything delivered")
     time.sleep(1)
     failures = list(webhook.messages)
     assert len(failures) <= 3
     assert _named("\n".join(f"{one.title}\n{one.body}" for one in failures)) == set(PEERS)
-    farm.trouble = {}
-    wait_for(lambda: not loop.firing(), 30, "everything recovers")
+    farm.problem = {}
+    wait_for(lambda: not loop.firing(), 30, "everything is resolved")
     wait_for(lambda: loop.pending() == 0, 30, "everything delivered")
-    recoveries = webhook.messages[len(failures) :]
-    assert 1 <= len(recoveries) <= 3
-    assert _named("\n".join(f"{one.title}\n{one.body}" for one in recoveries)) == set(PEERS)
+    resolutions = webhook.messages[len(failures) :]
+    assert 1 <= len(resolutions) <= 3
+    assert _named("\n".join(f"{one.title}\n{one.body}" for one in resolutions)) == set(PEERS)
 
 
 def test_a_silenced_alert_is_shown_but_sent_only_once_the_silence_ends(
@@ -153,7 +153,7 @@ def test_an_acknowledged_alert_is_neither_repeated_nor_escalated(
             "Still firing: PeerStalled: b",
         }
         sidecar.serve()
-        wait_for(lambda: any("Resolved: PeerStalled: a" in one.title for one in webhook.messages), 10, "the recovery")
+        wait_for(lambda: any("Resolved: PeerStalled: a" in one.title for one in webhook.messages), 10, "the resolution")
         assert _post(loop, tmp_path, "/api/acknowledgements", {"rule": "PeerStalled", "peer": "a"}).status_code == 404
     finally:
         boss.close()

@@ -58,7 +58,7 @@ def test_a_stall_and_its_end_arrive_by_mail_and_by_webhook(
         assert message.says("No progress for 1 min 4", "limit 30 s", "Since 20", "What to do:", "SIGUSR1")
     sidecar.serve()
     for receiver in (webhook, mailbox):
-        message = wait_for(lambda r=receiver: r.messages[1:], 10, "the recovery")[0]
+        message = wait_for(lambda r=receiver: r.messages[1:], 10, "the resolution")[0]
         assert message.title == "Resolved: PeerStalled: sly_fox"
         assert message.says("Lasted 1 min 4")
     events = loop.get("/api/alerts").json()["events"]
@@ -125,7 +125,7 @@ def test_a_request_under_a_foreign_name_is_refused(make_loop: MakeLoop, sidecar:
         assert loop.get(path, headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_a_route_that_fails_holds_up_neither_others_nor_the_evaluation_and_no_secret_shows(
+def test_a_route_that_fails_delays_neither_others_nor_the_evaluation_and_no_secret_shows(
     make_loop: MakeLoop, sidecar: Sidecar, webhook: Webhook, tmp_path: Path
 ) -> None:
     with socket.create_server((LOOPBACK, 0)) as mute:
@@ -157,7 +157,7 @@ def test_an_alert_survives_a_restart_and_is_sent_once(make_loop: MakeLoop, sidec
     _wait_for_round(loop)
     assert loop.firing() == {("PeerStalled", "a")}
     sidecar.serve()
-    wait_for(lambda: len(webhook.messages) > 1, 10, "the recovery")
+    wait_for(lambda: len(webhook.messages) > 1, 10, "the resolution")
     assert [message.title for message in webhook.messages] == ["PeerStalled: a", "Resolved: PeerStalled: a"]
 
 
@@ -198,7 +198,7 @@ def test_sidecars_that_answer_nonsense_stop_neither_the_loop_nor_the_others(
 
 
 def test_the_process_stays_light(make_loop: MakeLoop, sidecar: Sidecar, webhook: Webhook) -> None:
-    """Runs the same entry point, and looks at what it has imported when it ends."""
+    """Runs the same entry point, and prints what it has imported when it ends."""
     loop = make_loop({"a": sidecar}, {"hook": webhook.url})
     _stall(sidecar)
     loop.write_config()

@@ -1,4 +1,4 @@
-"""The own internet is gone for hours: what happens meanwhile waits, becomes one summary, and goes out once."""
+"""The connection is down for hours: events wait, become one summary, and are sent once."""
 
 import asyncio
 import re

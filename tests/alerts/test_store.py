@@ -13,7 +13,7 @@ from alerts.messages.single import Message
 from alerts.store import KEPT_EVENTS, Store, StoreError
 
 KEY = Key("PeerDown", "a")
-STANDING = AlertStates({KEY: AlertState("firing", "critical", 5.0, "gone")}, {KEY: {"runs": [[1, 2]]}})
+STATES = AlertStates({KEY: AlertState("firing", "critical", 5.0, "gone")}, {KEY: {"runs": [[1, 2]]}})
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def _nothing() -> None:
 
 
 def test_states_and_memories_survive(path: Path, store: Store) -> None:
-    store.commit(AlertStates(), STANDING, [], _nothing)
+    store.commit(AlertStates(), STATES, [], _nothing)
     store.close()
     again = Store(path)
-    assert again.load() == STANDING
-    again.commit(STANDING, AlertStates(), [], _nothing)
+    assert again.load() == STATES
+    again.commit(STATES, AlertStates(), [], _nothing)
     assert again.load() == AlertStates({}, {})
     again.close()
 
@@ -45,7 +45,7 @@ def test_states_and_memories_survive(path: Path, store: Store) -> None:
 def test_a_failed_write_leaves_nothing(store: Store) -> None:
     bad = Event(KEY, "firing", float("nan"), 0, "critical", "")  # SQLite stores NaN as NULL, which `at` refuses
     with pytest.raises(sqlite3.IntegrityError):
-        store.commit(AlertStates(), STANDING, [(bad, Message("t", "b"))], _nothing)
+        store.commit(AlertStates(), STATES, [(bad, Message("t", "b"))], _nothing)
     assert store.load() == AlertStates({}, {})
 
 
@@ -57,7 +57,7 @@ def test_old_events_are_forgotten(store: Store) -> None:
     assert {one["title"] for one in store.events(limit=10 * KEPT_EVENTS)} == {"b"}
 
 
-def test_a_damaged_database_is_kept_aside_and_a_new_one_begun(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_database_is_kept_and_a_new_one_started(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_bytes(b"this is not a database, however long it may be" * 100)
     store = Store(path)
     assert store.load() == AlertStates({}, {})

@@ -38,7 +38,7 @@ class Sidecars:
 
 
 class Rival:
-    """Prometheus and Alertmanager over the same sidecars, telling a webhook without waiting for a group."""
+    """Prometheus and Alertmanager over the same sidecars, notifying a webhook without waiting for a group."""
 
     def __init__(
         self, stack: contextlib.ExitStack, folder: Path, ports: list[int], webhook: str, interval: str

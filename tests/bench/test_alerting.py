@@ -26,7 +26,7 @@ SPACING_SECONDS = 3.37
 
 
 class Arrivals:
-    """A webhook that keeps when it first heard of each peer, by a word of the message."""
+    """A webhook that keeps when each peer was first notified, by a word of the message."""
 
     def __init__(self, words: list[str]) -> None:
         self.at: dict[str, float] = {}
@@ -35,8 +35,8 @@ class Arrivals:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 now = time.time()
-                heard = set(re.findall(r"[\w.:-]+", self.rfile.read(int(self.headers["Content-Length"])).decode()))
-                for word in heard.intersection(words):
+                received = set(re.findall(r"[\w.:-]+", self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                for word in received.intersection(words):
                     arrivals.at.setdefault(word, now)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")

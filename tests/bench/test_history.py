@@ -18,7 +18,7 @@ from alerts.history.query import Query, read_file
 from alerts.history.recorder import Recorder
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
-from tests.alerts.history.scenes import KEEP_ALL, START, Peer, looks
+from tests.alerts.history.scenes import KEEP_ALL, START, Peer, sample_rounds
 
 pytestmark = pytest.mark.bench
 
@@ -42,7 +42,7 @@ def _fill(folder: Path, peers: list[Peer], days: float, settings: HistorySetting
     recorder = Recorder(folder, settings)
     with contextlib.closing(recorder):
         recorder.start()
-        for group in looks(peers, since=BEGIN, seconds=days * 86400):
+        for group in sample_rounds(peers, since=BEGIN, seconds=days * 86400):
             while recorder.waiting > 40:
                 time.sleep(0.001)
             recorder.record(group, AlertStates())
@@ -68,9 +68,12 @@ def test_a_month_of_twenty_peers_fits_in_full(month: Path, record: Record) -> No
     store.close()
     megabytes = TIMES * size / 1e6
     record(
-        SUBJECT, f"{DAYS} days of {TIMES * PEERS} peers at 15 s, every look kept", f"{megabytes:.0f} MB", "under 200 MB"
+        SUBJECT,
+        f"{DAYS} days of {TIMES * PEERS} peers at 15 s, every sample kept",
+        f"{megabytes:.0f} MB",
+        "under 200 MB",
     )
-    record(SUBJECT, "bytes a look", f"{size / (PEERS * DAYS * 5760):.0f}")
+    record(SUBJECT, "bytes a sample", f"{size / (PEERS * DAYS * 5760):.0f}")
     assert not thinned
     assert megabytes < 200
 
@@ -83,7 +86,7 @@ def test_a_week_is_replayed_in_under_a_minute(month: Path, record: Record) -> No
     seconds = time.monotonic() - began
     assert result.samples == pytest.approx(PEERS * days * 5760, rel=0.001)
     record(
-        SUBJECT, f"replay of as many looks as {TIMES * PEERS} peers make in 7 days", f"{seconds:.0f} s", "under 60 s"
+        SUBJECT, f"replay of as many samples as {TIMES * PEERS} peers make in 7 days", f"{seconds:.0f} s", "under 60 s"
     )
 
 
@@ -108,8 +111,8 @@ def test_a_page_of_fifty_peers_is_answered_at_once(tmp_path: Path, record: Recor
 
 
 def test_writing_and_folding_hold_up_no_event_loop(tmp_path: Path, record: Record) -> None:
-    """An event loop that looks at the clock each millisecond, while an hour of 64 peers is written and folded."""
-    rounds = list(looks(_peers(64), since=BEGIN, seconds=3700))
+    """An event loop that reads the clock each millisecond, while an hour of 64 peers is written and folded."""
+    rounds = list(sample_rounds(_peers(64), since=BEGIN, seconds=3700))
     recorder = Recorder(tmp_path, KEEP_ALL)
 
     async def watch() -> tuple[list[float], list[float]]:

@@ -52,7 +52,7 @@ def measure(loop: AlertLoop, record: Callable[..., None]) -> None:
             began = time.perf_counter()
             size = len(client.get("/").content)
             seconds.append(time.perf_counter() - began)
-            # Past an evaluation, so that the page is rendered anew.
+            # Past an evaluation, so that the page is rendered again.
             time.sleep(PAUSE_SECONDS)
     spent += sum(process.cpu_times()[:2])
     sizes: dict[str, float] = {}
@@ -60,9 +60,11 @@ def measure(loop: AlertLoop, record: Callable[..., None]) -> None:
         network = page.context.new_cdp_session(page)
         addresses: dict[str, str] = {}
         network.on(
-            "Network.requestWillBeSent", lambda told: addresses.update({told["requestId"]: told["request"]["url"]})
+            "Network.requestWillBeSent", lambda event: addresses.update({event["requestId"]: event["request"]["url"]})
         )
-        network.on("Network.loadingFinished", lambda told: sizes.update({told["requestId"]: told["encodedDataLength"]}))
+        network.on(
+            "Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]})
+        )
         network.send("Network.enable")
         page.goto(loop.address)
         expect(page.locator("#link")).to_have_text("live")

@@ -1,4 +1,4 @@
-"""Starts whole fleets of real processes through `peerwatch up` and looks at them from outside."""
+"""Starts whole fleets of real processes through `peerwatch up` and watches them from outside."""
 
 import json
 import re
@@ -68,7 +68,7 @@ class Peer:
         return get(f"{self.sidecar_url}/metrics").raise_for_status().text
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The sample `name` with these labels on the sidecar's page; None where there is none."""
+        """The sample `name` with these labels on the sidecar's page; None if absent."""
         for family in text_string_to_metric_families(self.page()):
             for sample in family.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():
@@ -116,14 +116,14 @@ class Fleet:
     def firing(self) -> set[tuple[str, str]]:
         return {(one["rule"], one["peer"]) for one in self.status()["alerts"] if one["state"] == "firing"}
 
-    def wait(self, look: Callable[[], object], seconds: float, what: str) -> object:
+    def wait(self, check: Callable[[], object], seconds: float, what: str) -> object:
         """`wait_for`, patient with a service that is not up yet, and with the fleet's own output in the failure."""
 
         def patiently() -> object:
             assert self.process is not None
             assert self.process.poll() is None, f"peerwatch up ended with {self.process.returncode}:\n{self.output()}"
             try:
-                return look()
+                return check()
             except (httpx.HTTPError, OSError, psutil.Error, ValueError):
                 return None
 
@@ -159,7 +159,7 @@ class Fleet:
         raise AssertionError(f"no {module} runs")
 
     def stop(self) -> None:
-        """Ends the fleet as Ctrl-C or another program does."""
+        """Ends the fleet as Ctrl-C does."""
         assert self.process is not None
         self.seen = descendants(self.process.pid)
         if self.process.poll() is None:
@@ -206,7 +206,7 @@ def _settings(
         "leaderboard": {"poll_interval_seconds": 1},
         "alerts": {
             "interval": "1s",
-            # The tests make one trouble after another, which to people would be one incident.
+            # The tests cause one problem after another; grouping would make them one incident.
             "grouping": {"wait": "0s", "interval": "1s"},
             "routes": [{"name": name, "url": url} for name, url in routes.items()],
             "rules": {

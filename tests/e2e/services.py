@@ -81,8 +81,8 @@ class Services:
         content: dict[str, Any] = yaml.safe_load((self.folder / "peerwatch.yaml").read_text())
         return content
 
-    def tell(self, *arguments: str, status: int = 0) -> str:
-        """Runs `peerwatch ARGUMENTS`; what it prints, where it ends with `status`."""
+    def peerwatch(self, *arguments: str, status: int = 0) -> str:
+        """Runs `peerwatch ARGUMENTS`; returns its output, and expects the exit status `status`."""
         result = subprocess.run(
             [sys.executable, "-m", "fleet", *arguments],
             cwd=self.folder,
@@ -101,7 +101,7 @@ class Services:
         return owned_by(installed.owner) if installed else []
 
     def steps(self, name: str) -> int:
-        """The steps of the trainer's present life."""
+        """The steps of the trainer since its last start."""
         try:
             text = (self.state.peer(name) / "trainer.prom").read_text()
         except FileNotFoundError:
@@ -114,6 +114,6 @@ class Services:
         return int(record["pid"])
 
     def listening(self) -> set[int]:
-        """Those of the fleet's ports that somebody listens on."""
+        """Those of the fleet's ports that are listened on."""
         taken = {one.laddr.port for one in psutil.net_connections("inet") if one.status == psutil.CONN_LISTEN}
         return taken & set(self.ports)

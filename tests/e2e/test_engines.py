@@ -39,7 +39,7 @@ FIRST_TICK, LAST_TICK = 6, 52
 # A busy machine may miss what lasts for less.
 LASTS_TICKS = 6
 HOST_RULES = {name for name, rule in discover().items() if rule.scope == "host"}
-# Prometheus reads the rules that learn off the alert loop; and the machine's rules are about this machine.
+# Prometheus reads the rules that learn from the alert loop; and the machine's rules are about this machine.
 LEFT_OUT = (LEARNED | HOST_RULES) - {"Watchdog"}
 # What is on the alert loop's own page, and on no sidecar's.
 OF_THE_LOOP = {"PeerRestarted", "RestartUseless"}
@@ -145,7 +145,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         pages.close()
 
 
-def test_on_what_prometheus_scraped_both_engines_fire_and_recover_alike(seen: Seen) -> None:
+def test_on_what_prometheus_scraped_both_engines_fire_and_resolve_alike(seen: Seen) -> None:
     rules = [one for one in active_rules(settings(TICK)) if one.name not in LEFT_OUT | OF_THE_LOOP]
     wrong, compared = [], 0
     for history in seen.histories:

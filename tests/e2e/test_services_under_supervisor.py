@@ -1,4 +1,4 @@
-"""Services under supervisord, whole: installed, changed, killed at random, and removed without a trace."""
+"""Services under supervisord: installed, changed, killed at random, and removed without a trace."""
 
 import contextlib
 import random
@@ -58,11 +58,11 @@ def services(tmp_path: Path) -> Iterator[Services]:
         with contextlib.suppress(psutil.Error):
             process.kill()
     if services.state.service_record.exists():
-        services.tell("services", "uninstall", "--force")
+        services.peerwatch("services", "uninstall", "--force")
 
 
 def test_fifty_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services) -> None:
-    services.tell("services", "install", "--manager", "supervisor")
+    services.peerwatch("services", "install", "--manager", "supervisor")
     wait_for(lambda: services.steps("amber") > 2, 60, "the peer trains")
     supervisord = int((services.state.root / "supervisord.pid").read_text())
     killed = kill_at_random(services, seed=5, kills=KILLS)
@@ -72,18 +72,20 @@ def test_fifty_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services
     def is_whole() -> bool:
         try:
             is_training = services.trainer_pid("amber") in below() and services.steps("amber") > 2
-            return is_training and services.listening() == set(services.ports) and services.tell("services", "status")
+            return (
+                is_training and services.listening() == set(services.ports) and services.peerwatch("services", "status")
+            )
         except (OSError, AssertionError, psutil.Error):
             return False
 
     def below() -> set[int]:
         return {process.pid for process in descendants(supervisord)}
 
-    wait_for(is_whole, 60, "everything is back, and the peer trains", every=1)
+    wait_for(is_whole, 60, "everything is restarted, and the peer trains", every=1)
     owned, manager = services.owned(), psutil.Process(supervisord)
     assert {process.pid for process in owned} <= below()
 
-    services.tell("services", "uninstall")
+    services.peerwatch("services", "uninstall")
     assert not still_alive([manager, *owned])
     assert not services.listening()
     assert not services.state.services.exists()

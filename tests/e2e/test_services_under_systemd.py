@@ -36,7 +36,7 @@ class Operator:
     def shell(self, script: str, status: int = 0, **environment: str) -> str:
         return self.box.run("sh", "-c", f"cd {shlex.quote(FLEET)} 2>/dev/null; {script}", status=status, **environment)
 
-    def tell(self, *arguments: str, status: int = 0, **environment: str) -> str:
+    def peerwatch(self, *arguments: str, status: int = 0, **environment: str) -> str:
         command = shlex.join([sys.executable, "-m", "fleet", *arguments])
         return self.shell(f"exec timeout 300 {command}", status, **environment)
 
@@ -69,30 +69,30 @@ def operator(box: Box) -> Iterator[Operator]:
     return operator
 
 
-def test_the_whole_life_of_services_under_systemd(operator: Operator) -> None:
+def test_services_are_installed_killed_changed_upgraded_and_removed(operator: Operator) -> None:
     _a_dry_run_changes_nothing(operator)
-    operator.tell("services", "install", TOKEN=TOKEN)
+    operator.peerwatch("services", "install", TOKEN=TOKEN)
     # It waits for the leader's port before it reads this.
     operator.write("state/peers/birch/trainer.yaml", "nonsense: 1\n")
     _systemd_finds_nothing_wrong(operator)
     wait_for(lambda: operator.steps("amber") > 2, 60, "the peer trains", every=1)
-    _a_wrong_configuration_is_not_tried_again(operator)
-    _the_secret_is_where_only_the_alert_loop_finds_it(operator)
+    _a_wrong_configuration_is_not_restarted(operator)
+    _only_the_alert_loop_gets_the_secret(operator)
     _only_what_has_changed_is_restarted(operator)
-    assert "up to date" in operator.tell("services", "install")
-    assert "is running as services of systemd" in operator.tell("up", status=2)
-    assert "amber" in operator.tell("status")
-    _what_is_killed_comes_back_and_leaves_no_child(operator)
+    assert "up to date" in operator.peerwatch("services", "install")
+    assert "is running as services of systemd" in operator.peerwatch("up", status=2)
+    assert "amber" in operator.peerwatch("status")
+    _a_killed_program_is_restarted_and_leaves_no_child(operator)
     _an_edited_unit_is_kept(operator)
     _moved_modules_are_taken_over(operator)
     _a_stopped_peer_leaves_its_sibling_alone(operator)
-    _nothing_is_left_in_the_end(operator)
+    _uninstall_leaves_nothing(operator)
 
 
 def _a_dry_run_changes_nothing(operator: Operator) -> None:
     listing = "find ~ | sort"
     before = operator.shell(listing)
-    said = operator.tell("services", "install", "--dry-run", TOKEN=TOKEN)
+    said = operator.peerwatch("services", "install", "--dry-run", TOKEN=TOKEN)
     assert "MemoryHigh=2147483648" in said
     assert "run systemctl --user start peerwatch-tried-leaderboard.service" in said
     assert TOKEN not in said
@@ -106,25 +106,25 @@ def _systemd_finds_nothing_wrong(operator: Operator) -> None:
     assert operator.shell(f"cd ~/{UNITS} && {verify}") == ""
 
 
-def _a_wrong_configuration_is_not_tried_again(operator: Operator) -> None:
+def _a_wrong_configuration_is_not_restarted(operator: Operator) -> None:
     failed = "failed (exit code 2); see"
     wait_for(lambda: failed in operator.shell(STATUS), 60, "the misconfigured peer is given up", every=1)
-    operator.tell("services", "status", status=1)
+    operator.peerwatch("services", "status", status=1)
     facts = operator.systemctl("show", "peerwatch-tried-trainer@birch.service", "-p", "NRestarts,ExecMainStatus")
     assert set(facts.split()) == {"NRestarts=0", "ExecMainStatus=2"}
 
 
-def _the_secret_is_where_only_the_alert_loop_finds_it(operator: Operator) -> None:
+def _only_the_alert_loop_gets_the_secret(operator: Operator) -> None:
     holders = operator.shell(f"grep -rls --exclude-dir=checkpoints '{TOKEN}' ~ || true").splitlines()
     assert [holder.rpartition("/")[2] for holder in holders] == ["alerts.env"]
     assert operator.shell("stat -c %a state/services/alerts.env").strip() == "600"
-    told = [title for title, pid in operator.pids().items() if TOKEN in operator.shell(f"cat /proc/{pid}/environ")]
-    assert told == ["alerts"]
+    holders = [title for title, pid in operator.pids().items() if TOKEN in operator.shell(f"cat /proc/{pid}/environ")]
+    assert holders == ["alerts"]
     assert TOKEN not in operator.systemctl("show", "peerwatch-tried-alerts.service")
     assert TOKEN not in operator.shell("cat /proc/*/cmdline 2>/dev/null; true")
 
 
-def _what_is_killed_comes_back_and_leaves_no_child(operator: Operator) -> None:
+def _a_killed_program_is_restarted_and_leaves_no_child(operator: Operator) -> None:
     before = operator.pids()
     killed = f"$(pgrep -x p2pd) {before['peer:amber']} {before['alerts']}"
     operator.shell(f"kill -9 {killed}; sleep 1; rm state/peers/amber/trainer.prom")
@@ -139,16 +139,16 @@ def _what_is_killed_comes_back_and_leaves_no_child(operator: Operator) -> None:
     assert operator.pids()["sidecar:amber"] == before["sidecar:amber"]
     wait_for(lambda: operator.steps("amber") > 2, 60, "the peer trains again", every=1)
     # One of the trainer and one of the leaderboard.
-    wait_for(lambda: len(operator.shell("pgrep -x p2pd || true").split()) == 2, 60, "the DHT is back", every=1)
+    wait_for(lambda: len(operator.shell("pgrep -x p2pd || true").split()) == 2, 60, "the DHT is restarted", every=1)
 
 
 def _an_edited_unit_is_kept(operator: Operator) -> None:
     unit = f"~/{UNITS}/peerwatch-tried-alerts.service"
     operator.shell(f"cp {unit} saved && echo Nice=5 >> {unit}")
-    assert "was changed manually" in operator.tell("services", "install", status=2)
-    assert "was changed manually" in operator.tell("services", "uninstall", status=2)
+    assert "was changed manually" in operator.peerwatch("services", "install", status=2)
+    assert "was changed manually" in operator.peerwatch("services", "uninstall", status=2)
     operator.shell(f"mv saved {unit} && mkdir -p {unit}.d && printf '[Service]\\nNice=5\\n' > {unit}.d/own.conf")
-    assert "up to date" in operator.tell("services", "install")
+    assert "up to date" in operator.peerwatch("services", "install")
 
 
 def _only_what_has_changed_is_restarted(operator: Operator) -> None:
@@ -158,7 +158,7 @@ def _only_what_has_changed_is_restarted(operator: Operator) -> None:
     content["alerts"]["reminder"] = "3h"
     operator.write("reward.py", REWARD_SOURCE)
     operator.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
-    operator.tell("services", "install")
+    operator.peerwatch("services", "install")
     after = operator.pids()
     same = {title for title in after if after[title] == before.get(title)}
     assert "sidecar:amber" in same
@@ -171,18 +171,18 @@ def _only_what_has_changed_is_restarted(operator: Operator) -> None:
 
 def _moved_modules_are_taken_over(operator: Operator) -> None:
     """Every program runs under the units of an earlier version, and once under the new ones after the upgrade."""
-    operator.tell("services", "stop")
+    operator.peerwatch("services", "stop")
     assert operator.shell(PROCESSES, status=1) == ""
     operator.shell(f"{sys.executable} -m tests.earlier_services state")
     operator.systemctl("daemon-reload")
-    operator.tell("services", "start")
+    operator.peerwatch("services", "start")
     assert "fleet.launch" in operator.systemctl("cat", "peerwatch-tried-trainer@amber.service")
     wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its old unit", every=1)
     wait_for(lambda: _programs(operator) == ONE_OF_EACH, 60, "each program runs once", every=1)
     before, units = operator.pids(), _units(operator)
     assert "run `peerwatch services install`" in operator.shell(STATUS)
 
-    operator.tell("services", "install")
+    operator.peerwatch("services", "install")
 
     after = operator.pids()
     assert set(after) == set(before) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
@@ -198,11 +198,11 @@ def _moved_modules_are_taken_over(operator: Operator) -> None:
         assert starts.count(",") == 0, "started more than once"
     operator.systemctl("start", "peerwatch-tried-logs.service")
     assert "run `peerwatch services install`" not in operator.shell(STATUS)
-    assert "up to date" in operator.tell("services", "install")
+    assert "up to date" in operator.peerwatch("services", "install")
 
 
 def _programs(operator: Operator) -> list[str]:
-    """The modules that the user manager runs; what has lost its parent would be among them."""
+    """The modules that the user manager runs; orphans included."""
     lines = operator.shell("ps -o args= --ppid $(pgrep -xo -u $(id -u) systemd)").splitlines()
     return sorted(line.split(" -m ")[1].split()[0] for line in lines if " -m " in line)
 
@@ -214,15 +214,15 @@ def _units(operator: Operator) -> list[str]:
 
 
 def _a_stopped_peer_leaves_its_sibling_alone(operator: Operator) -> None:
-    operator.tell("services", "stop", "amber")
+    operator.peerwatch("services", "stop", "amber")
     assert set(operator.pids()) == {"leaderboard", "alerts"}
-    operator.tell("services", "start")
+    operator.peerwatch("services", "start")
     assert set(operator.pids()) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
 
 
-def _nothing_is_left_in_the_end(operator: Operator) -> None:
-    assert "alert loop of fleet tried" in operator.tell("services", "logs", "alerts")
-    operator.tell("services", "uninstall")
+def _uninstall_leaves_nothing(operator: Operator) -> None:
+    assert "alert loop of fleet tried" in operator.peerwatch("services", "logs", "alerts")
+    operator.peerwatch("services", "uninstall")
     assert operator.shell(f"cd ~/{UNITS} && find . -type f").split() == ["./peerwatch-tried-alerts.service.d/own.conf"]
     assert operator.shell(PROCESSES, status=1) == ""
     assert not operator.shell("ls state/services 2>/dev/null; true")

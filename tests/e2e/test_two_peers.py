@@ -1,4 +1,4 @@
-"""Two peers that earn alike: who overtakes whom, and what becomes of one that leaks, are told from real processes."""
+"""Two real peers that earn alike: one overtakes the other, and one that leaks is restarted."""
 
 import signal
 import time
@@ -40,7 +40,7 @@ def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
             part.unlink()
         fleet.wait(lambda: get(f"{fleet.leaderboard_url}/api/leaderboard").json()["total"] == 0, 60, "no board")
         fleet.wait(lambda: fleet.peers[0].value("swarm_source_up", source="leaderboard") == 0, 30, "the read failed")
-        # PeerStalled proves that the loop went on judging while the board was empty.
+        # PeerStalled shows that the loop evaluated rules while the board was empty.
         fleet.wait(lambda: fleet.arrived("PeerStalled"), 60, "PeerStalled")
         assert not fleet.arrived("RankDrop")
     finally:
@@ -66,18 +66,18 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) ->
     tree = [first, *first.children(recursive=True)]
     (leaking.reward_folder / "hoard").write_text("2100")
     kept = leaking.run_folder / "restart.log"
-    fleet.wait(kept.exists, 60, "what the trainer did is kept")
+    fleet.wait(kept.exists, 60, "restart.log is written")
     (leaking.reward_folder / "hoard").unlink()
-    fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is told")
+    fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is notified")
 
-    told = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
-    assert told.says("Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"), (
-        told
-    )
+    message = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
+    assert message.says(
+        "Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"
+    ), message
     fleet.wait(
         lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "Training again", "memory from "),
         60,
-        "the effect is told by mail and webhook",
+        "the effect is notified by mail and webhook",
     )
     second = leaking.process()
     assert second.pid != first.pid
@@ -85,7 +85,7 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) ->
     assert kept.stat().st_mode & 0o777 == 0o600
 
     (leaking.reward_folder / "hoard").write_text("2100")
-    fleet.wait(lambda: fleet.arrived("RestartUseless", leaking.name), 60, "a person is called")
+    fleet.wait(lambda: fleet.arrived("RestartUseless", leaking.name), 60, "RestartUseless by mail and webhook")
     assert any(
         message.says("Not restarted for MemoryExceeded", "Restarted for the same reason")
         for message in fleet.webhook.messages
@@ -104,7 +104,7 @@ def _kept_the_first_place(fleet: Fleet, seconds: float) -> Peer:
     """The peer that has been first for so long: a rank that was not kept is not lost."""
     since: dict[str, float] = {}
 
-    def look() -> Peer | None:
+    def find() -> Peer | None:
         for peer in fleet.peers:
             if peer.value("swarm_rank") != 1:
                 since.pop(peer.name, None)
@@ -112,6 +112,6 @@ def _kept_the_first_place(fleet: Fleet, seconds: float) -> Peer:
                 return peer
         return None
 
-    found = fleet.wait(look, 60, f"a peer keeps the first place for {seconds:g} s")
+    found = fleet.wait(find, 60, f"a peer keeps the first place for {seconds:g} s")
     assert isinstance(found, Peer)
     return found

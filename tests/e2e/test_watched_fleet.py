@@ -68,7 +68,7 @@ def _steps_and_rewards_agree_with_the_log(fleet: Fleet, peer: Peer) -> None:
         shown, reward = peer.value("trainer_steps_total"), peer.value("trainer_reward_mean")
         assert shown is not None
         assert reward is not None
-        # trainer.prom is written once a second, so that a frozen trainer's file may lack its last steps.
+        # trainer.prom is written once a second, so a frozen trainer's file may lack its last steps.
         assert len(steps) - 60 < shown <= len(steps)
         assert min(abs(reward - step.reward) for step in steps[int(shown) - 2 : int(shown) + 1]) < 1e-3
         sums = {(step.round, step.stage): step.stage_reward for step in steps}
@@ -114,7 +114,7 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
     assert well["processes"] == [("ok", "3 sidecars, the leaderboard and the alert loop answer")]
     assert well["dht"] == [("ok", "3 peers answer on the fleet's own swarm")]
     assert [level for level, _ in well["routes"]] == ["ok", "ok"]
-    assert well["exit"] == [("status", "3")]  # the clock cannot be compared with a server that is none
+    assert well["exit"] == [("status", "3")]  # there is no time server to compare the clock with
     leaderboard = fleet.service("exporter.leaderboard")
     leaderboard.suspend()
     try:
@@ -126,7 +126,7 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
     assert "the leaderboard does not answer" in message
 
 
-def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet) -> None:
+def test_a_stopped_trainer_is_reported_as_stalled_and_as_resolved(fleet: Fleet) -> None:
     leader = fleet.peers[0]
     process = leader.process()
     process.suspend()
@@ -135,7 +135,7 @@ def test_a_stopped_trainer_is_reported_as_stalled_and_as_recovered(fleet: Fleet)
         assert not any(message.says("PeerDown", leader.name) for message in fleet.webhook.messages)
     finally:
         process.resume()
-    fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "esolved"), 60, "the recovery by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "esolved"), 60, "the resolution by mail and webhook")
 
 
 def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_reload(fleet: Fleet) -> None:
@@ -171,7 +171,7 @@ def test_a_killed_leader_is_reported_as_down_and_leads_again(fleet: Fleet) -> No
     rounds = {peer.name: peer.value("swarm_round") or 0 for peer in fleet.peers}
     killed.kill()
     fleet.wait(lambda: fleet.arrived("PeerDown", leader.name), 60, "PeerDown by mail and webhook")
-    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "esolved"), 60, "its recovery by mail and webhook")
+    fleet.wait(lambda: fleet.arrived("PeerDown", leader.name, "esolved"), 60, "its resolution by mail and webhook")
     assert leader.process().pid != killed.pid
     assert not [child for child in family if child.is_running()]
     fleet.wait(
@@ -190,7 +190,7 @@ def test_memory_beyond_the_limit_is_reported(fleet: Fleet) -> None:
     fleet.wait(lambda: (peer.value("trainer_memory_bytes", kind="footprint") or 0) > limit, 60, "the limit is passed")
     (peer.reward_folder / "hoard").unlink()
     peer.process().kill()
-    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "esolved"), 60, "its recovery")
+    fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "esolved"), 60, "its resolution")
 
 
 def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> None:
@@ -205,7 +205,7 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
         fleet.service("alerts").kill()
     finally:
         process.resume()
-    fleet.wait(lambda: fleet.status() and ("PeerStalled", peer.name) not in fleet.firing(), 60, "the loop is back")
+    fleet.wait(lambda: fleet.status() and ("PeerStalled", peer.name) not in fleet.firing(), 60, "the loop is restarted")
     fleet.mailbox.start()
 
     def all_delivered() -> bool:
@@ -214,7 +214,7 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
             for messages in (fleet.mailbox.messages[before_mail:], fleet.webhook.messages[before_hook:])
         )
 
-    fleet.wait(all_delivered, 60, "firing and recovery by mail and webhook")
+    fleet.wait(all_delivered, 60, "firing and resolution by mail and webhook")
     assert count(fleet.mailbox.messages[before_mail:], "PeerStalled", peer.name) == 2
     # The webhook was up: only its delivery can have been in flight when the kill came.
     assert count(fleet.webhook.messages[before_hook:], "PeerStalled", peer.name) <= 3
@@ -226,17 +226,17 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
 # What this machine or this model does not have: the reason why a panel stays empty.
 EMPTY_BY_DESIGN = {
     "peer: KL": "GRPO runs without a reference model unless its beta is set",
-    "fleet: Memory pressure (macOS)": "macOS alone tells a level",
+    "fleet: Memory pressure (macOS)": "macOS alone reports a level",
 }
 NO_SERIES_HERE = {
-    "host_memory_pressure_level": "macOS alone tells a level",
+    "host_memory_pressure_level": "macOS alone reports a level",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
-    "alerts_restart_phase": "this fleet's alert loop restarts nobody",
+    "alerts_restart_phase": "this fleet's alert loop restarts no peer",
 }
-# In a container, the kernel's pressure stall information may be hidden.
+# In a container, the kernel's pressure stall information may be unavailable.
 if not PRESSURE_FILE.exists():
-    EMPTY_BY_DESIGN["fleet: Waiting for memory (Linux)"] = "this kernel tells no pressure"
-    NO_SERIES_HERE["host_memory_pressure_ratio"] = "this kernel tells no pressure"
+    EMPTY_BY_DESIGN["fleet: Waiting for memory (Linux)"] = "this kernel reports no pressure"
+    NO_SERIES_HERE["host_memory_pressure_ratio"] = "this kernel reports no pressure"
 
 
 def is_empty_by_design(asked: Asked) -> bool:

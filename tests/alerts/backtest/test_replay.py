@@ -1,4 +1,4 @@
-"""Recorded history, replayed: the same rules fire the same, others otherwise, and the report says which."""
+"""Recorded history, replayed: the same rules fire as recorded, changed rules differ, and the report says how."""
 
 import ast
 import time
@@ -22,7 +22,7 @@ from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
 from alerts.rules import View, discover
 from alerts.scraping.page import Page
-from tests.alerts.history.scenes import KEEP_ALL, NONE, START, Peer, looks
+from tests.alerts.history.scenes import KEEP_ALL, NONE, START, Peer, sample_rounds
 
 FOOTPRINT, RSS = (frozenset({("kind", kind)}) for kind in ("footprint", "rss"))
 GIB = 2.0**30
@@ -41,23 +41,23 @@ class Watch:
             for name, rule in discover().items()
             if self.rules.of(name).enabled
         ]
-        self._standing = AlertStates()
+        self._states = AlertStates()
 
     def see(self, group: list[HistorySample]) -> None:
-        self._standing, _ = evaluate(
+        self._states, _ = evaluate(
             [sample.view for sample in group],
             self._active,
-            self._standing,
+            self._states,
             Moment(group[0].view.now, group[0].elapsed_seconds),
             reminder_seconds=0.0,
         )
         while self.recorder.waiting > 40:
             time.sleep(0.001)
-        self.recorder.record(group, self._standing)
+        self.recorder.record(group, self._states)
 
 
-def _troubled(group: list[HistorySample], since: float) -> list[HistorySample]:
-    """Peer 0 hangs in the second hour, peer 1 uses much memory in the third; nothing reads peer 2 for a while."""
+def _with_problems(group: list[HistorySample], since: float) -> list[HistorySample]:
+    """Peer 0 hangs in the second hour, peer 1 uses much memory in the third; peer 2 is unreachable for a while."""
     hour = (group[0].view.now - since) / 3600
     changed = []
     for sample in group:
@@ -85,8 +85,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     watch = Watch(folder)
     since = START - START % 3600
     peers = [Peer(f"rig-{number}", number) for number in range(3)]
-    for group in looks(peers, since=since, seconds=HOURS * 3600):
-        watch.see(_troubled(group, since))
+    for group in sample_rounds(peers, since=since, seconds=HOURS * 3600):
+        watch.see(_with_problems(group, since))
     watch.recorder.close()
     return watch.recorder.path
 
@@ -122,7 +122,7 @@ def test_a_changed_threshold_names_what_is_new_and_what_is_gone(recorded: Path) 
     assert (results["PeerDown"]["fired"], results["PeerDown"]["recorded"]) == (0, 1)
 
 
-def test_it_says_what_it_could_not_replay_and_from_when_data_exists(recorded: Path) -> None:
+def test_the_report_names_what_was_not_replayed_and_where_the_data_begins(recorded: Path) -> None:
     report = render(_test(recorded))
     assert "not replayed: PeerRestarted, it reports an action of the loop\n" in report
     assert "not replayed: DiskLow, no data for it was recorded\n" in report
@@ -144,8 +144,8 @@ def test_a_thinned_history_keeps_long_firings(recorded: Path, tmp_path: Path) ->
     assert {one.rule: one.fired for one in test.results if one.fired}.get("PeerStalled") == 1
 
 
-def test_every_rule_that_reads_what_is_not_kept_is_listed() -> None:
-    """A field of the view that the history does not hold must not make a rule look calm."""
+def test_every_rule_that_reads_unrecorded_data_is_listed() -> None:
+    """A field of the view that the history does not hold must not hide a firing."""
     kept = {"peer", "now", "page", "failure", "scope", "memory"}
     kept |= {name for name, default in View._field_defaults.items() if isinstance(default, float)}
     for name in discover():

@@ -1,4 +1,4 @@
-"""Charts: which one goes with an alert, what is drawn from a real history, and how it reaches people."""
+"""Charts: which one goes with an alert, what is drawn from a real history, and how it is delivered."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from alerts.messages.single import Message
 from alerts.store import Store
 from alerts.telegram.bot import make_bot
 from tests.alerts.bot_api import TOKEN, BotApi
-from tests.alerts.history.scenes import START, Peer, looks
+from tests.alerts.history.scenes import START, Peer, sample_rounds
 from tests.fakes import Mailbox, Webhook, reserve_ports
 
 pytest.importorskip("matplotlib")
@@ -44,7 +44,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An hour of two peers."""
     recorder = Recorder(tmp_path_factory.mktemp("history"), HistorySettings())
     recorder.start()
-    for group in looks([Peer("sly_fox", 1), Peer("$b_{x}$", 2)], since=START, seconds=3600, every=60):
+    for group in sample_rounds([Peer("sly_fox", 1), Peer("$b_{x}$", 2)], since=START, seconds=3600, every=60):
         recorder.record(group, AlertStates())
     recorder.close()
     return recorder.path
@@ -65,7 +65,7 @@ def _size(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def test_the_chart_is_of_the_first_rule_that_has_one_and_of_few_peers() -> None:
+def test_the_chart_shows_the_first_rule_that_has_one_and_few_peers() -> None:
     assert choose([Key("SourceDown", "a"), Key("Watchdog", "h")], 5) is None
     keys = [Key("SourceDown", "a"), *(Key("MemoryExceeded", str(n)) for n in range(9)), Key("PeerStalled", "z")]
     assert choose(keys, 5) == ChartRequest("MemoryExceeded", ("0", "1", "2", "3", "4"), 5)
@@ -81,7 +81,7 @@ def test_a_chart_is_drawn_from_the_history_in_a_size_for_a_phone(history: Path, 
     assert 5_000 < len(png) < 300_000
 
 
-def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_warning(
+def test_without_data_there_is_no_chart_and_no_warning(
     history: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert ChartDrawer(history, "en", None).draw(ChartRequest("RankDrop", ("nobody",), UNTIL)) == b""
@@ -92,7 +92,7 @@ def test_where_there_is_nothing_to_draw_there_is_no_chart_and_no_warning(
     assert not caplog.records
 
 
-def test_a_chart_that_fails_or_is_late_is_left_out_and_logged_once(
+def test_a_chart_that_fails_or_times_out_is_left_out_and_logged_once(
     history: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damaged = tmp_path / "history.sqlite"

@@ -1,4 +1,4 @@
-"""Sending through apprise: what a failure may say, and what it must not."""
+"""Sending through apprise: what an error message may hold, and what it must not."""
 
 import logging
 import threading
@@ -55,7 +55,7 @@ def test_a_message_arrives_as_typed_by_mail_and_by_webhook() -> None:
         mailbox.stop()
 
 
-def test_a_refusal_is_told_by_its_status_and_nothing_of_the_url_is_logged(
+def test_a_refusal_is_reported_by_its_status_and_nothing_of_the_url_is_logged(
     refusing: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -71,7 +71,7 @@ def test_optional_in_a_url_does_not_turn_a_failure_into_a_success(refusing: str)
     assert not Sender({"hook": f"json://{refusing}/?optional=yes"}).send("hook", Message("title", "body")).accepted
 
 
-def test_nobody_listening_is_told_as_such() -> None:
+def test_a_closed_port_is_reported_as_connection_refused() -> None:
     port = reserve_ports(1)[0]
     sender = Sender({"hook": f"json://{LOOPBACK}:{port}/", "mail": Mailbox(port).url})
     assert sender.send("hook", Message("title", "body")) == DeliveryResult(False, "connection refused")
@@ -105,5 +105,5 @@ def test_a_url_that_apprise_does_not_understand_is_named_by_its_route_only(url: 
         ("https://secret", DeliveryResult(False, "the service did not take it")),
     ],
 )
-def test_the_records_of_an_attempt_are_put_into_words_of_our_own(record: str, outcome: DeliveryResult) -> None:
+def test_apprises_log_of_an_attempt_becomes_our_own_error_message(record: str, outcome: DeliveryResult) -> None:
     assert explain([record]) == outcome

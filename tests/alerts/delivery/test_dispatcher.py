@@ -37,7 +37,7 @@ QUIET = {"from": "22:00", "to": "07:00", "timezone": "Europe/Berlin"}
 
 
 class Paper(Sender):
-    """A sender that nothing is sent with."""
+    """A sender that sends nothing."""
 
     def __init__(self) -> None:
         self.limit = 3000
@@ -197,7 +197,7 @@ def test_alerts_still_firing_are_sent_when_a_silence_ends_after_a_restart_too(wa
     assert one.take() == []
 
 
-def test_a_clock_that_is_put_back_or_forward_neither_repeats_nor_loses(watch: Callable[..., Watch]) -> None:
+def test_a_clock_set_back_or_forward_neither_repeats_nor_loses_a_notification(watch: Callable[..., Watch]) -> None:
     one = watch(grouping={"wait": "2s", "interval": "30s"})
     one.at("2026-01-10T10:00").evaluate(("RankDrop", "a", "firing"))
     one.restart()
@@ -210,7 +210,7 @@ def test_a_clock_that_is_put_back_or_forward_neither_repeats_nor_loses(watch: Ca
     assert one.take() == ["RankDrop: b"]
 
 
-def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Watch]) -> None:
+def test_a_cause_inhibits_its_consequence_until_it_is_resolved(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
     one.evaluate(("PeerDown", "a", "firing"), ("RankDrop", "a", "firing"), ("RankDrop", "b", "firing"))
     assert one.take() == ["PeerDown: a, RankDrop: b"]
@@ -225,7 +225,7 @@ def test_a_cause_hides_its_consequence_until_it_is_gone(watch: Callable[..., Wat
     assert one.take() == ["RankDrop: a"]
 
 
-def test_a_late_notification_has_the_evidence_of_the_beginning_after_a_restart_too(
+def test_a_late_notification_has_the_evidence_of_its_start_after_a_restart_too(
     watch: Callable[..., Watch],
 ) -> None:
     one = watch(route={"after": "30m"}).at("2026-01-10T10:00")
@@ -288,7 +288,7 @@ def test_after_a_failed_commit_the_next_evaluation_notifies_of_all_that_the_firs
     assert one.silence_store.acknowledged == {Key("RankDrop", "c")}
     one.now += 15
     one.evaluate(*ended, evidence="| swap")
-    (end, begin) = sorted(one.take_letters(), key=lambda letter: letter.title, reverse=True)
+    (end, begin) = sorted(one.take_messages(), key=lambda message: message.title, reverse=True)
     assert end.title == "Resolved: PeerDown: a, RankDrop: c"
     assert begin.title == "MemoryExceeded: b"
     assert "| swap" in begin.body
@@ -301,7 +301,7 @@ def test_after_a_failed_commit_the_next_evaluation_notifies_of_all_that_the_firs
     assert one.take() == ["RankDrop: a"]
 
 
-def test_it_stops_when_cancelled_although_news_arrives_at_that_instant(watch: Callable[..., Watch]) -> None:
+def test_it_stops_when_cancelled_although_news_arrives_at_that_moment(watch: Callable[..., Watch]) -> None:
     one = watch().at("2026-01-10T10:00")
 
     async def run() -> None:
@@ -337,5 +337,5 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
     assert digest_at("2026-01-11T07:01") == []
     assert digest_at("2026-01-11T06:30") == []
     assert digest_at("2026-01-11T07:02") == []
-    assert digest_at("2026-01-12T14:00") == []  # too late to be of use
+    assert digest_at("2026-01-12T14:00") == []  # too late to be useful
     assert digest_at("2026-01-13T07:30") == ["Daily summary: demo"]

@@ -1,4 +1,4 @@
-"""Which news makes one message, and when."""
+"""Which news is grouped into one message, and when."""
 
 import pytest
 

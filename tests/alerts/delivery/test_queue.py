@@ -55,7 +55,7 @@ def test_each_route_gets_its_own_delivery(queue: Queue) -> None:
     assert _due(queue, "mail") == "firing a"
 
 
-def test_a_recovery_waits_for_its_firing_but_another_alert_goes_ahead(queue: Queue) -> None:
+def test_a_resolved_notification_waits_for_its_firing_and_another_alert_does_not(queue: Queue) -> None:
     _post(queue, KEY)
     _post(queue, KEY, "resolved")
     _post(queue, OTHER)

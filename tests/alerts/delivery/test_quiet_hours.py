@@ -21,7 +21,7 @@ def _utc(text: str) -> float:
 
 
 def _spans(quiet: QuietHours, first: str, last: str) -> list[tuple[str, str]]:
-    """When it is quiet, looked at every five minutes, in UTC."""
+    """The quiet spans in UTC, checked every five minutes."""
     begun, spans = None, []
     for at in range(int(_utc(first)), int(_utc(last)), 300):
         now = datetime.fromtimestamp(at, ZoneInfo("UTC")).strftime("%d %H:%M")

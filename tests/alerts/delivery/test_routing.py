@@ -53,7 +53,7 @@ def _kinds(decision: Decision) -> list[tuple[str, str]]:
     return [(one.route, one.event.kind) for one in decision.news]
 
 
-def test_an_alert_and_its_end_are_sent_once_each() -> None:
+def test_an_alert_and_its_resolution_are_sent_once_each() -> None:
     first = _decide(0, UNKNOWN, kind="firing")
     assert _kinds(first) == [("hook", "firing")]
     assert _kinds(_decide(10, first.state)) == []
@@ -62,7 +62,7 @@ def test_an_alert_and_its_end_are_sent_once_each() -> None:
     assert _kinds(_decide(None, last.state)) == []
 
 
-def test_a_hidden_alert_is_sent_once_nothing_hides_it_any_more() -> None:
+def test_a_suppressed_alert_is_sent_once_nothing_suppresses_it() -> None:
     hidden = _decide(0, UNKNOWN, kind="firing", hidden=True, evidence="| it hangs")
     assert hidden.news == ()
     later = _decide(10, hidden.state)
@@ -70,12 +70,12 @@ def test_a_hidden_alert_is_sent_once_nothing_hides_it_any_more() -> None:
     assert later.news[0].event.evidence == "| it hangs"
 
 
-def test_neither_a_hidden_alert_nor_its_end_is_sent() -> None:
+def test_neither_a_suppressed_alert_nor_its_resolution_is_sent() -> None:
     hidden = _decide(0, UNKNOWN, kind="firing", hidden=True)
     assert _decide(None, hidden.state, kind="resolved").news == ()
 
 
-def test_a_consequence_stays_hidden_for_a_while_after_its_cause_and_decisions_can_be_made_again() -> None:
+def test_a_consequence_stays_suppressed_for_a_while_after_its_cause_and_decisions_can_be_repeated() -> None:
     inhibited = _decide(0, UNKNOWN, kind="firing", inhibited=True)
     for _ in range(2):
         settling = _decide(10, inhibited.state, now=110)
@@ -84,7 +84,7 @@ def test_a_consequence_stays_hidden_for_a_while_after_its_cause_and_decisions_ca
     assert _kinds(_decide(20, settling.state, now=110 + CONSEQUENCE_SECONDS)) == [("hook", "firing")]
 
 
-def test_the_end_of_a_notified_alert_is_sent_even_while_it_is_hidden() -> None:
+def test_the_resolution_of_a_notified_alert_is_sent_even_while_it_is_suppressed() -> None:
     assert _kinds(_decide(None, _known("hook"), kind="resolved", hidden=True)) == [("hook", "resolved")]
 
 
@@ -92,7 +92,7 @@ def test_an_alert_that_is_about_to_recover_is_not_sent_again() -> None:
     assert _decide(10, UNKNOWN, cleared=3).news == ()
 
 
-def test_a_reminder_goes_to_notified_routes_unless_the_alert_is_acknowledged_or_hidden() -> None:
+def test_a_reminder_goes_to_notified_routes_unless_the_alert_is_acknowledged_or_suppressed() -> None:
     known = _known("hook")
     assert _kinds(_decide(10, known, kind="reminder", filters=(NOW, LATER))) == [("hook", "reminder")]
     assert _decide(10, known, kind="reminder", acknowledged={KEY}).news == ()
@@ -105,7 +105,7 @@ def test_an_alert_is_escalated_after_its_time_unless_it_is_acknowledged() -> Non
     assert _decide(9999, UNKNOWN, filters=(LATER,), acknowledged={KEY}).news == ()
 
 
-def test_the_end_of_an_acknowledged_alert_is_sent_to_all_notified_routes_and_ends_the_acknowledgement() -> None:
+def test_the_resolution_of_an_acknowledged_alert_is_sent_to_all_notified_routes_and_ends_the_acknowledgement() -> None:
     decision = _decide(None, _known("hook", "boss"), kind="resolved", filters=(NOW, LATER), acknowledged={KEY})
     assert _kinds(decision) == [("hook", "resolved"), ("boss", "resolved")]
     assert decision.ended_acknowledgements == {KEY}

@@ -1,4 +1,4 @@
-"""The loop looks when time alone changes what is known, and a clock that jumps makes no time seem past."""
+"""The loop checks a peer when time alone changes its state, and a clock that jumps lets no time pass."""
 
 import asyncio
 import itertools
@@ -69,7 +69,7 @@ class Watched:
         return self._events()
 
     def check_due(self, seconds: float = 10.0) -> list[tuple[str, str, str]]:
-        """The same, after a look at those that are due."""
+        """The same, after a check of those that are due."""
         self._runner.run(self.loop.check_due(seconds))
         return self._events()
 
@@ -110,7 +110,7 @@ def watched(sidecar: Sidecar, watch: Callable[..., Watched]) -> Watched:
 STALLED = ("firing", "PeerStalled", "a")
 
 
-def test_a_stall_is_notified_at_its_instant_although_the_next_round_is_far(
+def test_a_stall_is_notified_at_its_deadline_although_the_next_round_is_far(
     make_loop: Callable[..., AlertLoop], sidecar: Sidecar
 ) -> None:
     webhook = Webhook()
@@ -125,7 +125,7 @@ def test_a_stall_is_notified_at_its_instant_although_the_next_round_is_far(
         webhook.close()
 
 
-def test_a_peer_that_steps_in_time_is_looked_at_and_left_alone(
+def test_a_peer_that_steps_in_time_is_checked_and_raises_no_alert(
     make_loop: Callable[..., AlertLoop], sidecar: Sidecar
 ) -> None:
     scraped_at: list[float] = []
@@ -137,13 +137,13 @@ def test_a_peer_that_steps_in_time_is_looked_at_and_left_alone(
     sidecar.page = page
     loop = make_loop({"a": sidecar}, interval="300s")
     loop.start()
-    wait_for(lambda: len(scraped_at) >= 4, 20, "looks at the peer's instants")
+    wait_for(lambda: len(scraped_at) >= 4, 20, "checks at the peer's deadlines")
     gaps = [after - before for before, after in itertools.pairwise(scraped_at)]
     assert min(gaps) > 0.5
     assert not loop.firing()
 
 
-def test_a_look_before_the_instant_tells_nothing_and_one_after_it_does(watched: Watched) -> None:
+def test_a_check_before_the_deadline_fires_nothing_and_one_after_it_does(watched: Watched) -> None:
     assert watched.check_all() == []
     watched.advance(STALL_AFTER - 1)
     assert watched.check_due() == []
@@ -174,7 +174,7 @@ def test_a_stall_is_resolved_when_its_duration_ends(watched: Watched) -> None:
     assert watched.check_due() == [STALLED, ("resolved", "PeerStalled", "a")]
 
 
-def test_peers_that_fall_due_together_are_one_look_and_one_transaction(
+def test_peers_that_fall_due_together_are_one_check_and_one_transaction(
     sidecar: Sidecar, watch: Callable[..., Watched]
 ) -> None:
     peers = [f"peer-{number}" for number in range(300)]
@@ -187,7 +187,7 @@ def test_peers_that_fall_due_together_are_one_look_and_one_transaction(
     assert len(set(watched.event_times())) == 1
 
 
-def test_an_onset_in_the_middle_of_a_round_strikes_all_of_its_peers_together(
+def test_a_problem_that_begins_in_the_middle_of_a_round_fires_for_all_peers_together(
     sidecar: Sidecar, watch: Callable[..., Watched]
 ) -> None:
     peers = [f"peer-{number}" for number in range(30)]
@@ -200,9 +200,7 @@ def test_an_onset_in_the_middle_of_a_round_strikes_all_of_its_peers_together(
     assert sorted(events) == sorted(("firing", "PeerDown", peer) for peer in peers)
 
 
-def test_a_sidecar_that_is_slow_holds_up_none_that_is_due_with_it(
-    sidecar: Sidecar, watch: Callable[..., Watched]
-) -> None:
+def test_a_slow_sidecar_delays_none_that_is_due_with_it(sidecar: Sidecar, watch: Callable[..., Watched]) -> None:
     slow, gate = Sidecar(), threading.Event()
     try:
         watched = watch({"slow": slow.url, "a": sidecar.url})
@@ -227,8 +225,8 @@ def test_the_host_is_judged_in_rounds_only(sidecar: Sidecar, watch: Callable[...
     assert [rule for _, rule, _ in watched.check_all()] == ["PeerStalled", "Watchdog"]
 
 
-def test_a_look_and_a_round_count_the_time_that_passed_once(watched: Watched, sidecar: Sidecar) -> None:
-    """PeerDown holds for 30 s; the look at 20 s and the round at 25 s must not make 45 of it."""
+def test_a_check_and_a_round_count_the_elapsed_time_once(watched: Watched, sidecar: Sidecar) -> None:
+    """PeerDown holds for 30 s; the check at 20 s and the round at 25 s must not add up to 45 s."""
     sidecar.page = lambda: sidecar_page(watched.wall)
     watched.check_all()
     sidecar.page = lambda: sidecar_page(watched.wall, up=0)
@@ -241,22 +239,22 @@ def test_a_look_and_a_round_count_the_time_that_passed_once(watched: Watched, si
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_set_causes_no_alert_and_loses_none(watched: Watched, hours: int) -> None:
+def test_a_clock_that_is_set_raises_no_alert_and_loses_none(watched: Watched, hours: int) -> None:
     assert watched.check_all() == []
     watched.wall += 3600 * hours
-    # The trainer hangs since its last step, of which nothing can tell how long it is ago.
+    # The trainer hangs since its last step; how long ago that was is unknown.
     for _ in range(2):
         watched.advance(14)
         assert watched.check_all() == []
     watched.advance(STALL_AFTER)
     assert watched.check_due() == [STALLED]
-    # What the page tells is in the past again after the hour; the stall is still one.
+    # After the hour the page's times are in the past again; the stall still fires.
     watched.advance(3600)
     assert watched.check_all() == [STALLED]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_peer_that_steps_on_after_the_clock_was_set_is_left_alone(watched: Watched, hours: int) -> None:
+def test_a_peer_that_keeps_stepping_after_the_clock_was_set_raises_no_alert(watched: Watched, hours: int) -> None:
     assert watched.check_all() == []
     watched.wall += 3600 * hours
     for _ in range(300):
@@ -267,7 +265,7 @@ def test_a_peer_that_steps_on_after_the_clock_was_set_is_left_alone(watched: Wat
     assert watched.check_due() == [STALLED]
 
 
-def test_a_machine_that_slept_all_night_wakes_without_an_alert_and_sees_the_next(watched: Watched) -> None:
+def test_a_machine_that_slept_all_night_raises_no_alert_and_sees_the_next_stall(watched: Watched) -> None:
     assert watched.check_all() == []
     watched.wall += 8 * 3600
     watched.advance(1)
@@ -339,7 +337,7 @@ def test_a_silent_sidecar_is_due_when_its_peer_counts_as_down() -> None:
     assert _due("PeerDown", View("a", NOW, unreachable_seconds=12.0)) == NOW + 48
 
 
-def test_a_look_takes_all_that_are_due_and_a_page_that_names_instant_after_instant_is_left_to_the_round() -> None:
+def test_a_check_takes_all_that_are_due_and_a_page_that_names_ever_new_deadlines_is_left_to_the_round() -> None:
     deadlines = Deadlines()
     assert deadlines.seconds_left(NOW) is None
     deadlines.begin_round({"a": NOW + 5.0, "b": NOW + 3.0, "c": NOW + 3.01})

@@ -40,7 +40,7 @@ def test_each_peer_has_an_alert_and_a_memory_of_its_own() -> None:
     assert after.memories == {Key("Test", "a"): {"rounds": 2}, Key("Test", "b"): {"rounds": 2}}
 
 
-def test_the_alert_of_a_peer_that_is_no_longer_configured_ends_without_a_word() -> None:
+def test_the_alert_of_a_peer_that_is_no_longer_configured_ends_without_an_event() -> None:
     after, _ = _round(_rule(active("bad")), AlertStates(), "a", "b")
     after, events = _round(_rule(active("bad")), after, "b")
     assert events == []
@@ -62,7 +62,7 @@ def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float 
     alert_states = AlertStates()
     for now in (1e9, 1e9 + 60, 1e9 + 7200):
         page = parse(sidecar_page(now, **{**values, "state": state, "up": up}))
-        for one in rules:  # not through the fence of `evaluate`
+        for one in rules:  # not through `evaluate`, which catches errors
             memory = one.rule.remember(View("a", now, page), one.settings) if one.rule.remember else {}
             one.rule.judge(View("a", now, page, memory=memory), one.settings)
         alert_states, events = evaluate(
@@ -72,7 +72,7 @@ def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float 
             assert render(event, Style("demo")).body
 
 
-def test_a_rule_that_fails_keeps_its_alert_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rule_that_fails_keeps_its_alert_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     before, _ = _round(_rule(active("bad")), AlertStates(), "a")
     with caplog.at_level(logging.ERROR):
         after, events = _round(_rule(RuntimeError("oops")), before, "a")

@@ -1,4 +1,4 @@
-"""Causes hide their consequences."""
+"""Causes inhibit their consequences."""
 
 from alerts.engine.evaluate import Key
 from alerts.engine.inhibition import find_inhibited
@@ -11,12 +11,12 @@ TABLE = {"PeerDown": ("PeerStalled",), "HostMemoryPressure": ("PeerStalled", "Pe
 OF_HOST = {"HostMemoryPressure"}
 
 
-def test_a_peer_that_is_down_hides_its_own_stall_only() -> None:
+def test_a_peer_that_is_down_inhibits_its_own_stall_only() -> None:
     states = {Key("PeerDown", "a"): FIRING, Key("PeerStalled", "a"): FIRING, Key("PeerStalled", "b"): FIRING}
     assert find_inhibited(states, TABLE, OF_HOST) == {Key("PeerStalled", "a"): Key("PeerDown", "a")}
 
 
-def test_trouble_of_the_host_hides_that_of_all_its_peers() -> None:
+def test_an_alert_of_the_host_inhibits_those_of_all_its_peers() -> None:
     host = Key("HostMemoryPressure", "host")
     states = {
         host: FIRING,
@@ -30,11 +30,11 @@ def test_trouble_of_the_host_hides_that_of_all_its_peers() -> None:
     }
 
 
-def test_what_is_only_pending_hides_nothing() -> None:
+def test_a_pending_alert_inhibits_nothing() -> None:
     assert find_inhibited({Key("PeerDown", "a"): PENDING, Key("PeerStalled", "a"): FIRING}, TABLE, OF_HOST) == {}
 
 
-def test_no_rule_hides_itself_or_hides_in_a_circle() -> None:
+def test_no_rule_inhibits_itself_and_there_is_no_cycle() -> None:
     table = {name: set(rule.inhibits) for name, rule in discover().items()}
     for name, hidden in table.items():
         assert name not in hidden

@@ -10,18 +10,18 @@ ACTIVE, INACTIVE = active("bad"), inactive("good")
 def _run(
     verdicts: list[Verdict], *, timing: Timing = TIMING, state: AlertState | None = None, every: float = 10.0
 ) -> tuple[AlertState | None, list[tuple[int, Kind]]]:
-    """Steps through the verdicts; the last state, and what was told at which step."""
-    told = []
+    """Steps through the verdicts; the last state, and the events by step."""
+    events = []
     for index, verdict in enumerate(verdicts):
         state, kind = step(state, verdict, Moment(1000 + index * every, every), timing)
         if kind is not None:
-            told.append((index, kind))
-    return state, told
+            events.append((index, kind))
+    return state, events
 
 
 def test_a_condition_fires_once_it_has_held_long_enough() -> None:
-    state, told = _run([ACTIVE] * 6)
-    assert told == [(3, "firing")]
+    state, events = _run([ACTIVE] * 6)
+    assert events == [(3, "firing")]
     assert state is not None
     assert (state.phase, state.since, state.summary) == ("firing", 1000, "bad")
 
@@ -30,7 +30,7 @@ def test_without_a_duration_it_fires_at_once() -> None:
     assert _run([ACTIVE], timing=TIMING._replace(for_seconds=0))[1] == [(0, "firing")]
 
 
-def test_an_interruption_starts_the_duration_anew() -> None:
+def test_an_interruption_restarts_the_duration() -> None:
     assert _run([ACTIVE, ACTIVE, ACTIVE, INACTIVE, ACTIVE, ACTIVE, ACTIVE])[1] == []
 
 
@@ -40,8 +40,8 @@ def test_an_unknown_verdict_neither_counts_nor_interrupts() -> None:
 
 
 def test_an_alert_is_resolved_once_the_condition_has_been_gone_long_enough() -> None:
-    state, told = _run([ACTIVE] * 4 + [INACTIVE] * 5)
-    assert told == [(3, "firing"), (6, "resolved")]
+    state, events = _run([ACTIVE] * 4 + [INACTIVE] * 5)
+    assert events == [(3, "firing"), (6, "resolved")]
     assert state is None
 
 
@@ -51,8 +51,8 @@ def test_a_condition_that_comes_back_during_the_recovery_stays_one_alert() -> No
 
 
 def test_a_firing_alert_is_repeated_when_the_reminder_is_due() -> None:
-    _, told = _run([ACTIVE, UNKNOWN] * 400, timing=TIMING._replace(for_seconds=0))
-    assert told == [(0, "firing"), (360, "reminder"), (720, "reminder")]
+    _, events = _run([ACTIVE, UNKNOWN] * 400, timing=TIMING._replace(for_seconds=0))
+    assert events == [(0, "firing"), (360, "reminder"), (720, "reminder")]
 
 
 def test_a_reminder_of_zero_means_never() -> None:

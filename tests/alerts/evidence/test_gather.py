@@ -1,4 +1,4 @@
-"""What a firing alert carries of its trainer: from a real process, and from none."""
+"""What a firing alert carries of its trainer: from a real process, and without one."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ def _event(rule: str = "PeerStalled", peer: str = "a") -> Event:
     return Event(Key(rule, peer), "firing", 1e9, 1e9, "critical", "No progress.")
 
 
-def test_a_stall_shows_the_end_of_the_log_and_where_the_main_thread_stands(
+def test_a_stall_shows_the_end_of_the_log_and_where_the_main_thread_is(
     run_dir: Path, start_trainer: StartTrainer
 ) -> None:
     trainer = start_trainer()
@@ -159,7 +159,7 @@ def test_only_what_fires_and_has_a_run_folder_gets_evidence(run_dir: Path) -> No
     assert "What to do: restart it.\nThe process in process.json is not running.\ntrainer.log ends:\n" in body
 
 
-def test_a_disk_that_hangs_holds_up_no_message_for_long_and_is_not_asked_twice(
+def test_a_disk_that_hangs_delays_no_message_for_long_and_is_not_read_twice(
     tmp_path: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []

@@ -108,7 +108,7 @@ def test_a_night_is_two_ranges_in_its_own_time_zone() -> None:
     assert quiet["mute_time_intervals"] == [interval["name"]]
 
 
-def test_a_host_hides_its_own_peers_and_a_peer_only_itself() -> None:
+def test_a_host_inhibits_its_own_peers_and_a_peer_only_itself() -> None:
     inhibitions = {one["source_matchers"][0]: one for one in _rendered()["inhibit_rules"]}
     assert "peer" not in inhibitions['alertname="HostMemoryPressure"']["equal"]
     assert "fleet" in inhibitions['alertname="HostMemoryPressure"']["equal"]

@@ -142,8 +142,10 @@ class Peer:
         ]
 
 
-def looks(peers: list[Peer], *, since: float, seconds: float, every: float = 15.0) -> Iterator[list[HistorySample]]:
-    """A round of looks at all peers, again and again."""
+def sample_rounds(
+    peers: list[Peer], *, since: float, seconds: float, every: float = 15.0
+) -> Iterator[list[HistorySample]]:
+    """Rounds of samples of all peers."""
     draw, at = random.Random(0), since
     while at < since + seconds:
         now = at + draw.random() * 0.01

@@ -1,4 +1,4 @@
-"""The history of a real alert loop, asked for over HTTP."""
+"""The history of a real alert loop, over HTTP."""
 
 import csv
 import io
@@ -15,8 +15,8 @@ MakeLoop = Callable[..., AlertLoop]
 def _history(loop: AlertLoop, query: str = "") -> dict[str, Any]:
     answer = loop.get(f"/api/history?{query}")
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    content: dict[str, Any] = answer.json()
+    return content
 
 
 def _known(values: list[float | None]) -> list[float]:
@@ -33,15 +33,15 @@ def test_the_history_survives_a_kill_and_gaps_are_not_zero(make_loop: MakeLoop, 
     sidecar.serve(rank=2, footprint=3 * 2**20)
     loop.start()
     wait_for(lambda: 2 in _history(loop, query)["peers"]["a"]["rank"], 10, "the samples after it", every=0.05)
-    told = _history(loop, query)
-    ranks = _known(told["peers"]["a"]["rank"])
+    answer = _history(loop, query)
+    ranks = _known(answer["peers"]["a"]["rank"])
     assert (ranks[0], ranks[-1]) == (4, 2)
-    assert _known(told["peers"]["a"]["loss"]) == []
-    assert set(_known(told["peers"]["a"]["memory_bytes"])) == {3 * 2**20}
-    assert told["states"][int(_known(told["peers"]["a"]["state"])[-1])] == "training"
-    assert (max(_known(told["greatest"]["a"]["rank"])), min(_known(told["least"]["a"]["rank"]))) == (4, 2)
-    assert len(told["times"]) == len(told["peers"]["a"]["rank"]) == 601
-    assert None in told["peers"]["a"]["rank"]
+    assert _known(answer["peers"]["a"]["loss"]) == []
+    assert set(_known(answer["peers"]["a"]["memory_bytes"])) == {3 * 2**20}
+    assert answer["states"][int(_known(answer["peers"]["a"]["state"])[-1])] == "training"
+    assert (max(_known(answer["greatest"]["a"]["rank"])), min(_known(answer["least"]["a"]["rank"]))) == (4, 2)
+    assert len(answer["times"]) == len(answer["peers"]["a"]["rank"]) == 601
+    assert None in answer["peers"]["a"]["rank"]
 
 
 def test_rewards_and_exports_give_the_same_figures(make_loop: MakeLoop, sidecar: Sidecar) -> None:
@@ -60,8 +60,8 @@ def test_rewards_and_exports_give_the_same_figures(make_loop: MakeLoop, sidecar:
     rows = list(csv.DictReader(io.StringIO(export.text)))
     # A name that a spreadsheet would take for a formula is made plain text.
     assert (rows[-1]["peer"], rows[-1]["reward_cumulative"], rows[-1]["rank"]) == ("'=1+1", "12.5", "3.0")
-    told = loop.get("/api/export?format=json&metric=reward_cumulative&since=1h").json()
-    assert (told[-1]["peer"], told[-1]["reward_cumulative"]) == ("=1+1", 12.5)
+    answer = loop.get("/api/export?format=json&metric=reward_cumulative&since=1h").json()
+    assert (answer[-1]["peer"], answer[-1]["reward_cumulative"]) == ("=1+1", 12.5)
 
 
 def test_a_wrong_query_is_answered_with_the_valid_values(make_loop: MakeLoop, sidecar: Sidecar) -> None:

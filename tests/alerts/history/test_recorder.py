@@ -20,7 +20,7 @@ from alerts.history.recorder import Recorder
 from alerts.history.samples import Subject
 from alerts.history.settings import HistorySettings
 from alerts.history.store import Store
-from tests.alerts.history.scenes import KEEP_ALL, START, Peer, looks
+from tests.alerts.history.scenes import KEEP_ALL, START, Peer, sample_rounds
 from tests.fakes import wait_for
 
 HOUR = START - START % 3600 + 3600
@@ -47,7 +47,7 @@ def _rows(path: Path, query: str = "SELECT count(*) FROM looks") -> int:
 
 
 def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float, every: float = 15.0) -> None:
-    for group in looks(peers, since=since, seconds=seconds, every=every):
+    for group in sample_rounds(peers, since=since, seconds=seconds, every=every):
         while recorder.waiting > 40:
             time.sleep(0.001)
         recorder.record(group, AlertStates())
@@ -66,7 +66,7 @@ def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
     assert _rows(recorder.path) == 20
     store.close()
     again = [Peer("a", 1), Peer("b", 2)]
-    made = [group[0].view for group in looks(again, since=HOUR, seconds=2 * 3600 + 300)]
+    made = [group[0].view for group in sample_rounds(again, since=HOUR, seconds=2 * 3600 + 300)]
     with Archive(recorder.path) as archive:
         subject = archive.subjects[Subject("peer", "a")]
         blocks = [block for _, block in read_blocks(archive.blocks(subject, 0.0))]
@@ -86,10 +86,10 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
         from pathlib import Path
         from alerts.engine.evaluate import AlertStates
         from alerts.history.recorder import Recorder
-        from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
+        from tests.alerts.history.scenes import KEEP_ALL, Peer, sample_rounds
         recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
         recorder.start()
-        for count, group in enumerate(looks([Peer("a", 1)], since={HOUR}, seconds=1e6)):
+        for count, group in enumerate(sample_rounds([Peer("a", 1)], since={HOUR}, seconds=1e6)):
             while recorder.waiting:
                 pass
             recorder.record(group, AlertStates())
@@ -98,16 +98,16 @@ def test_a_kill_at_any_instant_loses_at_most_what_was_being_written(tmp_path: Pa
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = 0
-        while told < 300:
-            told = int(process.stdout.readline())
+        recorded = 0
+        while recorded < 300:
+            recorded = int(process.stdout.readline())
         process.kill()
     with Archive(tmp_path / "history.sqlite") as archive:
         (block,) = archive.open_blocks(set(archive.subjects.values())).values()
-    assert len(block.times) >= told - 1
+    assert len(block.times) >= recorded - 1
 
 
-def test_a_damaged_file_is_set_aside_with_one_line_and_the_history_begins_anew(
+def test_a_damaged_file_is_set_aside_logged_once_and_replaced(
     tmp_path: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder.path.write_bytes(b"SQLite format 3\0" + b"x" * 8000)
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_set_aside_with_one_line_and_the_history_begins_anew(
     ]
 
 
-def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_once_somebody_could_not_read_it(
+def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_after_a_failed_read(
     tmp_path: Path, recorder: Recorder
 ) -> None:
     _record(recorder, [Peer(str(number), number) for number in range(30)], HOUR, 900)
@@ -165,7 +165,7 @@ def test_a_file_of_another_version_is_set_aside(tmp_path: Path, recorder: Record
     assert (tmp_path / "history.sqlite.damaged").exists()
 
 
-def test_a_file_that_somebody_takes_away_is_made_anew(recorder: Recorder) -> None:
+def test_a_deleted_file_is_created_again(recorder: Recorder) -> None:
     _record(recorder, [Peer("a", 1)], HOUR, 150)
     wait_for(lambda: _rows(recorder.path) == 10, 10, "the first samples", every=0.02)
     for suffix in ("", "-wal", "-shm"):
@@ -174,9 +174,7 @@ def test_a_file_that_somebody_takes_away_is_made_anew(recorder: Recorder) -> Non
     wait_for(lambda: _rows(recorder.path) == 10, 10, "the samples after that", every=0.02)
 
 
-def test_what_stands_in_the_way_costs_one_line_until_it_is_gone(
-    recorder: Recorder, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_obstacle_is_logged_once_until_it_is_gone(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     recorder.path.mkdir()
     with caplog.at_level(logging.INFO):
         _record(recorder, [Peer("a", 1)], HOUR, 150)
@@ -196,12 +194,12 @@ def test_a_full_disk_never_ends_the_thread(tmp_path: Path) -> None:
         from pathlib import Path
         from alerts.engine.evaluate import AlertStates
         from alerts.history.recorder import Recorder
-        from tests.alerts.history.scenes import KEEP_ALL, Peer, looks
+        from tests.alerts.history.scenes import KEEP_ALL, Peer, sample_rounds
         logging.basicConfig(level=logging.INFO)
         recorder = Recorder(Path({str(tmp_path)!r}), KEEP_ALL)
         recorder.start()
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        for count, group in enumerate(looks([Peer(str(n), n) for n in range(20)], since={HOUR}, seconds=6000)):
+        for count, group in enumerate(sample_rounds([Peer(str(n), n) for n in range(20)], since={HOUR}, seconds=6000)):
             if count in (30, 300):
                 while recorder.waiting:
                     time.sleep(0.001)
@@ -223,7 +221,7 @@ def test_firings_are_kept_as_intervals_over_restarts(tmp_path: Path) -> None:
     key = Key("PeerStalled", "a")
     firing = AlertStates({key: AlertState("firing", "critical", HOUR - 60, "No progress.")})
     pending = AlertStates({key: AlertState("pending", "critical", HOUR - 60, "No progress.")})
-    rounds = list(looks([Peer("a", 1)], since=HOUR, seconds=90))
+    rounds = list(sample_rounds([Peer("a", 1)], since=HOUR, seconds=90))
     for part in (rounds[:3], rounds[3:]):
         recorder = Recorder(tmp_path, KEEP_ALL)
         recorder.start()
@@ -237,7 +235,7 @@ def test_firings_are_kept_as_intervals_over_restarts(tmp_path: Path) -> None:
     assert (one.fired_at, one.ended_at) == (pytest.approx(HOUR + 15, abs=1), pytest.approx(HOUR + 60, abs=1))
 
 
-def test_what_there_is_no_room_for_is_thinned_then_forgotten(tmp_path: Path, recorder: Recorder) -> None:
+def test_samples_beyond_the_limit_are_thinned_then_deleted(tmp_path: Path, recorder: Recorder) -> None:
     _record(recorder, [Peer(str(number), number) for number in range(3)], HOUR, 5 * 3600)
     recorder.close()
     store = Store(recorder.path)
@@ -263,7 +261,7 @@ def test_what_there_is_no_room_for_is_thinned_then_forgotten(tmp_path: Path, rec
 
 
 def test_charts_of_any_length_agree(recorder: Recorder) -> None:
-    """Points from samples, from short slots and from long slots tell the same rank and reward at the end."""
+    """Points from samples, from short slots and from long slots end with the same rank and reward."""
     _record(recorder, [Peer("a", 1)], HOUR - HOUR % 86400, 3 * 86400, every=120.0)
     recorder.close()
     store = Store(recorder.path)

@@ -28,7 +28,7 @@ def _again(sample: HistorySample, before: float | None) -> HistorySample:
     return again
 
 
-def test_a_look_comes_back_with_every_number_that_is_kept() -> None:
+def test_a_sample_comes_back_with_every_number_that_is_kept() -> None:
     samples = Peer("a", 1).samples(START + 100)
     sample = HistorySample(View("a", START + 100, Page(samples), unreachable_seconds=3.5, clock_stepped_at=START), 15.0)
     again = _again(sample, START + 84.99)
@@ -40,7 +40,7 @@ def test_a_look_comes_back_with_every_number_that_is_kept() -> None:
         assert getattr(again.view, name) == getattr(sample.view, name)
 
 
-def test_an_elapsed_time_that_the_clock_does_not_tell_is_kept() -> None:
+def test_an_elapsed_time_that_differs_from_the_clock_is_kept() -> None:
     """As after a start, a sleep of the machine, or a clock that was set."""
     sample = HistorySample(View("a", START, Page({})), 35.0)
     for before in (None, START - 7200, START + 3600):

@@ -23,8 +23,8 @@ def _block(**columns: list[float | None]) -> Block:
 def test_a_slot_keeps_least_greatest_mean_and_last() -> None:
     summary = summarize(_block(memory=[1.0, 9.0, 2.0] + [4.0] * 17 + [7.0]), IDS)
     assert summary.times == [1500.0, 1800.0]
-    told = {one: summary.columns[column_of("memory_bytes", one)] for one in ("mean", "min", "max", "last")}
-    assert told == {"mean": [4.0, 7.0], "min": [1.0, 7.0], "max": [9.0, 7.0], "last": [4.0, 7.0]}
+    kept = {one: summary.columns[column_of("memory_bytes", one)] for one in ("mean", "min", "max", "last")}
+    assert kept == {"mean": [4.0, 7.0], "min": [1.0, 7.0], "max": [9.0, 7.0], "last": [4.0, 7.0]}
     assert summary.columns[SAMPLES_COLUMN] == [20.0, 1.0]
 
 

@@ -34,21 +34,21 @@ TURN_SECONDS = 1.5
 SHORTEST_LIFE, LONGEST_LIFE = 0.02, 0.9
 # Each service fails so often, in one of these ways.
 FAILURE_SHARE = 0.35
-# A word for each alert, so that everything that arrives can be told apart, however much waited.
+# A word for each alert, so that everything that arrives is distinct, however much was grouped.
 WORDS = "{% for alert in alerts %}[{{ alert.kind }}{{ alert.peer }}{{ alert.since | int }}] {% endfor %}"
 _WORD = re.compile(r"\[([a-z]+)([A-F])(\d+)\]")
 
 
-class Told(NamedTuple):
-    """What one word tells; an alert's beginning is another for each stall."""
+class Notice(NamedTuple):
+    """One notification of one alert; each stall has another start."""
 
     kind: str
     peer: str
     since: str
 
 
-class Moods:
-    """How the services answer; `calm` ends all trouble."""
+class Outcomes:
+    """How the services answer; once `is_calm`, without failures."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -60,11 +60,11 @@ class Moods:
         """`ok`, or one of the problems."""
         with self._lock:
             is_ok = self.is_calm or self._chance.random() > FAILURE_SHARE
-            mood = "ok" if is_ok else self._chance.choice(problems)
-            self.met[mood] = self.met.get(mood, 0) + 1
-        if mood == "hang":
+            outcome = "ok" if is_ok else self._chance.choice(problems)
+            self.met[outcome] = self.met.get(outcome, 0) + 1
+        if outcome == "hang":
             time.sleep(0.4)
-        return mood
+        return outcome
 
     def count(self) -> int:
         """How many attempts were answered."""
@@ -73,34 +73,34 @@ class Moods:
 
 @dataclass
 class Inbox:
-    """What one service has accepted: when, and what it tells, in order."""
+    """What one service has accepted: when, and which notices, in order."""
 
-    arrivals: list[tuple[float, list[Told]]] = field(default_factory=list)
+    arrivals: list[tuple[float, list[Notice]]] = field(default_factory=list)
 
     def take(self, text: str) -> None:
-        self.arrivals.append((time.monotonic(), [Told(*match) for match in _WORD.findall(text)]))
+        self.arrivals.append((time.monotonic(), [Notice(*match) for match in _WORD.findall(text)]))
 
-    def told(self) -> list[tuple[float, Told]]:
+    def notices(self) -> list[tuple[float, Notice]]:
         return [(at, one) for at, lines in self.arrivals for one in lines]
 
 
 class FlakyBotApi(BotApi):
-    """A Bot API that is at times busy, broken or gone."""
+    """A Bot API that is busy, broken or gone at times."""
 
-    def __init__(self, certificate: Path, moods: Moods, inbox: Inbox) -> None:
+    def __init__(self, certificate: Path, outcomes: Outcomes, inbox: Inbox) -> None:
         super().__init__(certificate)
-        self._moods = moods
+        self._outcomes = outcomes
         self._inbox = inbox
 
     def answer(self, method: str, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if method != "sendMessage":
             return super().answer(method, content)
-        mood = self._moods.next("429", "500", "reset", "hang")
-        if mood in ("reset", "hang"):
+        outcome = self._outcomes.next("429", "500", "reset", "hang")
+        if outcome in ("reset", "hang"):
             raise ConnectionResetError
-        if mood == "500":
+        if outcome == "500":
             return 500, {"ok": False, "error_code": 500, "description": "Internal Server Error"}
-        if mood == "429":
+        if outcome == "429":
             self.retry_after = 1
         status, answer = super().answer(method, content)
         if status == 200:
@@ -109,20 +109,20 @@ class FlakyBotApi(BotApi):
 
 
 class FlakyWebhook(Webhook):
-    """A receiver of webhooks that is at times busy, broken or gone."""
+    """A receiver of webhooks that is busy, broken or gone at times."""
 
-    def __init__(self, moods: Moods, inbox: Inbox) -> None:
+    def __init__(self, outcomes: Outcomes, inbox: Inbox) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                mood = moods.next("429", "500", "reset", "hang")
-                if mood in ("reset", "hang"):
+                outcome = outcomes.next("429", "500", "reset", "hang")
+                if outcome in ("reset", "hang"):
                     raise ConnectionResetError
-                if mood == "ok":
+                if outcome == "ok":
                     inbox.take(content)
-                self.send_response({"ok": 200}.get(mood) or int(mood))
+                self.send_response({"ok": 200}.get(outcome) or int(outcome))
                 self.end_headers()
-                if mood == "429":
+                if outcome == "429":
                     self.wfile.write(b'{"retry_after": 0.5}')
 
             def log_message(self, *_: object) -> None:
@@ -141,19 +141,19 @@ class FlakyWebhook(Webhook):
 
 
 class FlakyMailbox(Mailbox):
-    """A mail server that is at times busy or gone."""
+    """A mail server that is busy or gone at times."""
 
-    def __init__(self, moods: Moods, inbox: Inbox) -> None:
+    def __init__(self, outcomes: Outcomes, inbox: Inbox) -> None:
         super().__init__(reserve_ports(1)[0])
-        self._moods = moods
+        self._outcomes = outcomes
         self._inbox = inbox
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        mood = self._moods.next("451", "554", "reset")
-        if mood == "reset":
+        outcome = self._outcomes.next("451", "554", "reset")
+        if outcome == "reset":
             server.transport.abort()
-        if mood != "ok":
-            return f"{mood} Not now"
+        if outcome != "ok":
+            return f"{outcome} Not now"
         answer = await super().handle_DATA(server, session, envelope)
         self._inbox.take(self.messages[-1].body)
         self.messages.clear()
@@ -179,18 +179,18 @@ class Campaign:
     def __init__(self, folder: Path, seed: int = 1) -> None:
         self._folder = folder
         self._chance = random.Random(seed)
-        self._moods = Moods(seed)
+        self._outcomes = Outcomes(seed)
         self._inboxes = {route: Inbox() for route in ROUTES}
         self._sidecars = {peer: Sidecar() for peer in PEERS}
-        self._hook = FlakyWebhook(self._moods, self._inboxes["hook"])
-        self._mailbox = FlakyMailbox(self._moods, self._inboxes["mail"])
-        self._bot_api = FlakyBotApi(folder / "telegram.pem", self._moods, self._inboxes["phone"])
+        self._hook = FlakyWebhook(self._outcomes, self._inboxes["hook"])
+        self._mailbox = FlakyMailbox(self._outcomes, self._inboxes["mail"])
+        self._bot_api = FlakyBotApi(folder / "telegram.pem", self._outcomes, self._inboxes["phone"])
         self._mailbox.start()
         self._database = folder / "state" / "alerts.sqlite"
         # At each kill: when, and what the database then held as delivered.
-        self._recorded: list[tuple[float, set[tuple[str, Told]]]] = []
+        self._recorded: list[tuple[float, set[tuple[str, Notice]]]] = []
         # Everything that the database ever held, by number: it forgets what is old.
-        self._news: dict[int, tuple[str, Told]] = {}
+        self._news: dict[int, tuple[str, Notice]] = {}
         self._events: set[int] = set()
         self._write_config()
         self._parent = subprocess.Popen(
@@ -213,7 +213,7 @@ class Campaign:
             server.close()
 
     def run(self, kills: int) -> Report:
-        """Kills so often, then lets everything be delivered, and looks what arrived."""
+        """Kills the loop so often, then lets everything be delivered, and checks what arrived."""
         began = time.monotonic()
         for number, sidecar in enumerate(self._sidecars.values()):
             sidecar.page = _flapping(number / len(PEERS))
@@ -221,20 +221,20 @@ class Campaign:
             process = self._start()
             # However slow the machine, two lives of three get as far as the worst moments.
             if number % 3 == 1:
-                _wait_for_more(self._moods.count)
+                _wait_for_more(self._outcomes.count)
             elif number % 3 == 2:
                 _wait_for_more(self._count_logged)
             time.sleep(self._chance.uniform(SHORTEST_LIFE, LONGEST_LIFE if number % 3 == 0 else LONGEST_LIFE / 3))
             self._kill(process)
-            self._look()
+            self._read_database()
         seconds = time.monotonic() - began
         for sidecar in self._sidecars.values():
             sidecar.serve()
-        self._moods.is_calm = True
+        self._outcomes.is_calm = True
         process = self._start()
         wait_for(self._is_all_delivered, 90, f"everything delivered; pending: {self._count_waiting()}", every=0.1)
         self._kill(process)
-        self._look()
+        self._read_database()
         return self._judge(Report(kills, seconds))
 
     def _write_config(self) -> None:
@@ -270,12 +270,12 @@ class Campaign:
         wait_for(lambda: not psutil.pid_exists(process), 10, "the loop's end", every=0.002)
 
     def _count_logged(self) -> int:
-        """How many transitions the loop has written down, as its log tells."""
+        """How many transitions the loop has written down, by its log."""
         log = self._folder / "loop.log"
         return log.read_bytes().count(b"PeerStalled: ") if log.exists() else 0
 
-    def _look(self) -> None:
-        """Reads a copy: to open the database itself would mend what the kill has left, which is the loop's to do."""
+    def _read_database(self) -> None:
+        """Reads a copy: opening the database itself would repair what the kill left, which is the loop's task."""
         killed_at = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             for path in self._database.parent.glob("alerts.sqlite*"):
@@ -286,7 +286,7 @@ class Campaign:
             sent = "SELECT n.id FROM news n JOIN notifications d ON d.id = n.notification WHERE d.state = 'delivered'"
             delivered = [number for (number,) in _ask(copy, sent)]
             events = _ask(copy, "SELECT id FROM events WHERE rule = 'PeerStalled'")
-        self._news.update({row[0]: (row[1], Told(row[2], row[3], str(row[4]))) for row in rows})
+        self._news.update({row[0]: (row[1], Notice(row[2], row[3], str(row[4]))) for row in rows})
         self._events.update(number for (number,) in events)
         self._recorded.append((killed_at, {self._news[number] for number in delivered}))
 
@@ -303,22 +303,22 @@ class Campaign:
 
     def _judge(self, report: Report) -> Report:
         report.events = len(self._events)
-        report.attempts_refused = sum(count for mood, count in self._moods.met.items() if mood != "ok")
+        report.attempts_refused = sum(count for outcome, count in self._outcomes.met.items() if outcome != "ok")
         for route, inbox in self._inboxes.items():
-            expected = [told for _, (whose, told) in sorted(self._news.items()) if whose == route]
-            told = inbox.told()
-            arrived = [one for _, one in told]
+            expected = [notice for _, (whose, notice) in sorted(self._news.items()) if whose == route]
+            notices = inbox.notices()
+            arrived = [one for _, one in notices]
             report.arrivals += len(arrived)
             report.repeated += len(arrived) - len(set(arrived))
             report.wrong += [f"{route}: never arrived: {one}" for one in expected if one not in set(arrived)]
             report.wrong += [f"{route}: nobody sent: {one}" for one in set(arrived) - set(expected)]
             report.wrong += self._find_disorder(route, expected, arrived)
-            report.wrong += self._find_repeats(route, told)
+            report.wrong += self._find_repeats(route, notices)
             if len(expected) != report.events:
                 report.wrong.append(f"{route}: {len(expected)} news of {report.events} events")
         return report
 
-    def _find_disorder(self, route: str, expected: list[Told], arrived: list[Told]) -> list[str]:
+    def _find_disorder(self, route: str, expected: list[Notice], arrived: list[Notice]) -> list[str]:
         wrong = []
         for peer in PEERS:
             wanted = [one for one in expected if one.peer == peer]
@@ -326,14 +326,14 @@ class Campaign:
             wrong += [f"{route}: {peer} came out of order"] if came != wanted else []
         return wrong
 
-    def _find_repeats(self, route: str, told: list[tuple[float, Told]]) -> list[str]:
+    def _find_repeats(self, route: str, notices: list[tuple[float, Notice]]) -> list[str]:
         first = {}
         for killed_at, delivered in self._recorded:
             for one in delivered:
                 first.setdefault(one, killed_at)
         return [
             f"{route}: {one} arrived although the database had it as delivered"
-            for at, one in told
+            for at, one in notices
             if at > first.get((route, one), at)
         ]
 
@@ -356,7 +356,7 @@ def _wait_for_more(count: Callable[[], int]) -> None:
 
 
 def _flapping(phase: float) -> Callable[[], str]:
-    """A peer that stalls and goes on in turns; each stall has a beginning of its own."""
+    """A peer that stalls and recovers in turns; each stall has its own start."""
     start = time.time()
 
     def page() -> str:

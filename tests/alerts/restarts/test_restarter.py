@@ -92,7 +92,7 @@ def test_a_restart_is_remembered_by_the_next_loop(
     ],
     ids=["not enabled", "silenced or acknowledged", "not scraped", "not a target"],
 )
-def test_a_peer_is_left_alone_otherwise(
+def test_a_peer_is_not_restarted_otherwise(
     make: Callable[..., Restarter],
     trainers: dict[str, psutil.Process],
     rules: tuple[str, ...],

@@ -21,7 +21,7 @@ Values = dict[str, float | str | None]
 
 
 class Episode(NamedTuple):
-    """Something that befalls a peer from one tick to another; what `size` measures depends on the kind."""
+    """A problem of a peer from one tick to another; what `size` measures depends on the kind."""
 
     kind: str
     begin: int
@@ -31,7 +31,7 @@ class Episode(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """What befalls one peer, or one host."""
+    """The problems of one peer, or one host."""
 
     name: str
     episodes: tuple[Episode, ...]

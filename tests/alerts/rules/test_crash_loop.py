@@ -30,7 +30,7 @@ def test_each_new_process_is_a_restart_even_if_it_was_gone_in_between() -> None:
     assert (verdict.condition, verdict.summary) == ("active", "4 restarts in 1 min 20 s; limit 4 in 2 h.")
 
 
-def test_it_goes_on_while_the_trainer_is_down_and_the_sidecar_is_silent() -> None:
+def test_it_keeps_firing_while_the_trainer_is_down_and_the_sidecar_is_silent() -> None:
     seen = _see([0, 15, 30, 45, 60, None])
     assert judge(seen, SETTINGS).condition == "active"
     quiet = silent(60)._replace(memory=remember(silent(60)._replace(memory=seen.memory), SETTINGS))

@@ -1,4 +1,4 @@
-"""PeerDown: gone, never started, stuck in its start, or out of sight."""
+"""PeerDown: gone, never started, stuck in its start, or unreachable."""
 
 from alerts.rules.peer_down import Settings, judge, remember
 from tests.alerts.rules.pages import NOW, silent, view
@@ -32,7 +32,7 @@ def test_a_sidecar_that_does_not_know_gives_no_verdict() -> None:
     assert judge(view(up=None, memory=HAS_RUN), SETTINGS).condition == "unknown"
 
 
-def test_a_silent_sidecar_counts_after_a_while_and_says_so() -> None:
+def test_a_silent_sidecar_counts_after_a_while_and_is_named() -> None:
     assert judge(silent(59), SETTINGS).condition == "unknown"
     verdict = judge(silent(75), SETTINGS)
     assert verdict.condition == "active"
@@ -86,7 +86,7 @@ def test_a_peer_that_has_not_started_yet_is_given_time() -> None:
     assert judge(view(up=0, memory=dict(first), now=NOW + 601), SETTINGS).condition == "active"
 
 
-def test_once_it_has_run_there_is_no_such_grace() -> None:
+def test_a_peer_that_has_run_before_is_given_no_time() -> None:
     memory = remember(view(), SETTINGS)
     memory = remember(view(up=0, memory=dict(memory)), SETTINGS)
     assert judge(view(up=0, memory=dict(memory)), SETTINGS).condition == "active"

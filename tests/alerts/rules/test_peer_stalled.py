@@ -80,7 +80,7 @@ def test_a_stall_says_whether_the_cpu_is_idle_or_busy(cpu: float, words: str) ->
     assert verdict.summary.endswith(words)
 
 
-def test_a_peer_that_steps_again_is_remembered_as_nothing() -> None:
+def test_a_peer_that_steps_again_leaves_no_memory() -> None:
     half = _view_of(20, 100, {})
     later = view(now=NOW + 60)._replace(memory=half.memory)
     assert remember(later, SETTINGS) == {}

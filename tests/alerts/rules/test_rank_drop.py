@@ -1,4 +1,4 @@
-"""RankDrop: places lost, by polls that agree; a board that cannot be trusted says nothing."""
+"""RankDrop: places lost, by polls that agree; a board that cannot be trusted gives no verdict."""
 
 import json
 from collections.abc import Iterable
@@ -56,18 +56,18 @@ def test_the_ranks_of_a_board_that_is_still_filling_are_not_lost() -> None:
     assert _see(_views(*[1] * 41, *[5] * 3), settings)[0][-1] == "active"
 
 
-def test_two_peers_that_pass_each_other_all_the_time_raise_nothing() -> None:
+def test_two_peers_that_pass_each_other_all_the_time_raise_no_alert() -> None:
     settings = Settings.model_validate({"held_for": "10m"})
     assert "active" not in _see(_views(*[1, 1, 1, 1, 2, 2, 2, 2] * 40, ranked=2), settings)[0]
 
 
-def test_it_is_over_when_the_rank_comes_back() -> None:
+def test_it_resolves_when_the_rank_is_regained() -> None:
     conditions, verdict, _ = _see(_views(2, 2, 2, 6, 6, 6, 3, 3, 3))
     assert conditions[5:] == ["active", "unknown", "unknown", "inactive"]
     assert verdict.summary == "Rank 3 of 10; best rank held within 6 h: 2."
 
 
-def test_it_is_over_when_the_better_rank_lies_too_long_ago() -> None:
+def test_it_resolves_when_the_better_rank_is_too_old() -> None:
     settings = Settings.model_validate({"window": "1h", "held_for": "30s"})
     conditions, _, _ = _see(_views(2, 2, 2, *[6] * 30, every=200), settings)
     assert conditions[5] == "active"
@@ -101,7 +101,7 @@ def test_in_a_small_swarm_the_last_place_is_a_drop() -> None:
     assert _see(_views(1, 1, 1, 3, 3, 3, ranked=3))[0][-1] == "active"
 
 
-def test_a_silent_sidecar_gives_no_verdict_and_is_remembered_as_nothing() -> None:
+def test_a_silent_sidecar_gives_no_verdict_and_leaves_no_memory() -> None:
     _, _, before = _see(_views(1, 1, 1))
     one = silent(99)._replace(memory=before)
     assert judge(one, SETTINGS).condition == "unknown"

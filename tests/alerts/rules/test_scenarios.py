@@ -1,4 +1,4 @@
-"""Every rule on what happens to peers: our own loop and Prometheus fire, keep quiet and recover at the same minutes."""
+"""Every rule on what happens to peers: our own loop and Prometheus fire and resolve at the same minutes."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""On the same histories our own loop and Prometheus' rules fire and recover for the same peers, within one evaluation.
+"""On the same histories our own loop and Prometheus' rules fire and resolve for the same peers, within one evaluation.
 
 promtool plays the rule file over each history with Prometheus' own rule engine. Beside the history it gets where our
 loop fires, so that one expression names every pair that differs.
@@ -24,11 +24,11 @@ SEED = 7
 TICK = 60.0
 PAIR = "on (alertname, instance)"
 FIRING = 'sum by (alertname, instance) (ALERTS{alertstate="firing"})'
-# Rules that learn have no PromQL: Prometheus reads them off the alert loop.
+# Rules that learn have no PromQL: Prometheus reads them from the alert loop.
 LEARNED = {name for name, rule in discover().items() if rule.promql is None}
 
 
-def test_both_engines_fire_and_recover_within_one_evaluation(tmp_path: Path) -> None:
+def test_both_engines_fire_and_resolve_within_one_evaluation(tmp_path: Path) -> None:
     histories = generate(SEED)
     assert len(histories) >= 200
     rules = tmp_path / "rules.yaml"

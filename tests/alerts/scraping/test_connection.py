@@ -1,4 +1,4 @@
-"""The connection to a sidecar is kept, made anew where it ended, and takes no answer but a page."""
+"""The connection to a sidecar is kept, reopened after it ended, and accepts nothing but a page."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\ntrainer_up 1"
 
 
 class Server:
-    """Answers request after request with what a test tells it to; an empty answer ends the connection."""
+    """Answers request after request as a test says; an empty answer ends the connection."""
 
     def __init__(self, answers: Sequence[bytes]) -> None:
         self.answers = list(answers)
@@ -82,13 +82,13 @@ def test_one_connection_serves_many_requests() -> None:
     assert (pages, server.connections) == ([b"trainer_up 1"] * 3, 1)
 
 
-def test_a_connection_that_ended_between_two_requests_is_made_anew() -> None:
+def test_a_connection_that_ended_between_two_requests_is_reopened() -> None:
     """The second request meets a connection that the server ends without an answer."""
     pages, server = run(PAGE, b"", PAGE, times=2)
     assert (pages, server.connections) == ([b"trainer_up 1"] * 2, 2)
 
 
-def test_a_sidecar_that_ends_every_connection_is_asked_anew_once() -> None:
+def test_a_sidecar_that_ends_every_connection_is_asked_again_once() -> None:
     with pytest.raises(BrokenError):
         run(PAGE, b"", b"", PAGE, times=2)
 

@@ -1,4 +1,4 @@
-"""What the machine tells of its memory and disks."""
+"""What is read of the machine's memory and disks."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_macos_level_is_one_that_apple_names(answer: int | None, level: int | No
     assert read_pressure_level(lambda: answer) == level
 
 
-def test_the_machine_is_read_as_the_rules_look_at_it(tmp_path: Path) -> None:
+def test_the_machine_is_read_as_the_rules_need_it(tmp_path: Path) -> None:
     pressure = tmp_path / "memory"
     pressure.write_text(RECORDED)
     page = read_host(HostCollector((tmp_path,), pressure))
@@ -43,7 +43,7 @@ def test_the_machine_is_read_as_the_rules_look_at_it(tmp_path: Path) -> None:
     assert 0 < free < size
 
 
-def test_what_the_machine_does_not_tell_is_absent(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_absent(tmp_path: Path) -> None:
     page = read_host(HostCollector((tmp_path / "gone",), tmp_path / "none"))
     assert not page.values("host_disk_free_bytes")
     assert page.value("host_memory_pressure_ratio", kind="full") is None

@@ -61,7 +61,7 @@ def stall_server() -> Iterator[Callable[[bytes, float], str]]:
         server.close()
 
 
-def test_a_page_becomes_a_reading(sidecar: Sidecar) -> None:
+def test_a_page_is_scraped_and_parsed(sidecar: Sidecar) -> None:
     (scrape,) = _scrape(sidecar.url)
     assert scrape.failure == ""
     assert scrape.page is not None
@@ -117,5 +117,5 @@ def test_an_error_a_redirect_and_a_compressed_page_are_failures(sidecar: Sidecar
     assert "compressed" in _scrape(sidecar.url)[0].failure
 
 
-def test_nobody_listening_is_a_failure() -> None:
+def test_a_closed_port_is_a_failure() -> None:
     assert _scrape(f"http://{LOOPBACK}:{reserve_ports(1)[0]}/metrics") == [Scrape(None, "no connection")]

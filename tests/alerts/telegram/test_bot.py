@@ -39,8 +39,8 @@ def commanded(make_loop: MakeLoop, sidecar: Sidecar, bot_api: BotApi) -> AlertLo
     return loop
 
 
-def _told(bot_api: BotApi, *words: str) -> str:
-    """The first message with these words, once it came."""
+def _received(bot_api: BotApi, *words: str) -> str:
+    """Waits for the first message with these words."""
     return wait_for(
         lambda: next((text for text in bot_api.shown if all(word in text for word in words)), ""),
         20,
@@ -60,7 +60,7 @@ def test_names_arrive_as_typed_and_a_rate_limited_message_is_delivered_once_and_
     loop.start()
     wait_for(lambda: bot_api.asked_at, 20, "the attempt that is refused")
     sidecar.serve()
-    wait_for(lambda: len(bot_api.shown) == 2, 20, "the alert and its recovery")
+    wait_for(lambda: len(bot_api.shown) == 2, 20, "the alert and its resolution")
     first, second = bot_api.shown
     assert first.startswith(f"PeerStalled: {peer}\r\nNo progress for 1 min ")
     assert "\nFleet a_b <i> & c, severity critical" in first
@@ -70,7 +70,7 @@ def test_names_arrive_as_typed_and_a_rate_limited_message_is_delivered_once_and_
     assert "429 Too Many Requests" in loop.output()
     assert SECRET not in loop.output()
     assert loop.pending() == 0
-    assert not bot_api.offsets  # Nobody asked for commands.
+    assert not bot_api.offsets  # Commands were not polled.
 
 
 def test_a_bot_answers_commands_and_buttons_of_its_chat_and_continues_after_a_restart(
@@ -79,22 +79,22 @@ def test_a_bot_answers_commands_and_buttons_of_its_chat_and_continues_after_a_re
     bot_api.retry_after = 1
     sidecar.serve(**STALLED)
     commanded.start()
-    first = _told(bot_api, "PeerStalled: sly_fox\nNo progress for")
+    first = _received(bot_api, "PeerStalled: sly_fox\nNo progress for")
     assert "\nWhat to do: send the trainer SIGUSR1" in first
     assert bot_api.asked_at[1] - bot_api.asked_at[0] >= 1
     (row,) = bot_api.sent[0]["reply_markup"]["inline_keyboard"]
     acknowledge, silence = row
     assert (acknowledge["text"], silence["text"]) == ("Acknowledge", "Silence 1 h")
     bot_api.say("/status@peerwatch_bot")
-    assert "Firing alerts: 1" in _told(bot_api, "1 of 1 peers up.", "sly_fox: training, rank 1")
+    assert "Firing alerts: 1" in _received(bot_api, "1 of 1 peers up.", "sly_fox: training, rank 1")
     bot_api.press(acknowledge["callback_data"])
-    _told(bot_api, "Acknowledged: PeerStalled: sly_fox")
+    _received(bot_api, "Acknowledged: PeerStalled: sly_fox")
     assert bot_api.calls == [("answerCallbackQuery", {"callback_query_id": "7"})]
     assert commanded.get("/api/alerts").json()["alerts"][0]["acknowledged"]
     bot_api.press(silence["callback_data"])
-    _told(bot_api, "Silenced until ", ": PeerStalled: sly_fox")
+    _received(bot_api, "Silenced until ", ": PeerStalled: sly_fox")
     bot_api.say("/alerts")
-    _told(
+    _received(
         bot_api,
         "PeerStalled: sly_fox. No progress for",
         "[silenced, acknowledged]",
@@ -103,15 +103,15 @@ def test_a_bot_answers_commands_and_buttons_of_its_chat_and_continues_after_a_re
     assert commanded.stop() == 0
     bot_api.say("/unsilence")
     commanded.start()
-    _told(bot_api, "Silences ended: 1")
+    _received(bot_api, "Silences ended: 1")
     assert commanded.get("/api/alerts").json()["silences"] == []
     bot_api.say("/silence 2h sly_*")
-    _told(bot_api, "Silenced until ", ": sly_*")
+    _received(bot_api, "Silenced until ", ": sly_*")
     bot_api.say("/silence sly_fox")
-    _told(bot_api, "Usage: /silence DURATION PEER")
+    _received(bot_api, "Usage: /silence DURATION PEER")
     bot_api.say("hello there")
     bot_api.say("/help")
-    _told(bot_api, "/alerts: firing alerts")
+    _received(bot_api, "/alerts: firing alerts")
     assert sum("Acknowledged" in text for text in bot_api.shown) == 1
     assert not any("hello" in text for text in bot_api.shown)
     assert SECRET not in commanded.output()
@@ -122,7 +122,7 @@ def test_messages_of_other_chats_and_old_commands_change_nothing(commanded: Aler
     bot_api.press("ack:1", chat=666)
     bot_api.say("/silence 9h *", age=3600)
     commanded.start()
-    _told(bot_api, "Ignored: sent 1 h ago")
+    _received(bot_api, "Ignored: sent 1 h ago")
     assert commanded.get("/api/alerts").json()["silences"] == []
     assert all(one["chat_id"] == 4242 for one in bot_api.sent)
     assert commanded.output().count("dropped a message from a chat that is not configured") == 1
@@ -137,13 +137,13 @@ def test_another_poller_and_a_lost_network_are_logged_once_and_delay_nothing(
     wait_for(lambda: len(bot_api.offsets) >= 3, 20, "three attempts")
     assert commanded.output().count("not receiving commands: the service answered 502 Bad Gateway") == 1
     sidecar.serve(**STALLED)
-    _told(bot_api, "PeerStalled: sly_fox")
+    _received(bot_api, "PeerStalled: sly_fox")
     bot_api.poll_status = 200
     bot_api.say("/help")
-    _told(bot_api, "/alerts: firing alerts")
+    _received(bot_api, "/alerts: firing alerts")
     assert commanded.output().count("receiving commands again") == 1
     bot_api.poll_status = 409
-    wait_for(lambda: "another program polls this bot" in commanded.output(), 20, "the complaint")
+    wait_for(lambda: "another program polls this bot" in commanded.output(), 20, "the log line")
     polls = len(bot_api.offsets)
     time.sleep(1)
     assert len(bot_api.offsets) == polls

@@ -25,7 +25,7 @@ def _answer(command: str, scrapes: dict[str, Scrape]) -> str:
     return Commands(lambda: status, cast(Dispatcher, _NoAlerts()), silences, Style("test")).answer(command, 1000.0)
 
 
-def test_the_status_has_each_peers_state_and_calls_no_unreachable_sidecar_stopped() -> None:
+def test_the_status_has_each_peers_state_and_calls_no_unreachable_peer_stopped() -> None:
     scrapes = {
         "a": Scrape(parse(sidecar_page())),
         "b": Scrape(None, "no connection"),

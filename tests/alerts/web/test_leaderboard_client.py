@@ -1,4 +1,4 @@
-"""Page the leaderboard for the page."""
+"""The leaderboard as the status page reads it."""
 
 import asyncio
 import json

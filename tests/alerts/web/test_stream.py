@@ -135,7 +135,7 @@ def test_200_readers_and_some_that_never_read_do_not_slow_the_rounds(
     for _ in range(DEAF_STREAMS):
         connect(loop.address, receive_buffer=1024)
     with Crowd(loop.address, OPEN_STREAMS) as crowd:
-        wait_for(lambda: crowd.told() == OPEN_STREAMS, 30, "every reader was told something")
+        wait_for(lambda: crowd.answered() == OPEN_STREAMS, 30, "every reader has received something")
         before = crowd.received()
         watched = paces()
         assert crowd.received() > before + OPEN_STREAMS * 1000

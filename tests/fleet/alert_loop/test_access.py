@@ -38,7 +38,7 @@ def _access(loop: AlertLoop) -> Access:
     return Access(loop.address, loop.folder / "state", Path(loop.settings["tls"]["certificate"]))
 
 
-def test_the_commands_get_in_and_nobody_else(guarded: AlertLoop) -> None:
+def test_the_commands_authenticate_and_nobody_else(guarded: AlertLoop) -> None:
     assert guarded.address.startswith("https://")
     access = _access(guarded)
     status = Feed(access).status()
@@ -75,7 +75,7 @@ def test_another_loop_on_the_port_is_not_taken_for_ours(guarded: AlertLoop, tmp_
         AlertClient(access._replace(folder=tmp_path / "empty")).alerts()
 
 
-def test_a_prometheus_beside_the_fleet_shows_the_token(tmp_path: Path) -> None:
+def test_a_prometheus_beside_the_fleet_sends_the_token(tmp_path: Path) -> None:
     settings = {"fleet": "a", "state_dir": tmp_path, "login": {"password": "x"}}
     token = tmp_path / "api.token"
     assert prometheus_access(AlertsConfig(fleet="a", state_dir=tmp_path), token) == {}

@@ -17,8 +17,8 @@ from tests.fakes import LOOPBACK, Webhook, reserve_ports, wait_for
 TOKEN = "hunter2-hunter2-hunter2"
 
 
-class Desk:
-    """A fleet's file with its alert loop, and the command that looks after it."""
+class Console:
+    """A fleet's file with its alert loop, and `peerwatch alerts` for it."""
 
     def __init__(self, folder: Path, webhook: Webhook) -> None:
         ports = reserve_ports(2)
@@ -42,7 +42,7 @@ class Desk:
         )
 
     def set_rules(self, rules: dict[str, Any]) -> None:
-        """Changes the rules in the file; the loop goes on with its own."""
+        """Changes the rules in the file; the loop keeps its own."""
         settings = yaml.safe_load(self.file.read_text())
         settings["alerts"]["rules"] = rules
         self.file.write_text(yaml.safe_dump(settings))
@@ -61,82 +61,82 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, webhook: Webhook) -> Iterator[Desk]:
-    desk = Desk(tmp_path, webhook)
-    yield desk
-    desk.sidecar.close()
-    if desk.loop.process is not None and desk.loop.process.poll() is None:
-        desk.loop.kill()
+def console(tmp_path: Path, webhook: Webhook) -> Iterator[Console]:
+    console = Console(tmp_path, webhook)
+    yield console
+    console.sidecar.close()
+    if console.loop.process is not None and console.loop.process.poll() is None:
+        console.loop.kill()
 
 
-def test_alerts_are_listed_silenced_acknowledged_and_tested(desk: Desk, webhook: Webhook) -> None:
-    desk.loop.start()
-    assert desk.run("list") == (0, "no alerts\n", "")
-    code, out, err = desk.run("silence", "--peer", "amb*", "--for", "2h", "--comment", "new fan")
+def test_alerts_are_listed_silenced_acknowledged_and_tested(console: Console, webhook: Webhook) -> None:
+    console.loop.start()
+    assert console.run("list") == (0, "no alerts\n", "")
+    code, out, err = console.run("silence", "--peer", "amb*", "--for", "2h", "--comment", "new fan")
     assert (code, err) == (0, "")
     assert out.startswith("silence 1: rule *, peer amb*, severity *, until 20")
     assert out.endswith("(new fan)\n")
-    desk.sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
-    wait_for(desk.loop.firing, 10, "it fires")
-    assert desk.run("ack", "PeerStalled", "amber") == (0, "acknowledged PeerStalled: amber\n", "")
-    code, out, _ = desk.run("list")
+    console.sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
+    wait_for(console.loop.firing, 10, "it fires")
+    assert console.run("ack", "PeerStalled", "amber") == (0, "acknowledged PeerStalled: amber\n", "")
+    code, out, _ = console.run("list")
     assert code == 0
     assert "PeerStalled: amber (firing, critical, silenced, acknowledged) No progress for" in out
-    assert desk.run("silence", "--end", "1") == (0, "silence 1 ended\n", "")
-    assert desk.run("silence", "--end", "1") == (1, "", "peerwatch: unknown silence 1\n")
-    assert desk.run("ack", "PeerDown") == (1, "", "peerwatch: no matching alert is firing\n")
-    code, out, err = desk.run("test")
+    assert console.run("silence", "--end", "1") == (0, "silence 1 ended\n", "")
+    assert console.run("silence", "--end", "1") == (1, "", "peerwatch: unknown silence 1\n")
+    assert console.run("ack", "PeerDown") == (1, "", "peerwatch: no matching alert is firing\n")
+    code, out, err = console.run("test")
     assert (code, err) == (1, "")
     assert out == "hook: delivered\nbroken: not delivered: connection refused\n"
-    assert desk.run("test", "hook") == (0, "hook: delivered\n", "")
+    assert console.run("test", "hook") == (0, "hook: delivered\n", "")
     tests = [message for message in webhook.messages if message.title == "Test notification: test"]
     assert [message.body for message in tests] == ["Test of route hook: alerts arrive here."] * 2
-    assert TOKEN not in desk.loop.output()
+    assert TOKEN not in console.loop.output()
 
 
-def test_without_a_loop_the_error_is_one_line(desk: Desk) -> None:
+def test_without_a_loop_the_error_is_one_line(console: Console) -> None:
     for arguments in (("list",), ("test",), ("ack", "PeerDown"), ("silence", "--rule", "PeerDown")):
-        code, out, err = desk.run(*arguments)
+        code, out, err = console.run(*arguments)
         assert (code, out) == (1, "")
         assert err.startswith("peerwatch: the alert loop ")
         assert err.endswith("start the fleet with `peerwatch up`\n")
         assert err.count("\n") == 1
 
 
-def test_a_silence_must_say_what_it_silences(desk: Desk) -> None:
-    code, _, err = desk.run("silence", "--for", "1h")
+def test_a_silence_must_say_what_it_silences(console: Console) -> None:
+    code, _, err = console.run("silence", "--for", "1h")
     assert (code, err.count("\n")) == (2, 1)
     assert "--rule, --peer or --severity" in err
 
 
-def test_a_backtest_finds_what_the_loop_recorded_and_what_other_thresholds_would_do(desk: Desk) -> None:
-    desk.loop.settings["rules"] = {"MemoryExceeded": {"for": "0s", "recover_after": "0s"}}
-    desk.set_rules({"MemoryExceeded": {"for": "0s", "recover_after": "0s"}})
-    assert desk.run("backtest") == (
+def test_a_backtest_finds_what_the_loop_recorded_and_what_other_thresholds_would_do(console: Console) -> None:
+    console.loop.settings["rules"] = {"MemoryExceeded": {"for": "0s", "recover_after": "0s"}}
+    console.set_rules({"MemoryExceeded": {"for": "0s", "recover_after": "0s"}})
+    assert console.run("backtest") == (
         1,
         "",
-        f"peerwatch: {desk.loop.folder}/state/alerts/history.sqlite: no history yet; the alert loop records it\n",
+        f"peerwatch: {console.loop.folder}/state/alerts/history.sqlite: no history yet; the alert loop records it\n",
     )
-    desk.loop.start()
-    desk.sidecar.serve(footprint=2**33, limit=2**32)
-    wait_for(desk.loop.firing, 10, "it fires", every=0.05)
-    desk.sidecar.serve(footprint=2**31, limit=2**32)
-    wait_for(lambda: not desk.loop.firing(), 10, "it is over", every=0.05)
-    code, out, err = desk.run("backtest", "--since", "1h")
+    console.loop.start()
+    console.sidecar.serve(footprint=2**33, limit=2**32)
+    wait_for(console.loop.firing, 10, "it fires", every=0.05)
+    console.sidecar.serve(footprint=2**31, limit=2**32)
+    wait_for(lambda: not console.loop.firing(), 10, "it is resolved", every=0.05)
+    code, out, err = console.run("backtest", "--since", "1h")
     assert (code, err) == (0, "")
     assert "MemoryExceeded              1" in out
     assert "As recorded: no firing is new, none is gone." in out
-    desk.set_rules({"MemoryExceeded": {"fraction": 0.4, "for": "0s"}, "PeerStalled": {"enabled": False}})
-    report = json.loads(desk.run("backtest", "--since", "1h", "--json")[1])
+    console.set_rules({"MemoryExceeded": {"fraction": 0.4, "for": "0s"}, "PeerStalled": {"enabled": False}})
+    report = json.loads(console.run("backtest", "--since", "1h", "--json")[1])
     memory = next(one for one in report["rules"] if one["rule"] == "MemoryExceeded")
     assert (memory["fired"], memory["gone"]) == (1, [])
-    desk.set_rules({"MemoryExceeded": {"fraction": 2}})
-    code, out, err = desk.run("backtest", "--since", "1h")
+    console.set_rules({"MemoryExceeded": {"fraction": 2}})
+    code, out, err = console.run("backtest", "--since", "1h")
     assert (code, err) == (0, "")
     assert "gone: MemoryExceeded: amber, " in out
 
 
-def test_a_backtest_wants_a_duration(desk: Desk) -> None:
-    code, out, err = desk.run("backtest", "--since", "soon")
+def test_a_backtest_wants_a_duration(console: Console) -> None:
+    code, out, err = console.run("backtest", "--since", "soon")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("peerwatch: --since soon: not a duration; write a number with a unit")

@@ -34,7 +34,7 @@ def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: 
     assert f"Example: peerwatch {command}" in result.stdout
 
 
-def test_help_waits_for_nothing_heavy(tmp_path: Path) -> None:
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     result = peerwatch("--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert "status" in result.stdout
     loaded = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
@@ -65,7 +65,7 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, arguments: list[st
     assert (result.returncode, result.stdout, result.stderr) == (2, "", error)
 
 
-def test_what_init_writes_is_checked_clean_and_not_overwritten(tmp_path: Path) -> None:
+def test_the_file_that_init_writes_passes_check_and_is_not_overwritten(tmp_path: Path) -> None:
     assert peerwatch("init", "--peers", "3", folder=tmp_path).returncode == 0
     path = tmp_path / "peerwatch.yaml"
     assert path.stat().st_mode & 0o777 == 0o600

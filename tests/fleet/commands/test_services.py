@@ -82,7 +82,7 @@ def test_a_broken_configuration_can_be_stopped_and_not_installed(state: StateFol
     assert "peer:attic-0     stopped\n" in output
 
 
-def test_a_program_that_the_fleet_has_not_got(state: StateFolder, tmp_path: Path) -> None:
+def test_an_unknown_program(state: StateFolder, tmp_path: Path) -> None:
     record(state)
     status, output = services(tmp_path, "restart", "attic-7")
     assert status == 2

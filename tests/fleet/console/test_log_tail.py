@@ -1,4 +1,4 @@
-"""Following logs, through rotation and with what hostile lines hold."""
+"""Following logs, through rotation and with hostile lines."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_a_log_that_is_cut_or_replaced_is_read_from_its_beginning(tmp_path: Path
     assert reader.new() == ["another log that is longer"]
 
 
-def test_a_log_may_come_later_and_cannot_command_the_terminal(tmp_path: Path) -> None:
+def test_a_log_may_come_later_and_cannot_control_the_terminal(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     reader = Reader(log)
     assert reader.last(5) == []

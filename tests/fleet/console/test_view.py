@@ -56,7 +56,7 @@ def test_an_unreachable_sidecar_is_shown_as_such_whatever_the_process_does() -> 
     assert _row(unreachable, None).state == "unreachable"
 
 
-def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
+def test_text_from_the_swarm_cannot_control_the_terminal() -> None:
     hostile = "\x1b[2Jx\x07\u202e[red]y\n"
     assert clean(hostile) == " [2Jx  [red]y "
     assert len(clean("x" * 5000)) == 200
@@ -68,7 +68,7 @@ def test_text_from_the_swarm_cannot_command_the_terminal() -> None:
 
 
 def test_an_event_is_its_title_and_the_first_line_of_its_body() -> None:
-    event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: look."}
+    event = {"at": None, "title": "PeerStalled: a", "body": "No progress for 33 s.\nWhat to do: see stacks.log."}
     assert event_line(event) == "PeerStalled: a: No progress for 33 s."
 
 

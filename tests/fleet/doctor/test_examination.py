@@ -1,4 +1,4 @@
-"""The checks run behind fences, and what they find comes in order."""
+"""A check that fails or hangs costs only its own findings, which come in order."""
 
 import sys
 import threading

@@ -142,7 +142,7 @@ class Mac:
         return calls
 
 
-def test_the_whole_life_of_agents(tmp_path: Path) -> None:
+def test_agents_are_installed_changed_and_removed(tmp_path: Path) -> None:
     mac, base = Mac(tmp_path), TWO_PEERS + "state_dir: state\n" + ports_text()
     agents = tmp_path / "Library" / "LaunchAgents"
     mac.configure(base)
@@ -233,7 +233,7 @@ def agent(tmp_path: Path) -> Callable[[str], list[str]]:
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, 1), (1, 1), (2, 0), (100, 0), (101, 0)])
-def test_only_a_final_exit_code_keeps_launchd_from_starting_the_program_again(
+def test_only_a_final_exit_code_keeps_launchd_from_restarting_the_program(
     agent: Callable[[str], list[str]], tmp_path: Path, code: int, status: int
 ) -> None:
     command = agent(f"raise SystemExit({code})")
@@ -241,11 +241,11 @@ def test_only_a_final_exit_code_keeps_launchd_from_starting_the_program_again(
     assert (tmp_path / "Application Support" / "launches" / "peer-amber.exit").read_text() == f"{code}\n"
 
 
-def test_a_killed_program_is_started_again(agent: Callable[[str], list[str]]) -> None:
+def test_a_killed_program_is_restarted(agent: Callable[[str], list[str]]) -> None:
     assert subprocess.run(agent("import os; os.kill(os.getpid(), 9)"), check=False, stderr=-3).returncode == 1
 
 
-def test_the_program_is_asked_to_end_and_given_its_time(agent: Callable[[str], list[str]]) -> None:
+def test_the_program_gets_sigterm_and_time_to_exit(agent: Callable[[str], list[str]]) -> None:
     code = """
 import signal, sys, time
 def end(*_):

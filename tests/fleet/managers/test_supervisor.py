@@ -44,7 +44,7 @@ killasgroup = true
 
 
 @pytest.mark.parametrize("path", ["/a ;b/log", "/a #b/log", "/a\nb/log"])
-def test_a_path_that_its_format_cannot_say_is_refused(path: str) -> None:
+def test_a_path_that_its_format_cannot_hold_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="supervisord cannot use"):
         render([Program("alerts", "alerts", ("true",), Path(path))], StateFolder(Path("/state")))
 

@@ -39,7 +39,7 @@ def install(units: dict[str, File]) -> None:
 
 
 def verify(folder: Path) -> str:
-    """What systemd complains of; it exits with 0 on a misspelt key, so only empty output is OK."""
+    """systemd's warnings; it exits with 0 on a misspelt key, so only empty output is OK."""
     analyze = require("systemd-analyze")
     kinds = ("trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1", "leaderboard", "alerts")
     names = [".target", "-logs.timer", "-logs.service", *(f"-{kind}.service" for kind in kinds)]
@@ -52,14 +52,14 @@ def verify(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("place", ["state", 'a 50% $HOME ${X} %n "é\\x"'])
-def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path, config_home: Path, place: str) -> None:
+def test_systemd_has_no_warning_about_the_units(tmp_path: Path, config_home: Path, place: str) -> None:
     loaded = load_text(TWO_PEERS, "peerwatch.yaml", tmp_path, tmp_path / place)
     loaded.folder.root.mkdir(parents=True)
     install(units_of(loaded))
     assert verify(config_home) == ""
 
 
-def test_systemd_would_complain_of_a_misspelt_key(load: Callable[[str], Loaded], config_home: Path) -> None:
+def test_systemd_warns_of_a_misspelt_key(load: Callable[[str], Loaded], config_home: Path) -> None:
     loaded = load(TWO_PEERS)
     loaded.folder.root.mkdir(parents=True)
     units = units_of(loaded)
@@ -102,7 +102,7 @@ def test_no_unit_holds_a_secret(load: Callable[[str], Loaded], monkeypatch: pyte
     assert "HF_TOKEN" not in alerts
 
 
-def test_a_path_that_a_unit_cannot_say_is_refused() -> None:
+def test_a_path_that_a_unit_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="unprintable"):
         quote("a\nb")
 
@@ -115,7 +115,7 @@ def test_the_answer_of_systemctl_is_read_unit_by_unit() -> None:
     ]
 
 
-def test_units_lie_where_the_user_manager_looks(load: Callable[[str], Loaded], config_home: Path) -> None:
+def test_units_are_in_the_user_managers_search_path(load: Callable[[str], Loaded], config_home: Path) -> None:
     target = units_of(load(TWO_PEERS))["peerwatch-attic.target"]
     assert target.path.parent == config_home
     assert "Wants=peerwatch-attic-peer@basalt.x-1.target\n" in target.text

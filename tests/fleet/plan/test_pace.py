@@ -1,4 +1,4 @@
-"""When another peer pays, and how the pace is shown."""
+"""When another peer is worth it, and how the pace is shown."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from fleet.plan.pace import bars, best_count, check_plot, plot
         ({}, None),
     ],
 )
-def test_another_peer_pays_from_five_percent_on(pace: dict[int, float], best: int | None) -> None:
+def test_another_peer_is_worth_it_from_five_percent_on(pace: dict[int, float], best: int | None) -> None:
     assert best_count(pace) == best
 
 

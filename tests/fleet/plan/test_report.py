@@ -43,13 +43,13 @@ def test_the_answer_names_what_limits_and_what_to_set() -> None:
     assert first.startswith("2 peers fit, limited by memory. Give each 5 threads and a memory limit of ")
 
 
-def test_no_peer_is_said_with_the_figures() -> None:
+def test_the_answer_that_no_peer_fits_has_its_figures() -> None:
     planned = on(memory=6)
 
     assert sentences(planned, answer(planned))[0].startswith("No peer fits: memory allows none (")
 
 
-def test_a_program_gets_the_same_figures() -> None:
+def test_json_has_the_same_figures() -> None:
     planned = on(memory=32)
     result = answer(planned)
     data = describe(planned, result)

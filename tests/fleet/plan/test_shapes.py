@@ -62,14 +62,14 @@ def test_a_folder_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "no json", '{"model_type": "llama"}', '{"model_type": "gpt2"}'])
-def test_what_is_no_usable_configuration_names_the_remedy(tmp_path: Path, text: str) -> None:
+def test_an_unusable_configuration_names_the_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
 
     with pytest.raises(ShapeError, match=r"--parameters 0\.5B"):
         find_shape(str(tmp_path))
 
 
-def test_a_model_that_nobody_knows_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_model_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     with pytest.raises(ShapeError, match=r"^nobody/none is neither .*--parameters 0\.5B$"):

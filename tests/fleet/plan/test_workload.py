@@ -35,6 +35,6 @@ def test_the_device_of_the_configuration_comes_first() -> None:
     assert (of("mps").device, of("mps", device="cpu").device) == ("mps", "cpu")
 
 
-def test_a_setting_that_is_no_number_is_said() -> None:
+def test_a_setting_that_is_no_number_is_named() -> None:
     with pytest.raises(ValueError, match=r"trainer\.grpo: "):
         of(grpo={"max_completion_length": None})

@@ -44,7 +44,7 @@ def test_a_clock_that_was_set_back_clears_the_record() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"starts": 3}', '{"starts": ["x"]}', "null"])
-def test_a_broken_record_counts_as_none(tmp_path: Path, content: str) -> None:
+def test_a_broken_record_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / "starts.json").write_text(content)
     assert read_starts(tmp_path / "starts.json") == []
 
@@ -97,7 +97,7 @@ def test_a_program_that_keeps_ending_early_waits_and_is_given_up_with_one_line(t
     assert third.stdout == "launch: peer-a ended early 2 times; giving up until a manual start\n"
 
 
-def test_a_program_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
+def test_a_program_that_does_not_exist_is_reported_in_one_line(tmp_path: Path) -> None:
     result = _launch(tmp_path / "x.json", command=["/nowhere/python"])
     assert (result.returncode, result.stderr) == (1, "launch: cannot run /nowhere/python: No such file or directory\n")
 

@@ -25,7 +25,7 @@ def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
 
-def test_it_looks_at_every_log_of_a_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_rotates_every_log_of_a_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = [tmp_path / "alerts" / "alerts.log", tmp_path / "peers" / "amber" / "trainer.log"]
     for log in logs:
         log.parent.mkdir(parents=True)

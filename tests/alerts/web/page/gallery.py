@@ -1,4 +1,4 @@
-"""A fleet that does not train but looks as if it did: sidecars that serve what a peer would, and a board."""
+"""A fleet that does not train: sidecars that serve what a peer's would, and a board."""
 
 import json
 import math

@@ -66,7 +66,7 @@ def _alert(page: Page, title: str) -> Any:
 
 
 def _stay(page: Page) -> None:
-    """Marks the page, so that `_has_stayed` can tell a reload."""
+    """Marks the page, so that `_has_stayed` notices a reload."""
     page.evaluate("window.hasStayed = true")
 
 

@@ -56,7 +56,7 @@ def test_every_part_escapes_what_others_wrote(language: Any) -> None:
     assert "onclick" not in page
 
 
-def test_alerts_that_are_hidden_do_not_count_as_firing() -> None:
+def test_suppressed_alerts_do_not_count_as_firing() -> None:
     hidden = [{**ALERT, "silenced": True}, {**ALERT, "inhibited_by": "PeerDown: x"}, {**ALERT, "state": "pending"}]
     content = _content(alerts=hidden)
     renderer = Renderer("en", None)

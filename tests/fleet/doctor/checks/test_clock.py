@@ -1,4 +1,4 @@
-"""The clock is compared over the real protocol with a server that may be ahead, behind, silent or a liar."""
+"""The clock is compared over the real protocol with a server that may be ahead, behind, silent or forged."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Known problems are recognised by lines as the trainers write them, and forgotten once the peer goes on."""
+"""Known problems are recognised by lines as the trainers write them, and forgotten once the peer continues."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Initial peers are asked for real: libp2p's daemon answers, a closed port and a web server do not pass for it."""
+"""Initial peers are really asked: libp2p's daemon answers; a closed port and a web server are not taken for one."""
 
 import importlib.util
 import re
@@ -38,7 +38,7 @@ def test_a_peer_that_answers_is_ok(examine: Examine, peer: str) -> None:
     assert [one.message for one in examine("dht", _swarm(peer))] == ["1 of 1 initial peers answer"]
 
 
-def test_a_swarm_of_which_nobody_answers_is_a_failure(examine: Examine) -> None:
+def test_a_swarm_without_an_answer_is_a_failure(examine: Examine) -> None:
     (port,) = reserve_ports(1)
     found = examine("dht", _swarm(f"/ip4/{LOOPBACK}/tcp/{port}/p2p/{ID}"))
     assert "connection refused" in messages(found, Level.WARNING)

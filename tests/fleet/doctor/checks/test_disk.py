@@ -1,4 +1,4 @@
-"""A disk that is nearly full, and wandb's heap of old runs, are named."""
+"""A disk that is nearly full, and many old wandb runs, are named."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     assert message.startswith("20 MiB free for the fleet's files")
 
 
-def test_a_heap_of_wandb_runs_is_a_warning(
+def test_many_wandb_runs_are_a_warning(
     examine: Examine, start_trainer: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "MUCH_WANDB_BYTES", 1000)

@@ -30,7 +30,7 @@ def test_a_key_that_a_running_trainer_uses_too_is_a_failure(
     assert "peer x and rl-swarm trainer in" in messages(examine("identities", PEERS), Level.FAILURE)
 
 
-def test_a_key_that_is_none_is_a_failure(examine: Examine, tmp_path: Path) -> None:
+def test_an_invalid_key_is_a_failure(examine: Examine, tmp_path: Path) -> None:
     key = tmp_path / "state" / "peers" / "x" / "identity.pem"
     key.parent.mkdir(parents=True)
     key.write_text("nonsense")

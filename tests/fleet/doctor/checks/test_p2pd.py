@@ -33,12 +33,12 @@ def test_the_daemon_that_is_installed_runs(examine: Examine) -> None:
     assert found.message.startswith("p2pd runs")
 
 
-def test_a_daemon_without_the_right_to_run_is_a_failure(examine: Examine, python_with: Callable[[str], str]) -> None:
+def test_a_daemon_that_is_not_executable_is_a_failure(examine: Examine, python_with: Callable[[str], str]) -> None:
     found = messages(examine("p2pd", python=python_with("no program")), Level.FAILURE)
     assert "p2pd: Permission denied" in found
 
 
-def test_a_daemon_that_ends_at_once_is_a_failure(examine: Examine, python_with: Callable[[str], str]) -> None:
+def test_a_daemon_that_exits_at_once_is_a_failure(examine: Examine, python_with: Callable[[str], str]) -> None:
     python = python_with("#!/bin/sh\necho 'GLIBC_2.32 not found'\nexit 1\n")
     assert "p2pd does not run: GLIBC_2.32 not found" in messages(examine("p2pd", python=python), Level.FAILURE)
 

@@ -10,13 +10,13 @@ def test_no_route_is_a_warning(examine: Examine) -> None:
     assert "no alert route" in messages(examine("routes"), Level.WARNING)
 
 
-def test_a_reference_that_leads_nowhere_is_a_failure(examine: Examine) -> None:
+def test_a_reference_that_cannot_be_resolved_is_a_failure(examine: Examine) -> None:
     found = messages(examine("routes", ROUTES % "${PEERWATCH_TEST_NOWHERE}"), Level.FAILURE)
     assert "route phone: " in found
     assert "PEERWATCH_TEST_NOWHERE" in found
 
 
-def test_a_url_that_is_none_is_a_failure(examine: Examine) -> None:
+def test_an_invalid_url_is_a_failure(examine: Examine) -> None:
     assert "apprise does not understand its URL" in messages(examine("routes", ROUTES % "phone-at-home"), Level.FAILURE)
 
 

@@ -26,7 +26,7 @@ def test_a_configuration_with_a_token_in_it_is_a_secret(examine: Examine, tmp_pa
     assert "abc" not in found
 
 
-def test_a_configuration_that_refers_to_a_token_is_none(examine: Examine, tmp_path: Path) -> None:
+def test_a_configuration_that_refers_to_a_token_is_no_secret(examine: Examine, tmp_path: Path) -> None:
     routes = "alerts: {routes: [{name: phone, url: '${PHONE_URL}'}]}\n"
     assert messages(examine("secrets", routes), Level.FAILURE) == ""
 
