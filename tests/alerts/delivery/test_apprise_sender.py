@@ -1,4 +1,4 @@
-"""Sending through apprise: what a failure may say, and what it must not."""
+"""Sending through apprise, and what its failures show."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ TOKEN = "hunter2-hunter2-hunter2"
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """A web server that refuses every message with 403 and an answer that repeats the address."""
+    """A web server that answers every message with 403 and a body that repeats the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -55,7 +55,7 @@ def test_a_message_arrives_as_typed_by_mail_and_by_webhook() -> None:
         mailbox.stop()
 
 
-def test_a_refusal_is_told_by_its_status_and_nothing_of_the_url_is_logged(
+def test_a_refusal_is_reported_by_its_status_and_nothing_of_the_url_is_logged(
     refusing: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -71,7 +71,7 @@ def test_optional_in_a_url_does_not_turn_a_failure_into_a_success(refusing: str)
     assert not Sender({"hook": f"json://{refusing}/?optional=yes"}).send("hook", Message("title", "body")).accepted
 
 
-def test_nobody_listening_is_told_as_such() -> None:
+def test_a_closed_port_is_reported_as_connection_refused() -> None:
     port = reserve_ports(1)[0]
     sender = Sender({"hook": f"json://{LOOPBACK}:{port}/", "mail": Mailbox(port).url})
     assert sender.send("hook", Message("title", "body")) == DeliveryResult(False, "connection refused")
@@ -100,10 +100,10 @@ def test_a_url_that_apprise_does_not_understand_is_named_by_its_route_only(url: 
         ),
         ("Failed: error=429.", DeliveryResult(False, "the service answered 429 Too Many Requests", None, True)),
         ("Failed: error=999.", DeliveryResult(False, "the service answered 999 unknown status")),
-        ("Socket Exception: timed out", DeliveryResult(False, "no answer in time")),
-        ("Socket Exception: (535, b'5.7.8 Authentication failed')", DeliveryResult(False, "the log-in was refused")),
-        ("https://secret", DeliveryResult(False, "the service did not take it")),
+        ("Socket Exception: timed out", DeliveryResult(False, "timed out")),
+        ("Socket Exception: (535, b'5.7.8 Authentication failed')", DeliveryResult(False, "login refused")),
+        ("https://secret", DeliveryResult(False, "the service did not accept the message")),
     ],
 )
-def test_the_records_of_an_attempt_are_put_into_words_of_our_own(record: str, outcome: DeliveryResult) -> None:
+def test_the_records_of_an_attempt_become_a_reason_without_secrets(record: str, outcome: DeliveryResult) -> None:
     assert explain([record]) == outcome
