@@ -109,7 +109,7 @@ class AlertsConfig(DeliverySettings):
         missing = [name for name, found in (("login", self.login), ("tls", self.tls)) if found is None]
         if missing and not is_loopback(host):
             raise ValueError(
-                f"the status page would be reachable from other hosts ({host}) without {' and '.join(missing)}; "
+                f"the status page would listen on {host}, reachable from other hosts, without {' and '.join(missing)}; "
                 f"set {' and '.join(missing)}, or listen on 127.0.0.1"
             )
         return self

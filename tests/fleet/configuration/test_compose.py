@@ -68,7 +68,7 @@ def test_a_page_that_others_reach_needs_a_login_and_a_certificate(load: Callable
     exposed = "fleet: a\nhost: 0.0.0.0\n"
     (problem,) = load(exposed).problems
     assert "on 0.0.0.0" in problem.message
-    assert "set login and tls, or let it listen on 127.0.0.1" in problem.message
+    assert "set login and tls, or listen on 127.0.0.1" in problem.message
     login = "alerts:\n  login: {password: 'file:page.secret'}\n"
     (problem,) = load(exposed + login).problems
     assert "without tls" in problem.message
