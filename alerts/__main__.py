@@ -128,7 +128,7 @@ async def _run(
     for bot, chats in _group_chats(prepared.bots):
         from alerts.telegram.updates import Updates
 
-        updates = Updates(bot, chats, commands, queue, styles.style().words.bot)
+        updates = Updates(bot, chats, commands, queue, styles.style().words)
         background.append(asyncio.create_task(updates.run()))
     # These objects live as long as the process: the garbage collector can skip them.
     gc.collect()
