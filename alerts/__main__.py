@@ -1,4 +1,4 @@
-"""`python -m alerts --config FILE`: watches the peers of a fleet and tells when one is in trouble."""
+"""`python -m alerts --config FILE`: scrapes a fleet's peers, evaluates rules and sends notifications."""
 
 import argparse
 import asyncio
@@ -49,10 +49,10 @@ log = logging.getLogger("alerts")
 
 
 def main() -> int:
-    """Runs the alert loop until SIGTERM or SIGINT; the process's exit status."""
+    """Runs the alert loop until SIGTERM or SIGINT; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m alerts",
-        description="Watches the sidecars of a fleet and sends alerts.",
+        description="Scrapes the sidecars of a fleet, evaluates rules and sends notifications.",
         epilog="example: python -m alerts --config alerts.yaml",
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the alert loop's YAML file")
@@ -71,7 +71,7 @@ def main() -> int:
     _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password} - {""})
     allow_open_files()
     try:
-        with _listen(config) as server_socket, _sole_use(config.state_dir):
+        with _listen(config) as server_socket, _lock(config.state_dir):
             asyncio.run(_run(config, sender, prepared, server_socket))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
@@ -109,13 +109,13 @@ async def _run(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    _greet(config, sender, server_socket)
+    _log_start(config, sender, server_socket)
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
     outbox.start()
     recorder.start()
     background = [asyncio.create_task(curves.run(live.invalidate, live.viewed))]
     if config.deadman is not None:
-        # It brings httpx, five megabytes that a loop without it has no use for; so does the updates.
+        # Imported only if used: it imports httpx, which takes 5 MB; so does alerts.telegram.updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch
 
         switch = DeadManSwitch(prepared.deadman_url, config.deadman.every, loop.is_healthy)
@@ -128,9 +128,9 @@ async def _run(
     for bot, chats in _group_chats(prepared.bots):
         from alerts.telegram.updates import Updates
 
-        updates = Updates(bot, chats, commands, queue, styles.style().words.bot)
+        updates = Updates(bot, chats, commands, queue, styles.style().words)
         background.append(asyncio.create_task(updates.run()))
-    # What is alive now stays alive: the garbage collector need not look at it again.
+    # These objects live as long as the process: the garbage collector can skip them.
     gc.collect()
     gc.freeze()
     try:
@@ -147,14 +147,14 @@ async def _run(
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":
-    """Each bot once, although it may serve several routes, with all its chats."""
+    """Each bot once with the chats of all its routes."""
     chats: dict[str, set[int]] = {}
     for bot in bots.values():
         chats.setdefault(bot.token, set()).update(chat.id for chat in bot.chats)
     return [(bot, chats[bot.token]) for bot in {bot.token: bot for bot in bots.values()}.values()]
 
 
-def _greet(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:
+def _log_start(config: AlertsConfig, sender: Sender, server_socket: socket.socket) -> None:
     host, port = server_socket.getsockname()[:2]
     try:
         number = version("peerwatch")
@@ -182,8 +182,8 @@ def _log_to_stderr(secrets: set[str]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Redactor(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for talker in ("httpx", "httpcore", "uvicorn", "asyncio"):
-        logging.getLogger(talker).setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore", "uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager
@@ -197,14 +197,14 @@ def _listen(config: AlertsConfig) -> Iterator[socket.socket]:
             server_socket.listen()
         except OSError as error:
             raise _StartError(
-                f"cannot listen on {config.listen}: {error.strerror}; stop what uses it, or set another `listen`"
+                f"cannot listen on {config.listen}: {error.strerror}; stop that process, or set another `listen`"
             ) from None
         yield server_socket
 
 
 @contextlib.contextmanager
-def _sole_use(state_dir: Path) -> Iterator[IO[str]]:
-    """Holds the state folder: two loops over one database would send everything twice."""
+def _lock(state_dir: Path) -> Iterator[IO[str]]:
+    """Locks the state folder: two loops with one database would send everything twice."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (state_dir / "alerts.lock").open("w")
@@ -219,11 +219,11 @@ def _sole_use(state_dir: Path) -> Iterator[IO[str]]:
 
 
 class _StartError(Exception):
-    """Something of this machine stands in the way; the text says what, and the remedy."""
+    """The loop cannot start on this machine; the text has the cause and the remedy."""
 
 
 class _Redactor(logging.Formatter):
-    """Leaves every part of a route's URL out of the log, whoever logs it."""
+    """Masks every part of a route's URL in the log, whoever logs it."""
 
     def __init__(self, secrets: set[str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")

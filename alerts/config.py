@@ -16,7 +16,7 @@ from alerts.scraping.target import Target
 from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
 
-# In the state folder, for those who may change something over HTTP.
+# In the state folder: the token for changes over HTTP.
 TOKEN_FILE = "api.token"
 
 
@@ -34,7 +34,7 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether the address is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -42,21 +42,21 @@ def is_loopback(host: str) -> bool:
 
 
 class Login(Settings):
-    """The name and password that the status page asks for; `password` may be a reference to a secret."""
+    """The status page's login; `password` may be a reference to a secret."""
 
     user: Annotated[Name, StringConstraints(pattern=r"^[^:]+$")] = "operator"
     password: SecretReference
 
 
 class Tls(Settings):
-    """The PEM files of the status page's certificate: the chain, its own certificate first, and the key."""
+    """The status page's PEM files: the certificate chain, its own certificate first, and the key."""
 
     certificate: Path
     key: Path
 
 
 class RuleTable(Settings):
-    """The settings of every rule; the fields are the names of the rules that are there."""
+    """The settings of every rule; the fields are the names of the discovered rules."""
 
     def of(self, rule: str) -> RuleSettings:
         settings: RuleSettings = getattr(self, rule)
@@ -72,13 +72,11 @@ else:
 
 
 class AlertsConfig(DeliverySettings):
-    """What `python -m alerts` needs to know. `state_dir` holds alerts.sqlite."""
+    """The configuration of `python -m alerts`. `state_dir` holds alerts.sqlite."""
 
     state_dir: Path
     listen: Annotated[str, AfterValidator(_check_listen)] = "127.0.0.1:8750"
-    allowed_hosts: tuple[str, ...] = Field(
-        default=(), description="further names under which the page may be asked for"
-    )
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="further host names that the page accepts")
     login: Login | None = None
     tls: Tls | None = None
     interval: Annotated[Duration, Field(ge=0.1, le=3600)] = 15.0
@@ -87,7 +85,7 @@ class AlertsConfig(DeliverySettings):
     leaderboard_url: str | None = None
     reminder: Duration = 4 * 3600.0
     history: HistorySettings = HistorySettings()
-    charts: bool = Field(default=True, description="whether alerts bring a picture, where matplotlib is installed")
+    charts: bool = Field(default=True, description="whether alerts have a chart, if matplotlib is installed")
     restarts: RestartPolicy = RestartPolicy()
     rules: Rules = Rules()
 
@@ -95,7 +93,7 @@ class AlertsConfig(DeliverySettings):
     def _check_restarts_can_help(self) -> Self:
         useless = [name for name, rule in discover().items() if self.rules.of(name).restart and not rule.restart]
         if useless:
-            raise ValueError(f"a restart does not help against {', '.join(useless)}: take `restart` out there")
+            raise ValueError(f"{', '.join(useless)}: a restart does not resolve this alert; remove `restart`")
         return self
 
     @model_validator(mode="after")
@@ -111,24 +109,24 @@ class AlertsConfig(DeliverySettings):
         missing = [name for name, found in (("login", self.login), ("tls", self.tls)) if found is None]
         if missing and not is_loopback(host):
             raise ValueError(
-                f"the status page would listen on {host}, where others reach it, without {' and '.join(missing)}; "
-                f"set {' and '.join(missing)}, or let it listen on 127.0.0.1"
+                f"the status page would listen on {host}, reachable from other hosts, without {' and '.join(missing)}; "
+                f"set {' and '.join(missing)}, or listen on 127.0.0.1"
             )
         return self
 
     @model_validator(mode="after")
     def _check_names_are_unique(self) -> Self:
         for kind, names in (
-            ("target's peer", [target.peer for target in self.targets]),
-            ("route's name", [route.name for route in self.routes]),
+            ("peer of a target", [target.peer for target in self.targets]),
+            ("route name", [route.name for route in self.routes]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"a {kind} must be unique: {', '.join(twice)}")
+                raise ValueError(f"duplicate {kind}: {', '.join(twice)}; give each its own")
         return self
 
     def secrets(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Each reference to a secret with its place, as the configuration has it."""
+        """Each reference to a secret, as in the configuration, with its location."""
         found: list[tuple[tuple[str | int, ...], str]] = [
             (("routes", index, "url"), route.url.get_secret_value()) for index, route in enumerate(self.routes)
         ]
@@ -140,11 +138,11 @@ class AlertsConfig(DeliverySettings):
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the text has one line per mistake and holds no value."""
+    """An invalid configuration; the text has one line per error and shows no value."""
 
 
 def load(path: Path) -> AlertsConfig:
-    """Reads and checks a configuration file; raises ConfigError."""
+    """Reads and validates a configuration file; raises ConfigError."""
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -152,8 +150,8 @@ def load(path: Path) -> AlertsConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{place}: not YAML") from None
-    # The release before wrote these two in seconds; its services start this one until they are installed again.
+        raise ConfigError(f"{path}{place}: not valid YAML") from None
+    # The previous release wrote these two in seconds; its services run this one until they are reinstalled.
     for name in ("interval", "timeout") if isinstance(content, dict) else ():
         if f"{name}_seconds" in content:
             content[name] = f"{content.pop(f'{name}_seconds')}s"
@@ -164,7 +162,7 @@ def load(path: Path) -> AlertsConfig:
 
 
 def describe_errors(error: ValidationError) -> list[str]:
-    """One line per mistake: where, and what is wrong; never the value, which may be a secret."""
+    """One line per error, with its location; never the value, which may be a secret."""
     return [
         f"{'.'.join(str(part) for part in one['loc']) or 'the file'}: {one['msg'].removeprefix('Value error, ')}"
         for one in error.errors(include_url=False, include_context=False, include_input=False)

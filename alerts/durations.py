@@ -1,4 +1,4 @@
-"""Durations as people write them (`30s`, `5m`, `1h30m`, `7d`) and read them (`2 min 5 s`)."""
+"""Parses durations (`30s`, `5m`, `1h30m`, `7d`) and formats them for messages (`2 min 5 s`)."""
 
 import re
 from typing import Annotated
@@ -11,21 +11,21 @@ _LONGEST_SECONDS = 3650 * 86400.0
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of a duration written as text; raises ValueError that names the units."""
+    """Seconds of a duration given as text; raises ValueError with the valid units."""
     remedy = "write a number with a unit: 30s, 5m, 4h or 7d"
     if value == "0" or (value == 0 and not isinstance(value, bool)):
         return 0.0
     if not isinstance(value, str):
-        raise ValueError(f"a duration needs its unit; {remedy}")
+        raise ValueError(f"missing unit; {remedy}")
     text = value.strip().lower()
     parts = _PART.findall(text)
     if not parts or _PART.sub("", text).strip():
         raise ValueError(f"not a duration; {remedy}")
     if any(unit not in _SECONDS for _, unit in parts):
-        raise ValueError(f"unknown unit of time; {remedy}")
+        raise ValueError(f"unknown unit; {remedy}")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     if seconds > _LONGEST_SECONDS:
-        raise ValueError("longer than ten years")
+        raise ValueError("longer than ten years; set at most 3650d")
     return seconds
 
 
@@ -35,7 +35,7 @@ Duration = Annotated[
 
 
 def describe_duration(seconds: float) -> str:
-    """A duration in its two largest units, as a message shows it."""
+    """A duration in its two largest units, as in messages."""
     left = round(min(max(0.0, seconds), 100 * _LONGEST_SECONDS))
     words = []
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):

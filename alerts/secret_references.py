@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, SecretStr
 
-# As the configuration has it: a reference, or the secret itself. Only its file and `resolve` ever see it.
+# As in the configuration: a reference, or the secret itself. Only its file and `resolve` show it.
 SecretReference = Annotated[
     SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), return_type=str, when_used="json")
 ]
@@ -18,14 +18,14 @@ _FILE = "file:"
 
 
 class UnresolvedReferenceError(Exception):
-    """A reference that leads nowhere; the text names the reference, never a value."""
+    """An unresolvable reference; the text names the reference, never a value."""
 
 
 def resolve(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """The text with its references replaced.
 
-    A text that begins with `file:` is the path of a file that holds the whole text, itself without further references.
-    A value is inserted as it is: what a URL must escape, it must bring escaped.
+    A text that begins with `file:` is the path of a file with the whole text, which has no further references.
+    A value is inserted unchanged: for a URL, it must be percent-encoded already.
     """
     if text.startswith(_FILE):
         return _read(text)
@@ -33,7 +33,7 @@ def resolve(text: str, environment: Mapping[str, str] = os.environ) -> str:
     def value_of(match: re.Match[str]) -> str:
         value = environment.get(match[1], "")
         if not value:
-            raise UnresolvedReferenceError(f"the environment variable {match[1]} is not set")
+            raise UnresolvedReferenceError(f"environment variable {match[1]} is not set")
         return value
 
     return _VARIABLE.sub(value_of, text)
@@ -53,7 +53,7 @@ def _read(reference: str) -> str:
     try:
         content = Path(reference.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UnresolvedReferenceError(f"{reference}: {reason}") from None
     if not content:
         raise UnresolvedReferenceError(f"{reference}: the file is empty")

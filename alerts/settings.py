@@ -1,4 +1,4 @@
-"""What all settings share: frozen models that refuse unknown keys and show no value in their errors."""
+"""The base of all settings: frozen models that reject unknown keys and show no values in errors."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 def _check_printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("holds characters that cannot be shown")
+        raise ValueError("has unprintable characters; remove them")
     return text
 
 

@@ -1,6 +1,6 @@
-"""Prepares what the alert loop needs of its configuration, and finds its mistakes: at the start, and in `check`.
+"""Resolves and opens what the configuration refers to, and reports its errors: at start, and in `check`.
 
-Routes bring apprise, which takes a third of a second to load: only a configuration that has some pays for it.
+Routes need apprise, which takes a third of a second to import, so it is imported only if there are any.
 """
 
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StartProblem(NamedTuple):
-    """Why the loop would not start, at its place in the configuration; the message holds no secret."""
+    """An error that prevents the start, with its location in the configuration; the message shows no secret."""
 
     location: tuple[str | int, ...]
     message: str
@@ -27,7 +27,7 @@ class StartProblem(NamedTuple):
 
 @dataclass
 class Prepared:
-    """What the configuration refers to. `urls` and `bots` go by route name; a text that is not configured is empty."""
+    """What the configuration refers to. `urls` and `bots` are by route name; unset texts are empty."""
 
     urls: dict[str, str] = field(default_factory=dict)
     bots: "dict[str, Bot]" = field(default_factory=dict)
@@ -38,22 +38,22 @@ class Prepared:
 
 
 def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -> Prepared:
-    """Resolves every reference and opens every route, without sending anything; all problems at once."""
+    """Resolves every reference and opens every route; collects all problems and sends nothing."""
     prepared = Prepared()
     for index, route in enumerate(config.routes):
         _prepare_route(prepared, index, route, environment)
     if config.deadman is not None:
         url = _resolve(prepared, ("deadman", "url"), config.deadman.url.get_secret_value(), environment)
-        if url and not _is_web_address(url):
+        if url and not _is_http_url(url):
             prepared.problems.append(
-                StartProblem(("deadman", "url"), "must be an address that begins with https:// or http://")
+                StartProblem(("deadman", "url"), "must be a URL that begins with https:// or http://")
             )
         prepared.deadman_url = url
     if config.login is not None:
         password = config.login.password.get_secret_value()
         prepared.password = _resolve(prepared, ("login", "password"), password, environment)
         if not password:
-            prepared.problems.append(StartProblem(("login", "password"), "the password is empty"))
+            prepared.problems.append(StartProblem(("login", "password"), "the password is empty; set one"))
     if config.tls is not None:
         try:
             prepared.certificate = Certificate(config.tls)
@@ -69,7 +69,7 @@ def describe(problems: list[StartProblem]) -> Iterator[str]:
         yield f"{path}: {message}"
 
 
-def _is_web_address(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -87,7 +87,7 @@ def _prepare_route(prepared: Prepared, index: int, route: Route, environment: Ma
     try:
         make_service(route.name, url)
         if route.commands:
-            # It brings httpx, which only a loop that listens to commands has to load.
+            # It imports httpx, which only a loop with commands needs.
             from alerts.telegram.bot import make_bot
 
             prepared.bots[route.name] = make_bot(route.name, url)

@@ -1,7 +1,7 @@
-"""The door to apprise: sends one message to one route, and says no more about a failure than is safe to show.
+"""Sends a message to a route through apprise, and reports a failure without secrets.
 
-Apprise answers with one boolean. Why a service refused, and how long it wants to be left alone, stands only in the log
-records of the attempt; these may hold the route's URL, so they are read here and go nowhere else.
+Apprise returns only a boolean. The reason and the Retry-After are only in the log records of the attempt; these may
+hold the route's URL, so they are parsed here and not logged.
 """
 
 import contextlib
@@ -34,25 +34,25 @@ _STATUS = re.compile(r"\berror=(\d{3})\b")
 _RETRY_AFTER = re.compile(r"retry[ _-]after[\"']?\s*[:=]?\s*[\"']?(\d+(?:\.\d+)?)", re.IGNORECASE)
 _CAUSES = (
     (re.compile(r"refused", re.IGNORECASE), "connection refused"),
-    (re.compile(r"timed out|timeout", re.IGNORECASE), "no answer in time"),
-    (re.compile(r"resolve|name or service|nodename|getaddrinfo", re.IGNORECASE), "the host's name is unknown"),
-    (re.compile(r"certificate", re.IGNORECASE), "the certificate is not trusted"),
-    (re.compile(r"authenticat|\b535\b", re.IGNORECASE), "the log-in was refused"),
-    (re.compile(r"unreachable", re.IGNORECASE), "the network is unreachable"),
-    (re.compile(r"connection", re.IGNORECASE), "the connection failed"),
+    (re.compile(r"timed out|timeout", re.IGNORECASE), "timed out"),
+    (re.compile(r"resolve|name or service|nodename|getaddrinfo", re.IGNORECASE), "unknown host"),
+    (re.compile(r"certificate", re.IGNORECASE), "certificate not trusted"),
+    (re.compile(r"authenticat|\b535\b", re.IGNORECASE), "login refused"),
+    (re.compile(r"unreachable", re.IGNORECASE), "network unreachable"),
+    (re.compile(r"connection", re.IGNORECASE), "connection failed"),
 )
-# Webhooks: what reads them looks at no picture.
+# Webhooks: programs read them, so they get no chart.
 _FOR_PROGRAMS = ("JSON", "XML", "FORM")
 _PARTS = re.compile(r"[/@?&=:#+]+")
 _records: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("apprise_records", default=None)
 
 
 class RouteError(Exception):
-    """A URL that apprise cannot use; the text names the route."""
+    """A URL that apprise cannot use; the text has the route's name."""
 
 
 class Bot(Protocol):
-    """What sends a route's messages in apprise's place, with buttons under them."""
+    """Sends a route's messages instead of apprise, with buttons."""
 
     def send(self, message: Message) -> DeliveryResult: ...
 
@@ -63,7 +63,7 @@ class Sender:
     """Holds one apprise service per route."""
 
     def __init__(self, urls: Mapping[str, str], bots: Mapping[str, Bot] | None = None) -> None:
-        """`urls` by route name, with all references resolved; raises RouteError. What has a bot goes by it."""
+        """`urls` are by route name, with all references resolved; a route with a bot uses it. Raises RouteError."""
         self._services = {name: make_service(name, url) for name, url in urls.items()}
         self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
         self.bots = dict(bots or {})
@@ -73,30 +73,30 @@ class Sender:
         return tuple(self._services)
 
     def describe(self, route: str) -> str:
-        """The kind of service behind a route, such as `Telegram`."""
+        """The name of a route's service, such as `Telegram`."""
         return str(self._services[route].service_name)
 
     def count_recipients(self, route: str) -> int:
-        """To how many recipients the route's URL leads."""
+        """The number of recipients of the route's URL."""
         return len(self._services[route])
 
     def body_limit(self, route: str) -> int:
-        """How long a body the service takes, less what its title takes where that stands in the body."""
+        """The length limit of a body, less the title's length for services that put it into the body."""
         service = self._services[route]
         title = TITLE_ROOM if not service.title_maxlen else 0
         return max(SHORTEST_BODY, min(LONGEST_BODY, int(service.body_maxlen) - title))
 
     def html_limit(self, route: str) -> int:
-        """How long an HTML body may be where the service shows it as such by default; 0 where it does not."""
+        """The length limit of an HTML body; 0 if the service does not show HTML by default."""
         service = self._services[route]
         if service.resolve_format() != apprise.NotifyFormat.HTML:
             return 0
         return int(service.body_maxlen) - (TITLE_ROOM if not service.title_maxlen else 0)
 
     def image_place(self, route: str) -> Literal["", "inside", "after"]:
-        """Whether a chart goes into the message, follows it, or is not taken.
+        """Whether a chart is sent in the message, after it, or not at all.
 
-        Only a mail is accepted with its image or not at all; elsewhere an image that fails would repeat the text.
+        Only an e-mail is accepted or refused as a whole; elsewhere a failed image would resend the text.
         """
         service = self._services[route]
         if not service.attachment_support or service.service_name in _FOR_PROGRAMS:
@@ -104,22 +104,22 @@ class Sender:
         return "inside" if service.service_name == "E-Mail" else "after"
 
     def send_image(self, route: str, image: bytes) -> None:
-        """Sends a chart after its message; one that is not taken is left out."""
+        """Sends a chart after its message; a refused one is dropped."""
         if route in self.bots:
             self.bots[route].send_image(image)
         else:
             self._notify(route, "", "", apprise.NotifyFormat.TEXT, image)
 
     def send(self, route: str, message: Message) -> DeliveryResult:
-        """Sends a message, as HTML if it has some, and waits for the service's answer; never raises."""
+        """Sends a message, as HTML if it has any, and waits for the service's response; never raises."""
         if route in self.bots:
             return self.bots[route].send(message)
         if not message.html:
             return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
-        # A title that the service has no place for becomes part of the body, mark-up and all.
+        # For a service without titles, apprise puts the title into the HTML body.
         title = message.title if self._services[route].title_maxlen else escape(message.title)
         outcome = self._notify(route, title, message.html, apprise.NotifyFormat.HTML, message.image)
-        if outcome.is_malformed:  # A user's template may hold what the service does not take.
+        if outcome.is_malformed:  # A user's template may have HTML that the service rejects.
             outcome = self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
         return outcome
 
@@ -141,7 +141,7 @@ class Sender:
 
 
 def explain(records: list[str]) -> DeliveryResult:
-    """What the log records of a failed attempt tell, in words of our own."""
+    """The result of a failed attempt, from its log records; the reason quotes none of them."""
     text = "\n".join(records)
     status = _STATUS.search(text)
     pause = _RETRY_AFTER.search(text)
@@ -156,13 +156,15 @@ def explain(records: list[str]) -> DeliveryResult:
             code == HTTPStatus.TOO_MANY_REQUESTS,
             code == HTTPStatus.BAD_REQUEST,
         )
-    cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "the service did not take it")
+    cause = next(
+        (words for pattern, words in _CAUSES if pattern.search(text)), "the service did not accept the message"
+    )
     return DeliveryResult(False, cause, seconds)
 
 
 @contextlib.contextmanager
 def _as_file(image: bytes) -> Iterator[str | None]:
-    """The path of a file that holds the image; None without one."""
+    """The path of a file with the image; None without an image."""
     if not image:
         yield None
         return
@@ -173,7 +175,7 @@ def _as_file(image: bytes) -> Iterator[str | None]:
 
 
 class _Asset(apprise.AppriseAsset):
-    """Sends in the calling thread: apprise's own time limit hands work to a small pool that hung calls fill up."""
+    """Sends in the calling thread: apprise's own timeout uses a small thread pool that hung calls exhaust."""
 
     app_id = "Peerwatch"
     app_desc = "Peerwatch alerts"
@@ -183,7 +185,7 @@ class _Asset(apprise.AppriseAsset):
 
 
 class _Recorder(logging.Handler):
-    """Keeps what apprise logs during an attempt, for the thread that makes it."""
+    """Keeps what apprise logs during an attempt, per thread."""
 
     def emit(self, record: logging.LogRecord) -> None:
         records = _records.get()
@@ -192,7 +194,7 @@ class _Recorder(logging.Handler):
 
 
 def _capture_records() -> None:
-    """Takes apprise's log records off the log, as they hold URLs; what its transports log is silenced as well."""
+    """Keeps apprise's and its transports' records out of the log, as they have URLs."""
     logger = logging.getLogger("apprise")
     logger.handlers = [_Recorder()]
     logger.propagate = False
@@ -202,23 +204,23 @@ def _capture_records() -> None:
 
 
 def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
-    """What no log may show: the URL, its parts that apprise masks, and parts so long that they may be a token."""
+    """What no log may show: the URL, its parts that apprise masks, and parts long enough to be a token."""
     shown = set(_PARTS.split(unquote(service.url(privacy=True))))
     parts = {part for part in _PARTS.split(url) if len(part) >= 20 or (len(part) >= 6 and part not in shown)}
     return {url} | parts | {unquote(part) for part in parts}
 
 
 def make_service(name: str, url: str) -> apprise.NotifyBase:
-    """The service behind a URL without references; raises RouteError, which shows no URL."""
+    """The apprise service of a resolved URL; raises RouteError, which does not show the URL."""
     _capture_records()
     service = _instantiate(url)
     if service is None:
         raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")
     # With `optional`, apprise reports a failure as a success, and the notification would be lost.
     service.optional = False
-    # A service that takes a message but answers late counts as failed and gets it again; apprise waits 4 s only.
+    # A service that accepts a message but responds late would get it again; apprise waits only 4 s.
     service.socket_read_timeout = max(service.socket_read_timeout or 0.0, READ_TIMEOUT_SECONDS)
-    # Apprise's general pace, one message in 5.5 s, would hold alerts back; a plug-in's own is its service's limit.
+    # Apprise's default rate, one message in 5.5 s, would delay alerts; a plug-in's own is its service's limit.
     if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
         service.request_rate_per_sec = SECONDS_BETWEEN_MESSAGES
     return service

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class DeliveryResult(NamedTuple):
-    """Whether the service accepted the message; if not, a safe reason and the pause in seconds that it asked for."""
+    """Whether the service accepted the message; if not, a reason without secrets and its Retry-After in seconds."""
 
     accepted: bool
     reason: str = ""

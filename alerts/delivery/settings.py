@@ -1,4 +1,4 @@
-"""What its user says of the delivery: routes, grouping, quiet hours, digest, language."""
+"""Settings of the delivery: routes, grouping, quiet hours, digest, language."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,36 +24,45 @@ TemplateFolder = Annotated[Path, AfterValidator(_check_templates)]
 
 
 class Route(Settings):
-    """Where notifications go: an apprise URL, which may hold references to secrets."""
+    """A receiver of notifications: an apprise URL, which may have references to secrets."""
 
     name: Name
     url: SecretReference
-    severities: tuple[Severity, ...] = Field(default=(), description="the severities that it is told; all if empty")
-    after: Duration = Field(default=0.0, description="how long an alert fires, unacknowledged, before this route hears")
+    severities: tuple[Severity, ...] = Field(
+        default=(), description="the severities that it is notified of; all if empty"
+    )
+    after: Duration = Field(
+        default=0.0, description="how long an alert fires, unacknowledged, before this route is notified"
+    )
     quiet: QuietHours | None = None
     watchdog: Annotated[Duration, Field(ge=10)] | None = Field(
-        default=None, description="for a service that raises the alarm when this stops coming: it hears nothing else"
+        default=None,
+        description="how often it gets the watchdog, and nothing else: for a service that alerts when this stops",
     )
-    commands: bool = Field(default=False, description="Telegram only: obey the chat's commands and put buttons there")
-    templates: TemplateFolder | None = Field(default=None, description="as the common `templates`, for this route only")
+    commands: bool = Field(
+        default=False, description="Telegram only: accept the chat's commands and add buttons to messages"
+    )
+    templates: TemplateFolder | None = Field(
+        default=None, description="overrides the common `templates` for this route"
+    )
 
 
 class DeadMan(Settings):
-    """A service that expects a sign of life from the loop and raises the alarm if none comes."""
+    """A dead man's switch: a service that expects the loop's heartbeats and alerts when they stop."""
 
     url: SecretReference
     every: Annotated[Duration, Field(ge=1)] = 60.0
 
 
 class Grouping(Settings):
-    """How long news waits for more, and how long after a message the next one follows."""
+    """How long an alert waits for others, and the least time between two messages."""
 
     wait: Duration = 2.0
     interval: Duration = 30.0
 
 
 class DeliverySettings(Settings):
-    """The part of the alert loop's configuration that decides who is notified, how and when."""
+    """The part of the alert loop's configuration that sets who is notified, how and when."""
 
     fleet: Name
     routes: tuple[Route, ...] = ()
@@ -65,5 +74,5 @@ class DeliverySettings(Settings):
     deadman: DeadMan | None = None
     language: Language = "en"
     templates: TemplateFolder | None = Field(
-        default=None, description="folder with title.txt, body.txt or body.html of your own"
+        default=None, description="folder with your own title.txt, body.txt or body.html"
     )

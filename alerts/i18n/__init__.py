@@ -38,6 +38,7 @@ class Words:
     since_lasting: str
     since_first: str
     lasted: str
+    unknown_time: str
     fleet: str
     fleet_severity: str
     remedy: str

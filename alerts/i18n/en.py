@@ -19,6 +19,7 @@ WORDS = Words(
     since_lasting="Since {} ({}).",
     since_first="First since {}.",
     lasted="Lasted {}, since {}.",
+    unknown_time="an unknown time",
     fleet="Fleet {}",
     fleet_severity="Fleet {}, severity {}",
     remedy="What to do: {}",

@@ -221,6 +221,7 @@ WORDS = Words(
     since_lasting="始于 {}（已持续 {}）。",
     since_first="最早始于 {}。",
     lasted="持续了 {}，始于 {}。",
+    unknown_time="未知时间",
     fleet="集群 {}",
     fleet_severity="集群 {}，级别：{}",
     remedy="处理办法：{}",

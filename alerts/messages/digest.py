@@ -21,7 +21,7 @@ def compose_digest(status: Status, counts: Mapping[str, int], style: Style) -> M
     firing = [(key, state) for key, state in problems if state.phase == "firing"]
     lines.append(words.digest_firing if firing else words.digest_quiet)
     for number, (key, state) in enumerate(firing):
-        since = words.since.format(format_time(state.since, style.zone))
+        since = words.since.format(format_time(state.since, style.zone, words))
         line = f"{key.rule}{words.colon}{key.peer}. {since}"
         more = words.more.format(len(firing) - number)
         if not fits("\n".join([*lines, line, more]), style.limit):

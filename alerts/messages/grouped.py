@@ -79,7 +79,7 @@ def _head(section: Section, last: dict[Key, Event], style: Style) -> str:
     words = style.words
     since = min(last[Key(rule, peer)].since for rule in section.rules for peer in section.peers)
     count = f"{words.colon}{words.peers.format(len(section.peers))}" if len(section.peers) > 1 else ""
-    when = words.since_first.format(format_time(since, style.zone))
+    when = words.since_first.format(format_time(since, style.zone, words))
     return f"{words.prefix[section.outcome]}{words.comma.join(section.rules)}{count}. {when}"
 
 

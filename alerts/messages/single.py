@@ -92,7 +92,7 @@ def describe(event: Event, style: Style) -> Content:
     is_over = event.kind == "resolved"
     lasted = words.duration(event.at - event.since)
     if not is_over and event.at - event.since >= 0.5:
-        alert = replace(alert, when=words.since_lasting.format(format_time(event.since, style.zone), lasted))
+        alert = replace(alert, when=words.since_lasting.format(format_time(event.since, style.zone, words), lasted))
     frame = words.fleet_severity.format(style.fleet, words.severity[event.severity])
     remedy = style.remedy_of(event.key.rule)
     return Content(
@@ -108,7 +108,8 @@ def describe(event: Event, style: Style) -> Content:
 
 def describe_alert(event: Event, style: Style) -> AlertText:
     """The event as an entry of a message, which may have several."""
-    words, since = style.words, format_time(event.since, style.zone)
+    words = style.words
+    since = format_time(event.since, style.zone, words)
     if event.kind == "resolved":
         when = words.lasted.format(words.duration(event.at - event.since), since)
     else:
@@ -137,9 +138,9 @@ def fits(text: str, limit: int) -> bool:
     return len(escape(text)) <= limit
 
 
-def format_time(at: float, zone: tzinfo | None = None) -> str:
-    """The date, time and zone (default: this host's); a page may hold a timestamp that no calendar has."""
+def format_time(at: float, zone: tzinfo | None = None, words: Words = WORDS) -> str:
+    """Date, time and zone (default: this host's); a page may have a timestamp that is out of range."""
     try:
         return datetime.fromtimestamp(at).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     except (OverflowError, ValueError, OSError):
-        return "an unknown time"
+        return words.unknown_time

@@ -65,8 +65,11 @@ class Commands:
             return self._words["too_many"]
         for key in firing:
             self._silence_store.silence(SilenceRequest(rule=key.rule, peer=key.peer, lasts=BUTTON_SILENCE), now)  # type: ignore[arg-type]
-        until = format_time(now + parse_duration(BUTTON_SILENCE), self._style.zone)
+        until = self._format_time(now + parse_duration(BUTTON_SILENCE))
         return self._words["silenced"].format(self._name(firing), until)
+
+    def _format_time(self, at: float) -> str:
+        return format_time(at, self._style.zone, self._style.words)
 
     def _firing(self) -> list[Key]:
         states = self._status().alert_states.states
@@ -106,7 +109,7 @@ class Commands:
             text = f"{alert['rule']}{self._style.words.colon}{alert['peer']}. {alert['summary']}"
             lines.append(f"{text} [{self._style.words.comma.join(marks)}]" if marks else text)
         silences = [
-            self._words["silence"].format(one.id, one.rule, one.peer, format_time(one.ends_at, self._style.zone))
+            self._words["silence"].format(one.id, one.rule, one.peer, self._format_time(one.ends_at))
             for one in self._silence_store.silences(now)
         ]
         return _limit([*(lines or [self._style.words.digest_quiet]), *silences], self._words["more"])
@@ -130,7 +133,7 @@ class Commands:
         except ValueError:
             return self._words["too_many"]
         known = {*self._status().scrapes, *(key.peer for key in self._status().alert_states.states)}
-        reply = self._words["silenced"].format(peer, format_time(silence.ends_at, self._style.zone))
+        reply = self._words["silenced"].format(peer, self._format_time(silence.ends_at))
         return reply if any(matches(peer, one) for one in known) else f"{reply} {self._words['unknown_peer']}"
 
     def _end_silences(self, rest: str, now: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from alerts.delivery.queue import Queue
-from alerts.durations import describe_duration
+from alerts.i18n import Words
 from alerts.telegram.bot import Bot, Refused
 from alerts.telegram.commands import Commands
 
@@ -31,9 +31,7 @@ log = logging.getLogger(__name__)
 class Updates:
     """The number of the next update is kept in the database, so that a restart repeats nothing."""
 
-    def __init__(
-        self, bot: Bot, chats: Collection[int], commands: Commands, queue: Queue, words: dict[str, str]
-    ) -> None:
+    def __init__(self, bot: Bot, chats: Collection[int], commands: Commands, queue: Queue, words: Words) -> None:
         self._bot = bot
         self._chats = frozenset(chats)
         self._commands = commands
@@ -97,7 +95,7 @@ class Updates:
             return
         age = time.time() - message.get("date", 0)
         if text.startswith("/") and age > STALE_SECONDS:
-            answer = self._words["stale"].format(describe_duration(age))
+            answer = self._words.bot["stale"].format(self._words.duration(age))
         else:
             answer = self._commands.answer(text)
         if answer:
@@ -106,7 +104,7 @@ class Updates:
     async def _press(self, client: httpx.AsyncClient, chat: int, pressed: dict[str, Any]) -> None:
         action, _, number = str(pressed.get("data", "")).partition(":")
         keys = self._queue.alerts_of(int(number)) if number.isdecimal() and len(number) < 16 else []
-        answer = self._commands.press(action, keys) if action in ("ack", "silence") else self._words["over"]
+        answer = self._commands.press(action, keys) if action in ("ack", "silence") else self._words.bot["over"]
         # The toast vanishes; the reply stays for everyone in the chat.
         try:
             await self._bot.call(client, "answerCallbackQuery", {"callback_query_id": pressed.get("id")})

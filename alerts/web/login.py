@@ -1,4 +1,4 @@
-"""The login of the status page (HTTP basic), with a growing pause for wrong passwords."""
+"""The status page's login (HTTP basic), with exponential backoff for wrong passwords."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.web.same_origin import is_owner
 
-# The health check reveals only yes or no, and its clients often cannot log in.
+# The health check reveals only up or down, and its clients often cannot log in.
 OPEN_PATHS = frozenset({"/-/healthy"})
 FREE_ATTEMPTS = 5
 LONGEST_PAUSE_SECONDS = 60.0
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Throttle:
-    """Counts wrong passwords by address: after FREE_ATTEMPTS, each one doubles the pause."""
+    """Counts wrong passwords by address: beyond FREE_ATTEMPTS, each one doubles the pause."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # By address, failures and the time of the last one; the latest address at the end.
+        # (failures, time of the last one) by address, the latest address last.
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def pause(self, address: str) -> float:
@@ -42,7 +42,7 @@ class Throttle:
         return max(0.0, last + pause - self._clock())
 
     def note_failure(self, address: str) -> int:
-        """Recent failures of this address, this one included."""
+        """Counts a failure; returns the recent failures of this address, including this one."""
         count, last = self._failures.pop(address, (0, 0.0))
         count = min(count + 1, 1000) if self._clock() - last < FORGET_SECONDS else 1
         self._failures[address] = count, self._clock()
@@ -59,7 +59,7 @@ class LoginGuard:
 
     def __init__(self, app: ASGIApp, user: str, password: str, token: str, throttle: Throttle) -> None:
         self._app = app
-        self._wanted = _digest(f"{user}:{password}".encode())
+        self._expected = _digest(f"{user}:{password}".encode())
         self._token = token
         self._throttle = throttle
 
@@ -75,14 +75,16 @@ class LoginGuard:
         given = headers.get("authorization")
         if given is None:
             return _challenge()
-        # Not throttled: 256 bits cannot be guessed, and commands must work while somebody guesses passwords.
+        # Not throttled: 256 bits cannot be guessed, and commands must work during an attack on the password.
         if is_owner(headers, self._token):
             return None
         pause = self._throttle.pause(address)
         if pause:
             wait = {"Retry-After": f"{pause:.0f}"}
-            return PlainTextResponse("too many wrong passwords; wait\n", status_code=429, headers=wait)
-        if hmac.compare_digest(_digest(_credentials(given)), self._wanted):
+            return PlainTextResponse(
+                f"too many wrong passwords; retry in {pause:.0f} s\n", status_code=429, headers=wait
+            )
+        if hmac.compare_digest(_digest(_credentials(given)), self._expected):
             self._throttle.forget(address)
             return None
         count = self._throttle.note_failure(address)
@@ -92,7 +94,7 @@ class LoginGuard:
 
 
 def network_of(address: str) -> str:
-    """The unit that is throttled: an IPv4 address, or an IPv6 /64, which one host may own."""
+    """The throttled network: an IPv4 address, or an IPv6 /64, which one host may own."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -108,7 +110,7 @@ def _challenge() -> PlainTextResponse:
 
 
 def _credentials(header: str) -> bytes:
-    """`name:password` of the header; empty where it holds none."""
+    """`name:password` of the header; empty if it has none."""
     kind, _, encoded = header.partition(" ")
     if kind.lower() != "basic":
         return b""
@@ -119,5 +121,5 @@ def _credentials(header: str) -> bytes:
 
 
 def _digest(text: bytes) -> bytes:
-    """Of fixed length, so that a comparison leaks no length."""
+    """A digest of fixed length, so that a comparison does not leak the password's length."""
     return hashlib.sha256(text).digest()

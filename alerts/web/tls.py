@@ -1,4 +1,4 @@
-"""The status page's certificate; a renewed one is loaded without a restart."""
+"""The status page's certificate, reloaded without a restart when renewed."""
 
 import asyncio
 import logging
@@ -30,21 +30,21 @@ class Certificate:
             self.refresh()
 
     def refresh(self) -> bool:
-        """Reloads changed files; whether new ones are in use."""
+        """Reloads changed files; returns whether new ones are in use."""
         times = self._read_times()
         if times == self._loaded:
             return False
         self._loaded = times
-        # The old certificate stays if the new files do not match: a renewal may be half done.
+        # The previous certificate stays in use if the new files do not match: a renewal may be half done.
         problem = self._load(check_first=True)
         if problem:
-            log.warning("tls: keeping the old certificate: %s", problem)
+            log.warning("tls: renewed certificate not loaded, still using the previous one: %s", problem)
         else:
             log.info("tls: certificate reloaded")
         return not problem
 
     def _load(self, *, check_first: bool = False) -> str:
-        """The problem; empty if the files are in use now."""
+        """Loads the files; returns the problem, empty on success."""
         try:
             if check_first:
                 load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._tls)
@@ -58,7 +58,7 @@ class Certificate:
 
 
 def load_pair(context: ssl.SSLContext, tls: Tls) -> None:
-    """Raises ValueError with one line that names the file."""
+    """Loads the files into the context; raises ValueError with one line that names the file."""
     for path in (tls.certificate, tls.key):
         try:
             path.read_bytes()
@@ -66,13 +66,15 @@ def load_pair(context: ssl.SSLContext, tls: Tls) -> None:
             raise ValueError(f"{path}: {error.strerror}") from None
 
     def refuse_password() -> str:
-        raise ValueError(f"{tls.key} is protected by a password; give a key without one")
+        raise ValueError(f"{tls.key} is encrypted; use a key without a passphrase")
 
     try:
         context.load_cert_chain(tls.certificate, tls.key, password=refuse_password)
     except ssl.SSLError as error:
         reason = (
-            "the key is not the certificate's" if "MISMATCH" in str(error.reason) else "not a PEM certificate and key"
+            "the key does not match the certificate"
+            if "MISMATCH" in str(error.reason)
+            else "not a PEM certificate and key"
         )
         raise ValueError(f"{tls.certificate} and {tls.key}: {reason}") from None
 

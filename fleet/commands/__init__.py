@@ -1,6 +1,6 @@
-"""The subcommands of `peerwatch`: one file each, found by being there.
+"""The subcommands of `peerwatch`: one file each, discovered automatically.
 
-`command` is the function that typer calls, or a typer application of further subcommands.
+`command` is the function that typer calls, or a typer application with subcommands of its own.
 """
 
 import importlib
@@ -12,6 +12,6 @@ import typer
 
 
 def discover() -> Iterator[tuple[str, Callable[..., Any] | typer.Typer]]:
-    """(name, `command`) of each subcommand. The modules load what is heavy only once they are called."""
+    """(name, `command`) of each subcommand. The modules import what is heavy only when called."""
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda one: one.name):
         yield module.name, importlib.import_module(f"{__name__}.{module.name}").command

@@ -1,4 +1,4 @@
-"""`peerwatch check`: every mistake of a configuration at once."""
+"""`peerwatch check`: reports every error of a configuration at once."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import typer
 def command(
     file: Annotated[Path, typer.Option("-f", "--file", help="The configuration to check.")] = Path("peerwatch.yaml"),
 ) -> int:
-    """Check a configuration: every mistake as FILE:LINE: path: message, exit status 2.
+    """Check a configuration: every error as FILE:LINE: path: message, exit status 2.
 
     Example: peerwatch check -f peerwatch.yaml
     """
@@ -35,7 +35,7 @@ def command(
     if not loaded.is_usable:
         return 2
     memory = sum(peer.memory_limit_bytes or 0 for peer in loaded.peers)
-    limits = f", memory limits {show_size(memory)} together" if memory else ""
+    limits = f", {show_size(memory)} memory limit in total" if memory else ""
     threads = loaded.peers[0].threads
     alerts = loaded.composition.alerts
     peers, routes = len(loaded.peers), len(alerts.routes) if alerts is not None else 0

@@ -12,11 +12,11 @@ import typer
 
 def command(
     peers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="How many peers to run here; else as many as fit.")
+        int | None, typer.Option(min=1, max=256, help="How many peers to run here; by default as many as fit.")
     ] = None,
     model: Annotated[str, typer.Option("--model", help="tiny, a Hugging Face id, or a local folder.")] = "tiny",
     parameters: Annotated[
-        str | None, typer.Option("--parameters", metavar="0.5B", help="The model's size, where it cannot be found.")
+        str | None, typer.Option("--parameters", metavar="0.5B", help="The model's size, if it cannot be determined.")
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("peerwatch.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
@@ -49,13 +49,13 @@ def command(
         print(f"peerwatch: cannot write {output}: {error.strerror}", file=sys.stderr)
         return 2
     if warning:
-        print(f"peerwatch: warning: {warning}; `peerwatch plan -f {output}` says more", file=sys.stderr)
+        print(f"peerwatch: warning: {warning}; see `peerwatch plan -f {output}`", file=sys.stderr)
     peers_text = "1 peer" if count == 1 else f"{count} peers"
     print(f"{output} written for {peers_text}; next: peerwatch check -f {output}, then peerwatch up -f {output}")
     return 0
 
 
 def _fleet_name(output: Path) -> str:
-    """The folder's name where it can be a fleet's, so that two fleets of one user keep apart."""
+    """The folder's name, made a valid fleet name, so that two fleets of one user stay separate."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", output.absolute().parent.name).strip("-.")[:50]
     return name or "fleet"

@@ -1,1 +1,1 @@
-"""From the text of `peerwatch.yaml` to the models of every process, with every mistake on the way."""
+"""Reads `peerwatch.yaml` into the configuration of every process, and collects every error."""

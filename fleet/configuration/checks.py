@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration on this machine, beyond what its models see: one function a subject."""
+"""Checks a configuration against this machine, beyond what its models validate: one function per subject."""
 
 import errno
 import importlib.util
@@ -27,7 +27,7 @@ from trainer.config import TrainerConfig
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine has."""
+    """This machine's memory and CPU cores."""
 
     memory_bytes: int
     cores: int
@@ -38,9 +38,9 @@ class Machine:
 
 
 def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Mapping[str, str] = os.environ) -> None:
-    """Adds every problem to `loaded`; `is_running` says that this very fleet is up, so that its ports are its own.
+    """Adds every problem to `loaded`; with `is_running`, this fleet is up and holds its ports itself.
 
-    `environment` is what the alert loop will resolve its routes' references with.
+    `environment` resolves the secret references of the routes, as in the alert loop.
     """
     config = loaded.config
     if config is None:
@@ -60,10 +60,10 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
 def _names(peers: tuple[PeerPlan, ...]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for peer in peers:
-        # Names become folders, and the file systems of macOS take A and a for the same.
+        # Names become folders, and the file systems of macOS ignore case.
         if peer.name.casefold() in seen:
             where = (*peer.where, "name") if peer.where else ("peers",)
-            yield Problem(where, f"two peers are called {peer.name}; names must differ in more than case")
+            yield Problem(where, f"duplicate peer name {peer.name}; names must differ in more than case")
         seen[peer.name.casefold()] = peer.name
 
 
@@ -71,20 +71,24 @@ def _duplicate_ports(listening: list[Service]) -> Iterator[Problem]:
     seen: dict[int, Service] = {}
     for service in listening:
         if service.port > 65535:
-            yield Problem(service.where, f"port {service.port} of the {service.title} is above 65535")
+            yield Problem(
+                service.where, f"port {service.port} of the {service.title} is above 65535; choose a lower one"
+            )
         other = seen.setdefault(service.port, service)
         if other is not service:
             where = max(service.where, other.where, key=_specificity)
-            yield Problem(where, f"port {service.port} is both the {other.title}'s and the {service.title}'s")
+            yield Problem(
+                where, f"port {service.port} is set for the {other.title} and the {service.title}; change one"
+            )
 
 
 def _specificity(where: Location) -> tuple[bool, int]:
-    """The key that its user wrote for one peer comes before the one that counts for all."""
+    """A key set for one peer takes precedence over a key set for all."""
     return where[0] == "peers", len(where)
 
 
 def taken_ports(listening: list[Service]) -> Iterator[Problem]:
-    """The ports that cannot be opened, each with who has it where that can be seen."""
+    """The ports that cannot be bound, each with the process that listens there where it is visible."""
     for service in listening:
         try:
             _bind(service.host, service.port)
@@ -107,16 +111,16 @@ def _bind(host: str, port: int) -> None:
 def _port_problem(service: Service, error: OSError) -> str:
     what = f"port {service.port} of the {service.title}"
     if error.errno == errno.EADDRINUSE:
-        return f"{what} is in use{_owner(service.port)}; choose another port here, or stop what uses it"
+        return f"{what} is in use{_owner(service.port)}; choose another port, or stop that process"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{what} cannot be opened, as this machine has no address {service.host}"
+        return f"{what} cannot be bound: this machine has no address {service.host}; use 127.0.0.1 or 0.0.0.0"
     if error.errno == errno.EACCES:
-        return f"{what} needs the rights of the administrator; choose one above 1023"
-    return f"{what} cannot be opened: {error.strerror}"
+        return f"{what} requires root; choose a port above 1023"
+    return f"{what} cannot be bound: {error.strerror}"
 
 
 def _owner(port: int) -> str:
-    """` by NAME (pid N)` where it is a process of this user, as others' sockets are not shown to us."""
+    """` by NAME (pid N)` for a process of this user; the sockets of other users are not visible."""
     for process in psutil.process_iter():
         try:
             connections = process.net_connections("inet")
@@ -135,11 +139,11 @@ def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) 
         limit = peer.memory_limit_bytes or 0
         if limit > machine.memory_bytes:
             too_large = True
-            yield Problem(_limit_key(config, peer), f"{show_size(limit)} for one peer; {has}")
+            yield Problem(_limit_key(config, peer), f"{show_size(limit)} per peer; {has}; set a lower limit")
     if total > machine.memory_bytes and not too_large:
         where = ("memory_limit",) if config.memory_limit else ("peers",)
         count = len(peers)
-        yield Problem(where, f"{count} peers may take {show_size(total)} together; {has}; fewer peers or a lower limit")
+        yield Problem(where, f"{count} peers with {show_size(total)} in total; {has}; set fewer peers or a lower limit")
 
 
 def _limit_key(config: FleetConfig, peer: PeerPlan) -> Location:
@@ -149,7 +153,7 @@ def _limit_key(config: FleetConfig, peer: PeerPlan) -> Location:
 
 
 def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:
-    """What would keep the alert loop from starting, and secrets that other users can read; nothing is sent."""
+    """What prevents the alert loop from starting, and secrets that other users can read; sends nothing."""
     alerts = loaded.composition.alerts
     if alerts is None:
         return
@@ -158,19 +162,19 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
     for location, text in alerts.secrets():
         path = path_of(text)
         if path is not None and path.exists():
-            yield from _open_file(path, ("alerts", *location))
+            yield from _check_permissions(path, ("alerts", *location))
     if alerts.tls is not None and alerts.tls.key.exists():
-        yield from _open_file(alerts.tls.key, ("alerts", "tls", "key"))
+        yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
 
 
-def _open_file(path: Path, where: Location) -> Iterator[Problem]:
+def _check_permissions(path: Path, where: Location) -> Iterator[Problem]:
     """A warning where other users can read a secret."""
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         yield Problem(where, f"other users can read {path}; run `chmod 600` on it", is_warning=True)
 
 
 def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Each distinct place of the file that sets a trainer's key, with the settings that it is part of."""
+    """Each place of the file that sets this trainer key, once, with the settings that it belongs to."""
     seen = set()
     for peer in loaded.peers:
         settings = loaded.composition.trainer_settings.get(peer.name, {})
@@ -184,13 +188,13 @@ def _files(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "model"):
         model = settings["model"]
         if isinstance(model, str) and is_path(model) and not Path(model).is_dir():
-            yield Problem(where, f"there is no folder {model}")
+            yield Problem(where, f"no folder {model}; set an existing folder or a Hugging Face id")
     for where, settings in _places(loaded, "rewards"):
         rewards = settings["rewards"] if isinstance(settings["rewards"], list) else []
         for reward in rewards:
             path, colon, _ = str(reward).rpartition(":")
             if colon and not os.access(path, os.R_OK):
-                yield Problem(where, f"there is no readable file {path}")
+                yield Problem(where, f"cannot read {path}; check its path and permissions")
 
 
 def _tasks(loaded: Loaded) -> Iterator[Problem]:
@@ -210,7 +214,7 @@ def _task(where: Location, task: object) -> Iterator[Problem]:
 
     datasets = reasoning_gym.factory.DATASETS
     if isinstance(task, str) and task not in datasets:
-        yield Problem(where, f"reasoning-gym has no dataset {task}{suggest(task, datasets)}")
+        yield Problem(where, f"unknown reasoning-gym dataset {task}{suggest(task, datasets)}")
 
 
 def _task_options(where: Location, task: object, options: object) -> Iterator[Problem]:
@@ -223,4 +227,4 @@ def _task_options(where: Location, task: object, options: object) -> Iterator[Pr
     known = {one.name for one in fields(settings)}
     for name in options:
         if name not in known:
-            yield Problem((*where, name), f"{task} has no such option{suggest(name, known)}")
+            yield Problem((*where, name), f"unknown option of {task}{suggest(name, known)}")

@@ -1,4 +1,4 @@
-"""Completes the file's sections with what the fleet decides, and makes each process's own configuration; pure."""
+"""Completes the file's sections with the fleet's own values and makes each process's configuration; pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,24 +17,24 @@ from fleet.state_folder import StateFolder
 from trainer.config import OWN_FIELDS, TrainerConfig
 from trainer.grpo_fields import known_fields
 
-# Keys of the models that the fleet fills, so that the file may not.
+# Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset({"listen", "database", "initial_peers", "identity_path", "names"})
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
 
-# Enough to find a swarm of our own through, whichever of them is down.
+# Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
 
-# Stands for a peer's id while only the file is being checked and no identity has been made.
+# Placeholder for a peer's id while a file is checked before its identities exist.
 ANY_PEER_ID = "Qm" + "1" * 44
 
 
 @dataclass
 class Composition:
-    """The configuration of every process, or what is wrong with the file."""
+    """The configuration of every process, and the problems found in the file."""
 
     trainers: dict[str, TrainerConfig] = field(default_factory=dict)
-    # What the file says for each trainer, also where that is no valid configuration.
+    # Each trainer's settings as in the file, valid or not.
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
@@ -48,7 +48,7 @@ def compose(
     base: Path,
     peer_ids: Mapping[str, str] | None = None,
 ) -> Composition:
-    """`base` is the folder that relative paths of the file count from; `peer_ids` by peer name, once they exist."""
+    """Relative paths in the file are resolved against `base`; `peer_ids` are by peer name, once they exist."""
     ids = peer_ids or {peer.name: ANY_PEER_ID for peer in peers}
     composition = Composition()
     for peer in peers:
@@ -60,7 +60,7 @@ def compose(
 
 
 def reachable(host: str) -> str:
-    """The address at which a service bound to `host` answers on this machine."""
+    """The address for reaching a service bound to `host` from this machine."""
     return "127.0.0.1" if host == "0.0.0.0" else host
 
 
@@ -96,7 +96,7 @@ def _add_trainer(
 ) -> None:
     settings = _with_paths(_merge(config.trainer, peer.overrides), base)
     composition.trainer_settings[peer.name] = settings
-    # Each knows all others: a leader that is started again must find the swarm that it led.
+    # Each peer gets the addresses of all others: a restarted leader must find the swarm that it led.
     others = [address for name, address in addresses.items() if name != peer.name]
     data = {
         **settings,
@@ -110,7 +110,7 @@ def _add_trainer(
             "leader": peer.leads,
         },
     }
-    mistakes = [Mistake((key,), "decided by the fleet; take it out here") for key in settings if key in _TRAINER_KEYS]
+    mistakes = [Mistake((key,), "set by Peerwatch; remove it") for key in settings if key in _TRAINER_KEYS]
     result = validate(TrainerConfig, data, top=keys_of(TrainerConfig) - _TRAINER_KEYS)
     if isinstance(result, TrainerConfig):
         composition.trainers[peer.name] = result
@@ -121,7 +121,7 @@ def _add_trainer(
 
 
 def _grpo_mistakes(options: object) -> list[Mistake]:
-    """Every wrong GRPOConfig field at its own place; the model stops at the first."""
+    """Every invalid GRPOConfig field with its location; the model stops at the first."""
     if not isinstance(options, dict):
         return []
     known = known_fields()
@@ -130,12 +130,12 @@ def _grpo_mistakes(options: object) -> list[Mistake]:
         if name in OWN_FIELDS:
             mistakes.append(Mistake(("grpo", name), f"set by the trainer; use {OWN_FIELDS[name]}"))
         elif known is not None and name not in known:
-            mistakes.append(Mistake(("grpo", name), f"no field of trl.GRPOConfig{suggest(name, known)}"))
+            mistakes.append(Mistake(("grpo", name), f"unknown field of trl.GRPOConfig{suggest(name, known)}"))
     return mistakes
 
 
 def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
-    """Where the file says it: at the peer, if it overrides that key, else in the section for all peers."""
+    """The mistake's location in the file: at the peer if it overrides that key, else in the section for all peers."""
     location = mistake.location
     if peer.where is None or not _holds(peer.overrides, location):
         return Problem(("trainer", *location), mistake.message)
@@ -148,7 +148,7 @@ def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
 
 
 def _holds(data: Any, location: Location) -> bool:
-    """Whether a peer's own keys decide what is at a location: mappings merge, all else is replaced as a whole."""
+    """Whether a peer's own keys set the value at a location: mappings merge, other values are replaced."""
     for part in location:
         if not isinstance(data, dict):
             return True
@@ -159,7 +159,7 @@ def _holds(data: Any, location: Location) -> bool:
 
 
 def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge key by key, so that a peer can change one GRPO field; another task brings its own options."""
+    """Mappings merge key by key, so that a peer can change one GRPO field; its own task drops the common options."""
     merged = dict(defaults)
     if "task" in overrides:
         merged.pop("task_options", None)
@@ -170,7 +170,7 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _with_paths(settings: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Relative paths in the file count from its folder; what is no path stays as it is."""
+    """Resolves relative paths against the file's folder; other values stay as they are."""
     settings = dict(settings)
     model, rewards = settings.get("model"), settings.get("rewards")
     if isinstance(model, str) and is_path(model):
@@ -198,7 +198,7 @@ def _add_leaderboard(
         **config.leaderboard,
         "listen": f"{config.host}:{config.ports.leaderboard}",
         "database": folder.leaderboard / "board.sqlite",
-        # Any of our own peers will do: the board must not depend on the leader being there.
+        # Any of our own peers will do: the board must not depend on the leader.
         "initial_peers": [*_addresses(config, peers, ids).values(), *config.swarm.initial_peers],
         "names": {ids[peer.name]: peer.name for peer in peers},
     }
@@ -234,7 +234,7 @@ def _add_alerts(
 
 
 def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The section with the paths of `file:` references counted from the file's folder."""
+    """The section with the paths of `file:` references resolved against the file's folder."""
     routes = given.get("routes")
     changed: dict[str, Any] = {
         section: _with_secret_path(given[section], key, base)
@@ -271,7 +271,7 @@ def _section(
     managed: frozenset[str],
 ) -> Iterator[Problem]:
     for key in sorted(managed.intersection(given)):
-        yield Problem((name, key), "decided by the fleet; take it out here")
+        yield Problem((name, key), "set by Peerwatch; remove it")
     top = keys_of(model) - managed
     if name == "alerts":
         top |= {"host"}
@@ -281,7 +281,7 @@ def _section(
         return
     for mistake in result:
         yield Problem((name, *mistake.location), mistake.message)
-    # What is right is judged all the same, so that one run shows every mistake.
+    # The valid rest is checked too, so that one run reports every error.
     wrong = {mistake.location[0] for mistake in result if mistake.location}
     rest = validate(model, {key: value for key, value in data.items() if key not in wrong}, top=top)
     if wrong and isinstance(rest, BaseModel):

@@ -1,4 +1,4 @@
-"""From the text of `peerwatch.yaml` to the configuration of every process, with every mistake on the way."""
+"""Loads `peerwatch.yaml`: its data, the configuration of every process, and every error."""
 
 import copy
 import os
@@ -19,7 +19,7 @@ DEFAULT_FILE = Path("peerwatch.yaml")
 
 @dataclass
 class Loaded:
-    """A file that has been read. `config` is None where nothing of it can be used; else it holds what is right."""
+    """A loaded file. `config` holds its valid part; None if it has none."""
 
     source: str
     base: Path
@@ -29,7 +29,7 @@ class Loaded:
     config: FleetConfig | None = None
     peers: tuple[PeerPlan, ...] = ()
     composition: Composition = field(default_factory=Composition)
-    # The program, where one is to run beside the fleet.
+    # The executable, if Prometheus is to run beside the fleet.
     prometheus: Path | None = None
 
     @property
@@ -37,7 +37,7 @@ class Loaded:
         return self.config is not None and all(problem.is_warning for problem in self.problems)
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Keeps those about a place that nothing is wrong with yet: a default that stands in is not to blame."""
+        """Adds those whose location has no problem yet: an invalid value's default causes no second one."""
         known = {problem.location for problem in self.problems}
         self.problems += [problem for problem in problems if problem.location not in known]
 
@@ -56,7 +56,7 @@ class Loaded:
 
 
 def dotted(location: tuple[str | int, ...]) -> str:
-    """`peers[1].grpo.beta`; a key that is not printable as it is stands in quotes."""
+    """`peers[1].grpo.beta`; an unprintable key is quoted."""
     text = ""
     for part in location:
         if isinstance(part, int):
@@ -75,13 +75,13 @@ def load_file(path: Path, state_folder: Path | None = None) -> Loaded:
         text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        document = Document({}, problems=(Problem((), "not text in UTF-8", line=line),))
+        document = Document({}, problems=(Problem((), "not UTF-8; save the file as UTF-8", line=line),))
         return Loaded(str(path), base, document, list(document.problems), StateFolder(base))
     return load_text(text, str(path), base, state_folder)
 
 
 def load_text(text: str, source: str, base: Path, state_folder: Path | None = None) -> Loaded:
-    """`state_folder` takes the place of the file's own `state_dir`."""
+    """`state_folder` overrides the file's `state_dir`."""
     document = parse(text)
     loaded = Loaded(source, base, document, list(document.problems), StateFolder(base))
     if any(not problem.location for problem in document.problems):
@@ -89,7 +89,7 @@ def load_text(text: str, source: str, base: Path, state_folder: Path | None = No
     result = validate(FleetConfig, document.data)
     if not isinstance(result, FleetConfig):
         loaded.problems += [Problem(mistake.location, mistake.message) for mistake in result]
-        # What is right is judged all the same, so that one run shows every mistake.
+        # The valid rest is checked too, so that one run reports every error.
         result = validate(FleetConfig, _without(document.data, [mistake.location for mistake in result]))
         if not isinstance(result, FleetConfig):
             return loaded
@@ -102,7 +102,7 @@ def load_text(text: str, source: str, base: Path, state_folder: Path | None = No
 
 
 def _without(data: dict[str, Any], locations: list[Location]) -> dict[str, Any]:
-    """The data less the keys that the locations lead to, or that hold the list which they lead into."""
+    """The data without the keys at these locations; for a list entry, without the list's key."""
     rest = copy.deepcopy(data)
     rest.setdefault("fleet", "unnamed")
     for location in locations:

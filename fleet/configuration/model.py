@@ -1,7 +1,7 @@
-"""What `peerwatch.yaml` holds: the fleet's own keys, and the sections that the other parts' models describe.
+"""The models of `peerwatch.yaml`: the fleet's own keys, and the sections of the other parts.
 
-`trainer`, `leaderboard` and `alerts` stay plain mappings here: `fleet.configuration.compose` completes each with what
-the fleet decides (names, ports, folders) and validates it with the model of the part that reads it.
+`trainer`, `leaderboard` and `alerts` stay plain mappings here: `fleet.configuration.compose` adds the fleet's
+values (names, ports, folders) to each and validates it with the model of the part that reads it.
 """
 
 import ipaddress
@@ -40,34 +40,34 @@ _SIZE_UNITS = {
 
 
 def parse_size(value: object) -> int:
-    """Bytes of `4GiB`, `512 MiB`, `4GB`; a bare number is refused, as nobody can tell which unit was meant."""
+    """Bytes of `4GiB`, `512 MiB`, `4GB`; a number without a unit is refused."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     factor = _SIZE_UNITS.get(match["unit"].lower()) if match else None
     if match is None or factor is None:
-        raise ValueError(f"{value!r} is no size; write it like 4GiB, 512MiB or 4GB")
+        raise ValueError(f"{value!r} is not a size; write it like 4GiB, 512MiB or 4GB")
     return int(float(match["number"]) * factor)
 
 
 def _is_name(value: str) -> str:
     if not _NAME.fullmatch(value) or not value.strip("."):
-        raise ValueError(f"{value!r} cannot be a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+        raise ValueError(f"{value!r} is not a valid name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -")
     return value
 
 
 def check_ipv4(value: str) -> str:
-    """The address as it is; raises ValueError with a remedy for what is none."""
+    """Returns a valid address unchanged; raises ValueError with a remedy for any other."""
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
         raise ValueError(
-            f"{value!r} is no IPv4 address; 127.0.0.1 serves this machine only, 0.0.0.0 serves the network"
+            f"{value!r} is not an IPv4 address; use 127.0.0.1 for this machine only, 0.0.0.0 for the network"
         ) from None
 
 
 def _is_peer_address(value: str) -> str:
     address, marker, peer_id = value.rpartition("/p2p/")
     if not address.startswith("/") or not marker or not is_peer_id(peer_id):
-        raise ValueError(f"{value!r} is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
+        raise ValueError(f"{value!r} is not a peer address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
     return value
 
 
@@ -101,7 +101,7 @@ class Swarm(_Section):
 
 
 class Prometheus(_Section):
-    """The Prometheus that `up --with-prometheus` starts: how often it scrapes, how much it keeps."""
+    """The Prometheus of `up --with-prometheus`: scrape interval and retention."""
 
     scrape_interval: Annotated[Duration, Field(ge=1)] = 15.0
     retention: Annotated[Duration, Field(ge=3600)] = 30 * 86400.0
@@ -109,7 +109,7 @@ class Prometheus(_Section):
 
 
 class Restart(_Section):
-    """When a process that ended is started again, and when it is given up."""
+    """When an exited process is restarted, and how many restarts are allowed."""
 
     first_delay: Duration = 5.0
     longest_delay: Duration = 300.0
@@ -119,7 +119,7 @@ class Restart(_Section):
 
 
 class Peer(BaseModel):
-    """One peer of a list; every further key overrides the trainer's setting of that name."""
+    """One peer of a list; every other key overrides the trainer setting of that name."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -165,6 +165,6 @@ class FleetConfig(_Section):
 
     @property
     def page_host(self) -> str:
-        """Where the status page listens: beside the other services, unless its own section says otherwise."""
+        """The address of the status page: `host` of `alerts`, by default the fleet's."""
         host = self.alerts.get("host")
         return host if isinstance(host, str) else self.host

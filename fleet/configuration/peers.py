@@ -7,13 +7,13 @@ from typing import Any
 from fleet.configuration.model import FleetConfig, Peer
 from fleet.configuration.yaml_lines import Location
 
-# Prometheus asks nobody who he is, so it never listens for the network.
+# Prometheus runs without authentication, so it listens on loopback only.
 LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class PeerPlan:
-    """What the fleet decides for one peer; `where` leads to it in the file, None where the file only gives a count."""
+    """One peer's settings from the fleet; `where` is its location in the file, None where the file has only a count."""
 
     name: str
     trainer_port: int
@@ -28,7 +28,7 @@ class PeerPlan:
 
 @dataclass(frozen=True)
 class Service:
-    """One listening socket of the fleet, with the key of the file that decides its port."""
+    """One listening socket of the fleet, with the key of the file that sets its port."""
 
     title: str
     host: str
@@ -57,7 +57,7 @@ def plan_peers(config: FleetConfig, cores: int) -> tuple[PeerPlan, ...]:
 
 
 def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheus: bool = False) -> Iterator[Service]:
-    """Every socket that the fleet is going to listen on."""
+    """Every socket that the fleet will listen on."""
     if with_prometheus:
         yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
     yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))

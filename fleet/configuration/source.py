@@ -1,4 +1,4 @@
-"""Finds the configuration that a command works with: a file, or the built-in demo."""
+"""Finds a command's configuration: a file, or the built-in demo."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _DEMO_MEMORY_BYTES = 2 * 2**30
 
 
 def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
-    """The named file, else `peerwatch.yaml` here, else the demo. Raises ValueError with one line."""
+    """The given file, else `peerwatch.yaml` here, else the demo. Raises ValueError with one line."""
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     if path is None:
         return load_text(demo_text(Machine.here()), DEMO, Path.cwd(), state_dir)
@@ -22,7 +22,7 @@ def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
 
 
 def load_usable(file: Path | None, state_dir: Path | None = None) -> Loaded:
-    """The same, where nothing is wrong with it: `config` is there. Raises ValueError with one line."""
+    """The same, free of errors: `config` is set. Raises ValueError with one line."""
     loaded = load(file, state_dir)
     if loaded.config is None or not loaded.is_usable:
         raise ValueError(f"{loaded.lines()[0]}; `peerwatch check` shows all")

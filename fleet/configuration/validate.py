@@ -1,4 +1,4 @@
-"""Validates one section of the file with the pydantic model of the part that reads it, and words the mistakes."""
+"""Validates one section of the file with its pydantic model, and describes the mistakes."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,19 +11,19 @@ from fleet.configuration.yaml_lines import Location
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# What stands below these keys can hold a password, so that no message repeats it.
+# Values below these keys can hold a password, so no message shows them.
 _SECRET_KEYS = frozenset({"routes", "deadman", "login", "url", "announce"})
 
 
 class Mistake(NamedTuple):
-    """A mistake at a location that counts from the section's own top."""
+    """A mistake at a location relative to its section."""
 
     location: Location
     message: str
 
 
 def validate(model: type[Model], data: Mapping[str, Any], *, top: Iterable[str] | None = None) -> Model | list[Mistake]:
-    """The model, or every mistake in `data`; `top` are the keys to suggest at its top where the file's differ."""
+    """The model, or every mistake in `data`; `top` are the top-level keys to suggest if not the model's."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -32,17 +32,17 @@ def validate(model: type[Model], data: Mapping[str, Any], *, top: Iterable[str] 
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
-    """`; did you mean …?` for the nearest known word, or the whole list where it is short."""
+    """`; did you mean …?` for the nearest known word, or the whole list if it is short."""
     words = sorted(known)
     near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.6)
     near = near or [one for one in words if str(word) and one.startswith(f"{word}_")]
     if near:
         return f"; did you mean {near[0]}?"
-    return f"; known here: {', '.join(words)}" if 0 < len(words) <= 12 else ""
+    return f"; known: {', '.join(words)}" if 0 < len(words) <= 12 else ""
 
 
 def keys_of(model: type[BaseModel], location: Location = ()) -> set[str]:
-    """The keys that the model takes at a location; none where the location leads to no model."""
+    """The keys that the model accepts at a location; none where it has no model."""
     found: type[BaseModel] | None = model
     for part in location:
         if found is None:
@@ -83,7 +83,7 @@ def _is_short(value: object) -> bool:
 
 
 def _in_data(location: Location, data: Any) -> Location:
-    """The location without the parts that pydantic adds for the branch of a union that it took."""
+    """The location without the parts that pydantic adds for the branch of a union."""
     kept: list[str | int] = []
     for index, part in enumerate(location):
         is_key = isinstance(data, dict) and part in data

@@ -1,4 +1,4 @@
-"""Reads YAML together with the line of each value, so that every mistake can be shown where it stands."""
+"""Parses YAML with the line of each value, so that every error can be reported with its line."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class Problem(NamedTuple):
-    """One mistake: where it is in the document, what is wrong, and whether the file is usable all the same."""
+    """One error or warning, with its location in the document. A file with warnings only is usable."""
 
     location: Location
     message: str
@@ -29,7 +29,7 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def line_of(self, problem: Problem) -> int:
-        """The line of the location, or of the nearest enclosing one that the text holds."""
+        """The line of the location, or of the nearest enclosing one in the text."""
         if problem.line is not None:
             return problem.line
         location = problem.location
@@ -39,7 +39,7 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Never executes tags: anything but plain data is a problem, as is a key given twice."""
+    """Never executes tags: anything but plain data is a problem, and so is a duplicate key."""
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
@@ -50,18 +50,18 @@ def parse(text: str) -> Document:
         return Document({}, problems=(_of_yaml(error),))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        return Document({}, problems=(Problem((), "a character that YAML does not allow", line=line),))
+        return Document({}, problems=(Problem((), "a character that YAML does not allow; remove it", line=line),))
     except (ValueError, OverflowError) as error:
-        return Document({}, problems=(Problem((), f"not readable as YAML: {error}"),))
+        return Document({}, problems=(Problem((), f"not valid YAML: {error}"),))
     except RecursionError:
         return Document({}, problems=(Problem((), "nested too deeply"),))
     if not isinstance(data, dict):
-        return Document({}, problems=(Problem((), "a configuration is a set of `key: value` lines", line=1),))
+        return Document({}, problems=(Problem((), "not a mapping; write `key: value` lines", line=1),))
     lines: dict[Location, int] = {}
     problems: list[Problem] = []
     for location, line, is_repeated in _walk(node, (), set()):
         if is_repeated:
-            message = f"given twice, first in line {lines[location]}; the later one would win silently"
+            message = f"duplicate key, first in line {lines[location]}; remove one"
             problems.append(Problem(location, message, line=line))
         else:
             lines[location] = line
@@ -75,9 +75,9 @@ def _of_yaml(error: yaml.MarkedYAMLError) -> Problem:
 
 
 def _walk(node: yaml.Node, location: Location, seen: set[int]) -> Iterator[tuple[Location, int, bool]]:
-    """(location, line, is it a key that its mapping already had) of everything below a node.
+    """(location, line, whether it is a duplicate key) of everything below a node.
 
-    An anchor is walked once, however often it is used: a few aliases of aliases stand for millions of values.
+    An anchor is walked once, however often it is used: a few nested aliases expand to millions of values.
     """
     if id(node) in seen:
         return

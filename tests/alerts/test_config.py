@@ -24,7 +24,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert config.rules.of("PeerDown").for_ == 30
 
 
-def test_the_file_of_the_release_before_is_still_read(tmp_path: Path) -> None:
+def test_the_previous_releases_file_is_still_read(tmp_path: Path) -> None:
     config = _load(tmp_path, interval_seconds=7.5, timeout_seconds=2)
     assert (config.interval, config.timeout) == (7.5, 2)
 
@@ -36,14 +36,14 @@ def test_a_rule_takes_its_settings_under_its_name(tmp_path: Path) -> None:
     assert not config.rules.of("RankDrop").enabled
 
 
-def test_what_is_written_out_reads_back_the_same(tmp_path: Path) -> None:
+def test_a_written_configuration_is_read_back_unchanged(tmp_path: Path) -> None:
     config = _load(tmp_path, reminder="90m", rules={"PeerDown": {"for": "1m30s"}})
     path = tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
     assert load(path) == config
 
 
-def test_every_mistake_is_told_at_once_by_its_path(tmp_path: Path) -> None:
+def test_every_error_is_reported_at_once_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         _load(
             tmp_path,
@@ -70,14 +70,14 @@ def test_every_mistake_is_told_at_once_by_its_path(tmp_path: Path) -> None:
         [{"name": "a", "url": "hunter2"}, {"name": "a", "url": "hunter2"}],
     ],
 )
-def test_no_mistake_shows_a_secret(tmp_path: Path, routes: list[dict[str, Any]]) -> None:
+def test_no_error_shows_a_secret(tmp_path: Path, routes: list[dict[str, Any]]) -> None:
     with pytest.raises(ConfigError) as raised:
         _load(tmp_path, routes=routes)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["a: [", "\x00", "- 1", ""])
-def test_a_file_that_is_no_configuration_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "alerts.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"^[^\n]*alerts.yaml[^\n]*$"):

@@ -227,7 +227,7 @@ def test_a_port_that_is_taken_costs_one_clear_line(make_loop: MakeLoop, sidecar:
         loop = make_loop({"a": sidecar}, listen=address)
         assert _run_to_the_end(loop) == (
             1,
-            f"cannot listen on {address}: Address already in use; stop what uses it, or set another `listen`\n",
+            f"cannot listen on {address}: Address already in use; stop that process, or set another `listen`\n",
         )
 
 
@@ -243,7 +243,7 @@ def test_a_second_loop_on_the_same_folder_is_refused(make_loop: MakeLoop, sideca
 @pytest.mark.parametrize(
     ("url", "line"),
     [
-        ("json://${PEERWATCH_UNSET}@host", "route phone: the environment variable PEERWATCH_UNSET is not set\n"),
+        ("json://${PEERWATCH_UNSET}@host", "route phone: environment variable PEERWATCH_UNSET is not set\n"),
         ("file:/nowhere/url", "route phone: file:/nowhere/url: No such file or directory\n"),
         (f"tgram://{TOKEN}", "route phone: apprise does not understand its URL; see https://appriseit.com/services/\n"),
     ],

@@ -1,4 +1,4 @@
-"""Secrets by reference."""
+"""References to secrets."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from alerts.secret_references import UnresolvedReferenceError, resolve
 
 
-def test_a_variable_is_inserted_where_it_stands() -> None:
+def test_a_variable_is_inserted_in_place() -> None:
     assert resolve("tgram://${TOKEN}/${CHAT}", {"TOKEN": "1:a", "CHAT": "7"}) == "tgram://1:a/7"
 
 
@@ -18,12 +18,12 @@ def test_a_file_holds_the_whole_url(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"TOKEN": ""}])
-def test_a_variable_that_is_not_set_is_named(environment: dict[str, str]) -> None:
+def test_an_unset_variable_is_named(environment: dict[str, str]) -> None:
     with pytest.raises(UnresolvedReferenceError, match="variable TOKEN is not set"):
         resolve("tgram://${TOKEN}/5", environment)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnresolvedReferenceError, match=r"file:.*missing: No such file"):
         resolve(f"file:{tmp_path}/missing", {})
     (tmp_path / "empty").touch()

@@ -1,4 +1,4 @@
-"""Sizes are shown as people read them."""
+"""Formatting of sizes."""
 
 import pytest
 

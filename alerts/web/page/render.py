@@ -106,7 +106,7 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
         size=show_size,
         duration=common.duration,
         span=lambda seconds: _show_span(seconds, common),
-        time=lambda at: format_time(at, zone),
+        time=lambda at: format_time(at, zone, common),
         moment=lambda at: _format(at, zone, "%H:%M:%S"),
         day=lambda at: _format(at, zone, "%m-%d %H:%M"),
         iso=_iso,

@@ -19,7 +19,7 @@ TOKEN = "hunter2-hunter2-hunter2"
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """A web server that refuses every message with 403 and an answer that repeats the address."""
+    """A web server that answers every message with 403 and a body that repeats the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -100,9 +100,9 @@ def test_a_url_that_apprise_does_not_understand_is_named_by_its_route_only(url: 
         ),
         ("Failed: error=429.", DeliveryResult(False, "the service answered 429 Too Many Requests", None, True)),
         ("Failed: error=999.", DeliveryResult(False, "the service answered 999 unknown status")),
-        ("Socket Exception: timed out", DeliveryResult(False, "no answer in time")),
-        ("Socket Exception: (535, b'5.7.8 Authentication failed')", DeliveryResult(False, "the log-in was refused")),
-        ("https://secret", DeliveryResult(False, "the service did not take it")),
+        ("Socket Exception: timed out", DeliveryResult(False, "timed out")),
+        ("Socket Exception: (535, b'5.7.8 Authentication failed')", DeliveryResult(False, "login refused")),
+        ("https://secret", DeliveryResult(False, "the service did not accept the message")),
     ],
 )
 def test_apprises_log_of_an_attempt_becomes_our_own_error_message(record: str, outcome: DeliveryResult) -> None:

@@ -6,6 +6,7 @@ from html import escape
 import pytest
 
 from alerts.engine.evaluate import Event, Key
+from alerts.i18n import discover
 from alerts.messages.single import Style, render
 
 EVENT = Event(Key("PeerStalled", "sly_fox"), "firing", 1_700_000_125, 1_700_000_000, "critical", "No progress.")
@@ -49,3 +50,9 @@ def test_the_longest_text_fits_into_a_telegram_message_even_escaped() -> None:
     # Telegram counts what it shows; the escaped text has to fit only into what the plug-in cuts, which is larger.
     assert len(message.title) + len(message.body) < 2000
     assert len(escape(message.title)) < 1000
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "an unknown time"), ("zh-CN", "未知时间")])
+def test_a_timestamp_out_of_range_is_an_unknown_time_in_the_fleets_language(language: str, text: str) -> None:
+    event = EVENT.__class__(**{**vars(EVENT), "since": 1e18})
+    assert text in render(event, _style()._replace(words=discover()[language])).body

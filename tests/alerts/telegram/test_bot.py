@@ -129,6 +129,13 @@ def test_messages_of_other_chats_and_old_commands_change_nothing(commanded: Aler
     assert "xyzzy" not in commanded.output()
 
 
+def test_the_answer_to_an_old_command_is_in_the_fleets_language(commanded: AlertLoop, bot_api: BotApi) -> None:
+    commanded.settings["language"] = "zh-CN"
+    bot_api.say("/status", age=3600)
+    commanded.start()
+    _told(bot_api, "该命令发送于 1 小时 前")
+
+
 def test_another_poller_and_a_lost_network_are_logged_once_and_delay_nothing(
     commanded: AlertLoop, sidecar: Sidecar, bot_api: BotApi
 ) -> None:

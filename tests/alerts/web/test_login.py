@@ -21,7 +21,7 @@ async def _page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _ask(guard: LoginGuard, given: str | None, path: str = "/", client: str = "192.0.2.1") -> int:
-    """The status of the answer."""
+    """The status of the response."""
     headers = [(b"authorization", given.encode())] if given is not None else []
     scope = {"type": "http", "path": path, "method": "GET", "headers": headers, "client": (client, 1)}
     sent: list[Message] = []
@@ -60,7 +60,7 @@ def test_the_owners_token_passes_and_the_health_check_is_open() -> None:
         assert _ask(_guard(), None, path) == 401
 
 
-def test_a_guesser_waits_longer_each_time_and_nobody_else_does() -> None:
+def test_wrong_passwords_delay_their_own_address_exponentially() -> None:
     clock = Clock()
     guard = _guard(clock)
     for _ in range(FREE_ATTEMPTS):
@@ -77,7 +77,7 @@ def test_a_guesser_waits_longer_each_time_and_nobody_else_does() -> None:
     assert _ask(guard, _basic("op:guess")) == 401
 
 
-def test_the_pause_has_an_end_and_old_failures_are_forgotten() -> None:
+def test_the_pause_is_limited_and_old_failures_are_forgotten() -> None:
     clock = Clock()
     throttle = Throttle(clock)
     for _ in range(200):
@@ -87,7 +87,7 @@ def test_the_pause_has_an_end_and_old_failures_are_forgotten() -> None:
     assert throttle.note_failure("a") == 1
 
 
-def test_many_addresses_take_bounded_room() -> None:
+def test_many_addresses_take_bounded_memory() -> None:
     throttle = Throttle(Clock())
     for _ in range(FREE_ATTEMPTS):
         throttle.note_failure("first")
@@ -96,7 +96,7 @@ def test_many_addresses_take_bounded_room() -> None:
     assert throttle.pause("first") == 0.0
 
 
-def test_one_ipv6_host_counts_as_one_guesser() -> None:
+def test_an_ipv6_network_is_throttled_as_one_address() -> None:
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff")
     assert network_of("2001:db8::1") != network_of("2001:db8:0:1::1")
     assert network_of("192.0.2.1") != network_of("192.0.2.2")

@@ -13,13 +13,13 @@ from tests.certificates import write_certificate
 
 
 def _touch(*paths: Path) -> None:
-    """Later than whatever was seen of them, also where the file system counts in seconds."""
+    """Sets a later modification time, also on file systems that count in seconds."""
     for path in paths:
         os.utime(path, ns=(path.stat().st_mtime_ns + 10**9,) * 2)
 
 
 def _serial(certificate: Certificate) -> bytes:
-    """What a client is shown."""
+    """The certificate that a client gets."""
     ours, theirs, back = ssl.MemoryBIO(), ssl.MemoryBIO(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     back.check_hostname, back.verify_mode = False, ssl.CERT_NONE
     server, client = certificate.context.wrap_bio(ours, theirs, server_side=True), back.wrap_bio(theirs, ours)
@@ -33,7 +33,7 @@ def _serial(certificate: Certificate) -> bytes:
     return found
 
 
-def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
+def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
     paths = write_certificate(tmp_path)
     certificate = Certificate(Tls(certificate=paths[0], key=paths[1]))
     before = _serial(certificate)
@@ -58,11 +58,11 @@ def test_a_renewal_that_is_half_done_changes_nothing(tmp_path: Path) -> None:
     assert _serial(certificate) != before
 
 
-def test_files_that_are_no_pair_are_refused_by_name(tmp_path: Path) -> None:
+def test_mismatched_files_are_reported_by_name(tmp_path: Path) -> None:
     pem, key = write_certificate(tmp_path)
     _, other = write_certificate(tmp_path / "other")
     for wrong, reason in (
-        (Tls(certificate=pem, key=other), "the key is not the certificate's"),
+        (Tls(certificate=pem, key=other), "the key does not match the certificate"),
         (Tls(certificate=key, key=key), "not a PEM certificate and key"),
         (Tls(certificate=tmp_path / "none.pem", key=key), "none.pem: No such file"),
     ):

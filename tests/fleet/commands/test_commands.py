@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ),
         (
             ["up", "--for", "30 parsecs"],
-            "peerwatch: --for 30 parsecs: unknown unit of time; write a number with a unit: 30s, 5m, 4h or 7d\n",
+            "peerwatch: --for 30 parsecs: unknown unit; write a number with a unit: 30s, 5m, 4h or 7d\n",
         ),
     ],
 )
@@ -91,11 +91,11 @@ def test_init_sizes_the_file_for_the_model(tmp_path: Path) -> None:
     assert unknown.stderr.endswith("give the model's size, like --parameters 0.5B\n")
 
 
-def test_check_and_up_show_the_same_mistakes(tmp_path: Path) -> None:
+def test_check_and_up_show_the_same_errors(tmp_path: Path) -> None:
     (tmp_path / "peerwatch.yaml").write_text("fleet: a\npeerz: 1\nmemory_limit: 4\n" + ports_text())
     expected = (
         "peerwatch.yaml:2: peerz: unknown key; did you mean peers?\n"
-        "peerwatch.yaml:3: memory_limit: 4 is no size; write it like 4GiB, 512MiB or 4GB\n"
+        "peerwatch.yaml:3: memory_limit: 4 is not a size; write it like 4GiB, 512MiB or 4GB\n"
     )
     for command in ("check", "up"):
         result = peerwatch(command, folder=tmp_path)
@@ -113,7 +113,7 @@ def test_up_starts_nothing_on_a_port_that_is_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "supervisord.conf").exists()
 
 
-def test_status_of_a_fleet_that_does_not_run_is_one_line_and_status_1(tmp_path: Path) -> None:
+def test_status_of_a_fleet_that_is_not_running_is_one_line_and_status_1(tmp_path: Path) -> None:
     (tmp_path / "peerwatch.yaml").write_text("fleet: a\nstate_dir: state\n")
     result = peerwatch("status", folder=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")

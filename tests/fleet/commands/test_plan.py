@@ -51,7 +51,7 @@ def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--memory", "16"), "--memory: '16' is no size; write it like 4GiB, 512MiB or 4GB"),
+        (("--memory", "16"), "--memory: '16' is not a size; write it like 4GiB, 512MiB or 4GB"),
         (("--memory", "16GiB"), "--memory describes another machine; give its --cores too"),
         (("--cores", "4"), "--cores describes another machine; give its --memory too"),
         (("--device", "tpu"), "--device tpu: unknown device; use cpu, mps or cuda"),

@@ -1,4 +1,4 @@
-"""Every mistake of a configuration shows at once, with its line, its path and a remedy."""
+"""Every error of a configuration is reported at once, with its line, its path and a remedy."""
 
 import os
 import socket
@@ -41,11 +41,11 @@ MISTAKES = {
     ),
     "unknown GRPO field": (
         "fleet: a\ntrainer:\n  grpo:\n    beta: 0\n    learning_rat: 1\n",
-        "5: trainer.grpo.learning_rat: no field of trl.GRPOConfig; did you mean learning_rate?",
+        "5: trainer.grpo.learning_rat: unknown field of trl.GRPOConfig; did you mean learning_rate?",
     ),
     "key of the fleet in the trainer": (
         "fleet: a\ntrainer: {run_dir: /x}\n",
-        "2: trainer.run_dir: decided by the fleet; take it out here",
+        "2: trainer.run_dir: set by Peerwatch; remove it",
     ),
     "wrong type": (
         "fleet: a\ntrainer:\n  steps_per_stage: many\n",
@@ -57,49 +57,49 @@ MISTAKES = {
     ),
     "wrong unit of size": (
         "fleet: a\nmemory_limit: 4 Gigs\n",
-        "2: memory_limit: '4 Gigs' is no size; write it like 4GiB, 512MiB or 4GB",
+        "2: memory_limit: '4 Gigs' is not a size; write it like 4GiB, 512MiB or 4GB",
     ),
     "size without unit": (
         "fleet: a\nmemory_limit: 4\n",
-        "2: memory_limit: 4 is no size; write it like 4GiB, 512MiB or 4GB",
+        "2: memory_limit: 4 is not a size; write it like 4GiB, 512MiB or 4GB",
     ),
     "wrong unit of time": (
         "fleet: a\nalerts:\n  interval: 30 parsecs\n",
-        "3: alerts.interval: unknown unit of time; write a number with a unit: 30s, 5m, 4h or 7d",
+        "3: alerts.interval: unknown unit; write a number with a unit: 30s, 5m, 4h or 7d",
     ),
     "wrong unit of time in a rule": (
         "fleet: a\nalerts:\n  rules:\n    PeerDown: {for: 2x}\n",
-        "4: alerts.rules.PeerDown.for: unknown unit of time; write a number with a unit: 30s, 5m, 4h or 7d",
+        "4: alerts.rules.PeerDown.for: unknown unit; write a number with a unit: 30s, 5m, 4h or 7d",
     ),
     "bad name": (
         "fleet: a\npeers:\n  - name: ../x\n",
-        "3: peers[0].name: '../x' cannot be a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+        "3: peers[0].name: '../x' is not a valid name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
     ),
     "missing name": ("peers: 1\n", "1: fleet: missing"),
     "names that differ in case only": (
         "fleet: a\npeers:\n  - name: x\n  - name: X\n",
-        "4: peers[1].name: two peers are called X; names must differ in more than case",
+        "4: peers[1].name: duplicate peer name X; names must differ in more than case",
     ),
     "no peers": ("fleet: a\npeers: 0\n", "2: peers: should be greater than or equal to 1, not 0"),
     "bad address": (
         "fleet: a\nhost: here\n",
-        "2: host: 'here' is no IPv4 address; 127.0.0.1 serves this machine only, 0.0.0.0 serves the network",
+        "2: host: 'here' is not an IPv4 address; use 127.0.0.1 for this machine only, 0.0.0.0 for the network",
     ),
     "bad initial peer": (
         "fleet: a\nswarm:\n  initial_peers:\n    - 1.2.3.4\n",
-        "4: swarm.initial_peers[0]: '1.2.3.4' is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…",
+        "4: swarm.initial_peers[0]: '1.2.3.4' is not a peer address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…",
     ),
     "key given twice": (
         "fleet: a\npeers: 1\nfleet: b\n",
-        "3: fleet: given twice, first in line 1; the later one would win silently",
+        "3: fleet: duplicate key, first in line 1; remove one",
     ),
     "port above the last": (
         "fleet: a\npeers: 2\nports: {sidecar: 65535}\n",
-        "3: ports.sidecar: port 65536 of the sidecar of a-1 is above 65535",
+        "3: ports.sidecar: port 65536 of the sidecar of a-1 is above 65535; choose a lower one",
     ),
     "unset variable": (
         "fleet: a\nalerts:\n  routes:\n    - name: phone\n      url: tgram://${PEERWATCH_UNSET}/1\n",
-        "5: alerts.routes[0].url: route phone: the environment variable PEERWATCH_UNSET is not set",
+        "5: alerts.routes[0].url: route phone: environment variable PEERWATCH_UNSET is not set",
     ),
     "no apprise URL": (
         "fleet: a\nalerts:\n  routes: [{name: phone, url: 'nonsense://secret-token'}]\n",
@@ -111,23 +111,23 @@ MISTAKES = {
     ),
     "limit above the machine": (
         "fleet: a\nmemory_limit: 20GiB\n",
-        "2: memory_limit: 20.0 GiB for one peer; this machine has 16.0 GiB",
+        "2: memory_limit: 20.0 GiB per peer; this machine has 16.0 GiB; set a lower limit",
     ),
     "limits above the machine": (
         "fleet: a\npeers: 3\nmemory_limit: 6GiB\n",
-        "3: memory_limit: 3 peers may take 18.0 GiB together; this machine has 16.0 GiB; fewer peers or a lower limit",
+        "3: memory_limit: 3 peers with 18.0 GiB in total; this machine has 16.0 GiB; set fewer peers or a lower limit",
     ),
     "limit of one peer above the machine": (
         "fleet: a\nmemory_limit: 1GiB\npeers:\n  - name: x\n    memory_limit: 99GiB\n",
-        "5: peers[0].memory_limit: 99.0 GiB for one peer; this machine has 16.0 GiB",
+        "5: peers[0].memory_limit: 99.0 GiB per peer; this machine has 16.0 GiB; set a lower limit",
     ),
     "unknown task": (
         "fleet: a\ntrainer: {task: basic_arithmetics}\n",
-        "2: trainer.task: reasoning-gym has no dataset basic_arithmetics; did you mean basic_arithmetic?",
+        "2: trainer.task: unknown reasoning-gym dataset basic_arithmetics; did you mean basic_arithmetic?",
     ),
     "unknown option of a task": (
         "fleet: a\ntrainer:\n  task: chain_sum\n  task_options:\n    min_term: 2\n",
-        "5: trainer.task_options.min_term: chain_sum has no such option; did you mean min_terms?",
+        "5: trainer.task_options.min_term: unknown option of chain_sum; did you mean min_terms?",
     ),
     "unknown reward": (
         "fleet: a\ntrainer:\n  rewards: [nope]\n",
@@ -142,12 +142,12 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line_with_its_place_and_remedy(lines_of: LinesOf, name: str) -> None:
+def test_an_error_is_one_line_with_its_location_and_remedy(lines_of: LinesOf, name: str) -> None:
     text, expected = MISTAKES[name]
     assert lines_of(text) == [f"peerwatch.yaml:{expected}"]
 
 
-def test_all_mistakes_show_at_once_in_the_order_of_the_file(lines_of: LinesOf) -> None:
+def test_all_errors_are_reported_at_once_in_the_order_of_the_file(lines_of: LinesOf) -> None:
     text = """\
 fleet: a b
 memory_limit: 4 Gigs
@@ -182,14 +182,15 @@ def test_no_message_repeats_a_secret(lines_of: LinesOf, monkeypatch: pytest.Monk
     assert "hunter2" not in "".join(lines)
 
 
-def test_the_same_port_twice_shows_at_the_key_of_the_peer_that_took_it(lines_of: LinesOf) -> None:
+def test_a_duplicate_port_is_reported_at_the_key_of_the_peer(lines_of: LinesOf) -> None:
     text = "fleet: a\nports: {leaderboard: 18700}\npeers:\n  - name: x\n    sidecar_port: 18700\n"
     assert lines_of(text) == [
-        "peerwatch.yaml:5: peers[0].sidecar_port: port 18700 is both the leaderboard's and the sidecar of x's"
+        "peerwatch.yaml:5: peers[0].sidecar_port: "
+        "port 18700 is set for the leaderboard and the sidecar of x; change one"
     ]
 
 
-def test_a_port_in_use_names_its_user_and_is_no_mistake_while_the_fleet_itself_runs(
+def test_a_port_in_use_names_its_process_and_is_no_error_while_the_fleet_runs(
     load: Callable[[str], Loaded], lines_of: LinesOf
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -205,7 +206,7 @@ def test_a_port_in_use_names_its_user_and_is_no_mistake_while_the_fleet_itself_r
         assert loaded.lines() == []
 
 
-def test_secret_files_are_found_from_the_folder_of_the_configuration(lines_of: LinesOf, tmp_path: Path) -> None:
+def test_secret_files_are_resolved_against_the_configurations_folder(lines_of: LinesOf, tmp_path: Path) -> None:
     secret = tmp_path / "mail.url"
     text = "fleet: a\nalerts:\n  routes:\n    - {name: mail, url: 'file:mail.url'}\n"
     place = "peerwatch.yaml:4: alerts.routes[0].url: route mail:"
@@ -219,11 +220,11 @@ def test_secret_files_are_found_from_the_folder_of_the_configuration(lines_of: L
     assert lines_of(text) == [f"{where} other users can read {secret}; run `chmod 600` on it"]
 
 
-def test_files_of_rewards_and_models_must_be_there(lines_of: LinesOf, tmp_path: Path) -> None:
+def test_files_of_rewards_and_models_must_exist(lines_of: LinesOf, tmp_path: Path) -> None:
     text = "fleet: a\ntrainer:\n  model: ./model\n  rewards: [reward.py:score]\n"
     assert lines_of(text) == [
-        f"peerwatch.yaml:3: trainer.model: there is no folder {tmp_path}/model",
-        f"peerwatch.yaml:4: trainer.rewards: there is no readable file {tmp_path}/reward.py",
+        f"peerwatch.yaml:3: trainer.model: no folder {tmp_path}/model; set an existing folder or a Hugging Face id",
+        f"peerwatch.yaml:4: trainer.rewards: cannot read {tmp_path}/reward.py; check its path and permissions",
     ]
     (tmp_path / "model").mkdir()
     (tmp_path / "reward.py").touch()

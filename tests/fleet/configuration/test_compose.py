@@ -10,7 +10,7 @@ from fleet.configuration.load import Loaded
 LEADER = "Qm" + "1" * 44
 
 
-def test_the_first_peer_of_an_own_swarm_leads_and_each_knows_the_others(load: Callable[[str], Loaded]) -> None:
+def test_the_first_peer_of_an_own_swarm_leads_and_each_has_the_others_addresses(load: Callable[[str], Loaded]) -> None:
     trainers = load("fleet: amber\npeers: 3\nports: {trainer: 40000}\n").composition.trainers
     assert list(trainers) == ["amber-0", "amber-1", "amber-2"]
     assert [trainer.swarm.leader for trainer in trainers.values()] == [True, False, False]
@@ -20,7 +20,7 @@ def test_the_first_peer_of_an_own_swarm_leads_and_each_knows_the_others(load: Ca
     assert trainers["amber-2"].swarm.initial_peers == addresses[:2]
 
 
-def test_peers_that_join_a_swarm_lead_nothing(load: Callable[[str], Loaded]) -> None:
+def test_no_peer_leads_a_swarm_that_it_joins(load: Callable[[str], Loaded]) -> None:
     address = f"/ip4/203.0.113.7/tcp/1/p2p/{LEADER}"
     composition = load(f"fleet: a\npeers: 2\nswarm: {{initial_peers: [{address}]}}\n").composition
     for trainer in composition.trainers.values():
@@ -50,7 +50,7 @@ peers:
     assert trainers["y"].swarm.announce == ["/ip4/203.0.113.7/tcp/5"]
 
 
-def test_the_alert_loop_learns_every_sidecar_and_the_leaderboard(load: Callable[[str], Loaded]) -> None:
+def test_the_alert_loop_gets_every_sidecar_and_the_leaderboard(load: Callable[[str], Loaded]) -> None:
     text = "fleet: a\npeers: 2\nhost: 0.0.0.0\nalerts: {interval: 1m, timeout: 2s, host: 127.0.0.1}\n"
     composition = load(text).composition
     alerts, trainers = composition.alerts, composition.trainers
@@ -68,7 +68,7 @@ def test_a_page_that_others_reach_needs_a_login_and_a_certificate(load: Callable
     exposed = "fleet: a\nhost: 0.0.0.0\n"
     (problem,) = load(exposed).problems
     assert "on 0.0.0.0" in problem.message
-    assert "set login and tls, or let it listen on 127.0.0.1" in problem.message
+    assert "set login and tls, or listen on 127.0.0.1" in problem.message
     login = "alerts:\n  login: {password: 'file:page.secret'}\n"
     (problem,) = load(exposed + login).problems
     assert "without tls" in problem.message
@@ -83,7 +83,7 @@ def test_a_page_that_others_reach_needs_a_login_and_a_certificate(load: Callable
     assert alerts.tls.key == Path.home() / "page.key"
 
 
-def test_a_page_cannot_listen_on_what_is_no_address(load: Callable[[str], Loaded]) -> None:
+def test_a_page_cannot_listen_on_an_invalid_address(load: Callable[[str], Loaded]) -> None:
     (problem,) = load("fleet: a\nalerts: {host: here}\n").problems
     assert problem.location == ("alerts", "host")
 
@@ -97,7 +97,7 @@ def test_cores_are_divided_between_the_peers(load: Callable[[str], Loaded]) -> N
     assert {peer.threads for peer in plan_peers(config, cores=2)} == {1}
 
 
-def test_templates_are_found_from_the_folder_of_the_configuration(
+def test_templates_are_resolved_against_the_configurations_folder(
     load: Callable[[str], Loaded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("common", "own"):

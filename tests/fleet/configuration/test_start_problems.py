@@ -1,4 +1,4 @@
-"""What keeps the alert loop from starting is found by `peerwatch check` first."""
+"""`peerwatch check` reports whatever prevents the alert loop from starting."""
 
 import json
 import socket
@@ -30,18 +30,18 @@ def problems(load: Callable[[str], Loaded], tmp_path: Path) -> Callable[[], list
     return find
 
 
-def test_files_that_fit_are_no_problem(problems: Callable[[], list[str]]) -> None:
+def test_matching_files_are_no_problem(problems: Callable[[], list[str]]) -> None:
     assert problems() == []
 
 
-def test_a_password_that_is_not_there_is_reported(problems: Callable[[], list[str]], tmp_path: Path) -> None:
+def test_a_missing_password_is_reported(problems: Callable[[], list[str]], tmp_path: Path) -> None:
     (tmp_path / "page.secret").unlink()
     assert [text for text in problems() if "page.secret: No such file" in text]
 
 
 def test_a_key_of_another_certificate_is_reported(problems: Callable[[], list[str]], tmp_path: Path) -> None:
     write_certificate(tmp_path / "other")[1].replace(tmp_path / "page.key")
-    assert [text for text in problems() if "the key is not the certificate's" in text]
+    assert [text for text in problems() if "the key does not match the certificate" in text]
 
 
 def test_secrets_that_others_can_read_are_reported(problems: Callable[[], list[str]], tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_secrets_that_others_can_read_are_reported(problems: Callable[[], list[s
 
 TOKEN = "1234567890:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
 
-# Sections `alerts` of a fleet's file, and whether the alert loop may start with them.
+# Sections `alerts` of a fleet's file, and whether the alert loop starts with them.
 SECTIONS = {
     "nothing": ("{}", True),
     "a webhook": ("routes: [{name: hook, url: 'json://127.0.0.1:9'}]", True),
@@ -69,30 +69,30 @@ SECTIONS = {
     "templates": ("templates: templates", True),
     "a service that apprise does not know": ("routes: [{name: hook, url: 'nosuch://x'}]", False),
     "no URL": ("routes: [{name: hook, url: 'hello'}]", False),
-    "a variable that is not set": ("routes: [{name: hook, url: 'json://${NOT_SET_ANYWHERE}'}]", False),
-    "a file that is not there": ("routes: [{name: hook, url: 'file:absent.url'}]", False),
+    "an unset variable": ("routes: [{name: hook, url: 'json://${NOT_SET_ANYWHERE}'}]", False),
+    "a missing file": ("routes: [{name: hook, url: 'file:absent.url'}]", False),
     "an empty file": ("routes: [{name: hook, url: 'file:empty.url'}]", False),
     "commands in a channel": (f"routes: [{{name: phone, url: 'tgram://{TOKEN}/@name', commands: true}}]", False),
     "commands without a chat": (f"routes: [{{name: phone, url: 'tgram://{TOKEN}', commands: true}}]", False),
     "commands by webhook": ("routes: [{name: hook, url: 'json://127.0.0.1:9', commands: true}]", False),
-    "two routes of one name": ("routes: [{name: a, url: 'json://h'}, {name: a, url: 'json://i'}]", False),
+    "a duplicate route name": ("routes: [{name: a, url: 'json://h'}, {name: a, url: 'json://i'}]", False),
     "a ping by mail": ("deadman: {url: 'mailto://a:b@example.org'}", False),
-    "a ping to half an address": ("deadman: {url: 'https://[x'}", False),
-    "a ping that leads nowhere": ("deadman: {url: '${NOT_SET_ANYWHERE}'}", False),
+    "a ping to an invalid URL": ("deadman: {url: 'https://[x'}", False),
+    "an unresolved ping URL": ("deadman: {url: '${NOT_SET_ANYWHERE}'}", False),
     "an empty password": ("login: {password: ''}", False),
-    "a password that is not there": ("login: {password: 'file:absent.secret'}", False),
-    "a certificate that is not there": ("tls: {certificate: absent.pem, key: page.key}", False),
-    "a certificate that is none": ("tls: {certificate: hook.url, key: page.key}", False),
-    "templates that are not there": ("templates: absent", False),
+    "a missing password": ("login: {password: 'file:absent.secret'}", False),
+    "a missing certificate": ("tls: {certificate: absent.pem, key: page.key}", False),
+    "an invalid certificate": ("tls: {certificate: hook.url, key: page.key}", False),
+    "missing templates": ("templates: absent", False),
     "seconds without a unit": ("interval: 15", False),
     "an unknown rule": ("rules: {PeerStaled: {severity: info}}", False),
     "a restart that cannot help": ("rules: {PeerDown: {restart: true}}", False),
-    "a watchdog that is off": ("routes: [{name: hook, url: 'json://h', watchdog: 5m}]", False),
-    "a language that nobody speaks": ("language: tlh", False),
+    "a disabled watchdog": ("routes: [{name: hook, url: 'json://h', watchdog: 5m}]", False),
+    "an unknown language": ("language: tlh", False),
 }
 
 
-# The alert loop with one file after the other: what its process would end with.
+# Runs the alert loop with one file after the other and prints its exit statuses.
 START_ALL = """
 import json, sys
 from alerts.__main__ import main
@@ -107,7 +107,7 @@ print(json.dumps(statuses))
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder with what the sections name."""
+    """The folder with the files that the sections name."""
     monkeypatch.setenv("SOME_TOKEN", "s3cret-of-the-test")
     monkeypatch.chdir(tmp_path)
     write_certificate(tmp_path)
@@ -127,7 +127,7 @@ def _accepted_by_check(section: str, folder: Path) -> tuple[bool, str]:
 
 
 def test_check_accepts_what_the_alert_loop_starts_with_and_nothing_else(files: Path) -> None:
-    # A loop that may start ends at once all the same, as somebody listens on its port: with status 1, not 2.
+    # A loop with a valid file exits with 1, not 2: its port is in use.
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -149,12 +149,12 @@ def test_check_accepts_what_the_alert_loop_starts_with_and_nothing_else(files: P
     assert TOKEN.partition(":")[2] not in said
 
 
-def test_a_channel_that_cannot_give_commands_is_reported_at_its_line(files: Path) -> None:
+def test_a_channel_that_cannot_send_commands_is_reported_at_its_line(files: Path) -> None:
     _, lines = _accepted_by_check(SECTIONS["commands in a channel"][0], files)
     assert "alerts.routes[0].url: route phone: `commands` needs the chats' numbers in the URL" in lines
 
 
-def test_a_route_is_written_for_the_loop_as_the_file_has_it(files: Path) -> None:
+def test_a_route_is_written_for_the_loop_as_in_the_file(files: Path) -> None:
     text = "fleet: a\nalerts:\n  routes: [{name: hook, url: 'file:hook.url'}, {name: b, url: 'json://${SOME_TOKEN}'}]\n"
     composition = load_text(text, "peerwatch.yaml", files, files / "state").composition
     assert composition.alerts is not None

@@ -11,7 +11,7 @@ from trainer.config import TrainerConfig
 
 @pytest.mark.parametrize("gibibytes", [1, 16, 512])
 @pytest.mark.parametrize("peers", [1, 2, 7])
-def test_it_is_right_as_it_stands(tmp_path_factory: pytest.TempPathFactory, gibibytes: int, peers: int) -> None:
+def test_it_is_valid_as_written(tmp_path_factory: pytest.TempPathFactory, gibibytes: int, peers: int) -> None:
     machine = Machine(gibibytes * 2**30, 8)
     loaded = load_text(render("a", peers, machine), "x", tmp_path_factory.getbasetemp())
     assert loaded.lines() == []

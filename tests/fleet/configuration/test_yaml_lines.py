@@ -15,7 +15,7 @@ peers:
 """
 
 
-def test_every_key_and_entry_knows_its_line() -> None:
+def test_every_key_and_entry_has_its_line() -> None:
     document = parse(TEXT)
     assert document.data["peers"][0]["grpo"] == {"learning_rate": 0.001}
     assert document.lines[("fleet",)] == 1
@@ -23,7 +23,7 @@ def test_every_key_and_entry_knows_its_line() -> None:
     assert document.lines[("peers", 1)] == 7
 
 
-def test_a_location_that_the_text_lacks_takes_the_line_of_what_encloses_it() -> None:
+def test_a_missing_location_has_the_line_of_the_enclosing_one() -> None:
     document = parse(TEXT)
     assert document.line_of(Problem(("peers", 1, "trainer_port"), "")) == 7
     assert document.line_of(Problem(("nothing",), "")) == 1
@@ -34,18 +34,18 @@ def test_a_location_that_the_text_lacks_takes_the_line_of_what_encloses_it() -> 
     [
         ("a: 1\nb: [1, 2\n", 3, "expected ',' or ']'"),
         ("a: 1\n\tb: 2\n", 2, "cannot start any token"),
-        ("a: 1\nb: 2\na: 3\n", 3, "given twice, first in line 1"),
-        ("x:\n  y: 1\n  y: 2\n", 3, "given twice"),
+        ("a: 1\nb: 2\na: 3\n", 3, "duplicate key, first in line 1"),
+        ("x:\n  y: 1\n  y: 2\n", 3, "duplicate key"),
         ("a: !!python/object/apply:os.system ['true']\n", 1, "could not determine a constructor"),
-        ("- a\n- b\n", 1, "set of `key: value` lines"),
+        ("- a\n- b\n", 1, "not a mapping; write `key: value` lines"),
         ("a: 1\n---\nb: 2\n", 2, "single document"),
         ("a: 1\nb: \x07\n", 2, "character"),
         ("a: *nowhere\n", 1, "undefined alias"),
-        ("a: 2024-13-45\n", 1, "not readable"),
+        ("a: 2024-13-45\n", 1, "not valid YAML"),
         ("{" * 3000, 1, "nested too deeply"),
     ],
 )
-def test_what_is_not_plain_yaml_is_one_problem_with_its_line(text: str, line: int, words: str) -> None:
+def test_anything_but_plain_yaml_is_one_problem_with_its_line(text: str, line: int, words: str) -> None:
     document = parse(text)
     assert [document.line_of(problem) for problem in document.problems] == [line]
     assert words in document.problems[0].message
