@@ -16,17 +16,17 @@ from trainer.stopping import Stopper, StopRequested
 from trainer.swarm.error import SwarmError
 
 STACKS_FILE = "stacks.log"
-STOPPED, FAULT, WRONG_CONFIGURATION = 0, 1, 2
+STOPPED, FAILED, INVALID_CONFIGURATION = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one peer; the exit code says how it ended."""
+    """Runs one peer. Returns the exit code."""
     options = _parse(arguments)
     try:
         config = load_config(options.config)
         claim(config.run_dir)
     except (ValueError, ConfigurationError) as error:
-        return _complain(error, WRONG_CONFIGURATION)
+        return _report(error, INVALID_CONFIGURATION)
     stopper = Stopper()
     _set_up_logs(config)
     try:
@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StopRequested:
         finished = False
     except ConfigurationError as error:
-        return _complain(error, WRONG_CONFIGURATION)
+        return _report(error, INVALID_CONFIGURATION)
     except SwarmError as error:
-        return _complain(error, FAULT)
-    logging.getLogger("trainer").info("the run is finished" if finished else "stopped")
+        return _report(error, FAILED)
+    logging.getLogger("trainer").info("run finished" if finished else "stopped")
     return options.finished_exit_code if finished else STOPPED
 
 
@@ -46,7 +46,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m trainer",
         description="Trains one peer of an RL swarm with GRPO.",
         epilog="Example: python -m trainer --config peer-1.yaml. Exit codes: 0 stopped on request, 1 the swarm or "
-        "the training failed, 2 wrong configuration. SIGUSR1 writes the stacks of all threads to stacks.log.",
+        "the training failed, 2 invalid configuration. SIGUSR1 writes the stacks of all threads to stacks.log.",
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the peer's YAML file")
     parser.add_argument(
@@ -67,12 +67,12 @@ def _set_up_logs(config: TrainerConfig) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("trainer", "exporter"):
         logging.getLogger(package).setLevel(logging.INFO)
-    # Kept open for as long as the process lives: the handler writes to its descriptor.
+    # Open for the life of the process: the handler writes to its descriptor.
     stacks = open(config.run_dir / STACKS_FILE, "a")  # noqa: SIM115
     faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
 
 
-def _complain(error: Exception, code: int) -> int:
+def _report(error: Exception, code: int) -> int:
     for line in str(error).splitlines():
         print(f"trainer: {line}", file=sys.stderr, flush=True)
     return code
@@ -82,5 +82,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # All is saved and closed. The interpreter's own end takes long with torch loaded, and halts the deadline's thread.
+    # Everything is saved and closed. The interpreter's exit is slow with torch loaded, and stops the deadline thread.
     os._exit(code)

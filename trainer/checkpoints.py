@@ -1,7 +1,7 @@
-"""Which checkpoint of a run folder is whole, and so the one to go on from.
+"""Finds the latest complete checkpoint of a run folder, the one to resume from.
 
-A checkpoint is whole once its seal is there: a list of its files with their sizes, written last. A trainer that is
-killed while it saves leaves no seal, and a disk that lost the end of a file contradicts it.
+A checkpoint is complete once its seal exists: a list of its files with their sizes, written last. A trainer that is
+killed while it saves leaves no seal, and a truncated file does not match it.
 """
 
 import json
@@ -19,12 +19,12 @@ SEAL = "complete.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-class OtherModel(ValueError):
-    """The run folder holds another model's checkpoints; one line for the user."""
+class ModelMismatch(ValueError):
+    """The run folder holds another model's checkpoints. The message is one line for the user."""
 
 
 def seal(checkpoint: Path, model: str) -> None:
-    """Marks a checkpoint as whole. Raises OSError."""
+    """Marks a checkpoint as complete. Raises OSError."""
     sizes = {}
     for path in _files(checkpoint):
         with open(path, "rb") as file:
@@ -33,19 +33,19 @@ def seal(checkpoint: Path, model: str) -> None:
     write_atomically(checkpoint / SEAL, json.dumps({"model": model, "files": sizes}).encode())
 
 
-def last_good(folder: Path, model: str) -> Path | None:
-    """The newest whole checkpoint of this model; broken ones newer than it are removed, with a line in the log.
+def find_latest(folder: Path, model: str) -> Path | None:
+    """The latest complete checkpoint of this model; damaged ones newer than it are removed and logged.
 
-    Raises OtherModel where the newest whole one was made from another model.
+    Raises ModelMismatch if the latest complete one was made from another model.
     """
     for checkpoint in _newest_first(folder):
         reason, made_from = _inspect(checkpoint)
         if reason:
-            log.warning("%s is broken (%s): removed, trying the one before it", checkpoint.name, reason)
+            log.warning("%s is damaged (%s): removed, trying the previous one", checkpoint.name, reason)
             shutil.rmtree(checkpoint, ignore_errors=True)
             continue
         if made_from != model:
-            raise OtherModel(
+            raise ModelMismatch(
                 f"model: {checkpoint} comes from {made_from!r}, not {model!r}; move it away, or use another run_dir"
             )
         return checkpoint
@@ -60,18 +60,18 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _inspect(checkpoint: Path) -> tuple[str, str]:
-    """(what is wrong with it or "", the model that it was made from)."""
+    """(the problem or "", the model that it was made from)."""
     try:
         record = json.loads((checkpoint / SEAL).read_bytes())
         sizes, model = dict(record["files"]), str(record["model"])
     except FileNotFoundError:
-        return "not saved to its end", ""
+        return "incomplete save", ""
     except (OSError, ValueError, KeyError, TypeError):
         return f"{SEAL} is unreadable", ""
     for name, size in sizes.items():
         path = checkpoint / name
         if not path.is_file() or path.stat().st_size != size:
-            return f"{name} is missing or cut off", model
+            return f"{name} is missing or truncated", model
     return "", model
 
 

@@ -1,4 +1,4 @@
-"""The configuration of one peer's trainer: what a YAML file may say, checked without loading torch."""
+"""The configuration of one peer's trainer, validated without loading torch."""
 
 import difflib
 import ipaddress
@@ -22,14 +22,14 @@ from trainer.grpo_fields import known_fields
 from trainer.rewards import discover
 from trainer.suited import TINY
 
-# GRPOConfig fields that the trainer fills itself, and the key of this configuration that decides them.
+# GRPOConfig fields that the trainer sets itself, and the key of this configuration to use instead.
 OWN_FIELDS = {
     "disable_tqdm": "no key: step lines are always plain",
     "logging_steps": "no key: every step is logged",
     "logging_strategy": "no key: every step is logged",
     "num_train_epochs": "max_rounds, or grpo.max_steps",
     "output_dir": "run_dir",
-    "resume_from_checkpoint": "no key: the last good checkpoint is always resumed",
+    "resume_from_checkpoint": "no key: the latest complete checkpoint is always resumed",
     "save_steps": "save_interval_seconds",
     "save_strategy": "save_interval_seconds",
     "seed": "seed",
@@ -38,7 +38,7 @@ OWN_FIELDS = {
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean …?)` for the known name closest to a misspelt one, else an empty text."""
+    """` (did you mean …?)` for the known name closest to a misspelt one, else an empty string."""
     found = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean {found[0]}?)" if found else ""
 
@@ -49,7 +49,7 @@ def _check_grpo(options: dict[str, Any]) -> dict[str, Any]:
         if name in OWN_FIELDS:
             raise ValueError(f"{name} is set by the trainer; use {OWN_FIELDS[name]}")
         if known is not None and name not in known:
-            raise ValueError(f"{name} is no field of trl.GRPOConfig{nearest(name, known)}")
+            raise ValueError(f"unknown field of trl.GRPOConfig: {name}{nearest(name, known)}")
     return options
 
 
@@ -61,19 +61,19 @@ def _check_reward(name: str) -> str:
         return name
     if name not in discover():
         known = ", ".join(discover())
-        raise ValueError(f"{name!r} is no built-in reward ({known}) and not of the form path/to/file.py:function")
+        raise ValueError(f"unknown reward {name!r}: neither built in ({known}) nor path/to/file.py:function")
     return name
 
 
 def _check_multiaddr(address: str) -> str:
     if not address.startswith(("/ip4/", "/ip6/", "/dns/", "/dns4/", "/dns6/", "/dnsaddr/")):
-        raise ValueError(f"{address!r} is no multiaddr; one looks like /ip4/192.0.2.7/tcp/38331/p2p/Qm…")
+        raise ValueError(f"{address!r} is not a multiaddr, such as /ip4/192.0.2.7/tcp/38331/p2p/Qm…")
     return address
 
 
 def _check_peer_address(address: str) -> str:
     if "/p2p/" not in _check_multiaddr(address):
-        raise ValueError(f"{address!r} does not end in /p2p/ and the peer's id")
+        raise ValueError(f"{address!r} does not end in /p2p/PEER_ID")
     return address
 
 
@@ -82,20 +82,21 @@ class _Model(BaseModel):
 
 
 class SwarmConfig(_Model):
-    """Where this peer listens and whom it joins. Without initial peers it starts a swarm of its own."""
+    """The listen address, and the peers to join. Without initial peers it starts a new swarm."""
 
     host: str = Field(default="127.0.0.1", description="address or name to listen on")
     port: int = Field(default=38331, ge=0, le=65535, description="0 takes any free port")
     announce: list[Annotated[str, AfterValidator(_check_multiaddr)]] = Field(
-        default_factory=list, description="multiaddrs that other peers reach this one at, where they differ"
+        default_factory=list,
+        description="multiaddrs to announce to other peers, if not the listen address",
     )
     initial_peers: list[Annotated[str, AfterValidator(_check_peer_address)]] = Field(
-        default_factory=list, description="multiaddrs of peers to join, each ending in /p2p/ and its id"
+        default_factory=list, description="multiaddrs of peers to join, each ending in /p2p/PEER_ID"
     )
     leader: bool = Field(default=False, description="this peer leads the swarm's rounds; one per swarm")
 
     def listen_multiaddr(self) -> str:
-        """Host and port as libp2p writes them."""
+        """Host and port as a libp2p multiaddr."""
         try:
             kind = f"ip{ipaddress.ip_address(self.host).version}"
         except ValueError:
@@ -104,7 +105,7 @@ class SwarmConfig(_Model):
 
 
 class StallConfig(_Model):
-    """Seconds of silence that count as a stall; while a peer steps, its own pace decides between floor and ceiling."""
+    """Seconds without a step that count as a stall; while a peer steps, its pace decides between floor and ceiling."""
 
     floor_seconds: PositiveFloat = 10.0
     ceiling_seconds: PositiveFloat = 3600.0
@@ -122,7 +123,7 @@ class LoraOptions(_Model):
 
 
 class TrainerConfig(_Model):
-    """One peer. `grpo` takes any field of trl.GRPOConfig; paths are relative to the folder of the file."""
+    """One peer. `grpo` takes any field of trl.GRPOConfig; relative paths count from the file's folder."""
 
     name: str = Field(min_length=1, max_length=64, description="nickname of the peer")
     run_dir: Path = Field(description="folder of this peer's files")
@@ -141,12 +142,12 @@ class TrainerConfig(_Model):
     steps_per_stage: PositiveInt = 20
     stages_per_round: int = Field(default=3, ge=1, le=100)
     max_rounds: PositiveInt | None = Field(
-        default=None, description="rounds after which the run is finished; null: no end"
+        default=None, description="rounds after which the run is finished; null: no limit"
     )
     publish_interval_seconds: PositiveFloat = 5.0
     save_interval_seconds: PositiveFloat = 300.0
     poll_interval_seconds: PositiveFloat = Field(
-        default=2.0, description="how often a waiting follower asks for the round"
+        default=2.0, description="how often a waiting follower polls the round"
     )
     seed: NonNegativeInt = 0
     swarm: SwarmConfig = Field(default_factory=SwarmConfig)
@@ -154,25 +155,25 @@ class TrainerConfig(_Model):
 
     @property
     def trained_as(self) -> str:
-        """Which weights a checkpoint holds: another model's, or an adapter's of another size, cannot be resumed."""
+        """What a checkpoint must have been made from to be resumed: model, and rank of its adapters."""
         return self.model if self.lora is None else f"{self.model} with LoRA of rank {self.lora.r}"
 
 
 def load_config(path: Path) -> TrainerConfig:
-    """Reads a YAML file; relative paths in it count from its folder. Raises ValueError, one line per mistake."""
+    """Reads a YAML file; relative paths in it count from its folder. Raises ValueError, one line per error."""
     try:
         content = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: no YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds no mapping of keys to values")
+        raise ValueError(f"{path}: not a mapping of keys to values")
     try:
         config = TrainerConfig.model_validate(content)
     except ValidationError as error:
-        mistakes = [f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]
-        raise ValueError("\n".join(mistakes)) from error
+        errors = [f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]
+        raise ValueError("\n".join(errors)) from error
     folder = path.resolve().parent
     rewards = [str(folder / name) if ".py:" in name else name for name in config.rewards]
     return config.model_copy(update={"run_dir": folder / config.run_dir, "rewards": rewards})

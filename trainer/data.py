@@ -1,4 +1,4 @@
-"""Tasks from reasoning-gym as an endless dataset, and the models: a tiny one built in place, or any other by name."""
+"""Loads the task, an endless dataset from reasoning-gym, and the model: the built-in tiny one or any other by name."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -22,22 +22,22 @@ from trainer.config import TrainerConfig, nearest
 from trainer.scoring import Entry
 from trainer.suited import TINY, TINY_SHAPE
 
-# Questions before the dataset starts over. Each is made when it is asked for, so a large number costs nothing.
+# Rows before the dataset repeats. Each is generated on access, so a large number costs nothing.
 QUESTIONS = 100_000
 
 
 @dataclass(frozen=True)
 class Task:
-    """A reasoning-gym dataset: its questions, and its judgement of answers."""
+    """A reasoning-gym dataset: its questions, and its scoring of answers."""
 
     source: Any
 
     def judge(self, entry: Entry, answer: str) -> float:
-        """The task's score of an answer text to the entry that a row of the dataset carries."""
+        """The task's score of an answer to the entry of a dataset row."""
         return float(self.source.score_answer(answer=answer, entry=entry))
 
     def dataset(self, *, conversational: bool) -> Dataset:
-        """Rows with prompt, question, answer and entry (the task's own record), made on access."""
+        """Rows with prompt, question, answer and entry (the task's own record), generated on access."""
         rows = partial(_rows, self.source, conversational)
         return Dataset.from_dict({"index": range(QUESTIONS)}).with_transform(rows)
 
@@ -45,17 +45,17 @@ class Task:
 def load_task(config: TrainerConfig) -> Task:
     """The configured task. Raises ValueError with one line for the user."""
     if config.task not in DATASETS:
-        raise ValueError(f"task: {config.task!r} is no reasoning-gym dataset{nearest(config.task, DATASETS)}")
+        raise ValueError(f"task: unknown reasoning-gym dataset {config.task!r}{nearest(config.task, DATASETS)}")
     options = {"seed": config.seed, "size": QUESTIONS, **config.task_options}
     try:
         source = reasoning_gym.create_dataset(config.task, **options)
     except (TypeError, ValueError, AssertionError) as error:
-        raise ValueError(f"task_options: {config.task} refuses them: {error}") from error
+        raise ValueError(f"task_options: rejected by {config.task}: {error}") from error
     return Task(source)
 
 
 def load_model(config: TrainerConfig) -> tuple[PreTrainedModel | str, PreTrainedTokenizerBase]:
-    """Model (or the name by which TRL loads it) and tokenizer. Raises ValueError with one line for the user."""
+    """Model (or the name for TRL to load) and tokenizer. Raises ValueError with one line for the user."""
     if config.model == TINY:
         tokenizer = byte_tokenizer()
         return tiny_model(tokenizer).to(getattr(torch, config.dtype)), tokenizer
@@ -69,7 +69,7 @@ def load_model(config: TrainerConfig) -> tuple[PreTrainedModel | str, PreTrained
 def byte_tokenizer() -> PreTrainedTokenizerFast:
     """One token per byte, and the two special tokens that generation needs."""
     tokens = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    # Every prompt is new, so that a cache of them would only grow.
+    # Every prompt is new, so a cache would only grow.
     bytes_alone = models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[], cache_capacity=0)
     tokenizer = Tokenizer(bytes_alone)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -80,7 +80,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_model(tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
-    """A Qwen2 of about a million random parameters: a toy that learns in seconds on one CPU core."""
+    """A Qwen2 with about a million random parameters, which learns in seconds on one CPU core."""
     shape = Qwen2Config(
         **TINY_SHAPE,
         pad_token_id=tokenizer.pad_token_id,

@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer, told apart from its surroundings: what a step earned, its phases, and sealed checkpoints."""
+"""TRL's GRPOTrainer extended: reports what a step earned and its phases, and seals checkpoints."""
 
 import contextlib
 import logging
@@ -29,13 +29,13 @@ MAX_TEXT = 2000
 
 
 class Phases(Protocol):
-    """The part of the telemetry that hears what the trainer does within a step."""
+    """The part of the telemetry that records the phases of a step."""
 
     def phase(self, name: str) -> contextlib.AbstractContextManager[None]: ...
 
 
 class Shield(Protocol):
-    """Keeps a stop from interrupting what must be whole."""
+    """Defers a stop until an atomic section is done."""
 
     def shield(self) -> contextlib.AbstractContextManager[None]: ...
 
@@ -51,7 +51,7 @@ class Earnings:
 
 
 class PeerTrainer(GRPOTrainer):
-    """A GRPOTrainer that tells its surroundings what it earned and what it is doing."""
+    """A GRPOTrainer that reports its earnings and phases."""
 
     def __init__(self, *, phases: Phases, shield: Shield, model_name: str, **options: Any) -> None:
         self._phases, self._shield, self._model_name = phases, shield, model_name
@@ -68,7 +68,7 @@ class PeerTrainer(GRPOTrainer):
         self._save_checkpoint(self.model, trial=None)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs a step, and forgets the old ones."""
+        """Logs a step, and drops old log entries."""
         super().log(logs, start_time)
         del self.state.log_history[:-KEPT_LOGS]
 
@@ -118,13 +118,13 @@ def build_trainer(config: TrainerConfig, *, checkpoints: Path, phases: Phases, s
         train_dataset=task.dataset(conversational=_is_conversational(tokenizer)),
         processing_class=tokenizer,
     )
-    # Step lines come from the peer itself.
+    # The driver prints the step lines.
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[str, Any]:
-    """The arguments of GRPOConfig: what suits a peer, the user's own choices over it, and what the trainer decides."""
+    """The arguments of GRPOConfig: defaults, then the user's options, then what the trainer sets; the last one wins."""
     suited: dict[str, Any] = {
         **suited_options(config.model, config.grpo),
         "lr_scheduler_type": "constant",
@@ -149,19 +149,19 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
     return suited | config.grpo | decided
 
 
-def choose_device(wanted: str) -> str:
-    """cpu, cuda or mps. Raises ValueError where the wanted one is not there."""
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if present[name])
-    if not present[wanted]:
-        raise ValueError(f"device: torch finds no {wanted} on this machine; use auto, or install a torch that has it")
-    return wanted
+def choose_device(requested: str) -> str:
+    """cpu, cuda or mps. Raises ValueError if the requested device is not available."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if requested == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if available[name])
+    if not available[requested]:
+        raise ValueError(f"device: {requested} is not available to torch; use auto, or install a torch build for it")
+    return requested
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps third parties' advice out of a peer's log; errors still come through."""
+    """Keeps libraries' warnings out of a peer's log; errors are still logged."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

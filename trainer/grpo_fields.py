@@ -1,4 +1,4 @@
-"""The field names of the installed trl.GRPOConfig, read from its source: checking them loads neither trl nor torch."""
+"""The field names of the installed trl.GRPOConfig, read from its source without loading trl or torch."""
 
 import ast
 import importlib.util
@@ -15,7 +15,7 @@ _SOURCES = (
 
 @lru_cache(maxsize=1)
 def known_fields() -> frozenset[str] | None:
-    """All fields that GRPOConfig takes; None where trl is absent or laid out otherwise, so nothing can be said."""
+    """All fields that GRPOConfig takes; None if trl is not installed or its layout is unknown."""
     names: set[str] = set()
     for package, file, class_name in _SOURCES:
         spec = importlib.util.find_spec(package)

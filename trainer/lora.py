@@ -1,4 +1,4 @@
-"""Low-rank adapters by peft, which only a peer that trains them needs: the one door to it."""
+"""Low-rank adapters: the only importer of peft, which is optional."""
 
 import importlib.util
 from typing import Any
@@ -7,11 +7,11 @@ from trainer.config import LoraOptions
 
 
 def adapters(options: LoraOptions | None) -> Any:
-    """The `peft.LoraConfig` for TRL; None where all weights are trained. Raises ValueError without peft."""
+    """The `peft.LoraConfig` for TRL; None if all weights are trained. Raises ValueError if peft is not installed."""
     if options is None:
         return None
     if importlib.util.find_spec("peft") is None:
-        raise ValueError("lora: needs peft, which is not installed; pip install 'peerwatch[lora]', or take lora out")
+        raise ValueError("lora: peft is not installed; pip install 'peerwatch[lora]', or remove lora")
     from peft import LoraConfig
 
     return LoraConfig(

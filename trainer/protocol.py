@@ -1,7 +1,7 @@
-"""Key names and record checks of the swarm's DHT, as rl-swarm v0.4 writes them; pure Python.
+"""Keys and record validation of the swarm's DHT, as in rl-swarm v0.4; pure Python.
 
-Everything read here was written by strangers: each `read_*` returns None, or leaves an entry out, where the
-record is not of the form that the protocol gives it.
+Everything read here is untrusted: each `read_*` returns None, or leaves an entry out, where the record does not
+follow the protocol.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 ROUND_AND_STAGE_KEY = "rl_swarm_rs"
 EXPIRATION_SECONDS = 4 * 3600.0
 
-# A round number beyond this is no round that a swarm of seconds-long stages can have reached; it also keeps what
-# strangers write inside SQLite's and JSON's exact integers.
+# No swarm can have reached a round beyond this, even with stages of seconds; it also keeps untrusted numbers within
+# SQLite's and JSON's exact integers.
 MAX_ROUND = 2**31 - 1
 MAX_STAGE = 99
 
@@ -23,7 +23,7 @@ _PEER_ID = re.compile(r"(?:Qm[1-9A-HJ-NP-Za-km-z]{44}|12D3KooW[1-9A-HJ-NP-Za-km-
 
 
 class RoundAndStage(NamedTuple):
-    """Where the swarm is: both count from 0, and order as tuples do."""
+    """The swarm's round and stage: both count from 0, and order as tuples do."""
 
     round: int
     stage: int
@@ -42,7 +42,7 @@ def outputs_key(peer_id: str, round_number: int, stage: int) -> str:
 
 
 def outputs_subkey(question: str) -> str:
-    """The md5 of the question, 32 hex digits: a name, not a secret."""
+    """The md5 of the question, 32 hex digits: an identifier, not a secret."""
     return hashlib.md5(question.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -51,7 +51,7 @@ def is_peer_id(value: object) -> bool:
 
 
 def read_number(value: object, *, limit: float) -> float | None:
-    """A finite number within ±limit as float; None for anything else (bool, text, NaN, infinity, too large)."""
+    """A finite number within ±limit as float; None for anything else (bool, string, NaN, infinity, out of range)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -60,11 +60,11 @@ def read_number(value: object, *, limit: float) -> float | None:
 
 
 def read_round_and_stage(value: object) -> RoundAndStage | None:
-    """`rl_swarm_rs`: a pair of whole numbers."""
+    """`rl_swarm_rs`: a pair of integers."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
     round_number, stage = value
-    if not _is_whole(round_number, MAX_ROUND) or not _is_whole(stage, MAX_STAGE):
+    if not _is_integer(round_number, MAX_ROUND) or not _is_integer(stage, MAX_STAGE):
         return None
     return RoundAndStage(round_number, stage)
 
@@ -86,7 +86,7 @@ def leaderboard_value(rewards: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(rewards.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
 
 
-# What a peer wrote in each stage; a round with more stages repeats the last name.
+# The field of a peer's completion in each stage; a round with more stages repeats the last one.
 _COMPLETION_NAMES = ("agent_answers", "agent_opinion", "final_agent_decision")
 
 
@@ -99,7 +99,7 @@ def outputs_value(
 
 
 def read_completion(outputs: Mapping[Any, Any], peer_id: str) -> str | None:
-    """What the peer wrote, from the dict of an outputs value; None where there is no such text."""
+    """The peer's completion in the dict of an outputs value; None if there is none."""
     for name in reversed(_COMPLETION_NAMES):
         by_peer = outputs.get(name)
         text = by_peer.get(peer_id) if isinstance(by_peer, Mapping) else None
@@ -108,5 +108,5 @@ def read_completion(outputs: Mapping[Any, Any], peer_id: str) -> str | None:
     return None
 
 
-def _is_whole(value: object, limit: int) -> bool:
+def _is_integer(value: object, limit: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit

@@ -1,4 +1,4 @@
-"""One life of a peer: join the swarm, build or resume the trainer, train, save, leave."""
+"""One run of a peer's process: join the swarm, build or resume the trainer, train, save, leave."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.run_folder import find_process, read_bounded, read_process_record, write_process_record
-from trainer.checkpoints import last_good
+from trainer.checkpoints import find_latest
 from trainer.config import TrainerConfig
 from trainer.rounds import RoundProgress, from_record
 from trainer.stopping import Stopper, StopRequested
@@ -27,17 +27,17 @@ CLOSE_SECONDS = 2.0
 
 
 class ConfigurationError(Exception):
-    """What the configuration asks for cannot be had; one line for the user."""
+    """The configuration cannot be applied. The message is one line for the user."""
 
 
 def claim(run_dir: Path) -> None:
-    """Makes the run folder this process's. Raises ConfigurationError where another trainer runs in it."""
+    """Claims the run folder for this process. Raises ConfigurationError if another trainer uses it."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         record = read_process_record(run_dir)
         holder = find_process(record) if record else None
         if holder and holder.pid != os.getpid():
-            raise ConfigurationError(f"run_dir: {run_dir} is in use by the trainer with process number {holder.pid}")
+            raise ConfigurationError(f"run_dir: {run_dir} is in use by the trainer with PID {holder.pid}")
         write_process_record(run_dir)
     except OSError as error:
         raise ConfigurationError(f"run_dir: {run_dir}: {error.strerror}") from error
@@ -46,7 +46,7 @@ def claim(run_dir: Path) -> None:
 def train(config: TrainerConfig, stopper: Stopper) -> bool:
     """Trains until the run is finished (True) or a stop is requested (False).
 
-    Raises ConfigurationError or SwarmError, each with one line for the user.
+    Raises ConfigurationError or SwarmError, each with a one-line message for the user.
     """
     identity = config.run_dir / IDENTITY_FILE
     with _as_configuration_error():
@@ -83,7 +83,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         with quiet():
             folder = config.run_dir / CHECKPOINTS
             with _as_configuration_error():
-                checkpoint = last_good(folder, config.trained_as)
+                checkpoint = find_latest(folder, config.trained_as)
                 trainer = build_trainer(config, checkpoints=folder, phases=telemetry, shield=stopper)
             if checkpoint:
                 log.info("resuming from %s", checkpoint.name)
@@ -93,22 +93,22 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
             trainer.add_callback(driver)
             trainer.add_callback(telemetry)
             with contextlib.suppress(StopRequested, RunFinished):
-                driver.start(read_standing(config.run_dir))
+                driver.start(read_progress(config.run_dir))
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
                 stopper.disarm()
             stopper.disarm()
             if not driver.is_saved:
                 trainer.save_now()
         if publisher.is_swarm_lost:
-            raise SwarmError("the DHT process ended; the trainer has to start again")
+            raise SwarmError("the DHT process ended; restart the trainer")
         return driver.is_finished
     finally:
         publisher.close(CLOSE_SECONDS)
         telemetry.close()
 
 
-def read_standing(run_dir: Path) -> RoundProgress:
-    """The place in the rounds that the run folder remembers."""
+def read_progress(run_dir: Path) -> RoundProgress:
+    """The progress saved in the run folder."""
     from trainer.swarm.publisher import POSITION_FILE
 
     try:
@@ -116,7 +116,7 @@ def read_standing(run_dir: Path) -> RoundProgress:
     except FileNotFoundError:
         return RoundProgress()
     except (OSError, ValueError) as error:
-        log.warning("the place in the rounds cannot be read and is asked of the swarm: %s", error)
+        log.warning("cannot read the saved round progress, taking the swarm's: %s", error)
         return RoundProgress()
 
 

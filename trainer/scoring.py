@@ -1,4 +1,4 @@
-"""Turns the configured reward names into the functions that TRL calls: built-in rewards, and users' own files."""
+"""Resolves reward names to the functions that TRL calls: built-in rewards, or functions of users' files."""
 
 import importlib.util
 import math
@@ -16,7 +16,7 @@ TaskJudge = Callable[[Entry, str], float]
 
 
 def reward_functions(names: Sequence[str], judge: TaskJudge) -> list[RewardFunction]:
-    """One TRL reward function per name, in their order. Raises ValueError with one line for the user."""
+    """One TRL reward function per name, in the same order. Raises ValueError with one line for the user."""
     built_in = discover()
     return [_built_in(name, built_in[name], judge) if name in built_in else load_function(name) for name in names]
 
@@ -26,7 +26,7 @@ def load_function(name: str) -> RewardFunction:
     path, _, function_name = name.rpartition(":")
     spec = importlib.util.spec_from_file_location(f"peerwatch_reward_{Path(path).stem}", path)
     if spec is None or spec.loader is None or not Path(path).is_file():
-        raise ValueError(f"rewards: there is no file {path}")
+        raise ValueError(f"rewards: no such file: {path}")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -39,14 +39,14 @@ def load_function(name: str) -> RewardFunction:
 
 
 def text_of(completion: Any) -> str:
-    """The text of a completion as TRL passes it: plain text, or a list of chat messages."""
+    """The text of a completion as TRL passes it: a string, or a list of chat messages."""
     if isinstance(completion, str):
         return completion
     return "".join(str(message.get("content") or "") for message in completion)
 
 
 def totals(rewards: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:
-    """The weighted sum of each completion's rewards; a reward that is not a finite number counts nothing."""
+    """The weighted sum of each completion's rewards; rewards that are not finite are ignored."""
     return [
         sum(value * weight for value, weight in zip(row, weights, strict=True) if math.isfinite(value))
         for row in rewards

@@ -1,7 +1,7 @@
 """Ends a run on SIGTERM or SIGINT within ten seconds, whatever the training thread is doing.
 
-Outside a step the request takes effect at once. A step gets a short grace to finish and is then abandoned; nothing
-is lost by that, because weights change only in the optimizer's update, and that, like saving, is not interrupted.
+Outside a step the request takes effect at once. A step gets a short grace period to finish and is then abandoned;
+nothing is lost, because weights change only in the optimizer's update, which, like saving, is not interrupted.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ RETRY_SECONDS = 0.2
 
 @contextlib.contextmanager
 def delayed() -> Iterator[None]:
-    """While no other thread runs that would take them, signals wait until the end of the block.
+    """Blocks the stop signals until the end of the block, provided that no other thread receives them.
 
-    A process or thread that is started inside inherits that they wait.
+    Processes and threads started inside inherit the blocked signals.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -34,7 +34,7 @@ def delayed() -> Iterator[None]:
 
 
 class StopRequested(BaseException):
-    """Raised in the main thread to abandon what it does; no `except Exception` on the way swallows it."""
+    """Raised in the main thread to abandon its work; no `except Exception` swallows it."""
 
 
 class Stopper:
@@ -51,9 +51,9 @@ class Stopper:
         signal.signal(signal.SIGALRM, self._interrupt)
 
     def enforce_deadline(self) -> None:
-        """Starts the thread that ends the process where its main thread is stuck beyond the reach of a signal handler.
+        """Starts the thread that exits the process if its main thread is stuck where no signal handler runs.
 
-        Call it once the DHT has been forked.
+        Call it after the DHT has been forked.
         """
         reader, writer = socket.socketpair()
         writer.setblocking(False)
@@ -62,11 +62,11 @@ class Stopper:
         threading.Thread(target=self._watch, args=(reader,), name="deadline", daemon=True).start()
 
     def begin_step(self) -> None:
-        """From here a stop waits for the grace before it interrupts."""
+        """From here a stop waits for the grace period before it interrupts."""
         self._in_step = True
 
     def end_step(self) -> None:
-        """The step is whole; a stop interrupts at once again, unless the caller deals with `is_requested`."""
+        """The step is complete; a stop interrupts at once again, unless the caller handles `is_requested`."""
         self._in_step = False
 
     @contextlib.contextmanager
@@ -96,12 +96,12 @@ class Stopper:
             raise StopRequested
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        # Again and again, since a user's reward function may swallow even this.
+        # The timer repeats, since a user's reward function may swallow even this.
         if not self._shields and not self._is_disarmed:
             raise StopRequested
 
     def disarm(self) -> None:
-        """No further interruption: the main thread is on its way out."""
+        """No further interruption: the main thread is exiting."""
         self._is_disarmed = self.is_requested = True
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -112,6 +112,6 @@ class Stopper:
                 break
         time.sleep(self._deadline)
         print(
-            "the trainer did not stop in time and ends at once; the last checkpoint stays", file=sys.stderr, flush=True
+            "the trainer did not stop in time and was ended; the last checkpoint is kept", file=sys.stderr, flush=True
         )
         os._exit(0)

@@ -1,11 +1,11 @@
-"""What a peer trains with where its configuration says nothing: GRPOConfig options; loads no torch."""
+"""Default GRPOConfig options of a peer; loads no torch."""
 
 from collections.abc import Mapping
 from typing import Any
 
 TINY = "tiny"
 
-# The toy model: about a million weights, and a token for each byte besides two special ones.
+# The tiny model: about a million weights, one token per byte and two special ones.
 TINY_SHAPE: Mapping[str, Any] = {
     "vocab_size": 258,
     "hidden_size": 192,
@@ -17,7 +17,7 @@ TINY_SHAPE: Mapping[str, Any] = {
     "tie_word_embeddings": True,
 }
 
-# What trl.GRPOConfig takes where nobody says otherwise, as far as a peer's memory depends on it.
+# Defaults of trl.GRPOConfig that a peer's memory depends on.
 TRL_DEFAULTS: Mapping[str, Any] = {
     "beta": 0.0,
     "gradient_accumulation_steps": 1,
@@ -28,7 +28,7 @@ GENERATIONS = 8
 
 
 def suited_options(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of GRPOConfig that suit a peer of this model; the user's own, `given`, are not repeated here."""
+    """Defaults for a peer of this model; the user's own options, `given`, take precedence and are not included."""
     generations = given.get("num_generations", GENERATIONS)
     suited: dict[str, Any] = {"num_generations": generations, "per_device_train_batch_size": generations}
     if model == TINY:

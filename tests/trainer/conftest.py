@@ -1,4 +1,4 @@
-"""Gives tests real trainers, and ends those that a test left running."""
+"""Fixtures that start real trainers, and kill those still running at the end."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -17,7 +17,7 @@ from tests.fakes import wait_for
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 
-# The tiny model at its quickest: these tests are about a peer's life, not about what it learns.
+# The tiny model at its quickest: these tests are about a peer's lifecycle, not about learning.
 QUICK = {"num_generations": 2, "max_completion_length": 4}
 SHORT = {"grpo": QUICK, "steps_per_stage": 4, "publish_interval_seconds": 0.5, "poll_interval_seconds": 0.2}
 
@@ -47,7 +47,7 @@ class Peer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> "Peer":
-        """Starts the trainer; its output of all lives goes to one file."""
+        """Starts the trainer; the output of all its runs goes to one file."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "trainer", "--config", str(self.config), *arguments]
         with open(self.output, "ab") as output:
@@ -62,28 +62,28 @@ class Peer:
         return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in self.text().splitlines() if line.startswith("step=")]
 
     def wait_for_steps(self, count: int) -> None:
-        """Waits until the output holds so many step lines."""
+        """Waits until the output holds `count` step lines."""
 
-        def look() -> bool:
+        def check() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.text()
             return len(self.steps()) >= count
 
-        wait_for(look, START_SECONDS, f"{count} steps: {self.output}", every=0.1)
+        wait_for(check, START_SECONDS, f"{count} steps: {self.output}", every=0.1)
 
     def address(self) -> str:
-        """The multiaddr that it said last."""
+        """The multiaddr that it logged last."""
         wait_for(lambda: " listens on " in self.text(), START_SECONDS, f"an address: {self.output}")
         return re.findall(r"listens on (\S+?)(?:,|\s)", self.text())[-1]
 
     def children(self) -> list[psutil.Process]:
-        """Its DHT process and p2pd; torch's own shared-memory process ends by itself and is not counted."""
+        """Its DHT process and p2pd; torch's shared-memory process exits automatically and is not counted."""
         assert self.process is not None
         found = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in found if process.name() != "torch_shm_manager"]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Sends a signal; the exit code."""
+        """Sends a signal and returns the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(180)

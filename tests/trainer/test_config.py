@@ -1,4 +1,4 @@
-"""What a configuration file may say, and what is said about its mistakes."""
+"""What a configuration file may contain, and how its errors are reported."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from trainer.config import SwarmConfig, TrainerConfig, load_config
 
 
-def mistakes(**options: object) -> str:
+def errors_of(**options: object) -> str:
     with pytest.raises(ValidationError) as caught:
         TrainerConfig.model_validate({"name": "a", "run_dir": "/tmp/a", **options})
     return "\n".join(error["msg"] for error in caught.value.errors())
@@ -22,27 +22,27 @@ def test_a_name_and_a_folder_are_enough() -> None:
     assert (config.model, config.swarm.leader, config.stages_per_round) == ("tiny", False, 3)
 
 
-def test_a_misspelt_grpo_field_is_answered_with_the_nearest_one() -> None:
-    assert "did you mean learning_rate?" in mistakes(grpo={"learning_rat": 1e-5})
+def test_a_misspelt_grpo_field_suggests_the_nearest_one() -> None:
+    assert "did you mean learning_rate?" in errors_of(grpo={"learning_rat": 1e-5})
 
 
-def test_fields_that_the_trainer_decides_name_the_key_to_use() -> None:
-    assert "use save_interval_seconds" in mistakes(grpo={"save_steps": 5})
+def test_fields_that_the_trainer_sets_name_the_key_to_use() -> None:
+    assert "use save_interval_seconds" in errors_of(grpo={"save_steps": 5})
 
 
-def test_any_other_grpo_field_is_taken() -> None:
+def test_any_other_grpo_field_is_accepted() -> None:
     config = TrainerConfig(name="a", run_dir=Path("/tmp/a"), grpo={"beta": 0.04, "weight_decay": 0.1})
 
     assert config.grpo["beta"] == 0.04
 
 
 @pytest.mark.parametrize("reward", ["corectness", "own.py", "own.py:", "own.py:1st"])
-def test_what_is_neither_a_built_in_reward_nor_a_function_of_a_file_is_refused(reward: str) -> None:
-    assert repr(reward) in mistakes(rewards=[reward])
+def test_an_unknown_reward_is_rejected(reward: str) -> None:
+    assert repr(reward) in errors_of(rewards=[reward])
 
 
 def test_initial_peers_need_their_ids() -> None:
-    assert "/p2p/" in mistakes(swarm={"initial_peers": ["/ip4/192.0.2.1/tcp/1"]})
+    assert "/p2p/" in errors_of(swarm={"initial_peers": ["/ip4/192.0.2.1/tcp/1"]})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_listen_address_is_written_as_libp2p_does(host: str, address: str) -
     assert SwarmConfig(host=host, port=7).listen_multiaddr() == address
 
 
-def test_a_file_reports_every_mistake_on_a_line_of_its_own(tmp_path: Path) -> None:
+def test_a_file_reports_every_error_on_its_own_line(tmp_path: Path) -> None:
     path = tmp_path / "peer.yaml"
     path.write_text("name: a\nrun_dir: run\nswarm: {port: 70000}\nunknown: 1\n")
 
@@ -66,7 +66,7 @@ def test_a_file_reports_every_mistake_on_a_line_of_its_own(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", ["- a list", "name: [", "", "\x00"])
-def test_what_is_no_mapping_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+def test_anything_but_a_mapping_is_rejected_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "peer.yaml"
     path.write_text(content)
 
@@ -86,7 +86,7 @@ def test_relative_paths_count_from_the_files_folder(tmp_path: Path) -> None:
     assert config.rewards == [f"{tmp_path}/own.py:score", "correctness"]
 
 
-def test_checking_a_configuration_loads_no_torch() -> None:
+def test_validating_a_configuration_loads_no_torch() -> None:
     code = (
         "import sys; from trainer.config import TrainerConfig; import trainer.swarm.identity, trainer.run;"
         "TrainerConfig(name='a', run_dir='/tmp/a', grpo={'beta': 0.1});"
@@ -106,4 +106,4 @@ def test_adapters_and_their_weights_have_options_of_their_own() -> None:
         "tiny with LoRA of rank 8",
     )
     assert TrainerConfig(name="a", run_dir=Path("/tmp/a")).trained_as == "tiny"
-    assert "float32" in mistakes(dtype="float8")
+    assert "float32" in errors_of(dtype="float8")

@@ -1,4 +1,4 @@
-"""Tasks become rows, and the tiny model is what it says."""
+"""Tasks become rows, and the tiny model is tiny."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,12 +43,12 @@ def test_questions_do_not_run_out() -> None:
 @pytest.mark.parametrize(
     ("load", "options", "message"),
     [
-        (load_task, {"task": "chain_sun"}, "'chain_sun' is no reasoning-gym dataset \\(did you mean chain_sum\\?\\)"),
-        (load_task, {"task_options": {"max_turns": 3}}, "task_options: chain_sum refuses them"),
+        (load_task, {"task": "chain_sun"}, "unknown reasoning-gym dataset 'chain_sun' \\(did you mean chain_sum\\?\\)"),
+        (load_task, {"task_options": {"max_turns": 3}}, "task_options: rejected by chain_sum"),
         (load_model, {"model": "./no/such/model"}, "model: './no/such/model' cannot be loaded"),
     ],
 )
-def test_what_cannot_be_loaded_is_said_in_one_line(
+def test_load_errors_are_reported_in_one_line(
     load: Callable[[TrainerConfig], object], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Real trainers in private swarms on loopback: how they stop, how they come back, and what they complain of."""
+"""Real trainers in private swarms on loopback: how they stop, resume, and report errors."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def slow(completions, trainer_state, **kwargs):
 MakePeer = Callable[..., Peer]
 
 
-def test_a_killed_trainer_leaves_nothing_behind_and_comes_back_where_it_was(make_peer: MakePeer) -> None:
+def test_a_killed_trainer_leaves_nothing_behind_and_resumes(make_peer: MakePeer) -> None:
     peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start()
     peer.wait_for_steps(30)
     children = peer.children()
@@ -56,7 +56,7 @@ def test_a_killed_trainer_leaves_nothing_behind_and_comes_back_where_it_was(make
     assert (position["round"], position["stage"]) >= (int(peer.steps()[-1]["round"]), int(peer.steps()[-1]["stage"]))
 
 
-def test_a_long_step_is_abandoned_and_what_was_learned_is_saved(make_peer: MakePeer, tmp_path: Path) -> None:
+def test_a_long_step_is_abandoned_and_the_weights_are_saved(make_peer: MakePeer, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW_REWARD)
     options = {**SHORT, "rewards": [f"{tmp_path}/slow.py:slow"]}
     peer = make_peer("slow", swarm={"port": 0, "leader": True}, **options).start()
@@ -85,7 +85,7 @@ def test_a_stop_during_the_start_leaves_nothing_behind(make_peer: MakePeer) -> N
     wait_for(lambda: not any(child.is_running() for child in children), 3, "the DHT ends")
 
 
-def complaint(folder: Path, text: str) -> tuple[int, str]:
+def run_to_exit(folder: Path, text: str) -> tuple[int, str]:
     """Exit code and standard error of a trainer with this configuration."""
     (folder / "peer.yaml").write_text(f"name: a\nrun_dir: run\n{text}\n")
     command = [sys.executable, "-m", "trainer", "--config", str(folder / "peer.yaml")]
@@ -93,26 +93,26 @@ def complaint(folder: Path, text: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        code, errors = complaint(tmp_path, f"swarm: {{port: {port}}}")
+        code, errors = run_to_exit(tmp_path, f"swarm: {{port: {port}}}")
 
     assert code == 1
     assert re.fullmatch(rf"trainer: swarm\.port: cannot listen on 127\.0\.0\.1 port {port}: .*\n", errors)
 
 
-def test_unreachable_initial_peers_are_said_in_one_line(tmp_path: Path) -> None:
+def test_unreachable_initial_peers_are_reported_in_one_line(tmp_path: Path) -> None:
     address = "/ip4/127.0.0.1/tcp/9/p2p/QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
 
-    code, errors = complaint(tmp_path, f"swarm: {{port: 0, initial_peers: [{address}]}}")
+    code, errors = run_to_exit(tmp_path, f"swarm: {{port: 0, initial_peers: [{address}]}}")
 
     assert code == 1
-    assert re.fullmatch(rf"trainer: swarm\.initial_peers: none of {address} could be joined .*\n", errors)
+    assert re.fullmatch(rf"trainer: swarm\.initial_peers: no initial peer could be reached: {address} .*\n", errors)
 
 
-def test_a_wrong_configuration_is_said_in_one_line(tmp_path: Path) -> None:
-    code, errors = complaint(tmp_path, "grpo: {learning_rat: 1}")
+def test_an_invalid_configuration_is_reported_in_one_line(tmp_path: Path) -> None:
+    code, errors = run_to_exit(tmp_path, "grpo: {learning_rat: 1}")
 
     assert code == 2
     assert errors.count("\n") == 1
@@ -124,13 +124,13 @@ def test_a_run_folder_serves_one_trainer(tmp_path: Path) -> None:
     record = {"pid": psutil.Process().pid, "create_time": psutil.Process().create_time()}
     (tmp_path / "run" / "process.json").write_text(json.dumps(record))
 
-    code, errors = complaint(tmp_path, "")
+    code, errors = run_to_exit(tmp_path, "")
 
     assert code == 2
-    assert f"is in use by the trainer with process number {record['pid']}" in errors
+    assert f"is in use by the trainer with PID {record['pid']}" in errors
 
 
-def test_adapters_are_trained_in_bfloat16_and_taken_up_again(make_peer: MakePeer) -> None:
+def test_adapters_are_trained_in_bfloat16_and_resumed(make_peer: MakePeer) -> None:
     options = {**SHORT, "dtype": "bfloat16", "lora": {"r": 4}, "swarm": {"port": 0, "leader": True}}
     peer = make_peer("adapters", **options | {"grpo": {**QUICK, "max_steps": 3}}).start()
     assert peer.process is not None

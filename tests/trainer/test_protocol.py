@@ -1,4 +1,4 @@
-"""Keys and values are rl-swarm v0.4's, and what strangers write is checked."""
+"""Keys and values are rl-swarm v0.4's, and untrusted records are validated."""
 
 import math
 from typing import Any
@@ -46,7 +46,7 @@ def test_the_completion_goes_under_its_stages_name_and_is_read_back(stage: int, 
 @pytest.mark.parametrize(
     "outputs", [{}, {"agent_answers": 1}, {"agent_answers": {PEER: 1}}, {"agent_answers": {OTHER: "c"}}]
 )
-def test_outputs_of_another_form_hold_no_completion(outputs: dict[str, Any]) -> None:
+def test_invalid_outputs_hold_no_completion(outputs: dict[str, Any]) -> None:
     assert read_completion(outputs, PEER) is None
 
 
@@ -57,16 +57,16 @@ def test_equal_rewards_are_ordered_by_id() -> None:
 
 
 @pytest.mark.parametrize("value", [None, (1,), (1, 2, 3), (1.0, 2), (True, 0), (-1, 0), (2**40, 0), (0, 100), "12"])
-def test_a_position_of_another_form_is_none(value: object) -> None:
+def test_an_invalid_round_and_stage_is_none(value: object) -> None:
     assert read_round_and_stage(value) is None
 
 
-def test_a_position_is_read_from_a_pair() -> None:
+def test_round_and_stage_are_read_from_a_pair() -> None:
     assert read_round_and_stage([3, 1]) == RoundAndStage(3, 1)
 
 
 @pytest.mark.parametrize("value", [None, True, "1", math.nan, math.inf, -math.inf, 1e7, -1e7, 10**400])
-def test_what_is_no_bounded_number_is_none(value: object) -> None:
+def test_anything_but_a_bounded_number_is_none(value: object) -> None:
     assert read_number(value, limit=1e6) is None
 
 
@@ -78,6 +78,6 @@ def test_only_peers_with_numbers_are_on_the_board() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Qm", PEER[:-1], PEER + "1", PEER.replace("c", "0", 1), 7])
-def test_what_is_no_peer_id_is_refused(text: object) -> None:
+def test_an_invalid_peer_id_is_rejected(text: object) -> None:
     assert is_peer_id(PEER)
     assert not is_peer_id(text)

@@ -1,4 +1,4 @@
-"""Where leaders and followers are, and where they go next."""
+"""The round progress of leaders and followers."""
 
 import pytest
 
@@ -10,50 +10,50 @@ TWO_ROUNDS = Plan(steps_per_stage=1, stages_per_round=2, max_rounds=2)
 
 
 def test_a_step_adds_its_reward_to_the_stages_sum() -> None:
-    standing = advance(RoundProgress(Position(4, 1, 0, 0.5)), 1.25, PLAN, leader=False)
+    progress = advance(RoundProgress(Position(4, 1, 0, 0.5)), 1.25, PLAN, leader=False)
 
-    assert standing.position == Position(4, 1, 1, 1.75)
+    assert progress.position == Position(4, 1, 1, 1.75)
 
 
 def test_the_sum_starts_at_zero_in_each_stage() -> None:
-    standing = advance(RoundProgress(Position(4, 1, 1, 7.0)), 1.0, PLAN, leader=False)
+    progress = advance(RoundProgress(Position(4, 1, 1, 7.0)), 1.0, PLAN, leader=False)
 
-    assert standing.position == Position(4, 2, 0, 0.0)
+    assert progress.position == Position(4, 2, 0, 0.0)
 
 
 def test_a_leader_goes_from_round_to_round() -> None:
-    standing = advance(RoundProgress(Position(4, 2, 1, 7.0)), 1.0, PLAN, leader=True)
+    progress = advance(RoundProgress(Position(4, 2, 1, 7.0)), 1.0, PLAN, leader=True)
 
-    assert standing == RoundProgress(Position(5, 0), finished_round=4)
+    assert progress == RoundProgress(Position(5, 0), finished_round=4)
 
 
 def test_a_follower_waits_after_its_round() -> None:
-    standing = advance(RoundProgress(Position(4, 2, 1, 7.0)), 1.0, PLAN, leader=False)
+    progress = advance(RoundProgress(Position(4, 2, 1, 7.0)), 1.0, PLAN, leader=False)
 
-    assert standing == RoundProgress(None, finished_round=4)
-    assert follow(standing, RoundAndStage(4, 2), PLAN).position is None
-    assert follow(standing, RoundAndStage(5, 1), PLAN).position == Position(5, 1)
-
-
-def test_a_follower_takes_no_stale_answer_for_a_new_swarm() -> None:
-    standing = RoundProgress(None, finished_round=4)
-
-    assert follow(standing, RoundAndStage(3, 0), PLAN).position is None
-    assert follow(standing, RoundAndStage(0, 0), PLAN).position == Position(0, 0)
+    assert progress == RoundProgress(None, finished_round=4)
+    assert follow(progress, RoundAndStage(4, 2), PLAN).position is None
+    assert follow(progress, RoundAndStage(5, 1), PLAN).position == Position(5, 1)
 
 
-def test_a_follower_that_starts_again_goes_on_in_the_current_stage() -> None:
-    remembered = RoundProgress(Position(4, 1, 1, 7.0), finished_round=3)
+def test_a_follower_does_not_take_a_stale_record_for_a_new_swarm() -> None:
+    progress = RoundProgress(None, finished_round=4)
 
-    assert follow(remembered, RoundAndStage(4, 1), PLAN) == remembered
-    assert follow(remembered, RoundAndStage(4, 0), PLAN) == remembered
-    assert follow(remembered, RoundAndStage(4, 2), PLAN).position == Position(4, 2)
-    assert follow(remembered, RoundAndStage(9, 0), PLAN).position == Position(9, 0)
-    assert follow(remembered, None, PLAN).position is None
+    assert follow(progress, RoundAndStage(3, 0), PLAN).position is None
+    assert follow(progress, RoundAndStage(0, 0), PLAN).position == Position(0, 0)
+
+
+def test_a_restarted_follower_continues_in_the_current_stage() -> None:
+    saved = RoundProgress(Position(4, 1, 1, 7.0), finished_round=3)
+
+    assert follow(saved, RoundAndStage(4, 1), PLAN) == saved
+    assert follow(saved, RoundAndStage(4, 0), PLAN) == saved
+    assert follow(saved, RoundAndStage(4, 2), PLAN).position == Position(4, 2)
+    assert follow(saved, RoundAndStage(9, 0), PLAN).position == Position(9, 0)
+    assert follow(saved, None, PLAN).position is None
 
 
 @pytest.mark.parametrize(
-    ("remembered", "swarm", "place"),
+    ("saved", "swarm", "position"),
     [
         (RoundProgress(), None, Position(0, 0)),
         (RoundProgress(), RoundAndStage(6, 2), Position(6, 2)),
@@ -64,19 +64,19 @@ def test_a_follower_that_starts_again_goes_on_in_the_current_stage() -> None:
         (RoundProgress(), RoundAndStage(6, 7), Position(6, 2)),
     ],
 )
-def test_a_leader_never_goes_back(remembered: RoundProgress, swarm: RoundAndStage | None, place: Position) -> None:
-    assert lead(remembered, swarm, PLAN).position == place
+def test_a_leader_never_goes_back(saved: RoundProgress, swarm: RoundAndStage | None, position: Position) -> None:
+    assert lead(saved, swarm, PLAN).position == position
 
 
 @pytest.mark.parametrize("leader", [True, False])
 def test_the_run_ends_after_the_last_round(leader: bool) -> None:
-    standing = RoundProgress(Position(1, 0))
+    progress = RoundProgress(Position(1, 0))
 
-    standing = advance(standing, 1.0, TWO_ROUNDS, leader=leader)
-    assert not standing.is_run_finished(TWO_ROUNDS)
-    standing = advance(standing, 1.0, TWO_ROUNDS, leader=leader)
+    progress = advance(progress, 1.0, TWO_ROUNDS, leader=leader)
+    assert not progress.is_run_finished(TWO_ROUNDS)
+    progress = advance(progress, 1.0, TWO_ROUNDS, leader=leader)
 
-    assert standing.is_run_finished(TWO_ROUNDS)
+    assert progress.is_run_finished(TWO_ROUNDS)
 
 
 def test_a_run_that_was_finished_stays_finished() -> None:
@@ -86,10 +86,10 @@ def test_a_run_that_was_finished_stays_finished() -> None:
     assert follow(RoundProgress(), RoundAndStage(2, 0), TWO_ROUNDS).is_run_finished(TWO_ROUNDS)
 
 
-def test_a_kept_standing_is_read_back() -> None:
-    standing = RoundProgress(Position(4, 1, 1, 7.25), finished_round=3)
+def test_saved_progress_is_read_back() -> None:
+    progress = RoundProgress(Position(4, 1, 1, 7.25), finished_round=3)
 
-    assert from_record(to_record(standing)) == standing
+    assert from_record(to_record(progress)) == progress
     assert from_record(to_record(RoundProgress())) == RoundProgress()
 
 
@@ -106,5 +106,5 @@ def test_a_kept_standing_is_read_back() -> None:
         {"position": 7},
     ],
 )
-def test_a_record_of_another_form_counts_as_nothing_remembered(record: object) -> None:
+def test_an_invalid_record_counts_as_no_progress(record: object) -> None:
     assert from_record(record) == RoundProgress()

@@ -31,9 +31,9 @@ def test_a_users_function_is_loaded_from_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there is no file"), ("def other(): ...", "has no function short"), ("1 / 0", "ZeroDivisionError")],
+    [(None, "no such file"), ("def other(): ...", "has no function short"), ("1 / 0", "ZeroDivisionError")],
 )
-def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path, content: str | None, message: str) -> None:
+def test_load_errors_are_reported_in_one_line(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "own.py"
     if content is not None:
         path.write_text(content)
@@ -47,5 +47,5 @@ def test_chat_completions_are_read_as_their_text() -> None:
     assert text_of("12") == "12"
 
 
-def test_a_reward_that_is_no_number_counts_nothing() -> None:
+def test_a_reward_that_is_not_finite_is_ignored() -> None:
     assert totals([[1.0, 2.0], [float("nan"), 2.0], [float("inf"), 0.0]], [1.0, 0.5]) == [2.0, 1.0, 0.0]

@@ -1,4 +1,4 @@
-"""A stop takes effect in time, whatever the main thread is doing; on real processes, as signals demand."""
+"""A stop takes effect in time, whatever the main thread is doing; tested on real processes."""
 
 import signal
 import subprocess
@@ -62,7 +62,7 @@ except StopRequested: print("abandoned")
     assert run(body) == (0, "swallowed\nabandoned\n")
 
 
-def test_what_is_shielded_is_not_interrupted() -> None:
+def test_a_shielded_section_is_not_interrupted() -> None:
     body = """
 stopper.begin_step()
 try:
@@ -99,13 +99,13 @@ except StopRequested: print("stopped")
     assert run(body, ready="") == (0, "whole\nstopped\n")
 
 
-def test_nothing_interrupts_the_way_out() -> None:
+def test_nothing_interrupts_the_exit() -> None:
     body = "stopper.begin_step()\ntime.sleep(0.2)\nstopper.disarm()\ntime.sleep(0.8)\nprint('out')"
 
     assert run(body) == (0, "out\n")
 
 
-def test_a_main_thread_beyond_reach_is_ended_at_the_deadline() -> None:
+def test_a_stuck_main_thread_is_ended_at_the_deadline() -> None:
     body = """
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 with stopper.shield():

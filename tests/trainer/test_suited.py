@@ -1,4 +1,4 @@
-"""What is said of TRL's defaults without loading it is what TRL does."""
+"""The copied defaults of TRL are those of the installed TRL."""
 
 from trl import GRPOConfig
 

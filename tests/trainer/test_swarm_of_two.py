@@ -1,4 +1,4 @@
-"""A leader and a follower in a private swarm on loopback: what others read of them, and what their logs say."""
+"""A leader and a follower in a private swarm on loopback: what other clients read of them, and what they log."""
 
 import hashlib
 import re
@@ -52,7 +52,7 @@ def pair(make_peer: MakePeer, tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 @pytest.fixture(scope="module")
 def published(pair: Pair) -> dict[str, Any]:
-    """What a client reads of the follower's last stage, and of where the swarm is."""
+    """What a client reads of the follower's last stage, and of the swarm's round and stage."""
     stages = list(pair.stages_of(pair.follower))
     round_number, stage = stages[-1]
     follower = read_peer_id(pair.follower.run_dir / "identity.pem")
@@ -69,7 +69,7 @@ def published(pair: Pair) -> dict[str, Any]:
     }
 
 
-def test_a_follower_joins_the_current_round_and_ends_with_the_wanted_code(pair: Pair) -> None:
+def test_a_follower_joins_the_current_round_and_exits_with_the_configured_code(pair: Pair) -> None:
     rounds = [number for number, _ in pair.stages_of(pair.follower)]
 
     assert pair.exit_code == 7, pair.follower.text()
@@ -78,12 +78,12 @@ def test_a_follower_joins_the_current_round_and_ends_with_the_wanted_code(pair: 
     assert all(len(steps) == 4 for steps in list(pair.stages_of(pair.follower).values())[:-1])
 
 
-def test_the_swarm_is_told_where_it_is(pair: Pair, published: dict[str, Any]) -> None:
+def test_the_leader_publishes_round_and_stage(pair: Pair, published: dict[str, Any]) -> None:
     assert [type(value) for value in published["position"]] == [int, int]
     assert tuple(published["position"]) >= list(pair.stages_of(pair.follower))[-1]
 
 
-def test_the_sum_of_a_stage_is_published_as_the_log_says(pair: Pair, published: dict[str, Any]) -> None:
+def test_the_published_sum_of_a_stage_is_the_logged_one(pair: Pair, published: dict[str, Any]) -> None:
     logged = float(list(pair.stages_of(pair.follower).values())[-1][-1]["stage_reward"])
     mean = sum(float(step["reward"]) for step in list(pair.stages_of(pair.follower).values())[-1])
 
@@ -127,5 +127,5 @@ def test_a_lost_p2pd_ends_the_trainer_with_one_line(pair: Pair, published: dict[
     assert leader.process is not None
 
     assert leader.process.wait(120) == 1
-    assert leader.text().splitlines()[-1] == "trainer: the DHT process ended; the trainer has to start again"
+    assert leader.text().splitlines()[-1] == "trainer: the DHT process ended; restart the trainer"
     assert list((leader.run_dir / "checkpoints").glob("checkpoint-*/complete.json"))

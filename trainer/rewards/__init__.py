@@ -1,7 +1,7 @@
 """Built-in rewards: one file each, whose name is the reward's name in the configuration and in the logs.
 
-A file holds one function `score(completion, answer, judge)`: the text that the model wrote, the task's own answer, and
-`judge`, which returns the task's score (0 to 1) of any answer text. It returns a float, larger is better.
+A file holds one function `score(completion, answer, judge)`: the model's completion, the task's answer, and `judge`,
+which returns the task's score (0 to 1) of any answer. It returns a float, larger is better.
 """
 
 import importlib
@@ -19,6 +19,6 @@ class Reward(Protocol):
 
 
 def discover() -> dict[str, Reward]:
-    """The rewards that this folder holds, by name."""
+    """The rewards of this folder, by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return {name: cast(Reward, importlib.import_module(f"{__name__}.{name}")) for name in names}

@@ -1,19 +1,19 @@
-"""A dense reward, 0 to 1, for text that looks like the answer: its kinds of characters, and its length.
+"""A dense reward, 0 to 1, for a completion with the answer's kinds of characters and its length.
 
-A model that is rarely right still learns from it, because each character counts.
+A model that is rarely correct still learns from it, because each character counts.
 """
 
 from trainer.rewards import Judge
 
 
 def score(completion: str, answer: str, judge: Judge) -> float:
-    """The share of characters of the answer's kinds; half of it depends on how near the lengths are."""
+    """The share of characters of the answer's kinds; half of it depends on how close the lengths are."""
     if not completion or not answer:
         return 0.0
     kinds = {_kind(character) for character in answer}
     share = sum(_kind(character) in kinds for character in completion) / len(completion)
-    nearness = min(len(completion), len(answer)) / max(len(completion), len(answer))
-    return share * (0.5 + 0.5 * nearness)
+    closeness = min(len(completion), len(answer)) / max(len(completion), len(answer))
+    return share * (0.5 + 0.5 * closeness)
 
 
 def _kind(character: str) -> str:

@@ -1,1 +1,1 @@
-"""The peer in the swarm: its identity, its DHT, what it publishes, and what an earlier life left there."""
+"""The peer in the swarm: its identity, its DHT, what it publishes, and what an earlier run left behind."""

@@ -1,7 +1,7 @@
-"""The door to the swarm's DHT: the trainer's only importer of hivemind.
+"""The swarm's DHT: the only importer of hivemind in the trainer.
 
-The DHT runs in a process of its own, forked here, with libp2p's daemon p2pd as its child. Neither outlives the
-trainer, however that ends: an identity cannot join a swarm again while its earlier life is still there.
+The DHT runs in its own process, forked here, with libp2p's daemon p2pd as its child. Neither outlives the trainer,
+however that ends: an identity cannot rejoin a swarm while its previous process is still connected.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from trainer.protocol import EXPIRATION_SECONDS
 from trainer.stopping import SIGNALS, delayed
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, record_dht_process
-from trainer.swarm.reachability import answering
+from trainer.swarm.reachability import reachable
 
-# hivemind reads it while it is imported. What goes wrong reaches the caller as an exception; its log adds only noise.
+# hivemind reads it on import. Errors reach the caller as exceptions; its log adds only noise.
 os.environ.setdefault("HIVEMIND_LOGLEVEL", "CRITICAL")
 
 import hivemind
@@ -36,21 +36,21 @@ GUARD_SECONDS = 0.5
 
 
 class Swarm:
-    """A running DHT. After its start, one thread alone calls its methods: hivemind's pipe is not made for several."""
+    """A running DHT. After the start only one thread may call its methods: hivemind's pipe is not thread-safe."""
 
     def __init__(self, config: SwarmConfig, run_dir: Path, identity_path: Path) -> None:
         """Forks the DHT and waits until it has joined. Raises SwarmError. Call it before torch starts threads.
 
-        A leader whom no initial peer answers is the swarm's first peer; one that was started again joins the others.
+        A leader without a reachable initial peer starts the swarm; a restarted one joins the others.
         """
         self._run_dir, self._identity_path = run_dir, identity_path
         end_leftovers(run_dir, identity_path)
         _require_free_port(config)
-        known = answering(config.initial_peers)
+        known = reachable(config.initial_peers)
         if not known and not config.leader:
-            # Nobody answers: libp2p has the last word on why.
+            # None is reachable: libp2p's own attempt gives the reason.
             known = config.initial_peers
-        # torch starts a process for shared memory here, and waits for it in a loop that a signal makes endless.
+        # torch starts a process for shared memory here, and waits for it in a loop that a signal makes infinite.
         with delayed():
             self._dht = _GuardedDHT(
                 run_dir,
@@ -75,7 +75,7 @@ class Swarm:
             raise
 
     def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
-        """Puts a value into the swarm; whether the swarm took it. Raises SwarmError."""
+        """Stores a value in the swarm; whether the swarm accepted it. Raises SwarmError."""
         expiration = get_dht_time() + EXPIRATION_SECONDS
         with _as_swarm_error(f"storing {key}"):
             future = self._dht.store(key, value, expiration, subkey=subkey, return_future=True)
@@ -96,11 +96,11 @@ class Swarm:
         return int(self._call(_count_peers))
 
     def is_alive(self) -> bool:
-        """Whether the DHT process runs. It ends itself when p2pd ends, and cannot be started a second time."""
+        """Whether the DHT process runs. It exits when p2pd does, and cannot be restarted."""
         return bool(self._dht.is_alive())
 
     def close(self) -> None:
-        """Leaves the swarm, within some seconds, whatever state the DHT is in."""
+        """Leaves the swarm within a few seconds, whatever the state of the DHT."""
         with contextlib.suppress(Exception):
             self._dht.shutdown()
         end_leftovers(self._run_dir, self._identity_path, grace_seconds=0.5)
@@ -111,7 +111,7 @@ class Swarm:
 
 
 class _GuardedDHT(hivemind.DHT):
-    """A DHT process that ends itself, and p2pd, as soon as the trainer or p2pd is gone."""
+    """A DHT process that exits, and ends p2pd, as soon as the trainer or p2pd is gone."""
 
     def __init__(self, run_dir: Path, **options: Any) -> None:
         self._run_dir = run_dir
@@ -120,7 +120,7 @@ class _GuardedDHT(hivemind.DHT):
 
     def run(self) -> None:
         """The DHT process's main function."""
-        # Inherited from the trainer, whose handlers know nothing of this process.
+        # Inherited from the trainer, whose handlers are not meant for this process.
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -164,7 +164,7 @@ def _as_swarm_error(action: str) -> Iterator[None]:
 
 
 def _require_free_port(config: SwarmConfig) -> None:
-    """libp2p shares a taken port with its holder without an error, so each would get a part of the connections."""
+    """libp2p shares a port in use without an error, so each process would get a part of the connections."""
     if config.port == 0:
         return
     try:
@@ -176,14 +176,16 @@ def _require_free_port(config: SwarmConfig) -> None:
     except OSError as error:
         raise SwarmError(
             f"swarm.port: cannot listen on {config.host} port {config.port}: {error.strerror}; "
-            "choose another port, or end what listens there"
+            "choose another port, or stop the process that listens there"
         ) from error
 
 
 def _explain(error: Exception, config: SwarmConfig) -> str:
     text = " ".join(str(error).split())
     if "already taken" in text:
-        return "swarm: another peer of the swarm uses this identity.pem; give each peer its own"
+        return "swarm: the identity of identity.pem is already taken by another peer; each peer needs its own"
     if config.initial_peers:
-        return f"swarm.initial_peers: none of {', '.join(config.initial_peers)} could be joined ({text[:200]})"
-    return f"swarm: the DHT did not start: {type(error).__name__}: {text[:300]}"
+        return (
+            f"swarm.initial_peers: no initial peer could be reached: {', '.join(config.initial_peers)} ({text[:200]})"
+        )
+    return f"swarm: the DHT failed to start: {type(error).__name__}: {text[:300]}"

@@ -1,5 +1,5 @@
-"""What goes wrong between a peer and its swarm, as one line for the user."""
+"""A failure of the swarm, as one line for the user."""
 
 
 class SwarmError(Exception):
-    """The DHT could not be started, was lost, or did not answer."""
+    """The DHT failed to start, was lost, or did not respond."""

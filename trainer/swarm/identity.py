@@ -1,7 +1,7 @@
-"""A peer's libp2p identity: the private key file, and the peer id that follows from it.
+"""A peer's libp2p identity: the private key file, and the peer id derived from it.
 
-The formats are libp2p's (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md), RSA keys only: the swarm
-writes no others.
+The formats are libp2p's (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md), RSA keys only: the
+swarm uses no others.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def ensure_identity(path: Path) -> str:
-    """Makes the key file where it is missing, readable by its owner alone. Returns the peer id.
+    """Creates the key file if it is missing, readable only by its owner. Returns the peer id.
 
-    Raises OSError, or ValueError where the file is no RSA identity.
+    Raises OSError, or ValueError if the file is not an RSA identity.
     """
     if not path.exists():
         _create(path)
@@ -29,7 +29,7 @@ def ensure_identity(path: Path) -> str:
 
 
 def read_peer_id(path: Path) -> str:
-    """The peer id (`Qm…`) of a key file. Raises OSError, or ValueError where it is no RSA identity."""
+    """The peer id (`Qm…`) of a key file. Raises OSError, or ValueError if it is not an RSA identity."""
     return peer_id(path.read_bytes(), name=str(path))
 
 
@@ -38,7 +38,7 @@ def peer_id(identity: bytes, *, name: str = "the identity") -> str:
     try:
         private_key = serialization.load_der_private_key(_private_key_data(identity), password=None)
     except (ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"{name} is no libp2p RSA private key") from error
+        raise ValueError(f"{name} is not a libp2p RSA private key") from error
     public_key = private_key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -55,7 +55,7 @@ def _create(path: Path) -> None:
         file.write(_RSA + _field(key))
         file.flush()
         os.fsync(file.fileno())
-    # A link, not a rename: two processes that start at once end with the same identity.
+    # A link, not a rename: two processes that start at once get the same identity.
     with contextlib.suppress(FileExistsError):
         os.link(temporary, path)
     temporary.unlink()
@@ -81,7 +81,7 @@ def _private_key_data(identity: bytes) -> bytes:
 
 
 def _base58(data: bytes) -> str:
-    """base58btc; a multihash never starts with a zero byte, so leading zeros need no sign."""
+    """base58btc; a multihash never starts with a zero byte, so leading zeros need no encoding."""
     number, text = int.from_bytes(data), ""
     while number:
         number, digit = divmod(number, 58)

@@ -1,4 +1,4 @@
-"""Finds and ends what an earlier life of a run folder left: its DHT process, its p2pd, and their unix sockets."""
+"""Cleans up after an earlier run: its DHT process, its p2pd, and their unix sockets."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ def record_dht_process(run_dir: Path, sockets: Sequence[Path]) -> None:
 
 
 def end_leftovers(run_dir: Path, identity_path: Path, *, grace_seconds: float = 2.0) -> None:
-    """Gives the recorded DHT process and this identity's p2pd a while to end by themselves, then kills them."""
+    """Waits for the recorded DHT process and this identity's p2pd to exit, kills them, and removes their sockets."""
     recorded, sockets = _read_record(run_dir)
     processes = [*recorded, *_daemons(identity_path)]
     sockets += [path for process in processes for path in daemon_sockets(process)]
@@ -42,12 +42,12 @@ def end_leftovers(run_dir: Path, identity_path: Path, *, grace_seconds: float = 
 
 
 def find_daemon(dht: psutil.Process) -> psutil.Process | None:
-    """The p2pd that serves a DHT process; torch may have started other children beside it."""
+    """The p2pd of a DHT process; torch may have started other children."""
     return next((child for child in dht.children() if daemon_sockets(child)), None)
 
 
 def daemon_sockets(daemon: psutil.Process | None) -> list[Path]:
-    """The unix sockets that a p2pd was told to listen on; it leaves them behind when it is killed."""
+    """The unix sockets in the arguments of a p2pd; it leaves them behind when it is killed."""
     try:
         arguments = daemon.cmdline() if daemon else []
     except psutil.Error:
@@ -66,7 +66,7 @@ def _read_record(run_dir: Path) -> tuple[list[psutil.Process], list[Path]]:
 
 
 def _daemons(identity_path: Path) -> list[psutil.Process]:
-    """p2pd processes by the one argument that no other peer's has: the path of this identity."""
+    """p2pd processes with the path of this identity in their arguments, which is unique to a peer."""
     identity = f"-id={identity_path}"
     return [
         process

@@ -1,7 +1,7 @@
-"""Publishes what the peer earned, from the one thread that owns the DHT, so that the swarm never holds up a step.
+"""Publishes what the peer earned from the one thread that uses the DHT, so that the swarm never delays a step.
 
-The training thread leaves its latest values here; the newest of a key wins, and every few seconds all of them are
-stored. What could not be stored is tried again, unless a newer value has taken its place.
+The training thread leaves its values here; every few seconds the latest of each key is stored. A failed store is
+retried, unless a newer value has replaced it.
 """
 
 import json
@@ -30,15 +30,15 @@ from trainer.swarm.error import SwarmError
 log = logging.getLogger(__name__)
 
 POSITION_FILE = "position.json"
-# An unreachable swarm must not let what waits grow without end.
+# Bounds memory while the swarm is unreachable.
 MAX_PENDING = 64
 MAX_BOARDS = 8
-# What other software reads of a stage's outputs is the newest; a stage of thousands of steps keeps this many.
+# Other software reads only the newest output of a stage; a stage of thousands of steps keeps this many.
 MAX_OUTPUTS_PER_STAGE = 32
 MIN_FLUSH_SECONDS = 1.0
-# A peer that waits has nothing new to say, but its last reward must not look like that of a peer that left.
+# A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
-COMPLAIN_SECONDS = 300.0
+WARN_SECONDS = 300.0
 REWARD_LIMIT = 1e12
 
 Slot = tuple[str, str | None]
@@ -53,8 +53,8 @@ class Records(Protocol):
     def is_alive(self) -> bool: ...
 
 
-class Listener(Protocol):
-    """The part of the telemetry that hears about publishing."""
+class Telemetry(Protocol):
+    """The part of the telemetry that is notified of publishing."""
 
     def published(self, at: float) -> None: ...
     def publish_failed(self) -> None: ...
@@ -62,10 +62,10 @@ class Listener(Protocol):
 
 
 class Publisher(threading.Thread):
-    """All methods but `run` belong to the training thread, and return at once."""
+    """All methods but `run` are called by the training thread, and return at once."""
 
     def __init__(
-        self, swarm: Records, telemetry: Listener, run_dir: Path, peer_id: str, interval_seconds: float
+        self, swarm: Records, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float
     ) -> None:
         super().__init__(name="publisher", daemon=True)
         self._swarm, self._telemetry, self._peer_id = swarm, telemetry, peer_id
@@ -76,16 +76,16 @@ class Publisher(threading.Thread):
         self._boards: dict[RoundAndStage, None] = {}
         self._output: tuple[RoundAndStage, str, Any] | None = None
         self._outputs_stored: tuple[RoundAndStage, int] | None = None
-        self._questions: list[Future[RoundAndStage | None]] = []
+        self._requests: list[Future[RoundAndStage | None]] = []
         self._position: Mapping[str, Any] | None = None
         self._last_reward: tuple[Slot, float] | None = None
         self._urgent = self._closing = False
         self._failing_since: float | None = None
-        self._complained_at = 0.0
+        self._warned_at = 0.0
         self._flushed_at = self._stored_at = time.monotonic()
         self.is_swarm_lost = False
 
-    # The training thread's side
+    # Called by the training thread
 
     def put_reward(self, at: RoundAndStage, reward: float) -> None:
         """The peer's reward sum of a stage so far."""
@@ -95,12 +95,12 @@ class Publisher(threading.Thread):
             self._put(slot, reward)
 
     def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> None:
-        """The peer's best completion of a step; one for each interval is published."""
+        """The peer's best completion of a step; one per interval is published."""
         with self._changed:
             self._output = at, outputs_subkey(question), value
 
     def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
-        """The leader's word on where the swarm is; a new one does not wait for the interval."""
+        """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval."""
         with self._changed:
             self._put((ROUND_AND_STAGE_KEY, None), tuple(at))
             self._boards.pop(at, None)
@@ -111,44 +111,44 @@ class Publisher(threading.Thread):
                 self._urgent = True
                 self._changed.notify()
 
-    def remember(self, position: Mapping[str, Any]) -> None:
-        """What the run folder keeps of the peer's place in the rounds."""
+    def save_progress(self, position: Mapping[str, Any]) -> None:
+        """Saves the peer's round progress in the run folder."""
         with self._changed:
             self._position = position
 
     def ask_round_and_stage(self) -> "Future[RoundAndStage | None]":
-        """Where the swarm is, as soon as the DHT answers; None where it says nothing, or nothing valid."""
-        answer: Future[RoundAndStage | None] = Future()
+        """The swarm's round and stage, once the DHT responds; None if there is none, or none valid."""
+        reply: Future[RoundAndStage | None] = Future()
         with self._changed:
-            self._questions.append(answer)
+            self._requests.append(reply)
             self._changed.notify()
-        return answer
+        return reply
 
     def close(self, timeout_seconds: float) -> None:
-        """Publishes what is left and ends the thread; gives up on a swarm that does not answer in time."""
+        """Publishes what is pending and ends the thread; gives up if the swarm does not respond in time."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self.join(timeout_seconds)
 
-    # The publisher's own thread
+    # Run by the publisher's thread
 
     def run(self) -> None:
-        """Serves until it is closed, or until the DHT process is gone."""
+        """Runs until it is closed or the DHT process is gone."""
         while not self._closing:
             with self._changed:
-                if not self._questions:
+                if not self._requests:
                     self._changed.wait(self._seconds_to_wait())
             if not self._swarm.is_alive():
                 self.is_swarm_lost = not self._closing
                 break
-            self._answer_questions()
+            self._answer_requests()
             if self._is_due():
                 self._flush()
         if self._closing and not self.is_swarm_lost:
             self._flush()
         self._write_position()
-        self._refuse_questions()
+        self._cancel_requests()
 
     def _is_due(self) -> bool:
         since = time.monotonic() - self._flushed_at
@@ -157,7 +157,7 @@ class Publisher(threading.Thread):
     def _seconds_to_wait(self) -> float:
         since = time.monotonic() - self._flushed_at
         pause = min(MIN_FLUSH_SECONDS, self._interval) if self._urgent else self._interval
-        # Once a second at least: a DHT that ended is to be noticed.
+        # At least once a second, to notice that the DHT ended.
         return min(1.0, max(0.0, pause - since))
 
     def _put(self, slot: Slot, value: Any) -> None:
@@ -192,7 +192,7 @@ class Publisher(threading.Thread):
     def _store(self, slot: Slot, value: Any) -> None:
         key, subkey = slot
         if not self._swarm.store(key, value, subkey):
-            raise SwarmError(f"the swarm did not take {key}")
+            raise SwarmError(f"the swarm rejected {key}")
         self._stored_at = time.monotonic()
         self._telemetry.published(time.time())
 
@@ -219,27 +219,27 @@ class Publisher(threading.Thread):
         now = time.monotonic()
         if self._failing_since is None:
             self._failing_since = now
-        if now - self._complained_at >= COMPLAIN_SECONDS or self._failing_since == now:
-            self._complained_at = now
-            log.warning("publishing failed and is tried again: %s", error)
+        if now - self._warned_at >= WARN_SECONDS or self._failing_since == now:
+            self._warned_at = now
+            log.warning("publishing failed, retrying: %s", error)
 
-    def _answer_questions(self) -> None:
+    def _answer_requests(self) -> None:
         with self._changed:
-            questions, self._questions = self._questions, []
-        if not questions:
+            requests, self._requests = self._requests, []
+        if not requests:
             return
         try:
-            answer = read_round_and_stage(self._swarm.get(ROUND_AND_STAGE_KEY))
+            reply = read_round_and_stage(self._swarm.get(ROUND_AND_STAGE_KEY))
         except SwarmError:
-            answer = None
-        for question in questions:
-            question.set_result(answer)
+            reply = None
+        for request in requests:
+            request.set_result(reply)
 
-    def _refuse_questions(self) -> None:
+    def _cancel_requests(self) -> None:
         with self._changed:
-            questions, self._questions = self._questions, []
-        for question in questions:
-            question.set_result(None)
+            requests, self._requests = self._requests, []
+        for request in requests:
+            request.set_result(None)
 
     def _write_position(self) -> None:
         with self._changed:
@@ -248,4 +248,4 @@ class Publisher(threading.Thread):
             try:
                 write_atomically(self._position_path, json.dumps(position).encode())
             except OSError as error:
-                log.warning("the place in the rounds is not kept: %s", error)
+                log.warning("cannot save the round progress: %s", error)

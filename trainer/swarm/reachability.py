@@ -1,4 +1,4 @@
-"""Which of the initial peers can be reached now: a swarm is joined through those alone."""
+"""Finds the initial peers that are reachable: only those are used to join."""
 
 import socket
 import time
@@ -8,10 +8,10 @@ PROBE_SECONDS = 0.5
 ALL_PROBES_SECONDS = 5.0
 
 
-def answering(multiaddrs: Sequence[str]) -> list[str]:
-    """The addresses whose TCP port takes a connection, and those that only libp2p can try, in the given order.
+def reachable(multiaddrs: Sequence[str]) -> list[str]:
+    """The addresses whose TCP port accepts a connection, and those that cannot be probed, in the given order.
 
-    libp2p and hivemind wait long for a peer that is down. What is not probed in time stays in.
+    libp2p and hivemind have long timeouts for a peer that is down. Addresses not probed in time are kept.
     """
     deadline = time.monotonic() + ALL_PROBES_SECONDS
     kept = []
@@ -23,7 +23,7 @@ def answering(multiaddrs: Sequence[str]) -> list[str]:
 
 
 def tcp_address(multiaddr: str) -> tuple[str, int] | None:
-    """Host and port of `/ip4/192.0.2.7/tcp/38331/p2p/Qm…`; None for what is not plain TCP on an IP address."""
+    """Host and port of `/ip4/192.0.2.7/tcp/38331/p2p/Qm…`; None for anything but plain TCP on an IP address."""
     parts = multiaddr.split("/")
     if len(parts) < 5 or parts[1] not in ("ip4", "ip6") or parts[3] != "tcp" or not parts[4].isdecimal():
         return None

@@ -131,8 +131,8 @@ MISTAKES = {
     ),
     "unknown reward": (
         "fleet: a\ntrainer:\n  rewards: [nope]\n",
-        "3: trainer.rewards[0]: 'nope' is no built-in reward (answer_form, correctness) "
-        "and not of the form path/to/file.py:function",
+        "3: trainer.rewards[0]: unknown reward 'nope': neither built in (answer_form, correctness) "
+        "nor path/to/file.py:function",
     ),
     "syntax": (
         "fleet: a\npeers: [1\n",

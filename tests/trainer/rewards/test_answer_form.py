@@ -1,4 +1,4 @@
-"""The form of an answer earns by degrees."""
+"""The form of an answer earns a partial reward."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from trainer.rewards import answer_form
 
 
 def judge(text: str) -> float:
-    raise AssertionError("the form needs no judge")
+    raise AssertionError("the form does not call the judge")
 
 
-def test_text_of_the_answers_form_and_length_earns_all() -> None:
+def test_text_of_the_answers_form_and_length_earns_the_full_reward() -> None:
     assert answer_form.score("-98", "-12", judge) == 1.0
 
 
@@ -19,10 +19,10 @@ def test_each_character_of_another_kind_costs() -> None:
     assert scores == [1.0, 0.5, 0.0]
 
 
-def test_length_decides_on_half() -> None:
+def test_length_counts_for_half() -> None:
     assert answer_form.score("3333", "12", judge) == pytest.approx(0.75)
 
 
-def test_nothing_earns_nothing() -> None:
+def test_empty_text_earns_nothing() -> None:
     assert answer_form.score("", "12", judge) == 0.0
     assert answer_form.score("12", "", judge) == 0.0

@@ -1,4 +1,4 @@
-"""Correctness is the task's own judgement."""
+"""Correctness is the task's own score."""
 
 from trainer.rewards import correctness
 
@@ -7,7 +7,7 @@ def judge(text: str) -> float:
     return 1.0 if text == "12" else 0.0
 
 
-def test_the_whole_text_is_judged_without_its_surrounding_space() -> None:
+def test_the_whole_text_is_judged_without_surrounding_space() -> None:
     assert correctness.score(" 12\n", "12", judge) == 1.0
     assert correctness.score("so it is 12", "12", judge) == 0.0
 

@@ -1,4 +1,4 @@
-"""Identities are what libp2p and hivemind read."""
+"""Identities are those of libp2p and hivemind."""
 
 import stat
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_the_peer_id_is_the_one_that_hivemind_computes(tmp_path: Path) -> None:
     assert ensure_identity(path) == PeerID.from_identity(path.read_bytes()).to_base58()
 
 
-def test_an_identity_that_hivemind_made_is_read(tmp_path: Path) -> None:
+def test_an_identity_made_by_hivemind_is_read(tmp_path: Path) -> None:
     from hivemind.p2p import P2P, PeerID
 
     path = tmp_path / "identity.pem"
@@ -26,7 +26,7 @@ def test_an_identity_that_hivemind_made_is_read(tmp_path: Path) -> None:
     assert read_peer_id(path) == PeerID.from_identity(path.read_bytes()).to_base58()
 
 
-def test_an_identity_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+def test_an_identity_is_created_once_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "identity.pem"
 
     first, second = ensure_identity(path), ensure_identity(path)
@@ -40,6 +40,6 @@ def test_an_identity_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\x08", b"\x08\x00\x12", b"\x08\x01\x12\x01a", b"\x08\x00\x12\x80", b"-----BEGIN"]
 )
-def test_what_is_no_rsa_identity_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"identity\.pem is no libp2p RSA private key"):
+def test_anything_but_an_rsa_identity_is_rejected(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"identity\.pem is not a libp2p RSA private key"):
         peer_id(content, name="identity.pem")

@@ -1,4 +1,4 @@
-"""Publishing takes the newest values, loses none to a failure, and never holds up who leaves them."""
+"""Publishing takes the latest values, retries failures, and never blocks the training thread."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ AT = RoundAndStage(3, 1)
 
 
 class FakeSwarm:
-    """Keeps what is stored; fails or hangs on request."""
+    """Keeps stored values; fails or hangs on request."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] = {}
@@ -57,8 +57,8 @@ class FakeSwarm:
         return self.alive
 
 
-class Heard:
-    """What the telemetry was told."""
+class FakeTelemetry:
+    """Records what the publisher notifies the telemetry of."""
 
     def __init__(self) -> None:
         self.published_at: list[float] = []
@@ -81,20 +81,20 @@ def swarm() -> FakeSwarm:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def telemetry() -> FakeTelemetry:
+    return FakeTelemetry()
 
 
 @pytest.fixture
-def publisher(swarm: FakeSwarm, heard: Heard, tmp_path: Path) -> Iterator[Publisher]:
-    publisher = Publisher(swarm, heard, tmp_path, PEER, interval_seconds=0.05)
+def publisher(swarm: FakeSwarm, telemetry: FakeTelemetry, tmp_path: Path) -> Iterator[Publisher]:
+    publisher = Publisher(swarm, telemetry, tmp_path, PEER, interval_seconds=0.05)
     yield publisher
     swarm.open.set()
     if publisher.is_alive():
         publisher.close(60)
 
 
-def test_the_newest_sum_of_each_stage_is_published(publisher: Publisher, swarm: FakeSwarm, heard: Heard) -> None:
+def test_each_stages_latest_sum_is_published(publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry) -> None:
     for reward in (1.0, 2.0, 3.0):
         publisher.put_reward(AT, reward)
     publisher.put_reward(RoundAndStage(3, 2), 0.5)
@@ -103,10 +103,10 @@ def test_the_newest_sum_of_each_stage_is_published(publisher: Publisher, swarm: 
 
     assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 3.0}, "rl_swarm_rewards_3_2": {PEER: 0.5}}
     assert len(swarm.calls) == 2
-    assert (len(heard.published_at), heard.failures, heard.peers) == (2, 0, 2)
+    assert (len(telemetry.published_at), telemetry.failures, telemetry.peers) == (2, 0, 2)
 
 
-def test_a_leader_publishes_where_the_swarm_is_and_the_stages_board(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_a_leader_publishes_round_and_stage_and_the_stages_board(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.stored["rl_swarm_rewards_3_1"] = {OTHER: 9.0, "not a peer": 1.0}
     publisher.put_reward(AT, 4.0)
     publisher.announce(AT, is_new=True)
@@ -117,7 +117,7 @@ def test_a_leader_publishes_where_the_swarm_is_and_the_stages_board(publisher: P
     assert swarm.stored["rl_swarm_leaderboard_3_1"] == [(OTHER, 9.0), (PEER, 4.0)]
 
 
-def test_a_hanging_swarm_holds_up_nobody(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_a_hanging_swarm_does_not_block_the_training_thread(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.open.clear()
     publisher.put_reward(AT, 0.0)
     publisher.start()
@@ -128,12 +128,12 @@ def test_a_hanging_swarm_holds_up_nobody(publisher: Publisher, swarm: FakeSwarm)
         publisher.put_reward(AT, float(step))
         publisher.put_output(AT, f"question {step}", (0.0, {}))
         publisher.announce(AT, is_new=False)
-        publisher.remember({"finished_round": step})
+        publisher.save_progress({"finished_round": step})
 
     assert time.perf_counter() - began < 10
 
 
-def test_what_failed_is_tried_again(publisher: Publisher, swarm: FakeSwarm, heard: Heard) -> None:
+def test_a_failed_store_is_retried(publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry) -> None:
     swarm.refused = 2
     publisher.put_reward(AT, 5.0)
     publisher.start()
@@ -141,10 +141,10 @@ def test_what_failed_is_tried_again(publisher: Publisher, swarm: FakeSwarm, hear
     wait_for(lambda: swarm.stored, 5, "a store that succeeds", every=0.01)
 
     assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 5.0}}
-    assert heard.failures == 2
+    assert telemetry.failures == 2
 
 
-def test_a_newer_value_takes_the_place_of_one_that_failed(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.refused = 1
     publisher.put_reward(AT, 5.0)
     publisher.start()
@@ -157,7 +157,7 @@ def test_a_newer_value_takes_the_place_of_one_that_failed(publisher: Publisher, 
     assert swarm.stored == {"rl_swarm_rewards_3_1": {PEER: 6.0}}
 
 
-def test_what_waits_is_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_pending_values_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
     for stage in range(5 * MAX_PENDING):
         publisher.put_reward(RoundAndStage(stage, 0), 1.0)
     publisher.start()
@@ -178,7 +178,7 @@ def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) 
     assert len(swarm.stored[f"rl_swarm_outputs_{PEER}_3_1"]) <= MAX_OUTPUTS_PER_STAGE
 
 
-def test_a_question_is_answered_and_nonsense_is_not_believed(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_round_and_stage_are_read_and_invalid_ones_ignored(publisher: Publisher, swarm: FakeSwarm) -> None:
     publisher.start()
 
     assert publisher.ask_round_and_stage().result(5) is None
@@ -188,7 +188,7 @@ def test_a_question_is_answered_and_nonsense_is_not_believed(publisher: Publishe
     assert publisher.ask_round_and_stage().result(5) is None
 
 
-def test_a_lost_swarm_is_noticed_and_leaves_no_question_open(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_a_lost_swarm_ends_the_publisher(publisher: Publisher, swarm: FakeSwarm) -> None:
     publisher.start()
     swarm.alive = False
 
@@ -198,8 +198,8 @@ def test_a_lost_swarm_is_noticed_and_leaves_no_question_open(publisher: Publishe
     assert not publisher.is_alive()
 
 
-def test_the_place_in_the_rounds_is_kept_on_disk(publisher: Publisher, tmp_path: Path) -> None:
-    publisher.remember({"position": None, "finished_round": 8})
+def test_the_round_progress_is_saved_to_disk(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.save_progress({"position": None, "finished_round": 8})
     publisher.start()
     publisher.close(60)
 

@@ -1,11 +1,11 @@
-"""Initial peers that do not answer are left out before the swarm is joined."""
+"""Unreachable initial peers are left out when joining the swarm."""
 
 import socket
 
 import pytest
 
 from tests.fakes import LOOPBACK, reserve_ports
-from trainer.swarm.reachability import answering, tcp_address
+from trainer.swarm.reachability import reachable, tcp_address
 
 ANY_PEER = "Qm" + "1" * 44
 
@@ -16,7 +16,7 @@ def test_only_what_listens_or_cannot_be_probed_is_kept() -> None:
         open_peer = f"/ip4/{LOOPBACK}/tcp/{server.getsockname()[1]}/p2p/{ANY_PEER}"
         named_peer = f"/dns4/peer.example.org/tcp/38331/p2p/{ANY_PEER}"
         closed_peer = f"/ip4/{LOOPBACK}/tcp/{closed}/p2p/{ANY_PEER}"
-        assert answering([closed_peer, open_peer, named_peer]) == [open_peer, named_peer]
+        assert reachable([closed_peer, open_peer, named_peer]) == [open_peer, named_peer]
 
 
 @pytest.mark.parametrize(
