@@ -3,8 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from exporter.textfile_reader import TextfileReader
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,11 @@ class SidecarConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     credentials: bytes | None = None
+
+    @cached_property
+    def textfile(self) -> TextfileReader:
+        """The one reader that all collectors of this sidecar share."""
+        return TextfileReader(self.run_dir)
 
     def is_exposed(self) -> bool:
         """Whether anybody on the network may read the page."""

@@ -7,18 +7,19 @@ from typing import Self
 
 import psutil
 
-from exporter.collectors import textfile
 from exporter.config import SidecarConfig
 from exporter.footprint import Footprints
 from exporter.metrics import Sample
 from exporter.run_folder import ProcessRecord, find_process, is_running, read_process_record
+from exporter.textfile_reader import TextfileReader, value_of
 
 
 class Collector:
     """Measures the tree below the process that the run folder records."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, textfile: TextfileReader) -> None:
         self._run_dir = run_dir
+        self._textfile = textfile
         self._record: ProcessRecord | None = None
         self._trainer: psutil.Process | None = None
         self._cpu = CpuClock()
@@ -26,7 +27,7 @@ class Collector:
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.run_dir)
+        return cls(config.run_dir, config.textfile)
 
     def collect(self, now: float) -> list[Sample]:
         trainer = self._find_trainer()
@@ -43,14 +44,14 @@ class Collector:
         }
         self._footprints.keep(tree)
         memory = {
-            "footprint": self._with_accelerator(_total(tree, lambda process: self._footprints.of(process, now))),
+            "footprint": self._with_accelerator(_total(tree, lambda process: self._footprints.of(process, now)), now),
             "rss": _total(tree, lambda process: process.memory_info().rss),
         }
-        readings = [Sample(name, {}, value) for name, value in measured.items() if value is not None]
-        readings += [
+        samples = [Sample(name, {}, value) for name, value in measured.items() if value is not None]
+        samples += [
             Sample("trainer_memory_bytes", {"kind": kind}, value) for kind, value in memory.items() if value is not None
         ]
-        return readings
+        return samples
 
     def _find_trainer(self) -> psutil.Process | None:
         record = read_process_record(self._run_dir)
@@ -63,11 +64,11 @@ class Collector:
         self._trainer = find_process(record) if record else None
         return self._trainer
 
-    def _with_accelerator(self, footprint: float | None) -> float | None:
+    def _with_accelerator(self, footprint: float | None, now: float) -> float | None:
         if footprint is None or sys.platform != "darwin":
             return footprint
         try:
-            held = textfile.value_of(textfile.read(self._run_dir), "trainer_accelerator_memory_bytes")
+            held = value_of(self._textfile.read(now), "trainer_accelerator_memory_bytes")
         except (OSError, ValueError):
             held = None
         return add_accelerator(footprint, held)

@@ -2,14 +2,14 @@
 
 import json
 import math
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
-from exporter.collectors import CollectError, textfile
+from exporter.collectors import CollectError
 from exporter.config import SidecarConfig
 from exporter.http_client import HttpClient, ReadError
 from exporter.metrics import Sample
+from exporter.textfile_reader import TextfileReader, value_of
 
 SOURCE = {"source": "leaderboard"}
 
@@ -27,8 +27,8 @@ class PeerRank(NamedTuple):
 class Collector:
     """Reads `/api/peers/{peer id}`; the last values stay when a read fails."""
 
-    def __init__(self, run_dir: Path, url: str) -> None:
-        self._run_dir = run_dir
+    def __init__(self, textfile: TextfileReader, url: str) -> None:
+        self._textfile = textfile
         self._url = url
         self._client = HttpClient()
         self._peer_id = ""
@@ -38,10 +38,10 @@ class Collector:
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
-        return cls(config.run_dir, config.leaderboard_url) if config.leaderboard_url else None
+        return cls(config.textfile, config.leaderboard_url) if config.leaderboard_url else None
 
     def collect(self, now: float) -> list[Sample]:
-        self._read_trainer()
+        self._read_trainer(now)
         if not self._peer_id:
             raise CollectError("the trainer has not named its peer id yet")
         try:
@@ -51,13 +51,13 @@ class Collector:
         self._success_at = now
         return self._readings(up=True)
 
-    def _read_trainer(self) -> None:
+    def _read_trainer(self, now: float) -> None:
         try:
-            readings = textfile.read(self._run_dir)
+            samples = self._textfile.read(now)
         except (OSError, ValueError):
             return
-        self._own_round = textfile.value_of(readings, "swarm_round")
-        peer_id = next((reading.labels["peer_id"] for reading in readings if reading.name == "trainer_info"), "")
+        self._own_round = value_of(samples, "swarm_round")
+        peer_id = next((sample.labels["peer_id"] for sample in samples if sample.name == "trainer_info"), "")
         if peer_id and peer_id != self._peer_id:
             self._peer_id, self._standing = peer_id, None
 

@@ -1,12 +1,11 @@
 """Steps per second over the last minutes, from the step count and the time of the last step in trainer.prom."""
 
 from collections import deque
-from pathlib import Path
 from typing import NamedTuple, Self
 
-from exporter.collectors import textfile
 from exporter.config import SidecarConfig
 from exporter.metrics import Sample
+from exporter.textfile_reader import TextfileReader, value_of
 
 WINDOW_SECONDS = 300.0
 # However slow a peer is, its rate is taken over some steps.
@@ -16,18 +15,18 @@ MIN_OBSERVATIONS = 4
 class Collector:
     """Follows the step count in a run folder."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
+    def __init__(self, textfile: TextfileReader) -> None:
+        self._textfile = textfile
         self._rate = StepRate()
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.run_dir)
+        return cls(config.textfile)
 
     def collect(self, now: float) -> list[Sample]:
-        readings = textfile.read(self._run_dir)
-        steps = textfile.value_of(readings, "trainer_steps_total")
-        last_step = textfile.value_of(readings, "trainer_last_step_timestamp_seconds")
+        samples = self._textfile.read(now)
+        steps = value_of(samples, "trainer_steps_total")
+        last_step = value_of(samples, "trainer_last_step_timestamp_seconds")
         if steps and last_step is not None:
             self._rate.observe(steps, last_step)
         rate = self._rate.at(now)

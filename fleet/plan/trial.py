@@ -18,9 +18,10 @@ from typing import Any, Self
 import psutil
 import yaml
 
-from exporter.collectors import textfile
 from exporter.collectors.process import Collector
+from exporter.config import SidecarConfig
 from exporter.footprint import read_shared_files
+from exporter.textfile_reader import read, value_of
 from fleet.processes.owner import OWNER_VARIABLE, owned_by
 from fleet.processes.programs import trainer_environment
 from trainer.swarm.identity import ensure_identity
@@ -68,7 +69,7 @@ class Trial:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._guard: subprocess.Popen[bytes] | None = None
         self._run_dirs = [folder / f"peer-{index}" for index in range(peers)]
-        self._collectors = [Collector(run_dir) for run_dir in self._run_dirs]
+        self._collectors = [Collector.configured(SidecarConfig(run_dir=run_dir)) for run_dir in self._run_dirs]
         self._offsets = [0] * peers
         self._busy_from: tuple[float, float, float] | None = None
         self.seen = [Seen() for _ in self._run_dirs]
@@ -229,7 +230,7 @@ class Trial:
                 if reading.name == "trainer_memory_bytes" and reading.labels["kind"] == "footprint":
                     seen.peak_bytes = max(seen.peak_bytes, reading.value + self._shared_with_others())
             with contextlib.suppress(OSError, ValueError):
-                held = textfile.value_of(textfile.read(run_dir), "trainer_accelerator_memory_bytes")
+                held = value_of(read(run_dir), "trainer_accelerator_memory_bytes")
                 seen.accelerator_bytes = max(seen.accelerator_bytes, held or 0.0)
 
 

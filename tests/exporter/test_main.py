@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collectors.textfile import parse
 from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Sample, families, histogram
 from exporter.run_folder import write_atomically, write_process_record
+from exporter.textfile_reader import parse
 from exporter.version import VERSION
 from tests.programs import require
 

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import os
 import threading
 
 import pytest
@@ -110,6 +111,28 @@ def test_the_collectors_are_found_by_being_there(tmp_path):
     config = SidecarConfig(run_dir=tmp_path, leaderboard_url="http://127.0.0.1:1")
     assert {"textfile", "process", "step_rate", "standing"} <= discover(config).keys()
     assert "standing" not in discover(SidecarConfig(run_dir=tmp_path))
+
+
+@pytest.mark.parametrize("content", [None, "cut off", 'trainer_info{peer_id="Qm",nickname="",model="",device=""} 1\n'])
+def test_the_trainers_file_is_opened_once_per_collection(tmp_path, monkeypatch, content):
+    if content is not None:
+        (tmp_path / "trainer.prom").write_text(content)
+    opened = []
+    really_open = os.open
+
+    def count(path, *arguments, **options):
+        opened.append(str(path))
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", count)
+    snapshot = make(**discover(SidecarConfig(run_dir=tmp_path, leaderboard_url="http://127.0.0.1:1")))
+    for collections in (1, 2):
+        page = refreshed(snapshot, now=float(collections))
+        assert opened.count(str(tmp_path / "trainer.prom")) == collections
+    is_good = float(content is not None and content.endswith("\n"))
+    assert f'sidecar_collector_success{{collector="textfile"}} {is_good}' in page
+    assert f'sidecar_collector_success{{collector="step_rate"}} {is_good}' in page
+    assert 'sidecar_collector_success{collector="process"} 1.0' in page
 
 
 def silence(last_step=100.0):

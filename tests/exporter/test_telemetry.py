@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.collectors.textfile import parse, value_of
 from exporter.pace import Pace
 from exporter.telemetry import PeerTelemetry
+from exporter.textfile_reader import parse, value_of
 from exporter.textfile_writer import read_last_step
 from tests.programs import small_disk
 

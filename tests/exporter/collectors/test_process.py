@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from exporter.collectors.process import Collector, CpuClock, add_accelerator
-from exporter.collectors.textfile import value_of
+from exporter.config import SidecarConfig
+from exporter.textfile_reader import value_of
 
 # A trainer with a DHT child that has a daemon of its own; the line says that all are there. Each line of input
 # ends the process that it names.
@@ -79,7 +80,7 @@ def memory(readings, kind):
 
 
 def test_the_whole_tree_is_measured(trainer, tmp_path):
-    readings = Collector(tmp_path).collect(0.0)
+    readings = Collector.configured(SidecarConfig(run_dir=tmp_path)).collect(0.0)
     assert value_of(readings, "trainer_up") == 1
     assert value_of(readings, "trainer_processes") == 3
     assert value_of(readings, "trainer_threads") == 3
@@ -90,7 +91,7 @@ def test_the_whole_tree_is_measured(trainer, tmp_path):
 
 
 def test_processor_time_does_not_fall_when_a_child_ends(trainer, tmp_path):
-    collector = Collector(tmp_path)
+    collector = Collector.configured(SidecarConfig(run_dir=tmp_path))
     before = value_of(collector.collect(0.0), "trainer_cpu_seconds_total")
     trainer.end_children()
     readings = collector.collect(5.0)
@@ -99,7 +100,7 @@ def test_processor_time_does_not_fall_when_a_child_ends(trainer, tmp_path):
 
 
 def test_a_stopped_trainer_is_up_and_a_dead_one_is_not(trainer, tmp_path):
-    collector = Collector(tmp_path)
+    collector = Collector.configured(SidecarConfig(run_dir=tmp_path))
     os.kill(trainer.process.pid, signal.SIGSTOP)
     assert value_of(collector.collect(0.0), "trainer_up") == 1
     os.kill(trainer.process.pid, signal.SIGCONT)
@@ -111,7 +112,7 @@ def test_a_stopped_trainer_is_up_and_a_dead_one_is_not(trainer, tmp_path):
 
 
 def test_a_restarted_trainer_is_found_by_its_new_record(trainer, tmp_path):
-    collector = Collector(tmp_path)
+    collector = Collector.configured(SidecarConfig(run_dir=tmp_path))
     first = value_of(collector.collect(0.0), "trainer_start_timestamp_seconds")
     trainer.end()
     assert value_of(collector.collect(1.0), "trainer_up") == 0
@@ -128,7 +129,9 @@ def test_a_restarted_trainer_is_found_by_its_new_record(trainer, tmp_path):
 def test_without_a_record_of_a_live_process_the_trainer_is_down(tmp_path, record):
     if record is not None:
         (tmp_path / "process.json").write_text(record)
-    assert [(r.name, r.value) for r in Collector(tmp_path).collect(0.0)] == [("trainer_up", 0.0)]
+    assert [(r.name, r.value) for r in Collector.configured(SidecarConfig(run_dir=tmp_path)).collect(0.0)] == [
+        ("trainer_up", 0.0)
+    ]
 
 
 @pytest.mark.skipif(
@@ -140,7 +143,8 @@ def test_a_footprint_that_may_not_be_read_is_absent_and_the_rest_stays(trainer, 
     code = """
 import os, pathlib, sys
 from exporter.collectors.process import Collector
-collector = Collector(pathlib.Path(sys.argv[1]))
+from exporter.config import SidecarConfig
+collector = Collector.configured(SidecarConfig(run_dir=pathlib.Path(sys.argv[1])))
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 print(*[(r.name, *r.labels.values()) for r in collector.collect(0.0)], sep="\\n")
 """

@@ -10,6 +10,7 @@ import pytest
 from exporter.collectors import CollectError
 from exporter.collectors.standing import Collector, PeerRank, parse
 from exporter.config import SidecarConfig
+from exporter.textfile_reader import TextfileReader
 
 ANSWER = {
     "id": "Qm",
@@ -83,7 +84,7 @@ def failed_values(collector, now):
 
 def test_the_standing_of_this_peer_is_read(board, tmp_path):
     write_trainer(tmp_path)
-    assert values(Collector(tmp_path, board.url).collect(1000.0)) == {
+    assert values(Collector(TextfileReader(tmp_path), board.url).collect(1000.0)) == {
         "swarm_source_up": 1.0,
         "swarm_source_success_timestamp_seconds": 1000.0,
         "swarm_rank": 2.0,
@@ -97,18 +98,18 @@ def test_the_standing_of_this_peer_is_read(board, tmp_path):
 
 def test_a_peer_ahead_of_the_board_does_not_lag(board, tmp_path):
     write_trainer(tmp_path, round_number=9)
-    assert values(Collector(tmp_path, board.url).collect(0.0))["swarm_round_lag"] == 0.0
+    assert values(Collector(TextfileReader(tmp_path), board.url).collect(0.0))["swarm_round_lag"] == 0.0
 
 
 def test_a_strange_peer_id_stays_inside_the_path(board, tmp_path):
     write_trainer(tmp_path, peer_id="../../x?y#z")
-    Collector(tmp_path, board.url).collect(0.0)
+    Collector(TextfileReader(tmp_path), board.url).collect(0.0)
     assert board.paths == ["/api/peers/..%2F..%2Fx%3Fy%23z"]
 
 
 def test_the_last_values_stay_when_a_read_fails(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(tmp_path, board.url)
+    collector = Collector(TextfileReader(tmp_path), board.url)
     before = values(collector.collect(1000.0))
     board.answer(503, detail="the board is empty")
     reason, after = failed_values(collector, 1005.0)
@@ -118,7 +119,7 @@ def test_the_last_values_stay_when_a_read_fails(board, tmp_path):
 
 def test_a_leaderboard_that_is_gone_is_a_failed_read(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(tmp_path, board.url)
+    collector = Collector(TextfileReader(tmp_path), board.url)
     collector.collect(1000.0)
     board.close()
     reason, after = failed_values(collector, 1005.0)
@@ -128,7 +129,7 @@ def test_a_leaderboard_that_is_gone_is_a_failed_read(board, tmp_path):
 
 def test_a_peer_that_the_board_does_not_know_has_no_rank(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(tmp_path, board.url)
+    collector = Collector(TextfileReader(tmp_path), board.url)
     collector.collect(1000.0)
     board.answer(404, detail="unknown peer")
     assert values(collector.collect(1005.0)) == {
@@ -139,7 +140,7 @@ def test_a_peer_that_the_board_does_not_know_has_no_rank(board, tmp_path):
 
 def test_another_identity_does_not_inherit_the_rank(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(tmp_path, board.url)
+    collector = Collector(TextfileReader(tmp_path), board.url)
     collector.collect(1000.0)
     write_trainer(tmp_path, peer_id="QmOther")
     board.answer(503)
@@ -147,7 +148,7 @@ def test_another_identity_does_not_inherit_the_rank(board, tmp_path):
 
 
 def test_without_a_peer_id_nobody_is_asked(board, tmp_path):
-    assert "peer id" in failed_values(Collector(tmp_path, board.url), 0.0)[0]
+    assert "peer id" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
     assert board.paths == []
 
 
@@ -155,22 +156,22 @@ def test_without_a_peer_id_nobody_is_asked(board, tmp_path):
 def test_another_status_is_a_failed_read_and_no_redirect_is_followed(board, tmp_path, status):
     write_trainer(tmp_path)
     board.answer(status, **ANSWER)
-    assert str(status) in failed_values(Collector(tmp_path, board.url), 0.0)[0]
+    assert str(status) in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
     assert len(board.paths) == 1
 
 
 def test_a_page_of_html_is_a_failed_read(board, tmp_path):
     write_trainer(tmp_path)
     board.content_type, board.body = "text/html", "<html>"
-    assert "text/html" in failed_values(Collector(tmp_path, board.url), 0.0)[0]
+    assert "text/html" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
     board.status = 404
-    failed_values(Collector(tmp_path, board.url), 0.0)
+    failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)
 
 
 def test_a_huge_answer_is_a_failed_read(board, tmp_path):
     write_trainer(tmp_path)
     board.body = json.dumps(ANSWER | {"nickname": "x" * 10_000_000})
-    assert "too large" in failed_values(Collector(tmp_path, board.url), 0.0)[0]
+    assert "too large" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
 
 
 @pytest.mark.parametrize(

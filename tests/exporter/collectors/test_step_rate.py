@@ -4,6 +4,7 @@ import pytest
 
 from exporter.collectors.step_rate import Collector, StepRate
 from exporter.metrics import Sample
+from exporter.textfile_reader import TextfileReader
 
 
 def rate_after(observations):
@@ -55,9 +56,9 @@ def test_a_new_trainer_starts_anew(restarted):
 
 
 def test_the_rate_is_read_from_the_trainers_file(tmp_path):
-    collector = Collector(tmp_path)
-    for steps, at in ((0, None), (10, 100.0), (20, 105.0)):
+    collector = Collector(TextfileReader(tmp_path))
+    for now, steps, at in ((99.0, 0, None), (100.0, 10, 100.0), (105.0, 20, 105.0)):
         last = "" if at is None else f"trainer_last_step_timestamp_seconds {at}\n"
         (tmp_path / "trainer.prom").write_text(f"trainer_steps_total {steps}\n{last}")
-        readings = collector.collect(105.0)
-    assert readings == [Sample("trainer_steps_per_second", {}, 2.0)]
+        samples = collector.collect(now)
+    assert samples == [Sample("trainer_steps_per_second", {}, 2.0)]

@@ -1,4 +1,4 @@
-"""Only what the trainer's table allows passes from trainer.prom to the page."""
+"""Only metrics in the trainer's table are accepted from trainer.prom."""
 
 import os
 
@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collectors.textfile import Collector, parse, value_of
-from exporter.config import SidecarConfig
 from exporter.metrics import Sample
+from exporter.textfile_reader import TextfileReader, parse, value_of
 
 HISTOGRAM = """\
 # TYPE trainer_step_duration_seconds histogram
@@ -98,11 +97,20 @@ def test_no_text_does_more_than_being_refused(text):
     assert all(reading.name.startswith(("trainer_", "swarm_")) for reading in readings)
 
 
-def test_the_file_is_read_anew_each_time(tmp_path):
-    collector = Collector.configured(SidecarConfig(run_dir=tmp_path))
-    for steps in (1.0, 2.0):
-        (tmp_path / "trainer.prom").write_text(f"trainer_steps_total {steps}\n")
-        assert value_of(collector.collect(0.0), "trainer_steps_total") == steps
+def test_each_collection_reads_the_file_again(tmp_path):
+    textfile = TextfileReader(tmp_path)
+    for now in (1.0, 2.0):
+        (tmp_path / "trainer.prom").write_text(f"trainer_steps_total {now}\n")
+        assert value_of(textfile.read(now), "trainer_steps_total") == now
+
+
+def test_a_file_that_is_repaired_is_read_by_the_next_collection(tmp_path):
+    textfile = TextfileReader(tmp_path)
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            textfile.read(1.0)
+    (tmp_path / "trainer.prom").write_text("trainer_loss 1\n")
+    assert textfile.read(2.0) == [Sample("trainer_loss", {}, 1.0)]
 
 
 @pytest.mark.parametrize("kind", ["missing", "binary", "huge", "link", "fifo", "folder"])
@@ -120,4 +128,4 @@ def test_what_is_no_text_file_of_the_trainer_is_refused(tmp_path, kind):
     elif kind == "folder":
         path.mkdir()
     with pytest.raises((OSError, ValueError)):
-        Collector(tmp_path).collect(0.0)
+        TextfileReader(tmp_path).read(0.0)

@@ -1,0 +1,151 @@
+"""Reads trainer.prom, and accepts only the metrics that a trainer writes: another user may have changed the file."""
+
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+from exporter.metrics import STATES, TRAINER, Metric, Sample
+from exporter.run_folder import METRICS_FILE, read_bounded
+
+# A hundred times what a trainer writes.
+MAX_BYTES = 1 << 20
+MAX_LABEL_CHARACTERS = 256
+MAX_BUCKETS = 64
+
+_METRICS = {metric.name: metric for metric in TRAINER}
+_BY_SAMPLE = {sample: metric for metric in TRAINER for sample in metric.sample_names()}
+_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*")
+_LABEL = re.compile(r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"[ \t]*(?:,|$)')
+_ESCAPE = re.compile(r"\\(.)")
+
+
+class TextfileReader:
+    """The trainer.prom of one run folder, read and parsed once per collection, however many collectors want it."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._last: tuple[float, list[Sample] | OSError | ValueError] | None = None
+
+    def read(self, now: float) -> list[Sample]:
+        """The samples for the collection at the Unix time `now`. Raises OSError or ValueError, to each caller."""
+        # One local value: a collector that hung may read for its older collection at the same time.
+        last = self._last
+        if last is None or last[0] != now:
+            last = self._last = now, self._read()
+        if isinstance(last[1], list):
+            return last[1]
+        raise last[1].with_traceback(None)
+
+    def _read(self) -> list[Sample] | OSError | ValueError:
+        try:
+            return read(self._run_dir)
+        except (OSError, ValueError) as error:
+            return error
+
+
+def read(run_dir: Path) -> list[Sample]:
+    """The samples in the trainer.prom of a run folder. Raises OSError or ValueError."""
+    return parse(read_bounded(run_dir / METRICS_FILE, MAX_BYTES).decode())
+
+
+def parse(text: str) -> list[Sample]:
+    """The trainer's metrics in a text of the Prometheus format; other metrics and time stamps are left out.
+
+    Raises ValueError where the text is cut off or malformed, or a metric of the trainer has not the form that
+    `metrics.TRAINER` gives it.
+    """
+    if not text.endswith("\n"):
+        raise ValueError(f"{METRICS_FILE} is empty or cut off")
+    readings = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            reading = _parse_line(line)
+        except ValueError as error:
+            raise ValueError(f"{METRICS_FILE}:{number}: {error}") from None
+        if reading:
+            readings.append(reading)
+    _check_series(readings)
+    # Not measured, whoever wrote it.
+    return [reading for reading in readings if math.isfinite(reading.value)]
+
+
+def value_of(readings: list[Sample], name: str) -> float | None:
+    """The value of a metric without labels, None where it is absent."""
+    return next((reading.value for reading in readings if reading.name == name), None)
+
+
+def _parse_line(line: str) -> Sample | None:
+    line = line.strip(" \t\r")
+    if line.startswith("#"):
+        _check_type(line.split())
+        return None
+    if not line:
+        return None
+    found = _SAMPLE.fullmatch(line)
+    if not found:
+        raise ValueError("not a line of the text format")
+    name, labels, value = found.groups()
+    metric = _BY_SAMPLE.get(name)
+    if metric is None:
+        return None
+    reading = Sample(name, _parse_labels(labels or ""), float(value))
+    _check_form(metric, reading)
+    return reading
+
+
+def _check_type(words: list[str]) -> None:
+    if words[:2] == ["#", "TYPE"] and len(words) == 4:
+        metric = _METRICS.get(words[2])
+        if metric and metric.kind != words[3]:
+            raise ValueError(f"{metric.name} is a {metric.kind}, not a {words[3]}")
+
+
+def _parse_labels(text: str) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        found = _LABEL.match(text, position)
+        if not found or found.group(1) in labels:
+            raise ValueError("malformed labels")
+        labels[found.group(1)] = _ESCAPE.sub(lambda escape: {"n": "\n"}.get(escape[1], escape[1]), found.group(2))
+        position = found.end()
+    return labels
+
+
+def _check_form(metric: Metric, reading: Sample) -> None:
+    expected = {*metric.labels, "le"} if reading.name.endswith("_bucket") else {*metric.labels}
+    if reading.labels.keys() != expected:
+        raise ValueError(f"{reading.name} has other labels than {sorted(expected)}")
+    if any(len(value) > MAX_LABEL_CHARACTERS for value in reading.labels.values()):
+        raise ValueError(f"{reading.name} has a label longer than {MAX_LABEL_CHARACTERS} characters")
+    if "trainer_state" in expected and reading.labels["trainer_state"] not in STATES:
+        raise ValueError(f"{reading.name} names an unknown state")
+    if "le" in expected:
+        float(reading.labels["le"])
+    if metric.kind != "gauge" and not 0 <= reading.value < math.inf:
+        raise ValueError(f"{reading.name} is not a count")
+
+
+def _check_series(readings: list[Sample]) -> None:
+    series = Counter((reading.name, *sorted(reading.labels.items())) for reading in readings)
+    samples = Counter(reading.name for reading in readings)
+    if any(count > 1 for count in series.values()):
+        raise ValueError(f"{METRICS_FILE} holds a series twice")
+    if samples["trainer_info"] > 1:
+        raise ValueError(f"{METRICS_FILE} describes more than one trainer")
+    for metric in TRAINER:
+        if metric.kind == "histogram":
+            _check_histogram(metric, [reading for reading in readings if _BY_SAMPLE[reading.name] is metric])
+
+
+def _check_histogram(metric: Metric, readings: list[Sample]) -> None:
+    if not readings:
+        return
+    buckets = {float(reading.labels["le"]): reading.value for reading in readings if "le" in reading.labels}
+    counts = [buckets[bound] for bound in sorted(buckets)]
+    count = value_of(readings, f"{metric.name}_count")
+    if len(buckets) > MAX_BUCKETS or len(readings) != len(buckets) + 2 or counts != sorted(counts):
+        raise ValueError(f"{metric.name} is not a whole histogram")
+    if math.inf not in buckets or buckets[math.inf] != count:
+        raise ValueError(f"{metric.name} does not count what its buckets hold")
