@@ -1,6 +1,6 @@
-# `make up` starts the demo fleet, `make test` runs every test; both make .venv and install what they need first.
-# ARGS goes to the command: make up ARGS="-f peerwatch.yaml", make test ARGS="tests/fleet -k launch".
-# Tests run in four processes, as most of them wait; make test ARGS="-n 0 -s" runs them one after another.
+# `make up` starts the demo fleet, `make test` runs every test; both create .venv and install what they need first.
+# ARGS is passed to the command: make up ARGS="-f peerwatch.yaml", make test ARGS="tests/fleet -k launch".
+# Tests run in four processes, as most of them wait; make test ARGS="-n 0 -s" runs them in one.
 
 PYTHON ?= python3
 PINNED := constraints.txt pyproject.toml
@@ -22,7 +22,7 @@ lint: .venv/.installed-dev
 bench: .venv/.installed-dev
 	.venv/bin/pytest -m bench -s $(ARGS)
 
-# Of the status page, for the documentation; needs Debian's chromium.
+# Screenshots of the status page for the documentation; needs Debian's chromium.
 screenshots: .venv/.installed-dev
 	.venv/bin/python -m tests.alerts.web.page.screenshots
 

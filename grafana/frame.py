@@ -13,18 +13,18 @@ TAG = "peerwatch"
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TITLES = {"fleet": "Fleet", "peer": "Peer", "swarm": "Swarm"}
 
-_CHOSEN = "${__url_time_range}&${datasource:queryparam}&${fleet:queryparam}"
+_SELECTION = "${__url_time_range}&${datasource:queryparam}&${fleet:queryparam}"
 
 PanelBuilder = Builder[models.Panel]
 
 
 @dataclass(frozen=True)
 class Section:
-    """Panels under a heading; a closed one asks Prometheus nothing until somebody opens it."""
+    """A row of panels; a collapsed one sends no queries until it is opened."""
 
     title: str
     panels: Sequence[PanelBuilder] = field(default_factory=tuple)
-    is_closed: bool = False
+    is_collapsed: bool = False
 
 
 def uid(name: str) -> str:
@@ -32,13 +32,13 @@ def uid(name: str) -> str:
 
 
 def link(name: str, *, peer: str = "${peer:queryparam}") -> dashboard.DashboardLink:
-    """To another dashboard, with the same time, data source, fleet and peers."""
+    """A link to another dashboard, with the same time range, data source, fleets and peers."""
     title = f"Peerwatch: {TITLES[name]}"
-    return dashboard.DashboardLink(title).url(f"/d/{uid(name)}?{_CHOSEN}&{peer}").type(models.DashboardLinkType.LINK)
+    return dashboard.DashboardLink(title).url(f"/d/{uid(name)}?{_SELECTION}&{peer}").type(models.DashboardLinkType.LINK)
 
 
 def link_of_series() -> dashboard.DashboardLink:
-    """From one peer's value to that peer."""
+    """A link from a peer's series to its Peer dashboard."""
     return link("peer", peer="var-peer=${__field.labels.peer}")
 
 
@@ -68,11 +68,11 @@ def make(name: str, description: str, sections: Sequence[Section]) -> models.Das
 
 def _add(board: dashboard.Dashboard, section: Section) -> None:
     row = dashboard.Row(section.title)
-    if section.is_closed:
+    if section.is_collapsed:
         for panel in section.panels:
             row.with_panel(panel)
     board.with_row(row)
-    if not section.is_closed:
+    if not section.is_collapsed:
         for panel in section.panels:
             board.with_panel(panel)
 
@@ -87,7 +87,7 @@ def _choice(name: str, label: str, query: str) -> dashboard.QueryVariable:
         .sort(models.VariableSort.NATURAL_ASC)
         .multi(True)
         .include_all(True)
-        # Shorter than the names of 300 peers, and it asks for the label to be there.
+        # Shorter than the names of 300 peers, and it requires the label.
         .all_value(".+")
         .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
@@ -104,16 +104,16 @@ def _menu() -> dashboard.DashboardLink:
 
 
 def _annotations() -> list[Builder[models.AnnotationQuery]]:
-    """Starts and alerts, drawn over every graph of the peers that they are about."""
+    """Starts and alerts of the selected peers, drawn over every graph."""
     starts = f"1000 * {of_peers('trainer_start_timestamp_seconds')}"
     return [
-        _Annotation("Starts", "orange", starts, "{{peer}} was started", is_time=True),
+        _Annotation("Starts", "orange", starts, "{{peer}} started", is_time=True),
         _Annotation("Alerts", "red", of_alerts(), "{{alertname}} {{peer}}"),
     ]
 
 
 class _PrometheusAnnotation(models.AnnotationQuery):
-    """With what Grafana's Prometheus plug-in reads beyond the SDK's model of annotations of all data sources."""
+    """Adds the fields of Grafana's Prometheus plug-in that the SDK's model of an annotation lacks."""
 
     text_format: str = ""
     is_time: bool = False
@@ -123,7 +123,7 @@ class _PrometheusAnnotation(models.AnnotationQuery):
             "titleFormat": self.name,
             "textFormat": self.text_format,
             "tagKeys": "peer",
-            # The value is the time of what happened, in milliseconds.
+            # The value is the event's time in milliseconds.
             "useValueForTime": self.is_time,
         }
 
@@ -138,7 +138,7 @@ class _Annotation(Builder[models.AnnotationQuery]):
 
 
 def _number(board: models.Dashboard) -> None:
-    """Ids in reading order, so that they do not depend on the order of construction."""
+    """Assigns ids in reading order, so that they do not depend on the order of construction."""
     number = 0
     for panel in board.panels or []:
         for one in (panel, *(getattr(panel, "panels", None) or [])):

@@ -1,13 +1,13 @@
-"""Whether the leaderboard reads the swarm well, as a section of a dashboard."""
+"""The leaderboard's own health, as a section of a dashboard."""
 
 from grafana.frame import PanelBuilder
-from grafana.panels import ANY_IS_BAD, About, Look, Query, graph
+from grafana.panels import ANY_IS_BAD, About, Query, Style, graph
 from grafana.series import of_services
 from grafana.thresholds import bad_from, of_rule
 
 
 def leaderboard() -> list[PanelBuilder]:
-    """Polls, what they refused, and the database."""
+    """Polls, rejected records, and the database."""
     polled = f"time() - {of_services('leaderboard_last_poll_timestamp_seconds')}"
     return [
         graph(
@@ -28,7 +28,7 @@ def leaderboard() -> list[PanelBuilder]:
         graph(
             About(
                 "Polls",
-                "Polls a minute, those that read nothing, and boards that the database did not take.",
+                "Polls per minute, failed polls, and boards that could not be stored.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -39,8 +39,8 @@ def leaderboard() -> list[PanelBuilder]:
         ),
         graph(
             About(
-                "Refused records",
-                "Reward records a minute that were refused, by reason.",
+                "Rejected records",
+                "Reward records rejected per minute, by reason.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -60,16 +60,22 @@ def leaderboard() -> list[PanelBuilder]:
                 decimals=0,
             ),
             Query(of_services("leaderboard_dht_nodes"), "{{instance}}"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
-            About("Database", "Size of the board's database with its log.", "bytes", "fleet", limits=(0, None)),
+            About(
+                "Database",
+                "Size of the leaderboard's database and its log.",
+                "bytes",
+                "fleet",
+                limits=(0, None),
+            ),
             Query(of_services("leaderboard_database_size_bytes"), "{{instance}}"),
         ),
         graph(
             About(
                 "Epochs",
-                "How many times the swarm's rounds began anew; totals outlive it.",
+                "How many times the swarm's rounds restarted; totals are kept.",
                 "short",
                 "fleet",
                 ANY_IS_BAD,
@@ -77,7 +83,7 @@ def leaderboard() -> list[PanelBuilder]:
                 0,
             ),
             Query(of_services("leaderboard_epoch"), "{{instance}}"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
             span=24,
         ),
     ]

@@ -1,7 +1,7 @@
-"""What a trainer logs of its learning, as a section of a dashboard."""
+"""The training metrics of a trainer, as a section of a dashboard."""
 
 from grafana.frame import PanelBuilder
-from grafana.panels import ANY_IS_BAD, About, Look, Query, graph
+from grafana.panels import ANY_IS_BAD, About, Query, Style, graph
 from grafana.series import of_peers
 
 
@@ -9,28 +9,28 @@ def learning() -> list[PanelBuilder]:
     """Reward, loss, divergence, lengths."""
     mean, deviation = of_peers("trainer_reward_mean"), of_peers("trainer_reward_std")
     length = About("Completion length", "Mean length of the completions in tokens.", "short", "fleet", limits=(0, None))
-    clipped = "Share of completions that were cut off at the longest length: many mean that the limit is too low."
+    clipped = "Share of completions cut off at the maximum length: a high share means that the limit is too low."
     return [
         graph(
             About(
-                "Reward with its spread",
-                "Mean reward; the band is one standard deviation around it, over all chosen peers.",
+                "Reward and its spread",
+                "Mean reward; the band is one standard deviation around it, over all selected peers.",
                 "short",
                 "swarm",
             ),
             Query(mean),
             Query(f"max({mean} + {deviation})", "one deviation above"),
             Query(f"min({mean} - {deviation})", "one deviation below"),
-            look=Look(band=("one deviation above", "one deviation below")),
+            style=Style(band=("one deviation above", "one deviation below")),
         ),
         graph(
-            About("Loss", "Loss that the trainer logged last.", "short", "fleet"),
+            About("Loss", "The last logged loss.", "short", "fleet"),
             Query(of_peers("trainer_loss")),
         ),
         graph(
             About(
                 "KL",
-                "Divergence from the reference model; absent where GRPO runs without one (beta 0).",
+                "Divergence from the reference model; absent if GRPO runs without one (beta 0).",
                 "short",
                 "fleet",
             ),
@@ -43,7 +43,7 @@ def learning() -> list[PanelBuilder]:
         ),
         graph(
             About(
-                "Steps that are not finite",
+                "Non-finite steps",
                 "Logged steps whose loss, reward or gradient was not finite.",
                 "short",
                 "fleet",

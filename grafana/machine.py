@@ -1,7 +1,7 @@
-"""The machine of the alert loop, as a section of a dashboard."""
+"""The alert loop's machine, as a section of a dashboard."""
 
 from grafana.frame import PanelBuilder
-from grafana.panels import About, Look, Query, graph
+from grafana.panels import About, Query, Style, graph
 from grafana.series import of_services
 from grafana.thresholds import bad_below, bad_from, of_rule
 
@@ -16,7 +16,7 @@ def machine() -> list[PanelBuilder]:
         graph(
             About(
                 "Memory in use",
-                "Memory that programs could not get without swapping.",
+                "Memory not available without swapping.",
                 "percentunit",
                 "peer",
                 bad_from(1 - of_rule("HostMemoryPressure", "available")),
@@ -27,7 +27,7 @@ def machine() -> list[PanelBuilder]:
         graph(
             About(
                 "Swap in use",
-                "Swap of the machine; a peer that creeps into swap gets slow before it is killed.",
+                "Swap in use on the machine; a peer that swaps slows down before it is killed.",
                 "bytes",
                 "peer",
                 limits=(0, None),
@@ -35,9 +35,7 @@ def machine() -> list[PanelBuilder]:
             Query(of_services("host_swap_used_bytes"), "{{instance}}"),
         ),
         graph(
-            About(
-                "Processors in use", "Share of all processors that is not idle.", "percentunit", "peer", limits=(0, 1)
-            ),
+            About("Processors in use", "Share of all processors that is busy.", "percentunit", "peer", limits=(0, 1)),
             Query(
                 f"1 - sum without (mode) ({idle}) / {of_services('host_cpu_cores')}",
                 "{{instance}}",
@@ -46,7 +44,7 @@ def machine() -> list[PanelBuilder]:
         graph(
             About(
                 "Free disk",
-                "Free share of the disk that holds the state folder.",
+                "Free share of the state folder's disk.",
                 "percentunit",
                 "peer",
                 bad_below(of_rule("DiskLow", "fraction")),
@@ -57,7 +55,7 @@ def machine() -> list[PanelBuilder]:
         graph(
             About(
                 "Waiting for memory (Linux)",
-                "Share of the last minute in which some or all programs waited for memory.",
+                "Share of the last minute in which some or all tasks were stalled on memory.",
                 "percentunit",
                 "peer",
                 bad_from(stalled),
@@ -68,7 +66,7 @@ def machine() -> list[PanelBuilder]:
         graph(
             About(
                 "Memory pressure (macOS)",
-                "macOS' own level: 1 normal, 2 warning, 4 critical.",
+                "The level that macOS reports: 1 normal, 2 warning, 4 critical.",
                 "short",
                 "peer",
                 bad_from(4, 2),
@@ -76,6 +74,6 @@ def machine() -> list[PanelBuilder]:
                 0,
             ),
             Query(of_services("host_memory_pressure_level"), "{{instance}}"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
     ]

@@ -1,4 +1,4 @@
-"""One function for each kind of panel; colours are Grafana's named ones, which it adapts to light and dark."""
+"""One function per kind of panel; colours are Grafana's named ones, which adapt to the light and dark theme."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +23,14 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana.frame import SOURCE, link, link_of_series
 from grafana.states import state_names
 
-# From which value on which colour counts; None stands for all values below.
+# Thresholds: the value from which a colour applies; None for all values below.
 Steps = Sequence[tuple[float | None, str]]
 NEUTRAL: Steps = ((None, "green"),)
 ANY_IS_BAD: Steps = ((None, "green"), (1, "red"))
 NONE_IS_BAD: Steps = ((None, "red"), (1, "green"))
 
 
-# Labels as headings of a table.
+# Column titles of labels.
 _LABELS = {
     "fleet": "Fleet",
     "peer": "Peer",
@@ -46,12 +46,12 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class About:
-    """What a panel says of itself; `leads_to` is the dashboard that tells more."""
+    """A panel's title, description, unit and scale; `drill_down` is the dashboard that it links to."""
 
     title: str
     description: str
     unit: str
-    leads_to: str
+    drill_down: str
     steps: Steps = NEUTRAL
     limits: tuple[float | None, float | None] = (None, None)
     decimals: int | None = None
@@ -59,7 +59,7 @@ class About:
 
 @dataclass(frozen=True)
 class Query:
-    """An expression, how its series are called, and the least distance of its points."""
+    """An expression, the legend of its series, and the minimum step."""
 
     expression: str
     legend: str = "{{peer}}"
@@ -68,7 +68,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: the expression of its values, one a row, and how they are shown."""
+    """A column of a table: the expression of its values, one per row, and their format."""
 
     title: str
     expression: str
@@ -80,22 +80,24 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a graph draws its series; `band` names the two whose space between is filled."""
+class Style:
+    """How a graph draws its series; `band` names the two series to fill between."""
 
-    stacks: bool = False
-    steps_of_line: bool = False
+    is_stacked: bool = False
+    is_stepped: bool = False
     dashed: Sequence[str] = field(default_factory=tuple)
     band: tuple[str, str] | None = None
 
 
-def graph(about: About, *queries: Query, span: int = 12, height: int = 8, look: Look | None = None) -> timeseries.Panel:
+def graph(
+    about: About, *queries: Query, span: int = 12, height: int = 8, style: Style | None = None
+) -> timeseries.Panel:
     """Values over time."""
-    look = look or Look()
+    style = style or Style()
     panel: timeseries.Panel = _described(timeseries.Panel(), about, span, height)
     (
-        panel.fill_opacity(70 if look.stacks else 8)
-        .line_width(0 if look.stacks else 1)
+        panel.fill_opacity(70 if style.is_stacked else 8)
+        .line_width(0 if style.is_stacked else 1)
         .show_points(shown.VisibilityMode.NEVER)
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .legend(_legend())
@@ -103,23 +105,23 @@ def graph(about: About, *queries: Query, span: int = 12, height: int = 8, look: 
     )
     if any("{{peer}}" in query.legend for query in queries):
         panel.data_links([link_of_series()])
-    if look.stacks:
+    if style.is_stacked:
         panel.stacking(common.StackingConfig().mode(shown.StackingMode.NORMAL).group("A"))
-    if look.steps_of_line:
+    if style.is_stepped:
         panel.line_interpolation(shown.LineInterpolation.STEP_AFTER)
     if len(about.steps) > 1:
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(shown.GraphThresholdsStyleMode.DASHED))
-    for pattern in look.dashed:
+    for pattern in style.dashed:
         panel.override_by_regexp(pattern, [_property("custom.lineStyle", {"fill": "dash", "dash": [8, 6]})])
-    if look.band:
-        upper, lower = look.band
+    if style.band:
+        upper, lower = style.band
         panel.override_by_regexp(f"{upper}|{lower}", [_property("custom.lineWidth", 0)])
         panel.override_by_regexp(upper, [_property("custom.fillBelowTo", lower)])
-    return _asked(panel, [_ranged(query) for query in queries])
+    return _with_targets(panel, [_range_query(query) for query in queries])
 
 
 def number(about: About, *queries: Query, span: int = 4, height: int = 4) -> stat.Panel:
-    """One number, coloured by the steps, over a line of its past."""
+    """One number, coloured by its thresholds, over a sparkline."""
     panel: stat.Panel = _described(stat.Panel(), about, span, height)
     (
         panel.color_mode(shown.BigValueColorMode.VALUE)
@@ -127,13 +129,13 @@ def number(about: About, *queries: Query, span: int = 4, height: int = 4) -> sta
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
     )
-    return _asked(panel, [_ranged(query) for query in queries])
+    return _with_targets(panel, [_range_query(query) for query in queries])
 
 
 def timeline(
     about: About, *queries: Query, height: int = 8, mapped: models.ValueMapping | None = None
 ) -> statetimeline.Panel:
-    """A bar for each series, coloured by its value; by default the values are peers' states."""
+    """A bar per series, coloured by value; by default the values are peer states."""
     panel: statetimeline.Panel = _described(statetimeline.Panel(), about, 24, height)
     (
         panel.mappings([mapped or state_names()])
@@ -144,11 +146,11 @@ def timeline(
         .fill_opacity(80)
         .line_width(0)
         .legend(_legend())
-        # As many as can be read at this height; the others are on further pages.
+        # As many as are legible at this height; the rest is on further pages.
         .per_page(height + 2)
         .data_links([link_of_series()])
     )
-    return _asked(panel, [_ranged(query) for query in queries])
+    return _with_targets(panel, [_range_query(query) for query in queries])
 
 
 def heat(about: About, expression: str, *, height: int = 8) -> heatmap.Panel:
@@ -163,14 +165,14 @@ def heat(about: About, expression: str, *, height: int = 8) -> heatmap.Panel:
         .exemplars_color("purple")
         .show_legend()
     )
-    query = _ranged(Query(expression, "{{le}}")).format(PromQueryFormat.HEATMAP)
-    return _asked(panel, [query])
+    query = _range_query(Query(expression, "{{le}}")).format(PromQueryFormat.HEATMAP)
+    return _with_targets(panel, [query])
 
 
 def rows(about: About, columns: Sequence[Column], *, span: int = 24, height: int = 8) -> table.Panel:
-    """A table with a row for each peer; the columns' expressions aggregate by the labels that are shown.
+    """A table with a row per peer; the columns' expressions aggregate by the labels to show.
 
-    A column without a title is there for its labels only.
+    A column without a title only contributes its labels.
     """
     panel: table.Panel = _described(table.Panel(), about, span, height)
     values = [f"Value #{letter}" for letter in ascii_uppercase[: len(columns)]] if len(columns) > 1 else ["Value"]
@@ -189,7 +191,7 @@ def rows(about: About, columns: Sequence[Column], *, span: int = 24, height: int
     queries = [
         prometheus.Dataquery().expr(column.expression).instant().format(PromQueryFormat.TABLE) for column in columns
     ]
-    return _asked(panel, queries)
+    return _with_targets(panel, queries)
 
 
 def _cell(column: Column) -> list[models.DynamicConfigValue]:
@@ -222,7 +224,7 @@ def _described(panel: Any, about: About, span: int, height: int) -> Any:
         .datasource(SOURCE)
         .unit(about.unit)
         .thresholds(_thresholds(about.steps))
-        .links([link(about.leads_to)])
+        .links([link(about.drill_down)])
         .span(span)
         .height(height)
     )
@@ -250,12 +252,12 @@ def _legend() -> common.VizLegendOptions:
     )
 
 
-def _ranged(query: Query) -> prometheus.Dataquery:
-    asked = prometheus.Dataquery().expr(query.expression).legend_format(query.legend).range()
-    return asked.interval(query.interval) if query.interval else asked
+def _range_query(query: Query) -> prometheus.Dataquery:
+    built = prometheus.Dataquery().expr(query.expression).legend_format(query.legend).range()
+    return built.interval(query.interval) if query.interval else built
 
 
-def _asked(panel: Any, queries: Sequence[prometheus.Dataquery]) -> Any:
+def _with_targets(panel: Any, queries: Sequence[prometheus.Dataquery]) -> Any:
     for letter, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(query.ref_id(letter).datasource(SOURCE))
     return panel

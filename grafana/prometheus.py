@@ -1,14 +1,14 @@
-"""Prometheus' configuration for a fleet: it finds sidecars and services through the alert loop; pure."""
+"""The Prometheus configuration of a fleet, which discovers sidecars and services through the alert loop; pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 RULES_FILE = "rules.yaml"
-# How a container reaches services that listen on this machine's loopback.
+# How a container reaches services on this machine's loopback.
 DOCKER_HOST = "host.docker.internal"
 
 _DISCOVERY_SECONDS = 30.0
-_LONGEST_TIMEOUT_SECONDS = 10.0
+_MAX_TIMEOUT_SECONDS = 10.0
 
 
 def configuration(
@@ -19,9 +19,9 @@ def configuration(
     host: str | None = None,
     access: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What prometheus.yaml holds. `host` takes the place of 127.0.0.1 in what the alert loop tells.
+    """The content of prometheus.yaml. `host` replaces 127.0.0.1 in the discovered addresses.
 
-    `access` are Prometheus' own fields for the login and the certificate of an alert loop that has them.
+    `access` holds Prometheus' fields for the login and certificate of the alert loop, if it has any.
 
     `alertmanager` is HOST:PORT. Rules are read from `RULES_FILE` beside the configuration.
     """
@@ -29,7 +29,7 @@ def configuration(
     content: dict[str, Any] = {
         "global": {
             "scrape_interval": interval,
-            "scrape_timeout": _duration(min(interval_seconds, _LONGEST_TIMEOUT_SECONDS)),
+            "scrape_timeout": _duration(min(interval_seconds, _MAX_TIMEOUT_SECONDS)),
             "evaluation_interval": interval,
         },
         "rule_files": [RULES_FILE],
@@ -39,7 +39,7 @@ def configuration(
     refresh = _duration(min(2 * interval_seconds, _DISCOVERY_SECONDS))
     content["scrape_configs"] = [
         _job("peerwatch", {"url": f"{alerts_url}/targets", "refresh_interval": refresh, **login}, host),
-        # The alert loop is one of the services, and its page asks for the login too.
+        # The alert loop is one of the services, and its metrics need the login too.
         _job(
             "peerwatch-services", {"url": f"{alerts_url}/targets/services", "refresh_interval": refresh, **login}, host
         )
@@ -51,13 +51,13 @@ def configuration(
 def _job(name: str, discovery: Mapping[str, Any], host: str | None) -> dict[str, Any]:
     job: dict[str, Any] = {"job_name": name, "http_sd_configs": [dict(discovery)]}
     if host:
-        seen_from_there = {
+        replace_loopback = {
             "source_labels": ["__address__"],
             "regex": r"127\.0\.0\.1:(\d+)",
             "target_label": "__address__",
             "replacement": f"{host}:$1",
         }
-        job["relabel_configs"] = [seen_from_there]
+        job["relabel_configs"] = [replace_loopback]
     return job
 
 

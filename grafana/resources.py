@@ -1,7 +1,7 @@
 """Memory, processor and processes of trainers, as a section of a dashboard."""
 
 from grafana.frame import PanelBuilder
-from grafana.panels import About, Look, Query, graph
+from grafana.panels import About, Query, Style, graph
 from grafana.series import of_peers
 from grafana.thresholds import of_rule
 
@@ -16,8 +16,8 @@ def resources() -> list[PanelBuilder]:
         graph(
             About(
                 "Memory by kind",
-                "Footprint, resident size and accelerator memory; the forecast is where the growth of the last hour "
-                f"leads in {ahead / 3600:g} h.",
+                "Footprint, resident size and accelerator memory; the forecast extrapolates the last hour "
+                f"by {ahead / 3600:g} h.",
                 "bytes",
                 "fleet",
                 limits=(0, None),
@@ -25,9 +25,9 @@ def resources() -> list[PanelBuilder]:
             Query(of_peers("trainer_memory_bytes"), "{{peer}} {{kind}}"),
             Query(of_peers("trainer_accelerator_memory_bytes"), "{{peer}} accelerator"),
             Query(of_peers("trainer_memory_limit_bytes"), "{{peer}} limit"),
-            # Each point reads an hour of samples, so that there are few.
+            # Each point reads an hour of samples, so there are few points.
             Query(f"predict_linear({FOOTPRINT}[1h], {ahead:g})", "{{peer}} forecast", interval="5m"),
-            look=Look(dashed=[".* limit", ".* forecast"]),
+            style=Style(dashed=[".* limit", ".* forecast"]),
             span=24,
             height=9,
         ),
@@ -63,7 +63,7 @@ def resources() -> list[PanelBuilder]:
         graph(
             About(
                 "Uptime",
-                "Time since the trainer's process started: each fall is a restart.",
+                "Time since the trainer's process started: each drop is a restart.",
                 "s",
                 "fleet",
                 limits=(0, None),

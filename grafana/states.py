@@ -1,4 +1,8 @@
-"""A peer's state as one number: 0 down, 1 to 6 the trainer's own states in the order of the metric table."""
+"""A peer's state as one number: 0 down, 1 to 6 the trainer's phases in the order of the metric table, 7 running.
+
+The states are those of `alerts.engine.peer_state`. There is no sample, and so a gap, where the sidecar does not answer
+or could not check the process.
+"""
 
 from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
@@ -6,30 +10,38 @@ from exporter.metrics import STATES
 from grafana.series import of_peers
 
 _COLOURS = {
+    "down": "red",
     "starting": "blue",
     "waiting": "yellow",
     "generating": "green",
     "training": "dark-green",
     "saving": "purple",
     "stopped": "orange",
+    "running": "light-blue",
 }
+_NUMBERS = {name: number for number, name in enumerate(("down", *STATES, "running"))}
 
-# Down, then the states in their order.
-STATE_STEPS = ((None, "red"), *((number, _COLOURS[name]) for number, name in enumerate(STATES, start=1)))
+# `down` is the lowest number.
+STATE_STEPS = tuple((number or None, _COLOURS[name]) for name, number in _NUMBERS.items())
 
 
 def state() -> str:
-    """One series for each peer. The trainer's page outlives it, so that only a running one's state counts."""
-    numbered = " or ".join(
-        f"{number} * {of_peers('trainer_state', trainer_state=name)}" for number, name in enumerate(STATES, start=1)
-    )
+    """One series per peer. A phase outlives its process: except for `stopped` it counts only while the process runs."""
+    phase = " or ".join(f"{_NUMBERS[name]} * {of_peers('trainer_state', trainer_state=name)}" for name in STATES)
+    stopped = f"{of_peers('trainer_state', trainer_state='stopped')} == 1"
     up = f"max by (fleet, peer) ({of_peers('trainer_up')})"
-    return f"max by (fleet, peer) ({numbered}) * {up} or {up}"
+    return (
+        f"{_NUMBERS['stopped']} * max by (fleet, peer) ({stopped}) and {up}"
+        f" or max by (fleet, peer) ({phase}) * {up} > 0"
+        f" or {_NUMBERS['running']} * {up}"
+    )
 
 
 def state_names() -> ValueMap:
-    """How each number is shown."""
-    shown = {"0": ValueMappingResult(text="down", color="red", index=0)}
-    for number, name in enumerate(STATES, start=1):
-        shown[str(number)] = ValueMappingResult(text=name, color=_COLOURS[name], index=number)
-    return ValueMap(options=shown)
+    """The name and colour of each number."""
+    return ValueMap(
+        options={
+            str(number): ValueMappingResult(text=name, color=_COLOURS[name], index=number)
+            for name, number in _NUMBERS.items()
+        }
+    )

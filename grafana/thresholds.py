@@ -1,4 +1,4 @@
-"""Where colours change: at the rules' own default thresholds, so that red means what an alert means."""
+"""Where colours change: at the rules' default thresholds, so that red is where an alert fires."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from grafana.panels import Steps
 
 
 def of_rule(rule: str, setting: str) -> Any:
-    """The default of a rule's setting. Raises KeyError or AttributeError for one that there is not."""
+    """The default of a rule's setting. Raises KeyError or AttributeError if there is no such rule or setting."""
     return getattr(discover()[rule].settings(), setting)
 
 

@@ -1,1 +1,1 @@
-"""The dashboards: each module builds one, `build()`; the JSON of the same name is what it built."""
+"""The dashboards: each module's `build()` makes one; the JSON of the same name is its output."""

@@ -1,16 +1,17 @@
-"""Fleet: every peer at a glance, what fires, the machine, and what watches."""
+"""Fleet: every peer at a glance, firing alerts, the machine, and the monitoring itself."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import PanelBuilder, Section, make
 from grafana.machine import machine
+from grafana.monitoring import monitoring
 from grafana.panels import (
     ANY_IS_BAD,
     NONE_IS_BAD,
     About,
     Column,
-    Look,
     Query,
+    Style,
     graph,
     number,
     rows,
@@ -20,21 +21,18 @@ from grafana.resources import MEMORY_USE
 from grafana.series import of_alerts, of_peers, of_services, starts_of_alerts
 from grafana.states import STATE_STEPS, state
 from grafana.thresholds import MEMORY_SHARE, ROUND_LAG
-from grafana.watchers import watchers
 
 
 def build() -> Dashboard:
-    """One row a peer: state, pace, memory, rank, reward; and the alerts."""
+    """One row per peer: state, pace, memory, rank, reward; and the alerts."""
     sections = [
         Section("Now", _numbers()),
         Section("Peers", [_states(), _peers(), *_graphs()]),
         Section("Alerts", _alerts()),
-        Section("The machine", machine(), is_closed=True),
-        Section("What watches", watchers(), is_closed=True),
+        Section("The machine", machine(), is_collapsed=True),
+        Section("Monitoring", monitoring(), is_collapsed=True),
     ]
-    return make(
-        "fleet", "Every peer of the fleet: state, pace, memory, rank and reward, and which alerts fire.", sections
-    )
+    return make("fleet", "Every peer of the fleet: state, pace, memory, rank and reward, and firing alerts.", sections)
 
 
 def _by_peer(expression: str) -> str:
@@ -50,20 +48,20 @@ def _numbers() -> list[PanelBuilder]:
         number(
             About(
                 "Peers running",
-                "Trainers whose process runs, of those that a sidecar watches.",
+                "Trainers whose process runs, of those with a sidecar.",
                 "short",
                 "peer",
                 NONE_IS_BAD,
             ),
             Query(f"sum({of_peers('trainer_up')})", "running"),
-            Query(f"count({of_peers('trainer_up')})", "watched"),
+            Query(f"count({of_peers('trainer_up')})", "monitored"),
         ),
         number(
-            About("Alerts firing", "What the alert loop counts as firing, by severity.", "short", "peer", ANY_IS_BAD),
+            About("Alerts firing", "Alerts firing in the alert loop, by severity.", "short", "peer", ANY_IS_BAD),
             *firing,
         ),
         number(
-            About("Steps per second", "Optimizer steps of all chosen peers together.", "short", "peer", decimals=2),
+            About("Steps per second", "Optimizer steps of all selected peers together.", "short", "peer", decimals=2),
             Query(f"sum({of_peers('trainer_steps_per_second')})", "steps/s"),
         ),
         number(
@@ -77,13 +75,13 @@ def _numbers() -> list[PanelBuilder]:
             Query(f"max({MEMORY_USE})", "memory"),
         ),
         number(
-            About("Best rank", "The best place of a chosen peer in the swarm's cumulative board.", "short", "swarm"),
+            About("Best rank", "The best rank of a selected peer on the swarm's cumulative board.", "short", "swarm"),
             Query(f"min({of_peers('swarm_rank')})", "rank"),
         ),
         number(
             About(
                 "Most rounds behind",
-                "Rounds that the slowest chosen peer is behind the swarm.",
+                "Rounds that the slowest selected peer is behind the swarm.",
                 "short",
                 "swarm",
                 ROUND_LAG,
@@ -96,7 +94,7 @@ def _numbers() -> list[PanelBuilder]:
 def _states() -> PanelBuilder:
     about = About(
         "State",
-        "What each trainer does; down where its process does not run, a gap where its sidecar does not answer.",
+        "The phase of each trainer, down if its process is gone; a gap if its sidecar does not answer.",
         "short",
         "peer",
         steps=STATE_STEPS,
@@ -105,7 +103,7 @@ def _states() -> PanelBuilder:
 
 
 def _peers() -> PanelBuilder:
-    about = About("Peers", "The latest values of each peer; its name leads to its own dashboard.", "short", "peer")
+    about = About("Peers", "The latest values of each peer; its name links to its own dashboard.", "short", "peer")
     age = f"time() - {of_peers('trainer_last_step_timestamp_seconds')}"
     return rows(
         about,
@@ -151,17 +149,17 @@ def _graphs() -> list[PanelBuilder]:
         graph(
             About(
                 "Rank",
-                "Place in the swarm's cumulative board; 1 is the best.",
+                "Rank on the swarm's cumulative board; 1 is the best.",
                 "short",
                 "swarm",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
-            About("Reward", "Mean reward of the step that each trainer logged last.", "short", "peer"),
+            About("Reward", "Mean reward of each trainer's last logged step.", "short", "peer"),
             Query(of_peers("trainer_reward_mean")),
         ),
     ]
@@ -173,7 +171,7 @@ def _alerts() -> list[PanelBuilder]:
         rows(
             About(
                 "Firing",
-                "Alerts of Peerwatch's rules that fire in Prometheus, and since when.",
+                "Alerts of Peerwatch's rules firing in Prometheus, and since when.",
                 "short",
                 "peer",
                 ANY_IS_BAD,
@@ -190,13 +188,13 @@ def _alerts() -> list[PanelBuilder]:
         graph(
             About(
                 "Firing in the alert loop",
-                "Alerts that the alert loop itself holds for firing, by rule.",
+                "Alerts firing in the alert loop, by rule.",
                 "short",
                 "peer",
                 limits=(0, None),
                 decimals=0,
             ),
             Query(f"sum by (rule) ({of_services('alerts_firing')})", "{{rule}}"),
-            look=Look(stacks=True, steps_of_line=True),
+            style=Style(is_stacked=True, is_stepped=True),
         ),
     ]

@@ -1,10 +1,10 @@
-"""Peer: everything that is measured of one peer, or of some side by side."""
+"""Peer: all metrics of one peer, or of several side by side."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
-from grafana.panels import ANY_IS_BAD, About, Column, Look, Query, graph, heat, number, rows, timeline
+from grafana.panels import ANY_IS_BAD, About, Column, Query, Style, graph, heat, number, rows, timeline
 from grafana.resources import MEMORY_USE, resources
 from grafana.series import of_peers
 from grafana.states import STATE_STEPS, state
@@ -14,28 +14,28 @@ SILENCE = f"time() - {of_peers('trainer_last_step_timestamp_seconds')}"
 
 
 def build() -> Dashboard:
-    """What a peer does, learns, uses, and how it stands in the swarm."""
+    """State, steps, training metrics, resources and swarm."""
     sections = [
-        Section("Now", [*_numbers(), _states(), _who()]),
+        Section("Now", [*_numbers(), _states(), _identity()]),
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
         Section("In the swarm", _swarm()),
     ]
-    return make("peer", "Everything that is measured of one peer, or of several side by side.", sections)
+    return make("peer", "All metrics of one peer, or of several side by side.", sections)
 
 
 def _numbers() -> list[PanelBuilder]:
-    """One value each, however many peers are chosen: the one to look at."""
+    """One value each, however many peers are selected: the worst, the best or the mean."""
     return [
         number(
-            About("Steps per second", "Step rate of the slowest chosen peer.", "short", "fleet", decimals=2),
+            About("Steps per second", "Step rate of the slowest selected peer.", "short", "fleet", decimals=2),
             Query(f"min({of_peers('trainer_steps_per_second')})", "slowest"),
         ),
         number(
             About(
                 "Silence",
-                "Time since the last step as a share of what a peer's own pace allows; the longest of the chosen.",
+                "Time since the last step as a share of the peer's stall limit; the longest of the selected peers.",
                 "percentunit",
                 "fleet",
                 bad_from(1, 0.7),
@@ -44,32 +44,42 @@ def _numbers() -> list[PanelBuilder]:
         ),
         number(
             About(
-                "Memory", "Footprint of the fullest chosen peer, of its limit.", "percentunit", "fleet", MEMORY_SHARE
+                "Memory",
+                "Highest footprint of a selected peer, of its limit.",
+                "percentunit",
+                "fleet",
+                MEMORY_SHARE,
             ),
             Query(f"max({MEMORY_USE})", "fullest"),
         ),
         number(
-            About("Rank", "Best place of the chosen peers in the swarm's cumulative board.", "short", "swarm"),
+            About("Rank", "Best rank of the selected peers on the swarm's cumulative board.", "short", "swarm"),
             Query(f"min({of_peers('swarm_rank')})", "best"),
         ),
         number(
-            About("Reward", "Mean reward of the last step, over the chosen peers.", "short", "swarm", decimals=3),
+            About("Reward", "Mean reward of the last step, over the selected peers.", "short", "swarm", decimals=3),
             Query(f"avg({of_peers('trainer_reward_mean')})", "mean"),
         ),
         number(
-            About("Runs for", "Time since the last start of a chosen trainer.", "s", "fleet", decimals=0),
+            About("Uptime", "Time since the last start of a selected trainer.", "s", "fleet", decimals=0),
             Query(f"min(time() - {of_peers('trainer_start_timestamp_seconds')})", "shortest"),
         ),
     ]
 
 
 def _states() -> PanelBuilder:
-    about = About("State", "What the trainer does; down where its process does not run.", "short", "fleet", STATE_STEPS)
+    about = About(
+        "State",
+        "Phase of the trainer; down: no process.",
+        "short",
+        "fleet",
+        STATE_STEPS,
+    )
     return timeline(about, Query(state()), height=5)
 
 
-def _who() -> PanelBuilder:
-    about = About("Who", "The peer's id in the swarm, what it trains and on what.", "short", "swarm")
+def _identity() -> PanelBuilder:
+    about = About("Identity", "The peer's id in the swarm, its model and its device.", "short", "swarm")
     of = "fleet, peer, nickname, peer_id, model, device"
     return rows(about, [Column("", f"max by ({of}) ({of_peers('trainer_info')})")], height=4)
 
@@ -79,36 +89,36 @@ def _steps() -> list[PanelBuilder]:
     spent = of_peers("trainer_phase_seconds_total")
     return [
         heat(
-            About("Step time", "How long steps took: the darker, the more of them.", "s", "fleet"),
+            About("Step time", "How long steps took: the darker, the more steps.", "s", "fleet"),
             f"sum by (le) (increase({buckets}[$__rate_interval]))",
         ),
         graph(
             About(
                 "Phases",
-                "Share of the time that the chosen peers spent in each phase.",
+                "Share of the time that the selected peers spent in each phase.",
                 "percentunit",
                 "fleet",
                 limits=(0, 1),
             ),
             Query(f"avg by (trainer_state) (rate({spent}[$__rate_interval]))", "{{trainer_state}}"),
-            look=Look(stacks=True),
+            style=Style(is_stacked=True),
         ),
         graph(
             About(
-                "Silence against its allowance",
-                "Time since the last step; the dashed line is the silence that counts as a stall in this phase.",
+                "Silence against its limit",
+                "Time since the last step; the dashed line is the stall limit of the phase.",
                 "s",
                 "fleet",
                 limits=(0, None),
             ),
             Query(SILENCE, "{{peer}} silent"),
-            Query(of_peers("trainer_stall_after_seconds"), "{{peer}} allowed"),
-            look=Look(dashed=[".* allowed"]),
+            Query(of_peers("trainer_stall_after_seconds"), "{{peer}} limit"),
+            style=Style(dashed=[".* limit"]),
         ),
         graph(
             About(
-                "Time in the present phase",
-                "Time since the trainer entered the phase that it is in.",
+                "Time in the current phase",
+                "Time since the trainer entered its current phase.",
                 "s",
                 "fleet",
                 limits=(0, None),
@@ -118,14 +128,14 @@ def _steps() -> list[PanelBuilder]:
         graph(
             About(
                 "Steps per second",
-                "As counted, and as the sidecar tells it over the last minutes.",
+                "As counted, and as the sidecar's average of the last minutes.",
                 "short",
                 "fleet",
                 limits=(0, None),
             ),
             Query(f"rate({of_peers('trainer_steps_total')}[$__rate_interval])", "{{peer}} counted"),
             Query(of_peers("trainer_steps_per_second"), "{{peer}} smoothed"),
-            look=Look(dashed=[".* smoothed"]),
+            style=Style(dashed=[".* smoothed"]),
         ),
         graph(
             About("Tokens per second", "Tokens that the trainer trained on.", "short", "fleet", limits=(0, None)),
@@ -149,11 +159,11 @@ def _swarm() -> list[PanelBuilder]:
                 decimals=0,
             ),
             Query(of_peers("swarm_connected_peers")),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
             About(
-                "Publications that failed",
+                "Failed publications",
                 "Publications to the swarm that failed.",
                 "short",
                 "swarm",
@@ -165,7 +175,7 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Age of the last publication",
-                "Time since the swarm last took something from this peer.",
+                "Time since the swarm last accepted a record of this peer.",
                 "s",
                 "swarm",
                 bad_from(unpublished),
@@ -176,13 +186,13 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Rank",
-                "Place in the swarm's cumulative board; 1 is the best.",
+                "Rank on the swarm's cumulative board; 1 is the best.",
                 "short",
                 "swarm",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
     ]

@@ -1,24 +1,24 @@
-"""Swarm: our peers against the field, and the leaderboard that tells of it."""
+"""Swarm: our peers against the field, and the leaderboard's own health."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import PanelBuilder, Section, make
 from grafana.leaderboard import leaderboard
-from grafana.panels import About, Column, Look, Query, graph, number, rows
+from grafana.panels import About, Column, Query, Style, graph, number, rows
 from grafana.series import of_peers, of_services
 from grafana.thresholds import ROUND_LAG
 
-_FIELD = Look(dashed=["field .*"], band=("field upper_quartile", "field lower_quartile"))
+_FIELD = Style(dashed=["field .*"], band=("field upper_quartile", "field lower_quartile"))
 
 
 def build() -> Dashboard:
-    """Board, ranks, rewards, progress, comings and goings."""
+    """Board, ranks, rewards, progress, joins and leaves."""
     sections = [
         Section("Now", [*_numbers(), _board()]),
-        Section("Against the field", _standing()),
+        Section("Against the field", _against_field()),
         Section("Progress", _progress()),
-        Section("Who takes part", _attendance()),
-        Section("The leaderboard", leaderboard(), is_closed=True),
+        Section("Participation", _participation()),
+        Section("The leaderboard", leaderboard(), is_collapsed=True),
     ]
     return make("swarm", "Our peers against the rest of the swarm, from the cumulative board.", sections)
 
@@ -28,31 +28,31 @@ def _latest(name: str) -> str:
 
 
 def _numbers() -> list[PanelBuilder]:
-    told = {
+    shown = {
         "leaderboard_round": ("Round", "Round that the swarm is in."),
         "leaderboard_stage": ("Stage", "Stage of the round that the swarm is in."),
         "leaderboard_active_peers": ("Active peers", "Peers that wrote a reward within the last hour."),
-        "leaderboard_peers": ("Peers on the board", "Peers that have ever earned something."),
+        "leaderboard_peers": ("Peers on the board", "Peers that have ever earned a reward."),
     }
     counts = [
         number(About(title, description, "short", "fleet"), Query(_latest(name), title))
-        for name, (title, description) in told.items()
+        for name, (title, description) in shown.items()
     ]
     return [
         *counts,
         number(
-            About("Our best rank", "The best place of a chosen peer.", "short", "peer"),
+            About("Our best rank", "The best rank of a selected peer.", "short", "peer"),
             Query(f"min({of_peers('swarm_rank')})", "rank"),
         ),
         number(
-            About("Most rounds behind", "Rounds that the slowest chosen peer is behind.", "short", "peer", ROUND_LAG),
+            About("Most rounds behind", "Rounds that the slowest selected peer is behind.", "short", "peer", ROUND_LAG),
             Query(f"max({of_peers('swarm_round_lag')})", "rounds"),
         ),
     ]
 
 
 def _board() -> PanelBuilder:
-    about = About("Board", "Where our peers stand, and how far behind the first of all peers.", "short", "peer")
+    about = About("Board", "Rank and reward of our peers, and the gap to the first of all peers.", "short", "peer")
     cumulative = f"max by (fleet, peer) ({of_peers('swarm_reward_cumulative')})"
     first = f"max by (fleet) ({of_services('leaderboard_cumulative_reward', statistic='highest')})"
     return rows(
@@ -69,33 +69,33 @@ def _board() -> PanelBuilder:
     )
 
 
-def _standing() -> list[PanelBuilder]:
+def _against_field() -> list[PanelBuilder]:
     spread = "The dashed lines are the field: its highest, lowest and median value, the band its middle half."
     return [
         graph(
             About(
                 "Rank history",
-                "Places of our peers; the dashed line is the last place there is. 1 is the best.",
+                "Ranks of our peers, 1 is the best; the dashed line is the last rank of the board.",
                 "short",
                 "peer",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
-            Query(f"max({of_peers('swarm_ranked_peers')})", "field last place"),
-            look=Look(steps_of_line=True, dashed=["field .*"]),
+            Query(f"max({of_peers('swarm_ranked_peers')})", "field last rank"),
+            style=Style(is_stepped=True, dashed=["field .*"]),
         ),
         graph(
-            About("Cumulative reward", f"What our peers have earned in all. {spread}", "short", "peer"),
+            About("Cumulative reward", f"Total reward of our peers. {spread}", "short", "peer"),
             Query(of_peers("swarm_reward_cumulative")),
             Query(of_services("leaderboard_cumulative_reward"), "field {{statistic}}"),
-            look=_FIELD,
+            style=_FIELD,
         ),
         graph(
-            About("Reward of the stage", f"What our peers earned in the stage. {spread}", "short", "peer"),
+            About("Reward of the stage", f"Reward of our peers in the stage. {spread}", "short", "peer"),
             Query(of_peers("swarm_reward_stage")),
             Query(of_services("leaderboard_stage_reward"), "field {{statistic}}"),
-            look=_FIELD,
+            style=_FIELD,
         ),
         graph(
             About(
@@ -107,7 +107,7 @@ def _standing() -> list[PanelBuilder]:
                 (0, None),
             ),
             Query(of_peers("swarm_round_lag")),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
     ]
 
@@ -120,7 +120,7 @@ def _progress() -> list[PanelBuilder]:
             ),
             Query(of_peers("swarm_round")),
             Query(_latest("leaderboard_round"), "field round"),
-            look=Look(steps_of_line=True, dashed=["field .*"]),
+            style=Style(is_stepped=True, dashed=["field .*"]),
         ),
         graph(
             About(
@@ -132,12 +132,12 @@ def _progress() -> list[PanelBuilder]:
             ),
             Query(of_peers("swarm_stage")),
             Query(_latest("leaderboard_stage"), "field stage"),
-            look=Look(steps_of_line=True, dashed=["field .*"]),
+            style=Style(is_stepped=True, dashed=["field .*"]),
         ),
     ]
 
 
-def _attendance() -> list[PanelBuilder]:
+def _participation() -> list[PanelBuilder]:
     joins = f"sum(increase({of_services('leaderboard_joins_total')}[$__rate_interval]))"
     leaves = f"sum(increase({of_services('leaderboard_leaves_total')}[$__rate_interval]))"
     return [
@@ -152,12 +152,12 @@ def _attendance() -> list[PanelBuilder]:
             ),
             Query(_latest("leaderboard_peers"), "on the board"),
             Query(_latest("leaderboard_active_peers"), "active"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
             About(
-                "Joining and leaving",
-                "Peers that began to write rewards, and peers that wrote none for an hour.",
+                "Joins and leaves",
+                "Peers that started to write rewards, and peers that wrote none for an hour.",
                 "short",
                 "fleet",
                 limits=(0, None),

@@ -38,7 +38,11 @@ class Sidecars:
 
 
 class Rival:
+<<<<<<< HEAD
     """Prometheus and Alertmanager over the same sidecars, notifying a webhook without waiting for a group."""
+=======
+    """Prometheus and Alertmanager over the same sidecars, notifying a webhook without group wait."""
+>>>>>>> k3
 
     def __init__(
         self, stack: contextlib.ExitStack, folder: Path, ports: list[int], webhook: str, interval: str
@@ -98,7 +102,11 @@ class Rival:
             ),
         ]
         for port in (own, other):
-            wait_for(lambda port=port: _answers(f"http://{LOOPBACK}:{port}/-/ready"), 60, "the rival is ready")
+            wait_for(
+                lambda port=port: _answers(f"http://{LOOPBACK}:{port}/-/ready"),
+                60,
+                "Prometheus and Alertmanager are ready",
+            )
 
 
 class Peerwatch:

@@ -1,4 +1,4 @@
-"""Collects the figures that the benchmarks measure and writes them to docs/benchmarks.md with the machine."""
+"""Collects the measured figures and writes them, with the machine, to docs/benchmarks.md."""
 
 import datetime
 import platform
@@ -12,15 +12,15 @@ import pytest
 HEADING = """\
 # Benchmarks
 
-Written by `make bench`. Ratios are taken between runs interleaved in one run, medians of several; the machine is
-shared, so that absolute figures move."""
+Written by `make bench`. Ratios are medians of several interleaved runs; the machine is shared, so that absolute
+figures vary."""
 
 REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure beside what it should reach."""
+    """One measured figure and its goal."""
 
     subject: str
     name: str
@@ -42,7 +42,7 @@ def _machine() -> str:
 
 
 def render(figures: list[Figure], machine: str, day: datetime.date, earlier: str = "") -> str:
-    """The report as Markdown, a section a subject; sections of `earlier` that were not measured again stay."""
+    """The report as Markdown, one section per subject; sections of `earlier` that were not measured again are kept."""
     sections = {
         section.partition("\n")[0]: section.partition("\n")[2].strip("\n") for section in earlier.split("\n## ")[1:]
     }

@@ -39,7 +39,7 @@ def main(run_dir: Path, steps: int) -> None:
 
 
 def measure(config: TrainerConfig, swarm: Swarm, peer_id: str) -> dict[str, Any]:
-    """Everything beside the DHT, which has to be forked before torch is used."""
+    """Everything but the DHT, which must be forked before torch is loaded."""
     from transformers import TrainerCallback
     from trl import GRPOTrainer
 

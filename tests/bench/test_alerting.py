@@ -1,4 +1,4 @@
-"""The alert loop beside Debian's Prometheus with Alertmanager, on the same sidecars at the same time."""
+"""The alert loop against Debian's Prometheus and Alertmanager, on the same sidecars at the same time."""
 
 import contextlib
 import math
@@ -26,7 +26,11 @@ SPACING_SECONDS = 3.37
 
 
 class Arrivals:
+<<<<<<< HEAD
     """A webhook that keeps when each peer was first notified, by a word of the message."""
+=======
+    """A webhook that records when each peer was first notified, by a word of the message."""
+>>>>>>> k3
 
     def __init__(self, words: list[str]) -> None:
         self.at: dict[str, float] = {}
@@ -62,8 +66,8 @@ class Arrivals:
 
 
 def test_from_a_stall_to_the_webhook(record: Record, tmp_path: Path) -> None:
-    """Each stall is of a peer of its own, at an instant that no interval divides."""
-    subject = "From the end of a peer's allowance to the message at a webhook"
+    """Each stall is of another peer, at a time not aligned to any interval."""
+    subject = "From the stall limit to the notification at a webhook"
     with contextlib.ExitStack() as stack:
         sidecars = [Sidecar() for _ in range(STALLS)]
         ports = [int(sidecar.url.split(":")[2].split("/")[0]) for sidecar in sidecars]
@@ -98,8 +102,8 @@ def _p95(delays: list[float]) -> float:
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000])
-def test_what_watching_costs(record: Record, tmp_path: Path, count: int) -> None:
-    """Both watch the same healthy peers during the same minute."""
+def test_cost_of_monitoring(record: Record, tmp_path: Path, count: int) -> None:
+    """Both monitor the same healthy peers during the same minute."""
     with contextlib.ExitStack() as stack:
         ports = Sidecars(stack, count).ports
         ours = Peerwatch(stack, tmp_path / "ours", ports, f"json://{LOOPBACK}:9/").processes

@@ -24,10 +24,10 @@ def test_500_kills_lose_no_alert_and_repeat_only_what_was_not_recorded(
         report = campaign.run(KILLS)
     finally:
         campaign.close()
-    subject = f"{KILLS} kills of the alert loop at random instants, SMTP, webhook and Telegram flaky"
+    subject = f"{KILLS} kills of the alert loop at random times, SMTP, webhook and Telegram flaky"
     record(subject, "transitions", f"{report.events} in {report.seconds:.0f} s, to three routes", "")
-    record(subject, "attempts that a service refused, broke off or let hang", str(report.attempts_refused), "")
-    record(subject, "lost, out of order, or sent again although recorded", str(len(report.wrong)), "0")
-    record(subject, "sent again, the kill having come before the record", f"{report.repeated} of {report.arrivals}", "")
+    record(subject, "attempts that a service refused, reset or let time out", str(report.attempts_refused), "")
+    record(subject, "lost, out of order, or sent again after the record", str(len(report.wrong)), "0")
+    record(subject, "sent again, because killed before the record", f"{report.repeated} of {report.arrivals}", "")
     assert not report.wrong, "\n".join(report.wrong)
     assert report.events >= KILLS // 10

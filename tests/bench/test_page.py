@@ -1,4 +1,4 @@
-"""What the status page costs to open: 50 peers with 24 hours of history, all that a browser needs to paint."""
+"""Cost of opening the status page: 50 peers with 24 hours of history, everything needed to paint."""
 
 import statistics
 import time
@@ -73,7 +73,7 @@ def measure(loop: AlertLoop, record: Callable[..., None]) -> None:
     median, worst = statistics.median(seconds), max(seconds)
     goal = f"under {GOAL_SECONDS * 1e3:.0f} ms"
     processor = max(0.0, spent - rounds) / OPENED
-    record(SUBJECT, "processor time of the page, beyond the rounds'", f"{processor * 1e3:.0f} ms", goal)
+    record(SUBJECT, "CPU time of the page, without the rounds", f"{processor * 1e3:.0f} ms", goal)
     record(SUBJECT, "server time of the page, median", f"{median * 1e3:.0f} ms", goal)
     record(SUBJECT, f"server time of the page, worst of {OPENED}", f"{worst * 1e3:.0f} ms", goal)
     record(SUBJECT, f"transferred, {len(sizes)} requests", f"{total / 1e3:.0f} kB", f"under {GOAL_BYTES // 1000} kB")

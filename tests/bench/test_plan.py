@@ -19,7 +19,7 @@ from trainer.config import TrainerConfig
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 SUBJECT = "Predicted footprint of a peer against its measured peak"
-PARTS = "What a peer of the toy model consists of"
+PARTS = "Memory of a peer of the tiny model"
 SPAN = Span(steps=2, seconds=1, limit_seconds=1500)
 GRPO = {"num_generations": 4, "max_completion_length": 32}
 LONG = {"num_generations": 8, "max_completion_length": 96}
@@ -68,7 +68,7 @@ def test_the_prediction_is_within_fifteen_percent(run: Run, record: Callable[...
     assert abs(error) < 0.15
 
 
-def test_what_the_constants_of_the_formula_are_taken_from(record: Callable[..., None], tmp_path: Path) -> None:
+def test_constants_of_the_formula(record: Callable[..., None], tmp_path: Path) -> None:
     settings = TrainerConfig(name="a", run_dir=tmp_path, grpo=GRPO).model_dump(
         mode="json", exclude={"name", "run_dir", "swarm"}
     )

@@ -1,4 +1,4 @@
-"""The sidecar beside Debian's prometheus-node-exporter, scraped alike and in turns, each measured from outside."""
+"""The sidecar against Debian's prometheus-node-exporter, scraped alternately, each measured from outside."""
 
 import contextlib
 import http.client
@@ -153,7 +153,7 @@ def test_the_sidecar_beside_node_exporter(exporters, record):
 
 
 def measure_collection(sidecar: Exporter) -> float:
-    """Processor seconds of one collection, while nobody scrapes."""
+    """Processor seconds of one collection, without scrapes."""
     before = sidecar.cpu_seconds()
     time.sleep(15.0)
     return (sidecar.cpu_seconds() - before) / 3

@@ -1,4 +1,4 @@
-"""The pace against the watchdogs that operators use now, on 504 simulated peer-weeks and on recorded runs."""
+"""The pace against the watchdogs in use, on 504 simulated peer-weeks and on recorded runs."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def test_no_watchdog_is_ahead_of_the_pace(record: Callable[..., None]) -> None:
     scores: dict[str, Score] = {}
     for seed in SEEDS:
         for name, score in judge(make_traces(WEEKS_PER_SEED, seed), seed).items():
-            scores.setdefault(name, Score()).take_in(score)
+            scores.setdefault(name, Score()).add(score)
     _report(record, f"Stall detection, {len(SEEDS) * WEEKS_PER_SEED} simulated peer-weeks", "peer-week", scores)
     pace = scores.pop(PACE)
     assert pace.alarms_per_trace <= 0.02
@@ -28,7 +28,7 @@ def test_no_watchdog_is_ahead_of_the_pace(record: Callable[..., None]) -> None:
     for name, watchdog in scores.items():
         assert pace.alarms_per_trace < watchdog.alarms_per_trace, name
         assert pace.median_delay < watchdog.median_delay, name
-        # A multiple of the median that is small enough to be quick cries wolf on every peer whose steps are uneven.
+        # A multiple of the median that is small enough to be quick gives false alarms on every peer with uneven steps.
         assert of_steps.alarms_per_trace < watchdog.alarms_per_trace, name
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fakes import get
-from tests.grafana.queries import Asked
+from tests.grafana.queries import PanelQuery
 
 STEP_SECONDS = 8
 
@@ -26,7 +26,7 @@ class Prometheus:
     def rules(self) -> list[dict[str, Any]]:
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
-    def has_data(self, asked: Asked) -> bool:
+    def has_data(self, asked: PanelQuery) -> bool:
         """Whether a panel with this query shows anything."""
         now = time.time()
         if asked.is_instant:

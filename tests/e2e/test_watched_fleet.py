@@ -18,7 +18,7 @@ from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
 from tests.e2e.prometheus import Prometheus
 from tests.fakes import get
-from tests.grafana.queries import Asked, names_in, queries
+from tests.grafana.queries import PanelQuery, names_in, queries
 from tests.programs import require
 
 pytestmark = pytest.mark.e2e
@@ -239,7 +239,7 @@ if not PRESSURE_FILE.exists():
     NO_SERIES_HERE["host_memory_pressure_ratio"] = "this kernel reports no pressure"
 
 
-def is_empty_by_design(asked: Asked) -> bool:
+def is_empty_by_design(asked: PanelQuery) -> bool:
     return asked.title in EMPTY_BY_DESIGN or bool(names_in(asked.expression) & set(NO_SERIES_HERE))
 
 
@@ -260,7 +260,7 @@ def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, promethe
     process = peer.process()
     process.suspend()
     try:
-        firing = Asked("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
+        firing = PanelQuery("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
         fleet.wait(lambda: prometheus.has_data(firing), 60, "PeerStalled fires in Prometheus too")
         assert ("PeerStalled", peer.name) in fleet.firing()
 

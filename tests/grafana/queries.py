@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 DASHBOARDS = Path(__file__).parents[2] / "grafana" / "dashboards"
-# What Grafana puts in for "All" and for its own variables, at a scrape interval of 2 s.
+# What Grafana substitutes for "All" and for its own variables, at a scrape interval of 2 s.
 VARIABLES = {"$fleet": ".+", "$peer": ".+", "$__rate_interval": "8s", "$__interval": "8s"}
 
 
-class Asked(NamedTuple):
-    """One query: where it stands, and its PromQL with the variables filled in."""
+class PanelQuery(NamedTuple):
+    """One query: its dashboard and panel, and its PromQL with the variables filled in."""
 
     board: str
     panel: str
@@ -29,33 +29,37 @@ def boards() -> dict[str, dict[str, Any]]:
 
 
 def panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every panel, those of closed rows too; not the rows themselves."""
+    """Every panel, including those of collapsed rows, without the rows."""
     for panel in board["panels"]:
         if panel["type"] != "row":
             yield panel
         yield from panel.get("panels") or []
 
 
-def queries() -> list[Asked]:
+def queries() -> list[PanelQuery]:
     """All queries of all panels and annotations."""
     found = []
     for name, board in boards().items():
         for panel in panels(board):
             for target in panel["targets"]:
-                found.append(Asked(name, panel["title"], filled(target["expr"]), bool(target.get("instant"))))
+                found.append(
+                    PanelQuery(name, panel["title"], fill_variables(target["expr"]), bool(target.get("instant")))
+                )
         for annotation in board["annotations"]["list"]:
-            found.append(Asked(name, f"annotation {annotation['name']}", filled(annotation["expr"]), False))
+            found.append(
+                PanelQuery(name, f"annotation {annotation['name']}", fill_variables(annotation["expr"]), False)
+            )
     return found
 
 
-def filled(expression: str) -> str:
+def fill_variables(expression: str) -> str:
     """The expression with its variables filled in."""
-    for variable, value in sorted(VARIABLES.items(), key=lambda one: -len(one[0])):
+    for variable, value in sorted(VARIABLES.items(), key=lambda item: -len(item[0])):
         expression = expression.replace(variable, value)
     assert "$" not in expression, expression
     return expression
 
 
 def names_in(expression: str) -> set[str]:
-    """The series that an expression selects; each selector of ours has braces."""
+    """The series that an expression selects; our selectors all have braces."""
     return set(re.findall(r"([a-zA-Z_][a-zA-Z0-9_]*)\{", expression))

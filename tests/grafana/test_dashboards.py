@@ -1,4 +1,4 @@
-"""The dashboards are up to date, complete, of the SDK's types, without gaps, and ask only for what there is."""
+"""The dashboards are up to date, valid, complete, without gaps, and query only what is exported."""
 
 import json
 import re
@@ -32,19 +32,19 @@ def test_every_generated_file_is_up_to_date(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_json_is_of_the_sdks_types(name: str) -> None:
+def test_the_json_is_valid_for_the_sdk(name: str) -> None:
     register_default_plugins()
     board = boards()[name]
-    again = json.loads(encode(Dashboard.from_json(board)))
+    parsed = json.loads(encode(Dashboard.from_json(board)))
     for annotation in board["annotations"]["list"]:
         assert annotation["titleFormat"]
         for field in OF_THE_PLUGIN:
             del annotation[field]
-    assert again == board
+    assert parsed == board
 
 
 @pytest.mark.parametrize(("name", "panel"), PANELS, ids=TITLES)
-def test_a_panel_says_what_it_shows_and_asks_the_chosen_source(name: str, panel: dict[str, Any]) -> None:
+def test_a_panel_has_a_description_and_the_selected_source(name: str, panel: dict[str, Any]) -> None:
     source = {"type": "prometheus", "uid": "${datasource}"}
     defaults = panel["fieldConfig"]["defaults"]
     assert len(panel["description"]) > 20
@@ -60,11 +60,11 @@ def test_a_panel_says_what_it_shows_and_asks_the_chosen_source(name: str, panel:
 @pytest.mark.parametrize("name", BOARDS)
 def test_panels_fill_the_grid_without_overlaps_and_gaps(name: str) -> None:
     covered: dict[tuple[int, int], str] = {}
-    everything = [one for panel in BOARDS[name]["panels"] for one in (panel, *(panel.get("panels") or []))]
-    for panel in everything:
-        place = panel["gridPos"]
-        for x in range(place["x"], place["x"] + place["w"]):
-            for y in range(place["y"], place["y"] + place["h"]):
+    all_panels = [one for panel in BOARDS[name]["panels"] for one in (panel, *(panel.get("panels") or []))]
+    for panel in all_panels:
+        position = panel["gridPos"]
+        for x in range(position["x"], position["x"] + position["w"]):
+            for y in range(position["y"], position["y"] + position["h"]):
                 assert (x, y) not in covered, (panel["title"], covered[x, y])
                 covered[x, y] = panel["title"]
     depth = 1 + max(y for _, y in covered)
@@ -77,7 +77,7 @@ def test_a_dashboard_has_its_variables_links_and_ids(name: str) -> None:
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert list(variables) == ["datasource", "fleet", "peer"]
     assert variables["datasource"]["query"] == "prometheus"
-    assert all(variables[choice]["includeAll"] and variables[choice]["multi"] for choice in ("fleet", "peer"))
+    assert all(variables[name]["includeAll"] and variables[name]["multi"] for name in ("fleet", "peer"))
     assert board["links"][0]["tags"] == board["tags"] == ["peerwatch"]
     ids = [panel["id"] for panel in panels(board)]
     assert len(set(ids)) == len(ids)
@@ -87,11 +87,11 @@ def test_a_dashboard_has_its_variables_links_and_ids(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_colours_are_named_so_that_each_theme_shows_its_own(name: str) -> None:
+def test_colours_are_named_so_that_themes_adapt_them(name: str) -> None:
     assert not re.findall(r'"#[0-9a-fA-F]{3,8}"|rgba?\(', json.dumps(BOARDS[name]))
 
 
-def test_no_query_asks_for_what_nothing_exports_or_for_more_than_it_needs() -> None:
+def test_queries_select_only_exported_series_and_no_subqueries() -> None:
     known = {*peer_series(), *service_series(), "up", "ALERTS", "ALERTS_FOR_STATE"}
     for query in queries():
         assert names_in(query.expression) <= known, query.title
@@ -100,13 +100,13 @@ def test_no_query_asks_for_what_nothing_exports_or_for_more_than_it_needs() -> N
 
 
 def test_every_exported_metric_is_on_a_dashboard() -> None:
-    asked = set().union(*(names_in(query.expression) for query in queries()))
+    queried = set().union(*(names_in(query.expression) for query in queries()))
     histograms = {name.removesuffix("_bucket") for name in peer_series() if name.endswith("_bucket")}
     parts = {f"{name}_{part}" for name in histograms for part in ("sum", "count")}
-    assert {*peer_series(), *service_series()} - parts <= asked
+    assert {*peer_series(), *service_series()} - parts <= queried
 
 
-def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+def test_every_query_is_valid_promql(tmp_path: Path) -> None:
     rules = [{"record": f"a:{number}", "expr": query.expression} for number, query in enumerate(queries())]
     path = tmp_path / "queries.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
@@ -114,7 +114,7 @@ def test_prometheus_understands_every_query(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_a_renamed_metric_or_label_breaks_the_build() -> None:
+def test_an_unknown_metric_or_label_breaks_the_build() -> None:
     with pytest.raises(KeyError):
         of_peers("trainer_luck")
     with pytest.raises(KeyError):
@@ -126,7 +126,7 @@ def test_a_renamed_metric_or_label_breaks_the_build() -> None:
     )
 
 
-def test_the_provisioned_prometheus_is_one_that_prometheus_takes() -> None:
+def test_the_provisioned_prometheus_configuration_is_valid() -> None:
     path = HERE / "provisioning" / "prometheus" / "prometheus.yaml"
     checked = subprocess.run([require("promtool"), "check", "config", str(path)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

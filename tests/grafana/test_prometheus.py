@@ -1,4 +1,4 @@
-"""Prometheus' configuration, in the forms that fleets need, and that Prometheus takes each of them."""
+"""The Prometheus configuration, in each form that fleets need, is valid."""
 
 import subprocess
 from pathlib import Path
@@ -22,7 +22,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_prometheus_takes_it(tmp_path: Path, form: dict[str, Any]) -> None:
+def test_the_configuration_is_valid(tmp_path: Path, form: dict[str, Any]) -> None:
     path = tmp_path / "prometheus.yaml"
     path.write_text(yaml.safe_dump(configuration(URL, **form)))
     rules = AlertsConfig.model_validate({"fleet": "a", "state_dir": "/state"}).rules
@@ -31,7 +31,7 @@ def test_prometheus_takes_it(tmp_path: Path, form: dict[str, Any]) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_sidecars_and_services_are_found_through_the_alert_loop() -> None:
+def test_sidecars_and_services_are_discovered_through_the_alert_loop() -> None:
     jobs = configuration(URL, interval_seconds=15)["scrape_configs"]
     assert {job["job_name"]: job["http_sd_configs"][0]["url"] for job in jobs} == {
         "peerwatch": f"{URL}/targets",
@@ -40,7 +40,7 @@ def test_sidecars_and_services_are_found_through_the_alert_loop() -> None:
     assert not any("relabel_configs" in job for job in jobs)
 
 
-def test_from_a_container_loopback_is_the_host() -> None:
+def test_in_a_container_loopback_becomes_the_host() -> None:
     for job in configuration(URL, interval_seconds=15, host="host.docker.internal")["scrape_configs"]:
         [rule] = job["relabel_configs"]
         assert rule["replacement"] == "host.docker.internal:$1"
@@ -48,6 +48,6 @@ def test_from_a_container_loopback_is_the_host() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "interval", "timeout"), [(15, "15s", "10s"), (1.5, "1500ms", "1500ms")])
-def test_a_scrape_ends_before_the_next_begins(seconds: float, interval: str, timeout: str) -> None:
-    told = configuration(URL, interval_seconds=seconds)["global"]
-    assert (told["scrape_interval"], told["scrape_timeout"]) == (interval, timeout)
+def test_a_scrape_times_out_before_the_next_one(seconds: float, interval: str, timeout: str) -> None:
+    settings = configuration(URL, interval_seconds=seconds)["global"]
+    assert (settings["scrape_interval"], settings["scrape_timeout"]) == (interval, timeout)

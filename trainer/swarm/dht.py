@@ -185,7 +185,6 @@ def _explain(error: Exception, config: SwarmConfig) -> str:
     if "already taken" in text:
         return "swarm: the identity of identity.pem is already taken by another peer; each peer needs its own"
     if config.initial_peers:
-        return (
-            f"swarm.initial_peers: no initial peer could be reached: {', '.join(config.initial_peers)} ({text[:200]})"
-        )
+        peers = ", ".join(config.initial_peers)
+        return f"swarm.initial_peers: no initial peer could be reached: {peers} ({text[:200]})"
     return f"swarm: the DHT failed to start: {type(error).__name__}: {text[:300]}"

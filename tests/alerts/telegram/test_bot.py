@@ -133,7 +133,7 @@ def test_the_answer_to_an_old_command_is_in_the_fleets_language(commanded: Alert
     commanded.settings["language"] = "zh-CN"
     bot_api.say("/status", age=3600)
     commanded.start()
-    _told(bot_api, "该命令发送于 1 小时 前")
+    _received(bot_api, "该命令发送于 1 小时 前")
 
 
 def test_another_poller_and_a_lost_network_are_logged_once_and_delay_nothing(

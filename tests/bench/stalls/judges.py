@@ -1,4 +1,4 @@
-"""How a stall detector fares on traces: what it calls a stall though the peer works, and how late it sees a hang."""
+"""Scores stall detectors on traces: false alarms while the peer works, and the delay until a hang is detected."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Score:
     def median_delay(self) -> float:
         return float(np.median(self.delays))
 
-    def take_in(self, other: "Score") -> None:
+    def add(self, other: "Score") -> None:
         """Adds what the detector did on more traces."""
         self.traces += other.traces
         self.false_alarms += other.false_alarms
@@ -40,7 +40,7 @@ class Score:
 def judge(traces: Iterable[Trace], seed: int) -> dict[str, Score]:
     """Scores of Peerwatch's pace and of the watchdogs that operators use now, on the same hangs.
 
-    A hang begins at any instant of a step. Our trainers report their phases; whole steps are what a log tells.
+    A hang begins at any instant of a step. Our trainers report their phases; a log shows only whole steps.
     """
     names = (PACE, PACE_OF_STEPS, "5 min", "10 min", "30 min", "3 x median")
     scores = {name: Score() for name in names}
@@ -69,7 +69,7 @@ def _watchdogs(silences: Series) -> dict[str, Series]:
 def _note(score: Score, alarms: Series, delays: Series) -> None:
     score.traces += 1
     score.false_alarms += int(np.sum(alarms))
-    # What had raised the alarm before the hang began was false, and is counted as that.
+    # An alarm before the hang began is a false one, counted as such.
     score.delays.extend(np.maximum(delays, 0.0).tolist())
 
 
@@ -84,7 +84,7 @@ def _rolling_median(values: Series) -> Series:
 
 
 def _pace(trace: Trace, generating: Series, hangs: dict[int, float]) -> tuple[Series, list[float]]:
-    """Alarms a step, and how long after its beginning each hang is seen; `hangs` are seconds into a step, by step."""
+    """Alarms per step, and the delay until each hang is detected; `hangs` are seconds into a step, by step."""
     pace, alarms, delays = Pace(), np.zeros(len(trace.steps)), []
     rest = (trace.saves > pace.stall_after("saving")) | (trace.waits > pace.stall_after("waiting"))
     steps = zip(trace.starts.tolist(), generating.tolist(), (trace.steps - generating).tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Peer-weeks of step times with the problems that real peers show, made from a seed."""
+"""Peer-weeks of step times with the problems of real peers, generated from a seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ def _round_bound(random: np.random.Generator, median: float) -> Trace:
 
 
 def _restarting(random: np.random.Generator, median: float) -> Trace:
-    """The process is started anew some times; its first step is slower, as caches are cold."""
+    """The process is restarted a few times; its first step is slower, as caches are cold."""
     steps = _steps(random, median, random.uniform(0.05, 0.2))
     starts = np.zeros(len(steps), dtype=bool)
     starts[random.integers(1, len(steps), size=int(random.integers(2, 15)))] = True

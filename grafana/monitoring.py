@@ -1,20 +1,20 @@
-"""Whether what watches the peers works, as a section of a dashboard."""
+"""The health of the monitoring itself, as a section of a dashboard."""
 
 from grafana.frame import PanelBuilder
-from grafana.panels import NONE_IS_BAD, About, Column, Look, Query, graph, rows
+from grafana.panels import NONE_IS_BAD, About, Column, Query, Style, graph, rows
 from grafana.series import of_peers, of_services
 from grafana.thresholds import bad_from, of_rule
 
 
-def watchers() -> list[PanelBuilder]:
+def monitoring() -> list[PanelBuilder]:
     """Collectors, sources, deliveries and targets."""
     source_age = f"time() - {of_peers('swarm_source_success_timestamp_seconds')}"
     evaluated = f"time() - {of_services('alerts_last_evaluation_timestamp_seconds')}"
     return [
         graph(
             About(
-                "Collectors that work",
-                "1 where a collector of the sidecars succeeds on every chosen peer.",
+                "Collectors",
+                "1 if the collector succeeds on every selected peer.",
                 "short",
                 "peer",
                 NONE_IS_BAD,
@@ -22,12 +22,12 @@ def watchers() -> list[PanelBuilder]:
                 0,
             ),
             Query(f"min by (collector) ({of_peers('sidecar_collector_success')})", "{{collector}}"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
             About(
                 "Duration of collectors",
-                "The slowest run of each collector of the chosen peers.",
+                "The longest run of each collector over the selected peers.",
                 "s",
                 "peer",
                 limits=(0, None),
@@ -36,8 +36,8 @@ def watchers() -> list[PanelBuilder]:
         ),
         graph(
             About(
-                "Sources that answer",
-                "1 while the source of rank and reward answers; the last values stay when it does not.",
+                "Sources",
+                "1 if the source of rank and reward responds; the last values are kept if it does not.",
                 "short",
                 "swarm",
                 NONE_IS_BAD,
@@ -45,12 +45,12 @@ def watchers() -> list[PanelBuilder]:
                 0,
             ),
             Query(of_peers("swarm_source_up"), "{{peer}} {{source}}"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
             About(
                 "Age of rank and reward",
-                "Time since the source was last read.",
+                "Time since the source last responded.",
                 "s",
                 "swarm",
                 bad_from(of_rule("SourceDown", "for_")),
@@ -72,8 +72,8 @@ def watchers() -> list[PanelBuilder]:
         ),
         graph(
             About(
-                "Notifications that wait",
-                "Notifications that no service has taken yet.",
+                "Pending notifications",
+                "Notifications not delivered yet.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -94,8 +94,8 @@ def watchers() -> list[PanelBuilder]:
         ),
         graph(
             About(
-                "Targets that answer",
-                "1 where Prometheus reaches a sidecar, the alert loop or the leaderboard.",
+                "Targets",
+                "1 if Prometheus can scrape the sidecar, alert loop or leaderboard.",
                 "short",
                 "peer",
                 NONE_IS_BAD,
@@ -103,12 +103,12 @@ def watchers() -> list[PanelBuilder]:
                 0,
             ),
             Query(of_services("up"), "{{peer}}{{service}}"),
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         graph(
             About(
                 "Restarts by rules",
-                "1 for the phase of the last restart that a rule with `restart: true` asked for.",
+                "1 for the phase of the last restart requested by a rule with `restart: true`.",
                 "short",
                 "fleet",
                 limits=(0, 1),
@@ -117,7 +117,7 @@ def watchers() -> list[PanelBuilder]:
             Query(of_services("alerts_restart_phase"), "{{peer}} {{phase}}"),
             span=24,
             height=6,
-            look=Look(steps_of_line=True),
+            style=Style(is_stepped=True),
         ),
         rows(
             About("Versions", "The version of each peer's sidecar.", "short", "peer"),
