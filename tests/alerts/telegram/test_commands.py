@@ -33,5 +33,5 @@ def test_the_status_has_each_peers_state_and_calls_no_unreachable_peer_stopped()
         "d": Scrape(parse(sidecar_page(up=0, state="stopped"))),
     }
     answer = _answer("/status", scrapes)
-    assert answer.startswith("1 of 4 peers run")
+    assert answer.startswith("1 of 4 peers up")
     assert "\na: training, rank 1\nb: unreachable\nc: down, rank 1\nd: stopped, rank 1" in answer

@@ -125,7 +125,7 @@ def test_a_backtest_finds_what_the_loop_recorded_and_what_other_thresholds_would
     code, out, err = console.run("backtest", "--since", "1h")
     assert (code, err) == (0, "")
     assert "MemoryExceeded              1" in out
-    assert "As recorded: no firing is new, none is gone." in out
+    assert "Same firings as recorded." in out
     console.set_rules({"MemoryExceeded": {"fraction": 0.4, "for": "0s"}, "PeerStalled": {"enabled": False}})
     report = json.loads(console.run("backtest", "--since", "1h", "--json")[1])
     memory = next(one for one in report["rules"] if one["rule"] == "MemoryExceeded")
