@@ -38,11 +38,7 @@ class Sidecars:
 
 
 class Rival:
-<<<<<<< HEAD
     """Prometheus and Alertmanager over the same sidecars, notifying a webhook without waiting for a group."""
-=======
-    """Prometheus and Alertmanager over the same sidecars, notifying a webhook without group wait."""
->>>>>>> k3
 
     def __init__(
         self, stack: contextlib.ExitStack, folder: Path, ports: list[int], webhook: str, interval: str

@@ -26,11 +26,7 @@ SPACING_SECONDS = 3.37
 
 
 class Arrivals:
-<<<<<<< HEAD
     """A webhook that keeps when each peer was first notified, by a word of the message."""
-=======
-    """A webhook that records when each peer was first notified, by a word of the message."""
->>>>>>> k3
 
     def __init__(self, words: list[str]) -> None:
         self.at: dict[str, float] = {}

@@ -73,11 +73,7 @@ def test_a_month_of_twenty_peers_fits_in_full(month: Path, record: Record) -> No
         f"{megabytes:.0f} MB",
         "under 200 MB",
     )
-<<<<<<< HEAD
     record(SUBJECT, "bytes a sample", f"{size / (PEERS * DAYS * 5760):.0f}")
-=======
-    record(SUBJECT, "bytes per sample", f"{size / (PEERS * DAYS * 5760):.0f}")
->>>>>>> k3
     assert not thinned
     assert megabytes < 200
 
@@ -89,13 +85,9 @@ def test_a_week_is_replayed_in_under_a_minute(month: Path, record: Record) -> No
     *_, result = backtest.run(month, Rules(), until - days * 86400, until, slack_seconds=30)
     seconds = time.monotonic() - began
     assert result.samples == pytest.approx(PEERS * days * 5760, rel=0.001)
-<<<<<<< HEAD
     record(
         SUBJECT, f"replay of as many samples as {TIMES * PEERS} peers make in 7 days", f"{seconds:.0f} s", "under 60 s"
     )
-=======
-    record(SUBJECT, f"replay of the samples of {TIMES * PEERS} peers in 7 days", f"{seconds:.0f} s", "under 60 s")
->>>>>>> k3
 
 
 @pytest.mark.timeout(7200)
@@ -118,15 +110,9 @@ def test_a_page_of_fifty_peers_is_answered_at_once(tmp_path: Path, record: Recor
         )
 
 
-<<<<<<< HEAD
 def test_writing_and_folding_hold_up_no_event_loop(tmp_path: Path, record: Record) -> None:
     """An event loop that reads the clock each millisecond, while an hour of 64 peers is written and folded."""
     rounds = list(sample_rounds(_peers(64), since=BEGIN, seconds=3700))
-=======
-def test_writing_and_folding_do_not_block_the_event_loop(tmp_path: Path, record: Record) -> None:
-    """An event loop that checks the clock each millisecond, while an hour of 64 peers is written and folded."""
-    rounds = list(looks(_peers(64), since=BEGIN, seconds=3700))
->>>>>>> k3
     recorder = Recorder(tmp_path, KEEP_ALL)
 
     async def watch() -> tuple[list[float], list[float]]:
