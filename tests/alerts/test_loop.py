@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.delivery.outbox import SEND_TIMEOUT_SECONDS
+from alerts.delivery.retry_policy import SEND_TIMEOUT_SECONDS
 from tests.alerts.conftest import ROOT, AlertLoop, Sidecar, sidecar_page
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports, wait_for
 from tests.programs import require
@@ -251,7 +251,8 @@ def test_a_second_loop_on_the_same_folder_is_refused(make_loop: MakeLoop, sideca
 def test_a_route_that_cannot_work_is_reported_before_the_start(
     make_loop: MakeLoop, sidecar: Sidecar, url: str, line: str
 ) -> None:
-    assert _run_to_the_end(make_loop({"a": sidecar}, {"phone": url})) == (2, line)
+    loop = make_loop({"a": sidecar}, {"phone": url})
+    assert _run_to_the_end(loop) == (2, f"{loop.config}: routes[0].url: {line}")
 
 
 def _run_to_the_end(loop: AlertLoop) -> tuple[int, str]:
