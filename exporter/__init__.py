@@ -1,12 +1,13 @@
-"""What reads and exposes: the sidecar with its collectors, the trainer's telemetry, and the leaderboard service.
+"""Prometheus metrics of a peer: the sidecar with its collectors, the trainer's telemetry, and the leaderboard service.
 
 metrics     every metric of trainer and sidecar: name, type, help, labels
 run_folder  the files of a peer's run folder and how they are written
-telemetry   the callback that fills trainer.prom from inside any Hugging Face Trainer
-pace        how long a peer may be silent, judged by its own step time
-snapshot    collects on its own clock and renders the page once per collection
-collectors/ one file for each thing that the sidecar reads
-server      sends the page: HTTP, gzip, TLS, basic auth
+telemetry   the callback that writes trainer.prom from inside any Hugging Face Trainer
+textfile_reader  reads trainer.prom, once per collection
+pace        the stall threshold of a peer, from its own step times
+snapshot    runs the collectors at an interval and renders the page once per collection
+collectors/ one file for each source that the sidecar reads
+server      serves the page: HTTP, gzip, TLS, basic auth
 config      the sidecar's arguments
-leaderboard/ the swarm's board: its own process
+leaderboard/ the swarm's board, a service of its own
 """

@@ -33,9 +33,9 @@ def main() -> int:
         return 1
     with server:
         _announce(config, server)
-        # Nothing ever asks the server to stop, so it need not wake up to look.
+        # Nothing ever stops the server, so it need not wake up to check.
         threading.Thread(target=server.serve_forever, args=(3600.0,), name="server", daemon=True).start()
-        # What is alive now stays alive: the collector need not look at it again.
+        # What is alive now stays alive: the garbage collector need not visit it again.
         gc.collect()
         gc.freeze()
         _refresh_until(stopping, snapshot, config.interval_seconds)
@@ -63,13 +63,11 @@ def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
 
 
 def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
-    """Collects every interval, and at the instant at which the trainer's silence becomes a stall: a step in the last
-    seconds before it ended the silence.
-    """
+    """Collects every interval, and at the stall deadline: a step since the last collection prevents a false stall."""
     due = time.monotonic() + interval_seconds
     while not stopping.wait(max(0.0, min(due - time.monotonic(), snapshot.seconds_to_stall(time.time())))):
         if time.monotonic() >= due:
-            # After a pause of the machine, one collection makes up for all that were missed.
+            # After a suspend, one collection replaces all that were missed.
             due = max(due + interval_seconds, time.monotonic())
         snapshot.refresh(time.time())
 
@@ -80,7 +78,7 @@ def _announce(config: SidecarConfig, server: Server) -> None:
     scheme = "https" if config.tls_cert else "http"
     log.info("peerwatch sidecar %s: %s on %s://%s:%s/metrics", VERSION, config.run_dir, scheme, shown, port)
     if config.is_exposed():
-        log.warning("anybody who reaches %s may read the metrics; --basic-auth-file asks for a password", shown)
+        log.warning("metrics are readable without a password by anyone who can reach %s; set --basic-auth-file", shown)
 
 
 def _explain(config: SidecarConfig, error: OSError) -> str:

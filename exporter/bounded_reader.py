@@ -1,6 +1,6 @@
-"""Reads from a socket until a deadline and up to a size, however the other side spreads its bytes.
+"""Reads from a socket until a deadline and up to a size limit, however slowly the other side sends.
 
-A socket's own time-out starts anew with each byte: one byte per second would hold its reader for hours.
+A socket's own time-out restarts with each byte: one byte per second would block its reader for hours.
 """
 
 import io
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class BoundedReader(io.RawIOBase):
-    """What `allow` permits, then TimeoutError; the size is that of what was received, before any decoding."""
+    """Reads what `allow` permits, then raises TimeoutError; the size counts received bytes, before any decoding."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -18,7 +18,7 @@ class BoundedReader(io.RawIOBase):
         self._bytes_left = 0
 
     def allow(self, *, seconds: float, max_bytes: int) -> None:
-        """Permits to read for so long and so much from now on."""
+        """Sets the deadline and the size limit, from now on."""
         self._deadline = time.monotonic() + seconds
         self._bytes_left = max_bytes
 

@@ -12,7 +12,7 @@ from exporter.textfile_reader import TextfileReader
 
 @dataclass(frozen=True)
 class SidecarConfig:
-    """What one sidecar watches and where it serves; `credentials` is `user:password` or None."""
+    """What one sidecar watches and where it listens; `credentials` is `user:password` or None."""
 
     run_dir: Path
     host: str = "127.0.0.1"
@@ -30,17 +30,17 @@ class SidecarConfig:
         return TextfileReader(self.run_dir)
 
     def is_exposed(self) -> bool:
-        """Whether anybody on the network may read the page."""
+        """Whether the network can read the page without a password."""
         loopback = self.host in ("localhost", "::1") or self.host.startswith("127.")
         return not loopback and self.credentials is None
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
-    """Reads the command line; a mistake ends the process with one clear line and status 2."""
+    """Parses the command line; exits with status 2 and one line on a usage error."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if (given.tls_cert is None) != (given.tls_key is None):
-        parser.error("--tls-cert and --tls-key belong together: give both or none")
+        parser.error("--tls-cert and --tls-key must be set together")
     for option, path in (("--tls-cert", given.tls_cert), ("--tls-key", given.tls_key)):
         if path is not None and not path.is_file():
             parser.error(f"{option} {path}: no such file")
@@ -66,7 +66,7 @@ def read_credentials(path: Path) -> bytes:
     """The one line `user:password` of a file. Raises OSError or ValueError, which never quotes the content."""
     lines = path.read_bytes().splitlines()
     if len(lines) != 1 or b":" not in lines[0] or lines[0].startswith(b":") or lines[0].endswith(b":"):
-        raise ValueError("expected one line of the form user:password")
+        raise ValueError("expected one line user:password")
     return lines[0]
 
 
@@ -80,12 +80,27 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--run-dir", type=Path, required=True, metavar="DIR", help="the run folder of the trainer")
     add("--listen", type=_address, default=("127.0.0.1", 9700), metavar="HOST:PORT", help="default 127.0.0.1:9700")
-    add("--leaderboard-url", type=_url, metavar="URL", help="where rank and reward are read, http://127.0.0.1:8700")
-    add("--memory-limit-bytes", type=_positive_int, metavar="N", help="what the trainer may use, shown as a metric")
-    add("--interval-seconds", type=_positive, default=5.0, metavar="S", help="time between two collections, default 5")
+    add(
+        "--leaderboard-url",
+        type=_url,
+        metavar="URL",
+        help="leaderboard to read, such as http://127.0.0.1:8700",
+    )
+    add(
+        "--memory-limit-bytes",
+        type=_positive_int,
+        metavar="N",
+        help="the trainer's memory limit, exported as a metric",
+    )
+    add("--interval-seconds", type=_positive, default=5.0, metavar="S", help="collection interval, default 5")
     add("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
     add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
-    add("--basic-auth-file", type=Path, metavar="FILE", help="one line user:password; asks for it on every page")
+    add(
+        "--basic-auth-file",
+        type=Path,
+        metavar="FILE",
+        help="one line user:password; required except on /-/healthy",
+    )
     return parser
 
 

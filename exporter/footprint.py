@@ -1,7 +1,7 @@
-"""The memory that a process really costs: PSS on Linux, what Activity Monitor shows on macOS.
+"""The memory footprint of a process: PSS on Linux, what Activity Monitor shows on macOS.
 
-A sum of resident sizes counts the pages that a trainer shares with its forked children several times, and on macOS
-misses what is compressed or wired for the GPU.
+A sum of RSS counts the pages that a trainer shares with its forked children several times, and on macOS misses memory
+that is compressed or wired for the GPU.
 """
 
 import re
@@ -19,14 +19,14 @@ RUSAGE_INFO_V0 = 0
 RUSAGE_INFO_V0_BYTES = 96
 _PHYS_FOOTPRINT = struct.Struct("=72xQ")
 
-# Pages that went to swap count too: a peer that creeps into swap has not shrunk.
+# Swapped pages count too: a peer that is swapped out has not shrunk.
 _PSS = re.compile(rb"^(?:Pss|SwapPss):\s+(\d+) kB$", re.MULTILINE)
 _PSS_FILE = re.compile(rb"^Pss_File:\s+(\d+) kB$", re.MULTILINE)
 _RSS_FILE = re.compile(rb"^RssFile:\s+(\d+) kB$", re.MULTILINE)
 
 
 def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
-    """Bytes; None where the system does not tell, or not us."""
+    """Bytes; None where the system does not report it, or access is denied."""
     try:
         if sys.platform == "darwin":
             return parse_rusage(_read_rusage(pid))
@@ -36,9 +36,9 @@ def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
 
 
 def read_shared_files(pid: int, *, proc: Path = Path("/proc")) -> float:
-    """Bytes of mapped files, such as libraries, that the footprint leaves to other processes which map them too.
+    """Bytes of mapped files, such as libraries, that the footprint attributes to other processes which map them too.
 
-    A process that runs alone has a footprint larger by as much. 0 where the system does not tell.
+    A process that runs alone has a footprint larger by as much. 0 where the system does not report it.
     """
     try:
         whole = _RSS_FILE.search((proc / str(pid) / "status").read_bytes())
@@ -49,10 +49,10 @@ def read_shared_files(pid: int, *, proc: Path = Path("/proc")) -> float:
 
 
 class Footprints:
-    """Footprints of a process tree over time, sparing the kernel where nothing changed.
+    """Footprints of a process tree over time, cached while the resident size is unchanged.
 
-    Linux walks every page of a process to tell its footprint: milliseconds for a trainer, which cannot map memory
-    meanwhile. The resident size costs nothing, so the walk is repeated once that has moved, or the last is old.
+    Linux walks every page of a process to compute PSS: milliseconds for a trainer, which cannot map memory meanwhile.
+    RSS is cheap, so the walk is repeated only after RSS has changed, or when the cached value is old.
     """
 
     MOVED = 0.01
@@ -63,7 +63,7 @@ class Footprints:
         self._known: dict[psutil.Process, tuple[float, int, float]] = {}
 
     def of(self, process: psutil.Process, now: float) -> float | None:
-        """Bytes; None where the system does not tell. Raises psutil.Error for a process that is gone."""
+        """Bytes; None where the system does not report it. Raises psutil.Error for a process that is gone."""
         rss_bytes = process.memory_info().rss
         footprint, rss_then, read_at = self._known.get(process, (None, 0, 0.0))
         is_moved = abs(rss_bytes - rss_then) > self.MOVED * rss_then

@@ -1,6 +1,6 @@
-"""Small answers over HTTP within a fixed time, on http.client.
+"""Small HTTP responses with a total time-out, on http.client.
 
-urllib and the usual HTTP libraries bound the time between two bytes, not that of the whole answer.
+urllib and the usual HTTP libraries bound the time between two bytes, not that of the whole response.
 """
 
 import base64
@@ -18,11 +18,11 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "Connec
 
 
 class ReadError(Exception):
-    """No usable answer; the text says why."""
+    """No usable response; the text says why."""
 
 
 class HttpClient:
-    """Reads from one service: no redirects, no proxies, no answer beyond a size or a time."""
+    """Reads from one service: no redirects, no proxies, no response beyond a size or a time limit."""
 
     def __init__(self, *, timeout_seconds: float = 2.0, max_bytes: int = 1 << 16) -> None:
         self._seconds = timeout_seconds
@@ -41,16 +41,16 @@ class HttpClient:
         try:
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
             connection.request("GET", target, headers=_HEADERS | _authorize(url))
-            with _Answer(connection.sock, deadline - time.monotonic(), self._max_bytes) as answer:
-                answer.begin()
-                content_type = answer.getheader("content-type", "").partition(";")[0].strip().lower()
-                return answer.status, content_type, answer.read()
+            with _Response(connection.sock, deadline - time.monotonic(), self._max_bytes) as response:
+                response.begin()
+                content_type = response.getheader("content-type", "").partition(";")[0].strip().lower()
+                return response.status, content_type, response.read()
         finally:
             connection.close()
 
     def _connect(self, url: SplitResult) -> http.client.HTTPConnection:
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError("not an http:// or https:// address")
+            raise ValueError("not an http:// or https:// URL")
         if url.scheme == "https":
             return http.client.HTTPSConnection(url.hostname, url.port, timeout=self._seconds, context=self._tls)
         return http.client.HTTPConnection(url.hostname, url.port, timeout=self._seconds)
@@ -67,8 +67,8 @@ def _authorize(url: SplitResult) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-class _Answer(http.client.HTTPResponse):
-    """A response that is read in bounds."""
+class _Response(http.client.HTTPResponse):
+    """A response with a deadline and a size limit."""
 
     def __init__(self, connection: socket.socket, seconds: float, max_bytes: int) -> None:
         super().__init__(connection, method="GET")

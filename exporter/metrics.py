@@ -1,4 +1,4 @@
-"""Every metric of the trainer and of its sidecar: the one table that writers, readers and rules share."""
+"""Every metric of the trainer and of its sidecar: the table that writers, readers and rules share."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,29 +38,31 @@ class Sample(NamedTuple):
 
 
 TRAINER: tuple[Metric, ...] = (
-    Metric("trainer_info", "gauge", "Who this peer is and what it trains.", ("peer_id", "nickname", "model", "device")),
-    Metric("trainer_state", "gauge", "1 for the phase that the trainer is in, 0 for the others.", ("trainer_state",)),
+    Metric(
+        "trainer_info", "gauge", "Identity, model, device of this peer.", ("peer_id", "nickname", "model", "device")
+    ),
+    Metric("trainer_state", "gauge", "1 for the current phase of the trainer, 0 for the others.", ("trainer_state",)),
     Metric("trainer_steps_total", "counter", "Optimizer steps that this trainer process finished."),
     Metric(
         "trainer_step_duration_seconds", "histogram", "Duration of a step, without the time spent waiting or saving."
     ),
-    Metric("trainer_last_step_timestamp_seconds", "gauge", "When the last step ended; kept over a restart."),
-    Metric("trainer_stall_after_seconds", "gauge", "Silence after which this peer counts as stalled in its phase."),
-    Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its phase."),
+    Metric("trainer_last_step_timestamp_seconds", "gauge", "When the last step ended; kept across restarts."),
+    Metric("trainer_stall_after_seconds", "gauge", "Silence after which this peer counts as stalled in this phase."),
+    Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its current phase."),
     Metric(
         "trainer_phase_seconds_total", "counter", "Time that this trainer process spent in a phase.", ("trainer_state",)
     ),
-    Metric("trainer_reward_mean", "gauge", "Mean reward that the trainer logged last, the last finite one."),
-    Metric("trainer_reward_std", "gauge", "Standard deviation of the reward that the trainer logged last."),
-    Metric("trainer_loss", "gauge", "Loss that the trainer logged last, the last finite one."),
-    Metric("trainer_kl", "gauge", "Divergence from the reference model that the trainer logged last, if it has one."),
-    Metric("trainer_completion_tokens", "gauge", "Mean length of the completions that the trainer logged last."),
-    Metric("trainer_completion_clipped_ratio", "gauge", "Share of completions cut off at the longest length."),
-    Metric("trainer_nonfinite_steps_total", "counter", "Logged steps whose loss, reward or gradient was not finite."),
+    Metric("trainer_reward_mean", "gauge", "Last finite mean reward that the trainer logged."),
+    Metric("trainer_reward_std", "gauge", "Last standard deviation of the reward that the trainer logged."),
+    Metric("trainer_loss", "gauge", "Last finite loss that the trainer logged."),
+    Metric("trainer_kl", "gauge", "Last KL divergence that the trainer logged, if it has a reference model."),
+    Metric("trainer_completion_tokens", "gauge", "Last mean completion length in tokens that the trainer logged."),
+    Metric("trainer_completion_clipped_ratio", "gauge", "Fraction of completions cut off at the maximum length."),
+    Metric("trainer_nonfinite_steps_total", "counter", "Logged steps with a non-finite loss, reward or gradient norm."),
     Metric("trainer_tokens_total", "counter", "Tokens that this trainer process trained on."),
     Metric("trainer_accelerator_memory_bytes", "gauge", "Accelerator memory that torch holds for this trainer."),
-    Metric("swarm_round", "gauge", "Round that the trainer is in."),
-    Metric("swarm_stage", "gauge", "Stage of the round that the trainer is in."),
+    Metric("swarm_round", "gauge", "Current round of the trainer."),
+    Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),
     Metric("swarm_publish_failures_total", "counter", "Publications to the swarm that failed."),
     Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
@@ -69,20 +71,22 @@ TRAINER: tuple[Metric, ...] = (
 SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_up", "gauge", "1 while the trainer's process runs, else 0."),
     Metric("trainer_memory_bytes", "gauge", "Memory of the trainer's process tree.", ("kind",)),
-    Metric("trainer_memory_limit_bytes", "gauge", "Memory that this peer is allowed to use."),
-    Metric("trainer_cpu_seconds_total", "counter", "Processor time that the trainer's process tree used."),
+    Metric("trainer_memory_limit_bytes", "gauge", "Memory limit of this peer."),
+    Metric("trainer_cpu_seconds_total", "counter", "CPU time used by the trainer's process tree."),
     Metric("trainer_processes", "gauge", "Processes in the trainer's process tree."),
     Metric("trainer_threads", "gauge", "Threads in the trainer's process tree."),
-    Metric("trainer_open_fds", "gauge", "File descriptors that the trainer's process tree holds open."),
+    Metric("trainer_open_fds", "gauge", "Open file descriptors of the trainer's process tree."),
     Metric("trainer_start_timestamp_seconds", "gauge", "When the trainer's process started."),
     Metric("trainer_steps_per_second", "gauge", "Step rate over the last minutes; falls to 0 when steps stop."),
-    Metric("swarm_rank", "gauge", "Position of this peer in the cumulative board, counted from 1."),
-    Metric("swarm_ranked_peers", "gauge", "Peers in the cumulative board."),
+    Metric("swarm_rank", "gauge", "Rank of this peer on the cumulative board, counted from 1."),
+    Metric("swarm_ranked_peers", "gauge", "Peers on the cumulative board."),
     Metric("swarm_reward_cumulative", "gauge", "Reward of this peer over all rounds and stages."),
-    Metric("swarm_reward_stage", "gauge", "Reward of this peer in the stage that the swarm is in."),
+    Metric("swarm_reward_stage", "gauge", "Reward of this peer in the swarm's current stage."),
     Metric("swarm_round_lag", "gauge", "Rounds that this peer is behind the swarm."),
     Metric("swarm_source_up", "gauge", "1 if the last read of this source succeeded, else 0.", ("source",)),
-    Metric("swarm_source_success_timestamp_seconds", "gauge", "When this source was last read.", ("source",)),
+    Metric(
+        "swarm_source_success_timestamp_seconds", "gauge", "When the last read of this source succeeded.", ("source",)
+    ),
     Metric("sidecar_collector_success", "gauge", "1 if the collector's last run succeeded, else 0.", ("collector",)),
     Metric("sidecar_collector_duration_seconds", "gauge", "Duration of the collector's last run.", ("collector",)),
     Metric("sidecar_build_info", "gauge", "Version of the sidecar.", ("version",)),
@@ -91,13 +95,13 @@ SIDECAR: tuple[Metric, ...] = (
 ALL: tuple[Metric, ...] = TRAINER + SIDECAR
 
 
-def families(readings: Iterable[Sample]) -> list[Family]:
-    """Groups readings into metric families, in the table's order; a metric without a reading yields none.
+def families(samples: Iterable[Sample]) -> list[Family]:
+    """Groups samples into metric families, in the table's order; a metric without samples is left out.
 
-    Raises KeyError for a reading whose name the table does not hold.
+    Raises KeyError for a sample whose name the table does not hold.
     """
     found: dict[str, Family] = {}
-    for name, labels, value in readings:
+    for name, labels, value in samples:
         metric = _METRIC_OF_SAMPLE[name]
         family = found.get(metric.name)
         if family is None:
@@ -107,13 +111,13 @@ def families(readings: Iterable[Sample]) -> list[Family]:
 
 
 def histogram(name: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> list[Sample]:
-    """The readings of a histogram, from the number of observations in each bucket and their sum."""
-    readings, below = [], 0
+    """The samples of a histogram, from the number of observations in each bucket and their sum."""
+    samples, below = [], 0
     for bound, count in zip(bounds, counts, strict=True):
         below += count
         label = "+Inf" if math.isinf(bound) else str(bound)
-        readings.append(Sample(f"{name}_bucket", {"le": label}, below))
-    return [*readings, Sample(f"{name}_sum", {}, total), Sample(f"{name}_count", {}, below)]
+        samples.append(Sample(f"{name}_bucket", {"le": label}, below))
+    return [*samples, Sample(f"{name}_sum", {}, total), Sample(f"{name}_count", {}, below)]
 
 
 def list_series() -> str:

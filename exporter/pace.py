@@ -1,4 +1,4 @@
-"""How long a peer may be silent before it counts as stalled, judged by its own recent steps."""
+"""The stall threshold of a peer: how long it may be silent, from its own recent steps."""
 
 from bisect import bisect_left, insort
 from collections import deque
@@ -8,7 +8,7 @@ from statistics import NormalDist
 MEDIAN_STEPS = 64
 # Long steps are rare, so they are remembered for longer, each as a multiple of the usual step of its own time.
 TAIL_STEPS = 4000
-# Nothing is known of the first steps, which may compile, download or take twelve minutes each.
+# No estimate from the first steps, which may compile, download or take twelve minutes each.
 UNKNOWN_STEPS = 5
 
 # A peer whose steps hardly vary is allowed this many usual steps; while few are known, up to so many more, as the long
@@ -41,7 +41,7 @@ class Pace:
     """A sliding estimate of how long a peer is silent in each phase of a step, and the silence that a phase allows.
 
     In a phase that steps, the allowance is a multiple of that phase's median silence, larger the further the long ones
-    lie above it, between floor and ceiling. The second longest tells how far, so a single hang changes nothing. A
+    lie above it, between floor and ceiling. The second longest decides how far, so a single hang changes nothing. A
     silence beyond its allowance was a stall and counts as no more than the allowance: several hangs do not excuse the
     next one, a creeping hang meets the ceiling, and a real slow-down is learnt within some steps. No ceiling makes a
     peer stalled at twice its usual silence.

@@ -18,7 +18,7 @@ CREATE_TIME_TOLERANCE_SECONDS = 2.0
 
 
 class ProcessRecord(NamedTuple):
-    """Which process the trainer is; the create time tells it from a later process with the same number.
+    """Which process the trainer is; the create time distinguishes it from a later process with the same PID.
 
     `started_at` is when it became the trainer, by the clock that stamps its metrics: a launcher waits first, and the
     create time may be a second off.
@@ -30,10 +30,10 @@ class ProcessRecord(NamedTuple):
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replaces `path` whole: a reader meets the old content or the new, never a part. Raises OSError."""
+    """Replaces `path` atomically: a reader sees the old content or the new, never a part. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # What a killed process with this number left may have another mode.
+        # A leftover of a killed process with this PID may have another mode.
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(descriptor, "wb") as file:
@@ -67,7 +67,7 @@ def write_process_record(run_dir: Path) -> None:
 
 
 def read_process_record(run_dir: Path) -> ProcessRecord | None:
-    """The recorded trainer process; None where there is no record, or none that can be one."""
+    """The recorded trainer process; None without a valid record."""
     try:
         record = json.loads(read_bounded(run_dir / PROCESS_FILE, 4096))
         pid, create_time, started_at = record["pid"], record["create_time"], record.get("started_at")
@@ -85,7 +85,7 @@ def find_trainer(run_dir: Path) -> psutil.Process | None:
 
 
 def find_process(record: ProcessRecord) -> psutil.Process | None:
-    """The recorded process if it still runs; None when it is gone, a zombie, or its number went to another."""
+    """The recorded process if it still runs; None when it is gone, a zombie, or its PID was reused."""
     try:
         process = psutil.Process(record.pid)
         same = abs(process.create_time() - record.create_time) <= CREATE_TIME_TOLERANCE_SECONDS

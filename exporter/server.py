@@ -1,4 +1,4 @@
-"""Sends the ready page over HTTP/1.1: gzip, optional TLS and basic auth, and bounds on everything a client can hold."""
+"""Serves the rendered page over HTTP/1.1: gzip, optional TLS and basic auth, limits on what a client can occupy."""
 
 import base64
 import binascii
@@ -57,11 +57,11 @@ class Server(ThreadingMixIn, TCPServer):
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Gives the connection a thread, or closes it while there are too many."""
+        """Handles the connection in a thread, or closes it while there are too many."""
         if self._slots.acquire(blocking=False):
             try:
                 super().process_request(request, client_address)
-            except RuntimeError:  # the system has no thread to give
+            except RuntimeError:  # no thread can be started
                 self._slots.release()
                 self.shutdown_request(request)
         else:
@@ -74,11 +74,11 @@ class Server(ThreadingMixIn, TCPServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, was too slow or spoke no TLS is no event."""
+        """A client that disconnected, was too slow or did not speak TLS is not logged."""
 
 
 class TlsFiles:
-    """A certificate chain and its key, read again when the files change, for certificates are renewed in place."""
+    """A certificate chain and its key, reloaded when the files change, as certificates are renewed in place."""
 
     def __init__(self, cert: Path, key: Path) -> None:
         """Raises OSError or ssl.SSLError where they cannot be used."""
@@ -93,7 +93,7 @@ class TlsFiles:
             if changed_at != self._changed_at:
                 self._context, self._changed_at = self._load(), changed_at
         except (OSError, ssl.SSLError):
-            pass  # Half of the new pair is written: the old one serves until both are there.
+            pass  # The new pair is half written: the old one is used until both are there.
         return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def _read_times(self) -> tuple[int, int]:
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.close_connection = True  # a body that nobody reads must not be taken for the next request
+            self.close_connection = True  # a body that is not read must not be parsed as the next request
         path = self.path.partition("?")[0]
         if path == "/-/healthy":
             self._send_health()
@@ -164,8 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_metrics(self) -> None:
         page = self.server.page()
         if self._is_stale(page):
-            # Old numbers would look like a peer that stands still; a failed scrape is the truth.
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"the collection stands still\n")
+            # Old numbers would look like a stalled peer; the scrape has to fail instead.
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"the collection is stale\n")
             return
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         if accepts_gzip(self.headers.get("Accept-Encoding", "")):
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_health(self) -> None:
         if self._is_stale(self.server.page()):
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"the collection stands still\n")
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"the collection is stale\n")
         else:
             self._send(HTTPStatus.OK, b"healthy\n")
 

@@ -1,4 +1,4 @@
-"""Collects on the sidecar's own clock and keeps the rendered page, so that a scrape only sends bytes."""
+"""Runs the collectors at an interval and keeps the rendered page, so that a scrape only sends bytes."""
 
 import gzip
 import logging
@@ -16,7 +16,7 @@ from exporter.metrics import Family, Sample, families
 
 log = logging.getLogger(__name__)
 
-# One line per collector in this time, however often its outcome changes.
+# At most one log line per collector in this time, however often its result changes.
 LOG_INTERVAL_SECONDS = 60.0
 # A scrape waits no longer than this for a collection that is due or under way.
 FRESH_WITHIN_SECONDS = 0.25
@@ -35,15 +35,15 @@ class Page(NamedTuple):
 
 
 class CollectorResult(NamedTuple):
-    """What one run of a collector gave; `error` is None after a success."""
+    """The result of one run of a collector; `error` is None after a success."""
 
-    readings: Sequence[Sample]
+    samples: Sequence[Sample]
     seconds: float
     error: str | None
 
 
 class Snapshot:
-    """Runs the collectors, each in a fence of its own, and renders their readings."""
+    """Runs the collectors, isolated from each other, and renders their samples."""
 
     def __init__(
         self, collectors: Mapping[str, Collector], *, constant: Sequence[Sample], timeout_seconds: float
@@ -51,73 +51,73 @@ class Snapshot:
         self._fences = [Fence(name, collector) for name, collector in collectors.items()]
         self._constant = constant
         self._timeout = timeout_seconds
-        self._lane = Lane()
-        self._readings: list[Sample] = list(constant)
+        self._worker = Worker()
+        self._samples: list[Sample] = list(constant)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         self._stalls_at = math.inf
-        self._is_judged = threading.Condition()
+        self._refreshed = threading.Condition()
         self.page = self._render()
 
     def refresh(self, now: float) -> None:
         """Collects everything at the Unix time `now` and replaces the page."""
-        readings = list(self._constant)
+        samples = list(self._constant)
         for fence in self._fences:
-            outcome = self._run(fence, now)
+            result = self._run(fence, now)
             labels = {"collector": fence.name}
-            readings += outcome.readings
-            readings.append(Sample("sidecar_collector_success", labels, float(outcome.error is None)))
-            readings.append(Sample("sidecar_collector_duration_seconds", labels, outcome.seconds))
-        self._readings = readings
-        page, stalls_at = self._render(), _find_stall(readings, now)
-        with self._is_judged:
+            samples += result.samples
+            samples.append(Sample("sidecar_collector_success", labels, float(result.error is None)))
+            samples.append(Sample("sidecar_collector_duration_seconds", labels, result.seconds))
+        self._samples = samples
+        page, stalls_at = self._render(), _find_stall(samples, now)
+        with self._refreshed:
             self.page, self._stalls_at = page, stalls_at
-            self._is_judged.notify_all()
+            self._refreshed.notify_all()
 
     def seconds_to_stall(self, now: float) -> float:
-        """How long until the trainer, as last read, has been silent for too long; infinite where that was looked at."""
+        """Time left to the stall deadline of the last collection; infinite once a collection has passed it."""
         return max(0.0, self._stalls_at - now)
 
     def latest(self, now: float) -> Page:
         """The page for a scrape at the Unix time `now`.
 
-        Once the silence of the last collection has become a stall, it is worth a moment to learn of a step since then.
+        After the stall deadline it waits briefly for a collection that may have seen a step since.
         """
         if now >= self._stalls_at:
-            with self._is_judged:
-                self._is_judged.wait_for(lambda: now < self._stalls_at, FRESH_WITHIN_SECONDS)
+            with self._refreshed:
+                self._refreshed.wait_for(lambda: now < self._stalls_at, FRESH_WITHIN_SECONDS)
         return self.page
 
     def collect(self) -> list[Family]:
         """The families of the last collection; the registry calls it."""
-        return families(self._readings)
+        return families(self._samples)
 
     def _run(self, fence: "Fence", now: float) -> CollectorResult:
         started = time.monotonic()
-        if fence.start(self._lane, now) and not fence.wait(self._timeout):
-            # The hanging collector keeps this lane, and gets no other before it returns.
-            self._lane.close()
-            self._lane = Lane()
-        outcome = fence.outcome(time.monotonic() - started)
-        fence.report(outcome.error)
-        return outcome
+        if fence.start(self._worker, now) and not fence.wait(self._timeout):
+            # The hanging collector keeps this thread, and gets no other before it returns.
+            self._worker.close()
+            self._worker = Worker()
+        result = fence.result(time.monotonic() - started)
+        fence.report(result.error)
+        return result
 
     def _render(self) -> Page:
         plain = generate_latest(self._registry)
         return Page(plain, gzip.compress(plain, compresslevel=6), time.monotonic())
 
 
-def _find_stall(readings: Sequence[Sample], now: float) -> float:
-    """The Unix time at which the silence becomes a stall, if it lies ahead of `now`; infinite otherwise."""
-    values = {reading.name: reading.value for reading in readings}
+def _find_stall(samples: Sequence[Sample], now: float) -> float:
+    """The Unix time of the stall deadline if it is after `now`; infinite otherwise."""
+    values = {sample.name: sample.value for sample in samples}
     if _STALL_AFTER not in values or _PHASE_START not in values:
         return math.inf
     stalls_at = max(values.get(_LAST_STEP, 0.0), values[_PHASE_START]) + values[_STALL_AFTER]
     return stalls_at if stalls_at > now else math.inf
 
 
-class Lane:
-    """A thread that runs one job after the other, and ends once it is closed."""
+class Worker:
+    """A thread that runs jobs in order, and ends once it is closed."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -135,34 +135,34 @@ class Lane:
 
 
 class Fence:
-    """Holds one collector: what it raises, or how long it hangs, costs only its own readings."""
+    """Isolates one collector: an error or a hang costs only its own samples."""
 
     def __init__(self, name: str, collector: Collector) -> None:
         self.name = name
         self._collector = collector
         self._done = threading.Event()
         self._done.set()
-        self._outcome = CollectorResult((), 0.0, None)
+        self._result = CollectorResult((), 0.0, None)
         self._failing = False
         self._logged_at = -LOG_INTERVAL_SECONDS
 
-    def start(self, lane: Lane, now: float) -> bool:
+    def start(self, worker: Worker, now: float) -> bool:
         """Begins a run; False while the last one still hangs."""
         if not self._done.is_set():
             return False
         self._done.clear()
-        lane.submit(lambda: self._collect(now))
+        worker.submit(lambda: self._collect(now))
         return True
 
     def wait(self, seconds: float) -> bool:
         """Whether the run ended in time."""
         return self._done.wait(seconds)
 
-    def outcome(self, waited_seconds: float) -> CollectorResult:
-        """What the run gave; a failure while it still hangs."""
+    def result(self, waited_seconds: float) -> CollectorResult:
+        """The result of the run; a failure while it still hangs."""
         if self._done.is_set():
-            return self._outcome
-        return CollectorResult((), waited_seconds, "it hangs; it is asked again when it returns")
+            return self._result
+        return CollectorResult((), waited_seconds, "timed out; not run again before it returns")
 
     def report(self, error: str | None) -> None:
         """Logs a change between success and failure."""
@@ -171,20 +171,20 @@ class Fence:
             return
         self._failing, self._logged_at = failing, time.monotonic()
         if failing:
-            log.warning("collector %s fails: %s", self.name, error)
+            log.warning("collector %s failed: %s", self.name, error)
         else:
             log.info("collector %s succeeds again", self.name)
 
     def _collect(self, now: float) -> None:
         started = time.monotonic()
-        readings: Sequence[Sample] = ()
+        samples: Sequence[Sample] = ()
         error = None
         try:
-            readings = self._collector.collect(now)
-            families(readings)  # A name that is not in the table costs this collector, not the page.
+            samples = self._collector.collect(now)
+            families(samples)  # A name that is not in the table costs this collector, not the page.
         except CollectError as failure:
-            readings, error = failure.readings, str(failure)
+            samples, error = failure.samples, str(failure)
         except Exception as failure:  # noqa: BLE001 the fence: one collector never breaks the page
-            readings, error = (), f"{type(failure).__name__}: {failure}"
-        self._outcome = CollectorResult(readings, time.monotonic() - started, error)
+            samples, error = (), f"{type(failure).__name__}: {failure}"
+        self._result = CollectorResult(samples, time.monotonic() - started, error)
         self._done.set()

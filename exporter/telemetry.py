@@ -24,7 +24,7 @@ from exporter.metrics import STATES, STEP_BUCKETS, Sample, families, histogram
 from exporter.pace import Pace
 from exporter.textfile_writer import TextfileWriter
 
-# The names vary between TRL's trainers and releases; the first one that is logged counts.
+# The names vary between TRL's trainers and releases; the first that was logged is used.
 REWARD_NAMES = ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores")
 REWARD_STD_NAMES = ("reward_std", "rewards/std")
 KL_NAMES = ("kl", "objective/kl")
@@ -79,12 +79,12 @@ class PeerTelemetry(TrainerCallback):
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         self._writer: TextfileWriter | None = None
-        # With several processes per trainer, the first one speaks for all.
+        # With several processes per trainer, only the first one reports.
         if os.environ.get("RANK", "0") == "0":
-            self._writer = TextfileWriter(run_dir, registry, write_interval_seconds, self._take_up)
+            self._writer = TextfileWriter(run_dir, registry, write_interval_seconds, self._restore_last_step)
             atexit.register(self.close)
 
-    # What a trainer knows beyond the callback
+    # Called by the trainer
 
     def set_info(self, **labels: str) -> None:
         """Sets labels of trainer_info: peer_id, nickname, model, device."""
@@ -108,13 +108,13 @@ class PeerTelemetry(TrainerCallback):
             self.set_phase(previous)
 
     def set_round(self, round_number: int, stage: int) -> None:
-        """Says which round and stage the peer is in."""
+        """Sets the round and stage of the peer."""
         with self._changed():
             self._join_swarm()
             self._values.update(swarm_round=round_number, swarm_stage=stage)
 
     def set_connected_peers(self, count: int) -> None:
-        """Says how many peers of the swarm the trainer is connected to."""
+        """Sets the number of swarm peers that the trainer is connected to."""
         with self._changed():
             self._join_swarm()
             self._values["swarm_connected_peers"] = count
@@ -140,10 +140,10 @@ class PeerTelemetry(TrainerCallback):
                 self._enter("stopped")
             writer.close()
 
-    # What the Trainer says
+    # Trainer callbacks
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Enters training, and fills in the labels that nobody gave."""
+        """Enters training, and fills in the labels that were not set."""
         model = getattr(kwargs.get("model"), "config", None)
         device = getattr(args, "device", None)
         self._complete_info(device=getattr(device, "type", ""), model=getattr(model, "_name_or_path", ""))
@@ -155,7 +155,7 @@ class PeerTelemetry(TrainerCallback):
         self._step_begin, self._rested = time.perf_counter(), 0.0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Counts the step, and enters the phase of what the Trainer does next."""
+        """Counts the step, and enters the next phase."""
         with self._changed():
             if self._step_begin is not None:
                 self._count_step(time.perf_counter() - self._step_begin - self._rested)
@@ -167,11 +167,11 @@ class PeerTelemetry(TrainerCallback):
                 self._enter("waiting" if control.should_evaluate else "saving")
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leaves the evaluation."""
+        """Ends the evaluation phase."""
         self.set_phase("saving" if control.should_save else "training")
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leaves the saving of a checkpoint."""
+        """Ends the saving phase."""
         self.set_phase("training")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -192,7 +192,7 @@ class PeerTelemetry(TrainerCallback):
             self._set_finite("trainer_completion_clipped_ratio", _first(numbers, CLIPPED_NAMES))
             self._count_tokens(_first(numbers, TOKENS_NAMES))
 
-    # What is written
+    # Output
 
     def collect(self) -> list[Any]:
         """All metrics at one instant; the registry calls it."""
@@ -206,14 +206,14 @@ class PeerTelemetry(TrainerCallback):
             info = dict(self._info)
         if accelerator is not None:
             values["trainer_accelerator_memory_bytes"] = accelerator
-        readings = [Sample("trainer_info", info, 1.0)]
-        readings += [Sample("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
-        readings += [
+        samples = [Sample("trainer_info", info, 1.0)]
+        samples += [Sample("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
+        samples += [
             Sample("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
         ]
-        readings += histogram("trainer_step_duration_seconds", STEP_BUCKETS, buckets, seconds)
-        readings += [Sample(name, {}, value) for name, value in values.items()]
-        return families(readings)
+        samples += histogram("trainer_step_duration_seconds", STEP_BUCKETS, buckets, seconds)
+        samples += [Sample(name, {}, value) for name, value in values.items()]
+        return families(samples)
 
     @contextlib.contextmanager
     def _changed(self) -> Iterator[None]:
@@ -223,7 +223,7 @@ class PeerTelemetry(TrainerCallback):
         if writer:
             writer.wake()
 
-    def _take_up(self, previous_last_step: float | None) -> None:
+    def _restore_last_step(self, previous_last_step: float | None) -> None:
         with self._lock:
             if previous_last_step is not None:
                 self._values.setdefault("trainer_last_step_timestamp_seconds", previous_last_step)
@@ -255,7 +255,7 @@ class PeerTelemetry(TrainerCallback):
         self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds <= bound)] += 1
 
     def _note_silence(self, now: float) -> None:
-        """Keeps the longest silence of the step in each phase, counted as a stall's is."""
+        """Keeps the longest silence of the step in each phase, measured as the stall rule measures it."""
         if self._phase in STEPPING:
             self._silences[self._phase] = max(self._silences.get(self._phase, 0.0), now - self._silent_since)
 

@@ -52,27 +52,27 @@ def read(run_dir: Path) -> list[Sample]:
 def parse(text: str) -> list[Sample]:
     """The trainer's metrics in a text of the Prometheus format; other metrics and time stamps are left out.
 
-    Raises ValueError where the text is cut off or malformed, or a metric of the trainer has not the form that
+    Raises ValueError where the text is cut off or malformed, or a metric of the trainer does not have the form that
     `metrics.TRAINER` gives it.
     """
     if not text.endswith("\n"):
         raise ValueError(f"{METRICS_FILE} is empty or cut off")
-    readings = []
+    samples = []
     for number, line in enumerate(text.split("\n"), start=1):
         try:
-            reading = _parse_line(line)
+            sample = _parse_line(line)
         except ValueError as error:
             raise ValueError(f"{METRICS_FILE}:{number}: {error}") from None
-        if reading:
-            readings.append(reading)
-    _check_series(readings)
-    # Not measured, whoever wrote it.
-    return [reading for reading in readings if math.isfinite(reading.value)]
+        if sample:
+            samples.append(sample)
+    _check_series(samples)
+    # A value that is not finite was not measured.
+    return [sample for sample in samples if math.isfinite(sample.value)]
 
 
-def value_of(readings: list[Sample], name: str) -> float | None:
+def value_of(samples: list[Sample], name: str) -> float | None:
     """The value of a metric without labels, None where it is absent."""
-    return next((reading.value for reading in readings if reading.name == name), None)
+    return next((sample.value for sample in samples if sample.name == name), None)
 
 
 def _parse_line(line: str) -> Sample | None:
@@ -89,9 +89,9 @@ def _parse_line(line: str) -> Sample | None:
     metric = _BY_SAMPLE.get(name)
     if metric is None:
         return None
-    reading = Sample(name, _parse_labels(labels or ""), float(value))
-    _check_form(metric, reading)
-    return reading
+    sample = Sample(name, _parse_labels(labels or ""), float(value))
+    _check_form(metric, sample)
+    return sample
 
 
 def _check_type(words: list[str]) -> None:
@@ -113,39 +113,39 @@ def _parse_labels(text: str) -> dict[str, str]:
     return labels
 
 
-def _check_form(metric: Metric, reading: Sample) -> None:
-    expected = {*metric.labels, "le"} if reading.name.endswith("_bucket") else {*metric.labels}
-    if reading.labels.keys() != expected:
-        raise ValueError(f"{reading.name} has other labels than {sorted(expected)}")
-    if any(len(value) > MAX_LABEL_CHARACTERS for value in reading.labels.values()):
-        raise ValueError(f"{reading.name} has a label longer than {MAX_LABEL_CHARACTERS} characters")
-    if "trainer_state" in expected and reading.labels["trainer_state"] not in STATES:
-        raise ValueError(f"{reading.name} names an unknown state")
+def _check_form(metric: Metric, sample: Sample) -> None:
+    expected = {*metric.labels, "le"} if sample.name.endswith("_bucket") else {*metric.labels}
+    if sample.labels.keys() != expected:
+        raise ValueError(f"{sample.name} must have the labels {sorted(expected)}")
+    if any(len(value) > MAX_LABEL_CHARACTERS for value in sample.labels.values()):
+        raise ValueError(f"{sample.name} has a label longer than {MAX_LABEL_CHARACTERS} characters")
+    if "trainer_state" in expected and sample.labels["trainer_state"] not in STATES:
+        raise ValueError(f"{sample.name} has an unknown state")
     if "le" in expected:
-        float(reading.labels["le"])
-    if metric.kind != "gauge" and not 0 <= reading.value < math.inf:
-        raise ValueError(f"{reading.name} is not a count")
+        float(sample.labels["le"])
+    if metric.kind != "gauge" and not 0 <= sample.value < math.inf:
+        raise ValueError(f"{sample.name} is not a count")
 
 
-def _check_series(readings: list[Sample]) -> None:
-    series = Counter((reading.name, *sorted(reading.labels.items())) for reading in readings)
-    samples = Counter(reading.name for reading in readings)
+def _check_series(samples: list[Sample]) -> None:
+    series = Counter((sample.name, *sorted(sample.labels.items())) for sample in samples)
+    lines = Counter(sample.name for sample in samples)
     if any(count > 1 for count in series.values()):
-        raise ValueError(f"{METRICS_FILE} holds a series twice")
-    if samples["trainer_info"] > 1:
+        raise ValueError(f"{METRICS_FILE} has a duplicate series")
+    if lines["trainer_info"] > 1:
         raise ValueError(f"{METRICS_FILE} describes more than one trainer")
     for metric in TRAINER:
         if metric.kind == "histogram":
-            _check_histogram(metric, [reading for reading in readings if _BY_SAMPLE[reading.name] is metric])
+            _check_histogram(metric, [sample for sample in samples if _BY_SAMPLE[sample.name] is metric])
 
 
-def _check_histogram(metric: Metric, readings: list[Sample]) -> None:
-    if not readings:
+def _check_histogram(metric: Metric, samples: list[Sample]) -> None:
+    if not samples:
         return
-    buckets = {float(reading.labels["le"]): reading.value for reading in readings if "le" in reading.labels}
+    buckets = {float(sample.labels["le"]): sample.value for sample in samples if "le" in sample.labels}
     counts = [buckets[bound] for bound in sorted(buckets)]
-    count = value_of(readings, f"{metric.name}_count")
-    if len(buckets) > MAX_BUCKETS or len(readings) != len(buckets) + 2 or counts != sorted(counts):
-        raise ValueError(f"{metric.name} is not a whole histogram")
+    count = value_of(samples, f"{metric.name}_count")
+    if len(buckets) > MAX_BUCKETS or len(samples) != len(buckets) + 2 or counts != sorted(counts):
+        raise ValueError(f"{metric.name} is not a complete histogram")
     if math.inf not in buckets or buckets[math.inf] != count:
         raise ValueError(f"{metric.name} does not count what its buckets hold")

@@ -31,12 +31,12 @@ class TextfileWriter:
         run_dir: Path,
         registry: CollectorRegistry,
         interval_seconds: float,
-        take_up: Callable[[float | None], None],
+        restore_last_step: Callable[[float | None], None],
     ) -> None:
         self._run_dir = run_dir
         self._registry = registry
         self._interval = interval_seconds
-        self._take_up = take_up
+        self._restore_last_step = restore_last_step
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._claimed = False
@@ -46,15 +46,15 @@ class TextfileWriter:
         self._thread.start()
 
     def is_here(self) -> bool:
-        """Whether this is the process that writes: a forked child inherits everything but the thread."""
+        """Whether this process is the writer: a forked child inherits everything but the thread."""
         return os.getpid() == self._pid
 
     def wake(self) -> None:
-        """Has the registry written soon; takes a microsecond."""
+        """Requests a write; takes a microsecond."""
         self._dirty.set()
 
     def close(self) -> None:
-        """Writes once more and ends the thread; waits 5 s for a slow disk, no longer."""
+        """Writes a last time and ends the thread; waits at most 5 s for a slow disk."""
         self._closing.set()
         self._dirty.set()
         self._thread.join(timeout=5.0)
@@ -70,7 +70,7 @@ class TextfileWriter:
 
     def _claim(self) -> None:
         self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._take_up(read_last_step(self._run_dir))
+        self._restore_last_step(read_last_step(self._run_dir))
         record = read_process_record(self._run_dir)
         if record is None or record.pid != self._pid or find_process(record) is None:
             write_process_record(self._run_dir)
@@ -84,18 +84,18 @@ class TextfileWriter:
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as error:  # noqa: BLE001 the promise to training: whatever fails here costs only metrics
+        except Exception as error:  # noqa: BLE001 the promise to training: a failure here costs only metrics
             if not self._failing:
-                log.warning("no metrics from %s: %s; training goes on", self._run_dir, error)
+                log.warning("cannot write metrics to %s: %s; training continues", self._run_dir, error)
             self._failing = True
         else:
             if self._failing:
-                log.warning("metrics are written to %s again", self._run_dir)
+                log.warning("writing metrics to %s again", self._run_dir)
             self._failing = False
 
 
 def read_last_step(run_dir: Path) -> float | None:
-    """When the last step ended that this run folder knows of; None where there was none."""
+    """When the last step recorded in this run folder ended; None without one."""
     try:
         text = read_bounded(run_dir / METRICS_FILE, 1 << 20).decode()
         found = re.search(r"^trainer_last_step_timestamp_seconds (\S+)$", text, re.MULTILINE)

@@ -1,10 +1,4 @@
-"""What the sidecar reads, one file for each source: found by being in this folder, the file's name is its name.
-
-textfile   what the trainer wrote in trainer.prom
-process    memory, processor time, threads of the trainer's process tree
-step_rate  steps per second over the last minutes
-standing   rank and reward from the leaderboard
-"""
+"""What the sidecar collects, one file for each source: each file in this folder is a collector of that name."""
 
 import importlib
 import pkgutil
@@ -16,26 +10,26 @@ from exporter.metrics import Sample
 
 
 class CollectError(Exception):
-    """A read that failed; `readings` is what remains true without it."""
+    """A failed collection; `samples` is what is still valid without it."""
 
-    def __init__(self, reason: str, readings: Sequence[Sample] = ()) -> None:
+    def __init__(self, reason: str, samples: Sequence[Sample] = ()) -> None:
         super().__init__(reason)
-        self.readings = readings
+        self.samples = samples
 
 
 class Collector(Protocol):
-    """Reads one source. Whatever `collect` raises costs only the readings of this collector."""
+    """Reads one source. Whatever `collect` raises costs only the samples of this collector."""
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
-        """The collector for this sidecar; None where it has nothing to read."""
+        """The collector for this sidecar; None where its source is not configured."""
 
     def collect(self, now: float) -> Sequence[Sample]:
-        """All readings at the Unix time `now`; a value that was not measured is left out."""
+        """All samples at the Unix time `now`, one per collection; a value that was not measured is left out."""
 
 
 def discover(config: SidecarConfig) -> dict[str, Collector]:
-    """Every collector of this folder that has something to read, by name."""
+    """Every configured collector of this folder, by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     found = {name: importlib.import_module(f"{__name__}.{name}").Collector.configured(config) for name in names}
     return {name: collector for name, collector in found.items() if collector is not None}

@@ -1,4 +1,4 @@
-"""What the trainer's process tree uses: the trainer, its DHT child, and the p2p daemon below that."""
+"""Resource use of the trainer's process tree: the trainer, its DHT child, and the p2p daemon below that."""
 
 import sys
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from exporter.textfile_reader import TextfileReader, value_of
 
 
 class Collector:
-    """Measures the tree below the process that the run folder records."""
+    """Measures the process tree of the trainer that the run folder records."""
 
     def __init__(self, run_dir: Path, textfile: TextfileReader) -> None:
         self._run_dir = run_dir
@@ -58,7 +58,7 @@ class Collector:
         if record != self._record:
             self._record, self._trainer, self._cpu = record, None, CpuClock()
         # Once found, the process is recognised by the kernel's own clock: after the wall clock was set, its
-        # recorded start time is that of no process.
+        # recorded start time matches no process.
         if self._trainer is not None and is_running(self._trainer):
             return self._trainer
         self._trainer = find_process(record) if record else None
@@ -75,14 +75,14 @@ class Collector:
 
 
 class CpuClock:
-    """Processor seconds of a tree that never fall when one of its processes ends."""
+    """CPU seconds of a process tree as a counter: they do not fall when one of its processes ends."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[int, float], float] = {}
         self._total = 0.0
 
     def add(self, seconds: dict[tuple[int, float], float]) -> float:
-        """Takes the seconds of each live process, by (pid, start time); returns the total so far."""
+        """Adds the CPU seconds of each live process, by (pid, start time); returns the total so far."""
         self._total += sum(max(0.0, value - self._seen.get(process, 0.0)) for process, value in seconds.items())
         self._seen = seconds
         return self._total
@@ -101,7 +101,7 @@ def _children(trainer: psutil.Process) -> list[psutil.Process]:
 
 
 def _total(tree: list[psutil.Process], measure: Callable[[psutil.Process], float | None]) -> float | None:
-    """The sum over the tree; None if a live process could not be measured, for a part is not the whole."""
+    """The sum over the tree; None if a live process could not be measured: a partial sum would be wrong."""
     total = 0.0
     for process in tree:
         try:

@@ -15,7 +15,7 @@ SOURCE = {"source": "leaderboard"}
 
 
 class PeerRank(NamedTuple):
-    """Where a peer stands: rank counts from 1; `round` is the swarm's."""
+    """Rank and reward of a peer: `rank` counts from 1; `round` is the swarm's."""
 
     rank: int
     total: int
@@ -25,7 +25,7 @@ class PeerRank(NamedTuple):
 
 
 class Collector:
-    """Reads `/api/peers/{peer id}`; the last values stay when a read fails."""
+    """Reads `/api/peers/{peer id}`; keeps the last values when a read fails."""
 
     def __init__(self, textfile: TextfileReader, url: str) -> None:
         self._textfile = textfile
@@ -33,7 +33,7 @@ class Collector:
         self._client = HttpClient()
         self._peer_id = ""
         self._own_round: float | None = None
-        self._standing: PeerRank | None = None
+        self._peer_rank: PeerRank | None = None
         self._success_at: float | None = None
 
     @classmethod
@@ -43,13 +43,13 @@ class Collector:
     def collect(self, now: float) -> list[Sample]:
         self._read_trainer(now)
         if not self._peer_id:
-            raise CollectError("the trainer has not named its peer id yet")
+            raise CollectError("no peer id in trainer.prom yet")
         try:
-            self._standing = self._read()
+            self._peer_rank = self._read()
         except (ReadError, ValueError) as error:
-            raise CollectError(str(error), self._readings(up=False)) from None
+            raise CollectError(str(error), self._samples(up=False)) from None
         self._success_at = now
-        return self._readings(up=True)
+        return self._samples(up=True)
 
     def _read_trainer(self, now: float) -> None:
         try:
@@ -59,7 +59,7 @@ class Collector:
         self._own_round = value_of(samples, "swarm_round")
         peer_id = next((sample.labels["peer_id"] for sample in samples if sample.name == "trainer_info"), "")
         if peer_id and peer_id != self._peer_id:
-            self._peer_id, self._standing = peer_id, None
+            self._peer_id, self._peer_rank = peer_id, None
 
     def _read(self) -> PeerRank | None:
         url = f"{self._url}/api/peers/{quote(self._peer_id, safe='')}"
@@ -68,28 +68,28 @@ class Collector:
             raise ReadError(f"{self._url} answered {status} {content_type}".rstrip())
         return parse(body) if status == 200 else None
 
-    def _readings(self, *, up: bool) -> list[Sample]:
-        readings = [Sample("swarm_source_up", SOURCE, float(up))]
+    def _samples(self, *, up: bool) -> list[Sample]:
+        samples = [Sample("swarm_source_up", SOURCE, float(up))]
         if self._success_at is not None:
-            readings.append(Sample("swarm_source_success_timestamp_seconds", SOURCE, self._success_at))
-        if self._standing is None:
-            return readings
+            samples.append(Sample("swarm_source_success_timestamp_seconds", SOURCE, self._success_at))
+        if self._peer_rank is None:
+            return samples
         values = {
-            "swarm_rank": self._standing.rank,
-            "swarm_ranked_peers": self._standing.total,
-            "swarm_reward_cumulative": self._standing.cumulative,
-            "swarm_reward_stage": self._standing.stage_reward,
+            "swarm_rank": self._peer_rank.rank,
+            "swarm_ranked_peers": self._peer_rank.total,
+            "swarm_reward_cumulative": self._peer_rank.cumulative,
+            "swarm_reward_stage": self._peer_rank.stage_reward,
         }
         if self._own_round is not None:
-            values["swarm_round_lag"] = max(0.0, self._standing.round - self._own_round)
-        return readings + [Sample(name, {}, float(value)) for name, value in values.items()]
+            values["swarm_round_lag"] = max(0.0, self._peer_rank.round - self._own_round)
+        return samples + [Sample(name, {}, float(value)) for name, value in values.items()]
 
 
 def parse(body: bytes) -> PeerRank:
     """Checks an answer of `/api/peers/{id}`. Raises ValueError."""
     try:
         answer = json.loads(body)
-        standing = PeerRank(
+        peer_rank = PeerRank(
             rank=_whole(answer["rank"], least=1),
             total=_whole(answer["total"], least=1),
             cumulative=_finite(answer["cumulative"]),
@@ -97,10 +97,10 @@ def parse(body: bytes) -> PeerRank:
             round=_whole(answer["round"], least=0),
         )
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError):
-        raise ValueError("the leaderboard's answer is not a standing") from None
-    if standing.rank > standing.total:
-        raise ValueError("the leaderboard's answer ranks the peer behind the last one")
-    return standing
+        raise ValueError("the leaderboard's answer is not a peer's rank") from None
+    if peer_rank.rank > peer_rank.total:
+        raise ValueError(f"the leaderboard's answer is rank {peer_rank.rank} of {peer_rank.total} peers")
+    return peer_rank
 
 
 def _whole(value: Any, *, least: int) -> int:

@@ -8,7 +8,7 @@ from exporter.metrics import Sample
 from exporter.textfile_reader import TextfileReader, value_of
 
 WINDOW_SECONDS = 300.0
-# However slow a peer is, its rate is taken over some steps.
+# The rate of a slow peer is taken over some steps too.
 MIN_OBSERVATIONS = 4
 
 
@@ -39,13 +39,13 @@ class _Observation(NamedTuple):
 
 
 class StepRate:
-    """A rate measured between ends of steps, so that it does not depend on when the file is read."""
+    """A rate measured between ends of steps, so that it does not depend on the collection interval."""
 
     def __init__(self) -> None:
         self._seen: deque[_Observation] = deque()
 
     def observe(self, steps: float, last_step: float) -> None:
-        """Takes a step count and the time of its last step; a smaller count is a new trainer."""
+        """Adds a step count and the time of its last step; a smaller count means that the trainer was restarted."""
         newest = self._seen[-1] if self._seen else None
         if newest and steps == newest.steps:
             return

@@ -1,15 +1,15 @@
-"""The swarm's board: what every peer earned, kept from the DHT and served over HTTP.
+"""The swarm's board: what every peer earned, read from the DHT and served over HTTP.
 
 config    the configuration file
-records   what of a stranger's record is let in (pure)
-dht       the reader process: the only one that talks to the DHT
-reader    starts, asks and replaces the reader process
-position  where the swarm is, whatever strangers claim (pure)
+records   checks of records from the DHT (pure)
+dht       the reader process: the only one that joins the DHT
+reader    starts, queries and restarts the reader process
+position  the swarm's round and stage, despite false claims (pure)
 board     the cumulative board (pure)
 store     the board in SQLite
-names     how a peer is called
+names     display names of peers
 snapshot  the served bytes, rendered once for each poll
-poll      the loop: ask, follow, credit, save, render
+poll      the loop: query, follow, credit, save, render
 field     the swarm in a few numbers (pure)
 measures  the service's own metrics
 api       HTTP

@@ -29,13 +29,13 @@ def listen(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        # create_server adds the address once more to the text of what the system said.
+        # create_server appends the address to the system's error text.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise ValueError(f"cannot listen on {address}: {reason}; set another `listen`") from None
 
 
 def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket) -> bool:
-    """Serves until SIGTERM or SIGINT, then returns True; False when the polling thread ended by a fault of its own.
+    """Serves until SIGTERM or SIGINT, then returns True; False when the polling thread failed.
 
     Raises StoreFailed.
     """
@@ -57,7 +57,7 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
                 limit_concurrency=256,
             )
         )
-        # uvicorn raises the signal once more after its own shutdown: it must find a handler that lets this return.
+        # uvicorn raises the signal again after its own shutdown: it must find a handler that lets this return.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
 
@@ -70,11 +70,11 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
         polling = threading.Thread(target=poll_until_stopped, name="poll", daemon=True)
         polling.start()
         server.run(sockets=[listener])
-        was_told = stop.is_set()
+        was_signalled = stop.is_set()
         stop.set()
         reader.close()
         polling.join(1.0)
-        return was_told
+        return was_signalled
     finally:
         reader.close()
         store.close()

@@ -27,7 +27,7 @@ def create_app(
     app = FastAPI(title="Peerwatch leaderboard", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_harden)
 
-    def trouble() -> str | None:
+    def problem() -> str | None:
         polled_at = read_snapshot().polled_at
         if polled_at is None:
             return "the swarm has not been read yet"
@@ -36,7 +36,7 @@ def create_app(
 
     @app.get("/api/healthz")
     async def healthz() -> dict[str, Any]:
-        detail, polled_at = trouble(), read_snapshot().polled_at
+        detail, polled_at = problem(), read_snapshot().polled_at
         if detail is not None or polled_at is None:
             raise HTTPException(500, detail)
         return {"message": "OK", "lastPolled": max(0.0, clock() - polled_at)}
@@ -73,12 +73,12 @@ def create_app(
 
     @app.get("/api/peers/{peer_id}")
     async def peer(peer_id: str) -> JSONResponse:
-        detail = trouble() or (None if read_snapshot().peers else "the board is empty")
+        detail = problem() or (None if read_snapshot().peers else "the board is empty")
         if detail is not None:
             raise HTTPException(503, detail)
         page = read_snapshot().peer_page(peer_id)
         if page is None:
-            raise HTTPException(404, "no peer of this id is on the board")
+            raise HTTPException(404, "peer not on the board")
         return JSONResponse(page)
 
     @app.get("/metrics")
@@ -99,7 +99,7 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body may have {MAX_BODY_BYTES} bytes")
+            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
     return body
 
 
@@ -107,9 +107,9 @@ def _parse_ids(body: bytes) -> list[str]:
     try:
         ids = json.loads(body)
     except (ValueError, RecursionError):
-        raise HTTPException(422, "the body is no JSON") from None
+        raise HTTPException(422, "the body is not JSON") from None
     if not isinstance(ids, list) or len(ids) > MAX_IDS or not all(isinstance(one, str) for one in ids):
-        raise HTTPException(422, f"the body has to be a list of at most {MAX_IDS} ids")
+        raise HTTPException(422, f"the body must be a list of at most {MAX_IDS} ids")
     return ids
 
 

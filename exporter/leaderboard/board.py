@@ -1,4 +1,4 @@
-"""The cumulative board; pure: records, places and times come in, standings go out.
+"""The cumulative board; pure: records, places and times come in, the ranking goes out.
 
 The credit of a peer in a stage is the highest sum seen there, at least 0; its cumulative reward is the sum over all
 stages. It never falls: a read that lacks a peer, or a stage, or everything, changes nothing. A peer's credit is kept
@@ -65,7 +65,7 @@ class Board:
         )
 
     def credit(self, place: RoundAndStage, entries: Mapping[str, Entry], now: float) -> None:
-        """Takes in the rewards read of one stage; those of a closed stage only show that the peer lives."""
+        """Takes in the rewards read of one stage; those of a closed stage only update when the peer was last seen."""
         for peer_id, entry in entries.items():
             peer = self.peers.get(peer_id)
             if peer is None:
@@ -83,7 +83,7 @@ class Board:
         self._settle(lambda stage: stage < place)
 
     def begin_epoch(self, open_from: RoundAndStage) -> None:
-        """The swarm began anew: settles everything, and lets only records count that are newer than all known ones."""
+        """The swarm was restarted: settles everything; only records newer than all known ones count from now on."""
         self.open_from = open_from
         self._settle(lambda _stage: True)
         for peer in self.peers.values():
@@ -105,7 +105,7 @@ class Board:
             if peer_id in self._stored:
                 self.gone.add(peer_id)
 
-    def standings(self) -> list[BoardEntry]:
+    def ranking(self) -> list[BoardEntry]:
         """Descending by (cumulative reward, id), the swarm's own tie-break."""
         order = sorted(((peer.cumulative, peer_id) for peer_id, peer in self.peers.items()), reverse=True)
         return [BoardEntry(peer_id, rank, self.peers[peer_id]) for rank, (_, peer_id) in enumerate(order, start=1)]

@@ -13,7 +13,7 @@ def split_address(listen: str) -> tuple[str, int]:
     """Host and port of `127.0.0.1:8700` or `[::1]:8700`. Raises ValueError."""
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{listen!r} is no address; write it like 127.0.0.1:8700")
+        raise ValueError(f"{listen!r} is not HOST:PORT, such as 127.0.0.1:8700")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -24,13 +24,13 @@ def _is_address(value: str) -> str:
 
 def _is_peer_id(value: str) -> str:
     if not is_peer_id(value):
-        raise ValueError(f"{value!r} is no peer id; it looks like Qm… with 46 characters, or 12D3KooW… with 52")
+        raise ValueError(f"{value!r} is not a peer id: Qm… with 46 characters, or 12D3KooW… with 52")
     return value
 
 
 def _is_multiaddr(value: str) -> str:
     if not value.startswith("/") or not is_peer_id(value.rpartition("/p2p/")[2]):
-        raise ValueError(f"{value!r} is no peer's address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
+        raise ValueError(f"{value!r} is not a peer's address, such as /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
     return value
 
 
@@ -62,9 +62,9 @@ def load(path: Path) -> LeaderboardConfig:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not text in UTF-8") from None
+        raise ValueError(f"{path}: not UTF-8") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"

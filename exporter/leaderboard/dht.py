@@ -1,8 +1,8 @@
-"""The reader process: joins the DHT as a client, reads what it is asked, answers with checked and bounded records.
+"""The reader process: joins the DHT as a client, and answers queries with checked and bounded records.
 
 A process of its own, because hivemind forks when it joins: here nothing else runs that a fork could break, and when
 the DHT dies or loses all its peers, this process ends and is replaced while the board stays up. It leads a process
-group of its own, which holds the DHT's process and p2pd too, and ends the group when the process above it is gone.
+group of its own, which holds the DHT's process and p2pd too, and kills the group when its parent process is gone.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_st
 JOIN_SECONDS = 60.0
 READ_SECONDS = 15.0
 PROBE_SECONDS = 2.0
-# After the process above is gone: the time for an orderly end, which removes p2pd's sockets.
+# After the parent process is gone: the time for a clean exit, which removes p2pd's sockets.
 ORPHAN_GRACE_SECONDS = 4.0
 BEAM_SIZE = 100
 
@@ -59,7 +59,7 @@ class _Lost(Exception):
 def find_open_port(initial_peers: Sequence[str]) -> bool:
     """Whether any of the addresses accepts a TCP connection, or cannot be tried that way.
 
-    A cheap question to ask again and again while a fleet starts, where each failed join would cost seconds of CPU.
+    Cheap to repeat while a fleet starts, where each failed join would cost seconds of CPU.
     """
     for address in initial_peers:
         parts = address.split("/")
@@ -150,7 +150,7 @@ def _answer(query: list[Any], found: Any, now: float, config: LeaderboardConfig)
 
 
 def serve(pipe: Connection, config: LeaderboardConfig) -> None:
-    """Answers questions until the pipe closes. Raises _Lost."""
+    """Answers queries until the pipe closes. Raises _Lost."""
     dht: DHT | None = None
     try:
         while True:
@@ -176,7 +176,7 @@ def _ask(dht: DHT, queries: list[list[Any]]) -> bytes:
     answer: bytes = dht.run_coroutine(partial(read, queries=queries), return_future=True).result(READ_SECONDS + 5)
     # hivemind drops each node that does not answer and never asks the initial peers again.
     if json.loads(answer)["peers"] == 0:
-        raise _Lost("lost every peer of the DHT")
+        raise _Lost("lost all peers of the DHT")
     return answer
 
 
@@ -211,7 +211,7 @@ def main() -> None:
         serve(Connection(arguments.pipe), load(arguments.config))
     except (_Lost, TimeoutError, ValueError) as error:
         print(f"leaderboard: {str(error) or 'the DHT does not answer'}", file=sys.stderr, flush=True)
-    # What a failed join leaves behind, and torch's helper that would linger for seconds, are known to nobody else.
+    # What a failed join leaves behind, and torch's helper that would linger for seconds, are tracked by nobody else.
     _end_group()
 
 

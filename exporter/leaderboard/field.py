@@ -1,4 +1,4 @@
-"""The swarm in a few numbers, whatever its size: where it is, who takes part, and how rewards are spread; pure."""
+"""The swarm in a few numbers, whatever its size: round, stage, active peers, distribution of rewards; pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -16,16 +16,21 @@ ACTIVE_SECONDS = 3600.0
 STATISTICS = {"lowest": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "highest": 1.0}
 
 METRICS: tuple[Metric, ...] = (
-    Metric("leaderboard_round", "gauge", "Round that the swarm is in."),
-    Metric("leaderboard_stage", "gauge", "Stage of the round that the swarm is in."),
+    Metric("leaderboard_round", "gauge", "Current round of the swarm."),
+    Metric("leaderboard_stage", "gauge", "Current stage of the swarm within the round."),
     Metric("leaderboard_active_peers", "gauge", "Peers that wrote a reward within the last hour."),
     Metric("leaderboard_joins_total", "counter", "Peers that began to write rewards, or began again after an hour."),
     Metric("leaderboard_leaves_total", "counter", "Peers that wrote no reward for an hour."),
-    Metric("leaderboard_stage_reward", "gauge", "Reward of the newest stage, spread over its peers.", ("statistic",)),
+    Metric(
+        "leaderboard_stage_reward",
+        "gauge",
+        "Distribution of the newest stage's rewards.",
+        ("statistic",),
+    ),
     Metric(
         "leaderboard_cumulative_reward",
         "gauge",
-        "Cumulative reward, spread over all peers.",
+        "Distribution of cumulative rewards.",
         ("statistic",),
     ),
 )
@@ -37,7 +42,7 @@ class Field(Collector):
     def __init__(self) -> None:
         self._active: frozenset[str] | None = None
         self._joins = self._leaves = 0
-        self._readings: tuple[Sample, ...] = ()
+        self._samples: tuple[Sample, ...] = ()
 
     def update(self, board: Board, place: RoundAndStage | None, now: float) -> None:
         """Measures the board as it is at unix time `now`."""
@@ -46,21 +51,21 @@ class Field(Collector):
             self._joins += len(active - self._active)
             self._leaves += len(self._active - active)
         self._active = active
-        standings = [standing.peer.cumulative for standing in board.standings()]
-        self._readings = (
+        cumulative = [entry.peer.cumulative for entry in board.ranking()]
+        self._samples = (
             *_place(place),
             Sample("leaderboard_active_peers", {}, len(active)),
             Sample("leaderboard_joins_total", {}, self._joins),
             Sample("leaderboard_leaves_total", {}, self._leaves),
             *_spread("leaderboard_stage_reward", [reward for reward, _ in board.stage_scores()]),
-            *_spread("leaderboard_cumulative_reward", standings),
+            *_spread("leaderboard_cumulative_reward", cumulative),
         )
 
     def collect(self) -> Iterator[Family]:
-        readings = self._readings
+        samples = self._samples
         for metric in METRICS:
             family = Family(metric.name.removesuffix("_total"), metric.help, metric.kind)
-            for name, labels, value in readings:
+            for name, labels, value in samples:
                 if name == metric.name:
                     family.add_sample(name, dict(labels), value)
             if family.samples:
@@ -68,7 +73,7 @@ class Field(Collector):
 
 
 def active_peers(board: Board, now: float) -> Iterator[str]:
-    """Those that wrote a reward lately."""
+    """Peers that wrote a reward within the last hour."""
     return (peer_id for peer_id, peer in board.peers.items() if now - peer.last_seen <= ACTIVE_SECONDS)
 
 

@@ -27,37 +27,35 @@ class Measures:
             "When the swarm's DHT was last read; 0 for never",
             registry=registry,
         )
-        self.polls = Counter("leaderboard_polls", "Polls of the DHT, failed ones too", registry=registry)
+        self.polls = Counter("leaderboard_polls", "Polls of the DHT, including failed ones", registry=registry)
         self.poll_failures = Counter(
             "leaderboard_poll_failures", "Polls that read nothing from the DHT", registry=registry
         )
         self.store_failures = Counter(
             "leaderboard_store_failures",
-            "Boards that the database did not take; the next poll tries again",
+            "Failed saves of the board; the next poll retries",
             registry=registry,
         )
         self.rejected = Counter(
             "leaderboard_rejected_records",
-            "Reward records that were refused, counted each time they were read",
+            "Rejected reward records, counted at each read",
             ["reason"],
             registry=registry,
         )
         self.peers = Gauge("leaderboard_peers", "Peers on the cumulative board", registry=registry)
         self.dht_nodes = Gauge("leaderboard_dht_nodes", "DHT nodes that the reader knows", registry=registry)
-        self.epoch = Gauge("leaderboard_epoch", "How many times the swarm's rounds began anew", registry=registry)
+        self.epoch = Gauge("leaderboard_epoch", "Restarts of the swarm's rounds", registry=registry)
         self.database_size = Gauge(
             "leaderboard_database_size_bytes", "The database and its write-ahead log on disk", registry=registry
         )
-        self.poll_duration = Gauge(
-            "leaderboard_poll_duration_seconds", "How long the last poll took", registry=registry
-        )
+        self.poll_duration = Gauge("leaderboard_poll_duration_seconds", "Duration of the last poll", registry=registry)
         self.field = Field()
         registry.register(self.field)
         for reason in REASONS:
             self.rejected.labels(reason)
 
     def families(self) -> Iterable[Metric]:
-        """Every metric that has a value by now."""
+        """Every metric that has a value."""
         return self._registry.collect()
 
     def render(self) -> bytes:

@@ -1,6 +1,6 @@
-"""How a peer is called: our own by the configured nickname, strangers by a short form of their id.
+"""Display names of peers: the configured nickname for our own, a short form of the id for others.
 
-A stranger gets no name made of words. The swarm's own software derives one from word lists of its own, and a
+Other peers get no name made of words. The swarm's own software derives one from word lists of its own, and a
 different animal for the same peer would point an operator at the wrong one.
 """
 

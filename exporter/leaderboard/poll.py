@@ -1,4 +1,4 @@
-"""The loop of the service: ask the DHT, follow the swarm, credit, save, render."""
+"""The loop of the service: query the DHT, follow the swarm, credit, save, render."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
 from exporter.leaderboard.store import Store, StoreFailed
 from trainer.protocol import RoundAndStage
 
-# A swarm of seconds-long stages gets further between two polls than one look ahead reaches.
+# A swarm of seconds-long stages gets further between two polls than one read ahead reaches.
 MAX_READS = 5
 GOSSIP_PEERS = 10
 RETRY_SECONDS = 5.0
@@ -26,7 +26,7 @@ Found = dict[RoundAndStage, dict[str, Entry]]
 
 
 class Source(Protocol):
-    """Whoever reads the DHT."""
+    """Reads the DHT."""
 
     def ask(self, queries: Sequence[Sequence[Any]], now: float) -> Answers: ...
 
@@ -54,12 +54,12 @@ class Poller:
         self._save()
 
     def run(self, stop: threading.Event) -> None:
-        """Polls until `stop`; a failed poll is tried again soon, and each change of fortune is said once."""
-        said = None
+        """Polls until `stop`; a failed poll is retried soon; each change between success and failure is logged once."""
+        logged = None
         while not stop.is_set():
             failure = self._try_poll()
-            if failure != said and not stop.is_set():
-                said = failure
+            if failure != logged and not stop.is_set():
+                logged = failure
                 _log.warning("poll failed: %s", failure) if failure else _log.info(
                     "reading the swarm: %s", self._place()
                 )
@@ -67,7 +67,7 @@ class Poller:
             stop.wait(min(interval, RETRY_SECONDS) if failure else interval)
 
     def _try_poll(self) -> str:
-        """What went wrong; empty where nothing did."""
+        """Why the poll failed; empty after a success."""
         started, failure = time.monotonic(), ""
         try:
             self.poll(time.time())
@@ -86,7 +86,7 @@ class Poller:
         return None if answer is None else RoundAndStage(*answer)
 
     def _catch_up(self, now: float) -> Found:
-        """Reads and credits rewards until the frontier stands still."""
+        """Reads and credits rewards until the frontier no longer moves."""
         everything: Found = {}
         for _ in range(MAX_READS):
             found = self._read_rewards(places_to_read(self._position, self._announced))
@@ -116,13 +116,13 @@ class Poller:
         before = self._position
         self._position = follow(before, self._announced, evidence, is_board_empty=not self._board.peers)
         if self._position.epoch != before.epoch:
-            _log.info("the swarm began anew at %s", self._place())
+            _log.info("the swarm was restarted at %s", self._place())
             self._board.begin_epoch(self._position.open_from)
 
     def _credit(self, found: Found, now: float) -> None:
         frontier = self._position.frontier
         for place in sorted(found):
-            # A place far away counts from the poll on that moves there: until then nothing of it may be known.
+            # A far place counts from the poll that moves there: nothing of it may be credited before.
             if frontier is not None and self._board.open_from <= place <= frontier:
                 self._board.credit(place, found[place], now)
         self._board.close_before(self._position.open_from)

@@ -1,4 +1,4 @@
-"""Where the swarm is, found from what peers publish and whatever strangers claim; pure.
+"""The swarm's round and stage, from what peers publish and despite false claims; pure.
 
 `rl_swarm_rs` announces (round, stage), but anybody can write it, and under testnet coordination nobody does. So the
 frontier, the newest place whose rewards count, moves on evidence:
@@ -6,12 +6,12 @@ frontier, the newest place whose rewards count, moves on evidence:
 - Near: a place up to `NEAR_ROUNDS` ahead is reached when it holds rewards and is not beyond the announcement, or when
   a voter wrote there. With nothing announced, any rewards up to the next round will do.
 - Far ahead or behind: after `POLLS_TO_MOVE` polls in which more voters wrote there than around the frontier, without
-  one in between that says otherwise. A move behind is a restarted swarm and begins a new epoch: rounds of the same
+  one in between to the contrary. A move behind is a restarted swarm and begins a new epoch: rounds of the same
   number count anew.
 
 Voters are our own peers (`names`); without any, everybody. One wrote somewhere when its record there is newer than
 all that we had seen of it. The place that a far move left stays watched, and leads back under the same rule, so a
-false announcement costs a detour and not the board. Until the first reward is known, any announcement is believed.
+false announcement costs a detour and not the board. Until the first reward is known, any announcement is accepted.
 """
 
 from collections.abc import Mapping
@@ -126,7 +126,7 @@ def _at(position: Position, place: RoundAndStage) -> Position:
 
 
 def _rounds(first: int, last: int, stages: int) -> list[RoundAndStage]:
-    """Every stage from `first` to `last`, and one beyond the known number in the first two rounds, to learn of more."""
+    """Every stage from `first` to `last`, and one beyond the known number in the first two rounds, to detect more."""
     return [
         RoundAndStage(number, stage)
         for number in range(first, last + 1)

@@ -1,4 +1,4 @@
-"""Starts the reader process, asks it, and replaces it after a failure."""
+"""Starts the reader process, queries it, and restarts it after a failure."""
 
 import json
 import multiprocessing
@@ -42,7 +42,7 @@ class Reader:
         self._lock = threading.Lock()
 
     def ask(self, queries: Sequence[Sequence[Any]], now: float) -> Answers:
-        """Reads all `queries`; `now` is the monotonic clock, by which a failed process is replaced.
+        """Reads all `queries`; `now` is the monotonic clock, by which a failed process is restarted.
 
         Raises ReadFailed.
         """
@@ -54,7 +54,7 @@ class Reader:
             answer = json.loads(pipe.recv_bytes(MAX_ANSWER_BYTES))
         except (OSError, EOFError, ValueError):
             self._replace_later(now)
-            raise ReadFailed("the reader ended, and starts again soon") from None
+            raise ReadFailed("the reader exited; restarting soon") from None
         except ReadFailed:
             self._replace_later(now)
             raise
@@ -79,7 +79,7 @@ class Reader:
                 self._count_failure(now)
                 self._end(0)
             if now < self._not_before:
-                raise ReadFailed("the reader ended, and starts again soon")
+                raise ReadFailed("the reader exited; restarting soon")
             self._pipe = self._start()
             return self._pipe
 
@@ -97,7 +97,7 @@ class Reader:
             )
         except OSError as error:
             pipe.close()
-            raise ReadFailed(f"the reader does not start: {error.strerror}") from None
+            raise ReadFailed(f"cannot start the reader: {error.strerror}") from None
         finally:
             theirs.close()
         return pipe
@@ -120,8 +120,8 @@ class Reader:
         try:
             self._process.wait(wait_seconds)
         except subprocess.TimeoutExpired:
-            # The group is the reader's own: with it end the DHT's process and p2pd. A reader that ended by itself has
-            # ended its group, and its number may already belong to another.
+            # The group is the reader's own: with it end the DHT's process and p2pd. A reader that exited
+            # has ended its group, and its PID may already be reused.
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None

@@ -1,8 +1,8 @@
-"""What of a stranger's DHT record is let in; pure.
+"""Checks of records from the DHT, which anybody can write; pure.
 
-Two gates. `is_readable` looks at a value's bytes before hivemind decodes them: one value that does not decode would
+Two gates. `is_readable` checks a value's bytes before hivemind decodes them: one value that does not decode would
 otherwise fail the read of all peers' values under its key. The `read_*` functions then keep what has the protocol's
-form, within bounds, and count what they refuse by reason.
+form, within bounds, and count what they reject by reason.
 """
 
 import heapq
@@ -19,7 +19,7 @@ MAX_VALUE_BYTES = 64 * 1024
 MAX_DEPTH = 4
 MAX_ITEMS = 256
 
-# A record is written to live 4 hours. One that claims to live for years would outlast every later, honest one.
+# A record is written to live 4 hours. One that claims to live for years would outlast every later, valid one.
 MAX_SECONDS_TO_LIVE = 24 * 3600.0
 
 MAX_MESSAGES = 5
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 
 class Rewards(NamedTuple):
-    """What was let in of one stage's rewards, and how many records were refused, by reason."""
+    """The accepted rewards of one stage, and how many records were rejected, by reason."""
 
     entries: dict[str, Entry]
     rejected: dict[str, int]

@@ -20,7 +20,7 @@ REWARD_POINTS = 100
 
 
 class PeerPage(NamedTuple):
-    """What `/api/peers/{id}` says of one peer."""
+    """What `/api/peers/{id}` returns for one peer."""
 
     peer_id: str
     nickname: str
@@ -73,17 +73,17 @@ class History:
     def __init__(self) -> None:
         self._points: dict[str, tuple[deque[tuple[float, float]], deque[tuple[float, float]]]] = {}
 
-    def add(self, standings: Iterable[BoardEntry], now: float) -> None:
-        """Adds what changed, and forgets the peers that are not among `standings`."""
+    def add(self, ranking: Iterable[BoardEntry], now: float) -> None:
+        """Adds what changed, and forgets the peers that are not in `ranking`."""
         kept = {}
-        for standing in standings:
-            cumulative, rewards = self._points.get(standing.peer_id) or (
+        for entry in ranking:
+            cumulative, rewards = self._points.get(entry.peer_id) or (
                 deque(maxlen=CUMULATIVE_POINTS),
                 deque(maxlen=REWARD_POINTS),
             )
-            _append(cumulative, now, standing.peer.cumulative)
-            _append(rewards, now, standing.peer.stage_reward)
-            kept[standing.peer_id] = cumulative, rewards
+            _append(cumulative, now, entry.peer.cumulative)
+            _append(rewards, now, entry.peer.stage_reward)
+            kept[entry.peer_id] = cumulative, rewards
         self._points = kept
 
     def cumulative(self, peer_id: str) -> list[dict[str, float]]:
@@ -104,11 +104,11 @@ def render(
     now: float,
 ) -> Snapshot:
     """The pages of the board as it is."""
-    standings = board.standings()
-    shown = [one for one in standings if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names]
+    ranking = board.ranking()
+    shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names]
     history.add(shown, now)
     scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores()]
-    leaders = [_cumulative_entry(standing, names, history) for standing in standings]
+    leaders = [_cumulative_entry(entry, names, history) for entry in ranking]
     return Snapshot(
         polled_at=polled_at,
         place=place,
@@ -116,7 +116,7 @@ def render(
         cumulative=_encode({"leaders": leaders, "total": len(leaders)}),
         history=_encode({"leaders": [{**_who(s.peer_id, names), "values": history.rewards(s.peer_id)} for s in shown]}),
         gossip=_encode({"messages": _messages(gossip, names)}),
-        peers={standing.peer_id: _page(standing, names) for standing in standings},
+        peers={entry.peer_id: _page(entry, names) for entry in ranking},
         names=names,
     )
 
@@ -133,23 +133,21 @@ def _who(peer_id: str, names: Mapping[str, str]) -> dict[str, Any]:
     return {"id": peer_id, "nickname": nickname(peer_id, names)}
 
 
-def _cumulative_entry(standing: BoardEntry, names: Mapping[str, str], history: History) -> dict[str, Any]:
-    peer = standing.peer
+def _cumulative_entry(entry: BoardEntry, names: Mapping[str, str], history: History) -> dict[str, Any]:
+    peer = entry.peer
     return {
-        **_who(standing.peer_id, names),
+        **_who(entry.peer_id, names),
         "recordedRound": peer.stage.round,
         "recordedStage": peer.stage.stage,
         "cumulativeScore": peer.cumulative,
         "lastScore": peer.stage_reward,
-        "scoreHistory": history.cumulative(standing.peer_id),
+        "scoreHistory": history.cumulative(entry.peer_id),
     }
 
 
-def _page(standing: BoardEntry, names: Mapping[str, str]) -> PeerPage:
-    peer, peer_id = standing.peer, standing.peer_id
-    return PeerPage(
-        peer_id, nickname(peer_id, names), standing.rank, peer.cumulative, peer.stage_reward, peer.last_seen
-    )
+def _page(entry: BoardEntry, names: Mapping[str, str]) -> PeerPage:
+    peer, peer_id = entry.peer, entry.peer_id
+    return PeerPage(peer_id, nickname(peer_id, names), entry.rank, peer.cumulative, peer.stage_reward, peer.last_seen)
 
 
 def _messages(gossip: Iterable[Gossip], names: Mapping[str, str]) -> list[dict[str, str]]:

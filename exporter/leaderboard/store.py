@@ -38,7 +38,7 @@ class Store:
         except OSError as error:
             raise StoreFailed(f"{path}: {error.strerror}") from None
         except sqlite3.Error as error:
-            raise StoreFailed(f"{path}: {error}; move the file away to begin with an empty board") from None
+            raise StoreFailed(f"{path}: {error}; move the file away to start with an empty board") from None
 
     def load(self) -> tuple[Board, Position]:
         """The saved board. Raises StoreFailed."""
@@ -51,7 +51,7 @@ class Store:
             ).fetchone()
             peers = {row[0]: _peer(row[1:]) for row in rows}
         except (sqlite3.Error, ValueError, TypeError) as error:
-            raise StoreFailed(f"{self._path}: {error}; move the file away to begin with an empty board") from None
+            raise StoreFailed(f"{self._path}: {error}; move the file away to start with an empty board") from None
         if saved is None:
             return Board(peers), Position()
         epoch, round_number, stage, stages, open_round, open_stage = saved
@@ -98,7 +98,7 @@ class Store:
             self._database.close()
             raise StoreFailed(
                 f"{self._path}: written by another version of Peerwatch (schema {version}, this one reads"
-                f" {SCHEMA_VERSION}); use that version, or move the file away to begin with an empty board"
+                f" {SCHEMA_VERSION}); use that version, or move the file away to start with an empty board"
             )
 
 

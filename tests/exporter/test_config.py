@@ -1,4 +1,4 @@
-"""A mistake in the sidecar's arguments is one clear line."""
+"""A usage error of the sidecar is one line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The footprint is read from what each system records."""
+"""The footprint is read from what each system reports."""
 
 import os
 import struct
@@ -89,7 +89,7 @@ def test_a_footprint_that_cannot_be_read_is_none_and_a_gone_process_is_forgotten
     assert not counted._known
 
 
-def test_what_others_share_of_a_process_s_files_is_told(tmp_path: Path) -> None:
+def test_the_share_of_other_processes_in_mapped_files_is_read(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "status").write_text("VmRSS:\t  900 kB\nRssFile:\t     183280 kB\n")
     (tmp_path / "7" / "smaps_rollup").write_text("Pss:      436079 kB\nPss_File:          31927 kB\n")

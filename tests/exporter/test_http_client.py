@@ -1,4 +1,4 @@
-"""An answer comes within its time and its size, or not at all."""
+"""A response has a time and a size limit."""
 
 import contextlib
 import socket
@@ -45,7 +45,7 @@ def test_a_chunked_answer_is_put_together():
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"])
-def test_a_server_that_drips_is_left_in_time(head):
+def test_a_server_that_sends_slowly_times_out(head):
     def drip(connection):
         connection.sendall(head)
         while True:
@@ -56,14 +56,14 @@ def test_a_server_that_drips_is_left_in_time(head):
         get(serve(drip), timeout_seconds=0.3)
 
 
-def test_a_server_that_says_nothing_is_left_in_time():
+def test_a_server_that_does_not_respond_times_out():
     begin = time.monotonic()
     with pytest.raises(ReadError):
         get(serve(lambda connection: time.sleep(120)), timeout_seconds=0.2)
     assert time.monotonic() - begin < 60
 
 
-def test_an_endless_answer_is_left():
+def test_an_endless_response_is_aborted():
     def pour(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
@@ -92,7 +92,7 @@ def test_an_address_that_does_not_work_is_a_read_error(url):
         get(url)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(certificate):
+def test_a_certificate_that_is_not_trusted_is_refused(certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -24,12 +24,12 @@ from exporter.version import VERSION
 from tests.programs import require
 
 SERIES = Path(__file__).with_name("series.txt")
-STANDING = {"rank": 1, "total": 2, "cumulative": 3.5, "stageReward": 0.5, "round": 4, "stage": 0}
+RANK = {"rank": 1, "total": 2, "cumulative": 3.5, "stageReward": 0.5, "round": 4, "stage": 0}
 
 
 class Board(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps(STANDING).encode()
+        body = json.dumps(RANK).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -110,17 +110,17 @@ def start():
 def write_trainer(run_dir, steps=12.0, last_step=1_700_000_000.0):
     """Everything that a trainer can measure, and this process as the trainer."""
     values = {"trainer_steps_total": steps, "trainer_last_step_timestamp_seconds": last_step}
-    readings = [Sample("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
-    readings += [Sample("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
-    readings += [Sample("trainer_phase_seconds_total", {"trainer_state": state}, 2.0) for state in STATES]
+    samples = [Sample("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
+    samples += [Sample("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
+    samples += [Sample("trainer_phase_seconds_total", {"trainer_state": state}, 2.0) for state in STATES]
     for metric in TRAINER:
         if metric.kind == "histogram":
-            readings += histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 99.5)
+            samples += histogram(metric.name, STEP_BUCKETS, [1] * len(STEP_BUCKETS), 99.5)
         elif not metric.labels:
-            readings.append(Sample(metric.name, {}, values.get(metric.name, 2.0)))
+            samples.append(Sample(metric.name, {}, values.get(metric.name, 2.0)))
     lines = [
         f"{sample.name}{{{','.join(f'{k}={json.dumps(v)}' for k, v in sample.labels.items())}}} {sample.value}\n"
-        for family in families(readings)
+        for family in families(samples)
         for sample in family.samples
     ]
     write_atomically(run_dir / "trainer.prom", "".join(lines).encode())
@@ -234,7 +234,7 @@ def test_a_port_in_use_is_one_line(tmp_path):
     )
 
 
-def test_an_open_address_is_warned_of_in_one_line(start, tmp_path):
+def test_an_open_address_is_one_warning(start, tmp_path):
     sidecar = start("--run-dir", tmp_path, listen="0.0.0.0:0")
     assert sidecar.get()[0] == 200
     sidecar.stop()
@@ -252,7 +252,7 @@ def test_a_password_guards_the_page_and_is_never_shown(start, tmp_path):
     assert b"s3cret" not in page
 
 
-def test_a_key_that_is_none_is_one_line(certificate, tmp_path):
+def test_an_invalid_key_is_one_line(certificate, tmp_path):
     certificate[1].write_text("not a key")
     command = [sys.executable, "-m", "exporter", "--run-dir", tmp_path, "--listen", "127.0.0.1:0"]
     command += ["--tls-cert", certificate[0], "--tls-key", certificate[1]]
@@ -265,6 +265,4 @@ def test_a_key_that_is_none_is_one_line(certificate, tmp_path):
 def test_the_page_reads_back_as_what_the_trainer_wrote(start, tmp_path):
     write_trainer(tmp_path)
     page = start("--run-dir", tmp_path).page()
-    assert {reading.name for reading in parse(page)} >= {
-        metric.name for metric in TRAINER if metric.kind != "histogram"
-    }
+    assert {sample.name for sample in parse(page)} >= {metric.name for metric in TRAINER if metric.kind != "histogram"}

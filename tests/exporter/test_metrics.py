@@ -1,4 +1,4 @@
-"""The metric table holds the contract's names, and the text format's own checker finds nothing to say about them."""
+"""The metric table holds the contract's names, and promtool accepts them."""
 
 import math
 import subprocess
@@ -14,16 +14,16 @@ SERIES = Path(__file__).with_name("series.txt")
 
 
 class Page:
-    def __init__(self, readings):
-        self.readings = readings
+    def __init__(self, samples):
+        self.samples = samples
 
     def collect(self):
-        return families(self.readings)
+        return families(self.samples)
 
 
-def render(readings):
+def render(samples):
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Page(readings))
+    registry.register(Page(samples))
     return generate_latest(registry).decode()
 
 
@@ -47,9 +47,9 @@ def test_promtool_accepts_every_metric_of_the_table():
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_a_metric_without_a_reading_leaves_no_trace_on_the_page():
+def test_a_metric_without_a_sample_leaves_no_trace_on_the_page():
     assert render([Sample("swarm_rank", {}, 3.0)]) == (
-        "# HELP swarm_rank Position of this peer in the cumulative board, counted from 1.\n"
+        "# HELP swarm_rank Rank of this peer on the cumulative board, counted from 1.\n"
         "# TYPE swarm_rank gauge\n"
         "swarm_rank 3.0\n"
     )
@@ -61,8 +61,8 @@ def test_a_name_outside_the_table_is_an_error():
 
 
 def test_buckets_count_everything_below_their_bound():
-    readings = histogram("trainer_step_duration_seconds", (1.0, math.inf), [2, 3], 9.0)
-    assert [(reading.name.rpartition("_")[2], dict(reading.labels), reading.value) for reading in readings] == [
+    samples = histogram("trainer_step_duration_seconds", (1.0, math.inf), [2, 3], 9.0)
+    assert [(sample.name.rpartition("_")[2], dict(sample.labels), sample.value) for sample in samples] == [
         ("bucket", {"le": "1.0"}, 2),
         ("bucket", {"le": "+Inf"}, 5),
         ("sum", {}, 9.0),

@@ -1,4 +1,4 @@
-"""The page is sent as HTTP says, and no client can hold more than its share."""
+"""The page is served as HTTP specifies, and no client can occupy more than its share."""
 
 import base64
 import contextlib
@@ -44,7 +44,7 @@ def ask(port, path="/metrics", method="GET", connection=None, **headers):
 
 
 def talk(port, sent):
-    """What the server says to raw bytes, until it closes the connection."""
+    """The server's answer to raw bytes, until it closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(sent)
         received = b""
@@ -116,7 +116,7 @@ def test_an_old_page_is_not_served():
         assert ask(port, "/-/healthy")[0].status == 503
 
 
-# Clients that mean no good
+# Hostile clients
 
 
 def test_a_body_is_not_taken_for_the_next_request(port):
@@ -139,7 +139,7 @@ def test_what_is_not_http_ends_that_connection_only(port, sent):
     assert ask(port)[0].status == 200
 
 
-def test_a_client_that_drips_is_left_in_time(monkeypatch):
+def test_a_slow_client_times_out(monkeypatch):
     monkeypatch.setattr(server_module, "REQUEST_SECONDS", 0.3)
     with serving() as port, socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         begin = time.monotonic()
@@ -163,7 +163,7 @@ def test_idle_connections_are_bounded_and_given_back(monkeypatch):
         assert ask(port)[0].status == 200
 
 
-# Who may read
+# Authentication
 
 
 def basic(text):
@@ -189,7 +189,7 @@ def test_only_the_password_opens_the_page(authorization, status):
         assert (body == PLAIN) is (status == 200)
 
 
-def test_without_the_password_only_health_is_told():
+def test_without_the_password_only_health_is_served():
     with serving(credentials=b"me:password") as port:
         assert {path: ask(port, path)[0].status for path in ("/", "/metrics", "/x", "/-/healthy")} == {
             "/": 401,

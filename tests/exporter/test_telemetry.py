@@ -70,8 +70,8 @@ def wait_for(run_dir, name, value):
     raise AssertionError(f"{name} never became {value}")
 
 
-def state(readings):
-    return next(r.labels["trainer_state"] for r in readings if r.name == "trainer_state" and r.value == 1.0)
+def state(samples):
+    return next(r.labels["trainer_state"] for r in samples if r.name == "trainer_state" and r.value == 1.0)
 
 
 @pytest.fixture
@@ -102,16 +102,16 @@ def test_a_real_trainer_reports_its_progress(tmp_path):
         tmp_path / "my peer",
     )
     assert "steps 12" in ran.stdout, ran.stderr
-    readings = read(tmp_path / "my peer")
-    assert value_of(readings, "trainer_steps_total") == 12
-    assert value_of(readings, "trainer_step_duration_seconds_count") == 12
-    assert value_of(readings, "trainer_nonfinite_steps_total") == 0
-    assert 0 < value_of(readings, "trainer_loss") < 10
-    assert abs(value_of(readings, "trainer_last_step_timestamp_seconds") - time.time()) < 60
-    assert state(readings) == "stopped"
-    info = next(reading.labels for reading in readings if reading.name == "trainer_info")
+    samples = read(tmp_path / "my peer")
+    assert value_of(samples, "trainer_steps_total") == 12
+    assert value_of(samples, "trainer_step_duration_seconds_count") == 12
+    assert value_of(samples, "trainer_nonfinite_steps_total") == 0
+    assert 0 < value_of(samples, "trainer_loss") < 10
+    assert abs(value_of(samples, "trainer_last_step_timestamp_seconds") - time.time()) < 60
+    assert state(samples) == "stopped"
+    info = next(sample.labels for sample in samples if sample.name == "trainer_info")
     assert (info["nickname"], info["device"]) == ("my peer", "cpu")
-    assert value_of(readings, "swarm_round") is None
+    assert value_of(samples, "swarm_round") is None
     assert json.loads((tmp_path / "my peer" / "process.json").read_text())["pid"] > 0
 
 
@@ -134,7 +134,7 @@ def test_a_vanished_folder_costs_the_metrics_and_one_line(tmp_path):
         tmp_path / "peer",
     )
     assert "steps 60" in ran.stdout, ran.stderr
-    assert ran.stderr.count("no metrics from") == 1
+    assert ran.stderr.count("cannot write metrics to") == 1
     assert not (tmp_path / "peer").exists()
 
 
@@ -163,7 +163,7 @@ def test_a_full_disk_costs_the_metrics_and_one_line(tmp_path):
     )
     assert "No space left" in ran.stdout
     assert "[] trained on" in ran.stdout or "['trainer.prom'] trained on" in ran.stdout, ran.stdout + ran.stderr
-    assert ran.stderr.count("no metrics from") == 1
+    assert ran.stderr.count("cannot write metrics to") == 1
 
 
 def test_a_read_only_folder_costs_the_metrics_and_one_line(tmp_path):
@@ -182,7 +182,7 @@ def test_a_read_only_folder_costs_the_metrics_and_one_line(tmp_path):
         wrapper=small_disk("ro", disk),
     )
     assert "trained on" in ran.stdout, ran.stderr
-    assert ran.stderr.count("no metrics from") == 1
+    assert ran.stderr.count("cannot write metrics to") == 1
     assert "Read-only" in ran.stderr
 
 
@@ -190,7 +190,7 @@ def test_a_read_only_folder_costs_the_metrics_and_one_line(tmp_path):
 
 
 def test_what_was_not_measured_is_absent(telemetry, tmp_path):
-    names = {reading.name for reading in written(telemetry, tmp_path)}
+    names = {sample.name for sample in written(telemetry, tmp_path)}
     absent = {
         "trainer_reward_mean",
         "trainer_reward_std",
@@ -226,11 +226,11 @@ def test_what_was_not_measured_is_absent(telemetry, tmp_path):
 )
 def test_the_names_of_several_trainers_are_understood(telemetry, tmp_path, logs):
     step(telemetry, logs)
-    readings = written(telemetry, tmp_path)
-    assert value_of(readings, "trainer_loss") == 0.5
-    assert value_of(readings, "trainer_reward_mean") == 1.25
-    assert value_of(readings, "trainer_reward_std") == 0.75
-    assert value_of(readings, "trainer_tokens_total") == 900
+    samples = written(telemetry, tmp_path)
+    assert value_of(samples, "trainer_loss") == 0.5
+    assert value_of(samples, "trainer_reward_mean") == 1.25
+    assert value_of(samples, "trainer_reward_std") == 0.75
+    assert value_of(samples, "trainer_tokens_total") == 900
 
 
 @pytest.mark.parametrize("name", ["loss", "reward", "grad_norm"])
@@ -238,10 +238,10 @@ def test_the_names_of_several_trainers_are_understood(telemetry, tmp_path, logs)
 def test_a_number_that_is_not_finite_is_counted_and_not_written(telemetry, tmp_path, name, value):
     step(telemetry, {"loss": 0.5, "reward": 1.0})
     step(telemetry, {"loss": 0.25, "reward": 2.0} | {name: value})
-    readings = written(telemetry, tmp_path)
-    assert value_of(readings, "trainer_nonfinite_steps_total") == 1
-    assert value_of(readings, "trainer_loss") == (0.5 if name == "loss" else 0.25)
-    assert value_of(readings, "trainer_reward_mean") == (1.0 if name == "reward" else 2.0)
+    samples = written(telemetry, tmp_path)
+    assert value_of(samples, "trainer_nonfinite_steps_total") == 1
+    assert value_of(samples, "trainer_loss") == (0.5 if name == "loss" else 0.25)
+    assert value_of(samples, "trainer_reward_mean") == (1.0 if name == "reward" else 2.0)
     assert not re.search(r"(?i)nan| [+-]?inf", (tmp_path / "peer-1" / "trainer.prom").read_text())
 
 
@@ -255,10 +255,10 @@ def test_a_number_that_is_not_finite_is_counted_and_not_written(telemetry, tmp_p
 def test_divergence_and_length_of_completions_are_understood(telemetry, tmp_path, logs):
     step(telemetry, logs)
     step(telemetry, dict.fromkeys(logs, float("nan")))
-    readings = written(telemetry, tmp_path)
-    assert value_of(readings, "trainer_kl") == 0.25
-    assert value_of(readings, "trainer_completion_tokens") == 12.5
-    assert value_of(readings, "trainer_completion_clipped_ratio") == 0.5
+    samples = written(telemetry, tmp_path)
+    assert value_of(samples, "trainer_kl") == 0.25
+    assert value_of(samples, "trainer_completion_tokens") == 12.5
+    assert value_of(samples, "trainer_completion_clipped_ratio") == 0.5
 
 
 def test_tokens_add_up_over_several_trainings(telemetry, tmp_path):
@@ -274,15 +274,15 @@ def test_the_swarm_is_reported(telemetry, tmp_path):
     telemetry.published(1_700_000_000.5)
     telemetry.publish_failed()
     telemetry.publish_failed()
-    readings = written(telemetry, tmp_path)
-    assert {r.name: r.value for r in readings if r.name.startswith("swarm_")} == {
+    samples = written(telemetry, tmp_path)
+    assert {r.name: r.value for r in samples if r.name.startswith("swarm_")} == {
         "swarm_round": 7,
         "swarm_stage": 2,
         "swarm_connected_peers": 3,
         "swarm_publish_failures_total": 2,
         "swarm_last_publish_timestamp_seconds": 1_700_000_000.5,
     }
-    info = next(reading.labels for reading in readings if reading.name == "trainer_info")
+    info = next(sample.labels for sample in samples if sample.name == "trainer_info")
     assert info == {"peer_id": "QmX", "nickname": 'a "b" \\ c', "model": "", "device": ""}
 
 
@@ -290,8 +290,8 @@ def test_the_swarm_is_reported(telemetry, tmp_path):
 
 
 def phase_of(telemetry):
-    readings = [sample for family in telemetry.collect() for sample in family.samples]
-    return state([SimpleNamespace(name=s.name, labels=s.labels, value=s.value) for s in readings])
+    samples = [sample for family in telemetry.collect() for sample in family.samples]
+    return state([SimpleNamespace(name=s.name, labels=s.labels, value=s.value) for s in samples])
 
 
 def test_a_phase_returns_to_the_one_before(telemetry):
@@ -399,7 +399,7 @@ def test_time_spent_waiting_or_saving_is_no_part_of_a_step(telemetry, tmp_path):
     assert value_of(written(telemetry, tmp_path), "trainer_step_duration_seconds_sum") <= passed - 0.3
 
 
-def test_the_trainer_saves_after_the_step_that_says_so(telemetry):
+def test_the_trainer_saves_after_the_step_that_requests_it(telemetry):
     step(telemetry, control=SimpleNamespace(should_evaluate=False, should_save=True))
     assert phase_of(telemetry) == "saving"
     telemetry.on_save(None, None, GO_ON)
@@ -415,7 +415,7 @@ def test_a_swarm_peer_waits_between_its_trainings(telemetry):
 # The file
 
 
-def test_the_file_is_written_without_being_asked_and_at_most_once_per_interval(tmp_path):
+def test_the_file_is_written_automatically_and_at_most_once_per_interval(tmp_path):
     telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.2)
     wait_for(tmp_path, "trainer_steps_total", 0)
     versions = set()
@@ -459,7 +459,7 @@ def test_an_impossible_last_step_is_not_kept(tmp_path, value):
     assert read_last_step(tmp_path) is None
 
 
-def test_closing_says_stopped_and_is_harmless_twice(telemetry, tmp_path):
+def test_closing_writes_stopped_and_is_harmless_twice(telemetry, tmp_path):
     step(telemetry)
     telemetry.close()
     telemetry.close()
@@ -475,7 +475,7 @@ def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns of what this test is about
-def test_a_forked_child_does_not_speak_for_the_trainer(telemetry, tmp_path):
+def test_a_forked_child_does_not_report_for_the_trainer(telemetry, tmp_path):
     telemetry.set_phase("training")
     child = os.fork()
     if child == 0:
@@ -500,14 +500,14 @@ def test_a_folder_that_comes_back_is_written_again(tmp_path, caplog):
     folder.write_text("in the way")
     with caplog.at_level(logging.WARNING):
         telemetry = PeerTelemetry(folder, write_interval_seconds=0.01)
-        while "no metrics from" not in caplog.text:
+        while "cannot write metrics to" not in caplog.text:
             time.sleep(0.01)
         folder.unlink()
         step(telemetry)
         wait_for(folder, "trainer_steps_total", 1)
         telemetry.close()
     assert (folder / "process.json").exists()
-    assert [record.message.split()[0] for record in caplog.records] == ["no", "metrics"]
+    assert [record.message.split()[0] for record in caplog.records] == ["cannot", "writing"]
 
 
 def test_a_step_costs_microseconds(tmp_path):

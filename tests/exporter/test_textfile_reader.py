@@ -18,7 +18,7 @@ trainer_step_duration_seconds_count 5
 """
 
 
-def test_a_line_becomes_a_reading():
+def test_a_line_becomes_a_sample():
     assert parse("trainer_steps_total 12.0\n") == [Sample("trainer_steps_total", {}, 12.0)]
 
 
@@ -91,10 +91,10 @@ def test_a_cut_or_wrong_file_is_refused(text):
 @given(st.text(max_size=300))
 def test_no_text_does_more_than_being_refused(text):
     try:
-        readings = parse(text + "\n")
+        samples = parse(text + "\n")
     except ValueError:
         return
-    assert all(reading.name.startswith(("trainer_", "swarm_")) for reading in readings)
+    assert all(sample.name.startswith(("trainer_", "swarm_")) for sample in samples)
 
 
 def test_each_collection_reads_the_file_again(tmp_path):

@@ -75,28 +75,28 @@ def trainer(tmp_path):
     started.end()
 
 
-def memory(readings, kind):
-    return next((r.value for r in readings if r.name == "trainer_memory_bytes" and r.labels == {"kind": kind}), None)
+def memory(samples, kind):
+    return next((r.value for r in samples if r.name == "trainer_memory_bytes" and r.labels == {"kind": kind}), None)
 
 
 def test_the_whole_tree_is_measured(trainer, tmp_path):
-    readings = Collector.configured(SidecarConfig(run_dir=tmp_path)).collect(0.0)
-    assert value_of(readings, "trainer_up") == 1
-    assert value_of(readings, "trainer_processes") == 3
-    assert value_of(readings, "trainer_threads") == 3
-    assert value_of(readings, "trainer_open_fds") >= 9
-    assert value_of(readings, "trainer_cpu_seconds_total") >= 0.2
-    assert abs(value_of(readings, "trainer_start_timestamp_seconds") - time.time()) < 60
-    assert 64 << 20 < memory(readings, "footprint") < memory(readings, "rss")
+    samples = Collector.configured(SidecarConfig(run_dir=tmp_path)).collect(0.0)
+    assert value_of(samples, "trainer_up") == 1
+    assert value_of(samples, "trainer_processes") == 3
+    assert value_of(samples, "trainer_threads") == 3
+    assert value_of(samples, "trainer_open_fds") >= 9
+    assert value_of(samples, "trainer_cpu_seconds_total") >= 0.2
+    assert abs(value_of(samples, "trainer_start_timestamp_seconds") - time.time()) < 60
+    assert 64 << 20 < memory(samples, "footprint") < memory(samples, "rss")
 
 
 def test_processor_time_does_not_fall_when_a_child_ends(trainer, tmp_path):
     collector = Collector.configured(SidecarConfig(run_dir=tmp_path))
     before = value_of(collector.collect(0.0), "trainer_cpu_seconds_total")
     trainer.end_children()
-    readings = collector.collect(5.0)
-    assert value_of(readings, "trainer_processes") == 1
-    assert value_of(readings, "trainer_cpu_seconds_total") >= before
+    samples = collector.collect(5.0)
+    assert value_of(samples, "trainer_processes") == 1
+    assert value_of(samples, "trainer_cpu_seconds_total") >= before
 
 
 def test_a_stopped_trainer_is_up_and_a_dead_one_is_not(trainer, tmp_path):
@@ -117,10 +117,10 @@ def test_a_restarted_trainer_is_found_by_its_new_record(trainer, tmp_path):
     trainer.end()
     assert value_of(collector.collect(1.0), "trainer_up") == 0
     second = Trainer(tmp_path)
-    readings = collector.collect(2.0)
+    samples = collector.collect(2.0)
     second.end()
-    assert value_of(readings, "trainer_up") == 1
-    assert value_of(readings, "trainer_start_timestamp_seconds") > first
+    assert value_of(samples, "trainer_up") == 1
+    assert value_of(samples, "trainer_start_timestamp_seconds") > first
 
 
 @pytest.mark.parametrize(

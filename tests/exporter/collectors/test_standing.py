@@ -1,4 +1,4 @@
-"""Rank and reward come from the leaderboard's answer, and only from one that can be true."""
+"""Rank and reward come from the leaderboard's answer, and only from a valid one."""
 
 import contextlib
 import http.server
@@ -26,7 +26,7 @@ ANSWER = {
 
 
 class Board:
-    """A leaderboard that answers what a test tells it to."""
+    """A leaderboard that answers what a test sets."""
 
     def __init__(self):
         self.status, self.content_type, self.body, self.paths = 200, "application/json", json.dumps(ANSWER), []
@@ -72,17 +72,17 @@ def write_trainer(run_dir, peer_id="Qm", round_number=5):
     )
 
 
-def values(readings):
-    return {reading.name: reading.value for reading in readings}
+def values(samples):
+    return {sample.name: sample.value for sample in samples}
 
 
 def failed_values(collector, now):
     with pytest.raises(CollectError) as failure:
         collector.collect(now)
-    return str(failure.value), values(failure.value.readings)
+    return str(failure.value), values(failure.value.samples)
 
 
-def test_the_standing_of_this_peer_is_read(board, tmp_path):
+def test_the_rank_of_this_peer_is_read(board, tmp_path):
     write_trainer(tmp_path)
     assert values(Collector(TextfileReader(tmp_path), board.url).collect(1000.0)) == {
         "swarm_source_up": 1.0,
@@ -147,7 +147,7 @@ def test_another_identity_does_not_inherit_the_rank(board, tmp_path):
     assert "swarm_rank" not in failed_values(collector, 1005.0)[1]
 
 
-def test_without_a_peer_id_nobody_is_asked(board, tmp_path):
+def test_without_a_peer_id_the_leaderboard_is_not_queried(board, tmp_path):
     assert "peer id" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
     assert board.paths == []
 
@@ -202,7 +202,7 @@ def test_an_answer_that_cannot_be_true_is_refused(wrong):
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b"\xff\xfe", b"[" * 60_000, b'"x"'])
 def test_another_shape_is_refused(body):
-    with pytest.raises(ValueError, match="not a standing"):
+    with pytest.raises(ValueError, match="not a peer's rank"):
         parse(body)
 
 

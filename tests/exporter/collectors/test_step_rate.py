@@ -48,7 +48,7 @@ def test_memory_stays_bounded():
 
 
 @pytest.mark.parametrize("restarted", [(3, 200.0), (60, 90.0)])
-def test_a_new_trainer_starts_anew(restarted):
+def test_a_restarted_trainer_starts_a_new_rate(restarted):
     rate = rate_after([(10, 90.0), (50, 100.0), restarted])
     assert rate.at(201.0) is None
     rate.observe(restarted[0] + 10, restarted[1] + 10)

@@ -141,7 +141,7 @@ def test_a_request_for_names_is_bounded(get: Get, body: str | bytes, status: int
 def test_an_unknown_peer_is_not_found(get: Get, peer_id: str) -> None:
     answer = get(f"/api/peers/{peer_id}")
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "no peer of this id is on the board"}
+    assert answer.json() == {"detail": "peer not on the board"}
 
 
 def test_a_path_that_is_not_served_is_not_found(get: Get) -> None:
@@ -149,7 +149,7 @@ def test_a_path_that_is_not_served_is_not_found(get: Get) -> None:
     assert get("/docs").status_code == 404
 
 
-def test_health_tells_the_age_of_the_last_poll(get: Get) -> None:
+def test_health_reports_the_age_of_the_last_poll(get: Get) -> None:
     assert get("/api/healthz").json() == {"message": "OK", "lastPolled": 2.0}
 
 
@@ -162,14 +162,14 @@ def test_before_the_first_poll_nothing_is_claimed() -> None:
     assert get(f"/api/peers/{A}").status_code == 503
 
 
-def test_a_stored_board_is_no_reading_of_the_swarm_until_the_first_poll() -> None:
+def test_a_stored_board_is_not_served_as_the_swarms_state_until_the_first_poll() -> None:
     get = client(snapshot(polled_at=None))
     assert get(f"/api/peers/{A}").status_code == 503
     assert get("/api/round_and_stage").json() == {"round": -1, "stage": -1}
     assert get("/api/leaderboard-cumulative").json()["total"] == 2
 
 
-def test_a_stale_board_is_no_reading_either() -> None:
+def test_a_stale_board_is_not_served_as_its_state_either() -> None:
     get = client(snapshot(), clock=NOW + 301)
     assert get("/api/healthz").status_code == 500
     assert get(f"/api/peers/{A}").json() == {"detail": "the swarm was last read 301 s ago"}

@@ -24,7 +24,7 @@ def cumulative(board: Board, peer_id: str = A) -> float:
 
 
 def ranking(board: Board) -> list[str]:
-    return [standing.peer_id for standing in board.standings()]
+    return [entry.peer_id for entry in board.ranking()]
 
 
 def test_the_cumulative_reward_is_the_sum_of_the_highest_sums_of_the_stages() -> None:
@@ -77,7 +77,7 @@ def test_equal_rewards_are_ordered_by_id_as_the_protocol_does() -> None:
     board = Board()
     board.credit(At(0, 0), {A: entry(1.0), C: entry(1.0), B: entry(1.0)}, NOW)
     assert ranking(board) == [C, B, A]
-    assert [standing.rank for standing in board.standings()] == [1, 2, 3]
+    assert [entry.rank for entry in board.ranking()] == [1, 2, 3]
 
 
 def test_a_new_epoch_counts_new_rewards_and_no_old_record_again() -> None:
@@ -141,10 +141,10 @@ def test_twenty_thousand_fake_peers_cost_little_and_push_none_of_ours_off() -> N
     for _ in range(3):
         board.credit(At(0, 0), fakes, NOW)
         board.evict(5000, {A})
-        standings = board.standings()
+        ranking = board.ranking()
     assert time.process_time() - started < 20
     assert len(board.peers) == 5000
-    assert standings[-1].peer_id == A
+    assert ranking[-1].peer_id == A
 
 
 _ENTRIES = st.dictionaries(
@@ -170,7 +170,7 @@ def test_no_sequence_of_reads_lowers_a_cumulative_reward(reads: list[tuple[At, d
 
 
 @given(st.lists(_ENTRIES, max_size=10), st.integers(0, 5))
-def test_reading_the_same_again_changes_nothing(reads: list[dict[str, Entry]], number: int) -> None:
+def test_sample_the_same_again_changes_nothing(reads: list[dict[str, Entry]], number: int) -> None:
     board = Board()
     for entries in reads:
         board.credit(At(number, 0), entries, NOW)

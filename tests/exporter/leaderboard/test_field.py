@@ -22,11 +22,11 @@ def _values(field: Field) -> dict[str, float]:
     }
 
 
-def test_nothing_is_told_before_the_first_poll() -> None:
+def test_nothing_is_served_before_the_first_poll() -> None:
     assert _values(Field()) == {}
 
 
-def test_five_numbers_tell_how_rewards_are_spread() -> None:
+def test_five_numbers_describe_the_distribution_of_rewards() -> None:
     assert spread([9.0, 7.0, 5.0, 3.0, 1.0]) == {
         "lowest": 1.0,
         "lower_quartile": 3.0,

@@ -147,7 +147,7 @@ def test_a_restart_keeps_the_board_and_counts_nothing_twice(service: Service) ->
     assert service.page(A)["cumulative"] == 6.5
 
 
-def test_a_swarm_that_began_anew_goes_on_adding_to_the_totals(service: Service) -> None:
+def test_a_restarted_swarm_goes_on_adding_to_the_totals(service: Service) -> None:
     service.swarm.position = (57, 2)
     service.swarm.earn((57, 2), a=10.0, b=3.0)
     service.poll()

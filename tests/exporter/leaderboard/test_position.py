@@ -1,4 +1,4 @@
-"""Where the swarm is, whatever strangers claim."""
+"""Where the swarm is, despite false claims."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def test_the_first_announcement_is_believed() -> None:
     assert after(Position(), At(57, 2), {}, empty=True).frontier == At(57, 2)
 
 
-def test_without_an_announcement_the_newest_rewards_tell() -> None:
+def test_without_an_announcement_the_newest_rewards_decide() -> None:
     assert after(Position(), None, {At(0, 0): STRANGERS, At(0, 1): STRANGERS}, empty=True).frontier == At(0, 1)
     assert after(Position(), None, {}, empty=True).frontier is None
 
@@ -44,7 +44,7 @@ def test_a_swarm_that_goes_on_is_followed_at_once() -> None:
     assert after(at(5, 2), At(6, 0), {At(5, 2): OURS, At(6, 0): STRANGERS}).frontier == At(6, 0)
 
 
-def test_a_missing_announcement_is_replaced_by_looking_ahead() -> None:
+def test_a_missing_announcement_is_replaced_by_reading_ahead() -> None:
     assert At(6, 0) in places_to_read(at(5, 2), None)
     assert after(at(5, 2), None, {At(6, 0): STRANGERS}).frontier == At(6, 0)
 
@@ -78,7 +78,7 @@ def test_a_swarm_that_restarted_is_a_new_epoch_after_some_polls() -> None:
     assert (moved.frontier, moved.epoch) == (At(0, 0), 1)
 
 
-def test_polls_without_news_do_not_delay_a_restart() -> None:
+def test_polls_without_writes_do_not_delay_a_restart() -> None:
     fresh: dict[At, Evidence] = {At(0, 0): OURS}
     assert after(at(57, 2), At(0, 0), fresh, {}, fresh, {}, fresh).epoch == 1
 

@@ -1,4 +1,4 @@
-"""The board in SQLite: what was saved comes back, and what cannot be read is said."""
+"""The board in SQLite: what was saved comes back, and errors name the file."""
 
 import sqlite3
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_database_of_another_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "board.sqlite"
-    path.write_bytes(b"not a database, but long enough to be looked at" * 50)
+    path.write_bytes(b"not a database, but long enough to be checked" * 50)
     with pytest.raises(StoreFailed, match=r"board\.sqlite: file is not a database; move the file away"):
         Store(path)
 
