@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.delivery.outbox import SEND_TIMEOUT_SECONDS
+from alerts.delivery.retry_policy import SEND_TIMEOUT_SECONDS
 from tests.alerts.conftest import ROOT, AlertLoop, Sidecar, sidecar_page
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports, wait_for
 from tests.programs import require
