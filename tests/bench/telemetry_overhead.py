@@ -46,7 +46,7 @@ def measure(config: TrainerConfig, swarm: Swarm, peer_id: str) -> dict[str, Any]
     from exporter.telemetry import PeerTelemetry
     from trainer import grpo
     from trainer.driver import RoundDriver
-    from trainer.rounds import AlertStates
+    from trainer.rounds import RoundProgress
     from trainer.stopping import Stopper
     from trainer.swarm.publisher import Publisher
 
@@ -104,7 +104,7 @@ def measure(config: TrainerConfig, swarm: Swarm, peer_id: str) -> dict[str, Any]
         driver = RoundDriver(
             config, peer_id=peer_id, trainer=trainer, publisher=publisher, telemetry=telemetry, stopper=stopper
         )
-        driver.start(AlertStates())
+        driver.start(RoundProgress())
         for callback in (switch, Gate(driver), Gate(telemetry)):
             trainer.add_callback(callback)
         before, began = beside(publisher), time.monotonic()
