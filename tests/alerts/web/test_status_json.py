@@ -14,7 +14,7 @@ def test_each_peer_has_a_state_and_an_unreachable_sidecar_is_called_so() -> None
         "c": Scrape(parse(sidecar_page(up=0))),
         "d": Scrape(parse(sidecar_page(up=None))),
     }
-    peers = describe_status(Status("test", 1000.0, scrapes), {})["peers"]
+    peers = describe_status(Status("test", 1000.0, scrapes), [], {})["peers"]
     assert [(peer["state"], peer["up"], peer["sidecar_up"]) for peer in peers] == [
         ("waiting", True, True),
         ("unreachable", None, False),
