@@ -13,7 +13,7 @@ STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 START = 1_750_000_000.0
 # The clock of the machine that tests run on is years ahead of START.
 KEEP_ALL = HistorySettings(keep="3600d")
-COLLECTORS = ("process", "alert_states", "step_rate", "textfile")
+COLLECTORS = ("process", "standing", "step_rate", "textfile")
 _PLAIN = (
     "trainer_up",
     "trainer_steps_total",
