@@ -1,16 +1,14 @@
 """Holds the rooms and the arrows between them, read from the imports in the source."""
 
 import ast
+import re
 
 from tests.architecture import (
-    MAX_FILES,
-    MAX_LINES,
     PACKAGES,
     ROOT,
-    count_files,
-    count_lines,
     find_cycles,
     find_imports,
+    find_large,
     find_sources,
     graph_modules,
     graph_rooms,
@@ -68,8 +66,7 @@ def test_a_cycle_is_found() -> None:
 
 
 def test_rooms_and_modules_stay_small() -> None:
-    large = [f"{folder}/ has {count} files" for folder, count in count_files().items() if count > MAX_FILES]
-    large += [f"{path} has {count} lines" for path, count in count_lines().items() if count > MAX_LINES]
+    large = find_large()
     assert not large, "\n".join(large)
 
 
@@ -89,3 +86,10 @@ def test_every_module_opens_with_a_sentence() -> None:
         str(path.relative_to(ROOT)) for path in find_sources() if not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert not missing
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text().split("## Adding one thing")[0]
+    named = set(re.findall(r"`([a-z_0-9]+(?:/[a-z_0-9]+)+\.py)`", text))
+    assert len(named) > 40
+    assert not [name for name in named if not (ROOT / name).is_file()]
