@@ -112,7 +112,7 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
     fleet.config.chmod(0o600)  # it holds the routes' addresses
     well = examine()
     assert well["processes"] == [("ok", "3 sidecars, the leaderboard and the alert loop answer")]
-    assert well["dht"] == [("ok", "3 peers answer on the fleet's own swarm")]
+    assert well["dht"] == [("ok", "3 peers answer in the fleet's own swarm")]
     assert [level for level, _ in well["routes"]] == ["ok", "ok"]
     assert well["exit"] == [("status", "3")]  # there is no time server to compare the clock with
     leaderboard = fleet.service("exporter.leaderboard")

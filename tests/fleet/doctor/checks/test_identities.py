@@ -34,7 +34,7 @@ def test_an_invalid_key_is_a_failure(examine: Examine, tmp_path: Path) -> None:
     key = tmp_path / "state" / "peers" / "x" / "identity.pem"
     key.parent.mkdir(parents=True)
     key.write_text("nonsense")
-    assert "is no libp2p RSA private key" in messages(examine("identities", PEERS), Level.FAILURE)
+    assert "is not a libp2p RSA private key" in messages(examine("identities", PEERS), Level.FAILURE)
 
 
 def test_two_trainers_in_one_folder_are_a_warning(examine: Examine, start_trainer: Callable[..., int]) -> None:
