@@ -185,8 +185,7 @@ def test_an_outage_ends_with_one_summary(make_loop: MakeLoop, webhook: Webhook) 
     mailbox = Mailbox(reserve_ports(1)[0])
     sidecars = {name: Sidecar() for name in "abcdef"}
     try:
-        # An attempt that is still waiting for its chart when the server comes back would be a mail of its own.
-        loop = make_loop(sidecars, {"mail": mailbox.url, "hook": webhook.url}, charts=False)
+        loop = make_loop(sidecars, {"mail": mailbox.url, "hook": webhook.url})
         loop.start()
         for sidecar in sidecars.values():  # one after the other, so that each is a message of its own
             before = len(webhook.messages)

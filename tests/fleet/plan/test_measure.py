@@ -70,7 +70,7 @@ def test_peers_are_measured_one_after_another_and_none_stays() -> None:
     [
         (QWEN_5M, {"dtype": "bfloat16"}),
         (LLAMA_15M, {"dtype": "bfloat16", "lora": {}}),
-        (QWEN_45M, {}),
+        pytest.param(QWEN_45M, {}, marks=pytest.mark.bench),
     ],
     ids=["5M, full, bfloat16", "15M, LoRA, bfloat16", "45M, full, float32"],
 )
