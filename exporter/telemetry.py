@@ -22,17 +22,8 @@ from transformers import TrainerCallback
 
 from exporter.metrics import STATES, STEP_BUCKETS, Sample, families, histogram
 from exporter.pace import Pace
+from exporter.progress.names import FINITE_NAMES, TOKENS_NAMES, VALUES, find_first
 from exporter.textfile_writer import TextfileWriter
-
-# The names vary between TRL's trainers and releases; the first that was logged is used.
-REWARD_NAMES = ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores")
-REWARD_STD_NAMES = ("reward_std", "rewards/std")
-KL_NAMES = ("kl", "objective/kl")
-LENGTH_NAMES = ("completions/mean_length", "completion_length")
-CLIPPED_NAMES = ("completions/clipped_ratio",)
-TOKENS_NAMES = ("num_tokens", "num_input_tokens_seen")
-# transformers replaces a loss that is not finite before it logs it; the norm of the gradient still shows it.
-FINITE_NAMES = ("loss", "grad_norm", *REWARD_NAMES)
 
 # Time in these phases is not part of a step, and a peer in them is not expected to step.
 RESTING = frozenset({"waiting", "saving"})
@@ -184,13 +175,9 @@ class PeerTelemetry(TrainerCallback):
         with self._changed():
             if any(not math.isfinite(numbers.get(name, 0.0)) for name in FINITE_NAMES):
                 self._values["trainer_nonfinite_steps_total"] += 1
-            self._set_finite("trainer_reward_mean", _first(numbers, REWARD_NAMES))
-            self._set_finite("trainer_reward_std", _first(numbers, REWARD_STD_NAMES))
-            self._set_finite("trainer_loss", numbers.get("loss"))
-            self._set_finite("trainer_kl", _first(numbers, KL_NAMES))
-            self._set_finite("trainer_completion_tokens", _first(numbers, LENGTH_NAMES))
-            self._set_finite("trainer_completion_clipped_ratio", _first(numbers, CLIPPED_NAMES))
-            self._count_tokens(_first(numbers, TOKENS_NAMES))
+            for name, logged_as in VALUES.items():
+                self._set_finite(name, find_first(numbers, logged_as))
+            self._count_tokens(find_first(numbers, TOKENS_NAMES))
 
     # Output
 
@@ -270,10 +257,6 @@ class PeerTelemetry(TrainerCallback):
             self._tokens_before += self._tokens_logged
         self._tokens_logged = logged
         self._values["trainer_tokens_total"] = self._tokens_before + logged
-
-
-def _first(numbers: Mapping[str, float], names: tuple[str, ...]) -> float | None:
-    return next((numbers[name] for name in names if name in numbers), None)
 
 
 def _accelerator_memory(device: str) -> float | None:

@@ -1,0 +1,1 @@
+"""Where a trainer's progress is read from: one reader file for each format, all giving records of one shape."""

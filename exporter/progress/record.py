@@ -1,0 +1,41 @@
+"""What every reader gives: records in the writer's own words, in the order in which they were written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self
+
+
+class ReadError(Exception):
+    """The source cannot be read; the text names it and says why."""
+
+
+class Record(NamedTuple):
+    """One report of progress.
+
+    `step` is the number of optimizer steps (or rounds, where `unit` says so) that had ended; None where the format
+    does not say. `at` is the Unix time at which the trainer wrote it; None where the format does not say. `values` are
+    numbers by the writer's own names, not finite ones included; `exporter.progress.names` translates them.
+    """
+
+    values: Mapping[str, float]
+    step: int | None = None
+    at: float | None = None
+    total_steps: int | None = None
+    unit: str = "step"
+
+
+class Reader(Protocol):
+    """Follows one source. It is used by one thread, and keeps what it needs to go on where it stopped."""
+
+    @classmethod
+    def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
+        """The reader for the options of `progress:`; relative paths start at `folder`.
+
+        Raises ValueError with one line that names the option, its value and the remedy. Opens nothing.
+        """
+
+    def read(self, now: float) -> Sequence[Record]:
+        """The records written since the last call, in bounded time and memory; empty where there are none.
+
+        Raises ReadError while the source cannot be read, and goes on by itself once it can be again.
+        """
