@@ -90,6 +90,7 @@ def discard_output() -> None:
 def _run(loaded: "Loaded", seconds: float | None) -> int:
     from fleet.supervision.foreground import Fleet, RunError, end_earlier, locked
     from fleet.supervision.installed import refuse_beside_services
+    from fleet.supervision.orphan_guard import OrphanGuard
 
     signals = _Signals()
     try:
@@ -102,7 +103,8 @@ def _run(loaded: "Loaded", seconds: float | None) -> int:
                 return _explain(loaded)
             fleet = Fleet(loaded)
             print(f"starting fleet {fleet.config.fleet}: {len(fleet.peers)} peers", flush=True)
-            return _follow(fleet, loaded, seconds, signals)
+            with OrphanGuard(loaded.folder.root):
+                return _follow(fleet, loaded, seconds, signals)
     except RunError as error:
         return _fail(str(error))
 

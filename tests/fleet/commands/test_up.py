@@ -53,6 +53,34 @@ def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(
     assert not [argument for argument in arguments if "hunter2" in argument]
 
 
+def test_a_killed_up_takes_its_whole_fleet_with_it(tmp_path: Path) -> None:
+    (tmp_path / "reward.py").write_text("")
+    (tmp_path / "peerwatch.yaml").write_text(CONFIG + ports_text(1))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fleet", "up"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TOKEN": "hunter2"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: _runs(process.pid, "exporter", "alerts"), 60, "the fleet's processes")
+        family = descendants(process.pid)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+    wait_for(lambda: not still_alive(family), 30, "the end of what the killed process had started")
+
+
+def _runs(pid: int, *modules: str) -> bool:
+    lines = [_arguments(one) for one in descendants(pid)]
+    return all(
+        any(["-m", module] == line[index : index + 2] for line in lines for index in range(len(line)))
+        for module in modules
+    )
+
+
 def _arguments(process: psutil.Process) -> list[str]:
     with contextlib.suppress(psutil.Error):
         return process.cmdline()
