@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.orphans import OrphanGuard
 from tests.programs import describe_skips
 
 # Tests run beside each other, and their trainers too: one thread each.
@@ -36,6 +37,13 @@ _LONG = (
     "fleet/commands/test_up.py",
 )
 _HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """However the run ends, nothing that it started stays. Workers are marked by the run that starts them."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        guard = OrphanGuard()
+        config.add_cleanup(lambda: guard.__exit__())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
