@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 IDENTITY_FILE = "identity.pem"
 CLOSE_SECONDS = 2.0
+# `peerwatch up` shows these lines of the log while a peer starts.
+START_STEP = "starting:"
 
 
 class ConfigurationError(Exception):
@@ -52,8 +54,10 @@ def train(config: TrainerConfig, stopper: Stopper) -> bool:
     with _as_configuration_error():
         peer_id = ensure_identity(identity)
     # Imported here, not above: these load torch, and the run folder is claimed before.
+    log.info("%s loading torch and hivemind", START_STEP)
     from trainer.swarm.dht import Swarm
 
+    log.info("%s joining the swarm", START_STEP)
     swarm = Swarm(config.swarm, config.run_dir, identity)
     try:
         log.info("peer %s (%s) listens on %s", config.name, peer_id, ", ".join(swarm.addresses))
@@ -65,6 +69,7 @@ def train(config: TrainerConfig, stopper: Stopper) -> bool:
 
 
 def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stopper) -> bool:
+    log.info("%s loading transformers and trl", START_STEP)
     from exporter.pace import Pace
     from exporter.telemetry import PeerTelemetry
     from trainer.driver import RoundDriver, RunFinished
@@ -79,6 +84,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
     telemetry.set_info(peer_id=peer_id)
     publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds)
     publisher.start()
+    log.info("%s building the model", START_STEP)
     try:
         with quiet():
             folder = config.run_dir / CHECKPOINTS
@@ -93,6 +99,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
             trainer.add_callback(driver)
             trainer.add_callback(telemetry)
             with contextlib.suppress(StopRequested, RunFinished):
+                log.info("%s waiting for the first step", START_STEP)
                 driver.start(read_progress(config.run_dir))
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
                 stopper.disarm()

@@ -49,7 +49,7 @@ def table(rows: Sequence[Row]) -> Table:
     for row in rows:
         shown.add_row(
             Text(row.peer),
-            Text(row.state, style=_COLOURS.get(row.state, "")),
+            Text(row.shown_state, style=_COLOURS.get(row.state, "")),
             Text(row.speed),
             Text(row.memory),
             Text(row.rank),
@@ -103,9 +103,9 @@ class Lines:
     def show(self, rows: Sequence[Row], now: float) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(now))
         for row in rows:
-            if self._is_change(self._states.get(row.peer), row.state):
-                self.write(f"{clock} {row.peer} is {row.state}")
-            self._states[row.peer] = row.state
+            if self._is_change(self._states.get(row.peer), row.shown_state):
+                self.write(f"{clock} {row.peer} is {row.shown_state}")
+            self._states[row.peer] = row.shown_state
         if now - self._shown_at >= _STATUS_SECONDS:
             self._shown_at = now
             self.write(f"{clock} " + " | ".join(row.line() for row in rows))

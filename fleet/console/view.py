@@ -1,8 +1,10 @@
 """One row for each peer, from the alert loop's status and the service manager's process states. Pure."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from alerts.sizes import show_size
@@ -12,6 +14,8 @@ from fleet.processes.state import ProcessState
 STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
 
 _LONGEST_TEXT = 200
+# As trainer.run logs it.
+_START_STEP = re.compile(r"Z INFO starting: (.+)")
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,16 @@ class Row:
     rank: str
     reward: str
     alerts: str
+    # What a starting trainer is at.
+    start_step: str = ""
+
+    @property
+    def shown_state(self) -> str:
+        return f"{self.state}: {self.start_step}" if self.state == "starting" and self.start_step else self.state
 
     def line(self) -> str:
-        text = f"{self.peer} {self.state}, {self.speed} steps/s, {self.memory}, rank {self.rank}, reward {self.reward}"
+        text = f"{self.peer} {self.shown_state}, {self.speed} steps/s, {self.memory}"
+        text = f"{text}, rank {self.rank}, reward {self.reward}"
         return f"{text}, alerts: {self.alerts}" if self.alerts else text
 
 
@@ -54,14 +65,28 @@ def service_line(process: ProcessState | None) -> str:
     return f"{process.state.lower()}, pid {process.pid}" if process.pid else process.state.lower()
 
 
-def rows(names: Iterable[str], status: Mapping[str, Any] | None, processes: Iterable[ProcessState]) -> list[Row]:
+def find_start_step(lines: Iterable[str]) -> str | None:
+    """The latest step of a trainer's start in lines of its log; None where they hold none."""
+    found = None
+    for line in lines:
+        if match := _START_STEP.search(line):
+            found = clean(match[1])
+    return found
+
+
+def rows(
+    names: Iterable[str],
+    status: Mapping[str, Any] | None,
+    processes: Iterable[ProcessState],
+    start_steps: Mapping[str, str] = MappingProxyType({}),
+) -> list[Row]:
     """A row for each peer of the fleet, in its order; an unknown value is `-`."""
     reported = {one.get("peer"): one for one in (status or {}).get("peers", [])}
     trainers = {process.name: process for process in processes if process.group == "peer"}
-    return [_row(name, reported.get(name, {}), trainers.get(name)) for name in names]
+    return [_row(name, reported.get(name, {}), trainers.get(name), start_steps.get(name, "")) for name in names]
 
 
-def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None) -> Row:
+def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None, start_step: str) -> Row:
     return Row(
         peer=name,
         state=_state(peer, trainer),
@@ -70,6 +95,7 @@ def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None) -> Ro
         rank=_rank(peer.get("rank"), peer.get("ranked_peers")),
         reward=_number(peer.get("reward_mean"), "{:.3f}"),
         alerts=clean(", ".join(str(alert) for alert in peer.get("alerts") or [])),
+        start_step=start_step,
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet.alert_loop.feed import Feed
+from fleet.console.log_tail import Reader
 from fleet.console.screen import Screen
-from fleet.console.view import STEADY_STATES, Row, clean, event_line, rows
+from fleet.console.view import STEADY_STATES, Row, clean, event_line, find_start_step, rows
 from fleet.processes.state import ProcessState
 from fleet.processes.supervisord import ControlError
 from fleet.supervision.foreground import Fleet
@@ -30,6 +31,10 @@ class Watch:
         self._log_ends: dict[str, int] = {}
         self._has_reported_finished = False
         self._record_at = 0.0
+        self._logs = {peer.name: Reader(fleet.folder.log("peer", peer.name)) for peer in fleet.peers}
+        self._start_steps: dict[str, str] = {}
+        for log in self._logs.values():
+            log.last(0)  # What earlier runs have written is not of this one.
 
     def run(self, must_stop: Callable[[], bool], until: float | None) -> int:
         """Until `must_stop()`, or `until` on the monotonic clock. The exit status: 1 if something could not start."""
@@ -57,10 +62,17 @@ class Watch:
             self._report(process, now)
         for event in self._feed.new_events():
             self._screen.write(event_line(event))
-        shown = rows([peer.name for peer in self._fleet.peers], self._feed.status(), processes)
+        names = [peer.name for peer in self._fleet.peers]
+        shown = rows(names, self._feed.status(), processes, self._read_start_steps())
         self._screen.show(shown, time.time())
         self._forget_restarts(shown, now)
         self._report_if_finished(processes)
+
+    def _read_start_steps(self) -> dict[str, str]:
+        for name, log in self._logs.items():
+            if step := find_start_step(log.new()):
+                self._start_steps[name] = step
+        return self._start_steps
 
     def _report(self, process: ProcessState, now: float) -> None:
         """Reports once that a program was given up, and each restart."""
@@ -74,6 +86,7 @@ class Watch:
         if process.pid and process.pid != self._pids.setdefault(title, process.pid):
             self._pids[title] = process.pid
             self._restarted[title] = now
+            self._start_steps.pop(title.removeprefix("peer:"), None)
             self._report_with_log(f"{title} exited and was restarted", process)
 
     def _forget_restarts(self, shown: Sequence[Row], now: float) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from fleet.console.screen import Lines, table
-from fleet.console.view import Row, clean, event_line, rows
+from fleet.console.view import Row, clean, event_line, find_start_step, rows
 from fleet.processes.state import ProcessState
 
 PEER = {
@@ -85,3 +85,18 @@ def test_without_a_terminal_only_changes_and_a_line_every_quarter_minute_are_pri
     assert show("generating", 103.0) == ""
     assert "steps/s" in show("training", 115.0)
     assert "a is failed" in show("failed", 116.0)
+
+
+def test_a_starting_peer_is_shown_with_what_it_is_at() -> None:
+    log = [
+        "2026-01-02T03:04:05Z INFO starting: joining the swarm",
+        "a warning in between",
+        "2026-01-02T03:04:09Z INFO starting: building the model",
+    ]
+    step = find_start_step(log)
+    assert step == "building the model"
+    starting = rows(["a"], {"peers": [PEER | {"state": "starting"}]}, [], {"a": step})[0]
+    assert starting.line().startswith("a starting: building the model, ")
+    training = rows(["a"], {"peers": [PEER]}, [], {"a": step})[0]
+    assert training.line().startswith("a training, ")
+    assert find_start_step(["2026-01-02T03:04:05Z INFO round 1, stage 0"]) is None
