@@ -8,11 +8,9 @@ its own writes the file. A folder that cannot be written costs the metrics, not 
 
 import atexit
 import contextlib
-import math
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from transformers import TrainerCallback
 
-from exporter.metrics import STATES, STEP_BUCKETS, Sample, families, histogram
+from exporter.metrics import STATES, Sample, families
 from exporter.pace import Pace
-from exporter.progress.names import FINITE_NAMES, TOKENS_NAMES, VALUES, find_first
+from exporter.progress.model import Progress
 from exporter.textfile_writer import TextfileWriter
-
-# Time in these phases is not part of a step, and a peer in them is not expected to step.
-RESTING = frozenset({"waiting", "saving"})
-# The phases that make up a step.
-STEPPING = frozenset({"generating", "training"})
 
 
 class PeerTelemetry(TrainerCallback):
@@ -45,28 +38,14 @@ class PeerTelemetry(TrainerCallback):
         write_interval_seconds: float = 1.0,
     ) -> None:
         run_dir = Path(run_dir)
-        self._pace = pace or Pace()
         self._lock = threading.Lock()
+        self._progress = Progress(pace)
         self._info = {
             "peer_id": "",
             "nickname": run_dir.name if nickname is None else nickname,
             "model": model or "",
             "device": device or "",
         }
-        self._phase = "starting"
-        self._phase_begin = time.perf_counter()
-        self._phase_seconds = dict.fromkeys(STATES, 0.0)
-        self._values: dict[str, float] = {"trainer_steps_total": 0.0, "trainer_nonfinite_steps_total": 0.0}
-        self._values["trainer_phase_start_timestamp_seconds"] = time.time()
-        self._buckets = [0] * len(STEP_BUCKETS)
-        self._step_seconds = 0.0
-        self._step_begin: float | None = None
-        self._rest_begin: float | None = None
-        self._rested = 0.0
-        self._silent_since = self._phase_begin
-        self._silences: dict[str, float] = {}
-        self._tokens_before = 0.0
-        self._tokens_logged = 0.0
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         self._writer: TextfileWriter | None = None
@@ -84,14 +63,14 @@ class PeerTelemetry(TrainerCallback):
 
     def set_phase(self, name: str) -> None:
         """Enters a phase: one of `metrics.STATES`; another name is ignored."""
-        if name in STATES and name != self._phase:
+        if name in STATES and name != self._progress.phase:
             with self._changed():
-                self._enter(name)
+                self._progress.enter(name)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Enters a phase and returns to the previous one."""
-        previous = self._phase
+        previous = self._progress.phase
         self.set_phase(name)
         try:
             yield
@@ -101,26 +80,22 @@ class PeerTelemetry(TrainerCallback):
     def set_round(self, round_number: int, stage: int) -> None:
         """Sets the round and stage of the peer."""
         with self._changed():
-            self._join_swarm()
-            self._values.update(swarm_round=round_number, swarm_stage=stage)
+            self._progress.set_swarm(swarm_round=round_number, swarm_stage=stage)
 
     def set_connected_peers(self, count: int) -> None:
         """Sets the number of swarm peers that the trainer is connected to."""
         with self._changed():
-            self._join_swarm()
-            self._values["swarm_connected_peers"] = count
+            self._progress.set_swarm(swarm_connected_peers=count)
 
     def published(self, at: float) -> None:
         """Records that the swarm accepted a publication at this Unix time."""
         with self._changed():
-            self._join_swarm()
-            self._values["swarm_last_publish_timestamp_seconds"] = at
+            self._progress.set_swarm(swarm_last_publish_timestamp_seconds=at)
 
     def publish_failed(self) -> None:
         """Counts a publication that failed."""
         with self._changed():
-            self._join_swarm()
-            self._values["swarm_publish_failures_total"] += 1
+            self._progress.count_publish_failure()
 
     def close(self) -> None:
         """Writes the state `stopped` and ends the writer thread. Calling it again does nothing."""
@@ -128,7 +103,7 @@ class PeerTelemetry(TrainerCallback):
         if writer and writer.is_here():
             atexit.unregister(self.close)
             with self._lock:
-                self._enter("stopped")
+                self._progress.enter("stopped")
             writer.close()
 
     # Trainer callbacks
@@ -142,20 +117,15 @@ class PeerTelemetry(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Starts the clock of a step."""
-        self.set_phase("training")
-        self._step_begin, self._rested = time.perf_counter(), 0.0
+        with self._changed():
+            self._progress.begin_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Counts the step, and enters the next phase."""
         with self._changed():
-            if self._step_begin is not None:
-                self._count_step(time.perf_counter() - self._step_begin - self._rested)
-                self._step_begin = None
-            self._silent_since = time.perf_counter()
-            self._values["trainer_last_step_timestamp_seconds"] = time.time()
-            self._values["trainer_steps_total"] += 1
+            self._progress.end_step()
             if control.should_evaluate or control.should_save:
-                self._enter("waiting" if control.should_evaluate else "saving")
+                self._progress.enter("waiting" if control.should_evaluate else "saving")
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ends the evaluation phase."""
@@ -167,17 +137,13 @@ class PeerTelemetry(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A swarm peer trains again after each stage; for any other trainer this is the end."""
-        self.set_phase("waiting" if "swarm_round" in self._values else "stopped")
+        self.set_phase("waiting" if self._progress.is_in_swarm else "stopped")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         """Takes reward, loss, lengths and tokens from what the trainer logs."""
         numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
         with self._changed():
-            if any(not math.isfinite(numbers.get(name, 0.0)) for name in FINITE_NAMES):
-                self._values["trainer_nonfinite_steps_total"] += 1
-            for name, logged_as in VALUES.items():
-                self._set_finite(name, find_first(numbers, logged_as))
-            self._count_tokens(find_first(numbers, TOKENS_NAMES))
+            self._progress.take_logged(numbers)
 
     # Output
 
@@ -185,21 +151,9 @@ class PeerTelemetry(TrainerCallback):
         """All metrics at one instant; the registry calls it."""
         accelerator = _accelerator_memory(self._info["device"])
         with self._lock:
-            phase, values = self._phase, dict(self._values)
-            buckets, seconds = list(self._buckets), self._step_seconds
-            spent = dict(self._phase_seconds)
-            spent[phase] += time.perf_counter() - self._phase_begin
-            values["trainer_stall_after_seconds"] = self._pace.stall_after(phase)
-            info = dict(self._info)
+            samples = [Sample("trainer_info", dict(self._info), 1.0), *self._progress.samples()]
         if accelerator is not None:
-            values["trainer_accelerator_memory_bytes"] = accelerator
-        samples = [Sample("trainer_info", info, 1.0)]
-        samples += [Sample("trainer_state", {"trainer_state": name}, float(name == phase)) for name in STATES]
-        samples += [
-            Sample("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
-        ]
-        samples += histogram("trainer_step_duration_seconds", STEP_BUCKETS, buckets, seconds)
-        samples += [Sample(name, {}, value) for name, value in values.items()]
+            samples.append(Sample("trainer_accelerator_memory_bytes", {}, accelerator))
         return families(samples)
 
     @contextlib.contextmanager
@@ -213,50 +167,10 @@ class PeerTelemetry(TrainerCallback):
     def _restore_last_step(self, previous_last_step: float | None) -> None:
         with self._lock:
             if previous_last_step is not None:
-                self._values.setdefault("trainer_last_step_timestamp_seconds", previous_last_step)
-
-    def _enter(self, phase: str) -> None:
-        now = time.perf_counter()
-        if self._rest_begin is not None:
-            self._rested += now - self._rest_begin
-        self._rest_begin = now if phase in RESTING else None
-        self._phase_seconds[self._phase] += now - self._phase_begin
-        self._note_silence(now)
-        self._phase_begin = self._silent_since = now
-        self._phase = phase
-        self._values["trainer_phase_start_timestamp_seconds"] = time.time()
-
-    def _join_swarm(self) -> None:
-        self._values.setdefault("swarm_publish_failures_total", 0.0)
+                self._progress.restore_last_step(previous_last_step)
 
     def _complete_info(self, **labels: str) -> None:
         self.set_info(**{name: value for name, value in labels.items() if not self._info[name]})
-
-    def _count_step(self, seconds: float) -> None:
-        seconds = max(0.0, seconds)
-        self._note_silence(time.perf_counter())
-        for phase, silence in self._silences.items():
-            self._pace.add(silence, phase)
-        self._silences.clear()
-        self._step_seconds += seconds
-        self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds <= bound)] += 1
-
-    def _note_silence(self, now: float) -> None:
-        """Keeps the longest silence of the step in each phase, measured as the stall rule measures it."""
-        if self._phase in STEPPING:
-            self._silences[self._phase] = max(self._silences.get(self._phase, 0.0), now - self._silent_since)
-
-    def _set_finite(self, name: str, value: float | None) -> None:
-        if value is not None and math.isfinite(value):
-            self._values[name] = value
-
-    def _count_tokens(self, logged: float | None) -> None:
-        if logged is None or not math.isfinite(logged):
-            return
-        if logged < self._tokens_logged:  # The Trainer counts from 0 again in each train().
-            self._tokens_before += self._tokens_logged
-        self._tokens_logged = logged
-        self._values["trainer_tokens_total"] = self._tokens_before + logged
 
 
 def _accelerator_memory(device: str) -> float | None:

@@ -1,0 +1,144 @@
+"""A trainer's progress: its phase, steps, silences and values, fed by the callback or by a reader, shown as samples."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from exporter.metrics import STATES, STEP_BUCKETS, Sample, histogram
+from exporter.pace import Pace
+from exporter.progress.names import FINITE_NAMES, TOKENS_NAMES, VALUES, find_first
+
+# Time in these phases is not part of a step, and a peer in them is not expected to step.
+RESTING = frozenset({"waiting", "saving"})
+# The phases that make up a step.
+STEPPING = frozenset({"generating", "training"})
+
+
+class Progress:
+    """What is known of a trainer's progress. Used by one thread at a time; a method costs microseconds.
+
+    `clock` gives the seconds that durations are measured in, `wall_clock` the Unix time.
+    """
+
+    def __init__(
+        self,
+        pace: Pace | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.pace = pace or Pace()
+        self.phase = "starting"
+        self._clock, self._wall_clock = clock, wall_clock
+        self._phase_begin = clock()
+        self._phase_seconds = dict.fromkeys(STATES, 0.0)
+        self._values: dict[str, float] = {"trainer_steps_total": 0.0, "trainer_nonfinite_steps_total": 0.0}
+        self._values["trainer_phase_start_timestamp_seconds"] = wall_clock()
+        self._buckets = [0] * len(STEP_BUCKETS)
+        self._step_seconds = 0.0
+        self._step_begin: float | None = None
+        self._rest_begin: float | None = None
+        self._rested = 0.0
+        self._silent_since = self._phase_begin
+        self._silences: dict[str, float] = {}
+        self._tokens_before = 0.0
+        self._tokens_logged = 0.0
+
+    @property
+    def is_in_swarm(self) -> bool:
+        """Whether the trainer has named a round of a swarm."""
+        return "swarm_round" in self._values
+
+    # What happens
+
+    def enter(self, phase: str) -> None:
+        """Enters a phase, one of `metrics.STATES`. Staying in it changes nothing."""
+        if phase == self.phase:
+            return
+        now = self._clock()
+        if self._rest_begin is not None:
+            self._rested += now - self._rest_begin
+        self._rest_begin = now if phase in RESTING else None
+        self._phase_seconds[self.phase] += now - self._phase_begin
+        self._note_silence(now)
+        self._phase_begin = self._silent_since = now
+        self.phase = phase
+        self._values["trainer_phase_start_timestamp_seconds"] = self._wall_clock()
+
+    def begin_step(self) -> None:
+        """Starts the clock of a step."""
+        self.enter("training")
+        self._step_begin, self._rested = self._clock(), 0.0
+
+    def end_step(self) -> None:
+        """Counts a step, and takes its time if its beginning is known."""
+        if self._step_begin is not None:
+            self._time_step(self._clock() - self._step_begin - self._rested)
+            self._step_begin = None
+        self._silent_since = self._clock()
+        self._values["trainer_last_step_timestamp_seconds"] = self._wall_clock()
+        self._values["trainer_steps_total"] += 1
+
+    def restore_last_step(self, at: float) -> None:
+        """Takes the Unix time of an earlier process's last step, as long as this one has made none."""
+        self._values.setdefault("trainer_last_step_timestamp_seconds", at)
+
+    def take_logged(self, numbers: Mapping[str, float]) -> None:
+        """Takes what a trainer logged, by its own names; numbers that are not finite are counted, not kept."""
+        if any(not math.isfinite(numbers.get(name, 0.0)) for name in FINITE_NAMES):
+            self._values["trainer_nonfinite_steps_total"] += 1
+        for name, logged_as in VALUES.items():
+            value = find_first(numbers, logged_as)
+            if value is not None and math.isfinite(value):
+                self._values[name] = value
+        self._count_tokens(find_first(numbers, TOKENS_NAMES))
+
+    def set_swarm(self, **values: float) -> None:
+        """Sets values of a peer in a swarm, by metric name."""
+        self._join_swarm()
+        self._values.update(values)
+
+    def count_publish_failure(self) -> None:
+        """Counts a publication to the swarm that failed."""
+        self._join_swarm()
+        self._values["swarm_publish_failures_total"] += 1
+
+    # What is shown
+
+    def samples(self) -> list[Sample]:
+        """Everything but `trainer_info`, at this instant."""
+        spent = dict(self._phase_seconds)
+        spent[self.phase] += self._clock() - self._phase_begin
+        samples = [Sample("trainer_state", {"trainer_state": name}, float(name == self.phase)) for name in STATES]
+        samples += [
+            Sample("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
+        ]
+        samples += histogram("trainer_step_duration_seconds", STEP_BUCKETS, self._buckets, self._step_seconds)
+        samples.append(Sample("trainer_stall_after_seconds", {}, self.pace.stall_after(self.phase)))
+        samples += [Sample(name, {}, value) for name, value in self._values.items()]
+        return samples
+
+    def _join_swarm(self) -> None:
+        self._values.setdefault("swarm_publish_failures_total", 0.0)
+
+    def _time_step(self, seconds: float) -> None:
+        seconds = max(0.0, seconds)
+        self._note_silence(self._clock())
+        for phase, silence in self._silences.items():
+            self.pace.add(silence, phase)
+        self._silences.clear()
+        self._step_seconds += seconds
+        self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds <= bound)] += 1
+
+    def _note_silence(self, now: float) -> None:
+        """Keeps the longest silence of the step in each phase, measured as the stall rule measures it."""
+        if self.phase in STEPPING:
+            self._silences[self.phase] = max(self._silences.get(self.phase, 0.0), now - self._silent_since)
+
+    def _count_tokens(self, logged: float | None) -> None:
+        if logged is None or not math.isfinite(logged):
+            return
+        if logged < self._tokens_logged:  # The Trainer counts from 0 again in each train().
+            self._tokens_before += self._tokens_logged
+        self._tokens_logged = logged
+        self._values["trainer_tokens_total"] = self._tokens_before + logged
