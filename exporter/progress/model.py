@@ -70,14 +70,23 @@ class Progress:
         self.enter("training")
         self._step_begin, self._rested = self._clock(), 0.0
 
-    def end_step(self) -> None:
-        """Counts a step, and takes its time if its beginning is known."""
+    def end_step(self, steps: int = 1) -> None:
+        """Counts `steps` that end in one report, and takes their time if the beginning of the first is known."""
         if self._step_begin is not None:
-            self._time_step(self._clock() - self._step_begin - self._rested)
+            self._time_steps(self._clock() - self._step_begin - self._rested, steps)
             self._step_begin = None
         self._silent_since = self._clock()
         self._values["trainer_last_step_timestamp_seconds"] = self._wall_clock()
-        self._values["trainer_steps_total"] += 1
+        self._values["trainer_steps_total"] += steps
+
+    def forget_step(self) -> None:
+        """Forgets when the step began, as nobody knows; its end is counted all the same."""
+        self._step_begin = None
+        self._silences.clear()
+
+    def set_steps(self, steps: int) -> None:
+        """Takes how many steps the run has made, where it is learnt from a report."""
+        self._values["trainer_steps_total"] = float(steps)
 
     def restore_last_step(self, at: float) -> None:
         """Takes the Unix time of an earlier process's last step, as long as this one has made none."""
@@ -121,14 +130,14 @@ class Progress:
     def _join_swarm(self) -> None:
         self._values.setdefault("swarm_publish_failures_total", 0.0)
 
-    def _time_step(self, seconds: float) -> None:
+    def _time_steps(self, seconds: float, steps: int) -> None:
         seconds = max(0.0, seconds)
         self._note_silence(self._clock())
         for phase, silence in self._silences.items():
             self.pace.add(silence, phase)
         self._silences.clear()
         self._step_seconds += seconds
-        self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds <= bound)] += 1
+        self._buckets[next(i for i, bound in enumerate(STEP_BUCKETS) if seconds / steps <= bound)] += steps
 
     def _note_silence(self, now: float) -> None:
         """Keeps the longest silence of the step in each phase, measured as the stall rule measures it."""
