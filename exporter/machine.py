@@ -106,7 +106,7 @@ def decide_cores(hardware: Hardware, quota: tuple[float, str] | None) -> Cores:
     if hardware.affinity is not None and hardware.affinity < found.count:
         found = Cores(hardware.affinity, "this process's affinity")
     if quota is not None and quota[0] < found.count:
-        found = Cores(max(1, int(quota[0])), f"quota of {quota[0]:.2g} cores of control group {quota[1]}")
+        found = Cores(max(1, int(quota[0])), f"CPU quota of {quota[0]:.2g} in control group {quota[1]}")
     return found
 
 
