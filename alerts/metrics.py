@@ -16,8 +16,9 @@ class Metric(NamedTuple):
 
 
 HOST: tuple[Metric, ...] = (
-    Metric("host_memory_total_bytes", "gauge", "Memory of this machine."),
+    Metric("host_memory_total_bytes", "gauge", "Memory of this machine that programs here may use."),
     Metric("host_memory_available_bytes", "gauge", "Memory that programs can get without swapping."),
+    Metric("host_memory_limit_bytes", "gauge", "Limit of the container or slice, where it has less than the machine."),
     Metric("host_memory_pressure_level", "gauge", "Memory pressure on macOS: 1 normal, 2 warning, 4 critical."),
     Metric(
         "host_memory_pressure_ratio",
@@ -26,6 +27,7 @@ HOST: tuple[Metric, ...] = (
         ("kind",),
     ),
     Metric("host_swap_used_bytes", "gauge", "Swap in use."),
+    Metric("host_swap_total_bytes", "gauge", "Swap that programs here may use."),
     Metric("host_cpu_cores", "gauge", "Processors that the system sees."),
     Metric("host_cpu_seconds_total", "counter", "Processor time by use, over all processors.", ("mode",)),
     Metric("host_disk_free_bytes", "gauge", "Free space of the disk that holds the path.", ("path",)),

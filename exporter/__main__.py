@@ -44,8 +44,6 @@ def main() -> int:
 
 def _make_snapshot(config: SidecarConfig) -> Snapshot:
     constant = [Sample("sidecar_build_info", {"version": VERSION}, 1.0)]
-    if config.memory_limit_bytes is not None:
-        constant.append(Sample("trainer_memory_limit_bytes", {}, float(config.memory_limit_bytes)))
     snapshot = Snapshot(discover(config), constant=constant, timeout_seconds=max(1.0, config.interval_seconds / 2))
     snapshot.refresh(time.time())
     return snapshot

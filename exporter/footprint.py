@@ -1,7 +1,8 @@
 """The memory footprint of a process: PSS on Linux, what Activity Monitor shows on macOS.
 
 A sum of RSS counts the pages that a trainer shares with its forked children several times, and on macOS misses memory
-that is compressed or wired for the GPU.
+that is compressed or wired for the GPU. It stands in where the footprint cannot be read: of another user's process, in
+some sandboxes. Too much is better there than nothing.
 """
 
 import re
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -23,6 +24,14 @@ _PHYS_FOOTPRINT = struct.Struct("=72xQ")
 _PSS = re.compile(rb"^(?:Pss|SwapPss):\s+(\d+) kB$", re.MULTILINE)
 _PSS_FILE = re.compile(rb"^Pss_File:\s+(\d+) kB$", re.MULTILINE)
 _RSS_FILE = re.compile(rb"^RssFile:\s+(\d+) kB$", re.MULTILINE)
+_SWAPPED = re.compile(rb"^VmSwap:\s+(\d+) kB$", re.MULTILINE)
+
+
+class Use(NamedTuple):
+    """The memory of a process in bytes; `is_resident` says that its resident size stands in for its footprint."""
+
+    bytes: float
+    is_resident: bool = False
 
 
 def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
@@ -30,9 +39,26 @@ def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
     try:
         if sys.platform == "darwin":
             return parse_rusage(_read_rusage(pid))
-        return parse_smaps_rollup((proc / str(pid) / "smaps_rollup").read_bytes())
+        return parse_smaps_rollup(_read_smaps(proc / str(pid)))
     except (OSError, ValueError):
         return None
+
+
+def measure(process: psutil.Process, *, proc: Path = Path("/proc")) -> Use:
+    """The footprint, or what stands in for it. Raises psutil.Error where not even that can be read."""
+    footprint = read_footprint(process.pid, proc=proc)
+    if footprint is not None:
+        return Use(footprint)
+    return Use(process.memory_info().rss + read_swapped(process.pid, proc=proc), is_resident=True)
+
+
+def read_swapped(pid: int, *, proc: Path = Path("/proc")) -> float:
+    """Bytes of a process that are swapped out, which everybody may read. 0 where the system does not report it."""
+    try:
+        swapped = _SWAPPED.search((proc / str(pid) / "status").read_bytes())
+    except OSError:
+        return 0.0
+    return 1024.0 * int(swapped[1]) if swapped else 0.0
 
 
 def read_shared_files(pid: int, *, proc: Path = Path("/proc")) -> float:
@@ -58,21 +84,21 @@ class Footprints:
     MOVED = 0.01
     OLD_SECONDS = 60.0
 
-    def __init__(self, read: Callable[[int], float | None] = read_footprint) -> None:
+    def __init__(self, read: Callable[[psutil.Process], Use] = measure) -> None:
         self._read = read
-        self._known: dict[psutil.Process, tuple[float, int, float]] = {}
+        self._known: dict[psutil.Process, tuple[Use, int, float]] = {}
 
-    def of(self, process: psutil.Process, now: float) -> float | None:
-        """Bytes; None where the system does not report it. Raises psutil.Error for a process that is gone."""
+    def of(self, process: psutil.Process, now: float) -> Use:
+        """Raises psutil.Error for a process that is gone, or that cannot be measured at all."""
         rss_bytes = process.memory_info().rss
-        footprint, rss_then, read_at = self._known.get(process, (None, 0, 0.0))
+        use, rss_then, read_at = self._known.get(process, (None, 0, 0.0))
         is_moved = abs(rss_bytes - rss_then) > self.MOVED * rss_then
-        if footprint is not None and not is_moved and 0 <= now - read_at < self.OLD_SECONDS:
-            return footprint
-        footprint = self._read(process.pid)
-        if footprint is not None:
-            self._known[process] = (footprint, rss_bytes, now)
-        return footprint
+        if use is not None and not is_moved and 0 <= now - read_at < self.OLD_SECONDS:
+            return use
+        use = self._read(process)
+        if not use.is_resident:
+            self._known[process] = (use, rss_bytes, now)
+        return use
 
     def keep(self, tree: Collection[psutil.Process]) -> None:
         """Forgets every process that is not in the tree."""
@@ -80,11 +106,18 @@ class Footprints:
 
 
 def parse_smaps_rollup(text: bytes) -> float:
-    """Bytes of `Pss` and `SwapPss` in /proc/PID/smaps_rollup. Raises ValueError."""
+    """Bytes of `Pss` and `SwapPss` in /proc/PID/smaps_rollup, or of all mappings in smaps. Raises ValueError."""
     found = _PSS.findall(text)
     if not found:
         raise ValueError("no Pss in smaps_rollup")
     return 1024.0 * sum(map(int, found))
+
+
+def _read_smaps(folder: Path) -> bytes:
+    try:
+        return (folder / "smaps_rollup").read_bytes()
+    except FileNotFoundError:  # Linux before 4.14 has only the long form.
+        return (folder / "smaps").read_bytes()
 
 
 def parse_rusage(buffer: bytes) -> float:

@@ -71,7 +71,16 @@ TRAINER: tuple[Metric, ...] = (
 SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_up", "gauge", "1 while the trainer's process runs, else 0."),
     Metric("trainer_memory_bytes", "gauge", "Memory of the trainer's process tree.", ("kind",)),
-    Metric("trainer_memory_limit_bytes", "gauge", "Memory limit of this peer."),
+    Metric(
+        "trainer_memory_estimated_processes",
+        "gauge",
+        "Processes whose resident size stands in for their share of the footprint, which cannot be read.",
+    ),
+    Metric(
+        "trainer_memory_limit_bytes",
+        "gauge",
+        "Memory limit of this peer: its setting, or a smaller one of its control groups.",
+    ),
     Metric("trainer_cpu_seconds_total", "counter", "CPU time used by the trainer's process tree."),
     Metric("trainer_processes", "gauge", "Processes in the trainer's process tree."),
     Metric("trainer_threads", "gauge", "Threads in the trainer's process tree."),

@@ -10,22 +10,20 @@ from typing import NamedTuple
 
 import psutil
 
+from exporter.process_identity import ProcessIdentity, as_seconds, find_process, identify
+
 METRICS_FILE = "trainer.prom"
 PROCESS_FILE = "process.json"
 
-# Two clocks of one machine agree on a process's start only roughly: psutil derives it from the boot time.
-CREATE_TIME_TOLERANCE_SECONDS = 2.0
-
 
 class ProcessRecord(NamedTuple):
-    """Which process the trainer is; the create time distinguishes it from a later process with the same PID.
+    """Which process the trainer is.
 
     `started_at` is when it became the trainer, by the clock that stamps its metrics: a launcher waits first, and the
     create time may be a second off.
     """
 
-    pid: int
-    create_time: float
+    identity: ProcessIdentity
     started_at: float | None = None
 
 
@@ -62,7 +60,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
 
 def write_process_record(run_dir: Path) -> None:
     """Records the calling process as the trainer of this run folder. Raises OSError."""
-    record = {"pid": os.getpid(), "create_time": psutil.Process().create_time(), "started_at": time.time()}
+    record = identify().as_record() | {"started_at": time.time()}
     write_atomically(run_dir / PROCESS_FILE, json.dumps(record).encode())
 
 
@@ -70,37 +68,15 @@ def read_process_record(run_dir: Path) -> ProcessRecord | None:
     """The recorded trainer process; None without a valid record."""
     try:
         record = json.loads(read_bounded(run_dir / PROCESS_FILE, 4096))
-        pid, create_time, started_at = record["pid"], record["create_time"], record.get("started_at")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if type(pid) is not int or pid <= 0 or not _is_number(create_time):
+    identity = ProcessIdentity.from_record(record)
+    if identity is None:
         return None
-    return ProcessRecord(pid, float(create_time), float(started_at) if _is_number(started_at) else None)
+    return ProcessRecord(identity, as_seconds(record.get("started_at")))
 
 
 def find_trainer(run_dir: Path) -> psutil.Process | None:
     """The running process that the run folder records as its trainer; None without a record or such a process."""
     record = read_process_record(run_dir)
-    return find_process(record) if record else None
-
-
-def find_process(record: ProcessRecord) -> psutil.Process | None:
-    """The recorded process if it still runs; None when it is gone, a zombie, or its PID was reused."""
-    try:
-        process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.create_time) <= CREATE_TIME_TOLERANCE_SECONDS
-    except (psutil.Error, OverflowError):
-        return None
-    return process if same and is_running(process) else None
-
-
-def is_running(process: psutil.Process) -> bool:
-    """Whether it is still that process and not a zombie, which has exited and awaits its parent."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
+    return find_process(record.identity) if record else None

@@ -11,14 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.run_folder import (
-    METRICS_FILE,
-    find_process,
-    read_bounded,
-    read_process_record,
-    write_atomically,
-    write_process_record,
-)
+from exporter.run_folder import METRICS_FILE, find_trainer, read_bounded, write_atomically, write_process_record
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +64,8 @@ class TextfileWriter:
     def _claim(self) -> None:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         self._restore_last_step(read_last_step(self._run_dir))
-        record = read_process_record(self._run_dir)
-        if record is None or record.pid != self._pid or find_process(record) is None:
+        recorded = find_trainer(self._run_dir)
+        if recorded is None or recorded.pid != self._pid:
             write_process_record(self._run_dir)
 
     def _write(self) -> None:

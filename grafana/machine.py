@@ -27,12 +27,16 @@ def machine() -> list[PanelBuilder]:
         graph(
             About(
                 "Swap in use",
-                "Swap in use on the machine; a peer that swaps slows down before it is killed.",
+                "Swap in use on the machine; a peer that swaps slows down before it is killed. In a container also how "
+                "much swap and memory it may use.",
                 "bytes",
                 "peer",
                 limits=(0, None),
             ),
             Query(of_services("host_swap_used_bytes"), "{{instance}}"),
+            Query(of_services("host_swap_total_bytes"), "{{instance}} swap limit"),
+            Query(of_services("host_memory_limit_bytes"), "{{instance}} memory limit"),
+            style=Style(dashed=[".* limit"]),
         ),
         graph(
             About("Processors in use", "Share of all processors that is busy.", "percentunit", "peer", limits=(0, 1)),

@@ -40,7 +40,8 @@ def resources() -> list[PanelBuilder]:
         graph(
             About(
                 "Processes and threads",
-                "Processes and threads of the process tree.",
+                "Processes and threads of the process tree, and the processes whose resident size stands in for a "
+                "footprint that cannot be read.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -48,6 +49,7 @@ def resources() -> list[PanelBuilder]:
             ),
             Query(of_peers("trainer_processes"), "{{peer}} processes"),
             Query(of_peers("trainer_threads"), "{{peer}} threads"),
+            Query(of_peers("trainer_memory_estimated_processes"), "{{peer}} estimated"),
         ),
         graph(
             About(

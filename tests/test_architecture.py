@@ -15,10 +15,16 @@ from tests.architecture import (
 )
 
 ALLOWED_ACROSS = {
-    # How a trainer's process is found in its run folder: psutil and the standard library only.
-    "alerts": ("exporter.run_folder",),
+    # How a trainer's process is found in its run folder, and what this machine has: psutil and the standard library.
+    "alerts": ("exporter.machine", "exporter.process_identity", "exporter.run_folder"),
     "exporter": ("trainer.protocol",),
-    "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.telemetry"),
+    "trainer": (
+        "exporter.metrics",
+        "exporter.pace",
+        "exporter.process_identity",
+        "exporter.run_folder",
+        "exporter.telemetry",
+    ),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
     "grafana": ("alerts", "exporter"),
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.run_folder import find_process, read_bounded, read_process_record, write_process_record
+from exporter.run_folder import find_trainer, read_bounded, write_process_record
 from trainer.checkpoints import find_latest
 from trainer.config import TrainerConfig
 from trainer.rounds import RoundProgress, from_record
@@ -36,8 +36,7 @@ def claim(run_dir: Path) -> None:
     """Claims the run folder for this process. Raises ConfigurationError if another trainer uses it."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        record = read_process_record(run_dir)
-        holder = find_process(record) if record else None
+        holder = find_trainer(run_dir)
         if holder and holder.pid != os.getpid():
             raise ConfigurationError(f"run_dir: {run_dir} is in use by the trainer with PID {holder.pid}")
         write_process_record(run_dir)

@@ -4,7 +4,6 @@ The samples go through the same `evaluate` as the loop's, subject by subject, in
 firing may begin up to one interval late, as the loop checks at the exact instant.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -20,6 +19,7 @@ from alerts.history.archive import Archive, read_blocks
 from alerts.history.samples import HistorySample, Subject, restore
 from alerts.history.store import Firing
 from alerts.rules import Rule, Verdict, View, discover
+from exporter.machine import read_cores
 
 # Rules use at most a day of the past: a replay begins that much earlier, so that their memories are filled.
 WARM_UP_SECONDS = 86400.0
@@ -128,7 +128,7 @@ def replay(path: Path, rules: RuleTable, since: float, until: float, subject: Su
 
 
 def _replay_all(subjects: Sequence[Subject], work: Any) -> Iterator[Replayed]:
-    processes = min(os.cpu_count() or 1, len(subjects))
+    processes = min(read_cores().count, len(subjects))
     if processes < 2 or len(subjects) < _FEW_SUBJECTS:
         yield from map(work, subjects)
         return

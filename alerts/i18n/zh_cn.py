@@ -30,9 +30,15 @@ TEXTS = {
     "Low memory: {measured}; limits {least:.0%} and {most:.2f} GiB.": (
         "内存不足：{measured}；限值分别为 {least:.0%} 和 {most:.2f} GiB。"
     ),
+    "Low memory within a limit of {total:.2f} GiB, without swap: {measured}; limit {least:.0%}.": (
+        "内存上限为 {total:.2f} GiB 且无交换区，内存不足：{measured}；限值 {least:.0%}。"
+    ),
     # MemoryExceeded
     "Memory {used:.2f} GiB, {share:.0%} of the limit of {limit:.2f} GiB.": (
         "内存占用 {used:.2f} GiB，为上限 {limit:.2f} GiB 的 {share:.0%}。"
+    ),
+    "Memory {used:.2f} GiB (resident size), {share:.0%} of the limit of {limit:.2f} GiB.": (
+        "内存占用 {used:.2f} GiB（常驻内存），为上限 {limit:.2f} GiB 的 {share:.0%}。"
     ),
     # MemoryForecast
     "Memory grows {hourly:.2f} GiB/h from {level:.2f} GiB; limit {limit:.2f} GiB in about {time}.": (

@@ -1,7 +1,8 @@
 """The peer's memory footprint is at its limit, or nearly.
 
-The footprint counts the trainer with its child processes as the OOM killer does. Between the threshold and `hysteresis`
-below it the rule keeps its last verdict.
+The footprint counts the trainer with its child processes as the OOM killer does. Where it cannot be read, as of another
+user's process, the resident size stands in, which counts shared pages for each process. Between the threshold and
+`hysteresis` below it the rule keeps its last verdict.
 
 What to do: lower the batch size, the number of generations or the completion length, choose a smaller model, or run
 fewer peers on this host; a restart frees the memory for now.
@@ -36,12 +37,10 @@ def judge(view: View, settings: Settings) -> Verdict:
     if footprint is None or limit is None or limit <= 0:
         return UNKNOWN
     share = footprint / limit
-    measured = say(
-        "Memory {used:.2f} GiB, {share:.0%} of the limit of {limit:.2f} GiB.",
-        used=footprint / GIB,
-        share=share,
-        limit=limit / GIB,
-    )
+    template = "Memory {used:.2f} GiB, {share:.0%} of the limit of {limit:.2f} GiB."
+    if page.value("trainer_memory_estimated_processes"):
+        template = "Memory {used:.2f} GiB (resident size), {share:.0%} of the limit of {limit:.2f} GiB."
+    measured = say(template, used=footprint / GIB, share=share, limit=limit / GIB)
     if share >= settings.fraction:
         return active(measured)
     if share < settings.fraction - settings.hysteresis:
@@ -56,6 +55,7 @@ RULE = Rule(
     evidence=("biggest",),
     restart="after a checkpoint",
     doc=__doc__ or "",
+    reads=("trainer_memory_estimated_processes",),
     promql="""
 trainer_memory_bytes{kind="footprint"}
   >= on (instance) group_left () (%(fraction)g * (trainer_memory_limit_bytes > 0))

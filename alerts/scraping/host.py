@@ -1,4 +1,4 @@
-"""Metrics of the host: memory, memory pressure, swap, CPU, disk."""
+"""Metrics of the host, as far as its programs may use it: memory, memory pressure, swap, CPU, disk."""
 
 import contextlib
 import re
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from alerts.metrics import family
 from alerts.scraping.page import Labels, Page
+from exporter.machine import Memory, read_memory, read_sysctl
 
 PRESSURE_FILE = Path("/proc/pressure/memory")
 _PRESSURE = re.compile(r"^(some|full) .*\bavg60=(\d+(?:\.\d+)?)\b", re.MULTILINE)
@@ -21,16 +22,26 @@ _PRESSURE_LEVELS = (1, 2, 4)
 class HostCollector(Collector):
     """Reads the host on each collection, in microseconds. What cannot be read is absent."""
 
-    def __init__(self, disk_paths: tuple[Path, ...], pressure_file: Path = PRESSURE_FILE) -> None:
+    def __init__(
+        self,
+        disk_paths: tuple[Path, ...],
+        pressure_file: Path = PRESSURE_FILE,
+        read_memory: Callable[[], Memory] = read_memory,
+    ) -> None:
         self._disk_paths = disk_paths
         self._pressure_file = pressure_file
+        self._read_memory = read_memory
 
     def collect(self) -> Iterator[Metric]:
-        memory = psutil.virtual_memory()
-        yield family("host_memory_total_bytes", memory.total)
-        yield family("host_memory_available_bytes", memory.available)
-        yield from self._collect_pressure()
-        yield family("host_swap_used_bytes", psutil.swap_memory().used)
+        memory = self._read_memory()
+        yield family("host_memory_total_bytes", memory.total_bytes)
+        yield family("host_memory_available_bytes", memory.available_bytes)
+        if memory.limit is not None:
+            yield family("host_memory_limit_bytes", memory.limit.bytes)
+        yield from self._collect_pressure(memory.pressure_files)
+        yield family("host_swap_used_bytes", memory.swap_used_bytes)
+        if sys.platform != "darwin":  # It adds swap as it needs it.
+            yield family("host_swap_total_bytes", memory.swap_total_bytes)
         yield family("host_cpu_cores", psutil.cpu_count() or 1)
         times = psutil.cpu_times()
         # macOS has only the first four.
@@ -40,17 +51,21 @@ class HostCollector(Collector):
         )
         yield from self._collect_disks()
 
-    def _collect_pressure(self) -> Iterator[Metric]:
+    def _collect_pressure(self, of_groups: tuple[Path, ...]) -> Iterator[Metric]:
+        """The greatest of the system's and of the groups whose limits the programs here share."""
         if sys.platform == "darwin":
             level = read_pressure_level()
             if level is not None:
                 yield family("host_memory_pressure_level", level)
             return
-        try:
-            shares = parse_pressure(self._pressure_file.read_text())
-        except (OSError, ValueError):  # A kernel, or a container, without pressure stall information.
-            return
-        yield family("host_memory_pressure_ratio", {(kind,): share for kind, share in shares.items()})
+        greatest: dict[tuple[str, ...], float] = {}
+        for path in (self._pressure_file, *of_groups):
+            # A kernel, or a container, may be without pressure stall information.
+            with contextlib.suppress(OSError, ValueError):
+                for kind, share in parse_pressure(path.read_text()).items():
+                    greatest[kind,] = max(share, greatest.get((kind,), 0.0))
+        if greatest:
+            yield family("host_memory_pressure_ratio", greatest)
 
     def _collect_disks(self) -> Iterator[Metric]:
         usages = {}
@@ -80,15 +95,5 @@ def parse_pressure(text: str) -> dict[str, float]:
 
 def read_pressure_level(query: Callable[[], int | None] | None = None) -> int | None:
     """macOS' kern.memorystatus_vm_pressure_level; None where the system has none."""
-    level = (query or _read_sysctl)()
+    level = query() if query else read_sysctl("kern.memorystatus_vm_pressure_level")
     return level if level in _PRESSURE_LEVELS else None
-
-
-def _read_sysctl() -> int | None:
-    import ctypes  # needed on macOS only
-
-    library = ctypes.CDLL("/usr/lib/libSystem.dylib", use_errno=True)
-    level, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
-    name = b"kern.memorystatus_vm_pressure_level"
-    failed = library.sysctlbyname(name, ctypes.byref(level), ctypes.byref(size), None, ctypes.c_size_t(0))
-    return None if failed else level.value

@@ -1,71 +1,120 @@
 """Resource use of the trainer's process tree: the trainer, its DHT child, and the p2p daemon below that."""
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Self
 
 import psutil
 
+from exporter.collectors import CollectError
 from exporter.config import SidecarConfig
-from exporter.footprint import Footprints
+from exporter.footprint import Footprints, Use
+from exporter.machine import read_limit
 from exporter.metrics import Sample
-from exporter.run_folder import ProcessRecord, find_process, is_running, read_process_record
+from exporter.process_identity import find_process, is_hidden, is_running
+from exporter.run_folder import ProcessRecord, read_process_record
 from exporter.textfile_reader import TextfileReader, value_of
+
+log = logging.getLogger(__name__)
 
 
 class Collector:
     """Measures the process tree of the trainer that the run folder records."""
 
-    def __init__(self, run_dir: Path, textfile: TextfileReader) -> None:
+    def __init__(self, run_dir: Path, textfile: TextfileReader, limit_bytes: int | None = None) -> None:
         self._run_dir = run_dir
         self._textfile = textfile
+        self._limit_bytes = limit_bytes
         self._record: ProcessRecord | None = None
         self._trainer: psutil.Process | None = None
+        self._has_seen_trainer = False
+        self._estimated = 0
         self._cpu = CpuClock()
         self._footprints = Footprints()
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.run_dir, config.textfile)
+        return cls(config.run_dir, config.textfile, config.memory_limit_bytes)
 
     def collect(self, now: float) -> list[Sample]:
+        """Raises CollectError where a process cannot be measured at all: no rule may take that for no memory."""
         trainer = self._find_trainer()
+        samples = [Sample("trainer_memory_limit_bytes", {}, limit) for limit in self._limits(trainer)]
         if trainer is None or self._record is None:
-            return [Sample("trainer_up", {}, 0.0)]
+            self._refuse_hidden(samples)
+            return [*samples, Sample("trainer_up", {}, 0.0)]
         tree = [trainer, *_children(trainer)]
         measured = {
             "trainer_up": 1.0,
-            "trainer_start_timestamp_seconds": self._record.started_at or self._record.create_time,
+            "trainer_start_timestamp_seconds": self._record.started_at or self._record.identity.create_time,
             "trainer_processes": float(len(tree)),
             "trainer_threads": _total(tree, lambda process: process.num_threads()),
             "trainer_open_fds": _total(tree, lambda process: process.num_fds()),
             "trainer_cpu_seconds_total": self._cpu.add(_cpu_seconds(tree)),
         }
+        samples += [Sample(name, {}, value) for name, value in measured.items() if value is not None]
+        return samples + self._measure_memory(tree, samples, now)
+
+    def _measure_memory(self, tree: list[psutil.Process], others: list[Sample], now: float) -> list[Sample]:
+        """Raises CollectError with the other samples."""
         self._footprints.keep(tree)
-        memory = {
-            "footprint": self._with_accelerator(_total(tree, lambda process: self._footprints.of(process, now)), now),
-            "rss": _total(tree, lambda process: process.memory_info().rss),
-        }
-        samples = [Sample(name, {}, value) for name, value in measured.items() if value is not None]
-        samples += [
-            Sample("trainer_memory_bytes", {"kind": kind}, value) for kind, value in memory.items() if value is not None
+        uses: dict[int, Use] = {}
+
+        def use_of(process: psutil.Process) -> float:
+            uses[process.pid] = self._footprints.of(process, now)
+            return uses[process.pid].bytes
+
+        footprint, rss = _total(tree, use_of), _total(tree, lambda process: process.memory_info().rss)
+        if footprint is None or rss is None:
+            reason = "the memory of the trainer's processes cannot be read; run the sidecar as the trainer's user"
+            raise CollectError(reason, others)
+        estimated = [pid for pid, use in uses.items() if use.is_resident]
+        self._report_estimates(estimated)
+        return [
+            Sample("trainer_memory_bytes", {"kind": "footprint"}, self._with_accelerator(footprint, now)),
+            Sample("trainer_memory_bytes", {"kind": "rss"}, rss),
+            Sample("trainer_memory_estimated_processes", {}, float(len(estimated))),
         ]
-        return samples
+
+    def _report_estimates(self, pids: list[int]) -> None:
+        if pids and not self._estimated:
+            log.warning(
+                "the footprint of process %s cannot be read, so its resident size counts, which is larger; "
+                "run the sidecar as the trainer's user",
+                ", ".join(map(str, pids)),
+            )
+        self._estimated = len(pids)
+
+    def _limits(self, trainer: psutil.Process | None) -> list[float]:
+        """The limit in bytes, if there is any."""
+        limits = [self._limit_bytes] if self._limit_bytes is not None else []
+        if trainer is not None and (limit := read_limit(trainer.pid)):
+            limits.append(limit.bytes)
+        return [float(min(limits))] if limits else []
 
     def _find_trainer(self) -> psutil.Process | None:
         record = read_process_record(self._run_dir)
         if record != self._record:
             self._record, self._trainer, self._cpu = record, None, CpuClock()
-        # Once found, the process is recognised by the kernel's own clock: after the wall clock was set, its
-        # recorded start time matches no process.
-        if self._trainer is not None and is_running(self._trainer):
-            return self._trainer
-        self._trainer = find_process(record) if record else None
+            self._has_seen_trainer = False
+        # Once found, it is recognised by the kernel's own clock: where a record has only a start time, that matches no
+        # process after the clock was set.
+        if self._trainer is None or not is_running(self._trainer):
+            self._trainer = find_process(record.identity) if record else None
+        self._has_seen_trainer = self._has_seen_trainer or self._trainer is not None
         return self._trainer
 
-    def _with_accelerator(self, footprint: float | None, now: float) -> float | None:
-        if footprint is None or sys.platform != "darwin":
+    def _refuse_hidden(self, samples: list[Sample]) -> None:
+        """Raises CollectError where the trainer may well run: one that was visible before has ended."""
+        pid = self._record.identity.pid if self._record else 0
+        if pid and not self._has_seen_trainer and is_hidden(pid):
+            reason = f"process {pid} belongs to another user and is hidden; run the sidecar as the trainer's user"
+            raise CollectError(reason, samples)
+
+    def _with_accelerator(self, footprint: float, now: float) -> float:
+        if sys.platform != "darwin":
             return footprint
         try:
             held = value_of(self._textfile.read(now), "trainer_accelerator_memory_bytes")
@@ -78,11 +127,11 @@ class CpuClock:
     """CPU seconds of a process tree as a counter: they do not fall when one of its processes ends."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, float], float] = {}
+        self._seen: Mapping[Hashable, float] = {}
         self._total = 0.0
 
-    def add(self, seconds: dict[tuple[int, float], float]) -> float:
-        """Adds the CPU seconds of each live process, by (pid, start time); returns the total so far."""
+    def add(self, seconds: Mapping[Hashable, float]) -> float:
+        """Adds the CPU seconds of each live process, by its identity; returns the total so far."""
         self._total += sum(max(0.0, value - self._seen.get(process, 0.0)) for process, value in seconds.items())
         self._seen = seconds
         return self._total
@@ -116,12 +165,13 @@ def _total(tree: list[psutil.Process], measure: Callable[[psutil.Process], float
     return total
 
 
-def _cpu_seconds(tree: list[psutil.Process]) -> dict[tuple[int, float], float]:
-    seconds = {}
+def _cpu_seconds(tree: list[psutil.Process]) -> dict[Hashable, float]:
+    """By the process itself: psutil compares PID and ticks, whereas a start time moves with the clock."""
+    seconds: dict[Hashable, float] = {}
     for process in tree:
         try:
             times = process.cpu_times()
         except psutil.Error:
             continue
-        seconds[process.pid, process.create_time()] = times.user + times.system
+        seconds[process] = times.user + times.system
     return seconds

@@ -16,6 +16,7 @@ import psutil
 from alerts.secret_references import path_of
 from alerts.sizes import show_size
 from alerts.startup import prepare
+from exporter.machine import read_cores, read_memory
 from fleet.configuration.compose import is_path
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
@@ -27,14 +28,19 @@ from trainer.config import TrainerConfig
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine's memory and CPU cores."""
+    """This machine's memory and CPU cores; `limited_by` is who gives less memory than the hardware has."""
 
     memory_bytes: int
     cores: int
+    limited_by: str = ""
 
     @classmethod
     def here(cls) -> "Machine":
-        return cls(psutil.virtual_memory().total, os.cpu_count() or 1)
+        memory = read_memory()
+        return cls(memory.total_bytes, read_cores().count, memory.limit.origin if memory.limit else "")
+
+    def describe_memory(self) -> str:
+        return f"this machine has {show_size(self.memory_bytes)}" + (f" ({self.limited_by})" if self.limited_by else "")
 
 
 def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Mapping[str, str] = os.environ) -> None:
@@ -133,7 +139,7 @@ def _owner(port: int) -> str:
 
 def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:
     total = sum(peer.memory_limit_bytes or 0 for peer in peers)
-    has = f"this machine has {show_size(machine.memory_bytes)}"
+    has = machine.describe_memory()
     too_large = False
     for peer in peers:
         limit = peer.memory_limit_bytes or 0

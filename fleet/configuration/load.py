@@ -1,12 +1,12 @@
 """Loads `peerwatch.yaml`: its data, the configuration of every process, and every error."""
 
 import copy
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exporter.machine import read_cores
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, plan_peers
@@ -95,7 +95,7 @@ def load_text(text: str, source: str, base: Path, state_folder: Path | None = No
             return loaded
     loaded.config = result
     loaded.folder = _state_folder(result, base, state_folder)
-    loaded.peers = plan_peers(result, os.cpu_count() or 1)
+    loaded.peers = plan_peers(result, read_cores().count)
     loaded.composition = compose(result, loaded.peers, loaded.folder, base)
     loaded.add(loaded.composition.problems)
     return loaded

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 
 import platformdirs
 
+from exporter.machine import read_cores
 from exporter.run_folder import read_bounded, write_atomically
 from fleet.plan.shapes import Shape
 from fleet.plan.workload import Workload
@@ -42,7 +42,7 @@ def write(shape: Shape, work: Workload, *, peak_bytes: float, pace: Mapping[int,
         "peak_bytes": peak_bytes,
         "steps_per_second": {str(count): value for count, value in pace.items()},
         "at": time.time(),
-        "cores": os.cpu_count(),
+        "cores": read_cores().count,
     }
     records = {_key(shape, work): record, **{k: v for k, v in _records().items() if k != _key(shape, work)}}
     path = file()
@@ -61,5 +61,5 @@ def _records() -> dict[str, Any]:
 def _key(shape: Shape, work: Workload) -> str:
     """Another machine's cores, another model or another setting is another measurement."""
     sizes = {name: value for name, value in asdict(shape).items() if name not in ("name", "origin")}
-    text = json.dumps([sizes, asdict(work), os.cpu_count()], sort_keys=True)
+    text = json.dumps([sizes, asdict(work), read_cores().count], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """The machine of a plan: this one as it is read, or another as given."""
 
+import contextlib
 import platform
 import shutil
 import subprocess
@@ -10,8 +11,8 @@ from typing import Literal, cast
 
 import psutil
 
-from exporter.footprint import read_footprint
-from fleet.configuration.checks import Machine
+from exporter.footprint import measure
+from exporter.machine import Cores, read_cores, read_memory
 from fleet.doctor.trainers import find_trainers
 from fleet.processes.leftovers import below
 
@@ -39,29 +40,32 @@ class Host:
     accelerator_bytes: float | None = None
     accelerator_origin: str = ""
     is_here: bool = False
+    memory_origin: str = "as given"
+    cores_origin: str = "as given"
 
 
 def here(device: str, disk: Path) -> Host:
     """This machine; `device` is cpu, mps, cuda or auto, `disk` a folder on the disk of the fleet's files."""
-    machine = Machine.here()
     chosen = _present_device() if device == "auto" else cast("Device", device)
     ours = sum(_footprint_of(one.pid) for one in find_trainers())
-    memory = psutil.virtual_memory()
-    used = max(0.0, memory.total - memory.available - ours)
+    memory, cores = read_memory(), read_cores()
+    used = max(0.0, memory.total_bytes - memory.available_bytes - ours)
     origin = "measured now" + (", less the running trainers" if ours else "")
-    accelerator, accelerator_origin = _accelerator(chosen, memory.total)
+    accelerator, accelerator_origin = _accelerator(chosen, memory.total_bytes)
     return Host(
         system=sys.platform,
         device=chosen,
-        memory_bytes=machine.memory_bytes,
-        cores=machine.cores,
+        memory_bytes=memory.total_bytes,
+        cores=cores.count,
         used_bytes=used,
         used_origin=origin,
-        has_swap=psutil.swap_memory().total > 0,
+        has_swap=memory.swap_total_bytes > 0,
         disk_free_bytes=_disk_free(disk),
         accelerator_bytes=accelerator,
         accelerator_origin=accelerator_origin,
         is_here=True,
+        memory_origin=memory.origin,
+        cores_origin=_origin_of(cores),
     )
 
 
@@ -133,8 +137,16 @@ def _number_from(*command: str) -> int | None:
         return None
 
 
+def _origin_of(cores: Cores) -> str:
+    return f"{cores.origin}; {cores.fast} of them are performance cores" if cores.fast else cores.origin
+
+
 def _footprint_of(pid: int) -> float:
-    return sum(read_footprint(process.pid) or 0.0 for process in below(pid))
+    total = 0.0
+    for process in below(pid):
+        with contextlib.suppress(psutil.Error):
+            total += measure(process).bytes
+    return total
 
 
 def _disk_free(folder: Path) -> float | None:

@@ -58,7 +58,9 @@ def describe(planned: Case, result: Answer) -> dict[str, Any]:
             "device": host.device,
             "is_this_one": host.is_here,
             "cores": host.cores,
+            "cores_origin": host.cores_origin,
             "memory_bytes": host.memory_bytes,
+            "memory_origin": host.memory_origin,
             "used_bytes": host.used_bytes,
             "used_origin": host.used_origin,
             "headroom_bytes": headroom(host)[0],
@@ -99,12 +101,12 @@ def _machine_rows(planned: Case) -> list[Row]:
     spare, why = headroom(host)
     origin = "read" if host.is_here else "as given"
     rows = [
-        ("memory", show_size(host.memory_bytes), origin),
+        ("memory", show_size(host.memory_bytes), host.memory_origin),
         ("system and other programs", f"−{show_size(host.used_bytes)}", host.used_origin),
         ("headroom", f"−{show_size(spare)}", why),
         ("leaderboard, alert loop", f"−{show_size(SERVICES_BYTES)}", "measured; once for the fleet"),
         ("left for peers", show_size(available_bytes(host)), ""),
-        ("cores", str(host.cores), origin),
+        ("cores", str(host.cores), host.cores_origin),
         ("device", host.device, "its memory is the machine's" if host.device != "cuda" else "one card"),
     ]
     if host.accelerator_bytes is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from exporter.run_folder import is_running
+from exporter.process_identity import is_running
 
 
 def below(pid: int) -> list[psutil.Process]:

@@ -17,7 +17,8 @@ import psutil
 
 from alerts.config import TOKEN_FILE
 from alerts.export.prometheus import render_rules
-from exporter.run_folder import METRICS_FILE, ProcessRecord, find_process
+from exporter.process_identity import ProcessIdentity, find_process, identify
+from exporter.run_folder import METRICS_FILE
 from fleet.alert_loop.access import prometheus_access
 from fleet.configuration.compose import Composition, alerts_url, compose
 from fleet.configuration.load import Loaded
@@ -53,13 +54,8 @@ def locked(folder: StateFolder) -> Iterator[None]:
 def is_up(folder: StateFolder) -> bool:
     """Whether supervisord of this state folder answers, or its `up` is still alive."""
     record = _read_record(folder)
-    try:
-        return any(
-            find_process(ProcessRecord(int(record[f"{who}pid"]), float(record[f"{who}create_time"])))
-            for who in ("", "supervisord_")
-        )
-    except (KeyError, TypeError, ValueError):
-        return False
+    recorded = [ProcessIdentity.from_record(record, who) for who in ("", "supervisord_")]
+    return any(find_process(identity) for identity in recorded if identity)
 
 
 def end_earlier(folder: StateFolder) -> int:
@@ -69,11 +65,10 @@ def end_earlier(folder: StateFolder) -> int:
     if not isinstance(owner, str) or not owner:
         return 0
     left = owned_by(owner)
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        recorded = ProcessRecord(int(record["supervisord_pid"]), float(record["supervisord_create_time"]))
-        if supervisord := find_process(recorded):
-            left += [process for process in below(supervisord.pid) if process not in left]
-            end([supervisord], grace_seconds=_STOP_SECONDS)
+    recorded = ProcessIdentity.from_record(record, "supervisord_")
+    if recorded and (supervisord := find_process(recorded)):
+        left += [process for process in below(supervisord.pid) if process not in left]
+        end([supervisord], grace_seconds=_STOP_SECONDS)
     end(left, grace_seconds=2)
     folder.run_record.unlink(missing_ok=True)
     return len(left)
@@ -181,14 +176,9 @@ class Fleet:
 
     def _record(self) -> None:
         assert self._supervisord is not None
-        record: dict[str, Any] = {
-            "pid": os.getpid(),
-            "create_time": psutil.Process().create_time(),
-            "owner": self._owner,
-            "supervisord_pid": self._supervisord.pid,
-        }
+        record: dict[str, Any] = identify().as_record() | {"owner": self._owner}
         with contextlib.suppress(psutil.Error):
-            record["supervisord_create_time"] = psutil.Process(self._supervisord.pid).create_time()
+            record |= identify(self._supervisord.pid).as_record("supervisord_")
         write(self.folder.run_record, json.dumps(record))
 
 

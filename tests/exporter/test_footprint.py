@@ -8,7 +8,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter.footprint import Footprints, parse_rusage, parse_smaps_rollup, read_footprint, read_shared_files
+from exporter.footprint import (
+    Footprints,
+    Use,
+    measure,
+    parse_rusage,
+    parse_smaps_rollup,
+    read_footprint,
+    read_shared_files,
+    read_swapped,
+)
 
 SMAPS_ROLLUP = b"""\
 5561e4977000-7ffd0ccfe000 ---p 00000000 00:00 0                          [rollup]
@@ -66,27 +75,51 @@ def test_what_may_not_be_read_is_absent(tmp_path):
 def test_a_footprint_is_read_again_once_the_resident_size_moved_or_it_is_old():
     reads = []
 
-    def read(pid):
-        reads.append(pid)
-        return float(len(reads))
+    def read(process):
+        reads.append(process)
+        return Use(float(len(reads)))
 
     footprints, own = Footprints(read), psutil.Process()
-    assert footprints.of(own, now=0.0) == 1.0
-    assert footprints.of(own, now=5.0) == 1.0
+    assert footprints.of(own, now=0.0).bytes == 1.0
+    assert footprints.of(own, now=5.0).bytes == 1.0
     held = bytearray(b"x" * own.memory_info().rss)
-    assert footprints.of(own, now=10.0) == 2.0
+    assert footprints.of(own, now=10.0).bytes == 2.0
     assert len(held) > 0
-    assert footprints.of(own, now=69.0) == 2.0
-    assert footprints.of(own, now=71.0) == 3.0
+    assert footprints.of(own, now=69.0).bytes == 2.0
+    assert footprints.of(own, now=71.0).bytes == 3.0
 
 
-def test_a_footprint_that_cannot_be_read_is_none_and_a_gone_process_is_forgotten():
-    footprints, own = Footprints(lambda pid: None), psutil.Process()
-    assert footprints.of(own, now=0.0) is None
+def test_a_footprint_is_read_as_soon_as_it_may_be_and_a_gone_process_is_forgotten():
+    uses = iter([Use(5.0, is_resident=True), Use(3.0)])
+    footprints, own = Footprints(lambda process: next(uses)), psutil.Process()
+    assert footprints.of(own, now=0.0).is_resident
+    assert footprints.of(own, now=1.0) == Use(3.0)
     counted = Footprints()
-    assert counted.of(own, now=0.0)
+    assert counted.of(own, now=0.0).bytes
     counted.keep([])
     assert not counted._known
+
+
+def test_the_long_form_of_older_kernels_is_summed(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "smaps").write_text(
+        "00400000-00452000 r-xp\nPss:  100 kB\nSwapPss: 4 kB\n00e03000 rw-p\nPss: 20 kB\n"
+    )
+    assert read_footprint(7, proc=tmp_path) == 124 * 1024
+
+
+def test_the_resident_size_with_what_is_swapped_out_stands_in(tmp_path):
+    own = psutil.Process()
+    (tmp_path / str(own.pid)).mkdir()
+    # As of another user's process: the status is there, the maps are not.
+    (tmp_path / str(own.pid) / "status").write_text("VmRSS:\t  900 kB\nVmSwap:\t    2048 kB\n")
+    rss_bytes = own.memory_info().rss
+    use = measure(own, proc=tmp_path)
+    assert use.is_resident
+    assert use.bytes == pytest.approx(rss_bytes + 2048 * 1024, rel=0.2)
+    assert read_swapped(own.pid, proc=tmp_path) == 2048 * 1024
+    assert read_swapped(own.pid, proc=tmp_path / "none") == 0.0
+    assert not measure(own).is_resident
 
 
 def test_the_share_of_other_processes_in_mapped_files_is_read(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
+from exporter.process_identity import identify
 from exporter.run_folder import (
-    ProcessRecord,
-    find_process,
+    find_trainer,
     read_bounded,
     read_process_record,
     write_atomically,
@@ -67,24 +67,27 @@ def test_a_recorded_process_is_found_until_it_ends(tmp_path):
     child.stdout.readline()
     record = read_process_record(tmp_path)
     assert record is not None
-    assert record.pid == child.pid
-    found = find_process(record)
+    assert record.identity.pid == child.pid
+    found = find_trainer(tmp_path)
     assert found is not None
     assert found.pid == child.pid
     child.stdin.write("\n")
     child.stdin.close()
     while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert find_process(record) is None  # not waited for: a zombie trains no more
+    assert find_trainer(tmp_path) is None  # not waited for: a zombie trains no more
     child.stdout.close()
     child.wait()
-    assert find_process(record) is None
+    assert find_trainer(tmp_path) is None
 
 
-def test_another_process_with_the_recorded_number_is_not_the_trainer():
+def test_another_process_with_the_recorded_number_is_not_the_trainer(tmp_path):
     own = psutil.Process()
-    assert find_process(ProcessRecord(own.pid, own.create_time() + 1.5)) == own
-    assert find_process(ProcessRecord(own.pid, own.create_time() - 60.0)) is None
+    for moved, found in ((1.5, own), (-60.0, None)):
+        # As an earlier release wrote it.
+        record = {"pid": own.pid, "create_time": own.create_time() + moved}
+        (tmp_path / "process.json").write_text(json.dumps(record))
+        assert find_trainer(tmp_path) == found
 
 
 @pytest.mark.parametrize(
@@ -98,6 +101,7 @@ def test_another_process_with_the_recorded_number_is_not_the_trainer():
         '{"pid": true, "create_time": 1}',
         '{"pid": -1, "create_time": 1}',
         '{"pid": 1, "create_time": null}',
+        f'{{"pid": 1, "create_time": 1{"0" * 400}}}',
         "[" * 4000,
     ],
 )
@@ -106,8 +110,9 @@ def test_a_record_of_another_form_is_no_record(tmp_path, text):
     assert read_process_record(tmp_path) is None
 
 
-def test_a_huge_process_number_is_no_process():
-    assert find_process(ProcessRecord(2**70, 0.0)) is None
+def test_a_huge_process_number_is_no_process(tmp_path):
+    (tmp_path / "process.json").write_text(json.dumps({"pid": 2**70, "create_time": 0.0}))
+    assert find_trainer(tmp_path) is None
 
 
 def test_the_record_is_the_documented_json(tmp_path):
@@ -115,5 +120,7 @@ def test_the_record_is_the_documented_json(tmp_path):
     write_process_record(tmp_path)
     record = json.loads((tmp_path / "process.json").read_text())
     started_at = record.pop("started_at")
-    assert record == {"pid": os.getpid(), "create_time": pytest.approx(psutil.Process().create_time())}
+    own = identify().as_record()
+    assert record == own | {"create_time": pytest.approx(psutil.Process().create_time())}
+    assert own["pid"] == os.getpid()
     assert before <= started_at <= time.time()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from exporter.run_folder import ProcessRecord, find_process, read_bounded, write_atomically
+from exporter.process_identity import ProcessIdentity, find_process, identify
+from exporter.run_folder import read_bounded, write_atomically
 
 DHT_FILE = "dht.json"
 _LISTEN = "-listen=/unix"
@@ -17,11 +18,7 @@ _SOCKET_NAME = "hivemind-p2p"
 
 def record_dht_process(run_dir: Path, sockets: Sequence[Path]) -> None:
     """Records the calling process as the DHT process of this run folder. Raises OSError."""
-    record = {
-        "pid": os.getpid(),
-        "create_time": psutil.Process().create_time(),
-        "sockets": [str(path) for path in sockets],
-    }
+    record = identify().as_record() | {"sockets": [str(path) for path in sockets]}
     write_atomically(run_dir / DHT_FILE, json.dumps(record).encode())
 
 
@@ -58,10 +55,11 @@ def daemon_sockets(daemon: psutil.Process | None) -> list[Path]:
 def _read_record(run_dir: Path) -> tuple[list[psutil.Process], list[Path]]:
     try:
         record = json.loads(read_bounded(run_dir / DHT_FILE, 4096))
-        process = find_process(ProcessRecord(int(record["pid"]), float(record["create_time"])))
         sockets = [Path(str(path)) for path in record["sockets"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return [], []
+    identity = ProcessIdentity.from_record(record)
+    process = find_process(identity) if identity else None
     return [process] if process and process.pid != os.getpid() else [], sockets
 
 

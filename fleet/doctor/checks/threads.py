@@ -1,14 +1,14 @@
 """The running trainers' threads against the cores."""
 
-import os
 from collections.abc import Iterator
 
+from exporter.machine import read_cores
 from fleet.doctor.findings import Finding, ok, warning
 from fleet.doctor.site import Site
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    cores = os.cpu_count() or 1
+    cores = read_cores().count
     trainers = site.trainers
     # Without the variable, OpenMP takes every core.
     threads = [_threads(one.environment.get("OMP_NUM_THREADS", ""), cores) for one in trainers]

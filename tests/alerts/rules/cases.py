@@ -165,6 +165,25 @@ CASES = (
     ),
     Scenario(
         "HostMemoryPressure",
+        "a container without swap is nearly full, and the pressure is that of a large machine",
+        lambda m, n: {"available": 0.3 * GIB if 5 <= m < 15 else 2 * GIB, "swap_total": 0, "host_limit": 16 * GIB},
+        (8, 14),
+        (5, 22),
+    ),
+    Scenario(
+        "HostMemoryPressure",
+        "a container may swap as much again",
+        lambda m, n: {"available": 0.3 * GIB, "swap": GIB, "swap_total": 16 * GIB, "host_limit": 16 * GIB},
+        quiet=(30,),
+    ),
+    Scenario(
+        "HostMemoryPressure",
+        "a machine without swap and limit, whose cache counts as used",
+        lambda m, n: {"available": 0.3 * GIB, "swap_total": 0},
+        quiet=(30,),
+    ),
+    Scenario(
+        "HostMemoryPressure",
         "old swap, a warning level, a full cache",
         lambda m, n: {"full": 0.05, "level": 2, "swap": 6 * GIB, "available": 2 * GIB},
         quiet=(30,),

@@ -42,6 +42,8 @@ SAMPLES = {
     "total": "host_memory_total_bytes",
     "available": "host_memory_available_bytes",
     "swap": "host_swap_used_bytes",
+    "swap_total": "host_swap_total_bytes",
+    "host_limit": "host_memory_limit_bytes",
     "free": 'host_disk_free_bytes{path="/state"}',
     "disk": 'host_disk_total_bytes{path="/state"}',
     "restarting": 'alerts_restart_phase{phase="restarting"}',

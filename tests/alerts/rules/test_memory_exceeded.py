@@ -2,8 +2,11 @@
 
 import pytest
 
+from alerts.rules import View
 from alerts.rules.memory_exceeded import GIB, Settings, judge
-from tests.alerts.rules.pages import silent, view
+from alerts.scraping.page import parse
+from tests.alerts.conftest import sidecar_page
+from tests.alerts.rules.pages import NOW, silent, view
 
 SETTINGS = Settings()
 
@@ -19,6 +22,13 @@ def test_the_verdict_follows_the_footprint_with_hysteresis(footprint: float, con
 def test_the_summary_names_both_numbers_with_their_unit() -> None:
     verdict = judge(view(footprint=4.5 * GIB, limit=4 * GIB), SETTINGS)
     assert verdict.summary == "Memory 4.50 GiB, 112% of the limit of 4.00 GiB."
+
+
+def test_the_summary_says_that_the_resident_size_stands_in() -> None:
+    page = parse(sidecar_page(NOW, footprint=4.5 * GIB, limit=4 * GIB) + "trainer_memory_estimated_processes 1\n")
+    verdict = judge(View("a", NOW, page), SETTINGS)
+    assert verdict.summary == "Memory 4.50 GiB (resident size), 112% of the limit of 4.00 GiB."
+    assert verdict.condition == "active"
 
 
 @pytest.mark.parametrize("changes", [{"footprint": None}, {"limit": None}, {"limit": 0}, {"up": None}])

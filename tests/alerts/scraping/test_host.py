@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from alerts.scraping.host import HostCollector, parse_pressure, read_host, read_pressure_level
+from exporter.machine import Limit, Memory
 
+GIB = 2**30
 # Debian 12, kernel 6.1, two trainers on too little memory.
 RECORDED = """\
 some avg10=41.26 avg60=32.09 avg300=11.83 total=78283123
@@ -41,6 +43,25 @@ def test_the_machine_is_read_as_the_rules_need_it(tmp_path: Path) -> None:
     assert free is not None
     assert size is not None
     assert 0 < free < size
+
+
+def test_within_a_limit_the_machine_is_what_the_limit_leaves(tmp_path: Path) -> None:
+    (tmp_path / "system").write_text("some avg10=0.00 avg60=2.00\nfull avg10=0.00 avg60=0.50\n")
+    (tmp_path / "group").write_text(RECORDED)
+    memory = Memory(
+        4 * GIB, GIB, 2 * GIB, GIB // 2, Limit(4 * GIB, "a container"), (tmp_path / "group", tmp_path / "no")
+    )
+    page = read_host(HostCollector((), tmp_path / "system", lambda: memory))
+    assert page.value("host_memory_total_bytes") == page.value("host_memory_limit_bytes") == 4 * GIB
+    assert page.value("host_memory_available_bytes") == GIB
+    assert page.value("host_swap_used_bytes") == GIB // 2
+    assert page.value("host_memory_pressure_ratio", kind="full") == pytest.approx(0.2962)
+    assert page.value("host_memory_pressure_ratio", kind="some") == pytest.approx(0.3209)
+
+
+def test_without_a_limit_none_is_exported(tmp_path: Path) -> None:
+    page = read_host(HostCollector((), tmp_path / "none", lambda: Memory(4 * GIB, GIB, 2 * GIB, 0)))
+    assert page.value("host_memory_limit_bytes") is None
 
 
 def test_what_cannot_be_read_is_absent(tmp_path: Path) -> None:
