@@ -45,6 +45,20 @@ def memory_groups(pid: int | None = None, *, root: Path = ROOT) -> list[Group]:
     return [(_read_unified if is_unified else _read_separate)(folder, root) for folder in folders]
 
 
+def find_oom_events(pid: int, *, root: Path = ROOT) -> Path | None:
+    """The file that counts what the kernel killed for memory in a process's own group; None where there is none."""
+    is_unified, folders = _folders("memory", pid, root)
+    # Version 2 counts groups below in memory.events, and what a group above set off too.
+    names = ("memory.events.local", "memory.events") if is_unified else ("memory.oom_control",)
+    paths = [folders[0] / name for name in names] if folders else []
+    return next((path for path in paths if read_oom_kills(path) is not None), None)
+
+
+def read_oom_kills(path: Path) -> int | None:
+    """How often the kernel killed for memory, in a file that `find_oom_events` found."""
+    return _read_stat(path).get("oom_kill")
+
+
 def processor_quota(*, root: Path = ROOT) -> tuple[float, str] | None:
     """(processors that this process may keep busy at most, the group that says so); None without such a limit."""
     is_unified, folders = _folders("cpu", None, root)

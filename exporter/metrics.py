@@ -95,7 +95,7 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_expected_steps", "gauge", "Steps that the run will make, where the trainer says so."),
     Metric("trainer_exit_code", "gauge", "How the trainer's last process ended: its exit code, 128 + N for signal N."),
     Metric("trainer_end_timestamp_seconds", "gauge", "When the trainer's last process ended."),
-    Metric("trainer_oom_kills_total", "counter", "Processes of the trainer that the kernel killed for memory."),
+    Metric("trainer_oom_killed", "gauge", "1 if the kernel killed for memory as the trainer's last process ended."),
     Metric("swarm_rank", "gauge", "Rank of this peer on the cumulative board, counted from 1."),
     Metric("swarm_ranked_peers", "gauge", "Peers on the cumulative board."),
     Metric("swarm_reward_cumulative", "gauge", "Reward of this peer over all rounds and stages."),

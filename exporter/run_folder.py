@@ -14,6 +14,7 @@ from exporter.process_identity import ProcessIdentity, as_seconds, find_process,
 
 METRICS_FILE = "trainer.prom"
 PROCESS_FILE = "process.json"
+ENDING_FILE = "ended.json"
 
 
 class ProcessRecord(NamedTuple):
@@ -25,6 +26,14 @@ class ProcessRecord(NamedTuple):
 
     identity: ProcessIdentity
     started_at: float | None = None
+
+
+class Ending(NamedTuple):
+    """How a trainer's process ended: its exit code, as a shell gives it (128 + N for signal N), and the Unix time."""
+
+    identity: ProcessIdentity
+    exit_code: int
+    at: float
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -58,9 +67,13 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def write_process_record(run_dir: Path) -> None:
-    """Records the calling process as the trainer of this run folder. Raises OSError."""
-    record = identify().as_record() | {"started_at": time.time()}
+def write_process_record(run_dir: Path, process: ProcessIdentity | None = None) -> None:
+    """Records a process, by default the calling one, as the trainer of this run folder. Raises OSError.
+
+    Another process has been the trainer since it was created.
+    """
+    started_at = time.time() if process is None else process.create_time
+    record = (process or identify()).as_record() | {"started_at": started_at}
     write_atomically(run_dir / PROCESS_FILE, json.dumps(record).encode())
 
 
@@ -74,6 +87,25 @@ def read_process_record(run_dir: Path) -> ProcessRecord | None:
     if identity is None:
         return None
     return ProcessRecord(identity, as_seconds(record.get("started_at")))
+
+
+def write_ending(run_dir: Path, ending: Ending) -> None:
+    """Records how the trainer's process ended. Raises OSError."""
+    record = ending.identity.as_record() | {"exit_code": ending.exit_code, "at": ending.at}
+    write_atomically(run_dir / ENDING_FILE, json.dumps(record).encode())
+
+
+def read_ending(run_dir: Path) -> Ending | None:
+    """How the last process ended whose end was recorded; None without a valid record."""
+    try:
+        record = json.loads(read_bounded(run_dir / ENDING_FILE, 4096))
+    except (OSError, ValueError, RecursionError):
+        return None
+    identity = ProcessIdentity.from_record(record)
+    exit_code, at = (record.get("exit_code"), as_seconds(record.get("at"))) if identity else (None, None)
+    if identity is None or type(exit_code) is not int or not 0 <= exit_code < 256 or at is None:
+        return None
+    return Ending(identity, exit_code, at)
 
 
 def find_trainer(run_dir: Path) -> psutil.Process | None:

@@ -1,17 +1,15 @@
 """What this machine has is the smallest of hardware, control groups and affinity."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from exporter.control_groups import Group, memory_groups
+from exporter.control_groups import Group
 from exporter.machine import (
     Cores,
     Hardware,
@@ -24,7 +22,7 @@ from exporter.machine import (
     read_memory,
 )
 from tests.exporter.recorded_groups import GIB, MIB, UNIFIED, unified, write_tree
-from tests.programs import go_without
+from tests.memory_group import memory_group
 
 HARDWARE = Hardware(64 * GIB, 40 * GIB, 8 * GIB, GIB, cores=16, affinity=16)
 
@@ -125,7 +123,7 @@ def test_an_affinity_counts() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux has control groups")
 def test_a_real_group_limits_a_real_process() -> None:
-    with _own_group() as group:
+    with memory_group(512 * MIB) as group:
         told = _ask(f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))")
     assert told["total"] == 512 * MIB
     assert 0 < told["available"] < 512 * MIB
@@ -145,24 +143,3 @@ print(json.dumps(dict(total=memory.total_bytes, available=memory.available_bytes
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     told: dict[str, int] = json.loads(ran.stdout)
     return told
-
-
-@contextlib.contextmanager
-def _own_group() -> Iterator[Path]:
-    """A group of 512 MiB below this process's own, of the version that this system has."""
-    groups = memory_groups()
-    parent = Path(groups[0].name) if groups else Path("/sys/fs/cgroup")
-    group = parent / f"test-{os.getpid()}"
-    limit = "memory.max" if (parent / "cgroup.controllers").exists() else "memory.limit_in_bytes"
-    try:
-        group.mkdir()
-    except OSError:
-        go_without("needs root and control groups, to limit a process")
-    try:
-        try:
-            (group / limit).write_text(str(512 * MIB))
-        except OSError:
-            go_without("needs the memory controller in this process's control group")
-        yield group
-    finally:
-        group.rmdir()

@@ -1,0 +1,56 @@
+"""How the trainer's last process ended, where whoever started it recorded that, or the kernel tells."""
+
+from pathlib import Path
+from typing import Self
+
+from exporter.config import SidecarConfig
+from exporter.control_groups import find_oom_events, read_oom_kills
+from exporter.metrics import Sample
+from exporter.process_identity import find_process, is_same
+from exporter.run_folder import ProcessRecord, read_ending, read_process_record
+
+
+class Collector:
+    """Says nothing while the trainer runs."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._record: ProcessRecord | None = None
+        self._events: Path | None = None
+        self._kills_before: int | None = None
+        self._is_ended = False
+        self._was_killed = False
+
+    @classmethod
+    def configured(cls, config: SidecarConfig) -> Self:
+        return cls(config.run_dir)
+
+    def collect(self, now: float) -> list[Sample]:
+        record = read_process_record(self._run_dir)
+        if record is None:
+            return []
+        if find_process(record.identity) is not None:
+            self._watch(record)
+            return []
+        return self._describe(record)
+
+    def _watch(self, record: ProcessRecord) -> None:
+        """Keeps the present number of kills, to be compared with the one after the trainer's end."""
+        if record != self._record or self._events is None:
+            self._record, self._events = record, find_oom_events(record.identity.pid)
+            self._is_ended = self._was_killed = False
+        self._kills_before = read_oom_kills(self._events) if self._events else None
+
+    def _describe(self, record: ProcessRecord) -> list[Sample]:
+        samples = []
+        ending = read_ending(self._run_dir)
+        if ending is not None and is_same(record.identity, ending.identity):
+            samples.append(Sample("trainer_exit_code", {}, float(ending.exit_code)))
+            samples.append(Sample("trainer_end_timestamp_seconds", {}, ending.at))
+        if record == self._record and self._kills_before is not None and self._events is not None:
+            if not self._is_ended:
+                # Once: later kills in that group are not of this trainer.
+                kills = read_oom_kills(self._events)
+                self._is_ended, self._was_killed = True, kills is not None and kills > self._kills_before
+            samples.append(Sample("trainer_oom_killed", {}, float(self._was_killed)))
+        return samples
