@@ -56,6 +56,7 @@ TEXTS = {
     "Sidecar unreachable for {time} ({failure}); limit {limit}; trainer state unknown.": (
         "sidecar 已 {time}没有应答（{failure}）；上限 {limit}；训练进程状态未知。"
     ),
+    "Trainer finished.": "训练已完成。",
     "Trainer process gone.": "训练进程已消失。",
     "Trainer process gone; last state: {state}.": "训练进程已消失；最后状态：{state}。",
     "No step since the trainer started {time} ago; limit {limit}.": (
@@ -72,6 +73,19 @@ TEXTS = {
     "it answered {status}": "返回了 {status}",
     "the page is compressed although that was not asked for": "页面被压缩，而请求中并未要求",
     "the page is larger than {most} KiB": "页面大于 {most} KiB",
+    # PeerFailed
+    "The kernel killed the trainer: out of memory.": "训练进程因内存不足被内核终止。",
+    "How the trainer ended is not known.": "训练进程如何结束尚不清楚。",
+    "Trainer was stopped.": "训练进程被人为停止。",
+    "Trainer ended by signal {signal}.": "训练进程因信号 {signal} 结束。",
+    "Trainer ended with exit code {code:.0f}.": "训练进程结束，退出码 {code:.0f}。",
+    # ProgressMissing
+    "The trainer reports its progress itself.": "训练进程自行报告进展。",
+    "Progress is read again.": "已重新读到进展。",
+    "Trainer idle.": "训练进程空闲。",
+    "No report of progress read for {time} ({readers}); limit {limit}.": (
+        "已 {time}没有读到进展记录（{readers}）；上限 {limit}。"
+    ),
     # PeerStalled
     "No progress for {time} while {state}; limit {limit}.": "已 {time}没有进展，状态：{state}；上限 {limit}。",
     "Last step: {steps:.0f}, {time} ago.": "最后一步：第 {steps:.0f} 步，{time}前。",
@@ -183,9 +197,17 @@ REMEDIES = {
         "并确认排行榜与该节点属于同一个 swarm。"
     ),
     "PeerDown": "查看该节点运行目录中 trainer.log 的末尾；检查本机内存或磁盘是否耗尽；然后重新启动该节点。",
+    "PeerFailed": (
+        "查看其日志的最后几行，找到最早的错误；如果是因内存不足被终止，减小任务（批大小、补全长度、更小的模型）"
+        "或增加内存；然后重新启动。"
+    ),
     "PeerRestarted": "目前无需处理；如果再次出现，在 restart.log 和 trainer.log 中查找原因。",
     "PeerStalled": (
         "向训练进程发送 SIGUSR1，查看其运行目录中的 stacks.log，了解卡在何处；如果一分钟后仍无动静，重启该节点。"
+    ),
+    "ProgressMissing": (
+        "把该节点的 `progress:` 与训练进程现在写入的位置比较（`peerwatch attach` 会列出）；sidecar 的日志会指出失败的"
+        "读取器；如果训练进程什么也不写，先查看它在做什么，再决定是否结束它。"
     ),
     "RankDrop": (
         "在仪表盘上把该节点的奖励和步速与其他节点比较；在 trainer.log 中查找发布失败；"

@@ -1,8 +1,9 @@
 """The trainer is not running, or its state is unknown.
 
 It is down when its process is gone, when it was started and has made no step once its time to start is over, or when
-its sidecar does not answer. A single restart does not fire: from the start of a process to its first step the rule
-keeps its last verdict, so that a planned restart stays quiet and a crash loop does not flap.
+its sidecar does not answer. A trainer that has finished is not down. A single restart does not fire: from the start of
+a process to its first step the rule keeps its last verdict, so that a planned restart stays quiet and a crash loop does
+not flap.
 
 What to do: read the end of trainer.log in the peer's run folder; check whether the host is out of memory or disk; then
 start the peer again.
@@ -40,8 +41,9 @@ def judge(view: View, settings: Settings) -> Verdict:
     if up is None:
         return UNKNOWN
     if not up:
-        return _judge_absence(view, settings)
-    if not is_before_first_step(page):
+        return inactive(say("Trainer finished.")) if has_finished(page) else _judge_absence(view, settings)
+    # Where reports are read, those that are missing are ProgressMissing's.
+    if not is_before_first_step(page) or page.value("trainer_progress_readers") is not None:
         return inactive(say("Trainer running."))
     return _judge_start(view, page, settings)
 
@@ -60,6 +62,14 @@ def is_before_first_step(page: Page) -> bool:
     started = page.value("trainer_start_timestamp_seconds")
     last_step = page.value("trainer_last_step_timestamp_seconds")
     return started is not None and (last_step is None or last_step < started)
+
+
+def has_finished(page: Page) -> bool:
+    """Whether a trainer that is gone has done all that it was to do."""
+    code, expected = page.value("trainer_exit_code"), page.value("trainer_expected_steps")
+    if code is not None:
+        return code == 0
+    return expected is not None and (page.value("trainer_steps_total") or 0.0) >= expected
 
 
 def _judge_unreachable(view: View, settings: Settings) -> Verdict:
@@ -137,7 +147,9 @@ RULE = Rule(
     doc=__doc__ or "",
     # PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.
     promql="""
-trainer_up == 0
+trainer_up == 0 unless on (instance) trainer_exit_code == 0 unless on (instance) (
+  trainer_steps_total >= on (instance) trainer_expected_steps unless on (instance) trainer_exit_code
+)
 or time() - trainer_start_timestamp_seconds > (
   trainer_stall_after_seconds and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
   or trainer_start_timestamp_seconds * 0 + %(start_within_seconds)d
@@ -148,10 +160,12 @@ and on (instance) (
   or trainer_start_timestamp_seconds unless trainer_phase_start_timestamp_seconds
 )
 unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
+unless on (instance) trainer_progress_readers
 or max_over_time(up{peer!=""}[%(silence)s]) == 0 and up{peer!=""} offset %(silence)s
 """,
     keeps="""
 trainer_start_timestamp_seconds
+unless on (instance) trainer_progress_readers
 unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
 unless on (instance) (
   trainer_state{trainer_state="waiting"} == 1

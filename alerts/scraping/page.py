@@ -92,7 +92,9 @@ class Page:
         return started is None or (phase_start is not None and phase_start >= started)
 
     def state(self) -> str | None:
-        """The phase that the trainer reports, or `starting` until it reports one."""
+        """The phase that the trainer reports, or `starting` until it reports one; None if nobody reads its progress."""
+        if self.value("trainer_progress_readers") == 0:
+            return None
         if not self.is_current():
             return "starting"
         for found, value in self.values("trainer_state").items():

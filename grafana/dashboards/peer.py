@@ -5,6 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
 from grafana.panels import ANY_IS_BAD, About, Column, Query, Style, graph, heat, number, rows, timeline
+from grafana.readers import readers
 from grafana.resources import MEMORY_USE, resources
 from grafana.series import of_peers
 from grafana.states import STATE_STEPS, state
@@ -20,6 +21,7 @@ def build() -> Dashboard:
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
+        Section("Read progress", readers()),
         Section("In the swarm", _swarm()),
     ]
     return make("peer", "All metrics of one peer, or of several side by side.", sections)

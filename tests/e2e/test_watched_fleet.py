@@ -232,6 +232,20 @@ NO_SERIES_HERE = {
     "host_memory_pressure_level": "macOS alone reports a level",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
     "alerts_restart_phase": "this fleet's alert loop restarts no peer",
+    **dict.fromkeys(
+        (
+            "trainer_progress_readers",
+            "trainer_progress_up",
+            "trainer_progress_timestamp_seconds",
+            "trainer_progress_step",
+            "trainer_progress_steps_per_report",
+            "trainer_expected_steps",
+        ),
+        "our trainers report their progress themselves",
+    ),
+    **dict.fromkeys(
+        ("trainer_exit_code", "trainer_end_timestamp_seconds", "trainer_oom_killed"), "the trainers of this fleet run"
+    ),
 }
 # In a container, the kernel's pressure stall information may be unavailable.
 if not PRESSURE_FILE.exists():

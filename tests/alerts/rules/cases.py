@@ -30,6 +30,20 @@ def _down(minute: float, begin: float, end: float = 1e9) -> Mapping[str, Any]:
     return {"up": 0, "started": None, "cpu": None, "footprint": None} if begin <= minute < end else {}
 
 
+def _ended(minute: float, now: float, *, at: float, until: float = 1e9, **how: float) -> Changes:
+    """A process that ended at a minute, and how."""
+    return {**_down(minute, at, until), **how} if at <= minute < until else {}
+
+
+def _unread(minute: float, now: float, *, begin: float, end: float, cores: float) -> Changes:
+    """A trainer whose log says nothing from one minute to another, while it keeps so many cores busy."""
+    silent = min(max(0.0, minute - begin), end - begin)
+    changes: dict[str, Any] = {"readers": 1, "log_up": 1, "cpu": 50 * (minute + 1440 - silent) + 60 * cores * silent}
+    if begin <= minute < end:
+        changes |= {"last_step": now - silent * MINUTE - 3, "phase_start": now - silent * MINUTE - 90}
+    return changes
+
+
 def _hung(minute: float, now: float) -> Changes:
     return _paused(minute, now, begin=10, end=30, state="training", budget=60)
 
@@ -80,6 +94,63 @@ CASES = (
         lambda m, n: {**_restarted(m, n, at=5, takes=20), "stall_after": 600},
         (17, 24),
         (14, 28),
+    ),
+    Scenario("PeerDown", "it has finished", lambda m, n: _ended(m, n, at=5, exit_code=0), quiet=(4, 8, 40)),
+    Scenario(
+        "PeerDown",
+        "all expected steps are made",
+        lambda m, n: _ended(m, n, at=5, expected=9030, steps=9030),
+        quiet=(8, 40),
+    ),
+    Scenario("PeerDown", "it has ended early", lambda m, n: _ended(m, n, at=5, expected=9900, steps=9030), (8,), (4,)),
+    Scenario(
+        "PeerDown",
+        "the first report takes long",
+        lambda m, n: {**_restarted(m, n, at=5, takes=20), "stall_after": 600, "readers": 1},
+        quiet=(17, 24),
+    ),
+    Scenario(
+        "PeerFailed",
+        "an error, and a start",
+        lambda m, n: _ended(m, n, at=5, until=15, exit_code=1),
+        (5, 14),
+        (4, 17),
+    ),
+    Scenario("PeerFailed", "a signal", lambda m, n: _ended(m, n, at=5, exit_code=139, oom_killed=0), (5, 9), (4,)),
+    Scenario(
+        "PeerFailed", "killed for memory", lambda m, n: _ended(m, n, at=5, exit_code=137, oom_killed=1), (5,), (4,)
+    ),
+    Scenario(
+        "PeerFailed", "killed for memory, as the kernel says", lambda m, n: _ended(m, n, at=5, oom_killed=1), (5,)
+    ),
+    Scenario(
+        "PeerFailed",
+        "finished while another was killed",
+        lambda m, n: _ended(m, n, at=5, exit_code=0, oom_killed=1),
+        quiet=(5, 9),
+    ),
+    Scenario("PeerFailed", "stopped by a person", lambda m, n: _ended(m, n, at=5, exit_code=143), quiet=(5, 9)),
+    Scenario("PeerFailed", "nobody knows how", lambda m, n: _ended(m, n, at=5), quiet=(5, 9)),
+    Scenario(
+        "ProgressMissing",
+        "it works and says nothing, then speaks",
+        lambda m, n: _unread(m, n, begin=10, end=30, cores=0.8),
+        (14, 29),
+        (10, 33),
+    ),
+    Scenario("ProgressMissing", "it rests", lambda m, n: _unread(m, n, begin=10, end=30, cores=0.001), quiet=(14, 29)),
+    Scenario(
+        "ProgressMissing",
+        "nothing from its start on, then a report",
+        lambda m, n: {**_restarted(m, n, at=5, takes=60), "readers": 1, "log_up": 0},
+        (40, 60),
+        (30, 70),
+    ),
+    Scenario(
+        "ProgressMissing",
+        "a trainer that reports by itself",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.8), "readers": None},
+        quiet=(14, 29),
     ),
     Scenario("PeerStalled", "a hang, and its end", _hung, (12, 29), (10, 31)),
     Scenario(

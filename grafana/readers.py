@@ -1,0 +1,51 @@
+"""What is read of trainers that do not report by themselves, as a section of a dashboard."""
+
+from grafana.frame import PanelBuilder
+from grafana.panels import About, Query, Style, graph
+from grafana.series import of_peers
+
+
+def readers() -> list[PanelBuilder]:
+    """Reports by reader, steps to come, and how trainers ended."""
+    return [
+        graph(
+            About(
+                "Time since the last report",
+                "By reader; a reader that cannot read counts as 0 in the lower lines.",
+                "s",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(f"time() - {of_peers('trainer_progress_timestamp_seconds')}", "{{peer}} {{reader}}"),
+            Query(of_peers("trainer_progress_up"), "{{peer}} {{reader}} reads"),
+            Query(of_peers("trainer_progress_readers"), "{{peer}} readers"),
+        ),
+        graph(
+            About(
+                "Steps read and expected",
+                "Steps that each reader has reached, those of the whole run, and steps between two reports.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("trainer_progress_step"), "{{peer}} {{reader}}"),
+            Query(of_peers("trainer_expected_steps"), "{{peer}} expected"),
+            Query(of_peers("trainer_progress_steps_per_report"), "{{peer}} per report"),
+            style=Style(dashed=[".* expected"]),
+        ),
+        graph(
+            About(
+                "Ends",
+                "Exit code of the last process (128 + N for signal N), kills for memory, and time since it ended.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("trainer_exit_code"), "{{peer}} exit code"),
+            Query(of_peers("trainer_oom_killed"), "{{peer}} killed for memory"),
+            Query(f"(time() - {of_peers('trainer_end_timestamp_seconds')}) / 60", "{{peer}} minutes since"),
+            span=24,
+        ),
+    ]
