@@ -15,7 +15,8 @@ _PARTS = frozenset({"bars", "clock", "follower", "formats", "interleaving", "mod
 
 def list_readers() -> list[str]:
     """The names that `progress:` may give a reader."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS)
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if name not in _PARTS and not name.startswith("_"))
 
 
 def make_reader(name: str, options: Mapping[str, Any], folder: Path) -> Reader:

@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
 from exporter.progress._protobuf import (
@@ -21,7 +21,9 @@ from exporter.progress._protobuf import (
     to_signed,
     to_text,
 )
-from exporter.progress._reported import MAX_NAME, MAX_VALUES, take_options, to_step, to_time
+from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, to_step, to_time
+from exporter.progress.names import without_evaluation
+from exporter.progress.options import Options
 from exporter.progress.record import Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest.
@@ -55,6 +57,8 @@ class Scalar(NamedTuple):
 class Reader:
     """Follows the run folder that was written last: `path` is an event file, or any folder above."""
 
+    is_live: ClassVar[bool] = True
+
     def __init__(self, path: Path) -> None:
         self._finder = FileFinder(path, lambda name: ".tfevents." in name, "event file (events.out.tfevents.…)")
         self._known: dict[Path, _EventFile] = {}
@@ -62,8 +66,7 @@ class Reader:
     @classmethod
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
         """Option: `path`. Raises ValueError."""
-        path, _ = take_options(options, folder, "tensorboard")
-        return cls(path)
+        return cls(Options(options, ("path",)).path("path", folder, example="outputs/runs"))
 
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last MiB of each file. Raises ReadError."""
@@ -76,7 +79,11 @@ class Reader:
             scalars += self._known[path].read()
         for path in list(self._known)[:-_MAX_KNOWN]:
             del self._known[path]
-        return list(group_by_step(scalars))
+        return [
+            record._replace(values=values)
+            for record in group_by_step(scalars)
+            if (values := without_evaluation(record.values))
+        ]
 
 
 class _EventFile:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder
-from exporter.progress._reported import MAX_NAME, Calls, take_options, to_step
+from exporter.progress._tracker_calls import MAX_NAME, Calls, to_step
+from exporter.progress.options import Options
 from exporter.progress.record import ReadError, Record
 
 # What is read in one call; of a run that has written more, only the end is of interest.
@@ -34,6 +35,8 @@ _RUN_COLUMNS = ("run_id", "run_name")
 class Reader:
     """Follows one run of a project: the one named, or the one that was started last."""
 
+    is_live: ClassVar[bool] = True
+
     def __init__(self, path: Path, project: str | None = None, run: str | None = None) -> None:
         self._finder = FileFinder(path, lambda name: name.endswith((".db", ".db-wal")), "trackio database (….db)")
         self._file_name = f"{to_file_name(project)}.db" if project else None
@@ -54,8 +57,9 @@ class Reader:
 
         Raises ValueError.
         """
-        path, texts = take_options(options, folder, "trackio", "project", "run")
-        return cls(path if "path" in options else default_folder(os.environ), texts.get("project"), texts.get("run"))
+        given = Options(options, ("path", "project", "run"))
+        here = given.path("path", folder, example="~/.cache/huggingface/trackio") if given.text("path") else None
+        return cls(here or default_folder(os.environ), given.text("project"), given.text("run"))
 
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last `TAIL_ROWS` calls of `log`. Raises ReadError."""

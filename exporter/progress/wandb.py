@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
 from exporter.progress._protobuf import (
@@ -22,7 +22,8 @@ from exporter.progress._protobuf import (
     to_signed,
     to_text,
 )
-from exporter.progress._reported import MAX_NAME, MAX_VALUES, Calls, take_options, to_number, to_step
+from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, Calls, to_number, to_step
+from exporter.progress.options import Options
 from exporter.progress.record import ReadError, Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest. A whole number of blocks.
@@ -40,6 +41,8 @@ _NUMBER_BYTES = 64
 class Reader:
     """Follows the run that was written last: `path` is a `.wandb` file, or any folder above."""
 
+    is_live: ClassVar[bool] = True
+
     def __init__(self, path: Path) -> None:
         self._finder = FileFinder(path, lambda name: name.endswith(".wandb"), "run of wandb (run-….wandb)")
         self._known: dict[Path, _RunFile] = {}
@@ -47,8 +50,7 @@ class Reader:
     @classmethod
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
         """Option: `path`. Raises ValueError."""
-        path, _ = take_options(options, folder, "wandb")
-        return cls(path)
+        return cls(Options(options, ("path",)).path("path", folder, example="wandb"))
 
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last MiB. Raises ReadError."""

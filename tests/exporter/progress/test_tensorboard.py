@@ -150,7 +150,7 @@ def test_a_folder_without_event_files_says_so(tmp_path: Path) -> None:
         Reader(tmp_path).read(0.0)
 
 
-@pytest.mark.parametrize("options", [{"path": 5}, {"path": ""}, {"file": "x"}, {"path": "a\0b"}])
+@pytest.mark.parametrize("options", [{}, {"path": 5}, {"path": ""}, {"file": "x"}, {"path": "a\0b"}])
 def test_a_wrong_option_is_named(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"^(path|file): "):
         Reader.configured(options, Path())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.progress._reported import Calls
+from exporter.progress._tracker_calls import Calls
 from exporter.progress.record import ReadError
 from exporter.progress.wandb import BLOCK_BYTES, MAX_BYTES, Messages, Reader, read_history
 from tests.exporter.progress.test_tensorboard import part, varint
@@ -69,6 +69,7 @@ def test_the_step_is_the_trainers_own_where_it_is_logged() -> None:
     # What is logged besides counts as a call of wandb, not as a step.
     assert read_history(history(step=41, memory=1.0), calls).step is None
     assert read_history(history(step=41, loss=1.0), Calls()).step == 41
+    assert read_history(history(step=42, **{"eval/loss": 1.0}), calls) is None
 
 
 def test_other_messages_are_no_records() -> None:
@@ -138,7 +139,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ReadError, match=r"no run of wandb \(run-….wandb\) in it yet"):
-        Reader.configured({}, empty).read(0.0)
+        Reader.configured({"path": "."}, empty).read(0.0)
 
 
 @given(st.binary(max_size=400), st.integers(0, 400), st.binary(max_size=8))

@@ -1,10 +1,9 @@
 """What was reported with one call of a tracker's `log`, as a record; for trackers that count their calls as steps."""
 
 import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
+from exporter.progress.names import without_evaluation
 from exporter.progress.record import Record
 
 # A tracker counts calls of `log`: an evaluation between two steps counts too. The trainer's own count goes before.
@@ -42,6 +41,7 @@ class Calls:
         named = next((values[name] for name in STEP_NAMES if name in values), None)
         for name in STEP_NAMES:
             values.pop(name, None)
+        values = without_evaluation(values)
         if not values:
             return None
         self._names_step = self._names_step or named is not None
@@ -69,26 +69,3 @@ def to_step(value: float | None) -> int | None:
 def to_time(value: float | None) -> float | None:
     """A Unix time in seconds; None for what cannot be one."""
     return value if value is not None and 0 < value < 1e11 else None
-
-
-def take_options(options: Mapping[str, Any], folder: Path, reader: str, *texts: str) -> tuple[Path, dict[str, str]]:
-    """The option `path`, relative to `folder` and the folder itself by default, and these options that are texts.
-
-    Raises ValueError with one line for an unknown option, or a value that is not text.
-    """
-    _reject_unknown(options, ("path", *texts), reader)
-    given = {}
-    for name in ("path", *texts):
-        value = options.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, str) or not value or "\0" in value:
-            raise ValueError(f"{name}: {value!r} of the reader {reader} is no text; put it in quotes, or leave it out")
-        given[name] = value
-    return folder / Path(given.pop("path", ".")).expanduser(), given
-
-
-def _reject_unknown(options: Mapping[str, Any], known: Iterable[str], reader: str) -> None:
-    for name in options:
-        if name not in known:
-            raise ValueError(f"{name}: unknown option of the reader {reader}; it has {', '.join(known)}")
