@@ -70,7 +70,7 @@ class Reader:
                 self._start()
                 self._following = following
             return self._take(_read_rows(path, self._place), now)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise ReadError(f"{path}: {_explain(error)}") from error
 
     def _choose(self, found: Iterable[Path]) -> Path:
@@ -147,7 +147,7 @@ def _read_rows(path: Path, place: int | None) -> _Read:
     try:
         with closing(_connect(path)) as connection:
             read = _query(connection, path, place)
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         if _state_of(path) != before:
             raise ReadError(f"{path}: changed while it was read") from None
         raise
@@ -243,9 +243,11 @@ def parse_metrics(text: object) -> Mapping[str, object]:
     return reported if isinstance(reported, dict) else {}
 
 
-def _explain(error: OSError | sqlite3.Error) -> str:
+def _explain(error: OSError | sqlite3.Error | UnicodeDecodeError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "the database is damaged"  # Python cannot decode the error's own text, which quotes the schema.
     if isinstance(error, sqlite3.OperationalError) and "interrupted" in str(error):
         return f"not read within {MAX_SECONDS} s"
     return str(error)

@@ -235,6 +235,15 @@ def test_a_broken_database_is_read_or_refused(
         assert len(Reader(path).read(0.0)) <= 20
 
 
+def test_a_damaged_schema_is_no_traceback(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.connection.close()
+    content = (tmp_path / "p.db").read_bytes()
+    (tmp_path / "p.db").write_bytes(content.replace(b"CREATE TABLE metrics", b"CREATE \xff\xfe\xfd\xfc metrics"))
+    with pytest.raises(ReadError, match=r"p\.db: "):
+        Reader(tmp_path).read(0.0)
+
+
 @given(st.text(max_size=40))
 @settings(max_examples=60, deadline=None)
 def test_any_text_is_a_date_or_none_and_metrics_or_none(text: str) -> None:
