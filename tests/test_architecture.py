@@ -38,6 +38,7 @@ DOORS = {
         "alerts/history/archive.py",
         "alerts/history/store.py",
         "exporter/leaderboard/store.py",
+        "exporter/progress/trackio.py",
     },
 }
 

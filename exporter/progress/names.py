@@ -1,25 +1,138 @@
-"""The names under which trainers log the same number: one table, the first that was logged counts."""
+"""The names under which trainers log the same number: one table, with where each trainer's names stand.
 
+Names that are not in it are ignored; names of an evaluation never count as training.
+"""
+
+import re
 from collections.abc import Mapping
 
-# The names vary between TRL's trainers and releases.
-REWARD_NAMES = ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores")
-TOKENS_NAMES = ("num_tokens", "num_input_tokens_seen")
+# Canonical name -> names of that trainer, the first that was logged counts. Two canonical names that look alike are not
+# the same number: `kl` is the distance from the reference model, `mismatch_kl` that between trainer and inference;
+# `tokens` counts from the start of the run, `step_tokens` those of one step.
+TRAINERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    # trl/trainer/grpo_trainer.py, rloo_trainer.py, ppo_trainer.py (`_metrics`), transformers/trainer.py (`log`).
+    "TRL": {
+        "reward": ("reward", "rewards/mean", "reward_mean", "objective/rlhf_reward", "objective/scores"),
+        "reward_std": ("reward_std", "rewards/std"),
+        "loss": ("loss",),
+        "kl": ("kl", "objective/kl"),
+        "entropy": ("entropy", "objective/entropy"),
+        "grad_norm": ("grad_norm",),
+        "completion_length": ("completions/mean_length", "completion_length"),
+        "clipped_ratio": ("completions/clipped_ratio",),
+        "zero_spread": ("frac_reward_zero_std",),
+        "step_seconds": ("step_time",),
+        "tokens": ("num_tokens", "num_input_tokens_seen"),
+        "learning_rate": ("learning_rate",),
+    },
+    # verl/trainer/ppo/metric_utils.py, verl/workers/actor/dp_actor.py, ray_trainer.py (`actor/reward_kl_penalty`).
+    "verl": {
+        "reward": ("critic/rewards/mean", "critic/score/mean"),
+        "loss": ("actor/loss", "actor/pg_loss"),
+        "kl": ("actor/kl_loss", "actor/reward_kl_penalty"),
+        "entropy": ("actor/entropy", "actor/entropy_loss"),
+        "grad_norm": ("actor/grad_norm",),
+        "completion_length": ("response_length/mean",),
+        "clipped_ratio": ("response_length/clip_ratio",),
+        "step_seconds": ("timing_s/step", "perf/time_per_step"),
+        "step_tokens": ("perf/total_num_tokens",),
+        "learning_rate": ("actor/lr",),
+    },
+    # prime_rl/trainer/rl/train.py, rl/metrics.py (Prometheus), orchestrator/metrics.py, and the lines that both print.
+    "prime-rl": {
+        "reward": ("reward/all/mean", "reward/mean", "Reward"),
+        "loss": ("loss/mean", "trainer_loss", "Loss"),
+        "mismatch_kl": ("mismatch_kl/all/mean", "mismatch_kl/mean", "trainer_mismatch_kl", "Mismatch KL"),
+        "entropy": ("entropy/all/mean", "entropy/mean", "trainer_entropy", "Entropy"),
+        "grad_norm": ("optim/grad_norm", "trainer_grad_norm", "Grad. Norm"),
+        "completion_length": ("decode_len/all/mean",),
+        "clipped_ratio": ("is_truncated/all/mean",),
+        "step_seconds": ("time/step", "Time"),
+        "tokens": ("progress/total_tokens",),
+        "step_tokens": ("progress/tokens",),
+        "learning_rate": ("optim/lr", "trainer_learning_rate", "LR"),
+    },
+    # swift/trainers/patcher.py (`add_train_message`) adds to what TRL logs.
+    "ms-swift": {"step_seconds": ("train_speed(s/it)",)},
+    # mlx_lm_lora/trainer/grpo_trainer.py, sft_trainer.py: what they print, and what they hand to their callbacks.
+    "mlx-lm-lora": {
+        "reward": ("Total Rewards", "Total rewards mean", "train_total_rewards_mean"),
+        "reward_std": ("Group Rewards σ", "Total Rewards σ", "train_grouped_rewards_std", "train_total_rewards_std"),
+        "loss": ("Loss", "Train loss", "train_loss"),
+        "kl": ("KL Divergence", "KL", "train_kl"),
+        "completion_length": ("Avg tokens", "train_average_generated_tokens"),
+        "clipped_ratio": ("Hit limit", "train_hit_max_tokens_ratio"),
+        "tokens": ("Trained Tokens", "trained_tokens"),
+        "learning_rate": ("Learning Rate",),
+    },
+    # llamafactory/train/callbacks.py (`LogCallback.on_log`).
+    "LLaMA-Factory": {"tokens": ("total_tokens",), "learning_rate": ("lr",)},
+    # openrlhf/trainer/ray/ppo_actor.py and ppo_utils/samples_generator.py (`info`).
+    "OpenRLHF": {
+        "loss": ("policy_loss",),
+        "entropy": ("entropy_loss",),
+        "grad_norm": ("actor_grad_norm",),
+        "completion_length": ("response_length",),
+        "clipped_ratio": ("response_clip_ratio",),
+        "learning_rate": ("actor_lr",),
+    },
+}
+
+CANONICAL: tuple[str, ...] = tuple(dict.fromkeys(name for table in TRAINERS.values() for name in table))
+
+# Canonical name -> every name that means it, that name itself first.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    canonical: tuple(dict.fromkeys((canonical, *(n for table in TRAINERS.values() for n in table.get(canonical, ())))))
+    for canonical in CANONICAL
+}
+
+REWARD_NAMES = NAMES["reward"]
+TOKENS_NAMES = NAMES["tokens"]
 
 # Metric of the trainer -> names that trainers log it under.
 VALUES: Mapping[str, tuple[str, ...]] = {
     "trainer_reward_mean": REWARD_NAMES,
-    "trainer_reward_std": ("reward_std", "rewards/std"),
-    "trainer_loss": ("loss",),
-    "trainer_kl": ("kl", "objective/kl"),
-    "trainer_completion_tokens": ("completions/mean_length", "completion_length"),
-    "trainer_completion_clipped_ratio": ("completions/clipped_ratio",),
+    "trainer_reward_std": NAMES["reward_std"],
+    "trainer_loss": NAMES["loss"],
+    "trainer_kl": NAMES["kl"],
+    "trainer_completion_tokens": NAMES["completion_length"],
+    "trainer_completion_clipped_ratio": NAMES["clipped_ratio"],
 }
 
 # transformers replaces a loss that is not finite before it logs it; the norm of the gradient still shows it.
-FINITE_NAMES = ("loss", "grad_norm", *REWARD_NAMES)
+FINITE_NAMES = (*NAMES["loss"], *NAMES["grad_norm"], *REWARD_NAMES)
+
+# What an inference server does: it tells activity, never progress (vllm/v1/metrics/loggers.py).
+ACTIVITY_NAMES: Mapping[str, str] = {
+    "vllm:num_requests_running": "requests_running",
+    "vllm:num_requests_waiting": "requests_waiting",
+}
+
+# transformers puts it before what goes to wandb, TensorBoard and trackio (`rewrite_logs`), OpenRLHF too.
+_TRAINING_PREFIX = "train/"
+_EVALUATION = re.compile(r"(?:eval|evaluation|test|val|valid|validation|predict)(?:[_/. -]|$)", re.IGNORECASE)
+
+
+def is_evaluation(name: str) -> bool:
+    """Whether a name tells of an evaluation: `eval_loss`, `test/score`, `val-core/gsm8k/reward`, `Val. Reward`."""
+    return _EVALUATION.match(name.removeprefix(_TRAINING_PREFIX)) is not None
+
+
+def without_evaluation(values: Mapping[str, float]) -> dict[str, float]:
+    """The numbers of training; an empty result for a report that held an evaluation only."""
+    return {name: value for name, value in values.items() if not is_evaluation(name)}
 
 
 def find_first(numbers: Mapping[str, float], names: tuple[str, ...]) -> float | None:
-    """The number under the first of these names that was logged."""
-    return next((numbers[name] for name in names if name in numbers), None)
+    """The number under the first of these names that was logged, with or without `train/` before it."""
+    for name in names:
+        for logged_as in (name, _TRAINING_PREFIX + name):
+            if logged_as in numbers:
+                return numbers[logged_as]
+    return None
+
+
+def translate(values: Mapping[str, float]) -> dict[str, float]:
+    """The numbers by their canonical names; others are left out."""
+    found = {canonical: find_first(values, names) for canonical, names in NAMES.items()}
+    return {canonical: value for canonical, value in found.items() if value is not None}

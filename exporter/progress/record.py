@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 
 class ReadError(Exception):
@@ -12,9 +12,11 @@ class ReadError(Exception):
 class Record(NamedTuple):
     """One report of progress.
 
-    `step` is the number of optimizer steps (or rounds, where `unit` says so) that had ended; None where the format
-    does not say. `at` is the Unix time at which the trainer wrote it; None where the format does not say. `values` are
-    numbers by the writer's own names, not finite ones included; `exporter.progress.names` translates them.
+    `step` is the number of optimizer steps (or rounds, where `unit` says so) that had ended, as the writer counts
+    them: prime-rl begins at 0, the others at 1. It is None where the format does not say; two records may carry the
+    same step. `at` is the Unix time at which the trainer wrote it: by the writer's clock, else for the last record of a
+    read the time at which the file was changed; None where neither is known. `values` are numbers by the writer's own
+    names, not finite ones included, those of an evaluation left out; `exporter.progress.names` translates them.
     """
 
     values: Mapping[str, float]
@@ -25,7 +27,13 @@ class Record(NamedTuple):
 
 
 class Reader(Protocol):
-    """Follows one source. It is used by one thread, and keeps what it needs to go on where it stopped."""
+    """Follows one source. It is used by one thread, and keeps what it needs to go on where it stopped.
+
+    Each reader is `class Reader` in a file of its name. `is_live` is False where records come too seldom to judge a
+    silence by them.
+    """
+
+    is_live: ClassVar[bool]
 
     @classmethod
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:

@@ -1,0 +1,123 @@
+"""Finds the files that a run writes below a folder, and reads what each has grown by; for formats without lines."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from exporter.progress.record import ReadError
+
+# A trainer's output folder holds few folders besides its checkpoints, which hold no logs.
+MAX_DEPTH = 5
+MAX_ENTRIES = 4096
+_SKIPPED = ("checkpoint-", "global_step_", ".", "__pycache__", "node_modules", "site-packages")
+SEARCH_SECONDS = 15.0
+
+
+class FileFinder:
+    """The newest of the files whose names fit, below a folder or at a path; searched for again now and then."""
+
+    def __init__(self, path: Path, fits: Callable[[str], bool], what: str) -> None:
+        self._path = path
+        self._fits = fits
+        self._what = what
+        self._found: tuple[Path, ...] = ()
+        self._searched_at: float | None = None
+
+    def find(self, now: float) -> list[Path]:
+        """Every file that fits, the one that was written last first. Raises ReadError where there is none."""
+        is_old = self._searched_at is None or not 0 <= now - self._searched_at < SEARCH_SECONDS
+        if is_old or not self._found:
+            self._found = tuple(self._search())
+            self._searched_at = now
+        written = {path: changed for path in self._found if (changed := _changed_at(path)) is not None}
+        if not written:
+            self._searched_at = None
+            raise ReadError(f"{self._path}: {self._why_none()}")
+        return sorted(written, key=lambda path: (written[path], path.name), reverse=True)
+
+    def _search(self) -> Iterator[Path]:
+        if self._path.is_file():
+            yield self._path
+            return
+        yield from _walk(self._path, self._fits)
+
+    def _why_none(self) -> str:
+        if not self._path.exists():
+            return "no such file or folder"
+        return "cannot be read" if not os.access(self._path, os.R_OK) else f"no {self._what} in it yet"
+
+
+def _walk(top: Path, fits: Callable[[str], bool]) -> Iterator[Path]:
+    """Breadth first, within bounds; links to folders are not followed."""
+    level, seen = [top], 0
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[Path] = []
+        for folder in level:
+            try:
+                entries = os.scandir(folder)
+            except OSError:
+                continue
+            with entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > MAX_ENTRIES:
+                        return
+                    if _is_folder(entry):
+                        if not entry.name.startswith(_SKIPPED):
+                            deeper.append(Path(entry.path))
+                    elif fits(entry.name):
+                        yield Path(entry.path)
+        level = deeper
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _changed_at(path: Path) -> float | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime if stat.S_ISREG(status.st_mode) else None
+
+
+class GrowingFile:
+    """Bytes of a file that grows, from a place onwards; `replaced` says that it is another file than before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._seen_size = 0
+
+    def size(self) -> tuple[int, bool]:
+        """Its size in bytes, and whether it is another file than at the last call, or was cut off. Raises ReadError."""
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise ReadError(f"{self._path}: {error.strerror}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise ReadError(f"{self._path}: not a plain file")
+        identity = (status.st_dev, status.st_ino)
+        replaced = identity != self._identity or status.st_size < self._seen_size
+        self._identity, self._seen_size = identity, status.st_size
+        return status.st_size, replaced
+
+    def read(self, place: int, count: int) -> bytes:
+        """At most `count` bytes from `place`. Raises ReadError. Opening does not block on a FIFO."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise ReadError(f"{self._path}: {error.strerror}") from error
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ReadError(f"{self._path}: not a plain file")
+            return os.pread(descriptor, count, place)
+        except OSError as error:
+            raise ReadError(f"{self._path}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,216 @@
+"""Follows a text file by lines, whatever happens to it: it grows, is truncated, rotated, replaced, or begins elsewhere.
+
+A file is opened again in each call: NFS then shows its attributes as they are, and no stale handle stays. That it is
+still the same text is seen from the bytes before the place reached, as inode numbers are used again, and change on NFS.
+"""
+
+import glob
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.progress.record import ReadError
+
+# What one call reads; of a file that has more, only the end is read.
+READ_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
+# A longer line holds no record.
+LINE_BYTES = 1 << 18
+# The bytes before the place reached, by which the text is known again.
+MEMORY_BYTES = 256
+
+MAX_MATCHES = 1000
+SEARCH_SECONDS = 10.0
+# Two runs that write at the same time must not make the follower go to and fro.
+SILENT_SECONDS = 60.0
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Follower:
+    """The new lines of one file, or of the newest file that a pattern with `*` matches."""
+
+    def __init__(self, path: Path) -> None:
+        self._search = _Search(path) if glob.has_magic(str(path)) else None
+        self._path: Path | None = None if self._search else path
+        self._pattern = path
+        self._descriptor: int | None = None
+        self._offset = 0
+        self._head = b""
+        self._memory = b""
+        self._partial = b""
+        self._is_inside_line = False
+        self._is_shorter = False
+        self.modified: float | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file that is followed; the pattern while it matches none."""
+        return self._path or self._pattern
+
+    @property
+    def partial(self) -> str:
+        """The line that has begun and not ended."""
+        return "" if self._is_inside_line else _decode(self._partial)
+
+    def read(self, now: float) -> Iterator[str]:
+        """The lines completed since the last call, each with its end: a line feed, or a carriage return alone.
+
+        Bytes that are not UTF-8 are replaced, NUL left out. Raises ReadError, perhaps after some lines.
+        """
+        if self._search:
+            self._path = self._search.find_newest(now, self._path, self.modified)
+        if self._path is None:
+            raise ReadError(f"{self._pattern}: matches no file yet")
+        previous, self._descriptor = self._descriptor, None
+        try:
+            self._descriptor = _open(self._path)
+            if previous is not None and self._is_other(previous, self._descriptor):
+                yield from self._finish(previous)
+                self._forget()
+            yield from self._read(self._descriptor)
+        except FileNotFoundError:
+            yield from self._finish(previous)
+            raise ReadError(f"{self._path}: does not exist") from None
+        except OSError as error:
+            raise ReadError(f"{self._path}: {error.strerror or error}") from None
+        finally:
+            if previous is not None:
+                os.close(previous)
+
+    def close(self) -> None:
+        """Closes the file; a later call begins again where this one stopped."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _is_other(self, previous: int, current: int) -> bool:
+        """Whether the path leads to another text than before."""
+        try:
+            if os.path.samestat(os.fstat(previous), os.fstat(current)):
+                return False
+        except OSError:  # A handle that NFS calls stale: the text tells.
+            pass
+        return not self._continues(current)
+
+    def _continues(self, descriptor: int) -> bool:
+        """Whether the file holds what was read last, where it was read."""
+        place = self._offset - len(self._memory)
+        return bool(self._memory) and os.pread(descriptor, len(self._memory), place) == self._memory
+
+    def _finish(self, previous: int | None) -> Iterator[str]:
+        """What a file that was moved away or removed still got."""
+        try:
+            if previous is not None and self._continues(previous):
+                yield from self._read(previous)
+        except OSError:  # A stale handle: the rest of that file is lost.
+            pass
+
+    def _forget(self) -> None:
+        self._offset, self._memory, self._partial = 0, b"", b""
+        self._is_inside_line = self._is_shorter = False
+
+    def _read(self, descriptor: int) -> Iterator[str]:
+        status = os.fstat(descriptor)
+        if self._was_cut(descriptor, status.st_size):
+            self._forget()
+        elif self._is_shorter:
+            return
+        if not self._offset:
+            self._head = os.pread(descriptor, MEMORY_BYTES, 0)
+        self.modified = status.st_mtime
+        if status.st_size - self._offset > READ_BYTES:
+            self._skip(status.st_size - READ_BYTES)
+        yield from self._read_until(descriptor, status.st_size)
+
+    def _was_cut(self, descriptor: int, size: int) -> bool:
+        """Whether the text before the place reached is gone. NFS may show an old size: that is looked at twice."""
+        if size >= self._offset:
+            self._is_shorter = False
+            return self._offset > 0 and not self._continues(descriptor)
+        if self._is_shorter or not size or os.pread(descriptor, len(self._head), 0) != self._head:
+            return True
+        self._is_shorter = True
+        return False
+
+    def _skip(self, offset: int) -> None:
+        # What comes first is the rest of a line.
+        self._offset, self._memory, self._partial, self._is_inside_line = offset, b"", b"", True
+
+    def _read_until(self, descriptor: int, end: int) -> Iterator[str]:
+        while self._offset < end:
+            chunk = os.pread(descriptor, min(CHUNK_BYTES, end - self._offset), self._offset)
+            if not chunk:
+                return
+            self._offset += len(chunk)
+            self._memory = (self._memory + chunk)[-MEMORY_BYTES:]
+            yield from self._split(chunk)
+
+    def _split(self, chunk: bytes) -> Iterator[str]:
+        lines = (self._partial + chunk.replace(b"\0", b"")).splitlines(keepends=True)
+        self._partial = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()
+        for line in lines:
+            if self._is_inside_line or len(line) > LINE_BYTES:
+                self._is_inside_line = False
+            else:
+                yield _decode(line)
+        if len(self._partial) > LINE_BYTES:
+            self._partial, self._is_inside_line = b"", True
+
+
+def _open(path: Path) -> int:
+    """A descriptor of a plain file; raises OSError, or ReadError for anything else."""
+    # Looked at first, as opening alone may move a device.
+    _check_kind(path, os.stat(path).st_mode)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        _check_kind(path, os.fstat(descriptor).st_mode)
+    except ReadError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise ReadError(f"{path}: is not a plain file")
+
+
+def _decode(line: bytes) -> str:
+    return line.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+class _Search:
+    """The newest file that a pattern matches."""
+
+    def __init__(self, pattern: Path) -> None:
+        self._pattern = str(pattern)
+        self._known: frozenset[str] | None = None
+        self._searched_at = float("-inf")
+
+    def find_newest(self, now: float, current: Path | None, modified: float | None) -> Path | None:
+        """The file to follow: a new one, or the newest once the current one is silent or gone."""
+        if current is not None and 0 <= now - self._searched_at < SEARCH_SECONDS:
+            return current
+        self._searched_at = now
+        found = self._list()
+        known, self._known = self._known, frozenset(found)
+        if current is None or str(current) not in found or now - (modified or 0.0) > SILENT_SECONDS:
+            candidates = found
+        else:
+            candidates = {name: at for name, at in found.items() if known is not None and name not in known}
+        newest = max(candidates, key=lambda name: (candidates[name], name), default=None)
+        return current if newest is None else Path(newest)
+
+    def _list(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name in itertools.islice(glob.iglob(self._pattern), MAX_MATCHES):
+            try:
+                status = os.stat(name)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found[name] = status.st_mtime
+        return found

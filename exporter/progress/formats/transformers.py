@@ -1,0 +1,38 @@
+"""A dictionary on one line, as transformers' Trainer prints it, and with it TRL, LLaMA-Factory, ms-swift and OpenRLHF.
+
+    {'loss': '0.0101', 'grad_norm': '0.508', 'learning_rate': '5e-07', 'reward': '0.7144', 'epoch': '0.16'}
+
+Sources: transformers/trainer_callback.py (ProgressCallback, PrinterCallback: version 5 prints floats as strings of four
+digits, version 4 as they are; neither prints the step), trl/trainer/grpo_trainer.py (`log`: None for a reward that no
+sample has), swift/trainers/patcher.py (`add_train_message`: 'global_step/max_steps': '1/100'),
+openrlhf/trainer/ppo_trainer.py (`Global step 5: {…}`, without an epoch).
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+
+from exporter.progress.formats import MAX_VALUES, Printed, read_number
+
+_PAIR = re.compile(r"""['"]([^'"{}]{1,200})['"]: ?['"]?([^'",{}\[\]]{1,64})""")
+_STEP_BEFORE = re.compile(r"\bglobal[ _]step[ :]+(\d{1,15})\b[^{]{0,64}$", re.IGNORECASE)
+_STEP_WITHIN = re.compile(r"^(\d{1,15})/(\d{1,15})$")
+_STEP_NAMES = ("global_step/max_steps", "steps[global_step/max_steps]")
+# The summary at the end tells means of the whole run.
+_SUMMARY = "train_runtime"
+
+
+class Format:
+    def parse(self, line: str) -> Iterable[Printed]:
+        begin = line.find("{")
+        if begin < 0 or not line.endswith("}"):
+            return ()
+        pairs = {found[1]: found[2] for found in islice(_PAIR.finditer(line, begin), MAX_VALUES)}
+        before = _STEP_BEFORE.search(line[max(0, begin - 128) : begin])
+        if ("epoch" not in pairs and not before) or _SUMMARY in pairs:
+            return ()
+        values = {name: number for name, text in pairs.items() if (number := read_number(text)) is not None}
+        within = next((found for name in _STEP_NAMES if (found := _STEP_WITHIN.match(pairs.get(name, "")))), None)
+        if within:
+            return (Printed(values, int(within[1]), int(within[2])),)
+        return (Printed(values, int(before[1]) if before else None),)

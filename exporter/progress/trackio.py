@@ -1,0 +1,253 @@
+"""A project's database of trackio (SQLite), read while a trainer writes it: nothing is written, nobody has to wait."""
+
+import json
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+from exporter.progress._growing_files import FileFinder
+from exporter.progress._tracker_calls import MAX_NAME, Calls, to_step
+from exporter.progress.options import Options
+from exporter.progress.record import ReadError, Record
+
+# What is read in one call; of a run that has written more, only the end is of interest.
+TAIL_ROWS = 5000
+MAX_BYTES = 1 << 21
+MAX_ROW_BYTES = 1 << 16
+MAX_SECONDS = 0.5
+_BUSY_SECONDS = 0.2
+# A run that is silent for as long has ended, and an earlier one may be resumed.
+QUIET_SECONDS = 600.0
+_MAX_LEFT = 100
+
+_HEADER_BYTES = 100
+_MAGIC = b"SQLite format 3\0"
+# Versions before 0.24 know a run by its name only.
+_RUN_COLUMNS = ("run_id", "run_name")
+
+
+class Reader:
+    """Follows one run of a project: the one named, or the one that was started last."""
+
+    is_live: ClassVar[bool] = True
+
+    def __init__(self, path: Path, project: str | None = None, run: str | None = None) -> None:
+        self._finder = FileFinder(path, lambda name: name.endswith((".db", ".db-wal")), "trackio database (….db)")
+        self._file_name = f"{to_file_name(project)}.db" if project else None
+        self._wanted = run
+        self._following: tuple[Path, int] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._place: int | None = None
+        self._run: str | None = None
+        self._left: set[str | None] = set()
+        self._heard_at = 0.0
+        self._calls = Calls()
+
+    @classmethod
+    def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
+        """Options: `path`, a database or a folder of them, by default trackio's own; `project`; `run`, a name or an id.
+
+        Raises ValueError.
+        """
+        given = Options(options, ("path", "project", "run"))
+        here = given.path("path", folder, example="~/.cache/huggingface/trackio") if given.text("path") else None
+        return cls(here or default_folder(os.environ), given.text("project"), given.text("run"))
+
+    def read(self, now: float) -> Sequence[Record]:
+        """What was written since the last call, at most the last `TAIL_ROWS` calls of `log`. Raises ReadError."""
+        path = self._choose(self._finder.find(now))
+        try:
+            following = (path, path.stat().st_ino)
+            if following != self._following:
+                self._start()
+                self._following = following
+            return self._take(_read_rows(path, self._place), now)
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+            raise ReadError(f"{path}: {_explain(error)}") from error
+
+    def _choose(self, found: Iterable[Path]) -> Path:
+        databases = [path.with_name(path.name.removesuffix("-wal")) for path in found]
+        if self._file_name is not None:
+            databases = [path for path in databases if path.name == self._file_name]
+            if not databases:
+                raise ReadError(f"no trackio database {self._file_name} yet")
+        return databases[0]
+
+    def _take(self, read: "_Read", now: float) -> list[Record]:
+        rows = [row for row in read.rows if self._wanted in (None, row.run, row.name)]
+        if self._place is None or read.last < self._place:
+            self._start()
+            if rows:
+                self._run, self._heard_at = rows[-1].run, now
+                self._left.update(row.run for row in rows if row.run != self._run)
+            rows = [row for row in rows if row.run == self._run]
+        self._place = read.last
+        if self._wanted is None:
+            self._reject_two_writers(rows, now)
+        records = []
+        for row in rows:
+            if row.run != self._run:
+                self._left = {*list(self._left)[-_MAX_LEFT:], self._run} - {None, row.run}
+                self._run, self._calls = row.run, Calls()
+            self._heard_at = now
+            record = self._calls.to_record(row.reported, counted=to_step(row.step), at=row.at)
+            if record is not None:
+                records.append(record)
+        return records
+
+    def _reject_two_writers(self, rows: Sequence["_Row"], now: float) -> None:
+        """A run that goes on after a later one has begun is no restart: two trainers write to one project."""
+        current = next((row.name for row in rows if row.run == self._run), None)
+        other = next((row.name for row in rows if row.run in self._left), None)
+        if other is not None and (current is not None or now - self._heard_at < QUIET_SECONDS):
+            self._heard_at = now if current is not None else self._heard_at
+            names = " and ".join(sorted(f"{name[:40]!r}" for name in {other, current or other}))
+            raise ReadError(f"several runs of one project are written at once ({names}); name one with `run:`")
+
+
+class _Row(NamedTuple):
+    run: str
+    name: str
+    step: int | None
+    at: float | None
+    reported: Mapping[str, object]
+
+
+class _Read(NamedTuple):
+    """Rows in the order in which they were written; `last` is the number of the last one looked at."""
+
+    last: int
+    rows: list[_Row]
+
+
+def to_file_name(project: str) -> str:
+    """The name of a project's database, without its ending: letters and digits, dashes and underlines."""
+    return "".join(letter for letter in project if letter.isalnum() or letter in "-_").rstrip() or "default"
+
+
+def default_folder(environment: Mapping[str, str]) -> Path:
+    """Where trackio keeps its databases, with this environment."""
+    if environment.get("TRACKIO_DIR"):
+        return Path(environment["TRACKIO_DIR"])
+    cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(environment.get("HF_HOME") or cache / "huggingface") / "trackio"
+
+
+def _read_rows(path: Path, place: int | None) -> _Read:
+    """Raises OSError, sqlite3.Error, ReadError."""
+    before = _state_of(path)
+    try:
+        with closing(_connect(path)) as connection:
+            read = _query(connection, path, place)
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        if _state_of(path) != before:
+            raise ReadError(f"{path}: changed while it was read") from None
+        raise
+    if _is_at_rest(path) and _state_of(path) != before:
+        raise ReadError(f"{path}: changed while it was read")
+    return read
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Read-only, without a file of our own beside the database, even where its writer is another user.
+
+    A database in WAL mode whose last writer has closed it has no other file: it is read as it stands, without locks.
+    """
+    how = "immutable=1" if _is_at_rest(path) else "readonly_shm=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, timeout=_BUSY_SECONDS)
+    deadline = time.monotonic() + MAX_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    for pragma in ("query_only = 1", "trusted_schema = 0", "cache_size = -2000", "mmap_size = 0", "temp_store = 2"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _is_at_rest(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ReadError(f"{path}: not a plain file")
+        header = file.read(_HEADER_BYTES)
+    if header and not header.startswith(_MAGIC):
+        raise ReadError(f"{path}: not an SQLite database")
+    # https://www.sqlite.org/fileformat.html: the file format read version is 2 in WAL mode.
+    if len(header) < _HEADER_BYTES or header[19] != 2:
+        return False
+    log, index = (path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))
+    if log.exists() and not index.exists():
+        raise ReadError(f"{path}: {log.name} is there without {index.name}: copy all three files, or none of the two")
+    return not log.exists()
+
+
+def _state_of(path: Path) -> tuple[int, int, int, bool]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, path.with_name(f"{path.name}-wal").exists()
+
+
+def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Read:
+    columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(metrics)")}
+    run = next((name for name in _RUN_COLUMNS if name in columns), None)
+    if run is None or "metrics" not in columns:
+        raise ReadError(f"{path}: not of trackio: no table `metrics` with the columns run_name and metrics")
+    name = "run_name" if "run_name" in columns else run
+    step = "step" if "step" in columns else "NULL"
+    at = "timestamp" if "timestamp" in columns else "NULL"
+    last = connection.execute("SELECT max(rowid) FROM metrics").fetchone()[0] or 0
+    # Numbers begin again where the rows were deleted.
+    begin = last - TAIL_ROWS if place is None or not last - TAIL_ROWS <= place <= last else place
+    rows = connection.execute(
+        f"SELECT rowid, {run}, {name}, {step}, {at}, metrics FROM metrics"
+        f" WHERE rowid > ? AND rowid <= ? AND length(metrics) <= {MAX_ROW_BYTES} ORDER BY rowid",
+        (begin, last),
+    )
+    found: list[_Row] = []
+    size = 0
+    for number, *identity, count, written, metrics in rows:
+        size += len(str(metrics))
+        if size > MAX_BYTES:
+            return _Read(number - 1, found)
+        run_id, run_name = (str(part)[:MAX_NAME] for part in identity)
+        found.append(_Row(run_id, run_name, to_int(count), parse_time(written), parse_metrics(metrics)))
+    return _Read(last, found)
+
+
+def to_int(value: object) -> int | None:
+    """A count as SQLite gives it: any type may stand in any column."""
+    return value if isinstance(value, int) else None
+
+
+def parse_time(text: object) -> float | None:
+    """The Unix time of an ISO date; trackio writes them in UTC."""
+    try:
+        at = datetime.fromisoformat(str(text))
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_metrics(text: object) -> Mapping[str, object]:
+    """What was reported; empty for what is no dictionary in JSON."""
+    try:
+        reported = json.loads(text) if isinstance(text, str | bytes) else None
+    except (ValueError, RecursionError):
+        return {}
+    return reported if isinstance(reported, dict) else {}
+
+
+def _explain(error: OSError | sqlite3.Error | UnicodeDecodeError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "the database is damaged"  # Python cannot decode the error's own text, which quotes the schema.
+    if isinstance(error, sqlite3.OperationalError) and "interrupted" in str(error):
+        return f"not read within {MAX_SECONDS} s"
+    return str(error)

@@ -1,0 +1,195 @@
+"""A run's `.wandb` file of Weights & Biases, offline or online, read as it grows.
+
+A log of LevelDB (https://github.com/google/leveldb/blob/main/doc/log_format.md) with a header of its own, holding
+Record messages (https://github.com/wandb/wandb/blob/main/wandb/proto/wandb_internal.proto).
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+from exporter.progress._growing_files import FileFinder, GrowingFile
+from exporter.progress._protobuf import (
+    BYTES,
+    FIXED64,
+    VARINT,
+    from_zigzag,
+    read_fields,
+    to_double,
+    to_signed,
+    to_text,
+)
+from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, Calls, to_number, to_step
+from exporter.progress.options import Options
+from exporter.progress.record import ReadError, Record
+
+# What is read in one call; of a file that has grown by more, only the end is of interest. A whole number of blocks.
+MAX_BYTES = 1 << 20
+BLOCK_BYTES = 32768
+_MAX_KNOWN = 4
+
+_FILE_HEADER = struct.Struct("<4sHB")
+_MAGIC = (b":W&B", 0xBEE1)
+_CHUNK = struct.Struct("<IHB")
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_NUMBER_BYTES = 64
+
+
+class Reader:
+    """Follows the run that was written last: `path` is a `.wandb` file, or any folder above."""
+
+    is_live: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        self._finder = FileFinder(path, lambda name: name.endswith(".wandb"), "run of wandb (run-….wandb)")
+        self._known: dict[Path, _RunFile] = {}
+
+    @classmethod
+    def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
+        """Option: `path`. Raises ValueError."""
+        return cls(Options(options, ("path",)).path("path", folder, example="wandb"))
+
+    def read(self, now: float) -> Sequence[Record]:
+        """What was written since the last call, at most the last MiB. Raises ReadError."""
+        path = self._finder.find(now)[0]
+        self._known[path] = self._known.pop(path) if path in self._known else _RunFile(path)
+        for other in list(self._known)[:-_MAX_KNOWN]:
+            del self._known[other]
+        return self._known[path].read()
+
+
+class _RunFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = GrowingFile(path)
+        self._messages = Messages(0)
+        self._calls = Calls()
+
+    def read(self) -> list[Record]:
+        size, replaced = self._file.size()
+        if replaced:
+            self._messages, self._calls = Messages(0), Calls()
+            header = self._file.read(0, _FILE_HEADER.size)
+            if len(header) == _FILE_HEADER.size and _FILE_HEADER.unpack(header)[:2] != _MAGIC:
+                raise ReadError(f"{self._path}: not a run file of wandb")
+        if size - self._messages.place > MAX_BYTES:
+            self._messages = Messages((size - MAX_BYTES) // BLOCK_BYTES * BLOCK_BYTES)
+        if size == self._messages.place:
+            return []
+        content = self._file.read(self._messages.place, MAX_BYTES + BLOCK_BYTES)
+        messages = self._messages.take(content)
+        return [record for one in messages if (record := read_history(one, self._calls)) is not None]
+
+
+class Messages:
+    """Puts the messages of a log together: it is in blocks of 32 KiB, and a message may span several."""
+
+    def __init__(self, place: int) -> None:
+        """`place` is where in the file to begin: a multiple of `BLOCK_BYTES`."""
+        self.place = place
+        self._parts: list[bytes] | None = None
+
+    def take(self, content: bytes) -> list[bytes]:
+        """The whole messages in what the file has at `place`, which moves on. What is broken costs its block."""
+        found: list[bytes] = []
+        done = 0
+        while True:
+            left = BLOCK_BYTES - (self.place + done) % BLOCK_BYTES
+            if self.place + done == 0:
+                skipped = _FILE_HEADER.size
+            elif left < _CHUNK.size:
+                skipped = left
+            else:
+                if len(content) - done < _CHUNK.size:
+                    break
+                checksum, length, kind = _CHUNK.unpack_from(content, done)
+                if _CHUNK.size + length <= left and kind in (_FULL, _FIRST, _MIDDLE, _LAST):
+                    end = done + _CHUNK.size + length
+                    if end > len(content):
+                        break
+                    data = content[done + _CHUNK.size : end]
+                    if checksum == zlib.crc32(data, zlib.crc32(bytes((kind,)))):
+                        self._put(kind, data, found)
+                        done = end
+                        continue
+                self._parts = None
+                skipped = left
+            if len(content) - done < skipped:
+                break
+            done += skipped
+        self.place += done
+        return found
+
+    def _put(self, kind: int, data: bytes, found: list[bytes]) -> None:
+        if kind == _FULL:
+            found.append(data)
+            self._parts = None
+        elif kind == _FIRST:
+            self._parts = [data]
+        elif self._parts is not None:
+            self._parts.append(data)
+            if kind == _LAST:
+                found.append(b"".join(self._parts))
+            if kind == _LAST or len(self._parts) * BLOCK_BYTES > MAX_BYTES:
+                self._parts = None
+
+
+class _Item(NamedTuple):
+    name: str
+    value: object
+
+
+def read_history(message: bytes, calls: Calls) -> Record | None:
+    """The record of one call of `wandb.log`; None for any other message, and for one that is not well formed."""
+    try:
+        for number, wire, value in read_fields(message):
+            if (number, wire) == (2, BYTES):
+                return _read_history(value, calls)
+    except ValueError:
+        pass
+    return None
+
+
+def _read_history(message: memoryview, calls: Calls) -> Record | None:
+    reported: dict[str, object] = {}
+    counted: int | None = None
+    for number, wire, value in read_fields(message):
+        if (number, wire) == (1, BYTES) and len(reported) < 2 * MAX_VALUES:
+            item = _read_item(value)
+            reported[item.name] = item.value
+        elif (number, wire) == (2, BYTES):
+            counted = next(
+                (to_signed(n) for field, form, n in read_fields(value) if (field, form) == (1, VARINT)), None
+            )
+    if counted is None:
+        counted = to_step(to_number(reported.get("_step")))
+    return calls.to_record(reported, counted=to_step(counted), at=to_number(reported.get("_timestamp")))
+
+
+def _read_item(message: memoryview) -> _Item:
+    """The name is a key, or its path in nested dictionaries; the value is JSON, or in newer versions has a type."""
+    name = ""
+    nested: list[str] = []
+    result: object = None
+    for number, wire, value in read_fields(message):
+        if (number, wire) == (1, BYTES):
+            name = to_text(value, MAX_NAME + 1)
+        elif (number, wire) == (2, BYTES):
+            nested.append(to_text(value, MAX_NAME + 1))
+        elif (number, wire) == (5, VARINT):
+            result = from_zigzag(value)
+        elif (number, wire) == (6, FIXED64):
+            result = to_double(value)
+        elif (number, wire) == (16, BYTES) and len(value) <= _NUMBER_BYTES:
+            result = _read_json(value)
+    return _Item(name or ".".join(nested), result)
+
+
+def _read_json(text: memoryview) -> object:
+    try:
+        return json.loads(bytes(text))
+    except (ValueError, RecursionError):
+        return None

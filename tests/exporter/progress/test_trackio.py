@@ -1,0 +1,251 @@
+"""Databases of trackio: older and newer tables, runs and projects, a writer beside, what is broken."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.progress.record import ReadError, Record
+from exporter.progress.trackio import TAIL_ROWS, Reader, default_folder, parse_metrics, parse_time, to_file_name
+
+NEW = (
+    "CREATE TABLE metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, timestamp TEXT NOT NULL,"
+    " run_name TEXT NOT NULL, step INTEGER NOT NULL, metrics TEXT NOT NULL)"
+)
+OLD = (
+    "CREATE TABLE metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT, run_name TEXT, step INTEGER,"
+    " metrics TEXT)"
+)
+AT = "2026-11-28T09:00:00+00:00"
+
+
+class Writer:
+    """A database with one connection that stays open, as trackio's is while it writes."""
+
+    def __init__(self, path: Path, schema: str = NEW, journal: str = "WAL") -> None:
+        self.path = path
+        self._has_id = "run_id" in schema
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.execute(f"PRAGMA journal_mode = {journal}")
+        self.connection.execute(schema)
+
+    def log(self, step: int, run: str = "a", /, **metrics: object) -> None:
+        columns = {"timestamp": AT, "run_name": run, "step": step, "metrics": json.dumps(metrics or {"loss": 0.5})}
+        if self._has_id:
+            columns["run_id"] = f"id-{run}"
+        names = ", ".join(columns)
+        self.connection.execute(
+            f"INSERT INTO metrics ({names}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values())
+        )
+
+
+def steps(records: object) -> list[int | None]:
+    assert isinstance(records, list)
+    return [record.step for record in records]
+
+
+@pytest.mark.parametrize("schema", [NEW, OLD], ids=["with run_id", "without"])
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_rows_are_read_once_while_they_are_written(tmp_path: Path, schema: str, journal: str) -> None:
+    writer = Writer(tmp_path / "p.db", schema, journal)
+    reader = Reader(tmp_path)
+    assert steps(reader.read(0.0)) == []
+    writer.log(1, reward=0.25, note="text", nothing=None, bad="NaN")
+    (record,) = reader.read(1.0)
+    assert record[1:3] == (1, 1795856400.0)
+    assert record.values["reward"] == 0.25
+    assert record.values.keys() == {"reward", "bad"}
+    writer.log(2)
+    assert steps(reader.read(2.0)) == [2]
+    assert steps(reader.read(3.0)) == []
+    writer.connection.close()
+    writer = sqlite3.connect(tmp_path / "p.db")
+    assert steps(reader.read(4.0)) == []
+
+
+def test_reading_neither_writes_nor_blocks(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.log(1)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert set(before) == {"p.db", "p.db-wal", "p.db-shm"}
+    assert steps(Reader(tmp_path).read(0.0)) == [1]
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    # In the middle of a transaction of the writer's: what was committed is read.
+    writer.connection.execute("BEGIN IMMEDIATE")
+    writer.log(2)
+    reader = Reader(tmp_path)
+    assert steps(reader.read(0.0)) == [1]
+    writer.connection.execute("COMMIT")
+    assert steps(reader.read(1.0)) == [2]
+    writer.connection.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["p.db"]
+    assert steps(Reader(tmp_path).read(0.0)) == [1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["p.db"]
+
+
+def test_what_a_killed_writer_left_behind_is_read(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.log(1)
+    left = tmp_path / "left"
+    shutil.copytree(tmp_path, left)
+    assert steps(Reader(left).read(0.0)) == [1]
+    assert {path.name for path in left.iterdir()} == {"p.db", "p.db-wal", "p.db-shm"}
+    (left / "p.db-shm").unlink()
+    with pytest.raises(ReadError, match=r"p\.db-wal is there without p\.db-shm"):
+        Reader(left).read(0.0)
+
+
+def test_a_database_that_is_locked_is_read_later(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db", journal="DELETE")
+    writer.log(1)
+    reader = Reader(tmp_path)
+    writer.connection.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(ReadError, match="locked"):
+        reader.read(0.0)
+    writer.connection.execute("COMMIT")
+    assert steps(reader.read(1.0)) == [1]
+
+
+def test_the_run_that_was_started_last_is_followed(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.log(7, "first")
+    writer.log(1, "second")
+    reader = Reader(tmp_path)
+    assert steps(reader.read(0.0)) == [1]
+    writer.log(0, "third")
+    assert steps(reader.read(1.0)) == [0]
+    # Resumed after the third has been silent for long.
+    writer.log(2, "second")
+    assert steps(reader.read(1000.0)) == [2]
+
+
+def test_runs_that_are_written_at_once_are_flagged_until_one_is_named(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.log(1, "one")
+    writer.log(1, "two")
+    reader = Reader(tmp_path)
+    reader.read(0.0)
+    writer.log(2, "one")
+    with pytest.raises(ReadError, match=r"written at once \('one' and 'two'\); name one with `run:`|at once"):
+        reader.read(1.0)
+    for run in ("one", "id-one"):
+        assert steps(Reader.configured({"path": "p.db", "run": run}, tmp_path).read(0.0)) == [1, 2]
+
+
+def test_a_project_is_found_by_its_name(tmp_path: Path) -> None:
+    for project in ("my.run", "other"):
+        Writer(tmp_path / f"{to_file_name(project)}.db").log(1 if project == "my.run" else 2)
+    os.utime(tmp_path / "myrun.db-wal", (1, 1))
+    os.utime(tmp_path / "myrun.db", (1, 1))
+    assert steps(Reader(tmp_path, "my.run").read(0.0)) == [1]
+    assert steps(Reader(tmp_path).read(0.0)) == [2]
+    with pytest.raises(ReadError, match=r"no trackio database third\.db yet"):
+        Reader(tmp_path, "third").read(0.0)
+
+
+def test_what_trackio_names_its_folder_by_names_it_here() -> None:
+    assert default_folder({"TRACKIO_DIR": "/a", "HF_HOME": "/b"}) == Path("/a")
+    assert default_folder({"HF_HOME": "/b"}) == Path("/b/trackio")
+    assert default_folder({}) == Path.home() / ".cache/huggingface/trackio"
+
+
+def test_of_many_rows_the_last_are_read(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.connection.execute("BEGIN")
+    for step in range(TAIL_ROWS + 1000):
+        writer.log(step)
+    writer.connection.execute("COMMIT")
+    assert steps(Reader(tmp_path).read(0.0)) == list(range(1000, TAIL_ROWS + 1000))
+
+
+def test_large_rows_are_read_over_several_calls(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    for step in range(100):
+        writer.log(step, loss=0.5, note="x" * 60_000)
+    writer.log(100, loss=0.5, note="x" * 70_000)
+    reader = Reader(tmp_path)
+    found: list[Record] = []
+    for call in range(4):
+        found += reader.read(float(call))
+    assert steps(found) == list(range(100))
+
+
+def test_a_database_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    Writer(tmp_path / "p.db").log(5)
+    reader = Reader(tmp_path)
+    assert steps(reader.read(0.0)) == [5]
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    Writer(tmp_path / "p.db").log(1)
+    assert steps(reader.read(1.0)) == [1]
+
+
+def test_what_is_no_database_of_trackio_says_so(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "p.db", isolation_level=None).execute("CREATE TABLE other (a)")
+    with pytest.raises(ReadError, match="not of trackio: no table `metrics`"):
+        Reader(tmp_path).read(0.0)
+    (tmp_path / "p.db").write_bytes(b"text")
+    with pytest.raises(ReadError, match="not an SQLite database"):
+        Reader(tmp_path).read(0.0)
+    (tmp_path / "p.db").unlink()
+    os.mkfifo(tmp_path / "p.db")
+    with pytest.raises(ReadError, match="no trackio database"):
+        Reader(tmp_path).read(0.0)
+
+
+def test_cells_of_any_type_are_tolerated(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db", OLD)
+    for cell in (None, 5, 1.5, b"\xff", "[1]", "{", '{"a": 1e999}', '{"a": {"b": 1}}', "[" * 5000):
+        row = (cell, cell, cell, cell)
+        writer.connection.execute("INSERT INTO metrics (timestamp, run_name, step, metrics) VALUES (?, ?, ?, ?)", row)
+    writer.connection.execute("UPDATE metrics SET run_name = 'a'")
+    assert [dict(record.values) for record in Reader(tmp_path).read(0.0)] == [{"a": float("inf")}]
+
+
+def test_a_view_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS rowid,"
+    view = f"CREATE VIEW metrics AS {numbers} 'a' AS run_name, i AS step, '{{}}' AS metrics FROM n"
+    sqlite3.connect(tmp_path / "p.db", isolation_level=None).execute(view)
+    with pytest.raises(ReadError, match=r"not read within 0\.5 s"):
+        Reader(tmp_path).read(0.0)
+
+
+@given(st.integers(0, 12287), st.binary(min_size=1, max_size=64))
+@settings(max_examples=60, deadline=None)
+def test_a_broken_database_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, place: int, patch: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "broken.db"
+    if not path.with_suffix(".whole").exists():
+        writer = Writer(path)
+        for step in range(20):
+            writer.log(step)
+        writer.connection.close()
+        path.rename(path.with_suffix(".whole"))
+    content = bytearray(path.with_suffix(".whole").read_bytes())
+    content[place : place + len(patch)] = patch
+    path.write_bytes(content)
+    with contextlib.suppress(ReadError):
+        assert len(Reader(path).read(0.0)) <= 20
+
+
+def test_a_damaged_schema_is_no_traceback(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "p.db")
+    writer.connection.close()
+    content = (tmp_path / "p.db").read_bytes()
+    (tmp_path / "p.db").write_bytes(content.replace(b"CREATE TABLE metrics", b"CREATE \xff\xfe\xfd\xfc metrics"))
+    with pytest.raises(ReadError, match=r"p\.db: "):
+        Reader(tmp_path).read(0.0)
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_text_is_a_date_or_none_and_metrics_or_none(text: str) -> None:
+    assert parse_time(text) is None or isinstance(parse_time(text), float)
+    assert isinstance(parse_metrics(text), dict)

@@ -1,0 +1,62 @@
+"""A real GRPO run of TRL that reports to the writers named, in the current folder: `STEPS WRITER…`."""
+
+import sys
+import warnings
+
+warnings.simplefilter("ignore")
+
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: E402
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+
+from trainer.data import byte_tokenizer  # noqa: E402
+
+
+def reward_digits(completions: list[str], **_: object) -> list[float]:
+    """A reward that random bytes earn unevenly."""
+    return [sum(letter < "q" for letter in text) / (len(text) + 1) for text in completions]
+
+
+def main() -> None:
+    steps, writers = int(sys.argv[1]), sys.argv[2:]
+    torch.manual_seed(1)
+    tokenizer = byte_tokenizer()
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            num_key_value_heads=1,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+    GRPOTrainer(
+        model=model,
+        reward_funcs=reward_digits,
+        args=GRPOConfig(
+            output_dir="output",
+            max_steps=steps,
+            per_device_train_batch_size=4,
+            num_generations=4,
+            max_completion_length=8,
+            logging_steps=1,
+            save_strategy="steps",
+            save_steps=steps,
+            report_to=writers,
+            run_name="digits",
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+        ),
+        train_dataset=Dataset.from_dict({"prompt": ["1 + 1", "2 + 2"] * 50}),
+        processing_class=tokenizer,
+    ).train()
+
+
+if __name__ == "__main__":
+    main()
