@@ -5,9 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
+from exporter.metrics import Sample
+from exporter.pace import Pace
+from exporter.progress.reported import ReportedProgress
+from exporter.run_folder import read_process_record
 from exporter.textfile_reader import TextfileReader
+from exporter.watch_file import Watch, read_watch
+
+
+class Reported(Protocol):
+    """The samples of a trainer, as its telemetry writes them."""
+
+    def read(self, now: float) -> list[Sample]:
+        """The samples for the collection at the Unix time `now`. Raises OSError or ValueError."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +36,18 @@ class SidecarConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     credentials: bytes | None = None
+    watch: Watch | None = None
 
     @cached_property
-    def textfile(self) -> TextfileReader:
-        """The one reader that all collectors of this sidecar share."""
-        return TextfileReader(self.run_dir)
+    def reported(self) -> Reported:
+        """What the trainer reports, read once in a collection for all collectors of this sidecar."""
+        if self.watch is None:
+            return TextfileReader(self.run_dir)
+        return ReportedProgress(self.watch.readers, Pace(**self.watch.pace), started_at=self._read_start)
+
+    def _read_start(self) -> float | None:
+        record = read_process_record(self.run_dir)
+        return record.started_at if record else None
 
     def is_exposed(self) -> bool:
         """Whether the network can read the page without a password."""
@@ -49,6 +69,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         credentials = read_credentials(given.basic_auth_file) if given.basic_auth_file else None
     except (OSError, ValueError) as error:
         parser.error(f"--basic-auth-file {given.basic_auth_file}: {getattr(error, 'strerror', None) or error}")
+    try:
+        watch = read_watch(given.watch) if given.watch else None
+    except OSError as error:
+        parser.error(f"--watch {given.watch}: {error.strerror}")
+    except ValueError as error:
+        parser.error(f"--watch {error}")
     return SidecarConfig(
         run_dir=given.run_dir,
         host=host,
@@ -59,6 +85,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
         credentials=credentials,
+        watch=watch,
     )
 
 
@@ -95,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--interval-seconds", type=_positive, default=5.0, metavar="S", help="collection interval, default 5")
     add("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
     add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    add(
+        "--watch",
+        type=Path,
+        metavar="FILE",
+        help="how to find and read a trainer that does not report by itself; the fleet writes it",
+    )
     add(
         "--basic-auth-file",
         type=Path,

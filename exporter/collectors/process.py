@@ -9,13 +9,13 @@ from typing import Self
 import psutil
 
 from exporter.collectors import CollectError
-from exporter.config import SidecarConfig
+from exporter.config import Reported, SidecarConfig
 from exporter.footprint import Footprints, Use
 from exporter.machine import read_limit
 from exporter.metrics import Sample
 from exporter.process_identity import find_process, is_hidden, is_running
 from exporter.run_folder import ProcessRecord, read_process_record
-from exporter.textfile_reader import TextfileReader, value_of
+from exporter.textfile_reader import value_of
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 class Collector:
     """Measures the process tree of the trainer that the run folder records."""
 
-    def __init__(self, run_dir: Path, textfile: TextfileReader, limit_bytes: int | None = None) -> None:
+    def __init__(self, run_dir: Path, reported: Reported, limit_bytes: int | None = None) -> None:
         self._run_dir = run_dir
-        self._textfile = textfile
+        self._reported = reported
         self._limit_bytes = limit_bytes
         self._record: ProcessRecord | None = None
         self._trainer: psutil.Process | None = None
@@ -36,7 +36,7 @@ class Collector:
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.run_dir, config.textfile, config.memory_limit_bytes)
+        return cls(config.run_dir, config.reported, config.memory_limit_bytes)
 
     def collect(self, now: float) -> list[Sample]:
         """Raises CollectError where a process cannot be measured at all: no rule may take that for no memory."""
@@ -117,7 +117,7 @@ class Collector:
         if sys.platform != "darwin":
             return footprint
         try:
-            held = value_of(self._textfile.read(now), "trainer_accelerator_memory_bytes")
+            held = value_of(self._reported.read(now), "trainer_accelerator_memory_bytes")
         except (OSError, ValueError):
             held = None
         return add_accelerator(footprint, held)

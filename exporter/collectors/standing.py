@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from exporter.collectors import CollectError
-from exporter.config import SidecarConfig
+from exporter.config import Reported, SidecarConfig
 from exporter.http_client import HttpClient, ReadError
 from exporter.metrics import Sample
-from exporter.textfile_reader import TextfileReader, value_of
+from exporter.textfile_reader import value_of
 
 SOURCE = {"source": "leaderboard"}
 
@@ -27,8 +27,8 @@ class PeerRank(NamedTuple):
 class Collector:
     """Reads `/api/peers/{peer id}`; keeps the last values when a read fails."""
 
-    def __init__(self, textfile: TextfileReader, url: str) -> None:
-        self._textfile = textfile
+    def __init__(self, reported: Reported, url: str) -> None:
+        self._reported = reported
         self._url = url
         self._client = HttpClient()
         self._peer_id = ""
@@ -38,7 +38,7 @@ class Collector:
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
-        return cls(config.textfile, config.leaderboard_url) if config.leaderboard_url else None
+        return cls(config.reported, config.leaderboard_url) if config.leaderboard_url else None
 
     def collect(self, now: float) -> list[Sample]:
         self._read_trainer(now)
@@ -53,7 +53,7 @@ class Collector:
 
     def _read_trainer(self, now: float) -> None:
         try:
-            samples = self._textfile.read(now)
+            samples = self._reported.read(now)
         except (OSError, ValueError):
             return
         self._own_round = value_of(samples, "swarm_round")

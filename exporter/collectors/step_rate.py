@@ -3,9 +3,9 @@
 from collections import deque
 from typing import NamedTuple, Self
 
-from exporter.config import SidecarConfig
+from exporter.config import Reported, SidecarConfig
 from exporter.metrics import Sample
-from exporter.textfile_reader import TextfileReader, value_of
+from exporter.textfile_reader import value_of
 
 WINDOW_SECONDS = 300.0
 # The rate of a slow peer is taken over some steps too.
@@ -15,16 +15,16 @@ MIN_OBSERVATIONS = 4
 class Collector:
     """Follows the step count in a run folder."""
 
-    def __init__(self, textfile: TextfileReader) -> None:
-        self._textfile = textfile
+    def __init__(self, reported: Reported) -> None:
+        self._reported = reported
         self._rate = StepRate()
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.textfile)
+        return cls(config.reported)
 
     def collect(self, now: float) -> list[Sample]:
-        samples = self._textfile.read(now)
+        samples = self._reported.read(now)
         steps = value_of(samples, "trainer_steps_total")
         last_step = value_of(samples, "trainer_last_step_timestamp_seconds")
         if steps and last_step is not None:

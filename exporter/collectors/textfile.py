@@ -1,21 +1,20 @@
-"""Passes on the metrics that the trainer wrote in trainer.prom."""
+"""Passes on the metrics that the trainer wrote in trainer.prom, or that readers found for it."""
 
 from typing import Self
 
-from exporter.config import SidecarConfig
+from exporter.config import Reported, SidecarConfig
 from exporter.metrics import Sample
-from exporter.textfile_reader import TextfileReader
 
 
 class Collector:
-    """Reads `trainer.prom` in a run folder."""
+    """Reads `trainer.prom` in the run folder, or asks the readers of the trainer's progress."""
 
-    def __init__(self, textfile: TextfileReader) -> None:
-        self._textfile = textfile
+    def __init__(self, reported: Reported) -> None:
+        self._reported = reported
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.textfile)
+        return cls(config.reported)
 
     def collect(self, now: float) -> list[Sample]:
-        return self._textfile.read(now)
+        return self._reported.read(now)

@@ -10,7 +10,9 @@ from typing import Any
 from exporter.progress.record import Reader
 
 # What readers are made of; every other file in this folder is a reader of that name.
-_PARTS = frozenset({"bars", "clock", "follower", "formats", "interleaving", "model", "names", "options", "record"})
+_PARTS = frozenset(
+    {"bars", "clock", "follower", "formats", "interleaving", "model", "names", "options", "record", "reported"}
+)
 
 
 def list_readers() -> list[str]:
