@@ -15,10 +15,18 @@ from tests.architecture import (
 )
 
 ALLOWED_ACROSS = {
-    # How a trainer's process is found in its run folder: psutil and the standard library only.
-    "alerts": ("exporter.run_folder",),
+    # How a trainer's process is found in its run folder: psutil and the standard library only; and how a
+    # configuration file is read, which is the same for every process.
+    "alerts": ("exporter.run_folder", "exporter.file_model", "exporter.yaml_text"),
     "exporter": ("trainer.protocol",),
-    "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.telemetry"),
+    "trainer": (
+        "exporter.file_model",
+        "exporter.yaml_text",
+        "exporter.metrics",
+        "exporter.pace",
+        "exporter.run_folder",
+        "exporter.telemetry",
+    ),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
     "grafana": ("alerts", "exporter"),
 }
