@@ -69,6 +69,8 @@ def main() -> int:
         return WRONG_CONFIGURATION
     sender = Sender(prepared.urls, prepared.bots)
     _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password} - {""})
+    for line in describe(prepared.doubts):
+        log.warning("%s", line)
     allow_open_files()
     try:
         with _listen(config) as server_socket, _lock(config.state_dir):

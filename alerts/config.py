@@ -2,9 +2,8 @@
 
 import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-import yaml
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, create_model, model_validator
 
 from alerts.delivery.settings import DeliverySettings
@@ -15,6 +14,7 @@ from alerts.rules import RuleSettings, discover
 from alerts.scraping.target import Target
 from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
+from exporter import yaml_text
 
 # In the state folder: the token for changes over HTTP.
 TOKEN_FILE = "api.token"
@@ -144,15 +144,11 @@ class ConfigError(Exception):
 def load(path: Path) -> AlertsConfig:
     """Reads and validates a configuration file; raises ConfigError."""
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{place}: not valid YAML") from None
+        content = yaml_text.load(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     # The previous release wrote these two in seconds; its services run this one until they are reinstalled.
-    for name in ("interval", "timeout") if isinstance(content, dict) else ():
+    for name in ("interval", "timeout"):
         if f"{name}_seconds" in content:
             content[name] = f"{content.pop(f'{name}_seconds')}s"
     try:

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, ConfigDict, StringConstraints
+
+from exporter.file_model import FileModel
 
 
 def _check_printable(text: str) -> str:
@@ -14,5 +16,5 @@ def _check_printable(text: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_printable)]
 
 
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class Settings(FileModel):
+    model_config = ConfigDict(hide_input_in_errors=True)

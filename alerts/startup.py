@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from alerts.config import AlertsConfig, ConfigError
 from alerts.delivery.settings import Route
-from alerts.secret_references import UnresolvedReferenceError, resolve
+from alerts.secret_references import UnresolvedReferenceError, doubts, resolve, resolve_url
 from alerts.web.tls import Certificate
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Prepared:
     password: str = ""
     certificate: Certificate | None = None
     problems: list[StartProblem] = field(default_factory=list)
+    # Valid, but probably not meant.
+    doubts: list[StartProblem] = field(default_factory=list)
 
 
 def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -> Prepared:
@@ -51,7 +53,7 @@ def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -
         prepared.deadman_url = url
     if config.login is not None:
         password = config.login.password.get_secret_value()
-        prepared.password = _resolve(prepared, ("login", "password"), password, environment)
+        prepared.password = _resolve(prepared, ("login", "password"), password, environment, is_url=False)
         if not password:
             prepared.problems.append(StartProblem(("login", "password"), "the password is empty; set one"))
     if config.tls is not None:
@@ -103,9 +105,11 @@ def _resolve(
     environment: Mapping[str, str],
     *,
     prefix: str = "",
+    is_url: bool = True,
 ) -> str:
+    prepared.doubts += [StartProblem(where, f"{prefix}{doubt}") for doubt in doubts(text, environment, is_url=is_url)]
     try:
-        return resolve(text, environment)
+        return (resolve_url if is_url else resolve)(text, environment)
     except UnresolvedReferenceError as error:
         prepared.problems.append(StartProblem(where, f"{prefix}{error}"))
         return ""

@@ -15,15 +15,24 @@ from tests.architecture import (
 )
 
 ALLOWED_ACROSS = {
-    # How a trainer's process is found in its run folder, and what this machine has: psutil and the standard library.
-    "alerts": ("exporter.machine", "exporter.process_identity", "exporter.run_folder"),
+    # How a trainer's process is found in its run folder, what this machine has, and how a configuration file is read:
+    # the same for every process, with psutil, PyYAML and the standard library only.
+    "alerts": (
+        "exporter.file_model",
+        "exporter.machine",
+        "exporter.process_identity",
+        "exporter.run_folder",
+        "exporter.yaml_text",
+    ),
     "exporter": ("trainer.protocol",),
     "trainer": (
+        "exporter.file_model",
         "exporter.metrics",
         "exporter.pace",
         "exporter.process_identity",
         "exporter.run_folder",
         "exporter.telemetry",
+        "exporter.yaml_text",
     ),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
     "grafana": ("alerts", "exporter"),

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -18,6 +15,8 @@ from pydantic import (
     ValidationError,
 )
 
+from exporter import yaml_text
+from exporter.file_model import FileModel
 from trainer.grpo_fields import known_fields
 from trainer.rewards import discover
 from trainer.suited import TINY
@@ -77,11 +76,7 @@ def _check_peer_address(address: str) -> str:
     return address
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SwarmConfig(_Model):
+class SwarmConfig(FileModel):
     """The listen address, and the peers to join. Without initial peers it starts a new swarm."""
 
     host: str = Field(default="127.0.0.1", description="address or name to listen on")
@@ -104,7 +99,7 @@ class SwarmConfig(_Model):
         return f"/{kind}/{self.host}/tcp/{self.port}"
 
 
-class StallConfig(_Model):
+class StallConfig(FileModel):
     """Seconds without a step that count as a stall; while a peer steps, its pace decides between floor and ceiling."""
 
     floor_seconds: PositiveFloat = 10.0
@@ -114,7 +109,7 @@ class StallConfig(_Model):
     saving_seconds: PositiveFloat = 600.0
 
 
-class LoraOptions(_Model):
+class LoraOptions(FileModel):
     """Low-rank adapters: the model's own weights stay as they are, which saves their gradients and optimizer state."""
 
     r: PositiveInt = 16
@@ -122,7 +117,7 @@ class LoraOptions(_Model):
     target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
 
 
-class TrainerConfig(_Model):
+class TrainerConfig(FileModel):
     """One peer. `grpo` takes any field of trl.GRPOConfig; relative paths count from the file's folder."""
 
     name: str = Field(min_length=1, max_length=64, description="nickname of the peer")
@@ -162,15 +157,7 @@ class TrainerConfig(_Model):
 def load_config(path: Path) -> TrainerConfig:
     """Reads a YAML file; relative paths in it count from its folder. Raises ValueError, one line per error."""
     try:
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: not a mapping of keys to values")
-    try:
-        config = TrainerConfig.model_validate(content)
+        config = TrainerConfig.model_validate(yaml_text.load(path))
     except ValidationError as error:
         errors = [f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]
         raise ValueError("\n".join(errors)) from error

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 import apprise
 
 from alerts.delivery.outcome import DeliveryResult
+from alerts.delivery.smtp_login import allow_any_language
 from alerts.messages.single import Message
 
 READ_TIMEOUT_SECONDS = 20.0
@@ -216,6 +217,7 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
     service = _instantiate(url)
     if service is None:
         raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")
+    _use_utf8(service)
     # With `optional`, apprise reports a failure as a success, and the notification would be lost.
     service.optional = False
     # A service that accepts a message but responds late would get it again; apprise waits only 4 s.
@@ -224,6 +226,17 @@ def make_service(name: str, url: str) -> apprise.NotifyBase:
     if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
         service.request_rate_per_sec = SECONDS_BETWEEN_MESSAGES
     return service
+
+
+def _use_utf8(service: apprise.NotifyBase) -> None:
+    """Lets a user's name and password be in any language, where the transport would encode them otherwise or fail."""
+    if service.service_name == "E-Mail":
+        allow_any_language()
+    elif service.service_name in _FOR_PROGRAMS:
+        # For HTTP's basic authentication, requests encodes text as Latin-1.
+        service.user, service.password = (
+            text and text.encode().decode("latin-1") for text in (service.user, service.password)
+        )
 
 
 def _instantiate(url: str) -> apprise.NotifyBase | None:

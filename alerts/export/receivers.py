@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from alerts.delivery.apprise_sender import RouteError, make_service
 from alerts.delivery.settings import Route
-from alerts.secret_references import UnresolvedReferenceError, resolve
+from alerts.secret_references import UnresolvedReferenceError, resolve_url
 
 SECRETS_FOLDER = "/etc/alertmanager/peerwatch"
 PLACEHOLDER = "FILL_IN"
@@ -26,7 +26,7 @@ class Receiver(NamedTuple):
 def describe_receiver(route: Route) -> Receiver:
     """The receiver of Alertmanager's for this route, without the secrets of its URL."""
     try:
-        service = make_service(route.name, resolve(route.url.get_secret_value()))
+        service = make_service(route.name, resolve_url(route.url.get_secret_value()))
     except UnresolvedReferenceError as error:
         return _unknown(f"its URL cannot be read here ({error}); run this again where it can.")
     except RouteError as error:

@@ -1,11 +1,12 @@
 """The configuration of the leaderboard service."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
+from exporter import yaml_text
+from exporter.file_model import FileModel
 from trainer.protocol import is_peer_id
 
 
@@ -38,33 +39,24 @@ PeerId = Annotated[str, AfterValidator(_is_peer_id)]
 Nickname = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class LeaderboardConfig(BaseModel):
+class LeaderboardConfig(FileModel):
     """Which swarm is read, where its board is kept and served, and what bounds it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:8700"
     database: Path
     initial_peers: list[Annotated[str, AfterValidator(_is_multiaddr)]] = Field(min_length=1)
     identity_path: Path | None = None
-    poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600, allow_inf_nan=False)
-    names: dict[PeerId, Nickname] = {}
+    poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600)
+    names: dict[PeerId, Nickname] = Field(default_factory=dict)
     max_peers: int = Field(default=5000, ge=1, le=20_000)
-    max_stage_reward: float = Field(default=1e6, gt=0, le=1e12, allow_inf_nan=False)
-    stale_after_seconds: float = Field(default=300.0, gt=0, allow_inf_nan=False)
+    max_stage_reward: float = Field(default=1e6, gt=0, le=1e12)
+    stale_after_seconds: float = Field(default=300.0, gt=0)
 
 
 def load(path: Path) -> LeaderboardConfig:
     """The configuration in `path`. Raises ValueError with one line that names file, key and reason."""
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return LeaderboardConfig.model_validate(content if isinstance(content, dict) else {})
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        return LeaderboardConfig.model_validate(yaml_text.load(path))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"

@@ -163,8 +163,11 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
     alerts = loaded.composition.alerts
     if alerts is None:
         return
-    for problem in prepare(alerts, environment).problems:
+    prepared = prepare(alerts, environment)
+    for problem in prepared.problems:
         yield Problem(("alerts", *problem.location), problem.message)
+    for doubt in prepared.doubts:
+        yield Problem(("alerts", *doubt.location), doubt.message, is_warning=True)
     for location, text in alerts.secrets():
         path = path_of(text)
         if path is not None and path.exists():

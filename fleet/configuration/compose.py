@@ -159,12 +159,17 @@ def _holds(data: Any, location: Location) -> bool:
 
 
 def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge key by key, so that a peer can change one GRPO field; its own task drops the common options."""
+    """Mappings merge key by key, so that a peer can change one GRPO field; its own task drops the common options.
+
+    An empty section of a peer changes nothing.
+    """
     merged = dict(defaults)
     if "task" in overrides:
         merged.pop("task_options", None)
     for key, value in overrides.items():
         below = merged.get(key)
+        if value is None and isinstance(below, dict):
+            continue
         merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
 

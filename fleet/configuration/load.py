@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.machine import read_cores
+from exporter.yaml_text import read_file
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, plan_peers
@@ -69,18 +70,10 @@ def dotted(location: tuple[str | int, ...]) -> str:
 
 def load_file(path: Path, state_folder: Path | None = None) -> Loaded:
     """Raises OSError where the file cannot be read."""
-    content = path.read_bytes()
-    base = path.absolute().parent
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        document = Document({}, problems=(Problem((), "not UTF-8; save the file as UTF-8", line=line),))
-        return Loaded(str(path), base, document, list(document.problems), StateFolder(base))
-    return load_text(text, str(path), base, state_folder)
+    return load_text(read_file(path), str(path), path.absolute().parent, state_folder)
 
 
-def load_text(text: str, source: str, base: Path, state_folder: Path | None = None) -> Loaded:
+def load_text(text: bytes | str, source: str, base: Path, state_folder: Path | None = None) -> Loaded:
     """`state_folder` overrides the file's `state_dir`."""
     document = parse(text)
     loaded = Loaded(source, base, document, list(document.problems), StateFolder(base))
@@ -88,7 +81,7 @@ def load_text(text: str, source: str, base: Path, state_folder: Path | None = No
         return loaded
     result = validate(FleetConfig, document.data)
     if not isinstance(result, FleetConfig):
-        loaded.problems += [Problem(mistake.location, mistake.message) for mistake in result]
+        loaded.add(Problem(mistake.location, mistake.message) for mistake in result)
         # The valid rest is checked too, so that one run reports every error.
         result = validate(FleetConfig, _without(document.data, [mistake.location for mistake in result]))
         if not isinstance(result, FleetConfig):

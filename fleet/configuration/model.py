@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from alerts.durations import Duration
+from exporter.file_model import FileModel
 from trainer.protocol import is_peer_id
 
 MAX_PEERS = 256
@@ -79,11 +79,7 @@ Address = Annotated[str, AfterValidator(check_ipv4)]
 PeerAddress = Annotated[str, AfterValidator(_is_peer_address)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Ports(_Section):
+class Ports(FileModel):
     """The first port of each service; peer i takes `trainer` + i and `sidecar` + i."""
 
     trainer: Port = 38331
@@ -93,14 +89,14 @@ class Ports(_Section):
     prometheus: Port = 9090
 
 
-class Swarm(_Section):
+class Swarm(FileModel):
     """Which swarm the peers join: without initial peers, one of their own that the first peer leads."""
 
-    initial_peers: list[PeerAddress] = []
+    initial_peers: list[PeerAddress] = Field(default_factory=list)
     host: Address = "127.0.0.1"
 
 
-class Prometheus(_Section):
+class Prometheus(FileModel):
     """The Prometheus of `up --with-prometheus`: scrape interval and retention."""
 
     scrape_interval: Annotated[Duration, Field(ge=1)] = 15.0
@@ -108,7 +104,7 @@ class Prometheus(_Section):
     retention_size: Size = 2 * 2**30
 
 
-class Restart(_Section):
+class Restart(FileModel):
     """When an exited process is restarted, and how many restarts are allowed."""
 
     first_delay: Duration = 5.0
@@ -118,16 +114,16 @@ class Restart(_Section):
     window: Duration = 7200.0
 
 
-class Peer(BaseModel):
+class Peer(FileModel):
     """One peer of a list; every other key overrides the trainer setting of that name."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     name: Name | None = None
     memory_limit: Size | None = None
     trainer_port: Port | None = None
     sidecar_port: Port | None = None
-    announce: list[str] = []
+    announce: list[str] = Field(default_factory=list)
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -145,7 +141,7 @@ Peers = Annotated[
 ]
 
 
-class FleetConfig(_Section):
+class FleetConfig(FileModel):
     """The whole file."""
 
     fleet: Name
@@ -153,13 +149,13 @@ class FleetConfig(_Section):
     identity_backup: Path | None = Field(default=None, description="folder with copies of the peers' keys")
     host: Address = "127.0.0.1"
     swarm: Swarm = Swarm()
-    trainer: dict[str, Any] = {}
+    trainer: dict[str, Any] = Field(default_factory=dict)
     peers: Peers = 1
     memory_limit: Size | None = None
     sidecar_interval: Annotated[Duration, Field(ge=0.2, le=300)] = 5.0
     ports: Ports = Ports()
-    leaderboard: dict[str, Any] = {}
-    alerts: dict[str, Any] = {}
+    leaderboard: dict[str, Any] = Field(default_factory=dict)
+    alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
     restart: Restart = Restart()
 

@@ -16,8 +16,8 @@ from statistics import median
 from typing import Any, Self
 
 import psutil
-import yaml
 
+from exporter import yaml_text
 from exporter.collectors.process import Collector
 from exporter.config import SidecarConfig
 from exporter.footprint import read_shared_files
@@ -185,7 +185,7 @@ class Trial:
             "save_interval_seconds": 1e9,
         }
         config = run_dir / "trainer.yaml"
-        config.write_text(yaml.safe_dump(settings))
+        config.write_text(yaml_text.dump(settings))
         environment = os.environ | trainer_environment(self._threads, sys.platform)
         environment[OWNER_VARIABLE] = f"{self._owner}/peer"
         with (run_dir / "trainer.log").open("wb") as log:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from exporter import yaml_text
 from exporter.run_folder import write_atomically
 from fleet.configuration.compose import ANY_PEER_ID, Composition
 from fleet.configuration.peers import PeerPlan
@@ -70,4 +69,4 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+    return yaml_text.dump(content)

@@ -7,6 +7,7 @@ that the record of earlier starts calls for, and replaces itself by the program 
 import argparse
 import json
 import os
+import re
 import socket
 import sys
 import time
@@ -23,6 +24,8 @@ GAVE_UP_EXIT_CODE = 101
 
 # After these no service manager restarts a program automatically.
 FINAL_EXIT_CODES = (WRONG_CONFIGURATION_EXIT_CODE, FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE)
+
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[^\s=]+)\s*=\s*(?P<value>.*?)\s*")
 
 # supervisord counts an exit within this time of the start as a failed start, and retries automatically.
 START_SECONDS = 1
@@ -76,13 +79,41 @@ def write_starts(record: Path, starts: Sequence[float]) -> None:
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """The `NAME=value` lines of a file, values unquoted; `#` starts a comment line. Empty without the file."""
+    """The variables of a file, as `parse_environment`; none without the file. Raises OSError or ValueError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        content = path.read_bytes()
     except FileNotFoundError:
         return {}
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value for name, value in pairs}
+    try:
+        return parse_environment(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8; save the file as UTF-8") from None
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """The variables of `NAME=value` lines, which may begin with `export`; `#` begins a comment line.
+
+    One pair of quotes around a value is no part of it, nor is space around it; what is in quotes is taken as it is.
+    Raises ValueError with the number of a line that is none of these; no message shows a value.
+    """
+    variables = {}
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _ASSIGNMENT.fullmatch(line)
+        if match is None:
+            raise ValueError(f"line {number} is not NAME=value")
+        value = match["value"]
+        if value[:1] in ("'", '"') and (len(value) == 1 or value[-1] != value[0]):
+            raise ValueError(f"line {number} has a quote at one end of its value; write it at both, or at none")
+        variables[match["name"]] = value[1:-1] if value[:1] in ("'", '"') else value
+    return variables
+
+
+def write_variable(name: str, value: str) -> str:
+    """The line that `parse_environment` reads back; the value is one line."""
+    is_plain = value == value.strip() and value[:1] not in ("'", '"')
+    return f"{name}={value}\n" if is_plain else f'{name}="{value}"\n'
 
 
 def wait_for_port(address: str, seconds: float) -> None:
@@ -123,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wait_for_port(options.wait_for, options.wait_seconds)
     try:
         environment = read_environment(options.environment_file) if options.environment_file else {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"launch: cannot read {options.environment_file}: {error}")
     write_starts(options.record, [*starts, time.time()])
     try:

@@ -12,6 +12,7 @@ from fleet.configuration.compose import Composition, compose
 from fleet.configuration.load import Loaded
 from fleet.managers import File, discover
 from fleet.processes.files import RunError, configurations, read_peer_ids
+from fleet.processes.launch import write_variable
 from fleet.processes.programs import Program, plan_programs
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import Installed, digest, service_environment
@@ -22,7 +23,7 @@ _MODELS = ("HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 
 _HEAD = """\
-# Written by `peerwatch services install` from its environment: NAME=value, unquoted.
+# Written by `peerwatch services install` from its environment: NAME=value; quotes around a value are no part of it.
 # You may change and add lines; `peerwatch services restart` applies them.
 """
 
@@ -100,4 +101,4 @@ def _render(values: Mapping[str, str]) -> str:
     for name, value in values.items():
         if re.search(r"[\r\n\0]", value):
             raise ValueError(f"the environment variable {name} contains a line break; install cannot write it")
-    return _HEAD + "".join(f"{name}={value}\n" for name, value in sorted(values.items()))
+    return _HEAD + "".join(write_variable(name, value) for name, value in sorted(values.items()))

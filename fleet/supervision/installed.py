@@ -62,7 +62,7 @@ def service_environment(folder: StateFolder, group: str) -> dict[str, str]:
     path = folder.environment_file(group)
     try:
         return read_environment(path)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}") from None
 
 

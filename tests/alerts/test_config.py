@@ -76,7 +76,7 @@ def test_no_error_shows_a_secret(tmp_path: Path, routes: list[dict[str, Any]]) -
     assert "hunter2" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["a: [", "\x00", "- 1", ""])
+@pytest.mark.parametrize("text", ["a: [", "\x00", "- 1", "[" * 20_000, f"interval: {'9' * 6000}"])
 def test_an_invalid_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "alerts.yaml"
     path.write_text(text)

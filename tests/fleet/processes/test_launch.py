@@ -11,7 +11,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fleet.processes.launch import GAVE_UP_EXIT_CODE, Policy, delay, early_starts, read_starts, wait_for_port
+from fleet.processes.launch import (
+    GAVE_UP_EXIT_CODE,
+    Policy,
+    delay,
+    early_starts,
+    parse_environment,
+    read_environment,
+    read_starts,
+    wait_for_port,
+    write_variable,
+)
 from fleet.processes.owner import OWNER_VARIABLE
 
 POLICY = Policy(first_delay=5, longest_delay=300, stable_after=600, limit=20, window=7200)
@@ -149,7 +159,7 @@ def test_it_waits_for_a_port_no_longer_than_it_may() -> None:
 
 def test_the_program_gets_the_lines_of_its_environment_file(tmp_path: Path) -> None:
     file = tmp_path / "a b.env"
-    file.write_text('# TOKEN=no\nTOKEN=a "b" $c=d\'\n\nEMPTY=\nnonsense\n')
+    file.write_text('# TOKEN=no\nTOKEN=a "b" $c=d\'\n\nEMPTY=\n')
     show = [sys.executable, "-c", "import os; print([os.environ.get('TOKEN'), os.environ['EMPTY']])"]
     result = _launch(tmp_path / "x.json", "--environment-file", str(file), command=show)
     assert (result.stdout, result.stderr) == (repr(['a "b" $c=d\'', ""]) + "\n", "")
@@ -158,3 +168,49 @@ def test_the_program_gets_the_lines_of_its_environment_file(tmp_path: Path) -> N
     unreadable = _launch(tmp_path / "z.json", "--environment-file", str(tmp_path), command=["true"])
     assert unreadable.returncode == 1
     assert "cannot read" in unreadable.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("X=a b", "a b"),
+        ("X= a b ", "a b"),
+        ("export X=a", "a"),
+        ("  export  X = a", "a"),
+        ('X="a b "', "a b "),
+        ("X='a \"b\"'", 'a "b"'),
+        ('X="a#b$c\\"', "a#b$c\\"),
+        ("X=a#b=c", "a#b=c"),
+        ("X=a'b", "a'b"),
+        ("X=", ""),
+        ('X=""', ""),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_an_environment_file_is_read_as_people_write_it(tmp_path: Path, line: str, value: str, end: str) -> None:
+    file = tmp_path / "a.env"
+    file.write_bytes(f"\ufeff# comment{end or chr(10)}{line}{end}".encode())
+    assert read_environment(file) == {"X": value}
+
+
+@pytest.mark.parametrize("value", ["a", " a ", '"', "'a'", '"a', 'a"', "a\\", "${B}", "#", "", "ä", "a=b", "\u2028"])
+def test_a_variable_is_read_back_as_it_was_written(value: str) -> None:
+    assert parse_environment(write_variable("X", value)) == {"X": value}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"A=1\nhunter2\n", "line 2 is not NAME=value"),
+        (b"A: hunter2\n", "line 1 is not NAME=value"),
+        (b"A='hunter2\n", "line 1 has a quote at one end"),
+        ("A=hunter2\n".encode("utf-16"), "not UTF-8"),
+        (b"A=hunter2\xff\n", "not UTF-8"),
+    ],
+)
+def test_an_environment_file_that_cannot_be_meant_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "a.env"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=words) as raised:
+        read_environment(file)
+    assert "hunter" not in str(raised.value)
