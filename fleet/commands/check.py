@@ -36,11 +36,11 @@ def command(
         return 2
     memory = sum(peer.memory_limit_bytes or 0 for peer in loaded.peers)
     limits = f", {show_size(memory)} memory limit in total" if memory else ""
-    threads = loaded.peers[0].threads
+    threads = f"; {_count(loaded.ours[0].threads, 'thread')} per trainer" if loaded.ours else ""
     alerts = loaded.composition.alerts
     peers, routes = len(loaded.peers), len(alerts.routes) if alerts is not None else 0
     counts = ", ".join(_count(number, what) for number, what in ((peers, "peer"), (routes, "alert route")))
-    print(f"{file}: OK: {counts}; {_count(threads, 'thread')} per peer{limits}")
+    print(f"{file}: OK: {counts}{threads}{limits}")
     return 0
 
 

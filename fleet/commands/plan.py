@@ -125,7 +125,7 @@ def _print(planned: "Case", result: "Answer", *, as_json: bool) -> None:
 
 
 def _size(option: str, text: str | None) -> int | None:
-    from fleet.configuration.model import parse_size
+    from fleet.configuration.values import parse_size
 
     if text is None:
         return None

@@ -145,7 +145,8 @@ def _print_addresses(loaded: "Loaded", screen: "Screen") -> None:
 
     assert loaded.config is not None
     screen.write(f"status page   {alerts_url(loaded.config)}")
-    screen.write(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
+    if loaded.composition.leaderboard is not None:
+        screen.write(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
     if loaded.prometheus:
         screen.write(f"prometheus    {prometheus_url(loaded.config)}")
     for peer in loaded.peers:

@@ -9,9 +9,11 @@ from pydantic import BaseModel
 
 from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
-from fleet.configuration.model import FleetConfig, check_ipv4
-from fleet.configuration.peers import LOOPBACK, PeerPlan
+from fleet.configuration.model import FleetConfig
+from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
+from fleet.configuration.values import check_ipv4
+from fleet.configuration.watched import WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import OWN_FIELDS, TrainerConfig
@@ -36,6 +38,9 @@ class Composition:
     trainers: dict[str, TrainerConfig] = field(default_factory=dict)
     # Each trainer's settings as in the file, valid or not.
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # How the trainers that are not ours are found and read, by peer name.
+    watches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # None in a fleet without trainers of ours.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -49,11 +54,16 @@ def compose(
     peer_ids: Mapping[str, str] | None = None,
 ) -> Composition:
     """Relative paths in the file are resolved against `base`; `peer_ids` are by peer name, once they exist."""
-    ids = peer_ids or {peer.name: ANY_PEER_ID for peer in peers}
+    ours = our_trainers(peers)
+    ids = peer_ids or {peer.name: ANY_PEER_ID for peer in ours}
     composition = Composition()
+    for peer in ours:
+        _add_trainer(composition, config, peer, folder, base, _addresses(config, ours, ids))
     for peer in peers:
-        _add_trainer(composition, config, peer, folder, base, _addresses(config, peers, ids))
-    _add_leaderboard(composition, config, peers, folder, ids)
+        if peer.watched is not None:
+            _add_watch(composition, peer, peer.watched, folder, base)
+    if ours:
+        _add_leaderboard(composition, config, ours, folder, ids)
     _add_alerts(composition, config, peers, folder, base)
     composition.problems = list(dict.fromkeys(composition.problems))
     return composition
@@ -120,6 +130,12 @@ def _add_trainer(
     composition.problems += [_of_trainer(mistake, peer) for mistake in mistakes]
 
 
+def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
+    composition.watches[peer.name] = describe_watch(watched, base, folder.log("peer", peer.name))
+    for index, name, mistake in watched.find_reader_mistakes(base):
+        composition.problems.append(Problem((*(peer.where or ()), "progress", index, name), mistake))
+
+
 def _grpo_mistakes(options: object) -> list[Mistake]:
     """Every invalid GRPOConfig field with its location; the model stops at the first."""
     if not isinstance(options, dict):
@@ -141,7 +157,7 @@ def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
         return Problem(("trainer", *location), mistake.message)
     message = mistake.message
     if message.startswith("unknown key"):
-        own = {"name", "memory_limit", "trainer_port", "sidecar_port", "announce"}
+        own = {"kind", "name", "memory_limit", "trainer_port", "sidecar_port", "announce"}
         known = keys_of(TrainerConfig, location[:-1]) - _TRAINER_KEYS
         message = f"unknown key{suggest(location[-1], known | own if len(location) == 1 else known)}"
     return Problem((*peer.where, *location), message)
@@ -229,7 +245,7 @@ def _add_alerts(
             {"peer": peer.name, "url": f"{sidecar_url(config, peer)}/metrics", "run_dir": folder.peer(peer.name)}
             for peer in peers
         ],
-        "leaderboard_url": leaderboard_url(config),
+        "leaderboard_url": leaderboard_url(config) if our_trainers(peers) else None,
     }
     if isinstance(given.get("tls"), dict):
         data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}

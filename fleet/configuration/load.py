@@ -10,7 +10,7 @@ from exporter.machine import read_cores
 from exporter.yaml_text import read_file
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import PeerPlan, plan_peers
+from fleet.configuration.peers import PeerPlan, our_trainers, plan_peers
 from fleet.configuration.validate import validate
 from fleet.configuration.yaml_lines import Document, Location, Problem, parse
 from fleet.state_folder import StateFolder
@@ -36,6 +36,11 @@ class Loaded:
     @property
     def is_usable(self) -> bool:
         return self.config is not None and all(problem.is_warning for problem in self.problems)
+
+    @property
+    def ours(self) -> tuple[PeerPlan, ...]:
+        """The peers whose trainers are Peerwatch's own."""
+        return our_trainers(self.peers)
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Adds those whose location has no problem yet: an invalid value's default causes no second one."""

@@ -1,10 +1,11 @@
 """Gives each peer its name, ports, memory limit and threads; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.configuration.model import FleetConfig, Peer
+from fleet.configuration.watched import WatchedPeer
 from fleet.configuration.yaml_lines import Location
 
 # Prometheus runs without authentication, so it listens on loopback only.
@@ -24,6 +25,8 @@ class PeerPlan:
     announce: tuple[str, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
     where: Location | None = None
+    # Of a trainer that is not ours; `trainer_port`, `threads`, `leads` and `announce` then mean nothing.
+    watched: WatchedPeer | None = None
 
 
 @dataclass(frozen=True)
@@ -39,33 +42,43 @@ class Service:
 def plan_peers(config: FleetConfig, cores: int) -> tuple[PeerPlan, ...]:
     """Threads are divided, never multiplied: oversubscribed OpenMP threads spin against each other."""
     listed = config.peers if isinstance(config.peers, list) else [Peer()] * config.peers
-    threads = max(1, cores // len(listed))
+    ours = [index for index, peer in enumerate(listed) if isinstance(peer, Peer)]
+    threads = max(1, cores // max(1, len(ours)))
+    leader = ours[0] if ours and not config.swarm.initial_peers else None
     return tuple(
         PeerPlan(
             name=peer.name or f"{config.fleet}-{index}",
-            trainer_port=peer.trainer_port or config.ports.trainer + index,
+            trainer_port=(peer.trainer_port if isinstance(peer, Peer) else None) or config.ports.trainer + index,
             sidecar_port=peer.sidecar_port or config.ports.sidecar + index,
             memory_limit_bytes=peer.memory_limit or config.memory_limit,
             threads=threads,
-            leads=index == 0 and not config.swarm.initial_peers,
-            announce=tuple(peer.announce),
-            overrides=peer.overrides,
+            leads=index == leader,
+            announce=tuple(peer.announce) if isinstance(peer, Peer) else (),
+            overrides=peer.overrides if isinstance(peer, Peer) else {},
             where=("peers", index) if isinstance(config.peers, list) else None,
+            watched=None if isinstance(peer, Peer) else peer,
         )
         for index, peer in enumerate(listed)
     )
+
+
+def our_trainers(peers: Iterable[PeerPlan]) -> tuple[PeerPlan, ...]:
+    """The peers whose trainers are Peerwatch's own: only they are in a swarm, with identity and port."""
+    return tuple(peer for peer in peers if peer.watched is None)
 
 
 def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheus: bool = False) -> Iterator[Service]:
     """Every socket that the fleet will listen on."""
     if with_prometheus:
         yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
-    yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
+    if our_trainers(peers):
+        yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
     yield Service("status page", config.page_host, config.ports.alerts, ("ports", "alerts"))
     for peer in peers:
         own = set(config.peers[peer.where[1]].model_fields_set) if peer.where else set()  # type: ignore[index]
         where = peer.where or ()
         trainer = (*where, "trainer_port") if "trainer_port" in own else ("ports", "trainer")
         sidecar = (*where, "sidecar_port") if "sidecar_port" in own else ("ports", "sidecar")
-        yield Service(f"trainer of {peer.name}", config.swarm.host, peer.trainer_port, trainer)
+        if peer.watched is None:
+            yield Service(f"trainer of {peer.name}", config.swarm.host, peer.trainer_port, trainer)
         yield Service(f"sidecar of {peer.name}", config.host, peer.sidecar_port, sidecar)

@@ -42,7 +42,11 @@ def read_configuration(file: Path | None) -> tuple[TrainerConfig, Loaded | None]
         loaded = load_file(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
-    if not loaded.is_usable or not loaded.composition.trainers:
+    if loaded.is_usable and not loaded.composition.trainers:
+        raise ValueError(
+            f"{path}: no peer of `kind: peerwatch`, and only these can be planned; leave out -f, or add one"
+        )
+    if not loaded.is_usable:
         raise ValueError(f"{loaded.lines()[0]}; `peerwatch check -f {path}` shows all")
     return next(iter(loaded.composition.trainers.values())), loaded
 

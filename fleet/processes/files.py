@@ -1,5 +1,6 @@
 """The configuration files of a fleet's processes, and how they are written: readable by this user only."""
 
+import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -8,8 +9,9 @@ from typing import Any
 
 from exporter import yaml_text
 from exporter.run_folder import write_atomically
+from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import ANY_PEER_ID, Composition
-from fleet.configuration.peers import PeerPlan
+from fleet.configuration.peers import PeerPlan, our_trainers
 from fleet.state_folder import StateFolder
 from trainer.swarm.identity import ensure_identity, read_peer_id
 
@@ -26,26 +28,29 @@ def make_folders(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, st
     for peer in peers:
         run_folder = folder.peer(peer.name)
         make_private(run_folder)
-        peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
+        if peer.watched is None:
+            peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
     return peer_ids
 
 
 def read_peer_ids(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, str]:
     """The peer id of each peer by name; a placeholder for a peer without an identity."""
-    paths = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in peers}
+    paths = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in our_trainers(peers)}
     return {name: read_peer_id(path) if path.exists() else ANY_PEER_ID for name, path in paths.items()}
 
 
 def configurations(composition: Composition, folder: StateFolder) -> dict[str, tuple[Path, str]]:
     """The configuration file of each program that has one, by the program's title."""
-    assert composition.leaderboard is not None
     assert composition.alerts is not None
     found = {
         f"peer:{name}": (folder.peer(name) / "trainer.yaml", to_yaml(trainer.model_dump(mode="json")))
         for name, trainer in composition.trainers.items()
     }
-    board = composition.leaderboard.model_dump(mode="json")
-    found["leaderboard"] = (folder.leaderboard / "leaderboard.yaml", to_yaml(board))
+    for name, watch in composition.watches.items():
+        found[f"sidecar:{name}"] = (folder.peer(name) / WATCH_FILE, json.dumps(watch, indent=1) + "\n")
+    if composition.leaderboard is not None:
+        board = composition.leaderboard.model_dump(mode="json")
+        found["leaderboard"] = (folder.leaderboard / "leaderboard.yaml", to_yaml(board))
     # References to secrets are written as references: the alert loop alone resolves them.
     loop = composition.alerts.model_dump(mode="json")
     found["alerts"] = (folder.alerts / "alerts.yaml", to_yaml(loop))

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan
+from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.watched import CommandPeer
 from fleet.processes.launch import FINISHED_EXIT_CODE, Policy
 from fleet.processes.owner import OWNER_VARIABLE, owner_of
 from fleet.state_folder import StateFolder
@@ -51,20 +53,27 @@ def plan_programs(
     folder: StateFolder,
     owner: str,
     *,
+    base: Path,
     prometheus: Path | None = None,
     platform: str = sys.platform,
     environment_files: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Program]:
-    """All programs, in their start order; `owner` is this run's mark on its processes.
+    """All programs, in their start order; `owner` is this run's mark on its processes, `base` the file's folder.
 
     `prometheus` is the path of Prometheus if the fleet runs one; `environment_files` by group, for programs that start
     without a shell's environment.
     """
-    planned = [_leaderboard(config, peers, folder), _alerts(folder)]
+    ours = our_trainers(peers)
+    planned = [_leaderboard(config, ours, folder)] if ours else []
+    planned.append(_alerts(folder))
     if prometheus:
         planned.append(_prometheus(config, folder, prometheus))
-    for index, peer in enumerate(peers):
-        planned += [_trainer(config, peers, folder, index, platform), _sidecar(config, peer, folder)]
+    for peer in peers:
+        if peer.watched is None:
+            planned.append(_trainer(config, ours, folder, ours.index(peer), platform))
+        elif isinstance(peer.watched, CommandPeer):
+            planned.append(_command(peer.watched, base, folder))
+        planned.append(_sidecar(config, peer, folder, has_leaderboard=bool(ours)))
     limits = {peer.name: peer.memory_limit_bytes for peer in peers}
     return [
         Program(
@@ -129,6 +138,19 @@ def _trainer(
     )
 
 
+def _command(peer: CommandPeer, base: Path, folder: StateFolder) -> _Planned:
+    return _Planned(
+        "peer",
+        peer.name,
+        _python(
+            *("fleet.processes.command", "--run-dir", str(folder.peer(peer.name))),
+            *("--folder", str(base / peer.folder.expanduser()), "--"),
+            *peer.command,
+        ),
+        {"PYTHONUNBUFFERED": "1", **peer.environment},
+    )
+
+
 def trainer_environment(threads: int, platform: str) -> dict[str, str]:
     """Keeps trainers on one machine from competing for cores, and third parties quiet."""
     environment = {
@@ -151,7 +173,7 @@ def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[st
     return "--wait-for", f"{reachable(config.swarm.host)}:{peers[0].trainer_port}"
 
 
-def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Planned:
+def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder, *, has_leaderboard: bool) -> _Planned:
     run_folder = folder.peer(peer.name)
     limit = peer.memory_limit_bytes
     return _Planned(
@@ -159,7 +181,8 @@ def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder) -> _Plann
         peer.name,
         _python(
             *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
-            *("--leaderboard-url", leaderboard_url(config)),
+            *(("--leaderboard-url", leaderboard_url(config)) if has_leaderboard else ()),
+            *(("--watch", str(run_folder / WATCH_FILE)) if peer.watched else ()),
             *("--interval-seconds", f"{config.sidecar_interval:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),

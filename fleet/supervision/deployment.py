@@ -41,6 +41,7 @@ def plan_deployment(
         loaded.peers,
         folder,
         owner,
+        base=loaded.base,
         environment_files={group: folder.environment_file(group) for group in ("alerts", "peer")},
     )
     programs = [replace(one, environment=one.environment | _of_python()) for one in planned]

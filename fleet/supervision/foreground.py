@@ -96,7 +96,9 @@ class Fleet:
                 write(path, text)
             if self._prometheus:
                 self._write_prometheus(composition)
-            programs = plan_programs(self.config, self.peers, self.folder, self._owner, prometheus=self._prometheus)
+            programs = plan_programs(
+                self.config, self.peers, self.folder, self._owner, base=self._base, prometheus=self._prometheus
+            )
             write(self.folder.supervisor_config, render(programs, self.folder))
         except (OSError, ValueError) as error:
             raise RunError(str(error)) from None

@@ -1,7 +1,8 @@
 """The doctor's checks: one file each, found by being there.
 
 A check has a docstring, whose first sentence is its line in docs/doctor.md, and `examine(site)`, which yields at least
-one finding; what it raises costs only that check.
+one finding; what it raises costs only that check. With `IS_ABOUT_OUR_TRAINERS = True` it is left out where a fleet has
+none.
 """
 
 import importlib

@@ -13,6 +13,9 @@ MAX_KEY_BYTES = 1 << 16
 MAX_FILES = 10_000
 
 
+IS_ABOUT_OUR_TRAINERS = True
+
+
 def examine(site: Site) -> Iterator[Finding]:
     config = site.loaded.config
     assert config is not None
@@ -20,7 +23,7 @@ def examine(site: Site) -> Iterator[Finding]:
         yield ok("the fleet is a swarm of its own: its identities need no backup")
         return
     folder = site.loaded.folder
-    keys = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in site.loaded.peers}
+    keys = {peer.name: folder.peer(peer.name) / "identity.pem" for peer in site.loaded.ours}
     keys = {name: path for name, path in keys.items() if path.is_file()}
     if not keys:
         yield ok("no peer has an identity yet")

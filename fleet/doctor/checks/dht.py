@@ -13,6 +13,9 @@ ANSWER_SECONDS = 5.0
 GREETING = b"\x13/multistream/1.0.0\n"
 
 
+IS_ABOUT_OUR_TRAINERS = True
+
+
 def examine(site: Site) -> Iterator[Finding]:
     config = site.loaded.config
     assert config is not None
@@ -40,7 +43,7 @@ def _own_swarm(site: Site) -> Iterator[Finding]:
         return
     host = reachable(site.loaded.config.swarm.host)
     silent = []
-    for peer in site.loaded.peers:
+    for peer in site.loaded.ours:
         problem = _greet(host, peer.trainer_port)
         if problem is not None:
             silent.append(peer.name)
@@ -48,7 +51,7 @@ def _own_swarm(site: Site) -> Iterator[Finding]:
                 f"peer {peer.name} on port {peer.trainer_port}: {problem}", "see its trainer.log; it may be starting"
             )
     if not silent:
-        yield ok(f"{len(site.loaded.peers)} peers answer in the fleet's own swarm")
+        yield ok(f"{len(site.loaded.ours)} peers answer in the fleet's own swarm")
 
 
 def _try(multiaddr: str) -> str | None:

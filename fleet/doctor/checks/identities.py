@@ -44,7 +44,7 @@ def _one_identity(site: Site) -> Iterator[Finding]:
 
 def _identity_files(site: Site) -> list[tuple[Path, str]]:
     folder = site.loaded.folder
-    ours = [(folder.peer(peer.name) / "identity.pem", f"peer {peer.name}") for peer in site.loaded.peers]
+    ours = [(folder.peer(peer.name) / "identity.pem", f"peer {peer.name}") for peer in site.loaded.ours]
     known = {path.resolve() for path, _ in ours}
     others = {
         one.identity.resolve(): one.title

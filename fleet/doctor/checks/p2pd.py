@@ -21,6 +21,9 @@ print(pathlib.Path(found.origin).parent / "hivemind_cli" / "p2pd" if found and f
 _REINSTALL = "pip install --force-reinstall --no-deps hivemind in this environment"
 
 
+IS_ABOUT_OUR_TRAINERS = True
+
+
 def examine(site: Site) -> Iterator[Finding]:
     try:
         path = site.run_python(_CODE).strip()

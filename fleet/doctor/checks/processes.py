@@ -26,7 +26,8 @@ def examine(site: Site) -> Iterator[Finding]:
     problems = [*_given_up(site), *_silent_pages(site)]
     yield from problems
     if not problems:
-        yield ok(f"{len(site.loaded.peers)} sidecars, the leaderboard and the alert loop answer")
+        board = "" if site.loaded.composition.leaderboard is None else ", the leaderboard"
+        yield ok(f"{len(site.loaded.peers)} sidecars{board} and the alert loop answer")
 
 
 def _name(site: Site) -> str:
@@ -48,12 +49,10 @@ def _given_up(site: Site) -> Iterator[Finding]:
 def _silent_pages(site: Site) -> Iterator[Finding]:
     config = site.loaded.config
     assert config is not None
-    pages = {
-        "the leaderboard": (
-            f"{leaderboard_url(config)}/api/healthz",
-            site.loaded.folder.leaderboard / "leaderboard.log",
-        ),
-    }
+    pages = {}
+    if site.loaded.composition.leaderboard is not None:
+        log = site.loaded.folder.leaderboard / "leaderboard.log"
+        pages["the leaderboard"] = (f"{leaderboard_url(config)}/api/healthz", log)
     for peer in site.loaded.peers:
         log = site.loaded.folder.peer(peer.name) / "sidecar.log"
         pages[f"the sidecar of {peer.name}"] = (f"{sidecar_url(config, peer)}/metrics", log)

@@ -26,8 +26,9 @@ def examine(site: Site) -> Iterator[Finding]:
     elif trainers:
         yield ok(f"{sum(threads)} threads of {len(trainers)} trainers on {cores} cores")
     else:
-        peers = site.loaded.peers
-        yield ok(f"{len(peers)} peers will have {peers[0].threads} threads each on {cores} cores")
+        ours = site.loaded.ours
+        share = f" {ours[0].threads} threads each" if ours else " no threads to divide"
+        yield ok(f"{len(ours)} peers will have{share} on {cores} cores")
 
 
 def _threads(setting: str, cores: int) -> int:

@@ -20,6 +20,9 @@ print(json.dumps(facts))
 _INSTALL = "pip install 'peerwatch[trainer]' in this environment"
 
 
+IS_ABOUT_OUR_TRAINERS = True
+
+
 def examine(site: Site) -> Iterator[Finding]:
     try:
         facts = json.loads(site.run_python(_CODE))

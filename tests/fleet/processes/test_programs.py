@@ -10,7 +10,7 @@ from fleet.processes.programs import Program, plan_programs, trainer_environment
 
 def _programs(loaded: Loaded) -> dict[str, Program]:
     assert loaded.config is not None
-    planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "run1", platform="linux")
+    planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "run1", base=loaded.base, platform="linux")
     return {f"{one.group}:{one.name}": one for one in planned}
 
 
@@ -38,7 +38,7 @@ def test_prometheus_runs_on_loopback_and_keeps_so_much(load: Callable[[str], Loa
     loaded = load(text)
     assert loaded.config is not None
     found = Path("/opt/bin/prometheus")
-    planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "run1", prometheus=found)
+    planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "run1", base=loaded.base, prometheus=found)
     program = next(one for one in planned if one.name == "prometheus")
     state = loaded.folder.root / "prometheus"
     assert program.command[program.command.index("--") + 1 :] == (
