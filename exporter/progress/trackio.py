@@ -137,7 +137,7 @@ def default_folder(environment: Mapping[str, str]) -> Path:
     """Where trackio keeps its databases, with this environment."""
     if environment.get("TRACKIO_DIR"):
         return Path(environment["TRACKIO_DIR"])
-    cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or Path.home()) / ".cache")
     return Path(environment.get("HF_HOME") or cache / "huggingface") / "trackio"
 
 
