@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from exporter.run_folder import is_running, read_bounded
+from exporter.process_identity import is_running
+from exporter.run_folder import read_bounded
 
 # A pattern is matched against so much of a command line.
 MAX_COMMAND = 8192

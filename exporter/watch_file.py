@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exporter.attached_process import Criteria
 from exporter.pace import Pace
 from exporter.progress import make_reader
 from exporter.progress.record import Reader
@@ -16,12 +17,12 @@ MAX_READERS = 8
 
 
 class Watch(NamedTuple):
-    """`find` says how the trainer is found, empty where the run folder records it; `readers` read its progress.
+    """`find` says how the trainer is found, None where the run folder records it; `readers` read its progress.
 
     `pace` are arguments of `Pace`, in seconds.
     """
 
-    find: Mapping[str, str]
+    find: Criteria | None
     readers: Mapping[str, Reader]
     pace: Mapping[str, float]
 
@@ -31,7 +32,7 @@ def read_watch(path: Path) -> Watch:
     try:
         content = json.loads(read_bounded(path, MAX_BYTES))
         folder = Path(content["folder"])
-        find = {str(name): str(value) for name, value in content.get("find", {}).items()}
+        find = _read_criteria(content.get("find", {}))
         pace = {str(name): float(value) for name, value in content.get("pace", {}).items()}
         Pace(**pace)
         listed = [(str(name), options) for one in content.get("progress", []) for name, options in one.items()]
@@ -43,6 +44,12 @@ def read_watch(path: Path) -> Watch:
     for name, options in listed:
         readers[name_reader(name, readers)] = make_reader(name, options, folder)
     return Watch(find, readers, pace)
+
+
+def _read_criteria(given: Mapping[str, Any]) -> Criteria | None:
+    paths = {name: Path(given[name]) for name in ("folder", "pid_file") if name in given}
+    fields: dict[str, Any] = {**given, **paths}
+    return Criteria(**fields) if fields else None
 
 
 def name_reader(name: str, taken: Mapping[str, Any]) -> str:

@@ -119,17 +119,20 @@ def _is_startable(loaded: "Loaded") -> bool:
 def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _Signals) -> int:  # type: ignore[name-defined] # noqa: F821
     from fleet.alert_loop.access import Access
     from fleet.alert_loop.feed import Feed
+    from fleet.configuration.changes import ChangedFile
     from fleet.console.screen import open_screen
     from fleet.console.watch import Watch
 
     screen = open_screen()
+    path = Path(loaded.source)
+    file = ChangedFile(path, loaded.folder.root) if path.is_file() else None
     try:
         fleet.write()
         fleet.start()
         _print_addresses(loaded, screen)
         until = time.monotonic() + seconds if seconds is not None else None
         with screen:
-            return Watch(fleet, Feed(Access.of(loaded)), screen).run(signals.has_stop, until)
+            return Watch(fleet, Feed(Access.of(loaded)), screen, file).run(signals.has_stop, until)
     except OSError:
         # The terminal or pipe is gone.
         discard_output()

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet.alert_loop.feed import Feed
+from fleet.configuration.changes import ChangedFile
 from fleet.console.log_tail import Reader
 from fleet.console.screen import Screen
 from fleet.console.view import STEADY_STATES, Row, clean, event_line, find_start_step, rows
+from fleet.processes.files import RunError
 from fleet.processes.state import ProcessState
 from fleet.processes.supervisord import ControlError
 from fleet.supervision.foreground import Fleet
@@ -23,8 +25,8 @@ _LOG_TAIL_BYTES = 8192
 class Watch:
     """Checks once a second, and keeps track of failed and restarted programs."""
 
-    def __init__(self, fleet: Fleet, feed: Feed, screen: Screen) -> None:
-        self._fleet, self._feed, self._screen = fleet, feed, screen
+    def __init__(self, fleet: Fleet, feed: Feed, screen: Screen, file: ChangedFile | None = None) -> None:
+        self._fleet, self._feed, self._screen, self._file = fleet, feed, screen, file
         self._pids: dict[str, int] = {}
         self._failed: set[str] = set()
         self._restarted: dict[str, float] = {}
@@ -67,6 +69,25 @@ class Watch:
         self._screen.show(shown, time.time())
         self._forget_restarts(shown, now)
         self._report_if_finished(processes)
+        self._take_up_changes()
+
+    def _take_up_changes(self) -> None:
+        """Peers that were added to the file, by `peerwatch attach` or by hand, are watched at once."""
+        loaded = self._file.read() if self._file else None
+        if loaded is None:
+            return
+        if not loaded.is_usable:
+            self._screen.write(f"{loaded.source} has changed and cannot be used: {loaded.lines()[0]}")
+            return
+        try:
+            names = self._fleet.take_up(loaded)
+        except (RunError, ControlError) as error:
+            self._screen.write(f"{loaded.source} has changed, and its new peers are not watched yet: {error}")
+            return
+        if names:
+            self._screen.write(f"now watching {', '.join(names)} too; other changes apply at the next start")
+        else:
+            self._screen.write(f"{loaded.source} has changed; its changes apply at the next start")
 
     def _read_start_steps(self) -> dict[str, str]:
         for name, log in self._logs.items():

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import time
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,23 @@ class Control:
     def stop_all(self) -> None:
         """Stops all programs at the same time, without waiting."""
         self._call("stopAllProcesses", False)
+
+    def reread(self) -> list[str]:
+        """Reads its configuration again; the groups that are new in it. Nothing is started or stopped."""
+        ((added, _changed, _removed),) = self._call("reloadConfig")
+        return [str(group) for group in added]
+
+    def add(self, group: str) -> None:
+        """Starts a group that is new in the configuration."""
+        self._call("addProcessGroup", group)
+
+    def restart(self, group: str, seconds: float) -> None:
+        """Stops a group, waits for its end for at most so long, and starts it."""
+        self._call("stopProcessGroup", group, False)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and any(one.title == group and one.pid for one in self.processes()):
+            time.sleep(0.1)
+        self._call("startProcessGroup", group, False)
 
     def _call(self, method: str, *arguments: Any) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self._path}")

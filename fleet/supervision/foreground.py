@@ -88,9 +88,33 @@ class Fleet:
 
     def write(self) -> None:
         """Everything that the processes read. Raises RunError."""
+        self._forget_earlier_runs()
+        self._write()
+
+    def take_up(self, loaded: Loaded) -> list[str]:
+        """Starts the peers that a changed file has besides, and lets the alert loop know them; their names.
+
+        Nothing else of the file is applied: who edits it while trainers run does not expect one to restart. Raises
+        RunError and ControlError.
+        """
+        known = {peer.name for peer in self.peers}
+        new = tuple(peer for peer in loaded.peers if peer.name not in known and peer.watched is not None)
+        if not new:
+            return []
+        taken = {port for peer in self.peers for port in (peer.trainer_port, peer.sidecar_port)}
+        for peer in new:
+            if peer.sidecar_port in taken:
+                raise RunError(f"peer {peer.name}: port {peer.sidecar_port} is another peer's until the next start")
+        self.peers = (*self.peers, *new)
+        self._write()
+        for group in self.control.reread():
+            self.control.add(group)
+        self.control.restart("alerts", _STOP_SECONDS)
+        return [peer.name for peer in new]
+
+    def _write(self) -> None:
         try:
             peer_ids = make_folders(self.folder, self.peers)
-            self._forget_earlier_runs()
             composition = compose(self.config, self.peers, self.folder, self._base, peer_ids)
             for path, text in configurations(composition, self.folder).values():
                 write(path, text)

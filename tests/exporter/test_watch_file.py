@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from exporter.collectors import discover
 from exporter.config import parse_arguments
 from exporter.process_identity import identify
-from exporter.run_folder import write_process_record
+from exporter.run_folder import read_process_record, write_process_record
 from exporter.snapshot import Snapshot
 from exporter.watch_file import read_watch
 
@@ -61,6 +63,29 @@ def test_a_peer_without_readers_has_a_process_and_no_progress(tmp_path: Path) ->
     assert "trainer_steps_total" not in page
 
 
+def test_a_trainer_that_somebody_else_starts_is_found_at_each_start(tmp_path: Path) -> None:
+    mark = f"marked-{os.getpid()}"
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", mark]
+    write_watch(tmp_path, find={"command": mark})
+    config = parse_arguments(["--run-dir", str(tmp_path), "--watch", str(tmp_path / "watch.json")])
+    snapshot = Snapshot(discover(config), constant=[], timeout_seconds=10)
+
+    def is_up() -> bool:
+        snapshot.refresh(time.time())
+        return b"\ntrainer_up 1" in snapshot.page.plain
+
+    assert not is_up()
+    for _ in range(2):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as trainer:
+            assert trainer.stdout
+            trainer.stdout.readline()
+            assert is_up()
+            record = read_process_record(tmp_path)
+            assert record is not None
+            assert record.identity.pid == trainer.pid
+        assert not is_up()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -70,6 +95,7 @@ def test_a_peer_without_readers_has_a_process_and_no_progress(tmp_path: Path) ->
         ({"progress": 7}, "not what a fleet writes"),
         ({"pace": {"floor": 1}}, "not what a fleet writes"),
         ({"find": ["a"]}, "not what a fleet writes"),
+        ({"find": {"command": "("}}, "is no regular expression"),
     ],
 )
 def test_what_does_not_fit_is_one_line(

@@ -1,0 +1,32 @@
+"""Records which process the trainer is that somebody else starts, so that all others find it in the run folder."""
+
+from pathlib import Path
+from typing import Self
+
+from exporter.attached_process import AttachedProcess, Criteria
+from exporter.config import SidecarConfig
+from exporter.metrics import Sample
+from exporter.process_identity import identify
+from exporter.run_folder import read_process_record, write_process_record
+
+
+class Collector:
+    """Looks for the trainer while it is not there. Collectors run in the order of their names: this one first."""
+
+    def __init__(self, run_dir: Path, criteria: Criteria) -> None:
+        self._run_dir = run_dir
+        self._attached = AttachedProcess(criteria)
+
+    @classmethod
+    def configured(cls, config: SidecarConfig) -> Self | None:
+        return cls(config.run_dir, config.watch.find) if config.watch and config.watch.find else None
+
+    def collect(self, now: float) -> list[Sample]:
+        """Raises OSError where the run folder cannot be written, and psutil.Error where the process has just ended."""
+        process = self._attached.find(now)
+        if process is not None:
+            identity = identify(process.pid)
+            record = read_process_record(self._run_dir)
+            if record is None or record.identity != identity:
+                write_process_record(self._run_dir, identity)
+        return []
