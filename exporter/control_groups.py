@@ -94,12 +94,12 @@ def parse_mounts(text: str) -> list[Mount]:
     return mounts
 
 
-def find_path(group: str, mount: Mount) -> str:
-    """The group's path below the mount's point; empty where the group is the mount's root, or not below it."""
+def find_path(group: str, mount: Mount) -> str | None:
+    """The group's path below the mount's point; None where it is not below, as that of another container."""
     root = mount.root.rstrip("/")
-    inside = group == root or group.startswith(f"{root}/")
-    below = group[len(root) :].strip("/") if inside else ""
-    return "" if ".." in below.split("/") else below
+    if ".." in group.split("/") or not (group == root or group.startswith(f"{root}/")):
+        return None
+    return group[len(root) :].strip("/")
 
 
 def _folders(controller: str, pid: int | None, root: Path) -> tuple[bool, list[Path]]:
@@ -112,14 +112,18 @@ def _folders(controller: str, pid: int | None, root: Path) -> tuple[bool, list[P
     for name in (controller, _UNIFIED):
         found = [mount for mount in mounts if name in mount.controllers]
         if name in groups and found:
-            chains = [_chain(groups[name], mount, root) for mount in found]
+            chains = [_chain(groups[name], mount, root, is_own=pid is None) for mount in found]
             return name == _UNIFIED, max(chains, key=len)
     return False, []
 
 
-def _chain(group: str, mount: Mount, root: Path) -> list[Path]:
+def _chain(group: str, mount: Mount, root: Path, *, is_own: bool) -> list[Path]:
+    below = find_path(group, mount)
+    if below is None and not is_own:
+        return []
+    # What is mounted for this process limits it, even if its group goes by another name there.
     point = root / mount.point.lstrip("/")
-    folder = point / find_path(group, mount)
+    folder = point / (below or "")
     while folder != point and not folder.is_dir():
         folder = folder.parent
     between = len(folder.parts) - len(point.parts)

@@ -49,7 +49,9 @@ def measure(process: psutil.Process, *, proc: Path = Path("/proc")) -> Use:
     footprint = read_footprint(process.pid, proc=proc)
     if footprint is not None:
         return Use(footprint)
-    return Use(process.memory_info().rss + read_swapped(process.pid, proc=proc), is_resident=True)
+    resident = process.memory_info().rss + read_swapped(process.pid, proc=proc)
+    # A zombie has no memory left, and nothing to read.
+    return Use(resident, is_resident=resident > 0)
 
 
 def read_swapped(pid: int, *, proc: Path = Path("/proc")) -> float:

@@ -52,8 +52,10 @@ def install(
     from fleet.processes.files import make_folders, read_peer_ids
     from fleet.supervision import service_plan
     from fleet.supervision.deployment import plan_deployment
+    from fleet.supervision.foreground import refuse_beside_up
 
     def run(loaded: "Loaded", before: "Installed | None") -> int:
+        refuse_beside_up(loaded.folder)
         name = _manager_name(manager, before)
         if not _is_installable(loaded, before):
             return _explain(loaded)

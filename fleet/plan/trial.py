@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,9 +18,11 @@ from typing import Any, Self
 import psutil
 
 from exporter import yaml_text
+from exporter.collectors import CollectError
 from exporter.collectors.process import Collector
 from exporter.config import SidecarConfig
 from exporter.footprint import read_shared_files
+from exporter.metrics import Sample
 from exporter.textfile_reader import read, value_of
 from fleet.processes.owner import OWNER_VARIABLE, owned_by
 from fleet.processes.programs import trainer_environment
@@ -226,7 +228,7 @@ class Trial:
 
     def _sample(self) -> None:
         for collector, run_dir, seen in zip(self._collectors, self._run_dirs, self.seen, strict=True):
-            for reading in collector.collect(time.time()):
+            for reading in _collect(collector):
                 if reading.name == "trainer_memory_bytes" and reading.labels["kind"] == "footprint":
                     seen.peak_bytes = max(seen.peak_bytes, reading.value + self._shared_with_others())
             with contextlib.suppress(OSError, ValueError):
@@ -237,6 +239,13 @@ class Trial:
 def steps_per_second(seen: list[Seen]) -> float:
     """Of all peers together; medians, so that a hiccup of the machine does not decide."""
     return sum(1 / median(one.step_seconds) for one in seen)
+
+
+def _collect(collector: Collector) -> Sequence[Sample]:
+    try:
+        return collector.collect(time.time())
+    except CollectError as error:
+        return error.samples
 
 
 def _free_ports(count: int) -> list[int]:

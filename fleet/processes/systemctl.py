@@ -2,13 +2,16 @@
 
 import os
 import pwd
+import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fleet.processes.launch import FINAL_EXIT_CODES
 from fleet.processes.state import ManagerError, ProcessState
 
+# Where systemd-logind makes each user's runtime folder.
+USERS = Path("/run/user")
 _STATES = {"active": "RUNNING", "reloading": "RUNNING", "activating": "STARTING", "deactivating": "STOPPING"}
 
 
@@ -26,10 +29,7 @@ def ask(*arguments: str) -> str:
         raise ManagerError(f"cannot run systemctl --user: {error}; try --manager supervisor") from None
     if result.returncode != 0:
         said = (result.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ManagerError(
-            f"systemd's user manager does not answer: {said}; start it with `sudo loginctl enable-linger {user()}`, "
-            "or use --manager supervisor"
-        )
+        raise ManagerError(f"systemd's user manager does not answer: {said}; {_remedy()}, or use --manager supervisor")
     return result.stdout
 
 
@@ -52,9 +52,30 @@ def process_state(group: str, name: str, facts: dict[str, str], log: str) -> Pro
     return ProcessState(group, name, state, int(facts.get("MainPID") or 0), exit_code, log)
 
 
-def environment() -> dict[str, str]:
-    """The user manager's address, which cron and su do not set."""
-    return {"XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"}
+def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The user manager's address. cron does not set it, and `su` and `sudo -E` leave that of somebody else."""
+    own = str(USERS / str(os.getuid()))
+    runtime = given.get("XDG_RUNTIME_DIR", "")
+    if runtime and _owns(Path(runtime)):
+        return {"XDG_RUNTIME_DIR": runtime}
+    # An address of the bus takes precedence over the folder, and is just as foreign.
+    bus = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={own}/bus"} if "DBUS_SESSION_BUS_ADDRESS" in given else {}
+    return {"XDG_RUNTIME_DIR": own, **bus}
+
+
+def _owns(folder: Path) -> bool:
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def _remedy() -> str:
+    """Without its folder the manager does not run; with it, this shell is none of a session that may ask it."""
+    if _owns(USERS / str(os.getuid())):
+        return f"log in as {user()} with `sudo machinectl shell {user()}@` or ssh, instead of su or sudo"
+    return f"start it with `sudo loginctl enable-linger {user()}`"
 
 
 def user() -> str:

@@ -43,12 +43,20 @@ def locked(folder: StateFolder) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = _read_record(folder).get("pid")
-            who = f" (pid {pid})" if pid else ""
-            raise RunError(
-                f"a fleet is already running in {folder.root}{who}; stop it first, or use --state-dir"
-            ) from None
+            raise _is_running(folder) from None
         yield
+
+
+def refuse_beside_up(folder: StateFolder) -> None:
+    """What `locked` does, for who changes nothing and therefore makes no lock. Raises RunError."""
+    if is_up(folder):
+        raise _is_running(folder)
+
+
+def _is_running(folder: StateFolder) -> RunError:
+    pid = _read_record(folder).get("pid")
+    who = f" (pid {pid})" if pid else ""
+    return RunError(f"a fleet is already running in {folder.root}{who}; stop it first, or use --state-dir")
 
 
 def is_up(folder: StateFolder) -> bool:

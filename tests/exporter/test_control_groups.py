@@ -48,12 +48,12 @@ def test_mounts_are_read_with_spaces_in_their_names() -> None:
         ("/docker/7c1f", "/docker/7c1f", ""),
         ("/docker/7c1f/inner", "/docker/7c1f", "inner"),
         # A group of another name, or outside of what the namespace shows.
-        ("/docker/7c1fe", "/docker/7c1f", ""),
-        ("/../../etc", "/", ""),
-        ("/", "/../..", ""),
+        ("/docker/7c1fe", "/docker/7c1f", None),
+        ("/../../etc", "/", None),
+        ("/", "/../..", None),
     ],
 )
-def test_a_group_is_looked_for_below_what_is_mounted(group: str, root: str, below: str) -> None:
+def test_a_group_is_looked_for_below_what_is_mounted(group: str, root: str, below: str | None) -> None:
     assert find_path(group, Mount(frozenset({""}), root, "/sys/fs/cgroup")) == below
 
 
@@ -129,6 +129,14 @@ def test_in_a_hybrid_the_controllers_are_those_of_version_1(tmp_path: Path) -> N
 def test_a_group_that_is_not_shown_is_looked_for_further_up(tmp_path: Path) -> None:
     root = write_tree(tmp_path, "0::/gone/away\n", UNIFIED, {"gone": unified(GIB), ".": {}})
     assert limits(root) == [GIB, None]
+
+
+def test_the_limit_of_this_container_is_not_that_of_a_process_in_another(tmp_path: Path) -> None:
+    root = write_tree(tmp_path, "0::/\n", UNIFIED, {".": unified(GIB)})
+    (root / "proc" / "7").mkdir()
+    for path, found in (("/", [GIB]), ("/../other", [])):
+        (root / "proc" / "7" / "cgroup").write_text(f"0::{path}\n")
+        assert [group.limit_bytes for group in memory_groups(7, root=root)] == found
 
 
 @pytest.mark.parametrize("content", ["max", "", "-1", "0x40", "many", str(NO_LIMIT), "9" * 30, "١٢"])

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -120,6 +121,14 @@ def test_the_resident_size_with_what_is_swapped_out_stands_in(tmp_path):
     assert read_swapped(own.pid, proc=tmp_path) == 2048 * 1024
     assert read_swapped(own.pid, proc=tmp_path / "none") == 0.0
     assert not measure(own).is_resident
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a zombie's memory is read elsewhere on macOS")
+def test_a_zombie_has_no_memory_rather_than_an_unreadable_one():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert measure(psutil.Process(child.pid)) == Use(0.0)
+    child.wait()
 
 
 def test_the_share_of_other_processes_in_mapped_files_is_read(tmp_path: Path) -> None:

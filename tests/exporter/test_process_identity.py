@@ -112,6 +112,16 @@ def test_what_the_system_does_not_tell_is_left_out(tmp_path: Path) -> None:
     assert sorted(found.as_record()) == ["create_time", "pid"]
 
 
+def test_on_a_mac_the_kernels_start_time_counts_and_not_psutils_correction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = psutil.Process()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: 1_700_000_300.0)
+    monkeypatch.setattr(psutil.Process, "_get_ident", lambda process: (process.pid, 1_700_000_000.0))
+    assert identify(own.pid, proc=tmp_path) == ProcessIdentity(own.pid, 1_700_000_000.0)
+
+
 def test_a_process_of_this_user_is_not_hidden_and_neither_is_one_that_is_gone(tmp_path: Path) -> None:
     assert not is_hidden(os.getpid(), proc=tmp_path)
     assert not is_hidden(2**22 + 1, proc=tmp_path)

@@ -1,10 +1,11 @@
 """hivemind's network daemon starts, on loopback."""
 
-import queue
+import os
+import re
+import select
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from fleet.doctor.findings import Finding, failure, ok
 from fleet.doctor.site import ProbeError, Site
 
 START_SECONDS = 20.0
+_READ_BYTES = 1 << 16
 _CODE = """
 import importlib.util, pathlib
 found = importlib.util.find_spec("hivemind")
@@ -50,41 +52,33 @@ def _start(program: Path) -> float:
     command.append(f"-idleTimeout={START_SECONDS:g}s")
     began = time.monotonic()
     try:
-        daemon = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ProbeError(f"{program}: {error.strerror}") from None
+    assert daemon.stdout is not None
     try:
-        _wait_for_id(daemon)
+        _wait_for_id(daemon.stdout.fileno())
         return time.monotonic() - began
     finally:
         daemon.kill()
-        daemon.communicate()
+        daemon.wait()
+        # Not read to its end: a child of the daemon may hold it open.
+        daemon.stdout.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for_id(daemon: "subprocess.Popen[str]") -> None:
-    assert daemon.stdout is not None
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    output = daemon.stdout
-
-    def read() -> None:
-        for line in output:
-            lines.put(line)
-        lines.put(None)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    deadline, last = time.monotonic() + START_SECONDS, "no output"
+def _wait_for_id(output: int) -> None:
+    """Until the daemon named its peer id. Raises ProbeError."""
+    deadline, text = time.monotonic() + START_SECONDS, b""
     while True:
-        try:
-            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise ProbeError(f"not ready within {START_SECONDS:g} s") from None
-        if line is None:
-            raise ProbeError(last)
-        if line.startswith("Peer ID:"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([output], [], [], left)[0]:
+            raise ProbeError(f"not ready within {START_SECONDS:g} s")
+        part = os.read(output, _READ_BYTES)
+        text = (text + part)[-_READ_BYTES:]
+        if re.search(rb"^Peer ID:", text, re.MULTILINE):
             return
-        last = line.strip()[:200] or last
+        if not part:
+            lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
+            raise ProbeError(lines[-1][:200] if lines else "no output")

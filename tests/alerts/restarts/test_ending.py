@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from alerts.restarts.ending import end_trainer
+from exporter.process_identity import identify
 from tests.fakes import descendants, still_alive, wait_for
 
 POLITE = "import subprocess, sys, time\nsubprocess.Popen(['sleep', '300'])\nprint('up', flush=True)\ntime.sleep(300)\n"
@@ -29,7 +30,9 @@ def start(tmp_path: Path) -> Iterator[Callable[[str, str], psutil.Process]]:
         program.stdout.readline()
         (tmp_path / name).mkdir()
         process = psutil.Process(program.pid)
-        record = {"pid": process.pid, "create_time": process.create_time()}
+        # The boot time has moved since, and with it the start time of every process.
+        record = identify(process.pid).as_record()
+        record["create_time"] = process.create_time() - (300 if sys.platform == "linux" else 0)
         (tmp_path / name / "process.json").write_text(json.dumps(record))
         return process
 
@@ -63,11 +66,14 @@ def test_a_trainer_that_is_stopped_ends_all_the_same(
     assert time.monotonic() - began < 300
 
 
+@pytest.mark.parametrize("known", [("pid", "create_time"), ("pid", "create_time", "start_ticks", "boot_id")])
 def test_another_process_with_the_recorded_number_is_left_alone(
-    start: Callable[[str, str], psutil.Process], tmp_path: Path
+    start: Callable[[str, str], psutil.Process], tmp_path: Path, known: tuple[str, ...]
 ) -> None:
     stranger = start("a", POLITE)
-    record = {"pid": stranger.pid, "create_time": stranger.create_time() - 100}
+    found = identify(stranger.pid)
+    other = found._replace(create_time=found.create_time - 100, start_ticks=(found.start_ticks or 0) - 1)
+    record = {name: value for name, value in other.as_record().items() if name in known}
     (tmp_path / "a" / "process.json").write_text(json.dumps(record))
     assert not end_trainer(tmp_path / "a")
     assert stranger.is_running()

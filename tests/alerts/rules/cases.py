@@ -353,6 +353,13 @@ CASES = (
     Scenario("SourceDown", "a collector fails", lambda m, n: {"collector": int(m < 5)}, (22,), (15,)),
     Scenario(
         "SourceDown",
+        "the trainer is another user's, and hidden",
+        lambda m, n: {"up": None, "started": None, "cpu": None, "footprint": None, "collector": int(m < 5)},
+        (22,),
+        (15,),
+    ),
+    Scenario(
+        "SourceDown",
         "the first start takes long",
         lambda m, n: {**_restarted(m, n, at=0, takes=50), "collector": int(m >= 50)},
         quiet=(30, 49),

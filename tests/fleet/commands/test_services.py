@@ -1,5 +1,6 @@
 """`peerwatch services` where it refuses: one line each, with the remedy, and nothing changed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.process_identity import identify
 from fleet.state_folder import StateFolder
 from fleet.supervision.foreground import locked
 from fleet.supervision.installed import Installed, write_installed
@@ -67,6 +69,17 @@ def test_nothing_is_installed_beside_up(state: StateFolder, tmp_path: Path) -> N
     assert status == 2
     assert "a fleet is already running in" in output
     assert not state.services.exists()
+
+
+def test_a_dry_run_beside_up_says_that_the_fleet_runs_rather_than_that_its_ports_are_taken(
+    state: StateFolder, tmp_path: Path
+) -> None:
+    state.root.mkdir()
+    # As `up` writes it, of a process that runs.
+    state.run_record.write_text(json.dumps(identify().as_record()))
+    status, output = services(tmp_path, "install", "--manager", "supervisor", "--dry-run")
+    assert (status, output.count("\n")) == (2, 1)
+    assert f"a fleet is already running in {state.root} (pid {os.getpid()}); stop it first" in output
 
 
 def test_a_broken_configuration_can_be_stopped_and_not_installed(state: StateFolder, tmp_path: Path) -> None:

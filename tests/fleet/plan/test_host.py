@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
+from exporter.machine import Cores, Limit, Memory, read_memory
 from fleet.plan.host import GIB, elsewhere, headroom, here, metal_limit
 
 
@@ -13,10 +13,29 @@ def test_this_machine_is_read(tmp_path: Path) -> None:
     host = here("cpu", tmp_path / "not" / "there")
 
     assert host.is_here
-    assert (host.system, host.memory_bytes) == (sys.platform, psutil.virtual_memory().total)
+    assert (host.system, host.memory_bytes) == (sys.platform, read_memory().total_bytes)
     assert 0 < host.used_bytes < host.memory_bytes
     assert host.disk_free_bytes
     assert host.accelerator_bytes is None
+
+
+def test_a_container_is_planned_by_what_it_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(4 * GIB, 3 * GIB, 0, 0, Limit(4 * GIB, "limit of control group /a"))
+    monkeypatch.setattr("fleet.plan.host.read_memory", lambda: memory)
+    monkeypatch.setattr("fleet.plan.host.read_cores", lambda: Cores(2, "CPU quota of 2 in control group /a"))
+    monkeypatch.setattr("fleet.plan.host.find_trainers", list)
+    host = here("cpu", tmp_path)
+
+    assert (host.memory_bytes, host.used_bytes, host.cores, host.has_swap) == (4 * GIB, GIB, 2, False)
+    assert (host.memory_origin, host.cores_origin) == (
+        "limit of control group /a",
+        "CPU quota of 2 in control group /a",
+    )
+
+
+def test_the_performance_cores_of_a_mac_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.plan.host.read_cores", lambda: Cores(10, fast=4))
+    assert here("cpu", tmp_path).cores_origin == "read; 4 of them are performance cores"
 
 
 def test_a_machine_with_metal_is_a_mac() -> None:

@@ -1,10 +1,10 @@
 """Trainers that together have more threads than there are cores are named."""
 
-import os
 from collections.abc import Callable
 
 import pytest
 
+from exporter.machine import Cores, read_cores
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
 
@@ -12,10 +12,17 @@ from tests.fleet.doctor.conftest import Examine, messages
 def test_two_trainers_that_each_take_every_core_are_a_warning(
     examine: Examine, start_trainer: Callable[..., int]
 ) -> None:
-    cores = str(os.cpu_count())
-    start_trainer(OMP_NUM_THREADS=cores)
+    start_trainer(OMP_NUM_THREADS=str(read_cores().count))
     start_trainer()
     assert "and slow each other down" in messages(examine("threads"), Level.WARNING)
+
+
+def test_the_cores_are_those_that_a_quota_leaves(
+    examine: Examine, start_trainer: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.doctor.checks.threads.read_cores", lambda: Cores(1, "CPU quota of 1"))
+    start_trainer(OMP_NUM_THREADS="4")
+    assert "4 threads on 1 cores and slow each other down" in messages(examine("threads"), Level.WARNING)
 
 
 def test_the_planned_threads_are_reported_while_nothing_runs(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
