@@ -13,6 +13,7 @@ from alerts.scraping.scraper import Scrape
 
 _NUMBERS = {
     "steps_total": ("trainer_steps_total", {}),
+    "expected_steps": ("trainer_expected_steps", {}),
     "steps_per_second": ("trainer_steps_per_second", {}),
     "last_step_timestamp": ("trainer_last_step_timestamp_seconds", {}),
     "memory_bytes": ("trainer_memory_bytes", {"kind": "footprint"}),
@@ -24,7 +25,16 @@ _NUMBERS = {
     "round": ("swarm_round", {}),
     "stage": ("swarm_stage", {}),
 }
-_WHOLE = {"steps_total", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers", "round", "stage"}
+_WHOLE = {
+    "steps_total",
+    "expected_steps",
+    "memory_bytes",
+    "memory_limit_bytes",
+    "rank",
+    "ranked_peers",
+    "round",
+    "stage",
+}
 
 
 def describe_status(

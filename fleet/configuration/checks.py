@@ -102,6 +102,24 @@ def taken_ports(listening: list[Service]) -> Iterator[Problem]:
             yield Problem(service.where, _port_problem(service, error))
 
 
+def find_free_ports(wanted: list[int]) -> list[int]:
+    """For each port itself, or the next above it that can be bound on loopback and is none of the others."""
+    found: list[int] = []
+    for port in wanted:
+        while port in found or not _is_free(port):
+            port += 1
+        found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    try:
+        _bind("127.0.0.1", port)
+    except OSError:
+        return False
+    return True
+
+
 def _bind(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,6 +17,7 @@ from alerts.engine.peer_state import SEVERITIES, Severity
 from fleet.console.view import STEADY_STATES, Row
 
 _STATUS_SECONDS = 15.0
+_MEASURED = ("steps/s", "memory", "rank", "reward")
 _SEVERITY_COLOURS: Mapping[Severity, str] = {"good": "green", "warn": "yellow", "bad": "red"}
 _COLOURS: Mapping[str, str] = {
     **{state: _SEVERITY_COLOURS.get(severity, "") for state, severity in SEVERITIES.items()},
@@ -44,12 +45,14 @@ def open_screen() -> Screen:
 def table(rows: Sequence[Row]) -> Table:
     """The rows as a table; cells are plain text, never rich's markup."""
     shown = Table()
-    for heading in ("peer", "state", "steps/s", "memory", "rank", "reward", "alerts"):
-        shown.add_column(heading, justify="right" if heading in ("steps/s", "memory", "rank", "reward") else "left")
+    has_totals = any(row.steps for row in rows)
+    for heading in ("peer", "state", *(("steps",) if has_totals else ()), *_MEASURED, "alerts"):
+        shown.add_column(heading, justify="right" if heading in _MEASURED else "left")
     for row in rows:
         shown.add_row(
             Text(row.peer),
             Text(row.shown_state, style=_COLOURS.get(row.state, "")),
+            *((Text(row.steps, style="green"),) if has_totals else ()),
             Text(row.speed),
             Text(row.memory),
             Text(row.rank),

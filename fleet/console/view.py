@@ -14,6 +14,7 @@ from fleet.processes.state import ProcessState
 STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
 
 _LONGEST_TEXT = 200
+_BAR_WIDTH = 20
 # As trainer.run logs it.
 _START_STEP = re.compile(r"Z INFO starting: (.+)")
 
@@ -31,6 +32,8 @@ class Row:
     alerts: str
     # What a starting trainer is at.
     start_step: str = ""
+    # Steps of the whole run: `120/1000`, with a bar and a share; empty where the total is not known.
+    steps: str = ""
 
     @property
     def shown_state(self) -> str:
@@ -39,6 +42,7 @@ class Row:
     def line(self) -> str:
         text = f"{self.peer} {self.shown_state}, {self.speed} steps/s, {self.memory}"
         text = f"{text}, rank {self.rank}, reward {self.reward}"
+        text = f"{text}, {self.steps}" if self.steps else text
         return f"{text}, alerts: {self.alerts}" if self.alerts else text
 
 
@@ -96,6 +100,7 @@ def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None, start
         reward=_number(peer.get("reward_mean"), "{:.3f}"),
         alerts=clean(", ".join(str(alert) for alert in peer.get("alerts") or [])),
         start_step=start_step,
+        steps=_steps(peer.get("steps_total"), peer.get("expected_steps")),
     )
 
 
@@ -116,6 +121,14 @@ def _number(value: Any, form: str) -> str:
 def _memory(used: Any, limit: Any) -> str:
     text = show_size(used) if isinstance(used, int | float) else "-"
     return f"{text} of {show_size(limit)}" if isinstance(limit, int | float) else text
+
+
+def _steps(done: Any, expected: Any) -> str:
+    if not isinstance(done, int | float) or not isinstance(expected, int | float) or expected <= 0:
+        return ""
+    share = min(1.0, done / expected)
+    full = round(share * _BAR_WIDTH)
+    return f"{'━' * full}{'╌' * (_BAR_WIDTH - full)} {done:.0f}/{expected:.0f} {share:.0%}"
 
 
 def _rank(rank: Any, ranked: Any) -> str:

@@ -81,6 +81,8 @@ class Watch:
             return
         try:
             names = self._fleet.take_up(loaded)
+            # Its restart is part of it.
+            self._pids.pop("alerts", None)
         except (RunError, ControlError) as error:
             self._screen.write(f"{loaded.source} has changed, and its new peers are not watched yet: {error}")
             return

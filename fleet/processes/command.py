@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from exporter.process_identity import identify
@@ -19,6 +19,7 @@ from exporter.run_folder import Ending, write_ending, write_process_record
 from fleet.processes.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
 
 CANNOT_RUN = 127
+TICK_SECONDS = 0.5
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 
 
@@ -29,10 +30,11 @@ def run_command(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     output: int | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> int:
     """Runs it to its end; the exit code as a shell gives it. Raises OSError where it cannot be started.
 
-    `output` is a file descriptor for its output and errors.
+    `output` is a file descriptor for its output and errors; `tick` is called some times a second meanwhile.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
@@ -42,11 +44,20 @@ def run_command(
     _forward_signals(process)
     with contextlib.suppress(OSError):  # A full disk costs the record, not the run.
         write_process_record(run_dir, identity)
-    status = process.wait()
+    while (status := _wait(process)) is None:
+        tick()
     exit_code = status if status >= 0 else 128 - status
     with contextlib.suppress(OSError):
         write_ending(run_dir, Ending(identity, exit_code, time.time()))
     return exit_code
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status; None while it runs."""
+    try:
+        return process.wait(TICK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _forward_signals(process: subprocess.Popen[bytes]) -> None:

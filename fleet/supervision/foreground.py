@@ -82,6 +82,14 @@ def end_earlier(folder: StateFolder) -> int:
     return len(left)
 
 
+def record_run(folder: StateFolder, owner: str, supervisord: int | None = None) -> None:
+    """Records this process as what runs the fleet, so that its processes are found if it is killed. Raises OSError."""
+    record: dict[str, Any] = identify().as_record() | {"owner": owner}
+    with contextlib.suppress(psutil.Error):
+        record |= identify(supervisord).as_record("supervisord_") if supervisord is not None else {}
+    write(folder.run_record, json.dumps(record))
+
+
 class Fleet:
     """One run of a fleet, from its files to its last process."""
 
@@ -139,6 +147,7 @@ class Fleet:
         """Starts supervisord, which starts the rest. Raises RunError if it exits at once."""
         output = self.folder.root / "supervisord.out"
         command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.folder.supervisor_config)]
+        record_run(self.folder, self._owner)
         with output.open("wb") as sink:
             # In its own session: Ctrl-C reaches `up` alone, which then ends the rest in order.
             self._supervisord = subprocess.Popen(
@@ -150,7 +159,7 @@ class Fleet:
                 env=os.environ | {OWNER_VARIABLE: f"{self._owner}/supervisord", "PYTHONSAFEPATH": "1"},
                 start_new_session=True,
             )
-        self._record()
+        record_run(self.folder, self._owner, self._supervisord.pid)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if self._supervisord.poll() is not None:
@@ -207,13 +216,6 @@ class Fleet:
         )
         write(self.folder.prometheus / PROMETHEUS_FILE, to_yaml(content))
         write(self.folder.prometheus / RULES_FILE, render_rules(composition.alerts.rules))
-
-    def _record(self) -> None:
-        assert self._supervisord is not None
-        record: dict[str, Any] = identify().as_record() | {"owner": self._owner}
-        with contextlib.suppress(psutil.Error):
-            record |= identify(self._supervisord.pid).as_record("supervisord_")
-        write(self.folder.run_record, json.dumps(record))
 
 
 def _read_record(folder: StateFolder) -> dict[str, Any]:
