@@ -96,7 +96,7 @@ def _run(loaded: "Loaded", words: list[str]) -> int:
     assert loaded.config is not None
     (peer,) = loaded.peers
     log = loaded.folder.log("peer", peer.name)
-    feed = Feed(Access.of(loaded))
+    feed = Feed(Access.of(loaded), since=time.time())
     screen = Terminal() if sys.stdout.isatty() else None
     say = screen.write if screen else _to_stderr
     say(f"peerwatch: watching {peer.name}; status page {alerts_url(loaded.config)}, log {log}")

@@ -1,0 +1,77 @@
+"""`peerwatch watch` with a real command: its output, its status, an alert on failure, and nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.fakes import descendants, still_alive, wait_for
+from tests.fleet.commands.test_commands import ROOT
+
+# Prints as transformers' Trainer does.
+TRAINER = """
+import sys, time
+for step in range(1, int(sys.argv[1])):
+    print({"loss": 0.5, "grad_norm": 0.1, "reward": step / 100, "epoch": step / 100})
+    time.sleep(0.3)
+sys.exit(int(sys.argv[2]))
+"""
+ALERTS = "fleet: other\nalerts: {interval: 1s}\n"
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+    (folder / "peerwatch.yaml").write_text(ALERTS)
+    (folder / "train.py").write_text(TRAINER)
+    return subprocess.Popen(
+        [sys.executable, "-m", "fleet", "watch", "--state-dir", "state", "--", *command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_command_that_fails_is_shown_notified_and_its_status_passed_on(tmp_path: Path) -> None:
+    with start(tmp_path, sys.executable, "train.py", "12", "3") as watch:
+        wait_for(lambda: len(descendants(watch.pid)) >= 4, 30, "the command, its sidecar, the alert loop and a guard")
+        family = descendants(watch.pid)
+        output, messages = watch.communicate(timeout=240)
+    assert watch.returncode == 3
+    assert output.splitlines()[0] == "{'loss': 0.5, 'grad_norm': 0.1, 'reward': 0.01, 'epoch': 0.01}"
+    assert len(output.splitlines()) == 11
+    assert (tmp_path / "state" / "peers" / "train" / "trainer.log").read_text() == output
+    assert "PeerFailed: train: Trainer ended with exit code 3." in messages
+    assert messages.splitlines()[-1] == "peerwatch: train ended with exit code 3"
+    assert "Traceback" not in messages
+    wait_for(lambda: not still_alive(family), 20, "the end of every process")
+
+
+def test_an_interrupt_goes_to_the_command_and_a_kill_leaves_only_the_command(tmp_path: Path) -> None:
+    with start(tmp_path, sys.executable, "train.py", "2000", "0") as watch:
+        run_folder = tmp_path / "state" / "peers" / "train"
+        log, record = run_folder / "trainer.log", run_folder / "process.json"
+        wait_for(lambda: log.exists() and log.stat().st_size, 30, "the command's first line")
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=240)
+        assert watch.returncode == 130
+    with start(tmp_path, sys.executable, "train.py", "2000", "0") as watch:
+        wait_for(lambda: len(descendants(watch.pid)) >= 4, 30, "the command, its sidecar, the alert loop and a guard")
+        trainer = psutil.Process(json.loads(record.read_text())["pid"])
+        others = [one for one in descendants(watch.pid) if one != trainer]
+        watch.kill()
+        watch.communicate()
+        wait_for(lambda: not still_alive(others), 20, "the end of what watched it")
+        assert still_alive([trainer])
+        trainer.kill()
+
+
+def test_what_cannot_be_started_is_one_line(tmp_path: Path) -> None:
+    with start(tmp_path, "no-such-program") as watch:
+        _, messages = watch.communicate(timeout=240)
+    assert watch.returncode == 127
+    assert messages.splitlines()[-1] == "peerwatch: no-such-program: No such file or directory"
