@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
 from alerts.i18n import Words
 from alerts.telegram.bot import Bot, Refused
@@ -66,7 +67,7 @@ class Updates:
             wanted["offset"] = int(offset)
         updates = await self._bot.call(client, "getUpdates", wanted)
         if not isinstance(updates, list):
-            raise Refused("the response is not a list")
+            raise Refused(DeliveryResult(False, "the response is not a list"))
         return [one for one in updates if isinstance(one, dict) and isinstance(one.get("update_id"), int)]
 
     async def _take(self, client: httpx.AsyncClient, update: dict[str, Any]) -> None:
@@ -132,7 +133,11 @@ class Updates:
         if problem != self._problem:
             log.warning("telegram: not receiving commands: %s", problem)
         self._problem = problem
-        return max(pause, (refusal.retry_after_seconds or 0.0) + 1.0) if refusal.retry_after_seconds else pause
+        return (
+            max(pause, (refusal.result.retry_after_seconds or 0.0) + 1.0)
+            if refusal.result.retry_after_seconds
+            else pause
+        )
 
     def _recover(self) -> None:
         if self._problem:
