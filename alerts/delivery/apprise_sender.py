@@ -19,14 +19,12 @@ import apprise
 from alerts.delivery.answers import judge, read_reason
 from alerts.delivery.attempt import Attempt, listen, record_attempt
 from alerts.delivery.outcome import DeliveryResult
+from alerts.delivery.service_text import TextLimits, adapt, find_limits
 from alerts.evidence.redact import MASK, redact
 from alerts.messages.single import Message
 
 READ_TIMEOUT_SECONDS = 20.0
 SECONDS_BETWEEN_MESSAGES = 1.0
-LONGEST_BODY = 3500
-SHORTEST_BODY = 140
-TITLE_ROOM = 250
 MAX_REASON = 300
 LONG_SECRET = 12
 
@@ -85,18 +83,16 @@ class Sender:
         """The number of recipients of the route's URL."""
         return len(self._services[route])
 
-    def body_limit(self, route: str) -> int:
-        """The length limit of a body, less the title's length for services that put it into the body."""
+    def limits(self, route: str) -> TextLimits:
+        """The longest texts that a route's service takes; HTML only where it shows that by default."""
         service = self._services[route]
-        title = TITLE_ROOM if not service.title_maxlen else 0
-        return max(SHORTEST_BODY, min(LONGEST_BODY, int(service.body_maxlen) - title))
-
-    def html_limit(self, route: str) -> int:
-        """The length limit of an HTML body; 0 if the service does not show HTML by default."""
-        service = self._services[route]
-        if service.resolve_format() != apprise.NotifyFormat.HTML:
-            return 0
-        return int(service.body_maxlen) - (TITLE_ROOM if not service.title_maxlen else 0)
+        return find_limits(
+            name_plugin(service),
+            body=int(service.body_maxlen),
+            title=int(service.title_maxlen),
+            is_title_inside=not service.title_maxlen or service.overflow_amalgamate_title,
+            has_html=service.resolve_format() == apprise.NotifyFormat.HTML,
+        )
 
     def image_place(self, route: str) -> Literal["", "inside", "after"]:
         """Whether a chart is sent in the message, after it, or not at all.
@@ -119,6 +115,7 @@ class Sender:
         """Sends a message, as HTML if it has any, and waits for the service's response; never raises."""
         if route in self.bots:
             return self.bots[route].send(message)
+        message = adapt(name_plugin(self._services[route]), message)
         if not message.html:
             return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
         # For a service without titles, apprise puts the title into the HTML body.

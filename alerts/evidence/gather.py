@@ -22,6 +22,7 @@ from alerts.evidence.trainer_process import ask_for_stacks, find_own_trainer, re
 from alerts.i18n import Language, Words
 from alerts.i18n.en import WORDS
 from alerts.i18n.translatable import say
+from alerts.messages.single import shorten
 from alerts.rules import Evidence, discover
 
 SECONDS = 1.0
@@ -92,7 +93,7 @@ def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = WORDS) -> st
         except Exception:  # Evidence that cannot be gathered costs only itself.
             log.warning("cannot gather evidence %s from %s", kind, run_dir, exc_info=True)
     text = "\n".join(words.translate(part) for part in parts)
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+    return shorten(text, MAX_LENGTH, mark=words.shortened)
 
 
 def find_frames(stacks: str) -> list[str]:

@@ -14,7 +14,8 @@ import httpx
 from alerts.delivery.answers import Answer, judge
 from alerts.delivery.apprise_sender import RouteError, hide, make_service
 from alerts.delivery.outcome import DeliveryResult
-from alerts.messages.single import Message
+from alerts.delivery.service_text import adapt
+from alerts.messages.single import Message, shorten
 
 API = "https://api.telegram.org"
 # https://core.telegram.org/bots/api#sendmessage
@@ -57,6 +58,7 @@ class Bot:
 
     def send(self, message: Message) -> DeliveryResult:
         """Sends a message to every chat; never raises."""
+        message = adapt("telegram", message)
         try:
             with httpx.Client(timeout=SEND_SECONDS) as client:
                 for chat in self.chats:
@@ -78,7 +80,7 @@ class Bot:
                 log.info("telegram: chart not delivered: %s", _explain(error))
 
     def _send_to(self, client: httpx.Client, chat: Chat, message: Message) -> None:
-        plain = {"text": f"{message.title}\n{message.body}"[:MAX_TEXT_LENGTH]}
+        plain = {"text": shorten(f"{message.title}\n{message.body}", MAX_TEXT_LENGTH)}
         html = f"<b>{escape(message.title, quote=False)}</b>\n{_BREAK.sub(chr(10), message.html)}"
         texts = [{"text": html, "parse_mode": "HTML"}] if message.html and len(html) < MAX_TEXT_LENGTH else []
         for number, text in enumerate([*texts, plain], start=1):

@@ -69,7 +69,7 @@ def test_names_arrive_as_typed_and_a_rate_limited_message_is_delivered_once_and_
     assert len(bot_api.asked_at) == 3
     assert "429 Too Many Requests" in loop.output()
     assert SECRET not in loop.output()
-    assert loop.pending() == 0
+    wait_for(lambda: loop.pending() == 0, 10, "the record of the delivery")
     assert not bot_api.offsets  # Commands were not polled.
 
 
