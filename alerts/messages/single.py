@@ -16,7 +16,7 @@ from alerts.messages.news import News
 from alerts.messages.templating import Templates
 from alerts.rules import discover
 
-# Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
+# Of a style that is made for no service: fits into what most take.
 MAX_BODY_LENGTH = 1750
 MAX_TITLE_LENGTH = 180
 _BREAK = re.compile(r"<br\s*/?>\s*\n")

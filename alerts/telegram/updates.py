@@ -11,6 +11,7 @@ import httpx
 
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
+from alerts.delivery.service_text import clean, show
 from alerts.i18n import Words
 from alerts.telegram.bot import Bot, Refused
 from alerts.telegram.commands import Commands
@@ -114,7 +115,11 @@ class Updates:
         await self._reply(client, chat, answer, pressed["message"].get("message_thread_id"))
 
     async def _reply(self, client: httpx.AsyncClient, chat: int, text: str, topic: Any) -> None:
-        payload = {"chat_id": chat, "text": text, "link_preview_options": {"is_disabled": True}}
+        payload = {
+            "chat_id": chat,
+            "text": show("telegram", clean(text)),
+            "link_preview_options": {"is_disabled": True},
+        }
         if isinstance(topic, int):
             payload["message_thread_id"] = topic
         await self._bot.call(client, "sendMessage", payload)

@@ -1,8 +1,11 @@
 """What services answer decides, and reaches the reader: each plug-in really sends, to a stand-in of its service."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from alerts.delivery.answers import MAX_REASON_LENGTH, SIGNS, WORDS, Answer, judge, read_reason
@@ -10,8 +13,10 @@ from alerts.delivery.apprise_sender import Sender, name_plugin
 from alerts.delivery.outcome import DeliveryResult
 from alerts.messages.single import Message
 from alerts.telegram.bot import make_bot
+from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.alerts.delivery.refusals import CASES
 from tests.alerts.services import Services
+from tests.fakes import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 MESSAGE = Message("PeerDown: a", "Gone.")
@@ -141,6 +146,33 @@ def test_a_plug_in_that_judges_by_itself_is_believed_and_its_services_words_are_
     outcome = _send(services, slack, '{"ok": false, "error": "not_in_channel"}')
     assert outcome == DeliveryResult(False, "the service refused the message: not_in_channel")
     assert _send(services, slack, '{"ok": true, "channel": "C1"}').accepted
+
+
+def test_a_refusal_with_200_is_told_in_the_log_on_the_page_and_in_a_test(
+    services: Services, make_loop: Callable[..., AlertLoop], sidecar: Sidecar, tmp_path: Path
+) -> None:
+    case = CASES["dingtalk"]
+    services.body = case.refused.encode()
+    loop = make_loop({"a": sidecar}, {"team": case.url})
+    loop.environment = services.environment
+    sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
+    loop.start()
+    wait_for(lambda: "route team: delivery failed: " in loop.output(), 20, "the attempt")
+    assert f"the service refused the message: {case.says}; attempt 1, next in 3" in loop.output()
+    assert loop.pending() == 1
+    assert case.says in loop.get("/").text
+    token = (tmp_path / "state" / "api.token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.post(f"{loop.address}/api/test", json={}, headers=headers, trust_env=False, timeout=60).json()
+    assert answer["results"] == [
+        {"route": "team", "delivered": False, "reason": f"the service refused the message: {case.says}"}
+    ]
+    assert "a" * 64 not in loop.output()
+    # Once it takes the message, that is delivered once.
+    services.body = case.accepted.encode()
+    assert loop.stop() == 0
+    loop.start()
+    wait_for(lambda: loop.pending() == 0, 20, "the delivery")
 
 
 @pytest.mark.parametrize(
