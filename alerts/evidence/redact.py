@@ -44,20 +44,29 @@ _QUOTED = r"""(?P<quote>\\{0,4}["'])(?:(?!(?P=quote)).)*+(?:(?P=quote))?"""
 _VALUE = rf"""(?P<value>{_QUOTED}|\([^)]*+\)?|[^\s"'&]++)"""
 _TO = r"""\\{0,4}["']?\s{0,4}(?:=>|:=|=|:)\s{0,4}"""
 _PASSWORD = r"(?:passw(?:or)?d|passphrase|passcode|(?<![A-Za-z])pwd|(?<=_)pass)(?:s\b)?"
+# Names that hold "token" and are about words: pad_token, tokenizer, token_ids.
+_NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in ["pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per"])
+_NO_TOKEN_AFTER = r"(?!iz|s\b|s[_/]|_(?:ids?|type|count|class|len|num|per|embed|mask|pos|prob|logp|acc|loss))"
+_KEY_KINDS = (
+    r"(?:access|private|secret|signing|encryption|account|license|auth|client|webhook|ssh|deploy|service)[_-]?key"
+)
 _TOKEN = (
-    r"(?:(?<!pad_)(?<!eos_)(?<!bos_)(?<!unk_)(?<!sep_)(?<!cls_)(?<!mask_)(?<!image_)(?<!per_)token(?!iz|s\b|s[_/]|_(?:id|type|count|class|ids))"
-    r"|secret(?!s\b)|api[_\s-]?key|apikey|(?:access|private|secret|signing|encryption|account|license|auth|client|webhook|ssh|deploy|service)[_-]?key"
-    r"|credentials?|signature(?!_)|(?<![A-Za-z0-9])auth|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code)"
+    rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|secret(?!s\b)|api[_\s-]?key|{_KEY_KINDS}|credentials?"
+    r"|(?<![A-Za-z0-9])auth(?![A-Za-z])|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code)"
 )
 _NAMED = re.compile(
     rf"(?P<name>(?P<password>{_PASSWORD})|{_TOKEN})(?P<rest>[\w-]{{0,40}}+)(?P<to>{_TO}){_VALUE}", re.IGNORECASE
 )
 _ARGUMENT = re.compile(
-    rf"(?P<name>(?<![\w-])--?[\w-]{{0,40}}?(?:(?P<password>{_PASSWORD})|{_TOKEN})[\w-]{{0,40}}+(?:['\"],)?\s{{1,4}}){_VALUE}",
+    rf"""(?P<name>(?<![\w-])--?[\w-]{{0,40}}?(?:(?P<password>{_PASSWORD})|{_TOKEN})[\w-]{{0,40}}+(?:['"],)?\s{{1,4}})"""
+    rf"{_VALUE}",
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    rf"(?P<name>\b(?:(?P<password>{_PASSWORD})|{_TOKEN})['\"]?\s{{1,4}}(?:(?:is|was)[\s:]{{1,4}}|(?:for|of)\s[^:=]{{1,80}}[:=]\s{{0,4}})|\bpassw(?:or)?d\s(?=[A-Za-z]{{0,40}}\d)(?=\d{{0,40}}[A-Za-z])){_VALUE}",
+    rf"""(?P<name>\b(?:(?P<password>{_PASSWORD})|{_TOKEN})['"]?\s{{1,4}}"""
+    r"(?:(?:is|was)[\s:]{1,4}|(?:for|of)\s[^:=]{1,80}[:=]\s{0,4})"
+    r"|\bpassw(?:or)?d\s(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z]))"
+    rf"{_VALUE}",
     re.IGNORECASE,
 )
 _LOGIN_ARGUMENT = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[\s=]{1,4}[^\s:]{1,80}:)\S+")
@@ -73,8 +82,8 @@ _SCHEME = re.compile(
 )
 # Digits that only words before them make a secret: a wandb key, a wallet's key.
 _CONTEXT = re.compile(
-    r"""(?P<words>(?:api[ _-]?key|wandb|secret|private|mnemonic|seed|passw|credential|signer|wallet)[^\n]{0,120}?
-    (?<![A-Za-z0-9]))(?P<digits>(?:0x)?[0-9a-f]{32,128}+)(?![A-Za-z0-9])""",
+    r"""(?P<words>(?:api[ _-]?key|wandb[: ]{1,2}login|secret|private|mnemonic|seed|passw|credential|signer|wallet)
+    [^\n]{0,120}?(?<![A-Za-z0-9]))(?P<digits>(?:0x)?[0-9a-f]{32,128}+)(?![A-Za-z0-9])""",
     re.IGNORECASE | re.VERBOSE,
 )
 _HASH = re.compile(
@@ -85,9 +94,11 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _HOOK_PATHS = re.compile(
-    r"""(/services/T[A-Z0-9]{4,}/B[A-Z0-9]{4,}/|/(?:workflows|triggers)/T[A-Z0-9]{4,}/|/api/(?:v\d+/)?webhooks/\d{6,}/
-    |/webhookb?2?/(?=[0-9a-f]{8}-)|/open-apis/bot/(?:v2/)?hook/|/hooks?/catch/|/with/key/|/hooks/(?=[\w/-]{20})
-    |hc-ping\.com/(?=[0-9a-f-]{20})|api\.day\.app/(?=\w{16})|ftqq\.com/|push\.spug\.dev/send/|/bot(?=\d{6,}:))[^\s"'<>?]++""",
+    r"""(/services/T[A-Z0-9]{4,}/B[A-Z0-9]{4,}/ | /(?:workflows|triggers)/T[A-Z0-9]{4,}/
+    | /api/(?:v\d+/)?webhooks/\d{6,}/ | /webhookb?2?/(?=[0-9a-f]{8}-) | /open-apis/bot/(?:v2/)?hook/
+    | /hooks?/catch/ | /with/key/ | /hooks/(?=[\w/-]{20}) | hc-ping\.com/(?=[0-9a-f-]{20})
+    | api\.day\.app/(?=\w{16}) | ftqq\.com/ | push\.spug\.dev/send/ | /bot(?=\d{6,}:)
+    )[^\s"'<>?]++""",
     re.IGNORECASE | re.VERBOSE,
 )
 _QUERY_SECRET = re.compile(
@@ -106,19 +117,21 @@ _KEPT_SCHEMES = frozenset(
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]{0,20})://(\S++)", re.IGNORECASE)
 _USERINFO = re.compile(r"[^\s/@:]{0,80}:(?!\d{1,5}(?:/|$))[^\s]{1,400}@|[^/?#\s]*@")
 _QUERY = re.compile(r"\?\S*")
-_BARE_LOGIN = re.compile(r"(?<![\w@:/.+-])([\w.+-]{1,64}:)(?!\d+@)[^\s:@/\"'<>=,]{3,80}(?=@[A-Za-z0-9][\w.-]{0,80})")
+_BARE_LOGIN = re.compile(
+    r"(?<![\w@:/.+-])([\w.+-]{1,64}:)(?!\d+@)[^\s:@/\"'<>=,]{3,80}(?=@(?!sha)[A-Za-z0-9][\w.-]{0,80})"
+)
 
 _BENIGN = re.compile(
-    r"""(?:[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?[%\])},;.]*|none|null|nil|true|false|yes|no|ok|unset|undefined|required|missing|invalid|empty|
-    expired|incorrect|wrong|not|too|set|changed|reset|prompt|accepted|denied|failed|default|redacted|hidden|the|a|an|for|of|in|to
-    |\*+|<[^>]{0,40}>.*|\[[^\]]{0,40}\].*|\$\{?\w+\}?|[.…]+|x{3,})[,;:.)\]}]*""",
+    r"""(?:[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?[%\])},;.]*|none|null|nil|true|false|yes|no|ok|unset|undefined|required
+    |missing|invalid|empty|expired|incorrect|wrong|not|too|set|changed|reset|prompt|accepted|denied|failed|default
+    |redacted|hidden|the|a|an|for|of|in|to|\*+|<[^>]{0,40}>.*|\[[^\]]{0,40}\].*|\$\{?\w+\}?|[.…]+|x{3,})[,;:.)\]}]*""",
     re.IGNORECASE | re.VERBOSE,
 )
 _WORD = re.compile(r"[A-Za-z]{1,14}[,;:.)\]}]*")
 _LAYER = re.compile(r"[a-z_]+(?:\.[a-z0-9_]+)+|/\S*|~\S*")
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY")
-_KEY_BODY = re.compile(r"[\W_]*(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9+/])[A-Za-z0-9+/]{48,}={0,2}\W*")
+_KEY_BODY = re.compile(r"[\W_]*(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9+/])[A-Za-z0-9+][A-Za-z0-9+/]{59,}={0,2}\W*")
 
 
 def redact(text: str, limit: int = MAX_LINE) -> str:

@@ -167,5 +167,13 @@ ORDINARY: tuple[str, ...] = (
     "authors: Ann & Bob; auth: ok; credentials: none",
     "signature_columns: ['input_ids', 'attention_mask']",
     "secrets: none; api key: missing",
+    "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+    "image python:3.11-slim@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "author=Bob9 license=apache-2.0",
+    "token_logps=tensor([-0.1, -2.3])",
+    f"wandb: uploading artifact {_40[:32]}.json",
+    "signature=(x: int) -> str",
+    "retry 3/5 after ConnectionResetError(104, 'Connection reset by peer')",
+    "/home/Worker1/Runs2026/GrpoExperiments/QwenHalfBillion/CheckpointNumber1200/state",
     "special_tokens_map.json tokenizer_config.json token_type_ids",
 )
