@@ -23,12 +23,13 @@ _REASONS = (
     *("message", "Message", "msg", "error", "errors", "reason", "detail", "details", "info", "StatusMessage", "title"),
 )
 _RATE_LIMITED = re.compile(
-    r"too (?:fast|many|frequent)|rate.?limit|throttl|frequency.limit|slow down|过于频繁|频率|频繁|限流", re.IGNORECASE
+    r"too (?:fast|frequent|many (?:requests|messages|attempts|calls))|rate.?limit|throttl|frequency.limit|slow down"
+    r"|过于频繁|频率|频繁|限流",
+    re.IGNORECASE,
 )
 _RETRY_AFTER = re.compile(r"retry[ _-]after[\"']?\s{0,4}[:=]?\s{0,4}[\"']?(\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
-_TAG = re.compile(
-    r"<(?:style|script|head)\b.{0,20000}?</(?:style|script|head)>|<[^<>]{0,2000}>", re.IGNORECASE | re.DOTALL
-)
+_TAG = re.compile(r"(<[^<>]{0,2000}>)")
+_UNSHOWN = re.compile(r"<(/?)(?:style|script|head)\b", re.IGNORECASE)
 # Of a long body, so much is read for its reason.
 _READ_BYTES = 32_768
 _PERMANENT = frozenset((HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE))
@@ -176,6 +177,11 @@ def judge(service: str, answer: Answer) -> DeliveryResult | None:
     return None
 
 
+def describe_refusal(service: str, answer: Answer) -> DeliveryResult:
+    """The refusal that a plug-in saw in an answer, in the service's own words."""
+    return judge(service, answer) or _refuse(service, answer, "", read_reason(answer.body))
+
+
 def read_reason(body: bytes) -> str:
     """The service's own words: of JSON the field that names the reason, else the text of the page; one line."""
     content = _decode(body)
@@ -187,9 +193,19 @@ def read_reason(body: bytes) -> str:
 def read_text(body: bytes) -> str:
     """The text of a body on one line, without tags."""
     text = body[:_READ_BYTES].decode(errors="replace")
-    if text.lstrip()[:1] == "<":
-        text = unescape(_TAG.sub(" ", text))
-    return _shorten(text)
+    return _shorten(_read_page(text) if text.lstrip()[:1] == "<" else text)
+
+
+def _read_page(html: str) -> str:
+    """What a page shows, without its head, scripts and styles."""
+    shown, is_shown = [], True
+    for piece in _TAG.split(html):
+        unshown = _UNSHOWN.match(piece)
+        if unshown:
+            is_shown = bool(unshown[1])
+        elif is_shown:
+            shown.append(" " if _TAG.fullmatch(piece) else piece)
+    return unescape("".join(shown))
 
 
 def _shorten(text: str) -> str:
@@ -203,7 +219,7 @@ def _explain_status(service: str, answer: Answer) -> DeliveryResult:
     reason = read_reason(answer.body)
     # Telegram's texts begin with the phrase.
     reason = reason.removeprefix(f"{phrase}: ") if reason != phrase else ""
-    is_limited = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    is_limited = answer.status == HTTPStatus.TOO_MANY_REQUESTS or bool(_RATE_LIMITED.search(reason))
     advice = _advise(service, answer, reason or phrase)
     is_permanent = answer.status in _PERMANENT or bool(advice)
     text = f"the service answered {answer.status} {phrase}"
@@ -219,7 +235,8 @@ def _explain_status(service: str, answer: Answer) -> DeliveryResult:
 
 def _refuse(service: str, answer: Answer, code: str, reason: str) -> DeliveryResult:
     advice = _advise(service, answer, reason)
-    text = f"the service refused the message: {' '.join(part for part in (code, reason) if part)}"
+    words = " ".join(part for part in (code, reason) if part)
+    text = f"the service refused the message: {words}" if words else "the service refused the message"
     return DeliveryResult(
         False,
         f"{text}; {advice}" if advice else text,

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import apprise
 
-from alerts.delivery.answers import judge, read_reason
+from alerts.delivery.answers import describe_refusal, judge
 from alerts.delivery.attempt import Attempt, listen, record_attempt
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.service_text import TextLimits, adapt, find_limits
@@ -157,7 +157,7 @@ def explain(plugin: str, attempt: Attempt, *, accepted: bool) -> DeliveryResult:
         return DeliveryResult(False, f"{head}: {reply[1]} {words}", is_permanent=reply[1] in _PERMANENT_REPLIES)
     cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "")
     if not cause and attempt.answers:
-        cause = f"the service refused the message: {read_reason(attempt.answers[-1].body)}".rstrip(": ")
+        return describe_refusal(plugin, attempt.answers[-1])
     return DeliveryResult(False, cause or "the service did not accept the message")
 
 

@@ -45,7 +45,8 @@ _VALUE = rf"""(?P<value>{_QUOTED}|\([^)]*+\)?|[^\s"'&]++)"""
 _TO = r"""\\{0,4}["']?\s{0,4}(?:=>|:=|=|:)\s{0,4}"""
 _PASSWORD = r"(?:passw(?:or)?d|passphrase|passcode|(?<![A-Za-z])pwd|(?<=_)pass)(?:s\b)?"
 # Names that hold "token" and are about words: pad_token, tokenizer, token_ids.
-_NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in ["pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per"])
+_WORDS_BEFORE = ("pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per")
+_NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in _WORDS_BEFORE)
 _NO_TOKEN_AFTER = r"(?!iz|s\b|s[_/]|_(?:ids?|type|count|class|len|num|per|embed|mask|pos|prob|logp|acc|loss))"
 _KEY_KINDS = (
     r"(?:access|private|secret|signing|encryption|account|license|auth|client|webhook|ssh|deploy|service)[_-]?key"

@@ -146,6 +146,24 @@ def test_a_plug_in_that_judges_by_itself_is_believed_and_its_services_words_are_
     outcome = _send(services, slack, '{"ok": false, "error": "not_in_channel"}')
     assert outcome == DeliveryResult(False, "the service refused the message: not_in_channel")
     assert _send(services, slack, '{"ok": true, "channel": "C1"}').accepted
+    assert _send(services, slack, '{"ok": false, "error": "ratelimited"}').is_rate_limited
+
+
+def test_a_limit_that_is_refused_as_forbidden_is_a_limit() -> None:
+    found = judge("github", Answer(403, b'{"message": "API rate limit exceeded for user"}'))
+    assert found is not None
+    assert (found.is_rate_limited, found.is_permanent) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "piece", ["<head", "<script>", "<", "<a ", "&lt;", "retry after ", "too many ", '{"errors":[', "too "]
+)
+def test_a_hostile_answer_is_read_in_no_time(piece: str) -> None:
+    body = (piece * 1_000_000)[:1_000_000].encode()
+    began = time.process_time()
+    judge("dingtalk", Answer(500, b"<" + body))
+    judge("dingtalk", Answer(500, body))
+    assert time.process_time() - began < 1
 
 
 def test_a_refusal_with_200_is_told_in_the_log_on_the_page_and_in_a_test(
