@@ -1,38 +1,38 @@
 """Sends a message to a route through apprise, and reports a failure without secrets.
 
-Apprise returns only a boolean. The reason and the Retry-After are only in the log records of the attempt; these may
-hold the route's URL, so they are parsed here and not logged.
+Apprise returns only a boolean. The reason is in what was recorded of the attempt: the services' answers, which also
+decide where a service refuses with status 200, and apprise's log records. Both may hold the route's URL.
 """
 
 import contextlib
-import contextvars
-import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from html import escape
-from http import HTTPStatus
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import unquote
 
 import apprise
 
+from alerts.delivery.answers import describe_refusal, judge
+from alerts.delivery.attempt import Attempt, listen, record_attempt
 from alerts.delivery.outcome import DeliveryResult
+from alerts.delivery.service_text import TextLimits, adapt, find_limits
 from alerts.delivery.smtp_login import allow_any_language
+from alerts.evidence.redact import MASK, redact
 from alerts.messages.single import Message
 
 READ_TIMEOUT_SECONDS = 20.0
 SECONDS_BETWEEN_MESSAGES = 1.0
-LONGEST_BODY = 3500
-SHORTEST_BODY = 140
-TITLE_ROOM = 250
-MAX_RECORDS = 50
-MAX_RECORD_LENGTH = 4096
+MAX_REASON = 300
+LONG_SECRET = 12
 
-_STATUS = re.compile(r"\berror=(\d{3})\b")
-_RETRY_AFTER = re.compile(r"retry[ _-]after[\"']?\s*[:=]?\s*[\"']?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_MAIL_REPLY = re.compile(r"""\(?\b([45]\d\d), b(['"])(.{1,500}?)\2""")
+_LOGIN_REFUSED = ("530", "534", "535")
+# Others, such as 552 or 554, may be about one message.
+_PERMANENT_REPLIES = (*_LOGIN_REFUSED, "550", "551", "553")
 _CAUSES = (
     (re.compile(r"refused", re.IGNORECASE), "connection refused"),
     (re.compile(r"timed out|timeout", re.IGNORECASE), "timed out"),
@@ -45,7 +45,6 @@ _CAUSES = (
 # Webhooks: programs read them, so they get no chart.
 _FOR_PROGRAMS = ("JSON", "XML", "FORM")
 _PARTS = re.compile(r"[/@?&=:#+]+")
-_records: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("apprise_records", default=None)
 
 
 class RouteError(Exception):
@@ -66,12 +65,16 @@ class Sender:
     def __init__(self, urls: Mapping[str, str], bots: Mapping[str, Bot] | None = None) -> None:
         """`urls` are by route name, with all references resolved; a route with a bot uses it. Raises RouteError."""
         self._services = {name: make_service(name, url) for name, url in urls.items()}
-        self.secrets = set().union(*(_find_secrets(url, self._services[name]) for name, url in urls.items()))
+        self._secrets = {name: _find_secrets(url, self._services[name]) for name, url in urls.items()}
+        self.secrets = set().union(*self._secrets.values())
         self.bots = dict(bots or {})
 
     @property
     def routes(self) -> tuple[str, ...]:
         return tuple(self._services)
+
+    def service(self, route: str) -> apprise.NotifyBase:
+        return self._services[route]
 
     def describe(self, route: str) -> str:
         """The name of a route's service, such as `Telegram`."""
@@ -81,18 +84,16 @@ class Sender:
         """The number of recipients of the route's URL."""
         return len(self._services[route])
 
-    def body_limit(self, route: str) -> int:
-        """The length limit of a body, less the title's length for services that put it into the body."""
+    def limits(self, route: str) -> TextLimits:
+        """The longest texts that a route's service takes; HTML only where it shows that by default."""
         service = self._services[route]
-        title = TITLE_ROOM if not service.title_maxlen else 0
-        return max(SHORTEST_BODY, min(LONGEST_BODY, int(service.body_maxlen) - title))
-
-    def html_limit(self, route: str) -> int:
-        """The length limit of an HTML body; 0 if the service does not show HTML by default."""
-        service = self._services[route]
-        if service.resolve_format() != apprise.NotifyFormat.HTML:
-            return 0
-        return int(service.body_maxlen) - (TITLE_ROOM if not service.title_maxlen else 0)
+        return find_limits(
+            name_plugin(service),
+            body=int(service.body_maxlen),
+            title=int(service.title_maxlen),
+            is_title_inside=not service.title_maxlen or service.overflow_amalgamate_title,
+            has_html=service.resolve_format() == apprise.NotifyFormat.HTML,
+        )
 
     def image_place(self, route: str) -> Literal["", "inside", "after"]:
         """Whether a chart is sent in the message, after it, or not at all.
@@ -115,6 +116,7 @@ class Sender:
         """Sends a message, as HTML if it has any, and waits for the service's response; never raises."""
         if route in self.bots:
             return self.bots[route].send(message)
+        message = adapt(name_plugin(self._services[route]), message)
         if not message.html:
             return self._notify(route, message.title, message.body, apprise.NotifyFormat.TEXT, message.image)
         # For a service without titles, apprise puts the title into the HTML body.
@@ -127,40 +129,52 @@ class Sender:
     def _notify(
         self, route: str, title: str, body: str, body_format: apprise.NotifyFormat, image: bytes = b""
     ) -> DeliveryResult:
-        records: list[str] = []
-        token = _records.set(records)
-        try:
-            notifier = apprise.Apprise(asset=_Asset())
-            notifier.add(self._services[route])
-            with _as_file(image) as attachment:
-                accepted = bool(notifier.notify(body=body, title=title, body_format=body_format, attach=attachment))
-        except Exception as error:  # noqa: BLE001  # A plug-in of apprise may raise anything, with the URL in its text.
-            return DeliveryResult(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
-        finally:
-            _records.reset(token)
-        return DeliveryResult(True) if accepted else explain(records)
+        with record_attempt() as attempt:
+            try:
+                notifier = apprise.Apprise(asset=_Asset())
+                notifier.add(self._services[route])
+                with _as_file(image) as attachment:
+                    accepted = bool(notifier.notify(body=body, title=title, body_format=body_format, attach=attachment))
+            except Exception as error:  # noqa: BLE001  # A plug-in may raise anything, with the URL in its text.
+                return DeliveryResult(False, f"{type(error).__name__} in the {self.describe(route)} plug-in")
+        result = explain(name_plugin(self._services[route]), attempt, accepted=accepted)
+        return result._replace(reason=hide(result.reason, self._secrets[route])) if result.reason else result
 
 
-def explain(records: list[str]) -> DeliveryResult:
-    """The result of a failed attempt, from its log records; the reason quotes none of them."""
-    text = "\n".join(records)
-    status = _STATUS.search(text)
-    pause = _RETRY_AFTER.search(text)
-    seconds = float(pause[1]) if pause else None
-    if status is not None:
-        code = int(status[1])
-        phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "unknown status"
-        return DeliveryResult(
-            False,
-            f"the service answered {code} {phrase}",
-            seconds,
-            code == HTTPStatus.TOO_MANY_REQUESTS,
-            code == HTTPStatus.BAD_REQUEST,
-        )
-    cause = next(
-        (words for pattern, words in _CAUSES if pattern.search(text)), "the service did not accept the message"
-    )
-    return DeliveryResult(False, cause, seconds)
+def explain(plugin: str, attempt: Attempt, *, accepted: bool) -> DeliveryResult:
+    """The result of an attempt; the reason is what was said, secrets included."""
+    refusals = [(answer, judge(plugin, answer)) for answer in attempt.answers]
+    # A plug-in knows which statuses its service means, and may have tried again; a code in a good answer is final.
+    results = [result for answer, result in refusals if result is not None and not (accepted and answer.status >= 400)]
+    if results:
+        return results[-1]
+    if accepted:
+        return DeliveryResult(True)
+    text = "\n".join(attempt.records)
+    reply = _MAIL_REPLY.search(text)
+    if reply is not None:
+        words = reply[3].replace("\\r", " ").replace("\\n", " ")
+        head = "login refused" if reply[1] in _LOGIN_REFUSED else "the mail server refused the message"
+        return DeliveryResult(False, f"{head}: {reply[1]} {words}", is_permanent=reply[1] in _PERMANENT_REPLIES)
+    cause = next((words for pattern, words in _CAUSES if pattern.search(text)), "")
+    if not cause and attempt.answers:
+        return describe_refusal(plugin, attempt.answers[-1])
+    return DeliveryResult(False, cause or "the service did not accept the message")
+
+
+def hide(reason: str, secrets: Collection[str]) -> str:
+    """A reason on one line, bounded, without these secrets or any that is known by its form."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        # A short one, such as a login, may be a part of an innocent number or word.
+        edge = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+        pattern = re.escape(secret) if len(secret) >= LONG_SECRET else f"{edge[0]}{re.escape(secret)}{edge[1]}"
+        reason = re.sub(pattern, MASK, reason)
+    return redact(reason, MAX_REASON)
+
+
+def name_plugin(service: apprise.NotifyBase) -> str:
+    """The name of a service's plug-in, such as `dingtalk`."""
+    return type(service).__module__.removeprefix("apprise.plugins.").partition(".")[0]
 
 
 @contextlib.contextmanager
@@ -185,25 +199,6 @@ class _Asset(apprise.AppriseAsset):
     _service_timeout = 0.0
 
 
-class _Recorder(logging.Handler):
-    """Keeps what apprise logs during an attempt, per thread."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        records = _records.get()
-        if records is not None and len(records) < MAX_RECORDS:
-            records.append(record.getMessage()[:MAX_RECORD_LENGTH])
-
-
-def _capture_records() -> None:
-    """Keeps apprise's and its transports' records out of the log, as they have URLs."""
-    logger = logging.getLogger("apprise")
-    logger.handlers = [_Recorder()]
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG)
-    for transport in ("urllib3", "requests", "charset_normalizer"):
-        logging.getLogger(transport).setLevel(logging.CRITICAL)
-
-
 def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
     """What no log may show: the URL, its parts that apprise masks, and parts long enough to be a token."""
     shown = set(_PARTS.split(unquote(service.url(privacy=True))))
@@ -213,7 +208,7 @@ def _find_secrets(url: str, service: apprise.NotifyBase) -> set[str]:
 
 def make_service(name: str, url: str) -> apprise.NotifyBase:
     """The apprise service of a resolved URL; raises RouteError, which does not show the URL."""
-    _capture_records()
+    listen()
     service = _instantiate(url)
     if service is None:
         raise RouteError(f"route {name}: apprise does not understand its URL; see https://appriseit.com/services/")

@@ -28,6 +28,9 @@ class RetryPolicy:
     first_pause_seconds: float = 2.0
     max_pause_seconds: float = 300.0
     rate_limit_pause_seconds: float = 60.0
+    # A refusal that lasts until a person changes something: tried seldom, as the change may be made at the service.
+    refusal_pause_seconds: float = 30.0
+    max_refusal_pause_seconds: float = 1800.0
     max_rate_limit_seconds: float = 86400.0
     send_timeout_seconds: float = SEND_TIMEOUT_SECONDS
     max_hung_sends: int = 3
@@ -41,8 +44,12 @@ class RetryPolicy:
         """
         if result.retry_after_seconds is not None:
             return min(result.retry_after_seconds, self.max_rate_limit_seconds) + 1.0 + 2.0 * jitter
-        first = self.rate_limit_pause_seconds if result.is_rate_limited else self.first_pause_seconds
-        return min(first * 2.0 ** min(failures - 1, 16), self.max_pause_seconds) * (1.0 + 0.25 * jitter)
+        first, longest = self.first_pause_seconds, self.max_pause_seconds
+        if result.is_rate_limited:
+            first = self.rate_limit_pause_seconds
+        elif result.is_permanent:
+            first, longest = self.refusal_pause_seconds, self.max_refusal_pause_seconds
+        return min(first * 2.0 ** min(failures - 1, 16), longest) * (1.0 + 0.25 * jitter)
 
     def plan_retry(
         self,

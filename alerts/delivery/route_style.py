@@ -27,9 +27,12 @@ class RouteStyles:
         """The style of a route; without one, that of the event log, the status page and the console."""
         if route is None:
             return self._style
+        limits = self._sender.limits(route)
         return self._style._replace(
-            limit=self._sender.body_limit(route),
-            html_limit=self._sender.html_limit(route),
+            limit=limits.body,
+            html_limit=limits.html,
+            title_limit=limits.title,
+            measure=limits.measure,
             templates=self._templates.get(route, self._style.templates),
         )
 

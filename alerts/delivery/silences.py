@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from alerts.durations import Duration
 from alerts.engine.evaluate import Key
+from alerts.evidence.redact import redact
+
+MAX_COMMENT_LENGTH = 200
 
 
 def _check_printable(text: str) -> str:
@@ -17,8 +20,18 @@ def _check_printable(text: str) -> str:
     return text
 
 
+def _redact_comment(text: str) -> str:
+    return redact(text, MAX_COMMENT_LENGTH)
+
+
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_check_printable)]
-Comment = Annotated[str, StringConstraints(max_length=200), AfterValidator(_check_printable)]
+# Others read it: in the chat, on the page and in the terminal.
+Comment = Annotated[
+    str,
+    StringConstraints(max_length=MAX_COMMENT_LENGTH),
+    AfterValidator(_check_printable),
+    AfterValidator(_redact_comment),
+]
 
 
 class SilenceRequest(BaseModel):

@@ -17,11 +17,12 @@ import psutil
 
 from alerts import i18n
 from alerts.engine.evaluate import Event
-from alerts.evidence.redact import redact
+from alerts.evidence.redact import redact, redact_lines
 from alerts.evidence.trainer_process import ask_for_stacks, find_own_trainer, read_tail
 from alerts.i18n import Language, Words
 from alerts.i18n.en import WORDS
 from alerts.i18n.translatable import say
+from alerts.messages.single import shorten
 from alerts.rules import Evidence, discover
 
 SECONDS = 1.0
@@ -92,7 +93,7 @@ def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = WORDS) -> st
         except Exception:  # Evidence that cannot be gathered costs only itself.
             log.warning("cannot gather evidence %s from %s", kind, run_dir, exc_info=True)
     text = "\n".join(words.translate(part) for part in parts)
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+    return shorten(text, MAX_LENGTH, mark=words.shortened)
 
 
 def find_frames(stacks: str) -> list[str]:
@@ -140,7 +141,7 @@ def _describe_log(run_dir: Path) -> list[str]:
         text = read_tail(run_dir / "trainer.log", LOG_BYTES)
     except OSError:
         return []
-    lines = [line for line in (redact(line) for line in text.splitlines()[-4 * LOG_LINES :]) if line.strip()]
+    lines = [line for line in redact_lines(text.splitlines()) if line.strip()]
     return [say("trainer.log ends:"), *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
 
 
@@ -156,7 +157,7 @@ def _describe_stacks(run_dir: Path) -> list[str]:
 
 def _describe_restart(run_dir: Path) -> list[str]:
     try:
-        return read_tail(run_dir / RESTART_FILE, 2 * MAX_LENGTH).splitlines()
+        return redact_lines(read_tail(run_dir / RESTART_FILE, 2 * MAX_LENGTH).splitlines())
     except OSError:
         return []
 

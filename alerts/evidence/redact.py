@@ -1,46 +1,212 @@
-"""Masks secrets and control characters in text that others wrote, before it goes into a message."""
+"""Masks secrets and control characters in text that others wrote, before it goes into a message, a page or the log.
+
+A secret is known by its form (`ghp_…`, a JWT, a private key), by its name (`DB_PASSWORD=…`, `"api_key": "…"`), by its
+place (a header, a URL, an argument), or by words before it (`the password is …`, 64 hex digits after "private key").
+Hashes, peer ids and commits look like secrets and are none, so digits alone decide nothing. The forms are those that
+the services publish and that scanners such as gitleaks and detect-secrets know too. Every pattern takes linear time:
+repetitions are bounded or possessive, and none begins with an unbounded one.
+"""
 
 import re
+from collections.abc import Iterable
 
 MASK = "***"
 MAX_LINE = 160
+# Masks are shorter than secrets: so much of a line is read for each character that is shown.
+_READ_RATIO = 16
 
-_SECRETS = (
-    # Tokens with a known form: Hugging Face, GitHub, OpenAI and similar, Slack, AWS, Telegram bots, JWT.
-    re.compile(r"\b(?:hf|ghp|gho|ghs|github_pat|sk|pk|rk|xox[abprs]|glpat)[-_][A-Za-z0-9_-]{8,}"),
-    re.compile(r"\bAKIA[0-9A-Z]{12,}"),
-    re.compile(r"(?<!\d)\d{6,}:[A-Za-z0-9_-]{20,}"),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*"),
-    re.compile(r"(?<=Bearer )\S+|(?<=Basic )\S+", re.IGNORECASE),
+_FORMS = re.compile(
+    r"""
+    -----BEGIN[ ][A-Z0-9 ]{0,40}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----.*?(?:-----END[ ][A-Z0-9 ]{0,40}-----|$)
+    | \beyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]++){0,4}
+    | (?<!\d)\d{6,12}:[A-Za-z0-9_-]{20,}+                                  # Telegram bots
+    | \b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}+   # Discord bots
+    | \b(?:hf|api_org)_[A-Za-z0-9]{16,}+
+    | \b(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{16,}+
+    | \bgl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt)-[A-Za-z0-9_.-]{16,}+
+    | \bsk-(?=[A-Za-z_-]{0,80}\d)[A-Za-z0-9_-]{16,}+
+    | \b(?:sk|rk|pk|whsec)_(?:live_|test_)?(?=[A-Za-z_]{0,80}\d)[A-Za-z0-9]{16,}+
+    | \b(?:gsk|xai|fw|r8|co|tgp_v1|pplx|nvapi|rpa|npm|dop_v1|doo_v1|shp(?:at|ss|ca|pa)|lin_api|ntn|secret)[_-]
+      (?=[A-Za-z_-]{0,80}\d)[A-Za-z0-9_-]{20,}+
+    | \bwandb_v1_[A-Za-z0-9_-]{16,}+
+    | \bpypi-AgEI[A-Za-z0-9_-]{20,}+
+    | \bAIza[A-Za-z0-9_-]{30,}+ | \bya29\.[A-Za-z0-9_.-]{10,}+ | \bGOCSPX-[A-Za-z0-9_-]{20,}+
+    | \bxox[a-z]-[A-Za-z0-9-]{8,}+ | \bxapp-[A-Za-z0-9-]{10,}+
+    | \b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}+
+    | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}+
+    | \bAGE-SECRET-KEY-1[A-Z0-9]{20,}+
+    """,
+    re.VERBOSE,
 )
-# token=…, "api_key": "…", HF_TOKEN: …, and --password … of a command line. A plain number is a count, no secret.
-_NAME = r"[\w.-]*(?:token|passw(?:or)?d|passphrase|secret|api[-_]?key|access[-_]?key|private[-_]?key|credential)\w*"
-_VALUE = r"""("[^"]*"|'[^']*'|(?!\d+(?:\.\d+)?\b)[^\s,;&"']+)"""
-_NAMED = (
-    re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.IGNORECASE),
-    re.compile(rf"(--{_NAME}\s+){_VALUE}", re.IGNORECASE),
+
+# A value in quotes, which may be escaped, in brackets, or up to the next blank.
+_QUOTED = r"""(?P<quote>\\{0,4}["'])(?:(?!(?P=quote)).)*+(?:(?P=quote))?"""
+_VALUE = rf"""(?P<value>{_QUOTED}|\([^)]*+\)?|[^\s"'&]++)"""
+_TO = r"""\\{0,4}["']?\s{0,4}(?:=>|:=|=|:)\s{0,4}"""
+_PASSWORD = r"(?:passw(?:or)?d|passphrase|passcode|(?<![A-Za-z])pwd|(?<=_)pass)(?:s\b)?"
+# Names that hold "token" and are about words: pad_token, tokenizer, token_ids.
+_WORDS_BEFORE = ("pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per")
+_NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in _WORDS_BEFORE)
+_NO_TOKEN_AFTER = r"(?!iz|s\b|s[_/]|_(?:ids?|type|count|class|len|num|per|embed|mask|pos|prob|logp|acc|loss))"
+_KEY_KINDS = (
+    r"(?:access|private|secret|signing|encryption|account|license|auth|client|webhook|ssh|deploy|service)[_-]?key"
 )
-_WEB = ("http", "https", "file", "ws", "wss")
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://(\S+)", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"^[^/@\s]+@")
+_TOKEN = (
+    rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|secret(?!s\b)|api[_\s-]?key|{_KEY_KINDS}|credentials?"
+    r"|(?<![A-Za-z0-9])auth(?![A-Za-z])|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code)"
+)
+_NAMED = re.compile(
+    rf"(?P<name>(?P<password>{_PASSWORD})|{_TOKEN})(?P<rest>[\w-]{{0,40}}+)(?P<to>{_TO}){_VALUE}", re.IGNORECASE
+)
+_ARGUMENT = re.compile(
+    rf"""(?P<name>(?<![\w-])--?[\w-]{{0,40}}?(?:(?P<password>{_PASSWORD})|{_TOKEN})[\w-]{{0,40}}+(?:['"],)?\s{{1,4}})"""
+    rf"{_VALUE}",
+    re.IGNORECASE,
+)
+_SAID = re.compile(
+    rf"""(?P<name>\b(?:(?P<password>{_PASSWORD})|{_TOKEN})['"]?\s{{1,4}}"""
+    r"(?:(?:is|was)[\s:]{1,4}|(?:for|of)\s[^:=]{1,80}[:=]\s{0,4})"
+    r"|\bpassw(?:or)?d\s(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z]))"
+    rf"{_VALUE}",
+    re.IGNORECASE,
+)
+_LOGIN_ARGUMENT = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[\s=]{1,4}[^\s:]{1,80}:)\S+")
+_HEADER = re.compile(
+    r"""((?:\b(?:proxy-)?authorization|\b(?:set-)?cookie|\bx-[a-z0-9-]{0,20}(?:key|token|auth)[a-z-]{0,10})
+    \\{0,4}["']?\s{0,4}[:=]\s{0,4})(?:(?P<quote>\\{0,4}["'])(?:(?!(?P=quote)).)*+|(?![\s"'\\]).++)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_SCHEME = re.compile(
+    r"(\b(?:bearer|basic|digest|AUTH (?:PLAIN|LOGIN|XOAUTH2))\s{1,4})"
+    r"(?=[A-Za-z._~+/-]{0,80}[0-9=])[A-Za-z0-9._~+/=-]{8,}+",
+    re.IGNORECASE,
+)
+# Digits that only words before them make a secret: a wandb key, a wallet's key.
+_CONTEXT = re.compile(
+    r"""(?P<words>(?:api[ _-]?key|wandb[: ]{1,2}login|secret|private|mnemonic|seed|passw|credential|signer|wallet)
+    [^\n]{0,120}?(?<![A-Za-z0-9]))(?P<digits>(?:0x)?[0-9a-f]{32,128}+)(?![A-Za-z0-9])""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_HASH = re.compile(
+    r"(?:sha-?\d*|md5|hash|digest|checksum|commit|revision|peer|etag|blake\w*|tx|run|id)\W{0,4}$", re.IGNORECASE
+)
+_PHRASE = re.compile(
+    r"""(\b(?:mnemonic|(?:seed|recovery)[ _-]phrase)\W{1,6}(?:is\W{1,4})?)(?:[a-z]{3,8}\W{1,3}){11,23}[a-z]{3,8}""",
+    re.IGNORECASE,
+)
+_HOOK_PATHS = re.compile(
+    r"""(/services/T[A-Z0-9]{4,}/B[A-Z0-9]{4,}/ | /(?:workflows|triggers)/T[A-Z0-9]{4,}/
+    | /api/(?:v\d+/)?webhooks/\d{6,}/ | /webhookb?2?/(?=[0-9a-f]{8}-) | /open-apis/bot/(?:v2/)?hook/
+    | /hooks?/catch/ | /with/key/ | /hooks/(?=[\w/-]{20}) | hc-ping\.com/(?=[0-9a-f-]{20})
+    | api\.day\.app/(?=\w{16}) | ftqq\.com/ | push\.spug\.dev/send/ | /bot(?=\d{6,}:)
+    )[^\s"'<>?]++""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_QUERY_SECRET = re.compile(
+    r"([?&](?:key|sig|sign|auth|code|apikey|appkey|pushkey|token|password|pass|pwd|st|jwt|access_token)=)[^&\s\"']++",
+    re.IGNORECASE,
+)
+
+# Addresses of these keep host and path; those of other services, such as apprise's, may hold a secret anywhere.
+_KEPT_SCHEMES = frozenset(
+    (
+        *("http", "https", "file", "ws", "wss", "ftp", "sftp", "ssh", "git", "s3", "gs", "hf", "docker", "oci"),
+        *("tcp", "udp", "tls", "unix", "grpc", "ipc", "dns", "ray", "nats", "amqp", "amqps", "redis", "rediss"),
+        *("postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "clickhouse"),
+    )
+)
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]{0,20})://(\S++)", re.IGNORECASE)
+_USERINFO = re.compile(r"[^\s/@:]{0,80}:(?!\d{1,5}(?:/|$))[^\s]{1,400}@|[^/?#\s]*@")
 _QUERY = re.compile(r"\?\S*")
+_BARE_LOGIN = re.compile(
+    r"(?<![\w@:/.+-])([\w.+-]{1,64}:)(?!\d+@)[^\s:@/\"'<>=,]{3,80}(?=@(?!sha)[A-Za-z0-9][\w.-]{0,80})"
+)
+
+_BENIGN = re.compile(
+    r"""(?:[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?[%\])},;.]*|none|null|nil|true|false|yes|no|ok|unset|undefined|required
+    |missing|invalid|empty|expired|incorrect|wrong|not|too|set|changed|reset|prompt|accepted|denied|failed|default
+    |redacted|hidden|the|a|an|for|of|in|to|\*+|<[^>]{0,40}>.*|\[[^\]]{0,40}\].*|\$\{?\w+\}?|[.…]+|x{3,})[,;:.)\]}]*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_WORD = re.compile(r"[A-Za-z]{1,14}[,;:.)\]}]*")
+_LAYER = re.compile(r"[a-z_]+(?:\.[a-z0-9_]+)+|/\S*|~\S*")
+_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY")
+_KEY_BODY = re.compile(r"[\W_]*(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9+/])[A-Za-z0-9+][A-Za-z0-9+/]{59,}={0,2}\W*")
 
 
-def redact(text: str) -> str:
-    """One line without the secrets that are known by their form or their name; bounded, printable."""
-    text = "".join(letter if letter.isprintable() else " " for letter in text[: 16 * MAX_LINE])
-    text = _URL.sub(_redact_url, text)
-    for pattern in _SECRETS:
-        text = pattern.sub(MASK, text)
-    for pattern in _NAMED:
-        text = pattern.sub(rf"\1{MASK}", text)
-    text = text.rstrip()
-    return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…"
+def redact(text: str, limit: int = MAX_LINE) -> str:
+    """One printable line of at most `limit` characters, without the secrets that are known."""
+    text = mask(make_printable(text[: _READ_RATIO * limit])).rstrip()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _redact_url(match: re.Match[str]) -> str:
-    """Web addresses keep host and path; those of other services, such as apprise's, may hold a secret anywhere."""
+def redact_lines(lines: Iterable[str], limit: int = MAX_LINE) -> list[str]:
+    """Each line redacted; a private key that goes over several lines is masked from its beginning to its end."""
+    shown: list[str] = []
+    is_key = False
+    for line in lines:
+        end = _KEY_END.search(line)
+        if is_key and not end:
+            shown.append(MASK)
+            continue
+        begin = _KEY_BEGIN.search(line)
+        if end and (is_key or not begin or end.start() < begin.start()):
+            line = f"{MASK}{line[end.end() :].lstrip('-')}"
+        *_, last = [None, *_KEY_BEGIN.finditer(line)]
+        is_key = last is not None and not _KEY_END.search(line, last.end())
+        shown.append(MASK if _KEY_BODY.fullmatch(line.strip()[:400]) else redact(line, limit))
+    return shown
+
+
+def make_printable(text: str) -> str:
+    """On one line, a blank for each character that cannot be shown: controls, line ends, bidirectional overrides."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def mask(text: str) -> str:
+    """The text with a mask for each secret; in linear time."""
+    text = _HEADER.sub(lambda found: f"{found[1]}{found['quote'] or ''}{MASK}", text)
+    text = _URL.sub(_mask_url, text)
+    text = _HOOK_PATHS.sub(rf"\1{MASK}", text)
+    text = _FORMS.sub(MASK, text)
+    text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
+    text = _LOGIN_ARGUMENT.sub(rf"\1{MASK}", text)
+    text = _SCHEME.sub(rf"\1{MASK}", text)
+    text = _BARE_LOGIN.sub(rf"\1{MASK}", text)
+    text = _PHRASE.sub(rf"\1{MASK}", text)
+    text = _CONTEXT.sub(_mask_digits, text)
+    for pattern in (_NAMED, _ARGUMENT, _SAID):
+        text = pattern.sub(_mask_value, text)
+    return text
+
+
+def _mask_digits(match: re.Match[str]) -> str:
+    return match[0] if _HASH.search(match["words"][-24:]) else f"{match['words']}{MASK}"
+
+
+def _mask_value(match: re.Match[str]) -> str:
+    """The match with its value masked, unless the value is no secret: a number, a plain word, a path."""
+    head, value = match[0][: match.start("value") - match.start()], match["value"]
+    bare = value.strip("\\\"'")
+    is_password = match["password"] is not None
+    if not bare or (_BENIGN.fullmatch(bare) and not (is_password and bare.isdigit())):
+        return match[0]
+    is_quoted = value != bare
+    if not is_quoted and is_password and _LAYER.fullmatch(bare) and "pwd" in match["password"].lower():
+        return match[0]
+    if not is_quoted and not is_password:
+        is_assigned = head.rstrip().endswith("=") and not head.endswith(" ")
+        if not is_assigned and (_WORD.fullmatch(bare) or _LAYER.fullmatch(bare) or len(bare) < 6):
+            return match[0]
+    quote = match["quote"] or ""
+    return f"{head}{quote}{MASK}{quote}"
+
+
+def _mask_url(match: re.Match[str]) -> str:
     scheme, rest = match[1], match[2]
-    if scheme.lower() not in _WEB:
+    if scheme.lower() not in _KEPT_SCHEMES:
         return f"{scheme}://{MASK}"
-    return f"{scheme}://{_QUERY.sub(f'?{MASK}', _CREDENTIALS.sub(f'{MASK}@', rest))}"
+    userinfo = _USERINFO.match(rest)
+    rest = f"{MASK}@{rest[userinfo.end() :]}" if userinfo and userinfo[0] else rest
+    return f"{scheme}://{_QUERY.sub(f'?{MASK}', rest)}"

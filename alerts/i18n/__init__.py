@@ -45,6 +45,7 @@ class Words:
     span: str
     part: str
     more: str
+    shortened: str
     after_quiet: str
     digest_title: str
     digest_peers: str

@@ -26,6 +26,7 @@ WORDS = Words(
     span="{} to {}",
     part="{} ({} of {})",
     more="and {} more; see the status page",
+    shortened="… (shortened)",
     after_quiet="Quiet hours ended",
     digest_title="Daily summary",
     digest_peers="{} of {} peers up.",

@@ -256,6 +256,7 @@ WORDS = Words(
     span="{} 至 {}",
     part="{}（{}/{}）",
     more="另有 {} 个，见状态页",
+    shortened="…（已截短）",
     after_quiet="免打扰时段已结束",
     digest_title="每日摘要",
     digest_peers="{} / {} 个节点在运行。",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from alerts.engine.peer_state import is_running, read_peer_state
 from alerts.engine.status import Status
-from alerts.messages.single import Message, Style, fits, format_time
+from alerts.messages.single import Message, Style, format_time
 from alerts.rules import is_problem
 
 
@@ -24,8 +24,8 @@ def compose_digest(status: Status, counts: Mapping[str, int], style: Style) -> M
         since = words.since.format(format_time(state.since, style.zone, words))
         line = f"{key.rule}{words.colon}{key.peer}. {since}"
         more = words.more.format(len(firing) - number)
-        if not fits("\n".join([*lines, line, more]), style.limit):
+        if not style.fits("\n".join([*lines, line, more])):
             lines.append(more)
             break
         lines.append(line)
-    return Message(f"{words.digest_title}{words.colon}{style.fleet}", "\n".join(lines))
+    return Message(style.shorten_title(f"{words.digest_title}{words.colon}{style.fleet}"), "\n".join(lines))

@@ -6,17 +6,16 @@ Remedies and evidence take the room that is left.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from html import escape
 
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.content import Content, EvidenceText, PeerList
 from alerts.messages.news import News
 from alerts.messages.peer_ranges import Section, find_outcomes, list_peers, make_sections
-from alerts.messages.single import MAX_TITLE_LENGTH, Message, Style, describe_alert, fits, format_time, render, shorten
+from alerts.messages.single import Message, Style, describe_alert, format_time, render, shorten
 
 MAX_PARTS = 3
-# Leaves room for the number of a part.
-LONGEST_TITLE = MAX_TITLE_LENGTH - 15
+# In a title, for the number of a part.
+PART_ROOM = 15
 MOST_LINES = 25
 FEW = 3
 FEW_LENGTH = 80
@@ -32,7 +31,7 @@ def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[M
     events = [one.event for one in news]
     if len(news) == 1 and not headline:
         return [render(events[0], style)._replace(news=news)]
-    title = shorten(_title(events, style, headline), LONGEST_TITLE)
+    title = style.shorten_title(_title(events, style, headline), less=PART_ROOM)
     fleet = style.words.fleet.format(style.fleet)
     alerts = tuple(describe_alert(event, style) for event in events)
     whole = Content(title, style.fleet, alerts, headline, frame=fleet, colon=style.words.colon)
@@ -54,7 +53,7 @@ def compose(news: Sequence[News], style: Style, *, headline: str = "") -> list[M
 
 
 def _fits(content: Content, style: Style) -> bool:
-    return fits(style.render_body(content), style.limit)
+    return style.fits(style.render_body(content))
 
 
 def _title(events: Sequence[Event], style: Style, headline: str) -> str:
@@ -89,7 +88,7 @@ def _pack(events: Sequence[Event], style: Style) -> tuple[list[tuple[PeerList, .
     Each page is as long as the limit allows, in the default layout.
     """
     words, last = style.words, {event.key: event for event in events}
-    room = style.limit - len(words.more.format(10**6)) - 2
+    spare = style.measure(words.more.format(10**6)) + 2
     pages: list[list[PeerList]] = [[]]
     used, left = 0, 0
     part_of: dict[Key, int] = {}
@@ -97,25 +96,21 @@ def _pack(events: Sequence[Event], style: Style) -> tuple[list[tuple[PeerList, .
         head, is_begun = _head(section, last, style), False
         for item in list_peers(section.peers, words.span):
             text = f"{words.comma}{item.text}" if is_begun else f"{head}\n{item.text}\n\n"
-            is_full = left > 0 or not fits("x" * used + text, room)
+            is_full = left > 0 or not style.fits(text, less=spare + used)
             if is_full and len(pages) == MAX_PARTS:
                 left += len(item.peers)
             elif is_begun and not is_full:
                 pages[-1][-1] = replace(pages[-1][-1], peers=pages[-1][-1].peers + text)
-                used += _length(text)
+                used += style.measure(text)
             else:
                 if is_full:
                     pages.append([])
                     used = 0
                 text = f"{head}\n{item.text}\n\n"
                 pages[-1].append(PeerList(head, item.text))
-                used, is_begun = used + _length(text), True
+                used, is_begun = used + style.measure(text), True
             part_of |= {Key(rule, peer): len(pages) - 1 for rule in section.rules for peer in item.peers}
     return [tuple(page) for page in pages], words.more.format(left) if left else "", part_of
-
-
-def _length(text: str) -> int:
-    return len(escape(text))
 
 
 def _remedies(events: Sequence[Event], style: Style) -> tuple[str, ...]:
@@ -140,7 +135,7 @@ def _add_frame(content: Content, whole: Content, events: Sequence[Event], style:
 def _add_evidence(content: Content, events: Sequence[Event], style: Style) -> Content:
     for found in _find_evidence(events, style):
         for length in range(len(found.text), min(MIN_EVIDENCE_LENGTH, len(found.text)) - 1, -50):
-            shown = replace(found, text=shorten(found.text, length))
+            shown = replace(found, text=shorten(found.text, length, mark=style.words.shortened))
             candidate = replace(content, evidence=(*content.evidence, shown))
             if _fits(candidate, style):
                 content = candidate
@@ -152,5 +147,6 @@ def _find_evidence(events: Sequence[Event], style: Style) -> Iterator[EvidenceTe
     """The evidence of the first alerts that have any."""
     found = [event for event in events if event.evidence and event.kind == "firing"]
     for event in found[:MAX_EVIDENCE]:
-        text = shorten(event.evidence, MAX_EVIDENCE_LENGTH) if len(found) > 1 else event.evidence
+        longest = MAX_EVIDENCE_LENGTH if len(found) > 1 else len(event.evidence)
+        text = shorten(event.evidence, longest, mark=style.words.shortened)
         yield EvidenceText(f"{event.key.rule}{style.words.colon}{event.key.peer}", text)

@@ -1,6 +1,7 @@
 """Renders one event as a message: title, plain body and HTML, in the fleet's style."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, tzinfo
@@ -15,10 +16,16 @@ from alerts.messages.news import News
 from alerts.messages.templating import Templates
 from alerts.rules import discover
 
-# Telegram refuses more than 4096 characters; escaping can make five of one, and the title comes on top.
+# Of a style that is made for no service: fits into what most take.
 MAX_BODY_LENGTH = 1750
 MAX_TITLE_LENGTH = 180
 _BREAK = re.compile(r"<br\s*/?>\s*\n")
+# The most characters that a letter is made of, such as an emoji of a family.
+_LONGEST_CLUSTER = 32
+_JOINER = "\u200d"
+
+# The length of a text, as a service counts it.
+Measure = Callable[[str], int]
 
 
 _DEFAULT = Templates()
@@ -43,10 +50,16 @@ def _find_remedy(rule: str) -> str:
     return discover()[rule].remedy if rule in discover() else ""
 
 
-class Style(NamedTuple):
-    """How a fleet's messages are rendered: language, time zone (None: this host's), the characters a body may take.
+def measure_escaped(text: str) -> int:
+    """The characters of a text in HTML."""
+    return len(escape(text))
 
-    `html_limit` is the limit of the HTML, 0 where the service takes none.
+
+class Style(NamedTuple):
+    """How a fleet's messages are rendered: language, time zone (None: this host's), the longest title and body.
+
+    `limit` and `title_limit` are in the units of `measure`; `html_limit` is the limit of the HTML in characters, 0
+    where the service takes none.
     """
 
     fleet: str
@@ -54,6 +67,8 @@ class Style(NamedTuple):
     zone: tzinfo | None = None
     limit: int = MAX_BODY_LENGTH
     html_limit: int = 0
+    title_limit: int = MAX_TITLE_LENGTH
+    measure: Measure = measure_escaped
     peers: int = 0
     find_remedy: Callable[[str], str] = _find_remedy
     templates: Templates = _DEFAULT
@@ -66,23 +81,32 @@ class Style(NamedTuple):
         """The content in this style; where a user's template makes it too long, the default template is used."""
         title = " ".join(self.templates.render("title.txt", content).split())
         body = self.render_body(content)
-        if not fits(body, self.limit):  # A user's template may be longer than the default.
+        if not self.fits(body):  # A user's template may be longer than the default.
             body = _DEFAULT.render("body.txt", content)
-        body = shorten(body, self.limit)
+        body = shorten(body, self.limit, self.measure, self.words.shortened)
         html = self.templates.render("body.html", content) if self.html_limit else ""
         # Converters of a mail's HTML to plain text would begin the next line with a space.
         html = _BREAK.sub("<br>", html)
-        return Message(shorten(title, MAX_TITLE_LENGTH), body, html if len(html) <= self.html_limit else "")
+        return Message(self.shorten_title(title), body, html if len(html) <= self.html_limit else "")
 
     def render_body(self, content: Content) -> str:
         return self.templates.render("body.txt", content)
+
+    def fits(self, body: str, *, less: int = 0) -> bool:
+        """Whether a body is within the limit, of which `less` is needed for something else."""
+        return self.measure(body) <= self.limit - less
+
+    def shorten_title(self, title: str, *, less: int = 0) -> str:
+        """A title within the limit of characters and of the service."""
+        title = shorten(title, MAX_TITLE_LENGTH - less)
+        return shorten(title, self.title_limit - less, self.measure) if self.title_limit < MAX_TITLE_LENGTH else title
 
 
 def render(event: Event, style: Style) -> Message:
     """The message for one event: rule, peer, severity, since when, and what to do."""
     content = describe(event, style)
-    if not fits(style.render_body(content), style.limit):
-        style = style._replace(limit=min(style.limit, MAX_BODY_LENGTH), html_limit=0)
+    if not style.fits(style.render_body(content)):
+        style = style._replace(html_limit=0)
     return style.render(content)
 
 
@@ -129,13 +153,40 @@ def describe_alert(event: Event, style: Style) -> AlertText:
     )
 
 
-def shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def shorten(text: str, limit: int, measure: Measure = len, mark: str = "…") -> str:
+    """The text within the limit; `mark` ends one that was cut. Neither a letter nor a link is cut in two."""
+    if measure(text) <= limit:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if measure(text[:middle]) + measure(mark) <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return f"{text[: _find_end(text, low)].rstrip()}{mark}"
 
 
-def fits(text: str, limit: int) -> bool:
-    """Whether the text is within the limit after escaping."""
-    return len(escape(text)) <= limit
+def _find_end(text: str, end: int) -> int:
+    """The last place up to `end` where a text may be cut."""
+    for earlier in range(end, max(0, end - _LONGEST_CLUSTER), -1):
+        if not _continues(text, earlier):
+            end = earlier
+            break
+    begin = max(text.rfind(blank, 0, end) for blank in " \n\t") + 1
+    is_within_word = end < len(text) and not text[end].isspace()
+    return begin if is_within_word and "://" in text[begin : end + 3] else end
+
+
+def _continues(text: str, end: int) -> bool:
+    """Whether the character at `end` belongs to the letter before it."""
+    if not 0 < end < len(text):
+        return False
+    after, before = text[end], text[end - 1]
+    is_mark = unicodedata.combining(after) > 0 or unicodedata.category(after) in ("Mn", "Me", "Mc")
+    is_tone = "\U0001f3fb" <= after <= "\U0001f3ff"
+    is_flag = "\U0001f1e6" <= after <= "\U0001f1ff" and "\U0001f1e6" <= before <= "\U0001f1ff"
+    return is_mark or is_tone or is_flag or _JOINER in (after, before)
 
 
 def format_time(at: float, zone: tzinfo | None = None, words: Words = WORDS) -> str:

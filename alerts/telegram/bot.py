@@ -7,14 +7,15 @@ import logging
 import re
 from collections.abc import Mapping
 from html import escape
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import httpx
 
-from alerts.delivery.apprise_sender import RouteError, make_service
+from alerts.delivery.answers import Answer, judge
+from alerts.delivery.apprise_sender import RouteError, hide, make_service
 from alerts.delivery.outcome import DeliveryResult
-from alerts.messages.single import Message
+from alerts.delivery.service_text import adapt
+from alerts.messages.single import Message, shorten
 
 API = "https://api.telegram.org"
 # https://core.telegram.org/bots/api#sendmessage
@@ -36,10 +37,10 @@ class Chat(NamedTuple):
 class Refused(Exception):
     """The Bot API refused a request, or could not be reached; the text is safe to show."""
 
-    def __init__(self, reason: str, status: int = 0, retry_after_seconds: float | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, result: DeliveryResult, status: int = 0) -> None:
+        super().__init__(result.reason)
+        self.result = result
         self.status = status
-        self.retry_after_seconds = retry_after_seconds
 
 
 class Bot:
@@ -57,14 +58,13 @@ class Bot:
 
     def send(self, message: Message) -> DeliveryResult:
         """Sends a message to every chat; never raises."""
+        message = adapt("telegram", message)
         try:
             with httpx.Client(timeout=SEND_SECONDS) as client:
                 for chat in self.chats:
                     self._send_to(client, chat, message)
         except Refused as refusal:
-            return DeliveryResult(
-                False, str(refusal), refusal.retry_after_seconds, refusal.status == HTTPStatus.TOO_MANY_REQUESTS
-            )
+            return refusal.result
         return DeliveryResult(True)
 
     def send_image(self, image: bytes) -> None:
@@ -75,12 +75,12 @@ class Bot:
                 data["message_thread_id"] = str(chat.topic)
             try:
                 files = {"photo": ("chart.png", image, "image/png")}
-                _read(httpx.post(self._url("sendPhoto"), data=data, files=files, timeout=SEND_SECONDS))
+                self._read(httpx.post(self._url("sendPhoto"), data=data, files=files, timeout=SEND_SECONDS))
             except (httpx.HTTPError, httpx.InvalidURL, OSError, Refused) as error:
                 log.info("telegram: chart not delivered: %s", _explain(error))
 
     def _send_to(self, client: httpx.Client, chat: Chat, message: Message) -> None:
-        plain = {"text": f"{message.title}\n{message.body}"[:MAX_TEXT_LENGTH]}
+        plain = {"text": shorten(f"{message.title}\n{message.body}", MAX_TEXT_LENGTH)}
         html = f"<b>{escape(message.title, quote=False)}</b>\n{_BREAK.sub(chr(10), message.html)}"
         texts = [{"text": html, "parse_mode": "HTML"}] if message.html and len(html) < MAX_TEXT_LENGTH else []
         for number, text in enumerate([*texts, plain], start=1):
@@ -88,7 +88,7 @@ class Bot:
                 self._post(client, chat, text, message.buttons)
             except Refused as refusal:
                 # A user's template may hold HTML that Telegram rejects.
-                if refusal.status != HTTPStatus.BAD_REQUEST or number > len(texts):
+                if not refusal.result.is_malformed or number > len(texts):
                     raise
             else:
                 return
@@ -109,7 +109,7 @@ class Bot:
             response = client.post(self._url("sendMessage"), json=payload)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _explain(error) from None
-        _read(response)
+        self._read(response)
 
     async def call(self, client: httpx.AsyncClient, method: str, payload: Mapping[str, Any]) -> Any:
         """The `result` of a method; raises Refused."""
@@ -117,7 +117,18 @@ class Bot:
             response = await client.post(self._url(method), json=dict(payload))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _explain(error) from None
-        return _read(response)
+        return self._read(response)
+
+    def _read(self, response: httpx.Response) -> Any:
+        """The `result` of an answer; raises Refused with Telegram's words."""
+        refusal = judge("telegram", Answer(response.status_code, response.content))
+        if refusal is None:
+            try:
+                return response.json()["result"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                refusal = DeliveryResult(False, f"the service answered {response.status_code} without a result")
+        reason = hide(refusal.reason, {self.token, self.token.partition(":")[2]})
+        raise Refused(refusal._replace(reason=reason), response.status_code)
 
     def _url(self, method: str) -> str:
         return f"{API}/bot{self.token}/{method}"
@@ -134,26 +145,12 @@ def make_bot(name: str, url: str) -> Bot:
     return Bot(service.bot_token, chats, is_silent=bool(service.silent))
 
 
-def _read(response: httpx.Response) -> Any:
-    try:
-        answer = response.json()
-    except ValueError:
-        answer = None
-    if response.status_code == HTTPStatus.OK and isinstance(answer, dict) and answer.get("ok") is True:
-        return answer.get("result")
-    parameters = answer.get("parameters") if isinstance(answer, dict) else None
-    pause = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    known = response.status_code in HTTPStatus._value2member_map_
-    phrase = HTTPStatus(response.status_code).phrase if known else "unknown status"
-    reason = f"the service answered {response.status_code} {phrase}"
-    raise Refused(reason, response.status_code, float(pause) if isinstance(pause, int | float) else None)
-
-
 def _explain(error: Exception) -> Refused:
     if isinstance(error, Refused):
         return error
+    reason = "connection failed"
     if isinstance(error, httpx.TimeoutException):
-        return Refused("request timed out")
-    if isinstance(error, httpx.ProxyError):
-        return Refused("proxy refused the connection")
-    return Refused("connection failed")
+        reason = "request timed out"
+    elif isinstance(error, httpx.ProxyError):
+        reason = "proxy refused the connection"
+    return Refused(DeliveryResult(False, reason))

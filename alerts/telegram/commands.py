@@ -49,7 +49,8 @@ class Commands:
         }.get(name)
         if handler is None:
             return self._words["help"] if name.startswith("/") else ""
-        return shorten(handler(rest.strip()[:300], time.time() if now is None else now), MAX_ANSWER_LENGTH)
+        answer = handler(rest.strip()[:300], time.time() if now is None else now)
+        return shorten(answer, MAX_ANSWER_LENGTH, mark=self._style.words.shortened)
 
     def press(self, action: str, keys: Sequence[Key], now: float | None = None) -> str:
         """The reply to the button `ack` or `silence` under a message about these alerts."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 
+from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
+from alerts.delivery.service_text import clean, show
 from alerts.i18n import Words
 from alerts.telegram.bot import Bot, Refused
 from alerts.telegram.commands import Commands
@@ -66,7 +68,7 @@ class Updates:
             wanted["offset"] = int(offset)
         updates = await self._bot.call(client, "getUpdates", wanted)
         if not isinstance(updates, list):
-            raise Refused("the response is not a list")
+            raise Refused(DeliveryResult(False, "the response is not a list"))
         return [one for one in updates if isinstance(one, dict) and isinstance(one.get("update_id"), int)]
 
     async def _take(self, client: httpx.AsyncClient, update: dict[str, Any]) -> None:
@@ -113,7 +115,11 @@ class Updates:
         await self._reply(client, chat, answer, pressed["message"].get("message_thread_id"))
 
     async def _reply(self, client: httpx.AsyncClient, chat: int, text: str, topic: Any) -> None:
-        payload = {"chat_id": chat, "text": text, "link_preview_options": {"is_disabled": True}}
+        payload = {
+            "chat_id": chat,
+            "text": show("telegram", clean(text)),
+            "link_preview_options": {"is_disabled": True},
+        }
         if isinstance(topic, int):
             payload["message_thread_id"] = topic
         await self._bot.call(client, "sendMessage", payload)
@@ -132,7 +138,11 @@ class Updates:
         if problem != self._problem:
             log.warning("telegram: not receiving commands: %s", problem)
         self._problem = problem
-        return max(pause, (refusal.retry_after_seconds or 0.0) + 1.0) if refusal.retry_after_seconds else pause
+        return (
+            max(pause, (refusal.result.retry_after_seconds or 0.0) + 1.0)
+            if refusal.result.retry_after_seconds
+            else pause
+        )
 
     def _recover(self) -> None:
         if self._problem:

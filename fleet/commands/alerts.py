@@ -62,11 +62,14 @@ def send_test(
     Example: peerwatch alerts test phone
     """
 
+    from fleet.console.view import printable
+
     def run(client: "AlertClient") -> int:
         results = client.test(route)
         for result in results:
             delivery = "delivered" if result["delivered"] else f"not delivered: {result['reason']}"
-            print(_clean(f"{result['route']}: {delivery}"))
+            # The loop bounds a reason; its end says what to do.
+            print(printable(f"{result['route']}: {delivery}"))
         if not results:
             print("no routes configured: alerts are shown in the terminal and on the status page only")
         return 0 if all(result["delivered"] for result in results) else 1

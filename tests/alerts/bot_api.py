@@ -181,8 +181,8 @@ class _Shown(HTMLParser):
         self.text += data
 
 
-def make_certificate(path: Path) -> Path:
-    """A certificate for the Bot API's name that is its own authority, with its key, in one file."""
+def make_certificate(path: Path, *names: str) -> Path:
+    """A certificate for these names (the Bot API's) that is its own authority, with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
     now = datetime.datetime.now(datetime.UTC)
@@ -194,7 +194,7 @@ def make_certificate(path: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names or (HOST,)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

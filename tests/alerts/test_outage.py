@@ -11,6 +11,7 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
+from alerts.delivery.service_text import TextLimits
 from alerts.delivery.silence_store import SilenceStore
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState, Kind
@@ -31,11 +32,8 @@ class World(Sender):
         self.attempts = 0
         self.arrived: dict[str, list[Message]] = {route: [] for route in ROUTES}
 
-    def body_limit(self, route: str) -> int:
-        return 3500
-
-    def html_limit(self, route: str) -> int:
-        return 0
+    def limits(self, route: str) -> TextLimits:
+        return TextLimits(180, 3500, 0, len)
 
     def send(self, route: str, message: Message) -> DeliveryResult:
         self.attempts += 1

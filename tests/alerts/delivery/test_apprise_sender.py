@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from alerts.delivery.apprise_sender import RouteError, Sender, explain
+from alerts.delivery.attempt import Attempt
 from alerts.delivery.outcome import DeliveryResult
 from alerts.messages.single import Message
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports
@@ -61,7 +62,8 @@ def test_a_refusal_is_reported_by_its_status_and_nothing_of_the_url_is_logged(
     with caplog.at_level(logging.DEBUG):
         sender = Sender({"hook": f"json://user:{TOKEN}@{refusing}/{TOKEN}"})
         outcome = sender.send("hook", Message("title", "body"))
-    assert outcome == DeliveryResult(False, "the service answered 403 Forbidden")
+    assert outcome.reason == "the service answered 403 Forbidden: /***"
+    assert outcome.is_permanent
     assert TOKEN not in caplog.text
     assert TOKEN not in "".join(capfd.readouterr())
     assert TOKEN in sender.secrets
@@ -88,22 +90,42 @@ def test_a_url_that_apprise_does_not_understand_is_named_by_its_route_only(url: 
 
 
 @pytest.mark.parametrize(
-    ("record", "outcome"),
+    ("record", "reason", "is_permanent"),
     [
+        ("Socket Exception: timed out", "timed out", False),
         (
-            "Failed to send Telegram notification to 5: Too Many Requests: retry after 35, error=429.",
-            DeliveryResult(False, "the service answered 429 Too Many Requests", 35, True),
+            "Socket Exception: (535, b'5.7.8 Authentication failed')",
+            "login refused: 535 5.7.8 Authentication failed",
+            True,
         ),
         (
-            'Failed to send: error=429.\nResponse Details:\r\nb\'{"message": "x", "retry_after": 1.5}\'',
-            DeliveryResult(False, "the service answered 429 Too Many Requests", 1.5, True),
+            "Socket Exception: {'op@example.org': (550, b'5.1.1 No such user\\r\\nhere')}",
+            "the mail server refused the message: 550 5.1.1 No such user  here",
+            True,
         ),
-        ("Failed: error=429.", DeliveryResult(False, "the service answered 429 Too Many Requests", None, True)),
-        ("Failed: error=999.", DeliveryResult(False, "the service answered 999 unknown status")),
-        ("Socket Exception: timed out", DeliveryResult(False, "timed out")),
-        ("Socket Exception: (535, b'5.7.8 Authentication failed')", DeliveryResult(False, "login refused")),
-        ("https://secret", DeliveryResult(False, "the service did not accept the message")),
+        (
+            'Socket Exception: (451, b"4.7.1 Greylisted, don\'t worry")',
+            "the mail server refused the message: 451 4.7.1 Greylisted, don't worry",
+            False,
+        ),
+        ("https://secret", "the service did not accept the message", False),
     ],
 )
-def test_apprises_log_of_an_attempt_becomes_our_own_error_message(record: str, outcome: DeliveryResult) -> None:
-    assert explain([record]) == outcome
+def test_apprises_log_of_an_attempt_becomes_our_own_error_message(record: str, reason: str, is_permanent: bool) -> None:
+    result = explain("email", Attempt([record]), accepted=False)
+    assert (result.reason, result.is_permanent) == (reason, is_permanent)
+
+
+def test_the_mail_servers_words_are_told() -> None:
+    class Refusing(Mailbox):
+        async def handle_DATA(self, *_: object) -> str:
+            return "554 5.7.1 Rejected: password=hunter2 \u202e spam"
+
+    mailbox = Refusing(reserve_ports(1)[0])
+    mailbox.start()
+    try:
+        outcome = Sender({"mail": mailbox.url}).send("mail", Message("title", "body"))
+    finally:
+        mailbox.stop()
+    assert outcome.reason.startswith("the mail server refused the message: 554 5.7.1 Rejected: password=***")
+    assert outcome.reason.isprintable()

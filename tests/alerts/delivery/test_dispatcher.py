@@ -20,6 +20,7 @@ from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.queue import Queue
 from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.routing import Decision
+from alerts.delivery.service_text import TextLimits
 from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.engine.evaluate import AlertStates, Event, Key
@@ -43,11 +44,8 @@ class Paper(Sender):
         self.limit = 3000
         self.bots = {}
 
-    def body_limit(self, route: str) -> int:
-        return self.limit
-
-    def html_limit(self, route: str) -> int:
-        return 0
+    def limits(self, route: str) -> TextLimits:
+        return TextLimits(180, self.limit, 0, len)
 
     def send(self, route: str, message: Message) -> DeliveryResult:
         raise AssertionError

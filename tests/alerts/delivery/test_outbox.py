@@ -16,6 +16,7 @@ from alerts.delivery.queue import Queue
 from alerts.delivery.retry_policy import RetryPolicy
 from alerts.delivery.route_style import RouteStyles
 from alerts.delivery.routing import Decision, DeliveryState, RoutedEvent
+from alerts.delivery.service_text import TextLimits
 from alerts.engine.evaluate import Event, Key
 from alerts.messages.single import Message
 from alerts.store import Store
@@ -31,11 +32,8 @@ class FakeSender(Sender):
         self.bots = {}
         self.sent: list[tuple[str, str]] = []
 
-    def body_limit(self, route: str) -> int:
-        return 3000
-
-    def html_limit(self, route: str) -> int:
-        return 0
+    def limits(self, route: str) -> TextLimits:
+        return TextLimits(180, 3000, 0, len)
 
     def image_place(self, route: str) -> Literal["", "inside", "after"]:
         return ""

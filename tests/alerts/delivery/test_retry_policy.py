@@ -40,6 +40,13 @@ def test_a_rate_limit_holds_the_whole_route() -> None:
     assert _plan(DeliveryResult(False, "429", 35.0, True)) == (36, 36, True)
 
 
+def test_a_refusal_that_a_person_must_end_is_repeated_seldom_but_for_as_long() -> None:
+    refused = DeliveryResult(False, "bad token", is_permanent=True)
+    pauses = [POLICY.pause_after(failures, refused, 0.0) for failures in range(1, 12)]
+    assert pauses[:3] == [30, 60, 120]
+    assert pauses[-1] == 1800
+
+
 def test_a_hung_send_is_not_repeated_at_once_and_few_may_hang() -> None:
     assert _plan(REFUSED, is_hung=True) == (2, 300, False)
     assert [POLICY.may_send(hung) for hung in range(5)] == [True, True, True, False, False]

@@ -68,3 +68,11 @@ def test_silences_and_acknowledgements_survive_a_restart(tmp_path: Path) -> None
 def test_a_silence_needs_a_length_and_no_more_than_is_known(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         SilenceRequest.model_validate(wrong)
+
+
+def test_a_secret_in_a_comment_is_masked_and_control_characters_are_refused() -> None:
+    assert SilenceRequest(peer="a", lasts="1h", comment="new key hf_abcdefghijklmnop1").comment == "new key ***"  # type: ignore[arg-type]
+    assert SilenceRequest(peer="a", lasts="1h", comment="<b>*x*</b> @all").comment == "<b>*x*</b> @all"  # type: ignore[arg-type]
+    for comment in ("a\r\nb", "a\x00", "a\u202eb", "x" * 201):
+        with pytest.raises(ValidationError):
+            SilenceRequest(peer="a", lasts="1h", comment=comment)  # type: ignore[arg-type]

@@ -150,6 +150,15 @@ def test_evidence_is_bounded(run_dir: Path) -> None:
     assert len(gather(("log",), run_dir)) <= MAX_LENGTH
 
 
+def test_a_private_key_in_the_log_is_masked_over_all_its_lines(run_dir: Path) -> None:
+    body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+    key = f"-----BEGIN PRIVATE KEY-----\n{body}\nc2hvcnQ=\n-----END PRIVATE KEY-----"
+    (run_dir / "trainer.log").write_text(f"step=1\n{key}\nAuthorization: token s3cr3tvalue9\n")
+    assert gather(("log",), run_dir).splitlines()[1:] == ["| ***", "| ***", "| ***", "| Authorization: ***"]
+    (run_dir / "restart.log").write_text("trainer.log ended:\n| password is s3cr3tvalue9\n")
+    assert gather(("restart",), run_dir).splitlines()[1] == "| password is ***"
+
+
 def test_only_what_fires_and_has_a_run_folder_gets_evidence(run_dir: Path) -> None:
     gatherer = Gatherer({"a": run_dir})
     resolved = Event(**{**vars(_event()), "kind": "resolved"})

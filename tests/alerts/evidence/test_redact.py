@@ -1,50 +1,60 @@
-"""Secrets do not leave the machine in a message."""
+"""Secrets do not leave the machine in a message; ordinary lines stay as they are."""
+
+import time
 
 import pytest
 
-from alerts.evidence.redact import MAX_LINE, redact
+from alerts.evidence.redact import MASK, MAX_LINE, mask, redact, redact_lines
+from tests.alerts.evidence.secret_shapes import BUILT_WITH, HELD_OUT, HELD_OUT_LATER, ORDINARY
 
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "login with hf_abcdefghijklmnop failed",
-        "HF_TOKEN=s3cr3tvalue9 in the environment",
-        "token: s3cr3tvalue9",
-        'config {"api_key": "s3cr3tvalue9", "x": 1}',
-        "--hf_token s3cr3tvalue9 --x",
-        "password='s3cr3tvalue9 with blanks'",
-        "Authorization: Bearer s3cr3tvalue9",
-        "GET https://user:s3cr3tvalue9@host/path failed",
-        "GET https://host/path?sig=s3cr3tvalue9 failed",
-        "notify tgram://123456:s3cr3tvalue9/42",
-        "mailto://me:s3cr3tvalue9@example.org",
-        "https://api.telegram.org/bot123456789:s3cr3tvalue9s3cr3tvalue9/sendMessage",
-        "wandb_api_key=s3cr3tvalue9",
-        "client_secret = s3cr3tvalue9",
-    ],
+BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+HOSTILE = (
+    *("a", "a-", "a:", "-", "'", "token", "token=", 'token="', "auth=", "sk-", "eyJ", "0x", "a b ", "http://", "@"),
+    *("-----BEGIN PRIVATE KEY-----", "password is ", "password for ", "wandb ", "seed phrase abc ", "cookie:", "a=b;"),
+    *("https://a:b@", "api_key 0123456789abcdef", "--token ", "/hooks/", "Authorization: ", "\\\\", "<", "\u202e"),
 )
-def test_a_secret_is_masked(line: str) -> None:
-    shown = redact(line)
-    assert "s3cr3t" not in shown
-    assert "hf_abc" not in shown
-    assert "***" in shown
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "step=12 round=3 stage=0 reward=0.5000 loss=0.0012 seconds=0.062",
-        "tokenizer loaded from https://huggingface.co/Qwen/Qwen2.5",
-        "num_tokens 1024 of 4096 tokens per second, completions/tokens=512",
-        'File "/opt/app/grpo.py", line 114, in forward',
-        "ValueError: shapes (3,4) and (5,6) do not fit",
-    ],
-)
+@pytest.mark.parametrize(("line", "secret"), BUILT_WITH)
+def test_a_secret_is_masked(line: str, secret: str) -> None:
+    shown = redact(line, 500)
+    assert secret not in shown
+    assert MASK in shown
+
+
+def test_shapes_that_no_rule_was_made_for_are_masked_too() -> None:
+    leaks = [line for line, secret in (*HELD_OUT, *HELD_OUT_LATER) if secret in redact(line, 500)]
+    assert len(HELD_OUT) + len(HELD_OUT_LATER) >= 45
+    assert leaks == ["sshpass -p s3cr3tvalue9 ssh host"]
+
+
+@pytest.mark.parametrize("line", ORDINARY)
 def test_what_is_no_secret_stays(line: str) -> None:
     assert redact(line) == line
 
 
+def test_a_private_key_is_masked_over_all_its_lines() -> None:
+    key = ["-----BEGIN OPENSSH PRIVATE KEY-----", BODY, "INFO " + BODY, "c2hvcnQ=", "-----END OPENSSH PRIVATE KEY-----"]
+    assert redact_lines(["loss: 1.0", *key, "loss: 0.9"]) == ["loss: 1.0", *[MASK] * 5, "loss: 0.9"]
+    # The tail of a log may begin within the key, or end there.
+    assert redact_lines([BODY, key[-1], "loss: 0.9"]) == [MASK, MASK, "loss: 0.9"]
+    assert redact_lines(["a", key[0], BODY, "c2hvcnQ"]) == ["a", MASK, MASK, MASK]
+
+
 def test_a_line_is_bounded_and_printable() -> None:
     assert len(redact("x" * 10**6)) == MAX_LINE
+    assert len(redact("x" * 10**6, 40)) == 40
     assert redact("a\x1b[31mb\x00") == "a [31mb"
+    assert redact("a\r\nb\u2028c\u202ed") == "a  b c d"
+
+
+@pytest.mark.parametrize("length", [20_000, pytest.param(100_000, marks=pytest.mark.bench)])
+def test_masking_takes_linear_time_whatever_the_line(length: int) -> None:
+    for piece in HOSTILE:
+        seconds = []
+        for size in (length // 10, length):
+            began = time.process_time()
+            mask(piece * (size // len(piece)))
+            seconds.append(time.process_time() - began)
+        # Quadratic time would be a hundred times as long.
+        assert seconds[1] < 40 * seconds[0] + 0.2, piece

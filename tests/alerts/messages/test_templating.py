@@ -119,8 +119,8 @@ def test_a_mail_holds_both_forms(tmp_path: Path) -> None:
     mailbox.start()
     try:
         sender = Sender({"mail": mailbox.url, "hook": "json://h", "plain": f"{mailbox.url}&format=text"})
-        assert [sender.html_limit(route) > 0 for route in ("mail", "hook", "plain")] == [True, False, False]
-        message = render(_event("sly_fox <b>", summary="<b> & so on"), _style(html_limit=sender.html_limit("mail")))
+        assert [sender.limits(route).html > 0 for route in ("mail", "hook", "plain")] == [True, False, False]
+        message = render(_event("sly_fox <b>", summary="<b> & so on"), _style(html_limit=sender.limits("mail").html))
         assert sender.send("mail", message).accepted
     finally:
         mailbox.stop()
