@@ -18,7 +18,7 @@ ALLOWED_ACROSS = {
     # How a trainer's process is found in its run folder: psutil and the standard library only.
     "alerts": ("exporter.run_folder",),
     "exporter": ("trainer.protocol",),
-    "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.telemetry"),
+    "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.stacks", "exporter.telemetry"),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
     "grafana": ("alerts", "exporter"),
 }

@@ -399,13 +399,6 @@ def test_time_spent_waiting_or_saving_is_no_part_of_a_step(telemetry, tmp_path):
     assert value_of(written(telemetry, tmp_path), "trainer_step_duration_seconds_sum") <= passed - 0.3
 
 
-def test_the_trainer_saves_after_the_step_that_requests_it(telemetry):
-    step(telemetry, control=SimpleNamespace(should_evaluate=False, should_save=True))
-    assert phase_of(telemetry) == "saving"
-    telemetry.on_save(None, None, GO_ON)
-    assert phase_of(telemetry) == "training"
-
-
 def test_a_swarm_peer_waits_between_its_trainings(telemetry):
     telemetry.set_round(0, 0)
     telemetry.on_train_end(None, None, GO_ON)
