@@ -154,28 +154,39 @@ class _Phase:
 
     def remember(self, learnt: PhaseMemory) -> None:
         first = self._recent.values()
-        if self._learnt is not None or len(first) >= UNKNOWN_STEPS:
+        if self._learnt is not None or len(self._tail.values()) >= len(learnt.tail):
+            return
+        if len(first) >= UNKNOWN_STEPS:
+            if _is_same_pace(learnt.recent, first):
+                self._go_on_from(learnt)
             return
         self._learnt, self._first = learnt, first
         self.allowance = max(self._ceiling, 2.0 * median(learnt.recent))
 
     def _confirm(self, learnt: PhaseMemory) -> None:
         """Goes on with what was learnt before, or from nothing if the first silences show another pace."""
-        before, now = median(learnt.recent), median(self._first)
         self._learnt, first, self._first = None, self._first, []
-        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
-        if before / SAME_PACE_FACTOR <= now <= before * SAME_PACE_FACTOR:
-            recent, tail = self._recent.fill(learnt.recent), self._tail.fill(learnt.tail)
-            self._allow(recent[len(recent) // 2], tail)
+        if _is_same_pace(learnt.recent, first):
+            self._go_on_from(learnt)
             return
+        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
         self.allowance = self._ceiling
         for seconds in first:
             self.add(seconds)
+
+    def _go_on_from(self, learnt: PhaseMemory) -> None:
+        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
+        recent, tail = self._recent.fill(learnt.recent), self._tail.fill(learnt.tail)
+        self._allow(recent[len(recent) // 2], tail)
 
     def _allow(self, usual: float, tail: list[float]) -> None:
         if len(tail) >= UNKNOWN_STEPS:
             ceiling = max(self._ceiling, 2.0 * usual)
             self.allowance = max(self._floor, min(usual * _factor(tail), ceiling))
+
+
+def _is_same_pace(before: Sequence[float], now: Sequence[float]) -> bool:
+    return median(before) / SAME_PACE_FACTOR <= median(now) <= median(before) * SAME_PACE_FACTOR
 
 
 class _Window:

@@ -152,8 +152,6 @@ class PeerTelemetry(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Decides which process speaks, and fills in the labels that were not set."""
-        if not self._is_here():  # A fork trains, in place of the process that made this callback.
-            self._lock, self._pid, self._writer, self._ended = threading.Lock(), os.getpid(), None, None
         self._mark = _mark_of(args, kwargs.get("model"))
         self._decide_who_speaks(state)
         model = getattr(kwargs.get("model"), "config", None)
@@ -249,6 +247,8 @@ class PeerTelemetry(TrainerCallback):
     # Who speaks
 
     def _decide_who_speaks(self, state: Any) -> None:
+        if not self._is_here():  # A fork trains, in place of the process that made this callback.
+            self._lock, self._pid, self._writer, self._ended = threading.Lock(), os.getpid(), None, None
         is_first = getattr(state, "is_world_process_zero", None)
         if _is_first_by_its_launcher() if is_first is None else is_first:
             self._speak()

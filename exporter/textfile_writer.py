@@ -104,9 +104,16 @@ class TextfileWriter(Collector):
         while not self._closing.is_set():
             self._dirty.wait()
             self._dirty.clear()
+            if not self._closing.is_set():
+                self._write()
+                self._closing.wait(self._interval)
+        if not self._is_taken_over():
             self._write()
-            self._closing.wait(self._interval)
-        self._write()
+
+    def _is_taken_over(self) -> bool:
+        """Whether another process has become the trainer of the folder, and what it wrote must stay."""
+        record = read_process_record(self._run_dir) if self._made else None
+        return record is not None and record.pid != self._pid
 
     def _write(self) -> None:
         if self._is_abandoned:
