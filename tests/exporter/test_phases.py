@@ -199,6 +199,26 @@ def test_a_hang_within_a_step_is_found(make, log, accumulate):
     assert verdicts[0] == "active"
 
 
+class Announces(TrainerCallback):
+    """Says what the trainer does, as Peerwatch's own does: between its steps it does nothing else."""
+
+    telemetry = None
+
+    def on_train_begin(self, *args, **kwargs):
+        self.telemetry.set_phase("training")
+
+
+def test_a_trainer_that_announces_its_phases_is_judged_between_its_steps(make, log):
+    announces = Announces()
+    trainer = make(before=[announces], dawdles=False, max_steps=8)
+    announces.telemetry = log.telemetry
+    trainer.train()
+    rests = [one.verdict for one in log.seen if one.what == "data"]
+    assert rests == ["active"] * 8
+    assert {one.phase for one in log.seen if one.what == "data"} == {"training"}
+    assert log.page().state() == "stopped"
+
+
 # TRL
 
 
