@@ -61,6 +61,7 @@ TRAINER: tuple[Metric, ...] = (
     Metric("trainer_nonfinite_steps_total", "counter", "Logged steps with a non-finite loss, reward or gradient norm."),
     Metric("trainer_tokens_total", "counter", "Tokens that this trainer process trained on."),
     Metric("trainer_accelerator_memory_bytes", "gauge", "Accelerator memory that torch holds for this trainer."),
+    Metric("trainer_stacks_on_signal", "gauge", "1 if the trainer writes its stacks to stacks.log on SIGUSR1."),
     Metric("swarm_round", "gauge", "Current round of the trainer."),
     Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),

@@ -1,8 +1,11 @@
 """The stall threshold of a peer: how long it may be silent, from its own recent steps."""
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
-from statistics import NormalDist
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist, median
+from typing import NamedTuple
 
 # The usual step follows a drift within half of this window.
 MEDIAN_STEPS = 64
@@ -26,6 +29,11 @@ REACH_BEYOND_TWENTIETH = 6.5
 LONGEST_REACH = 3.5
 TWENTIETH = NormalDist().inv_cdf(0.95)
 
+# A rest that nobody announced may last this many times what a step may: evaluations and skipped data do.
+REST_FACTOR = 20.0
+# What an earlier process learnt holds while the usual step lies within this factor of what it was, either way.
+SAME_PACE_FACTOR = 2.0
+
 
 def _place_of_second_longest(steps: int) -> float:
     """Where the second longest of so many log-normal steps lies, in deviations above the usual one."""
@@ -37,6 +45,13 @@ _POWERS = [REACH / place for place in _PLACES]
 _POWERS_BEYOND = [(REACH_BEYOND_TWENTIETH - place) / max(place - TWENTIETH, 0.3) for place in _PLACES]
 
 
+class PhaseMemory(NamedTuple):
+    """What was learnt of one phase: its latest silences in seconds, and more of them as multiples of the usual one."""
+
+    recent: Sequence[float]
+    tail: Sequence[float]
+
+
 class Pace:
     """A sliding estimate of how long a peer is silent in each phase of a step, and the silence that a phase allows.
 
@@ -45,6 +60,9 @@ class Pace:
     silence beyond its allowance was a stall and counts as no more than the allowance: several hangs do not excuse the
     next one, a creeping hang meets the ceiling, and a real slow-down is learnt within some steps. No ceiling makes a
     peer stalled at twice its usual silence.
+
+    `between_seconds` is for a trainer that does not say what it does between its steps: evaluate, save, upload, skip
+    data, all of which take hours in healthy runs. No phase but a step's is judged by the pace.
     """
 
     def __init__(
@@ -55,10 +73,18 @@ class Pace:
         starting_seconds: float = 600.0,
         waiting_seconds: float = 1800.0,
         saving_seconds: float = 600.0,
+        between_seconds: float = 86400.0,
     ) -> None:
         self._floor = floor_seconds
         self._ceiling = ceiling_seconds
-        self._budgets = {"starting": starting_seconds, "waiting": waiting_seconds, "saving": saving_seconds}
+        self._between = between_seconds
+        # A trainer that has finished makes no progress, and need not.
+        self._budgets = {
+            "starting": starting_seconds,
+            "waiting": waiting_seconds,
+            "saving": saving_seconds,
+            "stopped": math.inf,
+        }
         self._phases: dict[str, _Phase] = {}
 
     def add(self, seconds: float, phase: str = "training") -> None:
@@ -67,15 +93,35 @@ class Pace:
             self._phases.setdefault(phase, _Phase(self._floor, self._ceiling)).add(seconds)
 
     def stall_after(self, phase: str) -> float:
-        """Seconds of silence, since the later of last step and phase start, that mean a stall in this phase."""
+        """Seconds of silence, since the later of last step and phase start, that mean a stall; infinite for never."""
         known = self._phases.get(phase)
         return known.allowance if known is not None else self._budgets.get(phase, self._ceiling)
+
+    def stall_between_steps(self) -> float:
+        """Seconds of silence that mean a stall where nobody said what the trainer does between two steps."""
+        longest = max((phase.allowance for phase in self._phases.values()), default=self._ceiling)
+        return max(self._between, REST_FACTOR * longest)
+
+    def memory(self) -> dict[str, PhaseMemory]:
+        """What was learnt so far, by phase; a phase of which too little is known is left out."""
+        found = {name: phase.memory() for name, phase in self._phases.items()}
+        return {name: memory for name, memory in found.items() if memory is not None}
+
+    def remember(self, memory: Mapping[str, PhaseMemory]) -> None:
+        """Takes up what an earlier process of the same trainer learnt, where this one knows too little yet.
+
+        The first steps after it are judged and learnt as those of a new trainer are, since they may compile; where they
+        show another pace, the memory is dropped.
+        """
+        for name, learnt in memory.items():
+            if name not in self._budgets and len(learnt.tail) >= UNKNOWN_STEPS:
+                self._phases.setdefault(name, _Phase(self._floor, self._ceiling)).remember(learnt)
 
 
 class _Phase:
     """What one phase's silences allow the next one."""
 
-    __slots__ = ("_ceiling", "_floor", "_recent", "_tail", "allowance")
+    __slots__ = ("_ceiling", "_first", "_floor", "_learnt", "_recent", "_tail", "allowance")
 
     def __init__(self, floor_seconds: float, ceiling_seconds: float) -> None:
         self.allowance = ceiling_seconds
@@ -83,15 +129,64 @@ class _Phase:
         self._ceiling = ceiling_seconds
         self._recent = _Window(MEDIAN_STEPS)
         self._tail = _Window(TAIL_STEPS)
+        # What an earlier process learnt, until the first silences of this one confirm it.
+        self._learnt: PhaseMemory | None = None
+        self._first: list[float] = []
 
     def add(self, seconds: float) -> None:
+        if self._learnt is not None:
+            self._first.append(seconds)
+            if len(self._first) == UNKNOWN_STEPS:
+                self._confirm(self._learnt)
+            return
         silence = min(seconds, self.allowance)
         recent = self._recent.push(silence)
         usual = recent[len(recent) // 2]
         tail = self._tail.push(silence / usual if usual > 0.0 else 1.0)
+        self._allow(usual, tail)
+
+    def memory(self) -> PhaseMemory | None:
+        """What is known; None while it is too little."""
+        if self._learnt is not None:
+            return self._learnt
+        tail = self._tail.values()
+        return PhaseMemory(self._recent.values(), tail) if len(tail) >= UNKNOWN_STEPS else None
+
+    def remember(self, learnt: PhaseMemory) -> None:
+        first = self._recent.values()
+        if self._learnt is not None or len(self._tail.values()) >= len(learnt.tail):
+            return
+        if len(first) >= UNKNOWN_STEPS:
+            if _is_same_pace(learnt.recent, first):
+                self._go_on_from(learnt)
+            return
+        self._learnt, self._first = learnt, first
+        self.allowance = max(self._ceiling, 2.0 * median(learnt.recent))
+
+    def _confirm(self, learnt: PhaseMemory) -> None:
+        """Goes on with what was learnt before, or from nothing if the first silences show another pace."""
+        self._learnt, first, self._first = None, self._first, []
+        if _is_same_pace(learnt.recent, first):
+            self._go_on_from(learnt)
+            return
+        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
+        self.allowance = self._ceiling
+        for seconds in first:
+            self.add(seconds)
+
+    def _go_on_from(self, learnt: PhaseMemory) -> None:
+        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
+        recent, tail = self._recent.fill(learnt.recent), self._tail.fill(learnt.tail)
+        self._allow(recent[len(recent) // 2], tail)
+
+    def _allow(self, usual: float, tail: list[float]) -> None:
         if len(tail) >= UNKNOWN_STEPS:
             ceiling = max(self._ceiling, 2.0 * usual)
             self.allowance = max(self._floor, min(usual * _factor(tail), ceiling))
+
+
+def _is_same_pace(before: Sequence[float], now: Sequence[float]) -> bool:
+    return median(before) / SAME_PACE_FACTOR <= median(now) <= median(before) * SAME_PACE_FACTOR
 
 
 class _Window:
@@ -103,6 +198,16 @@ class _Window:
         self._size = size
         self._values: deque[float] = deque()
         self._ordered: list[float] = []
+
+    def values(self) -> list[float]:
+        """All that are held, the oldest first."""
+        return list(self._values)
+
+    def fill(self, values: Iterable[float]) -> list[float]:
+        """Takes the latest of these values, the oldest first; all that are held, in rising order."""
+        self._values = deque(values, maxlen=self._size)
+        self._ordered = sorted(self._values)
+        return self._ordered
 
     def push(self, value: float) -> list[float]:
         """Takes a value in place of the oldest; all that are held, in rising order."""

@@ -3,11 +3,15 @@
     trainer = GRPOTrainer(..., callbacks=[PeerTelemetry("runs/peer-1")])
 
 It never raises into training and never waits for a disk: the training thread changes a few numbers, and a thread of
-its own writes the file. A folder that cannot be written costs the metrics, not the run.
+its own writes the files. A folder that cannot be written costs the metrics, not the run.
+
+It does not guess what a trainer does next. From a step's begin to its update the trainer is `training`; before, between
+and after its steps it is `waiting`, without being judged by its pace, unless it says itself what it does (`phase`).
 """
 
 import atexit
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -15,17 +19,32 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from transformers import TrainerCallback
 
+from exporter import stacks
 from exporter.metrics import STATES, Sample, families
 from exporter.pace import Pace
+from exporter.progress import pace_file
 from exporter.progress.model import Progress
 from exporter.textfile_writer import TextfileWriter
 
+log = logging.getLogger(__name__)
+
+# Where a launcher says which of several processes this is, until the Trainer knows better.
+RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
+
+# Who speaks for a run folder in this process: the one made last, or whose training began last.
+_speakers: dict[str, "PeerTelemetry"] = {}
+_speaking = threading.RLock()
+
 
 class PeerTelemetry(TrainerCallback):
-    """Fills `trainer.prom` in `run_dir`. All methods are thread-safe, take microseconds and never raise."""
+    """Fills `trainer.prom` in `run_dir`. All methods are thread-safe, take microseconds and never raise.
+
+    Of several processes of one trainer the first one writes, as the Trainer counts them; of several callbacks for one
+    folder in a process, the one made last, or whose training began last. A copy or an unpickled one has the same folder
+    and labels, and what was learnt of the pace; it writes nothing before it is used, and counts from 0.
+    """
 
     def __init__(
         self,
@@ -37,22 +56,37 @@ class PeerTelemetry(TrainerCallback):
         pace: Pace | None = None,
         write_interval_seconds: float = 1.0,
     ) -> None:
-        run_dir = Path(run_dir)
-        self._lock = threading.Lock()
-        self._progress = Progress(pace)
+        self._run_dir = Path(run_dir)
+        self._interval = write_interval_seconds
         self._info = {
             "peer_id": "",
-            "nickname": run_dir.name if nickname is None else nickname,
+            "nickname": self._run_dir.name if nickname is None else nickname,
             "model": model or "",
             "device": device or "",
         }
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
+        self._begin(pace or Pace())
+        if self._may_speak:
+            self._speak()
+
+    def _begin(self, pace: Pace) -> None:
+        self._progress = Progress(pace)
+        self._mark: str | None = None
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._writer: TextfileWriter | None = None
-        # With several processes per trainer, only the first one reports.
-        if os.environ.get("RANK", "0") == "0":
-            self._writer = TextfileWriter(run_dir, registry, write_interval_seconds, self._restore_last_step)
-            atexit.register(self.close)
+        self._ended: TextfileWriter | None = None
+        self._may_speak = _is_first_by_its_launcher()
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"_progress", "_mark", "_lock", "_pid", "_writer", "_ended", "_may_speak"}
+        kept = {name: value for name, value in self.__dict__.items() if name not in own}
+        return {**kept, "pace": self._progress.pace}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        kept = dict(state)
+        pace = kept.pop("pace")
+        self.__dict__.update(kept, _info=dict(kept["_info"]))
+        self._begin(pace)
 
     # Called by the trainer
 
@@ -62,20 +96,25 @@ class PeerTelemetry(TrainerCallback):
             self._info.update({name: str(value) for name, value in labels.items() if name in self._info})
 
     def set_phase(self, name: str) -> None:
-        """Enters a phase: one of `metrics.STATES`; another name is ignored."""
-        if name in STATES and name != self._progress.phase:
+        """Enters a phase: one of `metrics.STATES`; another name is ignored.
+
+        It lasts until another phase is entered, here or by a hook, and has its own limit: a trainer that says
+        `training` is judged as training between its steps too.
+        """
+        if name in STATES:
             with self._changed():
                 self._progress.enter(name)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Enters a phase and returns to the previous one."""
-        previous = self._progress.phase
+        previous, was_announced = self._progress.phase, self._progress.is_announced
         self.set_phase(name)
         try:
             yield
         finally:
-            self.set_phase(previous)
+            with self._changed():
+                self._progress.enter(previous, announced=was_announced)
 
     def set_round(self, round_number: int, stage: int) -> None:
         """Sets the round and stage of the peer."""
@@ -98,50 +137,68 @@ class PeerTelemetry(TrainerCallback):
             self._progress.count_publish_failure()
 
     def close(self) -> None:
-        """Writes the state `stopped` and ends the writer thread. Calling it again does nothing."""
-        writer, self._writer = self._writer, None
-        if writer and writer.is_here():
-            atexit.unregister(self.close)
+        """Writes the state `stopped` and ends the writer thread, until a training begins. Again, it does nothing."""
+        writer = self._fall_silent()
+        if writer:
             with self._lock:
                 self._progress.enter("stopped")
             writer.close()
 
     # Trainer callbacks
 
+    def on_init_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The Trainer is made, and knows which of several processes this is."""
+        self._decide_who_speaks(state)
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Enters training, and fills in the labels that were not set."""
+        """Decides which process speaks, and fills in the labels that were not set."""
+        self._mark = _mark_of(args, kwargs.get("model"))
+        self._decide_who_speaks(state)
         model = getattr(kwargs.get("model"), "config", None)
         device = getattr(args, "device", None)
         self._complete_info(device=getattr(device, "type", ""), model=getattr(model, "_name_or_path", ""))
-        self.set_phase("training")
+        with self._changed():
+            self._progress.begin_training()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Starts the clock of a step."""
         with self._changed():
             self._progress.begin_step()
 
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ends what is training for certain; other callbacks may be notified of the step's end before this one."""
+        with self._changed():
+            self._progress.end_computing()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Counts the step, and enters the next phase."""
+        """Counts the step."""
         with self._changed():
             self._progress.end_step()
-            if control.should_evaluate or control.should_save:
-                self._progress.enter("waiting" if control.should_evaluate else "saving")
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The Trainer evaluates or predicts."""
+        with self._changed():
+            self._progress.evaluate()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ends the evaluation phase."""
-        self.set_phase("saving" if control.should_save else "training")
+        """Ends an evaluation."""
+        with self._changed():
+            self._progress.end_evaluation()
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ends the saving phase."""
-        self.set_phase("training")
+    def on_predict(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Ends a prediction."""
+        with self._changed():
+            self._progress.end_evaluation()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A swarm peer trains again after each stage; for any other trainer this is the end."""
-        self.set_phase("waiting" if self._progress.is_in_swarm else "stopped")
+        with self._changed():
+            self._progress.end_training()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         """Takes reward, loss, lengths and tokens from what the trainer logs."""
-        numbers = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        read = {name: _to_number(value) for name, value in (logs or {}).items()}
+        numbers = {name: value for name, value in read.items() if value is not None}
         with self._changed():
             self._progress.take_logged(numbers)
 
@@ -154,23 +211,116 @@ class PeerTelemetry(TrainerCallback):
             samples = [Sample("trainer_info", dict(self._info), 1.0), *self._progress.samples()]
         if accelerator is not None:
             samples.append(Sample("trainer_accelerator_memory_bytes", {}, accelerator))
+        samples.append(Sample("trainer_stacks_on_signal", {}, float(stacks.is_registered())))
         return families(samples)
+
+    def restore(self, last_step: float | None, pace: bytes | None) -> None:
+        """Takes up what an earlier process left: its last step's Unix time, its pace. Raises ValueError."""
+        memory = pace_file.parse(pace, self._mark) if pace is not None and self._mark else {}
+        with self._lock:
+            if last_step is not None:
+                self._progress.restore_last_step(last_step)
+            self._progress.pace.remember(memory)
+
+    def pace_to_keep(self) -> bytes | None:
+        """What a later process may take up; None while there is nothing, or nobody knows what it depends on."""
+        with self._lock:
+            mark, memory = self._mark, self._progress.pace.memory()
+        return pace_file.render(mark, memory) if mark and memory else None
 
     @contextlib.contextmanager
     def _changed(self) -> Iterator[None]:
+        if not self._is_here():  # A fork of the trainer does not report for it.
+            yield
+            return
         with self._lock:
             yield
+        if self._may_speak and self._writer is None:
+            self._speak()
         writer = self._writer
         if writer:
             writer.wake()
 
-    def _restore_last_step(self, previous_last_step: float | None) -> None:
-        with self._lock:
-            if previous_last_step is not None:
-                self._progress.restore_last_step(previous_last_step)
+    def _is_here(self) -> bool:
+        return os.getpid() == self._pid
+
+    # Who speaks
+
+    def _decide_who_speaks(self, state: Any) -> None:
+        if not self._is_here():  # A fork trains, in place of the process that made this callback.
+            self._lock, self._pid, self._writer, self._ended = threading.Lock(), os.getpid(), None, None
+        is_first = getattr(state, "is_world_process_zero", None)
+        if _is_first_by_its_launcher() if is_first is None else is_first:
+            self._speak()
+        elif writer := self._fall_silent():
+            writer.abandon()
+
+    def _speak(self) -> None:
+        with _speaking:
+            self._may_speak = True
+            if self._writer:
+                # Another process may have taken itself for the first one meanwhile.
+                self._writer.claim_again()
+                return
+            folder = os.path.abspath(self._run_dir)
+            before = _speakers.get(folder)
+            if before is not None and before._is_here():
+                if writer := before._fall_silent():
+                    writer.abandon()
+                self._ended, self._may_speak = before._ended, True
+            try:
+                self._writer = TextfileWriter(self._run_dir, self, self._interval, after=self._ended)
+            except RuntimeError as error:  # No thread can be started: a limit, or the interpreter is about to end.
+                self._may_speak = False
+                log.warning("cannot write metrics to %s: %s; training continues", self._run_dir, error)
+                return
+            _speakers[folder] = self
+            atexit.register(self.close)
+
+    def _fall_silent(self) -> TextfileWriter | None:
+        """Writes no more, until a training begins; the writer that is to be ended, if there is one."""
+        with _speaking:
+            self._may_speak = False
+            writer, self._writer = self._writer, None
+            if writer is None or not writer.is_here():
+                return None
+            self._ended = writer
+            atexit.unregister(self.close)
+        return writer
 
     def _complete_info(self, **labels: str) -> None:
         self.set_info(**{name: value for name, value in labels.items() if not self._info[name]})
+
+
+def _is_first_by_its_launcher() -> bool:
+    return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), "0") == "0"
+
+
+def _mark_of(args: Any, model: Any) -> str | None:
+    """What the pace depends on: the model, the processes and devices, and each argument; None where it is not known."""
+    try:
+        weights = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+        facts = {
+            "name": getattr(getattr(model, "config", None), "_name_or_path", ""),
+            "class": type(model).__name__,
+            "parameters": sum(count for count, _ in weights),
+            "trained": sum(count for count, is_trained in weights if is_trained),
+            "processes": args.world_size,
+            "device": args.device.type,
+        }
+        return pace_file.mark(facts, args.to_dict())
+    except Exception:  # noqa: BLE001 arguments of somebody else's make: the pace then starts from nothing
+        return None
+
+
+def _to_number(value: Any) -> float | None:
+    """A number of Python, or of numpy or torch without dimensions; anything else, truth values too, is none."""
+    try:
+        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+            value = value.item()
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except Exception:  # noqa: BLE001 objects of somebody else's make, in the training thread
+        return None
 
 
 def _accelerator_memory(device: str) -> float | None:

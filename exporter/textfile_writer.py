@@ -6,37 +6,70 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 
-from exporter.run_folder import METRICS_FILE, find_trainer, read_bounded, write_atomically, write_process_record
+from exporter import stacks
+from exporter.metrics import Family
+from exporter.process_identity import find_process
+from exporter.progress.pace_file import MAX_BYTES, PACE_FILE
+from exporter.run_folder import (
+    METRICS_FILE,
+    read_bounded,
+    read_process_record,
+    write_atomically,
+    write_process_record,
+)
 
 log = logging.getLogger(__name__)
 
 
-class TextfileWriter:
-    """Writes the registry to the run folder from a thread of its own, at most once per interval."""
+# A process that is killed loses what it learnt of its pace since.
+PACE_INTERVAL_SECONDS = 60.0
+
+
+class Source(Protocol):
+    """What is written, and takes up what an earlier process wrote."""
+
+    def collect(self) -> Iterable[Family]: ...
+    def restore(self, last_step: float | None, pace: bytes | None) -> None: ...
+    def pace_to_keep(self) -> bytes | None: ...
+
+
+class TextfileWriter(Collector):
+    """Writes a source to the run folder from a thread of its own, at most once per interval.
+
+    It begins when the one that wrote there before it, `after`, has ended.
+    """
 
     def __init__(
-        self,
-        run_dir: Path,
-        registry: CollectorRegistry,
-        interval_seconds: float,
-        restore_last_step: Callable[[float | None], None],
+        self, run_dir: Path, source: Source, interval_seconds: float, *, after: "TextfileWriter | None" = None
     ) -> None:
         self._run_dir = run_dir
-        self._registry = registry
+        self._source = source
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
         self._interval = interval_seconds
-        self._restore_last_step = restore_last_step
+        self._after = after
         self._dirty = threading.Event()
         self._closing = threading.Event()
+        self._is_abandoned = False
+        self._made = False
         self._claimed = False
         self._failing = False
+        self._pace_kept: bytes | None = None
+        self._pace_kept_at = time.monotonic()
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._thread.start()
+
+    def collect(self) -> Iterable[Family]:
+        """The families of the source; the registry calls it."""
+        return self._source.collect()
 
     def is_here(self) -> bool:
         """Whether this process is the writer: a forked child inherits everything but the thread."""
@@ -46,33 +79,88 @@ class TextfileWriter:
         """Requests a write; takes a microsecond."""
         self._dirty.set()
 
+    def claim_again(self) -> None:
+        """Requests that the folder is claimed again with the next write, and what is kept there read again."""
+        self._claimed = False
+        self.wake()
+
     def close(self) -> None:
         """Writes a last time and ends the thread; waits at most 5 s for a slow disk."""
         self._closing.set()
         self._dirty.set()
         self._thread.join(timeout=5.0)
 
+    def abandon(self) -> None:
+        """Ends the thread without a last write: somebody else writes from now on. Does not wait."""
+        self._is_abandoned = True
+        self._closing.set()
+        self._dirty.set()
+
     def _run(self) -> None:
+        after, self._after = self._after, None
+        if after is not None:
+            after._thread.join()
         self._dirty.set()
         while not self._closing.is_set():
             self._dirty.wait()
             self._dirty.clear()
-            self._attempt(self._write)
-            self._closing.wait(self._interval)
-        self._attempt(self._write)
+            if not self._closing.is_set():
+                self._write()
+                self._closing.wait(self._interval)
+        if not self._is_taken_over():
+            self._write()
 
-    def _claim(self) -> None:
-        self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._restore_last_step(read_last_step(self._run_dir))
-        recorded = find_trainer(self._run_dir)
-        if recorded is None or recorded.pid != self._pid:
-            write_process_record(self._run_dir)
+    def _is_taken_over(self) -> bool:
+        """Whether another process has become the trainer of the folder, and what it wrote must stay."""
+        record = read_process_record(self._run_dir) if self._made else None
+        return record is not None and record.identity.pid != self._pid
 
     def _write(self) -> None:
+        if self._is_abandoned:
+            return
+        self._attempt(self._write_metrics)
+        if self._claimed and (self._closing.is_set() or time.monotonic() - self._pace_kept_at >= PACE_INTERVAL_SECONDS):
+            self._attempt(self._keep_pace)
+
+    def _write_metrics(self) -> None:
         if not self._claimed:
-            self._claim()
+            # Set before: a claim that is requested meanwhile must not be lost.
             self._claimed = True
+            try:
+                self._claim()
+            except BaseException:
+                self._claimed = False
+                raise
         write_atomically(self._run_dir / METRICS_FILE, generate_latest(self._registry))
+
+    def _claim(self) -> None:
+        if not self._made:
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+            self._made = True
+        self._restore()
+        record = read_process_record(self._run_dir)
+        if record is None or record.identity.pid != self._pid or find_process(record.identity) is None:
+            write_process_record(self._run_dir)
+        stacks.register(self._run_dir)
+
+    def _restore(self) -> None:
+        try:
+            pace = read_bounded(self._run_dir / PACE_FILE, MAX_BYTES)
+        except (OSError, ValueError):
+            pace = None
+        last_step = read_last_step(self._run_dir)
+        try:
+            self._source.restore(last_step, pace)
+        except ValueError as error:
+            log.warning("%s is damaged and not used: %s", self._run_dir / PACE_FILE, error)
+            self._source.restore(last_step, None)
+
+    def _keep_pace(self) -> None:
+        self._pace_kept_at = time.monotonic()
+        pace = self._source.pace_to_keep()
+        if pace is not None and pace != self._pace_kept:
+            write_atomically(self._run_dir / PACE_FILE, pace)
+            self._pace_kept = pace
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

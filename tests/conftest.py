@@ -25,6 +25,7 @@ _LONG = (
     "e2e/test_demo.py",
     "alerts/rules/test_two_engines.py",
     "exporter/test_telemetry.py",
+    "exporter/test_phases.py",
     "exporter/leaderboard/test_service.py",
     "trainer/test_reward_rises.py",
     "alerts/test_kill.py",

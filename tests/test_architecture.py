@@ -31,6 +31,7 @@ ALLOWED_ACROSS = {
         "exporter.pace",
         "exporter.process_identity",
         "exporter.run_folder",
+        "exporter.stacks",
         "exporter.telemetry",
         "exporter.yaml_text",
     ),

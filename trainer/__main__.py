@@ -1,21 +1,19 @@
 """The trainer's command line: `python -m trainer --config FILE`."""
 
 import argparse
-import faulthandler
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from exporter import stacks
 from trainer.config import TrainerConfig, load_config
 from trainer.run import ConfigurationError, claim, train
 from trainer.stopping import Stopper, StopRequested
 from trainer.swarm.error import SwarmError
 
-STACKS_FILE = "stacks.log"
 STOPPED, FAILED, INVALID_CONFIGURATION = 0, 1, 2
 
 
@@ -67,9 +65,7 @@ def _set_up_logs(config: TrainerConfig) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("trainer", "exporter"):
         logging.getLogger(package).setLevel(logging.INFO)
-    # Open for the life of the process: the handler writes to its descriptor.
-    stacks = open(config.run_dir / STACKS_FILE, "a")  # noqa: SIM115
-    faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
+    stacks.register(config.run_dir)
 
 
 def _report(error: Exception, code: int) -> int:

@@ -72,10 +72,15 @@ class RoundDriver(TrainerCallback):
 
     # Callbacks of transformers.Trainer
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Between its steps this trainer does nothing that it does not announce: a hang there is a stall too."""
+        self._telemetry.set_phase("training")
+
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Waits for a stage to train in."""
         if self._progress.position is None:
             self._wait_for_round()
+            self._telemetry.set_phase("training")
         self._stopper.begin_step()
         self._step_began = time.monotonic()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from exporter.run_folder import find_trainer
+from alerts.scraping.page import parse
+from exporter.run_folder import METRICS_FILE, find_trainer, read_bounded
 
-# A trainer handles SIGUSR1 soon after its start; before that the signal would end it. Only Linux shows the handlers.
-SETTLED_SECONDS = 60.0
+SKEW_SECONDS = 2.0
 POLL_SECONDS = 0.005
 QUIET_SECONDS = 0.03
 
@@ -42,7 +42,7 @@ def read_tail(path: Path, max_bytes: int, *, begin: int = 0) -> str:
 
 def ask_for_stacks(process: psutil.Process, stacks: Path, *, seconds: float, max_bytes: int = 65536) -> str:
     """What the trainer wrote to its stacks file on SIGUSR1; empty if it does not handle the signal, or not in time."""
-    if not _handles_signal(process):
+    if not _handles_signal(process, stacks.parent):
         return ""
     try:
         begin = stacks.stat().st_size
@@ -72,13 +72,21 @@ def _wait_for_growth(path: Path, begin: int, seconds: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _handles_signal(process: psutil.Process) -> bool:
+def _handles_signal(process: psutil.Process, run_dir: Path) -> bool:
+    """Whether SIGUSR1 would not end it. Only Linux shows the handlers; elsewhere the trainer itself must say so."""
     try:
         if sys.platform != "linux":
-            return time.time() - process.create_time() >= SETTLED_SECONDS
+            return writes_stacks(read_bounded(run_dir / METRICS_FILE, 1 << 20).decode(), process.create_time())
         return catches(Path(f"/proc/{process.pid}/status").read_text(), signal.SIGUSR1)
     except (OSError, ValueError, psutil.Error):
         return False
+
+
+def writes_stacks(metrics: str, started_at: float) -> bool:
+    """Whether a process that started then says in its trainer.prom that it handles the signal. Raises ValueError."""
+    page = parse(metrics)
+    written_at = page.value("trainer_phase_start_timestamp_seconds") or 0.0
+    return page.value("trainer_stacks_on_signal") == 1 and written_at >= started_at - SKEW_SECONDS
 
 
 def catches(status: str, number: int) -> bool:

@@ -3,8 +3,8 @@
 Each new start time of its process is a restart, whatever ended the one before: trainers that catch an error and exit
 cleanly crash all the same. Each restart loses reward that was not submitted yet.
 
-What to do: read trainer.log before the last start for the first error, not the last one; check for the OOM killer; then
-stop the peer until the cause is fixed.
+What to do: read the trainer's log before the last start for the first error, not the last one; check for the OOM
+killer; then stop the peer until the cause is fixed.
 """
 
 from pydantic import Field

@@ -3,8 +3,8 @@
 Checkpoints, logs and the alert loop's database live there. The limit is `least_gib` on any disk, or `fraction` of the
 disk where that is more, but never above `enough_gib`: 5 % of a large disk is plenty.
 
-What to do: delete old checkpoints, logs and offline runs (logs/wandb/offline-run-*), or move the state folder to a
-larger disk.
+What to do: delete old checkpoints, logs and, where wandb keeps them, offline runs (wandb/offline-run-*), or move the
+state folder to a larger disk.
 """
 
 from pydantic import Field

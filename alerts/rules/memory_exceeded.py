@@ -4,8 +4,9 @@ The footprint counts the trainer with its child processes as the OOM killer does
 user's process, the resident size stands in, which counts shared pages for each process. Between the threshold and
 `hysteresis` below it the rule keeps its last verdict.
 
-What to do: lower the batch size, the number of generations or the completion length, choose a smaller model, or run
-fewer peers on this host; a restart frees the memory for now.
+What to do: lower the batch size or the sequence length (of a trainer that generates, the number or length of its
+completions), choose a smaller model, or run fewer peers on this host; a restart frees the memory for now, but loses the
+steps since the last checkpoint.
 """
 
 from pydantic import Field

@@ -3,8 +3,9 @@
 The growth is a robust slope over the last hours, counted only once the process has settled after its start. It has to
 hold over the whole window and over its recent half, so that neither a checkpoint nor a growth that has ended counts.
 
-What to do: restart the peer at a moment of your choice, before the system kills it at one of its own; then look for
-what grows: longer completions, a growing cache, a leak in a reward function of yours.
+What to do: restart the peer at a moment of your choice, after a checkpoint if it writes any, before the system kills it
+at one of its own; then look for what grows: longer sequences, a growing cache, a leak in code of yours such as a reward
+function.
 """
 
 from typing import Any

@@ -3,8 +3,8 @@
 One such step in thousands is normal at half precision. Several within the window, at more than `fraction` of the steps,
 mean that the model is lost or soon will be: it learns nothing and earns nothing.
 
-What to do: stop the peer and go back to the checkpoint before the first such step; lower the learning rate, clip the
-gradient harder, or train in float32.
+What to do: stop the peer and, if it writes checkpoints, go back to the one before the first such step; lower the
+learning rate, clip the gradient harder, or train in float32.
 """
 
 from math import ceil

@@ -3,8 +3,9 @@
 Only a board that could be read and that lists others counts: an empty board is a failed read. A peer that has not
 published yet cannot be listed.
 
-What to do: compare the peer id on the status page with the one you expect: a lost identity.pem makes a new peer; search
-trainer.log for failed publishing, and check that the leaderboard is in the same swarm as the peer.
+What to do: compare the peer id on the status page with the one you expect: where a key file is the identity
+(identity.pem, swarm.pem), a lost one makes a new peer; search the trainer's log for failed publishing, and check that
+the leaderboard is in the same swarm as the peer.
 """
 
 from pydantic import Field

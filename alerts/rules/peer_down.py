@@ -5,8 +5,8 @@ its sidecar does not answer. A trainer that has finished is not down. A single r
 a process to its first step the rule keeps its last verdict, so that a planned restart stays quiet and a crash loop does
 not flap.
 
-What to do: read the end of trainer.log in the peer's run folder; check whether the host is out of memory or disk; then
-start the peer again.
+What to do: if its sidecar does not answer, start the sidecar again; else read the end of the trainer's log, check
+whether the host is out of memory or disk, and start the trainer again once it has ended.
 """
 
 from typing import Any
@@ -111,7 +111,7 @@ def _judge_start(view: View, page: Page, settings: Settings) -> Verdict:
     started = page.value("trainer_start_timestamp_seconds") or view.now
     state = page.state()
     if state == "waiting":
-        return inactive(say("Trainer running, waiting for the swarm."))
+        return inactive(say("Trainer running, waiting."))
     reported = page.value("trainer_stall_after_seconds") if page.is_current() else None
     limit = settings.start_within if reported is None else reported
     if state != "starting":

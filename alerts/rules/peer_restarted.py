@@ -3,7 +3,7 @@
 The alert lasts until the peer trains again and that rule has ended; its recovery says what the restart changed. What
 the trainer did before it was ended is in restart.log in its run folder.
 
-What to do: nothing now; if it comes again, look for the cause in restart.log and trainer.log.
+What to do: nothing now; if it comes again, look for the cause in restart.log and the trainer's log.
 """
 
 from alerts.i18n.translatable import Seconds, Text, join, say

@@ -1,11 +1,12 @@
 """The trainer runs but makes no progress.
 
 Progress is the later of its last step and the start of its phase. The time without progress that counts as a stall is
-the peer's own: its telemetry derives it from its steps, for generating and training apart, and has limits for waiting,
-saving and starting.
+the peer's own: its telemetry derives it from its steps, for generating and training apart, and has limits for waiting
+and saving. Between the steps of a trainer that does not say what it does there (it may evaluate, save, upload or skip
+data) a day passes before it counts. One that is starting is PeerDown's, one that has stopped never stalls.
 
-What to do: send the trainer SIGUSR1 and read stacks.log in its run folder to see where it hangs; if nothing moves for
-another minute, restart the peer.
+What to do: read the end of the trainer's log and, where this alert shows them, its stacks, to see where it hangs; if
+nothing moves for another minute, restart the peer; the steps since its last checkpoint are then lost.
 """
 
 from pydantic import Field
@@ -13,7 +14,6 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, Text, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.rules.peer_down import is_before_first_step
 from alerts.scraping.page import Page
 
 # Hung processes still wake up now and then; busy ones use far more than this share of a core.
@@ -35,11 +35,16 @@ def judge(view: View, _settings: Settings) -> Verdict:
         return inactive(say("Trainer not running."))
     stall_after = page.value("trainer_stall_after_seconds")
     phase_start = page.value("trainer_phase_start_timestamp_seconds")
-    if stall_after is None or phase_start is None:
+    state = page.state()
+    if phase_start is None:
         return UNKNOWN
     # A start that takes too long is PeerDown's.
-    if page.state() == "starting" and is_before_first_step(page):
+    if state == "starting":
         return inactive(say("Trainer was restarted."))
+    if state == "stopped":
+        return inactive(say("Trainer has stopped training."))
+    if stall_after is None:
+        return UNKNOWN
     progress = _find_progress(page)
     # After the host slept or its clock was set, every time on the page is old although no peer had time to step.
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
@@ -49,10 +54,11 @@ def judge(view: View, _settings: Settings) -> Verdict:
     stalled = say(
         "No progress for {time} while {state}; limit {limit}.",
         time=Seconds(silence),
-        state=page.state() or "running",
+        state=state or "running",
         limit=Seconds(stall_after),
     )
-    return active(join([stalled, _describe_last_step(view, page), _describe_cpu(view, page)]), since=progress)
+    details = [_describe_last_step(view, page), _describe_cpu(view, page), _describe_signal(page)]
+    return active(join([stalled, *details]), since=progress)
 
 
 def remember(view: View, _settings: Settings) -> Memory:
@@ -111,6 +117,13 @@ def _describe_cpu(view: View, page: Page) -> Text | None:
     return say(template, used=used, time=Seconds(seconds))
 
 
+def _describe_signal(page: Page) -> Text | None:
+    """How to find out where it hangs: only where the signal would not end the trainer."""
+    if page.value("trainer_stacks_on_signal") != 1:
+        return None
+    return say("On SIGUSR1 it writes its stacks to stacks.log.")
+
+
 RULE = Rule(
     settings=Settings,
     chart="step rate",
@@ -127,13 +140,16 @@ time() - (
 ) > trainer_stall_after_seconds
 and trainer_up == 1
 and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
-unless on (instance) (
-  trainer_state{trainer_state="starting"} == 1
-  unless on (instance) trainer_last_step_timestamp_seconds >= trainer_start_timestamp_seconds
-)
+unless on (instance) trainer_state{trainer_state=~"starting|stopped"} == 1
 """,
     keeps="""
 trainer_up == 1
 unless on (instance) (trainer_stall_after_seconds and on (instance) trainer_phase_start_timestamp_seconds)
+unless on (instance) trainer_phase_start_timestamp_seconds < trainer_start_timestamp_seconds
+unless on (instance) (
+  trainer_phase_start_timestamp_seconds
+  and on (instance) trainer_state{trainer_state=~"starting|stopped"} == 1
+)
 """,
+    reads=("trainer_stacks_on_signal",),
 )

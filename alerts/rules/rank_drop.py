@@ -7,8 +7,8 @@ it, and is over once as many agree that it is gone: because the rank came back, 
 to less than half is no poll; one whose sums went backwards was restarted and is compared with nothing before it. In a
 swarm smaller than `positions` a fall to the last place is a drop.
 
-What to do: compare this peer's reward and step rate with the others' on the dashboard; search trainer.log for failed
-publishing; a peer that trains but earns nothing may be training alone.
+What to do: compare this peer's reward and step rate with the others' on the dashboard; search the trainer's log for
+failed publishing; a peer that trains but earns nothing may be training alone.
 """
 
 from pydantic import Field

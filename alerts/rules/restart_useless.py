@@ -2,7 +2,7 @@
 
 Peerwatch leaves it as it is, for you to inspect. The alert ends with the one that requested a restart.
 
-What to do: read restart.log, trainer.log and the alert that fires, and remove the cause; then restart the peer
+What to do: read restart.log, the trainer's log and the alert that fires, and remove the cause; then restart the peer
 yourself.
 """
 

@@ -4,8 +4,8 @@ How long that may last is the peer's own: twice the longest pause between two cr
 time and in steps, for some swarms credit each step and others submit every three hours. Until enough credits were seen
 it is `unlearned_after`. A board that could not be read is ignored, and the time starts again after it.
 
-What to do: search trainer.log for failed publishing or submitting; compare the peer id with the one that is credited;
-check whether all rewards of the peer are 0; a restart helps where the swarm refuses an old round.
+What to do: search the trainer's log for failed publishing or submitting; compare the peer id with the one that is
+credited; check whether all rewards of the peer are 0; a restart helps where the swarm refuses an old round.
 """
 
 from typing import Any

@@ -3,8 +3,8 @@
 A peer that is slower than the swarm finishes its round late and then joins the current one; that is no lag. A peer that
 waits for a round while the swarm is already in a later one, or that trains rounds behind for long, is left behind.
 
-What to do: search trainer.log for failed reads of the swarm's round; restart the peer, so that it joins the current
-round; if it is just slower than the others, shorten its completions or choose a smaller model.
+What to do: search the trainer's log for failed reads of the swarm's round; restart the peer, so that it joins the
+current round; if it is just slower than the others, shorten its completions or choose a smaller model.
 """
 
 from pydantic import Field

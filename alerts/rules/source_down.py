@@ -3,7 +3,8 @@
 Either the leaderboard does not answer, and rank and reward are stale; or a collector of the sidecar fails, and what it
 measures is missing. A trainer that is still starting has not written what the sidecar reads.
 
-What to do: read the sidecar's log, which names the cause; check that the leaderboard runs and knows any peer.
+What to do: read the sidecar's log, which names the cause; if the source is a leaderboard, check that it runs and knows
+any peer.
 """
 
 from pydantic import Field

@@ -5,7 +5,7 @@ peer's own time before that, within `window` and since its start; what lasts bec
 A peer that has stopped altogether is PeerStalled's.
 
 What to do: check for another program that uses the CPU or the accelerator, for heat (a laptop that throttles), for
-swapping, and whether completions have grown longer.
+swapping, and whether sequences or completions have grown longer.
 """
 
 from statistics import median

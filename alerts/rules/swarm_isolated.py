@@ -3,8 +3,8 @@
 Its steps go on, so all else is calm. A peer that is the only one on the board is not isolated, and one that has
 published nothing yet and failed at nothing is just beginning.
 
-What to do: check that other peers are reachable and the peer's port is open; search trainer.log for p2pd; restart the
-peer, so that it joins the swarm again.
+What to do: check that other peers are reachable and the peer's port is open; search the trainer's log for errors of the
+network (of p2pd, where it uses hivemind); restart the peer, so that it joins the swarm again.
 """
 
 from pydantic import Field

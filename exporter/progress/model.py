@@ -29,6 +29,8 @@ class Progress:
     ) -> None:
         self.pace = pace or Pace()
         self.phase = "starting"
+        # A phase that the trainer itself named lasts until another one begins, and has a limit of its own.
+        self.is_announced = False
         self._clock, self._wall_clock = clock, wall_clock
         self._phase_begin = clock()
         self._phase_seconds = dict.fromkeys(STATES, 0.0)
@@ -39,6 +41,7 @@ class Progress:
         self._step_begin: float | None = None
         self._rest_begin: float | None = None
         self._rested = 0.0
+        self._before_evaluation: tuple[str, bool] | None = None
         self._silent_since = self._phase_begin
         self._silences: dict[str, float] = {}
         self._tokens_before = 0.0
@@ -51,9 +54,13 @@ class Progress:
 
     # What happens
 
-    def enter(self, phase: str) -> None:
-        """Enters a phase, one of `metrics.STATES`. Staying in it changes nothing."""
-        if phase == self.phase:
+    def enter(self, phase: str, *, announced: bool = True) -> None:
+        """Enters a phase, one of `metrics.STATES`; `announced` by the trainer, or else inferred from what it did.
+
+        Staying in a phase changes nothing, but a rest that is announced begins then.
+        """
+        if phase == self.phase and (phase in STEPPING or announced == self.is_announced):
+            self.is_announced = announced
             return
         now = self._clock()
         if self._rest_begin is not None:
@@ -62,22 +69,54 @@ class Progress:
         self._phase_seconds[self.phase] += now - self._phase_begin
         self._note_silence(now)
         self._phase_begin = self._silent_since = now
-        self.phase = phase
+        self.phase, self.is_announced = phase, announced
         self._values["trainer_phase_start_timestamp_seconds"] = self._wall_clock()
+
+    def begin_training(self) -> None:
+        """Training begins; until its first step nothing is known: it may evaluate, or skip data for hours."""
+        self._step_begin = self._before_evaluation = None
+        if not (self.is_announced and self.phase in STEPPING):
+            self.enter("waiting", announced=False)
 
     def begin_step(self) -> None:
         """Starts the clock of a step."""
-        self.enter("training")
+        self._before_evaluation = None
+        if self.phase != "training":
+            self.enter("training", announced=False)
         self._step_begin, self._rested = self._clock(), 0.0
+
+    def end_computing(self) -> None:
+        """The weights have changed. What follows up to the next step's begin is whatever callbacks do."""
+        self._rest()
 
     def end_step(self, steps: int = 1) -> None:
         """Counts `steps` that end in one report, and takes their time if the beginning of the first is known."""
+        now = self._clock()
         if self._step_begin is not None:
-            self._time_steps(self._clock() - self._step_begin - self._rested, steps)
+            resting = 0.0 if self._rest_begin is None else now - self._rest_begin
+            self._time_steps(now, now - self._step_begin - self._rested - resting, steps)
             self._step_begin = None
-        self._silent_since = self._clock()
+        self._silent_since = now
         self._values["trainer_last_step_timestamp_seconds"] = self._wall_clock()
         self._values["trainer_steps_total"] += steps
+        self._rest()
+
+    def end_training(self) -> None:
+        """A swarm peer trains again in its next round; for any other trainer this is the end."""
+        self._step_begin = self._before_evaluation = None
+        self.enter("waiting" if self.is_in_swarm else "stopped", announced=False)
+
+    def evaluate(self) -> None:
+        """It evaluates or predicts now, within a step, between steps or outside of any training."""
+        if self._before_evaluation is None and self.phase not in RESTING:
+            self._before_evaluation = self.phase, self.is_announced
+            self.enter("waiting", announced=False)
+
+    def end_evaluation(self) -> None:
+        """Goes back to what the evaluation interrupted; a trainer that has evaluated is not starting any more."""
+        before, self._before_evaluation = self._before_evaluation, None
+        if before and before[0] != "starting":
+            self.enter(before[0], announced=before[1])
 
     def forget_step(self) -> None:
         """Forgets when the step began, as nobody knows; its end is counted all the same."""
@@ -123,16 +162,28 @@ class Progress:
             Sample("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
         ]
         samples += histogram("trainer_step_duration_seconds", STEP_BUCKETS, self._buckets, self._step_seconds)
-        samples.append(Sample("trainer_stall_after_seconds", {}, self.pace.stall_after(self.phase)))
+        limit = self._stall_after()
+        if math.isfinite(limit):
+            samples.append(Sample("trainer_stall_after_seconds", {}, limit))
         samples += [Sample(name, {}, value) for name, value in self._values.items()]
         return samples
 
     def _join_swarm(self) -> None:
         self._values.setdefault("swarm_publish_failures_total", 0.0)
 
-    def _time_steps(self, seconds: float, steps: int) -> None:
+    def _rest(self) -> None:
+        """Leaves what the hooks began; what the trainer announced goes on until it announces something else."""
+        if not self.is_announced:
+            self.enter("waiting", announced=False)
+
+    def _stall_after(self) -> float:
+        if self.phase == "waiting" and not self.is_announced:
+            return self.pace.stall_between_steps()
+        return self.pace.stall_after(self.phase)
+
+    def _time_steps(self, now: float, seconds: float, steps: int) -> None:
         seconds = max(0.0, seconds)
-        self._note_silence(self._clock())
+        self._note_silence(now)
         for phase, silence in self._silences.items():
             self.pace.add(silence, phase)
         self._silences.clear()

@@ -81,9 +81,16 @@ def _states() -> PanelBuilder:
 
 
 def _identity() -> PanelBuilder:
-    about = About("Identity", "The peer's id in the swarm, its model and its device.", "short", "swarm")
+    about = About(
+        "Identity",
+        "The peer's id in the swarm, its model and device, and whether SIGUSR1 writes its stacks to stacks.log.",
+        "short",
+        "swarm",
+    )
     of = "fleet, peer, nickname, peer_id, model, device"
-    return rows(about, [Column("", f"max by ({of}) ({of_peers('trainer_info')})")], height=4)
+    stacks = f"max by (fleet, peer) ({of_peers('trainer_stacks_on_signal')})"
+    columns = [Column("", f"max by ({of}) ({of_peers('trainer_info')})"), Column("SIGUSR1", stacks, "bool_yes_no")]
+    return rows(about, columns, height=4)
 
 
 def _steps() -> list[PanelBuilder]:
@@ -114,7 +121,8 @@ def _steps() -> list[PanelBuilder]:
                 limits=(0, None),
             ),
             Query(SILENCE, "{{peer}} silent"),
-            Query(of_peers("trainer_stall_after_seconds"), "{{peer}} limit"),
+            # The day that a trainer may rest between its steps would hide all else.
+            Query(f"{of_peers('trainer_stall_after_seconds')} < 86400", "{{peer}} limit"),
             style=Style(dashed=[".* limit"]),
         ),
         graph(

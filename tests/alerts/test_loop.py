@@ -55,7 +55,7 @@ def test_a_stall_and_its_end_arrive_by_mail_and_by_webhook(
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages, 10, "the alert")[0]
         assert message.title == "PeerStalled: sly_fox"
-        assert message.says("No progress for 1 min 4", "limit 30 s", "Since 20", "What to do:", "SIGUSR1")
+        assert message.says("No progress for 1 min 4", "limit 30 s", "Since 20", "What to do:", "see where it hangs")
     sidecar.serve()
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages[1:], 10, "the resolution")[0]

@@ -119,3 +119,68 @@ def test_a_week_of_very_uneven_minutes_gives_no_alarm():
 
 def test_steps_that_take_no_time_are_allowed_the_floor():
     assert pace_after([0.0] * 100, floor_seconds=30.0).stall_after("training") == 30.0
+
+
+# After a restart
+
+
+def restarted(before, *, steps=0, seconds=1.0, **limits):
+    """The pace of the next process, after so many steps."""
+    pace = Pace(**{"floor_seconds": 0.0, **limits})
+    pace.remember(before.memory())
+    for _ in range(steps):
+        pace.add(seconds)
+    return pace
+
+
+def test_after_a_restart_the_pace_is_what_it_was_as_soon_as_five_steps_confirm_it():
+    before = pace_after(([1.0] * 19 + [4.0]) * 50)
+    assert restarted(before, steps=5).stall_after("training") == pytest.approx(before.stall_after("training"))
+    assert pace_after([1.0] * 5).stall_after("training") != pytest.approx(before.stall_after("training"))
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_the_first_steps_after_a_restart_may_compile(steps):
+    assert restarted(pace_after([1.0] * 500), steps=steps).stall_after("training") == 3600.0
+    slow = pace_after([2500.0] * 500)
+    assert restarted(slow, steps=steps).stall_after("training") == 5000.0
+
+
+def test_steps_that_compiled_after_many_restarts_excuse_no_hang():
+    pace = pace_after([1.0] * 500)
+    for _ in range(20):
+        pace = restarted(pace)
+        for seconds in (900.0, 300.0, 1.0, 1.0, 1.0):
+            pace.add(seconds)
+    assert pace.stall_after("training") == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 5.0])
+def test_another_pace_after_a_restart_is_learnt_from_nothing(seconds):
+    found = restarted(pace_after([1.0] * 500), steps=5, seconds=seconds)
+    assert found.stall_after("training") == pytest.approx(pace_after([seconds] * 5).stall_after("training"))
+
+
+def test_what_was_learnt_survives_a_restart_that_makes_no_step():
+    before = pace_after([1.0] * 500)
+    assert restarted(restarted(before)).memory() == before.memory()
+
+
+def test_a_memory_that_comes_late_changes_nothing_that_is_known_already():
+    pace = pace_after([1.0] * 100)
+    known = pace.stall_after("training")
+    pace.remember(pace_after([50.0] * 100).memory())
+    assert pace.stall_after("training") == known
+
+
+def test_a_memory_that_comes_late_is_taken_where_the_pace_is_the_same():
+    before = pace_after([1.0] * 500)
+    for seconds, is_taken in ((1.2, True), (9.0, False)):
+        pace = pace_after([seconds] * 20)
+        known = pace.stall_after("training")
+        pace.remember(before.memory())
+        assert pace.stall_after("training") == (3.0 if is_taken else known)
+
+
+def test_a_stopped_trainer_never_stalls():
+    assert Pace().stall_after("stopped") == float("inf")

@@ -1,9 +1,11 @@
 """The callback fills trainer.prom from inside a real transformers Trainer, and costs training nothing."""
 
 import contextlib
+import copy
 import json
 import logging
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -12,7 +14,9 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy
 import pytest
+import torch
 
 from exporter.pace import Pace
 from exporter.telemetry import PeerTelemetry
@@ -261,6 +265,51 @@ def test_divergence_and_length_of_completions_are_understood(telemetry, tmp_path
     assert value_of(samples, "trainer_completion_clipped_ratio") == 0.5
 
 
+@pytest.mark.parametrize(
+    "value",
+    [numpy.float32(0.75), numpy.float64(0.75), numpy.array(0.75), torch.tensor(0.75), torch.tensor(0.75).bfloat16()],
+)
+def test_numbers_of_numpy_and_torch_count(telemetry, tmp_path, value):
+    step(telemetry, {"reward": value, "completion_length": numpy.int64(12), "num_tokens": torch.tensor(900)})
+    samples = written(telemetry, tmp_path)
+    assert value_of(samples, "trainer_reward_mean") == 0.75
+    assert value_of(samples, "trainer_completion_tokens") == 12
+    assert value_of(samples, "trainer_tokens_total") == 900
+
+
+@pytest.mark.parametrize("value", [numpy.float32("nan"), torch.tensor(float("inf"))])
+def test_numbers_of_numpy_and_torch_that_are_not_finite_are_counted(telemetry, tmp_path, value):
+    step(telemetry, {"loss": value})
+    assert value_of(written(telemetry, tmp_path), "trainer_nonfinite_steps_total") == 1
+
+
+class Broken:
+    ndim = 0
+
+    def item(self):
+        raise RuntimeError("it is on another device")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        numpy.bool_(True),
+        torch.tensor(True),
+        torch.ones(2),
+        torch.ones(1, device="meta")[0],
+        10**400,
+        "1",
+        Broken(),
+    ],
+)
+def test_what_is_no_number_is_left_out(telemetry, tmp_path, value):
+    step(telemetry, {"reward": value, "loss": 0.5})
+    samples = written(telemetry, tmp_path)
+    assert value_of(samples, "trainer_reward_mean") is None
+    assert value_of(samples, "trainer_loss") == 0.5
+
+
 def test_tokens_add_up_over_several_trainings(telemetry, tmp_path):
     for tokens in (100, 250, 80, 90):
         step(telemetry, {"num_tokens": tokens})
@@ -399,13 +448,6 @@ def test_time_spent_waiting_or_saving_is_no_part_of_a_step(telemetry, tmp_path):
     assert value_of(written(telemetry, tmp_path), "trainer_step_duration_seconds_sum") <= passed - 0.3
 
 
-def test_the_trainer_saves_after_the_step_that_requests_it(telemetry):
-    step(telemetry, control=SimpleNamespace(should_evaluate=False, should_save=True))
-    assert phase_of(telemetry) == "saving"
-    telemetry.on_save(None, None, GO_ON)
-    assert phase_of(telemetry) == "training"
-
-
 def test_a_swarm_peer_waits_between_its_trainings(telemetry):
     telemetry.set_round(0, 0)
     telemetry.on_train_end(None, None, GO_ON)
@@ -493,6 +535,131 @@ def test_only_the_first_process_of_a_trainer_writes(tmp_path, monkeypatch):
     step(telemetry, {"loss": 1.0})
     telemetry.close()
     assert not (tmp_path / "peer").exists()
+
+
+FIRST, OTHER = SimpleNamespace(is_world_process_zero=True), SimpleNamespace(is_world_process_zero=False)
+
+
+@pytest.mark.parametrize("variable", ["RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"])
+def test_the_trainer_knows_better_than_its_launcher_which_process_is_the_first(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "3")
+    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    telemetry.on_train_begin(None, FIRST, GO_ON)
+    step(telemetry)
+    telemetry.close()
+    assert value_of(read(tmp_path), "trainer_steps_total") == 1
+
+
+def test_a_process_that_turns_out_not_to_be_the_first_falls_silent(tmp_path):
+    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    wait_for(tmp_path, "trainer_steps_total", 0)
+    telemetry.on_init_end(None, OTHER, GO_ON)
+    telemetry.on_train_begin(None, OTHER, GO_ON)
+    step(telemetry)
+    telemetry.close()
+    samples = read(tmp_path)
+    assert (state(samples), value_of(samples, "trainer_steps_total")) == ("starting", 0)
+
+
+# Several of them
+
+
+def test_a_new_telemetry_takes_over_the_folder(tmp_path):
+    old = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    step(old)
+    new = PeerTelemetry(str(tmp_path) + "/.", write_interval_seconds=0.01)
+    step(new)
+    step(new)
+    step(old, {"loss": 1.0})
+    old.close()
+    wait_for(tmp_path, "trainer_steps_total", 2)
+    assert state(read(tmp_path)) == "waiting"
+    new.close()
+    assert state(read(tmp_path)) == "stopped"
+    assert [thread for thread in threading.enumerate() if thread.name == "telemetry"] == []
+
+
+def test_an_older_telemetry_that_trains_again_speaks_again(tmp_path):
+    old = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    new = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    step(new)
+    old.on_train_begin(None, FIRST, GO_ON)
+    for _ in range(3):
+        step(old)
+    new.close()
+    wait_for(tmp_path, "trainer_steps_total", 3)
+    old.close()
+
+
+def test_many_telemetries_of_one_folder_leave_one_thread(tmp_path):
+    made = [PeerTelemetry(tmp_path, write_interval_seconds=0.01) for _ in range(30)]
+    wait_for(tmp_path, "trainer_steps_total", 0)
+    step(made[-1])
+    wait_for(tmp_path, "trainer_steps_total", 1)
+    assert [thread.name for thread in threading.enumerate()].count("telemetry") == 1
+    made[-1].close()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_has_the_folder_and_labels_and_writes_once_it_is_used(tmp_path, copied):
+    telemetry = PeerTelemetry(tmp_path, nickname="one", write_interval_seconds=0.01)
+    telemetry.set_info(peer_id="QmX")
+    step(telemetry)
+    wait_for(tmp_path, "trainer_steps_total", 1)
+    twin = copied(telemetry)
+    step(telemetry)
+    wait_for(tmp_path, "trainer_steps_total", 2)
+    twin.on_train_begin(None, FIRST, GO_ON)
+    wait_for(tmp_path, "trainer_steps_total", 0)
+    samples = read(tmp_path)
+    info = next(sample.labels for sample in samples if sample.name == "trainer_info")
+    assert (info["nickname"], info["peer_id"]) == ("one", "QmX")
+    telemetry.close()
+    assert state(read(tmp_path)) == "waiting"
+    twin.close()
+    assert state(read(tmp_path)) == "stopped"
+
+
+# The pace
+
+
+ARGUMENTS = SimpleNamespace(world_size=1, device=SimpleNamespace(type="cpu"), to_dict=lambda: {"batch": 8})
+
+
+def trained(tmp_path, arguments=ARGUMENTS, *, steps):
+    """The allowance of a trainer after so many quick steps."""
+    pace = Pace(floor_seconds=0.0)
+    telemetry = PeerTelemetry(tmp_path, pace=pace, write_interval_seconds=0.01)
+    telemetry.on_train_begin(arguments, FIRST, GO_ON, model=torch.nn.Linear(1, 1))
+    telemetry.set_phase("training")
+    telemetry.set_round(steps, 0)
+    wait_for(tmp_path, "swarm_round", steps)
+    for _ in range(steps):
+        pace.add(1.0)
+    allowed = pace.stall_after("training")
+    telemetry.close()
+    return allowed
+
+
+def test_a_restarted_trainer_goes_on_with_its_pace(tmp_path):
+    assert trained(tmp_path, steps=300) == 3.0
+    assert trained(tmp_path, steps=4) == 3600.0
+    assert trained(tmp_path, steps=6) == 3.0
+    other = SimpleNamespace(**{**vars(ARGUMENTS), "to_dict": lambda: {"batch": 16}})
+    assert trained(tmp_path, other, steps=5) > 10.0
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"mark":1,"phases":{"x":1}}', bytes(2 << 20)])
+def test_a_damaged_pace_costs_the_pace(tmp_path, content):
+    (tmp_path / "pace.json").write_bytes(content)
+    assert trained(tmp_path, steps=5) > 10.0
+    assert trained(tmp_path, steps=5) > 3.0
+
+
+def test_a_folder_in_place_of_the_pace_costs_nothing_else(tmp_path):
+    (tmp_path / "pace.json").mkdir()
+    assert trained(tmp_path, steps=5) > 10.0
+    assert state(read(tmp_path)) == "stopped"
 
 
 def test_a_folder_that_comes_back_is_written_again(tmp_path, caplog):

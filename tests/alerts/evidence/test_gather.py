@@ -16,7 +16,7 @@ import pytest
 
 from alerts.engine.evaluate import Event, Key
 from alerts.evidence.gather import MAX_LENGTH, Gatherer, find_frames, gather
-from alerts.evidence.trainer_process import catches, find_own_trainer
+from alerts.evidence.trainer_process import catches, find_own_trainer, writes_stacks
 from alerts.messages.single import Style, render
 from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import Webhook, wait_for
@@ -103,6 +103,15 @@ def test_a_trainer_that_would_die_of_the_signal_is_not_sent_it(run_dir: Path, st
     assert gather(("stacks",), run_dir) == ""
     assert trainer.is_running()
     assert trainer.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(("fact", "started_at", "is_sent"), [(1, 100.0, True), (0, 100.0, False), (1, 200.0, False)])
+def test_where_handlers_are_not_shown_the_trainer_that_runs_must_say_that_it_has_one(
+    fact: int, started_at: float, is_sent: bool
+) -> None:
+    text = f"trainer_phase_start_timestamp_seconds 150.5\ntrainer_stacks_on_signal {fact}\n"
+    assert writes_stacks(text, started_at) == is_sent
+    assert not writes_stacks("trainer_phase_start_timestamp_seconds 150.5\n", 100.0)
 
 
 def test_a_stopped_trainer_is_named_as_stopped(run_dir: Path, start_trainer: StartTrainer) -> None:

@@ -32,7 +32,7 @@ def test_thresholds_durations_and_severity_are_the_users() -> None:
         {"severity": "info", "alertstate": ""},
     )
     assert rule["annotations"]["summary"].startswith("CrashLoop: {{ with $labels.peer }}")
-    assert rule["annotations"]["runbook"].startswith("What to do: read trainer.log")
+    assert rule["annotations"]["runbook"].startswith("What to do: read the trainer's log")
 
 
 def test_a_rule_that_is_switched_off_is_left_out() -> None:

@@ -45,4 +45,4 @@ def test_a_stalled_peers_message_is_chinese_throughout() -> None:
     assert message.title == "PeerStalled：a"
     lines = message.body.splitlines()
     assert lines[0] == "已 1 分钟 40 秒没有进展，状态：训练中；上限 30 秒。最后一步：第 12 步，1 分钟 40 秒前。"
-    assert lines[3].startswith("处理办法：向训练进程发送 SIGUSR1")
+    assert lines[3].startswith("处理办法：查看训练日志的末尾")

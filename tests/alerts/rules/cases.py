@@ -18,7 +18,7 @@ def _restarted(minute: float, now: float, *, at: float, every: float = 1e9, take
     return {"started": started, "steps": steps, "step_count": steps, "step_seconds": 10 * steps, "last_step": now - 3}
 
 
-def _paused(minute: float, now: float, *, begin: float, end: float, state: str, budget: float) -> dict[str, Any]:
+def _paused(minute: float, now: float, *, begin: float, end: float, state: str, budget: float | None) -> dict[str, Any]:
     """A phase without steps from one minute to another."""
     if not begin <= minute < end:
         return {}
@@ -167,6 +167,19 @@ CASES = (
         "a start is PeerDown's",
         lambda m, n: {**_restarted(m, n, at=5, takes=20), "stall_after": 600},
         quiet=(17, 24),
+    ),
+    Scenario(
+        "PeerStalled",
+        "a training that has ended in a process that lives on",
+        lambda m, n: _paused(m, n, begin=10, end=60, state="stopped", budget=60),
+        quiet=(12, 34, 59),
+    ),
+    Scenario(
+        "PeerStalled",
+        "a training that hung, and was ended",
+        lambda m, n: {**_hung(m, n), **_paused(m, n, begin=20, end=60, state="stopped", budget=None)},
+        (12, 19),
+        (10, 22, 59),
     ),
     Scenario("PeerStalled", "a peer that is down", lambda m, n: {**_hung(m, n), **_down(m, 8)}, quiet=(12, 29)),
     Scenario(

@@ -3,7 +3,7 @@
 import pytest
 
 from alerts.rules import View
-from alerts.rules.peer_stalled import Settings, judge, remember
+from alerts.rules.peer_stalled import RULE, Settings, judge, remember
 from alerts.scraping.page import Page, parse
 from tests.alerts.conftest import sidecar_page
 from tests.alerts.rules.pages import NOW, silent, view
@@ -29,6 +29,9 @@ def test_silence_beyond_the_peers_own_budget_is_a_stall() -> None:
         {**LATE, "up": 0},  # a peer that is down is not stalled
         {**LATE, "started": NOW - 20},  # the page of the process before
         {"state": "starting", "started": NOW - 700, "phase_start": NOW - 690, "last_step": None},  # a late start
+        {"state": "starting", **LATE},  # another training in the same process
+        {"state": "stopped", **LATE},  # a finished notebook, told by an old telemetry that has a limit for it
+        {"state": "stopped", "stall_after": None, **LATE},
         {"last_step": NOW + 500, "phase_start": NOW - 5},  # a clock that was put back
     ],
 )
@@ -78,6 +81,16 @@ def test_a_stall_says_whether_the_cpu_is_idle_or_busy(cpu: float, words: str) ->
     verdict = judge(_view_of(35, cpu, dict(half.memory)), SETTINGS)
     assert verdict.condition == "active"
     assert verdict.summary.endswith(words)
+
+
+@pytest.mark.parametrize(("fact", "is_advised"), [("1", True), ("0", False), (None, False)])
+def test_the_signal_is_advised_only_where_it_would_not_end_the_trainer(fact: str | None, is_advised: bool) -> None:
+    page = sidecar_page(NOW, last_step=NOW - 100, phase_start=NOW - 150)
+    page += "" if fact is None else f"trainer_stacks_on_signal {fact}\n"
+    verdict = judge(View("a", NOW, parse(page)), SETTINGS)
+    assert verdict.condition == "active"
+    assert verdict.summary.endswith("On SIGUSR1 it writes its stacks to stacks.log.") == is_advised
+    assert "SIGUSR1" not in RULE.remedy
 
 
 def test_a_peer_that_steps_again_leaves_no_memory() -> None:

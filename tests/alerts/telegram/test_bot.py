@@ -80,7 +80,7 @@ def test_a_bot_answers_commands_and_buttons_of_its_chat_and_continues_after_a_re
     sidecar.serve(**STALLED)
     commanded.start()
     first = _received(bot_api, "PeerStalled: sly_fox\nNo progress for")
-    assert "\nWhat to do: send the trainer SIGUSR1" in first
+    assert "\nWhat to do: read the end of the trainer's log" in first
     assert bot_api.asked_at[1] - bot_api.asked_at[0] >= 1
     (row,) = bot_api.sent[0]["reply_markup"]["inline_keyboard"]
     acknowledge, silence = row
