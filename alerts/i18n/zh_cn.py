@@ -93,6 +93,7 @@ TEXTS = {
     "Last step: {steps:.0f}, {time} ago.": "最后一步：第 {steps:.0f} 步，{time}前。",
     "CPU idle: {used:.1f} s used in {time}.": "CPU 空闲：{time}内使用 {used:.1f} 秒。",
     "CPU busy: {used:.1f} s used in {time}.": "CPU 繁忙：{time}内使用 {used:.1f} 秒。",
+    "Trainer works, but no progress is read.": "训练进程在工作，但没有读到进展。",
     "Making progress again.": "已恢复进展。",
     # PeerRestarted
     "Restarted because of {rule}: {summary}": "因 {rule} 而重启：{summary}",

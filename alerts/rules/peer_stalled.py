@@ -3,7 +3,8 @@
 Progress is the later of its last step and the start of its phase. The time without progress that counts as a stall is
 the peer's own: its telemetry derives it from its steps, for generating and training apart, and has limits for waiting
 and saving. Between the steps of a trainer that does not say what it does there (it may evaluate, save, upload or skip
-data) a day passes before it counts. One that is starting is PeerDown's, one that has stopped never stalls.
+data) a day passes before it counts. Where its progress is read from what it writes, and it works on, ProgressMissing
+speaks instead. One that is starting is PeerDown's, one that has stopped never stalls.
 
 What to do: read the end of the trainer's log and, where this alert shows them, its stacks, to see where it hangs; if
 nothing moves for another minute, restart the peer; the steps since its last checkpoint are then lost.
@@ -14,10 +15,9 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, Text, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.rules._activity import describe_activity, find_activity, find_progress, remember_silence
 from alerts.scraping.page import Page
 
-# Hung processes still wake up now and then; busy ones use far more than this share of a core.
-IDLE_SHARE = 0.02
 SKEW_SECONDS = 2.0
 
 
@@ -45,19 +45,27 @@ def judge(view: View, _settings: Settings) -> Verdict:
         return inactive(say("Trainer has stopped training."))
     if stall_after is None:
         return UNKNOWN
-    progress = _find_progress(page)
+    progress = find_progress(page)
     # After the host slept or its clock was set, every time on the page is old although no peer had time to step.
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
     silence = view.now - silent_since
     if silence <= stall_after:
         return inactive(say("Making progress again."), until=silent_since + stall_after)
+    activity = find_activity(view)
+    # Of a trainer that reports by itself every step is known; of others, only what is read.
+    if page.value("trainer_progress_readers"):
+        if activity is None:
+            return UNKNOWN
+        if activity.is_busy:
+            return inactive(say("Trainer works, but no progress is read."))
     stalled = say(
         "No progress for {time} while {state}; limit {limit}.",
         time=Seconds(silence),
         state=state or "running",
         limit=Seconds(stall_after),
     )
-    details = [_describe_last_step(view, page), _describe_cpu(view, page), _describe_signal(page)]
+    worked = describe_activity(activity) if activity else None
+    details = [_describe_last_step(view, page), worked, _describe_signal(page)]
     return active(join([stalled, *details]), since=progress)
 
 
@@ -69,17 +77,12 @@ def remember(view: View, _settings: Settings) -> Memory:
     page = view.page
     if page is None:
         return view.memory
-    progress, cpu = _find_progress(page), page.value("trainer_cpu_seconds_total")
+    progress = find_progress(page)
     if view.memory.get("progress") == progress and "silent_since" in view.memory:
         return view.memory
     if _is_of_the_clock_before(progress, view):
         return {"progress": progress, "silent_since": view.clock_stepped_at}
-    stall_after = page.value("trainer_stall_after_seconds")
-    if view.memory.get("progress") == progress and cpu is not None and cpu >= view.memory["cpu"]:
-        return view.memory
-    if cpu is None or stall_after is None or view.now - progress < stall_after / 2:
-        return {}
-    return {"progress": progress, "at": view.now, "cpu": cpu}
+    return remember_silence(view, page.value("trainer_stall_after_seconds"))
 
 
 def _is_of_the_clock_before(progress: float, view: View) -> bool:
@@ -88,33 +91,11 @@ def _is_of_the_clock_before(progress: float, view: View) -> bool:
     return view.clock_step_seconds < 0 and view.now + SKEW_SECONDS < progress <= clock_before + SKEW_SECONDS
 
 
-def _find_progress(page: Page) -> float:
-    """The later of the last step and the start of the phase."""
-    return max(
-        page.value("trainer_last_step_timestamp_seconds") or 0.0,
-        page.value("trainer_phase_start_timestamp_seconds") or 0.0,
-    )
-
-
 def _describe_last_step(view: View, page: Page) -> Text | None:
     last_step, steps = page.value("trainer_last_step_timestamp_seconds"), page.value("trainer_steps_total")
     if last_step is None or steps is None or last_step > view.now:
         return None
     return say("Last step: {steps:.0f}, {time} ago.", steps=steps, time=Seconds(view.now - last_step))
-
-
-def _describe_cpu(view: View, page: Page) -> Text | None:
-    """Whether its processes are idle or busy, since the silence became long."""
-    cpu, before = page.value("trainer_cpu_seconds_total"), view.memory.get("cpu")
-    seconds = view.now - view.memory.get("at", view.now)
-    if cpu is None or before is None or seconds < 1.0:
-        return None
-    used = max(0.0, cpu - before)
-    if used < IDLE_SHARE * seconds:
-        template = "CPU idle: {used:.1f} s used in {time}."
-    else:
-        template = "CPU busy: {used:.1f} s used in {time}."
-    return say(template, used=used, time=Seconds(seconds))
 
 
 def _describe_signal(page: Page) -> Text | None:
@@ -141,6 +122,7 @@ time() - (
 and trainer_up == 1
 and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 unless on (instance) trainer_state{trainer_state=~"starting|stopped"} == 1
+unless on (instance) (trainer_progress_readers > 0 and on (instance) rate(trainer_cpu_seconds_total[2m]) > 0.02)
 """,
     keeps="""
 trainer_up == 1

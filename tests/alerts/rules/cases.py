@@ -152,6 +152,19 @@ CASES = (
         lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.8), "readers": None},
         quiet=(14, 29),
     ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it rests",
+        lambda m, n: _unread(m, n, begin=10, end=30, cores=0.001),
+        (14, 29),
+        (10, 33),
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it works",
+        lambda m, n: _unread(m, n, begin=10, end=30, cores=0.8),
+        quiet=(14, 29),
+    ),
     Scenario("PeerStalled", "a hang, and its end", _hung, (12, 29), (10, 31)),
     Scenario(
         "PeerStalled",
