@@ -35,8 +35,9 @@ from alerts.web.leaderboard_client import BoardReader
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
-from alerts.web.server import allow_open_files, make_server
+from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
+from exporter.serving.open_files import allow_open_files
 
 if TYPE_CHECKING:
     from alerts.telegram.bot import Bot
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 WRONG_CONFIGURATION = 2
 FAILED = 1
 STOP_GRACE_SECONDS = 4.0
+# Connections of readers, sidecars and notifications, and the database.
+_WANTED_FILES = 4096
 
 log = logging.getLogger("alerts")
 
@@ -71,7 +74,7 @@ def main() -> int:
     _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password} - {""})
     for line in describe(prepared.doubts):
         log.warning("%s", line)
-    allow_open_files()
+    allow_open_files(_WANTED_FILES)
     try:
         with _listen(config) as server_socket, _lock(config.state_dir):
             asyncio.run(_run(config, sender, prepared, server_socket))
@@ -184,8 +187,10 @@ def _log_to_stderr(secrets: set[str]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Redactor(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for name in ("httpx", "httpcore", "uvicorn", "asyncio"):
+    for name in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of each malformed request, as often as anyone sends one.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

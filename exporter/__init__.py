@@ -7,7 +7,9 @@ textfile_reader  reads trainer.prom, once per collection
 pace        the stall threshold of a peer, from its own step times
 snapshot    runs the collectors at an interval and renders the page once per collection
 collectors/ one file for each source that the sidecar reads
-server      serves the page: HTTP, gzip, TLS, basic auth
+http_request, answers  what a request asks, and what the sidecar answers: gzip, basic auth, Host names
+server      serves the answers to all connections from one thread
+serving/    what all HTTP servers share: bounds of connections, Host names
 config      the sidecar's arguments
 leaderboard/ the swarm's board, a service of its own
 """

@@ -8,11 +8,16 @@ import sys
 import threading
 import time
 
+from exporter.answers import Answers
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
 from exporter.metrics import Sample
-from exporter.server import Server, TlsFiles
+from exporter.server import Limits, Server
+from exporter.serving.give_way import MAX_CONNECTIONS
+from exporter.serving.host_names import scraped_names
+from exporter.serving.open_files import allow_connections
 from exporter.snapshot import Snapshot
+from exporter.tls_files import TlsFiles
 from exporter.version import VERSION
 
 log = logging.getLogger("exporter")
@@ -33,8 +38,7 @@ def main() -> int:
         return 1
     with server:
         _announce(config, server)
-        # Nothing ever stops the server, so it need not wake up to check.
-        threading.Thread(target=server.serve_forever, args=(3600.0,), name="server", daemon=True).start()
+        threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
         # What is alive now stays alive: the garbage collector need not visit it again.
         gc.collect()
         gc.freeze()
@@ -51,13 +55,18 @@ def _make_snapshot(config: SidecarConfig) -> Snapshot:
 
 def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
     tls = TlsFiles(config.tls_cert, config.tls_key) if config.tls_cert and config.tls_key else None
-    return Server(
-        (config.host, config.port),
+    answers = Answers(
         lambda: snapshot.latest(time.time()),
         stale_after_seconds=5.0 * config.interval_seconds + 30.0,
+        hosts=scraped_names(
+            config.host,
+            config.allowed_hosts,
+            is_protected=tls is not None or config.credentials is not None,
+        ),
         credentials=config.credentials,
-        tls=tls,
     )
+    limits = Limits(connections=allow_connections(MAX_CONNECTIONS))
+    return Server((config.host, config.port), answers.answer, tls=tls, limits=limits)
 
 
 def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
@@ -71,8 +80,8 @@ def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_secon
 
 
 def _announce(config: SidecarConfig, server: Server) -> None:
-    host, port = server.server_address[:2]
-    shown = f"[{host!s}]" if ":" in str(host) else str(host)
+    host, port = server.address
+    shown = f"[{host}]" if ":" in host else host
     scheme = "https" if config.tls_cert else "http"
     log.info("peerwatch sidecar %s: %s on %s://%s:%s/metrics", VERSION, config.run_dir, scheme, shown, port)
     if config.is_exposed():

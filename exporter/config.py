@@ -12,6 +12,7 @@ from exporter.metrics import Sample
 from exporter.pace import Pace
 from exporter.progress.reported import ReportedProgress
 from exporter.run_folder import read_process_record
+from exporter.serving.host_names import parse_host
 from exporter.textfile_reader import TextfileReader
 from exporter.watch_file import Watch, read_watch
 
@@ -37,6 +38,7 @@ class SidecarConfig:
     tls_key: Path | None = None
     credentials: bytes | None = None
     watch: Watch | None = None
+    allowed_hosts: tuple[str, ...] = ()
 
     @cached_property
     def reported(self) -> Reported:
@@ -86,6 +88,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         tls_key=given.tls_key,
         credentials=credentials,
         watch=watch,
+        allowed_hosts=tuple(given.allowed_host),
     )
 
 
@@ -134,6 +137,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="one line user:password; required except on /-/healthy",
     )
+    add(
+        "--allowed-host",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further host name that requests may have, such as a proxy's; repeat for more",
+    )
     return parser
 
 
@@ -142,6 +153,13 @@ def _address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9700")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _host_name(text: str) -> str:
+    name = parse_host(text)
+    if name is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a host name, such as peer-1.example.org")
+    return name
 
 
 def _url(text: str) -> str:

@@ -1,214 +1,280 @@
-"""Serves the rendered page over HTTP/1.1: gzip, optional TLS and basic auth, limits on what a client can occupy."""
+"""Serves the sidecar's answers over HTTP/1.1, to all connections from one thread, so that a slow one occupies none.
 
-import base64
-import binascii
-import hmac
-import io
+`Limits` says how many connections there may be, how long each may keep the server waiting, and how many bytes of
+unfinished requests are kept. Where one more does not fit, `exporter.serving.give_way` says which goes.
+"""
+
+import contextlib
+import selectors
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
+from typing import NamedTuple, Self
 
-from exporter.bounded_reader import BoundedReader
-from exporter.snapshot import Page
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MAX_CONNECTIONS = 16
-MAX_REQUEST_BYTES = 1 << 14
-# Longer than any scrape interval in use, so that a scraper keeps its connection.
-IDLE_SECONDS = 150.0
-REQUEST_SECONDS = 10.0
-
-LANDING_PAGE = (
-    b"<!doctype html><html lang=en><title>Peerwatch sidecar</title>"
-    b'<h1>Peerwatch sidecar</h1><p><a href="/metrics">Metrics</a></p></html>'
+from exporter.answers import Answer
+from exporter.http_request import MAX_HEAD_BYTES, BadRequestError, Request, find_end, parse
+from exporter.serving.give_way import (
+    ACCEPTED_AT_ONCE,
+    BACKLOG,
+    IDLE_SECONDS,
+    MAX_CONNECTIONS,
+    REQUEST_SECONDS,
+    Connections,
 )
+from exporter.tls_files import TlsFiles
+
+# OpenSSL keeps some 40 kB for a handshake under way.
+MAX_TLS_CONNECTIONS = 256
+MAX_UNFINISHED_BYTES = 1 << 20
+# Connections read between two looks at those that are known: what a scrape may wait for.
+READ_AT_ONCE = 32
+# How long no connection is accepted after the system had no file for one.
+NO_FILES_PAUSE_SECONDS = 0.1
+
+_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Server(ThreadingMixIn, TCPServer):
-    """Serves what `page()` returns. Raises OSError where the address cannot be bound."""
+class Limits(NamedTuple):
+    """What clients can occupy; seconds of a whole request or answer, and between two requests."""
 
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
+    connections: int = MAX_CONNECTIONS
+    request_seconds: float = REQUEST_SECONDS
+    idle_seconds: float = IDLE_SECONDS
+    unfinished_bytes: int = MAX_UNFINISHED_BYTES
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class _Connection:
+    """One client: what it has sent of its next request, and what it has not read of its last answer."""
+
+    __slots__ = ("answered", "events", "file", "keeps_alive", "read_at", "received", "searched", "socket", "unsent")
+
+    def __init__(self, connection: socket.socket, now: float) -> None:
+        self.socket = connection
+        self.file = connection.fileno()
+        self.events = selectors.EVENT_READ
+        self.received = bytearray()
+        self.searched = 0
+        self.unsent = memoryview(b"")
+        self.keeps_alive = True
+        self.answered = False
+        self.read_at = now
+
+
+class Server:
+    """Listens from the start; raises OSError where the address cannot be bound."""
 
     def __init__(
         self,
         address: tuple[str, int],
-        page: Callable[[], Page],
+        answer: Callable[[Request], Answer],
         *,
-        stale_after_seconds: float,
-        credentials: bytes | None = None,
-        tls: "TlsFiles | None" = None,
+        tls: TlsFiles | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.page = page
-        self.stale_after_seconds = stale_after_seconds
-        self.credentials = credentials
-        self.tls = tls
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        super().__init__(address, _Handler)
+        self._listener = _listen(address)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self._answer = answer
+        self._tls = tls
+        most = limits.connections if tls is None else min(limits.connections, MAX_TLS_CONNECTIONS)
+        self._limits = limits._replace(connections=most)
+        self._connections: Connections[_Connection] = Connections()
+        # Those of which more is here than the system knows: in a buffer of ours, or of OpenSSL.
+        self._unread: dict[_Connection, None] = {}
+        self._unfinished_bytes = 0
+        self._accepts_from = 0.0
+        self._wake, self._waker = socket.socketpair()
+        self._is_stopping = False
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Handles the connection in a thread, or closes it while there are too many."""
-        if self._slots.acquire(blocking=False):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends `serve_forever`, from any thread."""
+        self._is_stopping = True
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+
+    def serve_forever(self) -> None:
+        """Serves until `stop`, then closes everything."""
+        while not self._is_stopping:
+            self._serve_once()
+        for one in self._connections:
+            self._close(one)
+        for used in (self._listener, self._wake, self._waker):
+            used.close()
+        self._selector.close()
+
+    def _serve_once(self) -> None:
+        ready: dict[_Connection, None] = dict(self._unread)
+        is_asked = False
+        for key, _ in self._selector.select(self._seconds_to_wait()):
+            if isinstance(key.data, _Connection):
+                ready[key.data] = None
+            else:
+                is_asked |= key.fileobj is self._listener
+        now = time.monotonic()
+        # Scrapers that were here before come first, and nobody is passed over twice for the same others.
+        for one in sorted(ready, key=lambda one: (not one.answered, one.read_at))[:READ_AT_ONCE]:
+            self._continue(one, now)
+        for one in self._connections.overdue(now, self._limits.request_seconds, self._limits.idle_seconds):
+            self._close(one)
+        if is_asked:
+            self._accept(now)
+
+    def _seconds_to_wait(self) -> float | None:
+        now = time.monotonic()
+        if self._unread:
+            return 0.0
+        seconds = self._connections.seconds_left(now, self._limits.request_seconds, self._limits.idle_seconds)
+        if self._accepts_from:
+            if now < self._accepts_from:
+                return min(self._accepts_from - now, seconds if seconds is not None else self._accepts_from - now)
+            self._accepts_from = 0.0
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        return seconds
+
+    def _accept(self, now: float) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
             try:
-                super().process_request(request, client_address)
-            except RuntimeError:  # no thread can be started
-                self._slots.release()
-                self.shutdown_request(request)
-        else:
-            self.shutdown_request(request)
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:  # no file is left
+                self._give_way()
+                self._selector.unregister(self._listener)
+                self._accepts_from = now + NO_FILES_PAUSE_SECONDS
+                return
+            while len(self._connections) >= self._limits.connections:
+                self._give_way()
+            self._welcome(connection, now)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def _welcome(self, connection: socket.socket, now: float) -> None:
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that disconnected, was too slow or did not speak TLS is not logged."""
-
-
-class TlsFiles:
-    """A certificate chain and its key, reloaded when the files change, as certificates are renewed in place."""
-
-    def __init__(self, cert: Path, key: Path) -> None:
-        """Raises OSError or ssl.SSLError where they cannot be used."""
-        self._cert, self._key = cert, key
-        self._changed_at = self._read_times()
-        self._context = self._load()
-
-    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
-        """Starts TLS; the handshake happens with the first read, in the connection's own thread."""
-        try:
-            changed_at = self._read_times()
-            if changed_at != self._changed_at:
-                self._context, self._changed_at = self._load(), changed_at
-        except (OSError, ssl.SSLError):
-            pass  # The new pair is half written: the old one is used until both are there.
-        return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-
-    def _read_times(self) -> tuple[int, int]:
-        return self._cert.stat().st_mtime_ns, self._key.stat().st_mtime_ns
-
-    def _load(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._cert, self._key)
-        return context
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server_version, sys_version = "peerwatch", ""
-    rfile: io.BufferedReader
-    timeout = REQUEST_SECONDS
-    server: Server
-
-    def setup(self) -> None:
-        if self.server.tls:
-            self.request.settimeout(REQUEST_SECONDS)
-            self.request = self.server.tls.wrap(self.request)
-        super().setup()
-        self.rfile.close()
-        self._reader = BoundedReader(self.connection)
-        self.rfile = io.BufferedReader(self._reader)
-
-    def finish(self) -> None:
-        super().finish()
-        self.connection.close()  # TLS took the socket over from the server, which then cannot close it
-
-    def handle_one_request(self) -> None:
-        """Waits long for a request's first byte, and briefly for the rest."""
-        self.close_connection = True
-        try:
-            self._reader.allow(seconds=IDLE_SECONDS, max_bytes=MAX_REQUEST_BYTES)
-            if self.rfile.peek(1):
-                self._reader.allow(seconds=REQUEST_SECONDS, max_bytes=MAX_REQUEST_BYTES)
-                super().handle_one_request()
-        except OSError:  # time-outs and TLS errors among them
-            self.close_connection = True
-
-    def do_GET(self) -> None:
-        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.close_connection = True  # a body that is not read must not be parsed as the next request
-        path = self.path.partition("?")[0]
-        if path == "/-/healthy":
-            self._send_health()
-        elif not self._is_authorized():
-            self._send(HTTPStatus.UNAUTHORIZED, b"unauthorized\n", {"WWW-Authenticate": 'Basic realm="peerwatch"'})
-        elif path == "/metrics":
-            self._send_metrics()
-        elif path == "/":
-            self._send(HTTPStatus.OK, LANDING_PAGE, {"Content-Type": "text/html; charset=utf-8"})
-        else:
-            self._send(HTTPStatus.NOT_FOUND, b"not found; the metrics are at /metrics\n")
-
-    do_HEAD = do_GET
-
-    def _refuse(self) -> None:
-        self.close_connection = True
-        self._send(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n", {"Allow": "GET, HEAD"})
-
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = _refuse
-
-    def _send_metrics(self) -> None:
-        page = self.server.page()
-        if self._is_stale(page):
-            # Old numbers would look like a stalled peer; the scrape has to fail instead.
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"the collection is stale\n")
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one = _Connection(self._tls.wrap(connection) if self._tls else connection, now)
+        except OSError:  # the client has gone
+            connection.close()
             return
-        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        if accepts_gzip(self.headers.get("Accept-Encoding", "")):
-            self._send(HTTPStatus.OK, page.compressed, headers | {"Content-Encoding": "gzip"})
-        else:
-            self._send(HTTPStatus.OK, page.plain, headers)
+        self._connections.wait(one, now)
+        self._selector.register(one.file, one.events, one)
+        self._continue(one, now)
 
-    def _send_health(self) -> None:
-        if self._is_stale(self.server.page()):
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"the collection is stale\n")
-        else:
-            self._send(HTTPStatus.OK, b"healthy\n")
+    def _give_way(self) -> None:
+        chosen = self._connections.choose()
+        if chosen is not None:
+            self._close(chosen)
 
-    def _is_stale(self, page: Page) -> bool:
-        return time.monotonic() - page.rendered_at > self.server.stale_after_seconds
-
-    def _is_authorized(self) -> bool:
-        if self.server.credentials is None:
-            return True
-        scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
+    def _continue(self, one: _Connection, now: float) -> None:
+        """Sends or reads what can be without waiting."""
+        if one.file < 0:
+            return
+        one.read_at = now
+        self._unread.pop(one, None)
         try:
-            given = base64.b64decode(encoded, validate=True) if scheme.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            given = b""
-        return hmac.compare_digest(given, self.server.credentials)
+            if one.unsent:
+                self._send(one, now)
+            else:
+                self._read(one, now)
+        except _WOULD_BLOCK as blocked:
+            # A handshake may have to write before it can read on.
+            is_writing = bool(one.unsent) or isinstance(blocked, ssl.SSLWantWriteError)
+            self._await(one, selectors.EVENT_WRITE if is_writing else selectors.EVENT_READ)
+        except OSError:
+            self._close(one)
 
-    def _send(self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None) -> None:
-        fields = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))} | (headers or {})
-        if self.close_connection:
-            fields["Connection"] = "close"
-        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items())
-        # In one piece: a head sent alone waits for the client's delayed acknowledgement.
-        self.connection.settimeout(REQUEST_SECONDS)
-        self.connection.sendall(head.encode("latin-1") + b"\r\n" + (b"" if self.command == "HEAD" else body))
+    def _await(self, one: _Connection, events: int) -> None:
+        if one.events != events:
+            one.events = events
+            self._selector.modify(one.file, events, one)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are not logged."""
+    def _read(self, one: _Connection, now: float) -> None:
+        if one.searched == len(one.received):
+            content = one.socket.recv(MAX_HEAD_BYTES)
+            if not content:
+                self._close(one)
+                return
+            one.received += content
+            self._unfinished_bytes += len(content)
+            self._connections.wait(one, now)
+        end = find_end(one.received, one.searched)
+        if end >= 0 or len(one.received) > MAX_HEAD_BYTES:
+            self._take_request(one, end, now)
+            return
+        one.searched = len(one.received)
+        if isinstance(one.socket, ssl.SSLSocket) and one.socket.pending():
+            self._unread[one] = None
+        while self._unfinished_bytes > self._limits.unfinished_bytes:
+            self._give_way()
+
+    def _take_request(self, one: _Connection, end: int, now: float) -> None:
+        """Answers the request whose head has this end; a negative one if it has none within its limit."""
+        try:
+            if not 0 <= end <= MAX_HEAD_BYTES:
+                raise BadRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            request = parse(bytes(one.received[:end]))
+        except BadRequestError as error:
+            end, one.keeps_alive, with_body = len(one.received), False, True
+            answer = Answer(error.status, f"{error}\n".encode())
+        else:
+            one.keeps_alive, with_body = request.keeps_alive, request.method != "HEAD"
+            answer = self._answer(request)
+        del one.received[:end]
+        self._unfinished_bytes -= end
+        one.searched = 0
+        one.unsent = memoryview(answer.encode(with_body=with_body, keeps_alive=one.keeps_alive))
+        # Its wait for the request is over; that for its reading begins.
+        self._connections.forget(one)
+        self._connections.wait(one, now)
+        self._send(one, now)
+
+    def _send(self, one: _Connection, now: float) -> None:
+        while one.unsent:
+            one.unsent = one.unsent[one.socket.send(one.unsent) :]
+        one.answered = True
+        if not one.keeps_alive:
+            # What is left unread would reset the connection before the answer is read.
+            with contextlib.suppress(OSError):
+                one.socket.recv(MAX_HEAD_BYTES)
+            self._close(one)
+            return
+        self._await(one, selectors.EVENT_READ)
+        if one.received or (isinstance(one.socket, ssl.SSLSocket) and one.socket.pending()):
+            self._unread[one] = None
+            self._connections.forget(one)
+            self._connections.wait(one, now)
+        else:
+            self._connections.rest(one, now)
+
+    def _close(self, one: _Connection) -> None:
+        self._connections.forget(one)
+        self._unread.pop(one, None)
+        self._unfinished_bytes -= len(one.received)
+        one.received.clear()
+        self._selector.unregister(one.file)
+        one.file = -1
+        one.socket.close()
 
 
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip."""
-    for item in accept_encoding.lower().split(","):
-        name, _, parameters = item.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+def _listen(address: tuple[str, int]) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # At most one log line per collector in this time, however often its result changes.
 LOG_INTERVAL_SECONDS = 60.0
-# A scrape waits no longer than this for a collection that is due or under way.
+# Scrapes wait no longer than this after the stall deadline for the collection that is then due.
 FRESH_WITHIN_SECONDS = 0.25
 
 _LAST_STEP = "trainer_last_step_timestamp_seconds"
@@ -81,11 +81,13 @@ class Snapshot:
     def latest(self, now: float) -> Page:
         """The page for a scrape at the Unix time `now`.
 
-        After the stall deadline it waits briefly for a collection that may have seen a step since.
+        Just after the stall deadline it waits briefly for a collection that may have seen a step since; all scrapes
+        together no longer than one, as they are served one after the other.
         """
-        if now >= self._stalls_at:
+        seconds_left = self._stalls_at + FRESH_WITHIN_SECONDS - now
+        if now >= self._stalls_at and seconds_left > 0.0:
             with self._refreshed:
-                self._refreshed.wait_for(lambda: now < self._stalls_at, FRESH_WITHIN_SECONDS)
+                self._refreshed.wait_for(lambda: now < self._stalls_at, seconds_left)
         return self.page
 
     def collect(self) -> list[Family]:

@@ -29,6 +29,8 @@ from exporter.run_folder import write_atomically
 
 MAX_REQUEST_BYTES = 16 * 1024
 READ_TIMEOUT_SECONDS = 10.0
+# The database's largest.
+MAX_SILENCE_NUMBER = 2**63 - 1
 
 Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
 
@@ -63,7 +65,7 @@ class Actions:
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            refusal = refuse(request.headers, request.url.scheme, self.token)
+            refusal = refuse(request.headers, request.scope["scheme"], self.token)
             if refusal:
                 return _problem(403, refusal)
             try:
@@ -85,7 +87,7 @@ class Actions:
 
     async def _end_silence(self, request: Request, _content: dict[str, Any]) -> Response:
         number = request.path_params["number"]
-        if not self._silence_store.end_silence(number):
+        if number > MAX_SILENCE_NUMBER or not self._silence_store.end_silence(number):
             return _problem(404, f"unknown silence {number}")
         return JSONResponse({"id": number})
 
@@ -135,7 +137,7 @@ async def _read(request: Request) -> dict[str, Any]:
             raise ValueError(f"request is larger than {MAX_REQUEST_BYTES} bytes")
     try:
         decoded = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("request is not JSON") from None
     if not isinstance(decoded, dict):
         raise ValueError("request is not a JSON object")

@@ -1,10 +1,6 @@
 """The alert loop's HTTP routes: status page, stream, JSON API, service discovery, metrics, health."""
 
-import ipaddress
-import socket
-from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -13,7 +9,6 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.config import AlertsConfig, split_listen
 from alerts.delivery.outbox import Outbox
@@ -28,6 +23,8 @@ from alerts.web.own_metrics import AlertCollector
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.stream import Stream
+from exporter.serving.host_guard import HostGuard
+from exporter.serving.host_names import page_names
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -65,34 +62,11 @@ def make_app(
         *actions.routes(),
         *history.routes(),
     ]
-    guards = [Middleware(_HostGuard, names=allowed_hosts(config.listen, config.allowed_hosts))]
+    guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
     if config.login is not None:
         login = {"user": config.login.user, "password": password, "token": actions.token}
         guards.append(Middleware(LoginGuard, **login, throttle=Throttle()))
     return Starlette(routes=routes, middleware=guards)
-
-
-def allowed_hosts(listen: str, configured: Iterable[str]) -> frozenset[str]:
-    """Accepted host names: a web site that points its own name at this address is refused."""
-    host, _ = split_listen(listen)
-    # host.docker.internal is this machine as a container sees it; no public DNS resolves `.internal`.
-    names = {
-        "localhost",
-        "127.0.0.1",
-        "::1",
-        "host.docker.internal",
-        host.lower(),
-        *(name.lower() for name in configured),
-    }
-    if _is_wildcard(host):
-        names |= {socket.gethostname().lower(), "*address"}
-    return frozenset(names)
-
-
-def is_allowed(host_header: str, names: frozenset[str]) -> bool:
-    """Whether a Host header is one of the names; `*address` stands for any numeric address."""
-    host = (urlsplit(f"//{host_header}").hostname or "").lower() if _is_plain(host_header) else ""
-    return host in names or ("*address" in names and _is_address(host))
 
 
 class _Pages:
@@ -131,35 +105,3 @@ class _Pages:
         if self._loop.is_healthy():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)
-
-
-class _HostGuard:
-    """Refuses requests with a foreign Host header."""
-
-    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
-        self._app = app
-        self._names = names
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not is_allowed(hosts[0], self._names):
-                await PlainTextResponse("unknown host name\n", status_code=421)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def _is_plain(host_header: str) -> bool:
-    return not set(host_header) & set("/\\@?# \t") and host_header.count("[") == host_header.count("]") <= 1
-
-
-def _is_wildcard(host: str) -> bool:
-    return _is_address(host) and ipaddress.ip_address(host).is_unspecified
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

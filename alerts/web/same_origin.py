@@ -3,15 +3,19 @@
 import hmac
 from collections.abc import Mapping
 
+from starlette.datastructures import Headers
+
 from alerts.config import TOKEN_FILE
 
 
-def refuse(headers: Mapping[str, str], scheme: str, token: str) -> str:
+def refuse(headers: Headers, scheme: str, token: str) -> str:
     """Why a request may change nothing; empty if it may. `scheme` is that of the request: http or https.
 
     A browser sets `Sec-Fetch-Site` and `Origin` itself; no script can. The Host header is checked before.
     """
-    origin, site, host = headers.get("origin"), headers.get("sec-fetch-site"), headers.get("host", "")
+    if len(headers.getlist("origin")) > 1 or len(headers.getlist("sec-fetch-site")) > 1:
+        return "a request from another site"
+    origin, site, host = headers.get("origin"), headers.get("sec-fetch-site"), headers["host"]
     # Behind a proxy that terminates TLS, a page of ours has https where the request has http.
     is_foreign = origin is not None and origin not in (f"http://{host}", f"https://{host}")
     if is_foreign or site not in (None, "same-origin"):

@@ -1,12 +1,11 @@
 """Changes of the status page as server-sent events.
 
-No queue: each reader gets what has changed since its last event, so that a slow one skips to the latest state. A reader
-that does not read is disconnected, and the number of readers is bounded.
+No queue: each reader gets what has changed since its last event, so that a slow one skips to the latest state. The
+server disconnects a reader that does not read; the number of readers is bounded, far below that of connections.
 """
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -18,8 +17,6 @@ from alerts.web.live_page import LivePage
 
 MAX_STREAMS = 250
 HEARTBEAT_SECONDS = 15.0
-# How long a reader may leave its data unread.
-STALLED_SECONDS = 20.0
 # Changes this close together are one event.
 BATCH_SECONDS = 0.1
 # Small pieces bound what is buffered for a reader that does not read.
@@ -31,21 +28,13 @@ _HEADERS = (
     (b"x-accel-buffering", b"no"),
 )
 
-log = logging.getLogger(__name__)
-
 
 class Stream:
     """The ASGI application behind /api/stream."""
 
-    def __init__(
-        self,
-        live: LivePage,
-        headers: Mapping[str, str],
-        stalled_seconds: float = STALLED_SECONDS,
-    ) -> None:
+    def __init__(self, live: LivePage, headers: Mapping[str, str]) -> None:
         self._live = live
         self._headers = [*_HEADERS, *((name.lower().encode(), value.encode()) for name, value in headers.items())]
-        self._stalled_seconds = stalled_seconds
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,12 +57,7 @@ class Stream:
             for task in (events, disconnect):
                 task.cancel()
             problem, _ = await asyncio.gather(events, disconnect, return_exceptions=True)
-        if isinstance(problem, TimeoutError):
-            log.info("status page: a reader read nothing for %g s and was disconnected", self._stalled_seconds)
-            scope["state"]["cut"]()
-            # Lets the server process the abort.
-            await asyncio.sleep(0)
-        elif isinstance(problem, Exception):
+        if isinstance(problem, Exception):
             raise problem
 
     async def _send_events(self, scope: Scope, send: Send) -> None:
@@ -83,19 +67,19 @@ class Stream:
             changed = self._live.changed
             newest, parts = self._live.since(mark)
             if newest != mark:
-                await self._send(send, _event("change", parts, newest))
+                await _send(send, _event("change", parts, newest))
                 mark = newest
             if await _is_set_within(changed, HEARTBEAT_SECONDS):
                 await asyncio.sleep(BATCH_SECONDS)
             else:
-                await self._send(send, _event("beat", b"{}"))
+                await _send(send, _event("beat", b"{}"))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send(self, send: Send, content: bytes) -> None:
-        async with asyncio.timeout(self._stalled_seconds):
-            for begin in range(0, len(content), PIECE_BYTES):
-                piece = content[begin : begin + PIECE_BYTES]
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+async def _send(send: Send, content: bytes) -> None:
+    for begin in range(0, len(content), PIECE_BYTES):
+        piece = content[begin : begin + PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 def _read_mark(scope: Scope) -> str:

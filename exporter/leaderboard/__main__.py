@@ -18,6 +18,8 @@ from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.poll import Poller
 from exporter.leaderboard.reader import Reader
 from exporter.leaderboard.store import Store, StoreFailed
+from exporter.serving.asgi import Server
+from exporter.serving.host_names import scraped_names
 
 _log = logging.getLogger("leaderboard")
 
@@ -45,16 +47,18 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
     reader = Reader(config_path)
     try:
         poller = Poller(config, reader, store, measures)
-        app = create_app(lambda: poller.snapshot, measures, config.stale_after_seconds)
-        server = uvicorn.Server(
+        hosts = scraped_names(split_address(config.listen)[0], config.allowed_hosts)
+        app = create_app(lambda: poller.snapshot, measures, config.stale_after_seconds, hosts)
+        server = Server(
             uvicorn.Config(
                 app,
+                http="h11",
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=1,
-                limit_concurrency=256,
             )
         )
         # uvicorn raises the signal again after its own shutdown: it must find a handler that lets this return.
@@ -93,7 +97,8 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # It warns of each malformed request, as often as anyone sends one.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     try:
         config = load(arguments.config)
     except ValueError as error:

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import names_of
 from exporter.leaderboard.snapshot import Snapshot, find_id
+from exporter.serving.host_guard import HostGuard
+from exporter.serving.host_names import HostRule
 
 MAX_IDS = 1000
 MAX_BODY_BYTES = 100 * 1024
@@ -21,11 +23,16 @@ def create_app(
     read_snapshot: Callable[[], Snapshot],
     measures: Measures,
     stale_after_seconds: float,
+    hosts: HostRule,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
-    """The application; `read_snapshot` returns the newest snapshot, and `clock` unix seconds."""
+    """The application; `read_snapshot` returns the newest snapshot, and `clock` unix seconds.
+
+    `hosts` are the names that requests may have.
+    """
     app = FastAPI(title="Peerwatch leaderboard", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_harden)
+    app.add_middleware(HostGuard, rule=hosts)
 
     def problem() -> str | None:
         polled_at = read_snapshot().polled_at

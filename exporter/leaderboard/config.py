@@ -43,6 +43,7 @@ class LeaderboardConfig(FileModel):
     """Which swarm is read, where its board is kept and served, and what bounds it."""
 
     listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:8700"
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="further host names that requests may have")
     database: Path
     initial_peers: list[Annotated[str, AfterValidator(_is_multiaddr)]] = Field(min_length=1)
     identity_path: Path | None = None

@@ -11,22 +11,30 @@ import time
 
 import pytest
 
-from exporter import server as server_module
-from exporter.server import Server, TlsFiles, accepts_gzip
+from exporter.answers import Answers, accepts_gzip
+from exporter.server import Limits, Server
+from exporter.serving.host_names import scraped_names
 from exporter.snapshot import Page
+from exporter.tls_files import TlsFiles
 
 PLAIN = b"trainer_up 1.0\n" * 1000
 
 
 @contextlib.contextmanager
-def serving(*, rendered_seconds_ago=0.0, **options):
+def serving(*, rendered_seconds_ago=0.0, credentials=None, tls=None, host="127.0.0.1", allowed=(), **limits):
     page = Page(PLAIN, gzip.compress(PLAIN), time.monotonic() - rendered_seconds_ago)
-    with Server(("127.0.0.1", 0), lambda: page, stale_after_seconds=30.0, **options) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
+    is_protected = credentials is not None or tls is not None
+    hosts = scraped_names(host, allowed, is_protected=is_protected)
+    answers = Answers(lambda: page, stale_after_seconds=30.0, hosts=hosts, credentials=credentials)
+    server = Server(("127.0.0.1", 0), answers.answer, tls=tls, limits=Limits(**limits))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.address[1]
+    finally:
+        server.stop()
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -120,7 +128,7 @@ def test_an_old_page_is_not_served():
 
 
 def test_a_body_is_not_taken_for_the_next_request(port):
-    smuggled = b"GET /metrics HTTP/1.1\r\nContent-Length: 27\r\n\r\nGET /secret HTTP/1.1\r\n\r\n"
+    smuggled = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\nGET /secret HTTP/1.1\r\n\r\n"
     assert talk(port, smuggled).count(b"HTTP/1.1 ") == 1
 
 
@@ -139,9 +147,27 @@ def test_what_is_not_http_ends_that_connection_only(port, sent):
     assert ask(port)[0].status == 200
 
 
-def test_a_slow_client_times_out(monkeypatch):
-    monkeypatch.setattr(server_module, "REQUEST_SECONDS", 0.3)
-    with serving() as port, socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=60)
+
+
+def is_closed(connection):
+    """Whether the server ends the connection; waits for it."""
+    try:
+        return connection.recv(1 << 16) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("begun", [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"])
+def test_a_request_that_is_not_sent_in_time_ends_its_connection(begun):
+    with serving(request_seconds=0.2) as port, connect(port) as connection:
+        connection.sendall(begun)
+        assert is_closed(connection)
+
+
+def test_a_byte_now_and_then_buys_no_time():
+    with serving(request_seconds=0.3) as port, connect(port) as connection:
         begin = time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for byte in b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 1000:
@@ -150,17 +176,140 @@ def test_a_slow_client_times_out(monkeypatch):
         assert time.monotonic() - begin < 60
 
 
-def test_idle_connections_are_bounded_and_given_back(monkeypatch):
-    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.5)
-    with serving() as port, contextlib.ExitStack() as stack:
-        threads = threading.active_count()
-        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(60)]
-        for connection in idle[server_module.MAX_CONNECTIONS :]:
-            assert connection.recv(1) == b""  # one too many: closed at once
-        assert threading.active_count() <= threads + server_module.MAX_CONNECTIONS
-        for connection in idle[: server_module.MAX_CONNECTIONS]:
-            assert connection.recv(1) == b""
+REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def read_answer(connection):
+    received = b""
+    while not received.endswith(PLAIN):
+        chunk = connection.recv(1 << 16)
+        assert chunk, "the connection was ended"
+        received += chunk
+    return received
+
+
+def test_a_second_request_that_trickles_ends_the_connection_too():
+    with serving(request_seconds=0.2) as port, connect(port) as connection:
+        connection.sendall(REQUEST)
+        read_answer(connection)
+        connection.sendall(b"G")
+        assert is_closed(connection)
+
+
+def test_requests_sent_together_are_answered_one_after_the_other(port):
+    answered = b""
+    with connect(port) as connection:
+        connection.sendall(REQUEST * 3 + REQUEST[:-1])
+        for received in iter(lambda: connection.recv(1 << 16), b""):
+            answered = answered + received
+            if answered.count(PLAIN) == 3:
+                break
+        connection.sendall(REQUEST[-1:])
+        read_answer(connection)
+
+
+def test_an_answer_that_is_not_read_ends_the_connection(monkeypatch):
+    monkeypatch.setattr("tests.exporter.test_server.PLAIN", b"x" * (32 << 20))
+    with serving(request_seconds=0.3) as port, connect(port) as deaf:
+        deaf.sendall(REQUEST)
+        time.sleep(1.0)
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := deaf.recv(1 << 20):
+                received += len(chunk)
+        assert received < 32 << 20
+
+
+def test_an_idle_connection_is_ended():
+    with serving(idle_seconds=0.2) as port, connect(port) as connection:
+        connection.sendall(REQUEST)
+        read_answer(connection)
+        assert is_closed(connection)
+
+
+def test_what_has_sent_no_request_gives_way_and_a_scraper_stays():
+    with serving(connections=16) as port, contextlib.ExitStack() as stack:
+        scraper = stack.enter_context(connect(port))
+        scraper.sendall(REQUEST)
+        read_answer(scraper)
+        slow = [stack.enter_context(connect(port)) for _ in range(60)]
+        for connection in slow[:-15]:
+            assert is_closed(connection)  # the oldest first
+        scraper.sendall(REQUEST)
+        read_answer(scraper)
+        for _ in range(30):
+            assert ask(port)[0].status == 200
+        slow[-1].sendall(REQUEST)
+
+
+def test_where_all_are_scrapers_the_one_idle_longest_gives_way():
+    with serving(connections=4) as port, contextlib.ExitStack() as stack:
+        scrapers = []
+        for _ in range(5):
+            scrapers.append(stack.enter_context(connect(port)))
+            scrapers[-1].sendall(REQUEST)
+            read_answer(scrapers[-1])
+        assert is_closed(scrapers[0])
+        for scraper in scrapers[1:]:
+            scraper.sendall(REQUEST)
+            read_answer(scraper)
+
+
+def test_unfinished_requests_are_bounded_together():
+    with serving(unfinished_bytes=1 << 16) as port, contextlib.ExitStack() as stack:
+        large = [stack.enter_context(connect(port)) for _ in range(12)]
+        for connection in large:
+            connection.sendall(b"GET /" + b"a" * 10_000)
+        assert is_closed(large[0])
         assert ask(port)[0].status == 200
+
+
+def test_a_handshake_that_hangs_gives_way(certificate):
+    with serving(tls=TlsFiles(*certificate), connections=8) as port, contextlib.ExitStack() as stack:
+        hanging = [stack.enter_context(connect(port)) for _ in range(20)]
+        for connection in hanging[-8:]:
+            connection.sendall(b"\x16\x03\x01\x02\x00")
+        assert name_of_peer(port, certificate[0]) == "first"
+        assert is_closed(hanging[0])
+
+
+# Host names
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Host: localhost:9700", 200),
+        (b"Host: 127.0.0.1", 200),
+        (b"Host: [::1]:1", 200),
+        (b"Host: host.docker.internal:9700", 200),
+        (b"Host: Peer.Example.org", 200),
+        (b"Host: evil.example", 421),
+        (b"Host: 192.0.2.7:9700", 421),
+        (b"X: y", 400),
+        (b"Host: localhost\r\nHost: localhost", 400),
+        (b"Host:", 400),
+        (b"Host: [zz]", 400),
+        (b"Host: [::1", 400),
+        (b"Host: localhost:65536", 400),
+        (b"Host: localhost:-1", 400),
+        (b"Host: l\xf6calhost", 400),
+        (b"Host: " + b"a" * 10_000, 400),
+    ],
+)
+def test_a_foreign_or_malformed_host_reads_nothing(head, status):
+    with serving(allowed=["peer.example.org"]) as port:
+        for path in (b"/metrics", b"/", b"/-/healthy"):
+            answer = talk(port, b"GET " + path + b" HTTP/1.1\r\n" + head + b"\r\nConnection: close\r\n\r\n")
+            assert int(answer.split()[1]) == status
+            assert (PLAIN in answer) is (status == 200 and path == b"/metrics")
+
+
+def test_on_the_network_scrapers_come_by_any_name_and_browsers_by_address():
+    with serving(host="0.0.0.0") as port:
+        assert ask(port, Host="peer-1.example.org:9700")[0].status == 200
+        assert ask(port, Host="peer-1.example.org:9700", Accept_Language="en")[0].status == 421
+        assert ask(port, Host="192.0.2.7:9700", Accept_Language="en")[0].status == 200
 
 
 # Authentication

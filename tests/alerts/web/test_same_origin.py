@@ -5,7 +5,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from alerts.config import TOKEN_FILE
 from alerts.web.same_origin import refuse
@@ -70,6 +72,11 @@ REFUSED = [
     ({"Authorization": "Bearer {token}", "Origin": "https://evil.example"}, FOREIGN),
     ({"Authorization": "Bearer {token}", "Origin": "null"}, FOREIGN),
     ({"Authorization": "Bearer {token}", "Sec-Fetch-Site": "cross-site"}, FOREIGN),
+    ({"Origin": "[zz]"}, FOREIGN),
+    ({"Origin": "http://[zz]"}, FOREIGN),
+    ({"Origin": "http://127.0.0.1:99999"}, FOREIGN),
+    ({"Origin": "http://l\xf6calhost"}, FOREIGN),
+    ({"Origin": "http://" + "a" * 10_000}, FOREIGN),
     ({"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}, "unknown host name"),
 ]
 
@@ -82,6 +89,33 @@ def test_the_token_or_a_proof_of_the_same_origin_is_needed_to_change_something(l
     for headers in ALLOWED:
         assert _post(loop, "/api/silences", headers)[0] == 201, headers
     assert len(loop.get("/api/alerts").json()["silences"]) == len(ALLOWED)
+
+
+MALFORMED_HOSTS = ["[zz]", "[::1", "", "a b", "localhost:65536", "localhost:x", "l\xf6calhost", "a" * 10_000]
+
+
+def test_a_malformed_host_is_a_bad_request_and_leaves_no_traceback(loop: AlertLoop) -> None:
+    for host in MALFORMED_HOSTS:
+        status, text = _post(loop, "/api/silences", {"Host": host, "Sec-Fetch-Site": "same-origin"})
+        assert (status, "Host header" in text) == (400, True), host
+    connection = HTTPConnection(urlsplit(loop.address).netloc, timeout=10)
+    connection.putrequest("GET", "/", skip_host=True)
+    for _ in range(2):
+        connection.putheader("Host", "localhost")
+    connection.endheaders()
+    assert connection.getresponse().status == 400
+    connection.close()
+    assert loop.stop() == 0
+    assert "Traceback" not in loop.output()
+
+
+def test_a_body_or_number_of_any_size_leaves_no_traceback(loop: AlertLoop) -> None:
+    same = {"Sec-Fetch-Site": "same-origin"}
+    nested = httpx.post(f"{loop.address}/api/silences", content="[" * 16_000, headers=same)
+    assert (nested.status_code, nested.json()) == (422, {"detail": "request is not JSON"})
+    assert _post(loop, f"/api/silences/{'9' * 30}", same, "DELETE")[0] == 404
+    assert loop.stop() == 0
+    assert "Traceback" not in loop.output()
 
 
 @pytest.mark.parametrize(
@@ -100,5 +134,14 @@ def test_every_request_that_changes_something_is_guarded(loop: AlertLoop, method
 
 
 def test_a_page_asked_for_by_https_has_an_https_origin() -> None:
-    assert refuse({**HOST, "origin": "https://watch.example.org"}, "https", "secret") == ""
-    assert refuse({**HOST, "origin": "http://watch.example.org"}, "https", "secret") == FOREIGN
+    assert refuse(Headers({**HOST, "origin": "https://watch.example.org"}), "https", "secret") == ""
+    assert refuse(Headers({**HOST, "origin": "http://watch.example.org"}), "https", "secret") == FOREIGN
+
+
+def test_of_two_origins_none_counts() -> None:
+    both = [
+        (b"host", b"watch.example.org"),
+        (b"origin", b"https://watch.example.org"),
+        (b"origin", b"https://evil.example"),
+    ]
+    assert refuse(Headers(raw=both), "https", "secret") == FOREIGN

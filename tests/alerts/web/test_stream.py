@@ -1,6 +1,7 @@
 """The stream of changes of the status page, with real connections to a real loop."""
 
 import asyncio
+import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from alerts.web.live_page import LivePage
-from alerts.web.server import Connection
 from alerts.web.stream import MAX_STREAMS, Stream
+from exporter.serving.asgi import Server
 from tests.alerts.conftest import AlertLoop, Sidecar, sidecar_page
 from tests.alerts.streams import Crowd, Reader
 from tests.fakes import LOOPBACK, wait_for
@@ -155,14 +156,11 @@ class _Flood:
 
 def test_a_reader_that_does_not_read_is_disconnected_and_leaves_nothing_behind(connect: Callable[..., Reader]) -> None:
     async def serve() -> bool:
-        stream = Stream(cast(LivePage, _Flood()), {}, stalled_seconds=0.5)
-        app = Starlette(routes=[Route("/api/stream", stream)])
-        settings = uvicorn.Config(app, host=LOOPBACK, port=0, http=Connection, log_config=None, lifespan="off")
-        server = uvicorn.Server(settings)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        app = Starlette(routes=[Route("/api/stream", Stream(cast(LivePage, _Flood()), {}))])
+        listener = socket.create_server((LOOPBACK, 0))
+        server = Server(uvicorn.Config(app, http="h11", log_config=None, lifespan="off"), request_seconds=0.5)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        port = listener.getsockname()[1]
         reader = connect(f"http://{LOOPBACK}:{port}", receive_buffer=1024)
         while not server.server_state.connections:
             await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ from exporter.leaderboard.board import Board
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.records import Entry, Message
 from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
+from exporter.serving.host_names import scraped_names
 from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
 
 NOW = 1_700_000_000.0
@@ -32,7 +33,7 @@ def snapshot(polled_at: float | None = NOW) -> Snapshot:
 
 
 def client(served: Snapshot, clock: float = NOW + 2) -> Get:
-    app = create_app(lambda: served, Measures(), 300.0, clock=lambda: clock)
+    app = create_app(lambda: served, Measures(), 300.0, scraped_names("127.0.0.1", ["board"]), clock=lambda: clock)
 
     def send(path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -181,3 +182,10 @@ def test_an_empty_board_has_no_ranks() -> None:
     get = client(empty)
     assert get(f"/api/peers/{A}").status_code == 503
     assert get(f"/api/peers/{A}").json() == {"detail": "the board is empty"}
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:8700", 200), ("evil.example", 421), ("[zz]", 400), ("a" * 10_000, 400)]
+)
+def test_a_foreign_or_malformed_host_reads_nothing(get: Get, host: str, status: int) -> None:
+    assert get("/api/leaderboard", headers={"Host": host}).status_code == status

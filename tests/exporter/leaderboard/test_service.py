@@ -251,6 +251,19 @@ def test_the_board_outlives_a_kill_and_leaves_no_process(seed: Seed, board: Lead
     assert board.peer(B)["cumulative"] == 1.0
 
 
+def test_hundreds_of_connections_that_send_nothing_do_not_close_the_board(seed: Seed, board: Leaderboard) -> None:
+    seed.earn(1, 0, a=4.0)
+    board.wait_for_cumulative(A, 4.0)
+    address = ("127.0.0.1", int(board.url.rsplit(":", 1)[1]))
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(400)]
+        for connection in silent:
+            connection.sendall(b"G")
+        assert board.get("/api/leaderboard").status_code == 200
+        assert board.get("/metrics").status_code == 200
+        assert httpx.get(f"{board.url}/api/leaderboard", headers={"Host": "evil.example"}).status_code == 421
+
+
 def test_a_killed_reader_is_replaced_and_its_dht_ends(seed: Seed, board: Leaderboard) -> None:
     seed.earn(1, 0, a=4.0)
     board.wait_for_cumulative(A, 4.0)
