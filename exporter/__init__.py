@@ -9,5 +9,7 @@ snapshot    runs the collectors at an interval and renders the page once per col
 collectors/ one file for each source that the sidecar reads
 server      serves the page: HTTP, gzip, TLS, basic auth
 config      the sidecar's arguments
+yaml_text, file_model, listen_address, plain_output
+            what the configuration and the output of every process have in common
 leaderboard/ the swarm's board, a service of its own
 """

@@ -11,6 +11,7 @@ import time
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
 from exporter.metrics import Sample
+from exporter.plain_output import allow_any_text
 from exporter.server import Server, TlsFiles
 from exporter.snapshot import Snapshot
 from exporter.version import VERSION
@@ -20,6 +21,7 @@ log = logging.getLogger("exporter")
 
 def main() -> int:
     """Serves until SIGTERM or SIGINT; returns the exit status."""
+    allow_any_text()
     config = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     stopping = threading.Event()

@@ -17,15 +17,23 @@ from tests.architecture import (
 ALLOWED_ACROSS = {
     # How a trainer's process is found in its run folder: psutil and the standard library only; and how a
     # configuration file is read, which is the same for every process.
-    "alerts": ("exporter.run_folder", "exporter.file_model", "exporter.yaml_text"),
-    "exporter": ("trainer.protocol",),
+    "alerts": (
+        "exporter.file_model",
+        "exporter.listen_address",
+        "exporter.plain_output",
+        "exporter.run_folder",
+        "exporter.yaml_text",
+    ),
+    "exporter": ("trainer.multiaddr", "trainer.protocol"),
     "trainer": (
         "exporter.file_model",
-        "exporter.yaml_text",
+        "exporter.listen_address",
         "exporter.metrics",
         "exporter.pace",
+        "exporter.plain_output",
         "exporter.run_folder",
         "exporter.telemetry",
+        "exporter.yaml_text",
     ),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
     "grafana": ("alerts", "exporter"),

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from alerts.config import AlertsConfig, split_listen
+from alerts.config import AlertsConfig
 from alerts.delivery.outbox import Outbox
 from alerts.export.discovery import describe_services, describe_target
 from alerts.history.api import HistoryApi
@@ -28,6 +28,7 @@ from alerts.web.own_metrics import AlertCollector
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.stream import Stream
+from exporter.listen_address import split_listen
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "

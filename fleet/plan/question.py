@@ -41,7 +41,7 @@ def read_configuration(file: Path | None) -> tuple[TrainerConfig, Loaded | None]
     try:
         loaded = load_file(path)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
+        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -f {path}` writes one") from None
     if not loaded.is_usable or not loaded.composition.trainers:
         raise ValueError(f"{loaded.lines()[0]}; `peerwatch check -f {path}` shows all")
     return next(iter(loaded.composition.trainers.values())), loaded
