@@ -129,3 +129,13 @@ def test_a_real_trainer_ends_with_the_same_line(tmp_path: Path, grpo: str, words
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert words in done.stderr
+
+
+def test_a_real_trainer_trains_with_numbers_as_people_write_them(tmp_path: Path) -> None:
+    text = "grpo: {learning_rate: 1e-6, beta: '1e-3', max_completion_length: '4', num_generations: 2.0}\n"
+    rounds = "max_rounds: 1\nstages_per_round: 1\nsteps_per_stage: 2\nswarm: {port: 0, leader: true}\n"
+    (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\n{rounds}{text}")
+    command = [sys.executable, "-m", "trainer", "--config", str(tmp_path / "trainer.yaml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "run finished" in done.stdout
