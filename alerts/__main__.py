@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from alerts.charts.choose import ChartDrawer
-from alerts.config import AlertsConfig, ConfigError, load, split_listen
+from alerts.config import AlertsConfig, ConfigError, load
 from alerts.delivery.apprise_sender import Sender
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
@@ -37,6 +37,8 @@ from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
+from exporter.listen_address import split_listen
+from exporter.plain_output import allow_any_text
 from exporter.serving.open_files import allow_open_files
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ log = logging.getLogger("alerts")
 
 def main() -> int:
     """Runs the alert loop until SIGTERM or SIGINT; returns the exit status."""
+    allow_any_text()
     parser = argparse.ArgumentParser(
         prog="python -m alerts",
         description="Scrapes the sidecars of a fleet, evaluates rules and sends notifications.",

@@ -11,10 +11,11 @@ from alerts.durations import Duration
 from alerts.history.settings import HistorySettings
 from alerts.restarts.policy import RestartPolicy
 from alerts.rules import RuleSettings, discover
-from alerts.scraping.target import Target
+from alerts.scraping.target import Target, check_http_url
 from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
 from exporter import yaml_text
+from exporter.listen_address import is_host_name, split_listen
 
 # In the state folder: the token for changes over HTTP.
 TOKEN_FILE = "api.token"
@@ -25,12 +26,13 @@ def _check_listen(listen: str) -> str:
     return listen
 
 
-def split_listen(listen: str) -> tuple[str, int]:
-    """Host and port of an address to listen on, such as `127.0.0.1:8750` or `[::1]:8750`."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8750")
-    return host.strip("[]"), int(port)
+def _check_host(host: str) -> str:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        if not is_host_name(host):
+            raise ValueError("must be a host's name or address alone, without scheme and port") from None
+    return host
 
 
 def is_loopback(host: str) -> bool:
@@ -76,13 +78,15 @@ class AlertsConfig(DeliverySettings):
 
     state_dir: Path
     listen: Annotated[str, AfterValidator(_check_listen)] = "127.0.0.1:8750"
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="further host names that the page accepts")
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = Field(
+        default=(), description="further host names that the page accepts"
+    )
     login: Login | None = None
     tls: Tls | None = None
     interval: Annotated[Duration, Field(ge=0.1, le=3600)] = 15.0
     timeout: Annotated[Duration, Field(gt=0, le=600)] = 5.0
     targets: tuple[Target, ...] = ()
-    leaderboard_url: str | None = None
+    leaderboard_url: Annotated[str, AfterValidator(check_http_url)] | None = None
     reminder: Duration = 4 * 3600.0
     history: HistorySettings = HistorySettings()
     charts: bool = Field(default=True, description="whether alerts have a chart, if matplotlib is installed")

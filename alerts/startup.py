@@ -74,9 +74,10 @@ def describe(problems: list[StartProblem]) -> Iterator[str]:
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        is_port = parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port
 
 
 def _prepare_route(prepared: Prepared, index: int, route: Route, environment: Mapping[str, str]) -> None:

@@ -11,5 +11,7 @@ http_request, answers  what a request asks, and what the sidecar answers: gzip, 
 server      serves the answers to all connections from one thread
 serving/    what all HTTP servers share: bounds of connections, Host names
 config      the sidecar's arguments
+yaml_text, file_model, listen_address, plain_output
+            what the configuration and the output of every process have in common
 leaderboard/ the swarm's board, a service of its own
 """

@@ -12,6 +12,7 @@ from exporter.answers import Answers
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
 from exporter.metrics import Sample
+from exporter.plain_output import allow_any_text
 from exporter.server import Limits, Server
 from exporter.serving.give_way import MAX_CONNECTIONS
 from exporter.serving.host_names import scraped_names
@@ -25,6 +26,7 @@ log = logging.getLogger("exporter")
 
 def main() -> int:
     """Serves until SIGTERM or SIGINT; returns the exit status."""
+    allow_any_text()
     config = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     stopping = threading.Event()

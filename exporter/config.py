@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from exporter.listen_address import split_listen
 from exporter.metrics import Sample
 from exporter.pace import Pace
 from exporter.progress.reported import ReportedProgress
@@ -109,7 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--run-dir", type=Path, required=True, metavar="DIR", help="the run folder of the trainer")
-    add("--listen", type=_address, default=("127.0.0.1", 9700), metavar="HOST:PORT", help="default 127.0.0.1:9700")
+    add(
+        "--listen",
+        type=_address,
+        default=("127.0.0.1", 9700),
+        metavar="HOST:PORT",
+        help="default 127.0.0.1:9700; :PORT is this machine only",
+    )
     add(
         "--leaderboard-url",
         type=_url,
@@ -149,10 +156,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9700")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    try:
+        return split_listen(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _host_name(text: str) -> str:
@@ -163,8 +170,12 @@ def _host_name(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_port = parts.port != 0
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL, such as http://127.0.0.1:8700") from None
+    if not is_port or parts.scheme not in ("http", "https") or not parts.hostname:
         raise argparse.ArgumentTypeError(f"{text!r} is not a URL, such as http://127.0.0.1:8700")
     return text.rstrip("/")
 

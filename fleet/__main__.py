@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import typer
 
+from exporter.plain_output import allow_any_text
 from fleet.commands import discover
 
 # typer does not export this class, the base of every error in the command line.
@@ -32,6 +33,7 @@ def _message(error: Any) -> str:
 
 def main() -> None:
     """Runs the command line; a usage error is one line and exit status 2."""
+    allow_any_text()
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:

@@ -15,21 +15,25 @@ from tests.architecture import (
 )
 
 ALLOWED_ACROSS = {
-    # How a trainer's process is found in its run folder, what this machine has, and how a configuration file is read
-    # and a page served: the same for every process, with psutil, PyYAML and the standard library only.
+    # How a trainer's process is found in its run folder, what this machine has, how a configuration file is read and a
+    # page served: the same for every process, with psutil, PyYAML and the standard library only.
     "alerts": (
         "exporter.file_model",
+        "exporter.listen_address",
         "exporter.machine",
+        "exporter.plain_output",
         "exporter.process_identity",
         "exporter.run_folder",
         "exporter.serving",
         "exporter.yaml_text",
     ),
-    "exporter": ("trainer.protocol",),
+    "exporter": ("trainer.multiaddr", "trainer.protocol"),
     "trainer": (
         "exporter.file_model",
+        "exporter.listen_address",
         "exporter.metrics",
         "exporter.pace",
+        "exporter.plain_output",
         "exporter.process_identity",
         "exporter.run_folder",
         "exporter.stacks",

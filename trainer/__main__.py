@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporter import stacks
+from exporter.plain_output import allow_any_text
 from trainer.config import TrainerConfig, load_config
 from trainer.run import ConfigurationError, claim, train
 from trainer.stopping import Stopper, StopRequested
@@ -19,6 +20,7 @@ STOPPED, FAILED, INVALID_CONFIGURATION = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one peer. Returns the exit code."""
+    allow_any_text()
     options = _parse(arguments)
     try:
         config = load_config(options.config)

@@ -4,20 +4,23 @@ import difflib
 import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from exporter import yaml_text
 from exporter.file_model import FileModel
+from exporter.listen_address import is_host_name
 from trainer.grpo_fields import known_fields
+from trainer.grpo_values import Mistake, Setting, judge_fields, judge_together
+from trainer.multiaddr import check_multiaddr, check_peer_address
 from trainer.rewards import discover
 from trainer.suited import TINY
 
@@ -37,19 +40,34 @@ OWN_FIELDS = {
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean …?)` for the known name closest to a misspelt one, else an empty string."""
+    """`; did you mean …?` for the known name closest to a misspelt one, else an empty string."""
     found = difflib.get_close_matches(name, list(names), n=1)
-    return f" (did you mean {found[0]}?)" if found else ""
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def judge_grpo(options: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+    """The values of GRPOConfig's fields as it takes them, and the mistakes of each field by itself."""
+    known = known_fields() if options else None
+    mistakes = []
+    for name in options:
+        if name in OWN_FIELDS:
+            mistakes.append(Mistake(name, f"set by the trainer; use {OWN_FIELDS[name]}"))
+        elif known is not None and name not in known:
+            near = nearest(name, known)
+            mistakes.append(Mistake(name, f"unknown field of trl.GRPOConfig{near}"))
+    values, wrong = judge_fields({name: value for name, value in options.items() if name not in OWN_FIELDS})
+    return {**options, **values}, mistakes + wrong
 
 
 def _check_grpo(options: dict[str, Any]) -> dict[str, Any]:
-    known = known_fields() if options else None
-    for name in options:
-        if name in OWN_FIELDS:
-            raise ValueError(f"{name} is set by the trainer; use {OWN_FIELDS[name]}")
-        if known is not None and name not in known:
-            raise ValueError(f"unknown field of trl.GRPOConfig: {name}{nearest(name, known)}")
-    return options
+    values, mistakes = judge_grpo(options)
+    if mistakes:
+        raise ValueError(_joined(mistakes))
+    return values
+
+
+def _joined(mistakes: Iterable[Mistake]) -> str:
+    return "; ".join(f"{name}: {message}" for name, message in mistakes)
 
 
 def _check_reward(name: str) -> str:
@@ -64,28 +82,27 @@ def _check_reward(name: str) -> str:
     return name
 
 
-def _check_multiaddr(address: str) -> str:
-    if not address.startswith(("/ip4/", "/ip6/", "/dns/", "/dns4/", "/dns6/", "/dnsaddr/")):
-        raise ValueError(f"{address!r} is not a multiaddr, such as /ip4/192.0.2.7/tcp/38331/p2p/Qm…")
-    return address
-
-
-def _check_peer_address(address: str) -> str:
-    if "/p2p/" not in _check_multiaddr(address):
-        raise ValueError(f"{address!r} does not end in /p2p/PEER_ID")
-    return address
+def _check_host(host: str) -> str:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not is_host_name(host):
+            raise ValueError(f"{host!r} is neither an address nor a host name, such as 127.0.0.1") from None
+    return host
 
 
 class SwarmConfig(FileModel):
     """The listen address, and the peers to join. Without initial peers it starts a new swarm."""
 
-    host: str = Field(default="127.0.0.1", description="address or name to listen on")
+    host: Annotated[str, AfterValidator(_check_host)] = Field(
+        default="127.0.0.1", description="address or name to listen on"
+    )
     port: int = Field(default=38331, ge=0, le=65535, description="0 takes any free port")
-    announce: list[Annotated[str, AfterValidator(_check_multiaddr)]] = Field(
+    announce: list[Annotated[str, AfterValidator(check_multiaddr)]] = Field(
         default_factory=list,
         description="multiaddrs to announce to other peers, if not the listen address",
     )
-    initial_peers: list[Annotated[str, AfterValidator(_check_peer_address)]] = Field(
+    initial_peers: list[Annotated[str, AfterValidator(check_peer_address)]] = Field(
         default_factory=list, description="multiaddrs of peers to join, each ending in /p2p/PEER_ID"
     )
     leader: bool = Field(default=False, description="this peer leads the swarm's rounds; one per swarm")
@@ -144,9 +161,17 @@ class TrainerConfig(FileModel):
     poll_interval_seconds: PositiveFloat = Field(
         default=2.0, description="how often a waiting follower polls the round"
     )
-    seed: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     swarm: SwarmConfig = Field(default_factory=SwarmConfig)
     stall: StallConfig = Field(default_factory=StallConfig)
+
+    @model_validator(mode="after")
+    def _check_grpo_together(self) -> Self:
+        setting = Setting(self.model, len(self.rewards), self.lora is not None, self.device in ("cpu", "mps"))
+        mistakes = list(judge_together(self.grpo, setting))
+        if mistakes:
+            raise ValueError(_joined(Mistake(f"grpo.{name}", message) for name, message in mistakes))
+        return self
 
     @property
     def trained_as(self) -> str:
@@ -159,11 +184,15 @@ def load_config(path: Path) -> TrainerConfig:
     try:
         config = TrainerConfig.model_validate(yaml_text.load(path))
     except ValidationError as error:
-        errors = [f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]
+        errors = [": ".join([str(path), *_place(e["loc"]), _plain(e["msg"])]) for e in error.errors()]
         raise ValueError("\n".join(errors)) from error
     folder = path.resolve().parent
     rewards = [str(folder / name) if ".py:" in name else name for name in config.rewards]
     return config.model_copy(update={"run_dir": folder / config.run_dir, "rewards": rewards})
+
+
+def _place(location: tuple[str | int, ...]) -> list[str]:
+    return [".".join(map(str, location))] if location else []
 
 
 def _plain(message: str) -> str:

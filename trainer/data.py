@@ -49,7 +49,7 @@ def load_task(config: TrainerConfig) -> Task:
     options = {"seed": config.seed, "size": QUESTIONS, **config.task_options}
     try:
         source = reasoning_gym.create_dataset(config.task, **options)
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, AttributeError, LookupError) as error:
         raise ValueError(f"task_options: rejected by {config.task}: {error}") from error
     return Task(source)
 

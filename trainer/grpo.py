@@ -25,6 +25,8 @@ from trainer.suited import TINY, suited_options
 
 # transformers keeps every logged step in memory and in each checkpoint; a month of short steps would fill both.
 KEPT_LOGS = 100
+# In the run folder: the first weights of a model that was made here.
+REFERENCE = "reference"
 MAX_TEXT = 2000
 
 
@@ -107,6 +109,10 @@ def build_trainer(config: TrainerConfig, *, checkpoints: Path, phases: Phases, s
         arguments = GRPOConfig(**grpo_options(config, device, checkpoints))
     except (TypeError, ValueError) as error:
         raise ValueError(f"grpo: {' '.join(str(error).split())}") from error
+    if arguments.beta and not isinstance(model, str) and config.lora is None:
+        # TRL loads the reference model from where the model came from.
+        model.save_pretrained(config.run_dir / REFERENCE)
+        model.config._name_or_path = str(config.run_dir / REFERENCE)
     trainer = PeerTrainer(
         phases=phases,
         shield=shield,
@@ -132,7 +138,7 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
         "report_to": "none",
         "save_total_limit": 2,
         "log_level": "error",
-        "bf16": device == "cuda" and torch.cuda.is_bf16_supported(),
+        "bf16": device == "cuda" and torch.cuda.is_bf16_supported() and not config.grpo.get("fp16"),
     }
     decided: dict[str, Any] = {
         "output_dir": str(checkpoints),

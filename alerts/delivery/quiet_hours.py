@@ -10,9 +10,6 @@ from alerts.rules import Severity
 
 
 def _parse_time(value: object) -> time:
-    # YAML reads an unquoted 22:30 as a number of base 60.
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
-        return time(value // 60, value % 60)
     if isinstance(value, time):
         return value
     try:

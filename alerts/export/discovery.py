@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from alerts.config import AlertsConfig, split_listen
+from alerts.config import AlertsConfig
 from alerts.scraping.target import Target
+from exporter.listen_address import split_listen
 
 
 def describe_target(fleet: str, target: Target) -> dict[str, Any]:

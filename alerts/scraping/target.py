@@ -12,10 +12,17 @@ from alerts.settings import Name, Settings
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
 
-def _check_target_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be the http:// or https:// address of a sidecar's /metrics")
+def check_http_url(url: str) -> str:
+    """The URL unchanged. Raises ValueError, which does not show it."""
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise ValueError(
+            "must be an http:// or https:// address with a host, and a port if any, such as http://127.0.0.1:9700"
+        )
     return url
 
 
@@ -23,6 +30,6 @@ class Target(Settings):
     """A peer's sidecar. `run_dir` is the trainer's run folder on this host, from which alerts get evidence."""
 
     peer: Name
-    url: Annotated[str, AfterValidator(_check_target_url)]
+    url: Annotated[str, AfterValidator(check_http_url)]
     labels: dict[LabelName, str] = Field(default_factory=dict)
     run_dir: Path | None = None

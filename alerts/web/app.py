@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from alerts.config import AlertsConfig, split_listen
+from alerts.config import AlertsConfig
 from alerts.delivery.outbox import Outbox
 from alerts.export.discovery import describe_services, describe_target
 from alerts.history.api import HistoryApi
@@ -23,6 +23,7 @@ from alerts.web.own_metrics import AlertCollector
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.stream import Stream
+from exporter.listen_address import split_listen
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
 

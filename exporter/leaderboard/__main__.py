@@ -13,11 +13,13 @@ from pathlib import Path
 import uvicorn
 
 from exporter.leaderboard.api import create_app
-from exporter.leaderboard.config import LeaderboardConfig, load, split_address
+from exporter.leaderboard.config import LeaderboardConfig, load
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.poll import Poller
 from exporter.leaderboard.reader import Reader
 from exporter.leaderboard.store import Store, StoreFailed
+from exporter.listen_address import split_listen
+from exporter.plain_output import allow_any_text
 from exporter.serving.asgi import Server
 from exporter.serving.host_names import scraped_names
 
@@ -26,7 +28,7 @@ _log = logging.getLogger("leaderboard")
 
 def listen(address: str) -> socket.socket:
     """A listening socket. Raises ValueError with the address and the reason."""
-    host, port = split_address(address)
+    host, port = split_listen(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128)
@@ -47,7 +49,7 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
     reader = Reader(config_path)
     try:
         poller = Poller(config, reader, store, measures)
-        hosts = scraped_names(split_address(config.listen)[0], config.allowed_hosts)
+        hosts = scraped_names(split_listen(config.listen)[0], config.allowed_hosts)
         app = create_app(lambda: poller.snapshot, measures, config.stale_after_seconds, hosts)
         server = Server(
             uvicorn.Config(
@@ -93,6 +95,7 @@ def _version() -> str:
 
 def main() -> int:
     """Exit code 0 after a signal, 1 for a port or database that cannot be used, 2 for a wrong configuration."""
+    allow_any_text()
     parser = argparse.ArgumentParser(description="Keeps and serves the board of an RL swarm.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE.yaml")
     arguments = parser.parse_args()

@@ -7,31 +7,19 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from exporter import yaml_text
 from exporter.file_model import FileModel
+from exporter.listen_address import split_listen
+from trainer.multiaddr import check_peer_address
 from trainer.protocol import is_peer_id
 
 
-def split_address(listen: str) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8700` or `[::1]:8700`. Raises ValueError."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{listen!r} is not HOST:PORT, such as 127.0.0.1:8700")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
 def _is_address(value: str) -> str:
-    split_address(value)
+    split_listen(value)
     return value
 
 
 def _is_peer_id(value: str) -> str:
     if not is_peer_id(value):
         raise ValueError(f"{value!r} is not a peer id: Qm… with 46 characters, or 12D3KooW… with 52")
-    return value
-
-
-def _is_multiaddr(value: str) -> str:
-    if not value.startswith("/") or not is_peer_id(value.rpartition("/p2p/")[2]):
-        raise ValueError(f"{value!r} is not a peer's address, such as /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
     return value
 
 
@@ -45,7 +33,7 @@ class LeaderboardConfig(FileModel):
     listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:8700"
     allowed_hosts: tuple[str, ...] = Field(default=(), description="further host names that requests may have")
     database: Path
-    initial_peers: list[Annotated[str, AfterValidator(_is_multiaddr)]] = Field(min_length=1)
+    initial_peers: list[Annotated[str, AfterValidator(check_peer_address)]] = Field(min_length=1)
     identity_path: Path | None = None
     poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600)
     names: dict[PeerId, Nickname] = Field(default_factory=dict)

@@ -10,6 +10,9 @@ import typer
 
 def command(
     file: Annotated[Path, typer.Option("-f", "--file", help="The configuration to check.")] = Path("peerwatch.yaml"),
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", metavar="DIR", help="Instead of the file's state_dir.")
+    ] = None,
 ) -> int:
     """Check a configuration: every error as FILE:LINE: path: message, exit status 2.
 
@@ -23,7 +26,7 @@ def command(
     from fleet.supervision.installed import service_environment, services_run
 
     try:
-        loaded = load(file)
+        loaded = load(file, state_dir)
         is_running = is_up(loaded.folder) or services_run(loaded.folder)
         environment = service_environment(loaded.folder, "alerts") | os.environ
     except (ValueError, RunError) as error:

@@ -18,12 +18,14 @@ def command(
     parameters: Annotated[
         str | None, typer.Option("--parameters", metavar="0.5B", help="The model's size, if it cannot be determined.")
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("peerwatch.yaml"),
+    output: Annotated[Path, typer.Option("-f", "--file", "-o", "--output", help="The file to write.")] = Path(
+        "peerwatch.yaml"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> int:
     """Write a commented configuration, sized for this machine as `peerwatch plan` says.
 
-    Example: peerwatch init --model Qwen/Qwen2.5-0.5B-Instruct -o peerwatch.yaml
+    Example: peerwatch init --model Qwen/Qwen2.5-0.5B-Instruct -f peerwatch.yaml
     """
     from fleet.configuration.checks import Machine
     from fleet.configuration.template import render
@@ -39,11 +41,12 @@ def command(
         return 2
     count, sizing, warning = size(planned, peers)
     text = render(_fleet_name(output), count, Machine.here(), sizing=replace(sizing, model=model))
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        with open(os.open(output, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL), 0o600), "w") as file:
+        with open(os.open(output, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        print(f"peerwatch: {output} exists; use --force to overwrite it, or -o for another file", file=sys.stderr)
+        print(f"peerwatch: {output} exists; use --force to overwrite it, or -f for another file", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"peerwatch: cannot write {output}: {error.strerror}", file=sys.stderr)

@@ -1,13 +1,13 @@
 """Checks a configuration against this machine, beyond what its models validate: one function per subject."""
 
 import errno
-import importlib.util
 import os
+import re
 import socket
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from alerts.secret_references import path_of
 from alerts.sizes import show_size
 from alerts.startup import prepare
 from exporter.machine import read_cores, read_memory
-from fleet.configuration.compose import is_path
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, Service, services
-from fleet.configuration.validate import suggest
+from fleet.configuration.trainer_checks import find_trainer_problems
 from fleet.configuration.yaml_lines import Location, Problem
-from trainer.config import TrainerConfig
+
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
         loaded.add(taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))
-    loaded.add(_files(loaded))
-    loaded.add(_tasks(loaded))
+    loaded.add(_unexpanded(loaded))
+    loaded.add(find_trainer_problems(loaded))
 
 
 def _names(peers: tuple[PeerPlan, ...]) -> Iterator[Problem]:
@@ -194,64 +194,23 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
 
 
+def _unexpanded(loaded: Loaded) -> Iterator[Problem]:
+    """Variables where none is replaced."""
+    for location, text in _texts(loaded.document.data, ()):
+        is_secret = location[-1] in ("url", "password") and location[0] == "alerts"
+        if _VARIABLE.search(text) and not is_secret and "task_options" not in location:
+            yield Problem(location, "${…} is replaced in the URLs and the password of `alerts` only; write the value")
+
+
+def _texts(data: Any, location: Location) -> Iterator[tuple[Location, str]]:
+    if isinstance(data, str):
+        yield location, data
+    elif isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _texts(value, (*location, key))
+
+
 def _check_permissions(path: Path, where: Location) -> Iterator[Problem]:
     """A warning where other users can read a secret."""
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         yield Problem(where, f"other users can read {path}; run `chmod 600` on it", is_warning=True)
-
-
-def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Each place of the file that sets this trainer key, once, with the settings that it belongs to."""
-    seen = set()
-    for peer in loaded.peers:
-        settings = loaded.composition.trainer_settings.get(peer.name, {})
-        where = (*peer.where, key) if peer.where and key in peer.overrides else ("trainer", key)
-        if key in settings and where not in seen:
-            seen.add(where)
-            yield where, settings
-
-
-def _files(loaded: Loaded) -> Iterator[Problem]:
-    for where, settings in _places(loaded, "model"):
-        model = settings["model"]
-        if isinstance(model, str) and is_path(model) and not Path(model).is_dir():
-            yield Problem(where, f"no folder {model}; set an existing folder or a Hugging Face id")
-    for where, settings in _places(loaded, "rewards"):
-        rewards = settings["rewards"] if isinstance(settings["rewards"], list) else []
-        for reward in rewards:
-            path, colon, _ = str(reward).rpartition(":")
-            if colon and not os.access(path, os.R_OK):
-                yield Problem(where, f"cannot read {path}; check its path and permissions")
-
-
-def _tasks(loaded: Loaded) -> Iterator[Problem]:
-    if importlib.util.find_spec("reasoning_gym") is None:
-        return
-    default = TrainerConfig.model_fields["task"].default
-    for where, settings in _places(loaded, "task"):
-        if settings["task"] != default:
-            yield from _task(where, settings["task"])
-    for where, settings in _places(loaded, "task_options"):
-        if settings["task_options"]:
-            yield from _task_options(where, settings.get("task", default), settings["task_options"])
-
-
-def _task(where: Location, task: object) -> Iterator[Problem]:
-    import reasoning_gym.factory
-
-    datasets = reasoning_gym.factory.DATASETS
-    if isinstance(task, str) and task not in datasets:
-        yield Problem(where, f"unknown reasoning-gym dataset {task}{suggest(task, datasets)}")
-
-
-def _task_options(where: Location, task: object, options: object) -> Iterator[Problem]:
-    import reasoning_gym.factory
-
-    datasets = reasoning_gym.factory.DATASETS
-    if task not in datasets or not isinstance(options, dict):
-        return
-    _, settings = datasets[task]
-    known = {one.name for one in fields(settings)}
-    for name in options:
-        if name not in known:
-            yield Problem((*where, name), f"unknown option of {task}{suggest(name, known)}")

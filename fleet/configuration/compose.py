@@ -16,8 +16,8 @@ from fleet.configuration.values import check_ipv4
 from fleet.configuration.watched import WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
-from trainer.config import OWN_FIELDS, TrainerConfig
-from trainer.grpo_fields import known_fields
+from trainer.config import TrainerConfig, judge_grpo
+from trainer.grpo_values import Setting, judge_together
 
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
@@ -125,8 +125,8 @@ def _add_trainer(
     if isinstance(result, TrainerConfig):
         composition.trainers[peer.name] = result
     else:
-        mistakes += [mistake for mistake in result if mistake.location != ("grpo",)]
-        mistakes += _grpo_mistakes(settings.get("grpo")) or [m for m in result if m.location == ("grpo",)]
+        of_grpo = _grpo_mistakes(settings)
+        mistakes += [one for one in result if not of_grpo or one.location not in (("grpo",), ())] + of_grpo
     composition.problems += [_of_trainer(mistake, peer) for mistake in mistakes]
 
 
@@ -136,18 +136,22 @@ def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, f
         composition.problems.append(Problem((*(peer.where or ()), "progress", index, name), mistake))
 
 
-def _grpo_mistakes(options: object) -> list[Mistake]:
-    """Every invalid GRPOConfig field with its location; the model stops at the first."""
+def _grpo_mistakes(settings: Mapping[str, Any]) -> list[Mistake]:
+    """Every invalid GRPOConfig field with its location; the model names them without."""
+    options = settings.get("grpo")
     if not isinstance(options, dict):
         return []
-    known = known_fields()
-    mistakes = []
-    for name in options:
-        if name in OWN_FIELDS:
-            mistakes.append(Mistake(("grpo", name), f"set by the trainer; use {OWN_FIELDS[name]}"))
-        elif known is not None and name not in known:
-            mistakes.append(Mistake(("grpo", name), f"unknown field of trl.GRPOConfig{suggest(name, known)}"))
-    return mistakes
+    values, found = judge_grpo(options)
+    if not found:
+        rewards, default = settings.get("rewards"), Setting()
+        setting = Setting(
+            str(settings.get("model", default.model)),
+            len(rewards) if isinstance(rewards, list) else default.rewards,
+            has_adapters=settings.get("lora") is not None,
+            is_on_cpu=settings.get("device") in ("cpu", "mps"),
+        )
+        found = list(judge_together(values, setting))
+    return [Mistake(("grpo", name), message) for name, message in found]
 
 
 def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
@@ -301,7 +305,9 @@ def _section(
         setattr(composition, name, result)
         return
     for mistake in result:
-        yield Problem((name, *mistake.location), mistake.message)
+        # What the fleet sets itself, such as a target's port, has its own check at its own key.
+        if not mistake.location or mistake.location[0] not in managed:
+            yield Problem((name, *mistake.location), mistake.message)
     # The valid rest is checked too, so that one run reports every error.
     wrong = {mistake.location[0] for mistake in result if mistake.location}
     rest = validate(model, {key: value for key, value in data.items() if key not in wrong}, top=top)

@@ -7,12 +7,13 @@ values (names, ports, folders) to each and validates it with the model of the pa
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from alerts.durations import Duration
 from exporter.file_model import FileModel
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
+from trainer.multiaddr import check_multiaddr
 
 MAX_PEERS = 256
 
@@ -62,7 +63,7 @@ class Peer(FileModel):
     memory_limit: Size | None = None
     trainer_port: Port | None = None
     sidecar_port: Port | None = None
-    announce: list[str] = Field(default_factory=list)
+    announce: list[Annotated[str, AfterValidator(check_multiaddr)]] = Field(default_factory=list)
 
     @property
     def overrides(self) -> dict[str, Any]:

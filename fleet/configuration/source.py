@@ -18,7 +18,7 @@ def load(file: Path | None, state_dir: Path | None = None) -> Loaded:
     try:
         return load_file(path, state_dir)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
+        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -f {path}` writes one") from None
 
 
 def load_usable(file: Path | None, state_dir: Path | None = None) -> Loaded:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from trainer.protocol import is_peer_id
+from trainer.multiaddr import check_peer_address
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)\s*")
+_LARGEST_SIZE = 2**60
 _SIZE_UNITS = {
     "b": 1,
     "kb": 10**3,
@@ -29,7 +30,10 @@ def parse_size(value: object) -> int:
     factor = _SIZE_UNITS.get(match["unit"].lower()) if match else None
     if match is None or factor is None:
         raise ValueError(f"{value!r} is not a size; write it like 4GiB, 512MiB or 4GB")
-    return int(float(match["number"]) * factor)
+    size = float(match["number"]) * factor
+    if size > _LARGEST_SIZE:
+        raise ValueError("is larger than 1 EiB; write it like 4GiB")
+    return int(size)
 
 
 def _is_name(value: str) -> str:
@@ -48,16 +52,9 @@ def check_ipv4(value: str) -> str:
         ) from None
 
 
-def _is_peer_address(value: str) -> str:
-    address, marker, peer_id = value.rpartition("/p2p/")
-    if not address.startswith("/") or not marker or not is_peer_id(peer_id):
-        raise ValueError(f"{value!r} is not a peer address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…")
-    return value
-
-
 Size = Annotated[int, BeforeValidator(parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 # Names become folders, program names of the service manager and labels.
 Name = Annotated[str, AfterValidator(_is_name)]
 Address = Annotated[str, AfterValidator(check_ipv4)]
-PeerAddress = Annotated[str, AfterValidator(_is_peer_address)]
+PeerAddress = Annotated[str, AfterValidator(check_peer_address)]

@@ -41,7 +41,7 @@ def read_configuration(file: Path | None) -> tuple[TrainerConfig, Loaded | None]
     try:
         loaded = load_file(path)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -o {path}` writes one") from None
+        raise ValueError(f"{path}: {error.strerror}; `peerwatch init -f {path}` writes one") from None
     if loaded.is_usable and not loaded.composition.trainers:
         raise ValueError(
             f"{path}: no peer of `kind: peerwatch`, and only these can be planned; leave out -f, or add one"

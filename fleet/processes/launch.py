@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.plain_output import allow_any_text
 from exporter.run_folder import write_atomically
 from fleet.processes.owner import OWNER_VARIABLE
 
@@ -130,6 +131,7 @@ def wait_for_port(address: str, seconds: float) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    allow_any_text()
     options = _parse(arguments)
     policy = Policy(
         options.first_delay, options.longest_delay, options.stable_after, options.limit, options.window_seconds

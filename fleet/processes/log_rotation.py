@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from exporter.plain_output import allow_any_text
+
 MAX_BYTES = 20_000_000
 KEPT = 3
 
@@ -30,6 +32,7 @@ def rotate(log: Path, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    allow_any_text()
     parser = argparse.ArgumentParser(
         prog="python -m fleet.processes.log_rotation",
         description=f"Rotate each log of a fleet above {MAX_BYTES // 10**6} MB, keeping {KEPT} older parts.",

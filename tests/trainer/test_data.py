@@ -43,7 +43,7 @@ def test_questions_do_not_run_out() -> None:
 @pytest.mark.parametrize(
     ("load", "options", "message"),
     [
-        (load_task, {"task": "chain_sun"}, "unknown reasoning-gym dataset 'chain_sun' \\(did you mean chain_sum\\?\\)"),
+        (load_task, {"task": "chain_sun"}, "unknown reasoning-gym dataset 'chain_sun'; did you mean chain_sum\\?"),
         (load_task, {"task_options": {"max_turns": 3}}, "task_options: rejected by chain_sum"),
         (load_model, {"model": "./no/such/model"}, "model: './no/such/model' cannot be loaded"),
     ],

@@ -83,10 +83,6 @@ def test_hours_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
         QuietHours.model_validate(wrong)
 
 
-def test_a_time_that_yaml_read_as_a_number_is_understood() -> None:
-    assert QuietHours.model_validate({"from": 1350, "to": "07:00"}).from_ == time(22, 30)
-
-
 def test_the_daily_moment_comes_once_a_day_whatever_the_clock_does() -> None:
     for day in ("2026-03-28T12:00", "2026-10-24T12:00"):
         begin = int(_utc(day))

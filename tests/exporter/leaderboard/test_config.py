@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.leaderboard.config import load, split_address
+from exporter.leaderboard.config import load
 
 PEER = "Qm" + "a" * 44
 GOOD = f"database: board.sqlite\ninitial_peers: [/ip4/127.0.0.1/tcp/38331/p2p/{PEER}]\n"
@@ -24,12 +24,12 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     [
         ("", "database: Field required"),
         (GOOD + "speed: 1\n", "speed: Extra inputs are not permitted"),
-        (GOOD + "listen: nonsense\n", "listen: 'nonsense' is not HOST:PORT, such as 127.0.0.1:8700"),
+        (GOOD + "listen: nonsense\n", "listen: 'nonsense' is not HOST:PORT, such as 127.0.0.1:9700"),
         (GOOD + "listen: 127.0.0.1:99999\n", "listen: '127.0.0.1:99999' is not HOST:PORT"),
         (GOOD + "names: {bob: x}\n", "'bob' is not a peer id"),
         (GOOD + "poll_interval_seconds: .nan\n", "poll_interval_seconds: not a finite number"),
         ("database: x\ninitial_peers: []\n", "initial_peers: List should have at least 1 item"),
-        ("database: x\ninitial_peers: [there]\n", "'there' is not a peer's address, such as /ip4/"),
+        ("database: x\ninitial_peers: [there]\n", "'there' is not a multiaddr, such as /ip4/"),
         ("{", "while parsing a flow node"),
     ],
 )
@@ -45,7 +45,3 @@ def test_a_mistake_is_one_line(tmp_path: Path, text: str, error: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"absent\.yaml: No such file"):
         load(tmp_path / "absent.yaml")
-
-
-def test_an_address_of_ipv6_is_split_at_its_last_colon() -> None:
-    assert split_address("[::1]:8700") == ("::1", 8700)

@@ -48,11 +48,11 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         (["upp"], "peerwatch: No such command 'upp'. Did you mean 'up'?; see `peerwatch --help`\n"),
         (
             ["check", "-f", "none.yaml"],
-            "peerwatch: none.yaml: No such file or directory; `peerwatch init -o none.yaml` writes one\n",
+            "peerwatch: none.yaml: No such file or directory; `peerwatch init -f none.yaml` writes one\n",
         ),
         (
             ["up", "-f", "none.yaml"],
-            "peerwatch: none.yaml: No such file or directory; `peerwatch init -o none.yaml` writes one\n",
+            "peerwatch: none.yaml: No such file or directory; `peerwatch init -f none.yaml` writes one\n",
         ),
         (
             ["up", "--for", "30 parsecs"],
@@ -76,7 +76,7 @@ def test_the_file_that_init_writes_passes_check_and_is_not_overwritten(tmp_path:
     assert result.stdout.startswith("peerwatch.yaml: OK: 3 peers")
     again = peerwatch("init", folder=tmp_path)
     assert again.returncode == 2
-    assert again.stderr == "peerwatch: peerwatch.yaml exists; use --force to overwrite it, or -o for another file\n"
+    assert again.stderr == "peerwatch: peerwatch.yaml exists; use --force to overwrite it, or -f for another file\n"
 
 
 def test_init_sizes_the_file_for_the_model(tmp_path: Path) -> None:
@@ -125,3 +125,34 @@ def test_up_says_how_to_get_the_prometheus_that_is_not_there(tmp_path: Path) -> 
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("peerwatch: --with-prometheus: prometheus is not on PATH; install it (apt ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["-f", "-o", "--file", "--output"])
+def test_init_takes_the_file_as_the_other_commands_do(tmp_path: Path, option: str) -> None:
+    assert peerwatch("init", "--peers", "1", option, "a.yaml", folder=tmp_path).returncode == 0
+    assert (tmp_path / "a.yaml").exists()
+
+
+def test_check_answers_at_once_to_a_file_of_any_size(tmp_path: Path) -> None:
+    with (tmp_path / "peerwatch.yaml").open("wb") as file:
+        file.write(b"fleet: a\n" + b"x: [1, 2, 3]\n" * 1000)
+        file.truncate(50 * 2**20)
+    result = peerwatch("check", folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == "peerwatch.yaml:1: larger than 512 KiB; a configuration is a few lines per peer\n"
+
+
+def test_check_takes_a_state_folder(tmp_path: Path) -> None:
+    (tmp_path / "peerwatch.yaml").write_text(
+        f"fleet: a\n{ports_text(1)}alerts: {{routes: [{{name: a, url: 'json://${{X}}'}}]}}\n"
+    )
+    environment = tmp_path / "s" / "services" / "alerts.env"
+    environment.parent.mkdir(parents=True)
+    environment.write_bytes("\ufeffexport X='127.0.0.1'\r\n".encode())
+    assert peerwatch("check", "--state-dir", "s", folder=tmp_path).returncode == 0
+    assert "X is not set" in peerwatch("check", "--state-dir", "t", folder=tmp_path).stderr
+    environment.write_text("X: hunter2\n")
+    result = peerwatch("check", "--state-dir", "s", folder=tmp_path)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "alerts.env: line 1 is not NAME=value" in result.stderr
+    assert "hunter" not in result.stderr

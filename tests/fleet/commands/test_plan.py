@@ -64,7 +64,7 @@ def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
             ("--model", "./none"),
             "none/config.json: No such file or directory; give the model's size, like --parameters 0.5B",
         ),
-        (("-f", "none.yaml"), "none.yaml: No such file or directory; `peerwatch init -o none.yaml` writes one"),
+        (("-f", "none.yaml"), "none.yaml: No such file or directory; `peerwatch init -f none.yaml` writes one"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], error: str) -> None:

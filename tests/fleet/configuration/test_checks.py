@@ -87,7 +87,7 @@ MISTAKES = {
     ),
     "bad initial peer": (
         "fleet: a\nswarm:\n  initial_peers:\n    - 1.2.3.4\n",
-        "4: swarm.initial_peers[0]: '1.2.3.4' is not a peer address; write it like /ip4/1.2.3.4/tcp/38331/p2p/Qm…",
+        "4: swarm.initial_peers[0]: '1.2.3.4' is not a multiaddr, such as /ip4/192.0.2.7/tcp/38331/p2p/Qm…",
     ),
     "key given twice": (
         "fleet: a\npeers: 1\nfleet: b\n",
@@ -133,6 +133,39 @@ MISTAKES = {
         "fleet: a\ntrainer:\n  rewards: [nope]\n",
         "3: trainer.rewards[0]: unknown reward 'nope': neither built in (answer_form, correctness) "
         "nor path/to/file.py:function",
+    ),
+    "typographic quotes": (
+        "fleet: a\ntrainer: {model: “tiny”}\n",
+        "2: trainer.model: begins with a typographic quote, which would be part of the value; write \" or '",
+    ),
+    "a variable where none is replaced": (
+        "fleet: a\nstate_dir: ${HOME}/x\n",
+        "2: state_dir: ${…} is replaced in the URLs and the password of `alerts` only; write the value",
+    ),
+    "a number that is none": (
+        "fleet: a\nalerts: {history: {days: .inf}}\n",
+        "2: alerts.history.days: not a finite number; write one",
+    ),
+    "a huge size": (
+        "fleet: a\nmemory_limit: " + "9" * 400 + "GiB\n",
+        "2: memory_limit: is larger than 1 EiB; write it like 4GiB",
+    ),
+    "bad address to announce": (
+        "fleet: a\npeers:\n  - announce: [/ip4/1.2.3/tcp/5]\n",
+        "3: peers[0].announce[0]: '/ip4/1.2.3/tcp/5': '1.2.3' is no IPv4 address, "
+        "such as /ip4/192.0.2.7/tcp/38331/p2p/Qm…",
+    ),
+    "bad host name": (
+        "fleet: a\nalerts: {allowed_hosts: ['https://a.example:8750']}\n",
+        "2: alerts.allowed_hosts[0]: must be a host's name or address alone, without scheme and port",
+    ),
+    "value for GRPO": (
+        "fleet: a\npeers:\n  - name: x\n    grpo: {learning_rate: fast}\n",
+        "4: peers[0].grpo.learning_rate: should be a number, not 'fast'",
+    ),
+    "values for GRPO that do not go together": (
+        "fleet: a\ntrainer: {grpo: {num_generations: 4}}\npeers:\n  - grpo: {generation_batch_size: 6}\n",
+        "4: peers[0].grpo.generation_batch_size: should be a multiple of per_device_train_batch_size (4), not 6",
     ),
     "syntax": (
         "fleet: a\npeers: [1\n",
@@ -227,5 +260,46 @@ def test_files_of_rewards_and_models_must_exist(lines_of: LinesOf, tmp_path: Pat
         f"peerwatch.yaml:4: trainer.rewards: cannot read {tmp_path}/reward.py; check its path and permissions",
     ]
     (tmp_path / "model").mkdir()
-    (tmp_path / "reward.py").touch()
+    (tmp_path / "reward.py").write_text("def scores(completions, **_):\n    return [0.0]\n")
+    assert lines_of(text) == [
+        f"peerwatch.yaml:3: trainer.model: {tmp_path}/model has no config.json; set a folder that a model was saved to",
+        f"peerwatch.yaml:4: trainer.rewards: {tmp_path}/reward.py has no function score; did you mean scores?",
+    ]
+    (tmp_path / "model" / "config.json").touch()
+    (tmp_path / "reward.py").write_text("def score(:\n")
+    assert lines_of(text) == [
+        f"peerwatch.yaml:4: trainer.rewards: {tmp_path}/reward.py:1: invalid syntax; trainers cannot import it"
+    ]
+    (tmp_path / "reward.py").write_text("from somewhere import other as score\n")
     assert lines_of(text) == []
+
+
+GOOD = {
+    "empty sections": "fleet: a\ntrainer:\nalerts:\nleaderboard:\npeers:\nports:\nrestart:\nswarm:\n",
+    "empty sections in sections": (
+        "fleet: a\ntrainer: {grpo: , stall: }\nalerts: {routes: , rules: {PeerDown: }, grouping: }\n"
+        "swarm: {initial_peers: }\npeers:\n  - {name: x, grpo: }\n"
+    ),
+    "anchors under a key of their own": "x-common: &c {task: chain_sum}\nfleet: a\npeers:\n  - {<<: *c, name: x}\n",
+    "an overridden merged key": (
+        "fleet: a\npeers:\n  - &x {name: x, memory_limit: 1GiB}\n  - &y {<<: *x, name: y}\n"
+        "  - {<<: [*x, *y], name: z}\n"
+    ),
+    "a byte order mark and Windows line ends": "\ufefffleet: a\r\npeers: 1\r\n",
+    "numbers as people write them": (
+        "fleet: a\ntrainer: {grpo: {learning_rate: 1e-6, beta: '1e-3'}, steps_per_stage: 2e1}\n"
+    ),
+    "times of day": (
+        "fleet: a\nalerts:\n  digest: 8:00\n  routes: [{name: a, url: 'json://h', quiet: {from: 22:30, to: 7:00}}]\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_file_as_people_write_it_is_good(lines_of: LinesOf, name: str) -> None:
+    assert lines_of(GOOD[name]) == []
+
+
+def test_an_empty_section_of_a_peer_keeps_what_is_set_for_all(load: Callable[[str], Loaded]) -> None:
+    loaded = load("fleet: a\ntrainer: {grpo: {learning_rate: 1e-6}}\npeers:\n  - {name: x, grpo: }\n")
+    assert loaded.composition.trainers["x"].grpo == {"learning_rate": 1e-6}

@@ -1,0 +1,153 @@
+"""What would end a trainer at once, beyond what its model validates: files, tasks, packages and devices.
+
+Loads neither torch nor a user's code.
+"""
+
+import ast
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fleet.configuration.compose import is_path
+from fleet.configuration.load import Loaded
+from fleet.configuration.validate import suggest
+from fleet.configuration.yaml_lines import Location, Problem
+from trainer.config import TrainerConfig
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
+_LONGEST_MODEL_ID = 96
+_MAX_REWARD_BYTES = 1 << 20
+
+
+def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Every problem, at each place of the file that has it."""
+    for where, settings in _places(loaded, "model"):
+        if isinstance(settings["model"], str):
+            yield from _model(where, settings["model"])
+    for where, settings in _places(loaded, "rewards"):
+        for reward in settings["rewards"] if isinstance(settings["rewards"], list) else []:
+            path, colon, function = str(reward).rpartition(":")
+            if colon:
+                yield from _reward(where, Path(path), function)
+    for where, settings in _places(loaded, "device"):
+        if not has_device(settings["device"]):
+            yield Problem(where, f"the installed torch has no {settings['device']}; use auto, or install another build")
+    for where, settings in _places(loaded, "lora"):
+        if settings["lora"] is not None and importlib.util.find_spec("peft") is None:
+            yield Problem(where, "needs the package peft: pip install 'peerwatch[lora]'; or remove it")
+    if importlib.util.find_spec("reasoning_gym") is not None:
+        yield from _tasks(loaded)
+
+
+def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Each place of the file that sets this trainer key, once, with the settings that it belongs to."""
+    seen = set()
+    for peer in loaded.peers:
+        settings = loaded.composition.trainer_settings.get(peer.name, {})
+        where = (*peer.where, key) if peer.where and key in peer.overrides else ("trainer", key)
+        if key in settings and where not in seen:
+            seen.add(where)
+            yield where, settings
+
+
+def _model(where: Location, model: str) -> Iterator[Problem]:
+    if is_path(model):
+        if not Path(model).is_dir():
+            yield Problem(where, f"no folder {model}; set an existing folder or a Hugging Face id")
+        elif not (Path(model) / "config.json").is_file():
+            yield Problem(where, f"{model} has no config.json; set a folder that a model was saved to")
+    elif len(model) > _LONGEST_MODEL_ID or not _MODEL_ID.fullmatch(model):
+        yield Problem(
+            where, "neither tiny nor a Hugging Face id such as Qwen/Qwen2.5-0.5B; a folder begins with / or ./"
+        )
+
+
+def _reward(where: Location, path: Path, function: str) -> Iterator[Problem]:
+    try:
+        with path.open("rb") as file:
+            tree = ast.parse(file.read(_MAX_REWARD_BYTES))
+    except OSError:
+        yield Problem(where, f"cannot read {path}; check its path and permissions")
+    except SyntaxError as error:
+        yield Problem(where, f"{path}:{error.lineno}: {error.msg}; trainers cannot import it")
+    except (ValueError, RecursionError, MemoryError):
+        yield Problem(where, f"{path} is not Python; trainers cannot import it")
+    else:
+        names = _names_in(tree.body)
+        if function not in names and "*" not in names:
+            yield Problem(where, f"{path} has no function {function}{suggest(function, names)}")
+
+
+def _names_in(body: list[ast.stmt]) -> set[str]:
+    """What a module's statements may bind, also within `if` and `try`; * for what is not known."""
+    names: set[str] = set()
+    for node in ast.walk(ast.Module(body, [])):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("globals", "setattr"):
+            names.add("*")
+    return names
+
+
+def has_device(device: object) -> bool:
+    """Whether the installed torch was built for it, as far as that can be told without loading torch."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return True
+    if device == "mps":
+        return sys.platform == "darwin"
+    if device != "cuda":
+        return True
+    try:
+        text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return True
+    return not re.search(r"^cuda\b.*= None$", text, re.MULTILINE) or not re.search(
+        r"^hip\b.*= None$", text, re.MULTILINE
+    )
+
+
+def _tasks(loaded: Loaded) -> Iterator[Problem]:
+    default = TrainerConfig.model_fields["task"].default
+    for where, settings in _places(loaded, "task"):
+        if settings["task"] != default:
+            yield from _task(where, settings["task"])
+    for where, settings in _places(loaded, "task_options"):
+        if settings["task_options"]:
+            yield from _task_options(where, settings.get("task", default), settings["task_options"])
+
+
+def _task(where: Location, task: object) -> Iterator[Problem]:
+    import reasoning_gym.factory
+
+    datasets = reasoning_gym.factory.DATASETS
+    if isinstance(task, str) and task not in datasets:
+        yield Problem(where, f"unknown reasoning-gym dataset {task}{suggest(task, datasets)}")
+
+
+def _task_options(where: Location, task: object, options: object) -> Iterator[Problem]:
+    import reasoning_gym.factory
+
+    datasets = reasoning_gym.factory.DATASETS
+    if task not in datasets or not isinstance(options, dict):
+        return
+    _, settings = datasets[task]
+    known = {one.name for one in fields(settings)}
+    unknown = [name for name in options if name not in known]
+    for name in unknown:
+        yield Problem((*where, name), f"unknown option of {task}{suggest(name, known)}")
+    if unknown:
+        return
+    try:
+        settings(**options).validate()
+    except (TypeError, ValueError, AssertionError, AttributeError, LookupError) as error:
+        reason = " ".join(str(error).split())[:200]
+        yield Problem(where, f"rejected by {task}: {reason or type(error).__name__}")

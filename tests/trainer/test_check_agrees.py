@@ -1,0 +1,141 @@
+"""`peerwatch check` calls good what trains, and names what would end a trainer: the same hundred files for both."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.yaml_text import parse
+from fleet.configuration.checks import Machine, check
+from fleet.configuration.load import load_text
+from fleet.configuration.trainer_checks import has_device
+from tests.trainer.peers import ROOT
+from tests.trainer.sections import END, MEANT_OTHERWISE, TRAIN
+from trainer.config import TrainerConfig, load_config
+from trainer.grpo_fields import field_types
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+QUICK = {"num_generations": 2, "max_completion_length": 4, "max_steps": 1}
+
+
+def _check(section: str, folder: Path) -> list[str]:
+    """The places of the lines of `check` about the trainer."""
+    loaded = load_text(f"fleet: a\nstate_dir: s\ntrainer: {_as_flow(section)}\n", "peerwatch.yaml", folder)
+    check(loaded, Machine(2**34, 2), is_running=True)
+    return [line.split(": ")[1] for line in loaded.lines()]
+
+
+def _as_flow(section: str) -> str:
+    return section if section.startswith("{") else f"{{{section}}}"
+
+
+class _Nothing:
+    """Phases and shields of a trainer that nobody watches."""
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        yield
+
+    @contextlib.contextmanager
+    def shield(self) -> Iterator[None]:
+        yield
+
+
+def _train(config: TrainerConfig) -> None:
+    """Builds the real trainer and takes one step."""
+    from trainer.grpo import build_trainer, quiet
+
+    with quiet():
+        config.run_dir.mkdir(exist_ok=True)
+        trainer = build_trainer(config, checkpoints=config.run_dir / "ck", phases=_Nothing(), shield=_Nothing())
+        trainer.train()
+
+
+@pytest.mark.parametrize("section", TRAIN)
+def test_what_check_calls_good_trains(tmp_path: Path, section: str) -> None:
+    assert _check(section, tmp_path) == []
+    data = parse(_as_flow(section)).data
+    data["grpo"] = QUICK | (data.get("grpo") or {})
+    path = tmp_path / "trainer.yaml"
+    path.write_text(yaml.safe_dump({"name": "a", "run_dir": "run", **data}))
+    _train(load_config(path))
+
+
+@pytest.mark.parametrize(("section", "place"), END)
+def test_what_ends_a_trainer_is_named(tmp_path: Path, section: str, place: str) -> None:
+    assert _check(section, tmp_path) == [f"trainer.{place}"]
+
+
+@pytest.mark.parametrize(("section", "place"), MEANT_OTHERWISE)
+def test_what_cannot_be_meant_is_named(tmp_path: Path, section: str, place: str) -> None:
+    assert _check(section, tmp_path) == [f"trainer.{place}"]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(one, marks=[] if number % 4 == 0 else pytest.mark.bench) for number, (one, _) in enumerate(END)],
+)
+def test_check_names_only_what_really_ends_a_trainer(tmp_path: Path, section: str) -> None:
+    """Without the validation of its own, the trainer ends in TRL, transformers, torch or the task."""
+    data: dict[str, Any] = yaml.safe_load(_as_flow(section))
+    options = {**QUICK, **data.pop("grpo", {})}
+    config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **data})
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        _train(config.model_copy(update={"grpo": options}))
+    assert not isinstance(raised.value, AssertionError)
+
+
+def test_a_device_is_one_that_torch_was_built_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = tmp_path / "torch" / "version.py"
+    version.parent.mkdir()
+    (tmp_path / "torch" / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    for text, is_built in {
+        "cuda: Optional[str] = None\nhip: Optional[str] = None\n": False,
+        "cuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n": True,
+        "cuda: Optional[str] = None\nhip: Optional[str] = '6.4'\n": True,
+        "cuda = None\nhip = None\n": False,
+    }.items():
+        version.write_text(text)
+        assert has_device("cuda") is is_built
+    assert has_device("mps") is (sys.platform == "darwin")
+    assert has_device("auto")
+
+
+def test_every_field_has_a_type_that_is_judged() -> None:
+    types = field_types()
+    assert types is not None
+    assert {name for name, found in types.items() if found.kinds & {"object", "Any"}} <= {"parallelism_config"}
+
+
+@pytest.mark.parametrize(
+    ("grpo", "words"),
+    [
+        ("{learning_rate: fast}", "learning_rate: should be a number, not 'fast'"),
+        ("{sync_ref_model: true}", "grpo.sync_ref_model: needs a reference model"),
+        ("{beta: .nan}", "grpo.beta: not a finite number"),
+    ],
+)
+def test_a_real_trainer_ends_with_the_same_line(tmp_path: Path, grpo: str, words: str) -> None:
+    (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\ngrpo: {grpo}\n")
+    command = [sys.executable, "-m", "trainer", "--config", str(tmp_path / "trainer.yaml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert words in done.stderr
+
+
+def test_a_real_trainer_trains_with_numbers_as_people_write_them(tmp_path: Path) -> None:
+    text = "grpo: {learning_rate: 1e-6, beta: '1e-3', max_completion_length: '4', num_generations: 2.0}\n"
+    rounds = "max_rounds: 1\nstages_per_round: 1\nsteps_per_stage: 2\nswarm: {port: 0, leader: true}\n"
+    (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\n{rounds}{text}")
+    command = [sys.executable, "-m", "trainer", "--config", str(tmp_path / "trainer.yaml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "run finished" in done.stdout
