@@ -15,8 +15,8 @@ from tests.architecture import (
 )
 
 ALLOWED_ACROSS = {
-    # How a trainer's process is found in its run folder: psutil and the standard library only.
-    "alerts": ("exporter.run_folder",),
+    # How a trainer's process is found, and how files are kept: psutil and the standard library only.
+    "alerts": ("exporter.database", "exporter.file_lock", "exporter.run_folder"),
     "exporter": ("trainer.protocol",),
     "trainer": ("exporter.metrics", "exporter.pace", "exporter.run_folder", "exporter.telemetry"),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
@@ -28,9 +28,11 @@ DOORS = {
     "apprise": {"alerts/delivery/apprise_sender.py"},
     "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py"},
     "sqlite3": {
+        "alerts/schema.py",
         "alerts/store.py",
         "alerts/history/archive.py",
         "alerts/history/store.py",
+        "exporter/database.py",
         "exporter/leaderboard/store.py",
     },
 }
