@@ -1,5 +1,7 @@
 """Files, locks and leftovers of a fleet, with real processes."""
 
+import errno
+import fcntl
 import json
 import os
 import stat
@@ -18,6 +20,18 @@ from fleet.state_folder import StateFolder
 from fleet.supervision.foreground import Fleet, RunError, end_earlier, is_up, locked
 from tests.programs import require
 from trainer.swarm.identity import read_peer_id
+
+
+def test_a_folder_where_nothing_can_be_locked_is_not_a_running_fleet(
+    load: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder = load("fleet: a\n").folder
+    with pytest.raises(RunError, match=f"files in {folder.root} cannot be locked"), locked(folder):
+        pass
 
 
 def test_files_are_for_their_user_only_and_hold_no_secret(
