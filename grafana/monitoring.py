@@ -83,6 +83,18 @@ def monitoring() -> list[PanelBuilder]:
         ),
         graph(
             About(
+                "Databases of the alert loop",
+                "Whether each can be written (1), and how many damaged ones were set aside.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_services("alerts_database_writable"), "{{database}} can be written"),
+            Query(of_services("alerts_databases_set_aside_total"), "{{database}} set aside"),
+        ),
+        graph(
+            About(
                 "Age of the last evaluation",
                 "Time since the alert loop last evaluated its rules.",
                 "s",
