@@ -69,7 +69,7 @@ class Store:
         self._files: tuple[tuple[int, int] | None, ...] = ()
         self._is_behind = False
         self._checked_at = time.monotonic()
-        self._changes: list[tuple[str, tuple[Any, ...]]] = []
+        self._changes: list[tuple[str, list[tuple[Any, ...]]]] = []
         self.problem = ""
         self.aside: Path | None = None
         self.set_aside_count = 0
@@ -139,7 +139,7 @@ class Store:
         values = tuple(values)
         cursor = self._memory.execute(query, values)
         if query.lstrip()[:6].upper() != "SELECT":
-            self._changes.append((query, values))
+            self._changes.append((query, [values]))
             if not self._memory.in_transaction:
                 self._write_changes()
         return cursor
@@ -162,11 +162,16 @@ class Store:
 
     def _replace(self, table: str, column: str, before: Any, after: Any, encode: Any) -> None:
         """Writes the rows that differ between two mappings by Key."""
-        for key in [key for key in before if key not in after]:
-            self.execute(f"DELETE FROM {table} WHERE rule = ? AND peer = ?", key)
+        gone = [tuple(key) for key in before if key not in after]
         changed = [(*key, json.dumps(encode(value))) for key, value in after.items() if before.get(key) != value]
-        for row in changed:
-            self.execute(f"INSERT OR REPLACE INTO {table} (rule, peer, {column}) VALUES (?, ?, ?)", row)
+        self._execute_many(f"DELETE FROM {table} WHERE rule = ? AND peer = ?", gone)
+        self._execute_many(f"INSERT OR REPLACE INTO {table} (rule, peer, {column}) VALUES (?, ?, ?)", changed)
+
+    def _execute_many(self, query: str, rows: list[tuple[Any, ...]]) -> None:
+        """Within a transaction."""
+        if rows:
+            self._memory.executemany(query, rows)
+            self._changes.append((query, rows))
 
     def _add_event(self, event: Event, message: Message) -> None:
         cursor = self.execute(
@@ -212,8 +217,11 @@ class Store:
             return
         try:
             with _transaction(self._file):
-                for query, values in changes:
-                    self._file.execute(query, values).fetchall()
+                for query, rows in changes:
+                    if len(rows) == 1:
+                        self._file.execute(query, rows[0]).fetchall()
+                    else:
+                        self._file.executemany(query, rows)
         except Exception as error:  # noqa: BLE001  Whatever SQLite says of a damaged file.
             fault = explain(error, self._path) or Damaged(describe_error(error))
             if isinstance(fault, Unavailable):
