@@ -63,7 +63,7 @@ def is_up(folder: StateFolder) -> bool:
             find_process(ProcessRecord(int(record[f"{who}pid"]), float(record[f"{who}create_time"])))
             for who in ("", "supervisord_")
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return False
 
 
@@ -74,7 +74,7 @@ def end_earlier(folder: StateFolder) -> int:
     if not isinstance(owner, str) or not owner:
         return 0
     left = owned_by(owner)
-    with contextlib.suppress(KeyError, TypeError, ValueError):
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
         recorded = ProcessRecord(int(record["supervisord_pid"]), float(record["supervisord_create_time"]))
         if supervisord := find_process(recorded):
             left += [process for process in below(supervisord.pid) if process not in left]
@@ -206,7 +206,7 @@ class Fleet:
 def _read_record(folder: StateFolder) -> dict[str, Any]:
     try:
         record = json.loads(folder.run_record.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

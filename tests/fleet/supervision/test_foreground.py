@@ -22,6 +22,26 @@ from tests.programs import require
 from trainer.swarm.identity import read_peer_id
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[" * 20000,
+        "7",
+        '{"pid": 1e999, "create_time": 1}',
+        '{"pid": "x", "create_time": []}',
+        "\x00",
+        '{"owner": 3}',
+    ],
+)
+def test_a_damaged_record_is_no_running_fleet(load: Callable[[str], Loaded], content: str) -> None:
+    folder = load("fleet: a\n").folder
+    folder.root.mkdir(parents=True, exist_ok=True)
+    folder.run_record.write_text(content)
+    assert not is_up(folder)
+    assert end_earlier(folder) == 0
+
+
 def test_a_folder_where_nothing_can_be_locked_is_not_a_running_fleet(
     load: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
