@@ -73,7 +73,7 @@ def monitoring() -> list[PanelBuilder]:
         graph(
             About(
                 "Pending notifications",
-                "Notifications not delivered yet; databases that cannot be written, and damaged ones that were set aside.",
+                "Notifications not delivered yet; databases that cannot be written, and damaged ones set aside.",
                 "short",
                 "fleet",
                 limits=(0, None),
