@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import signal
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load
@@ -27,6 +26,7 @@ from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
 from alerts.startup import Prepared, describe, prepare
+from alerts.store import FILE as ALERTS_FILE
 from alerts.store import Store, StoreError
 from alerts.telegram.commands import Commands
 from alerts.web.actions import Actions, make_token
@@ -37,6 +37,7 @@ from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
+from exporter.file_lock import LockTakenError, NoLocksError, check_locks, locked
 from exporter.listen_address import split_listen
 from exporter.plain_output import allow_any_text
 from exporter.serving.open_files import allow_open_files
@@ -94,7 +95,7 @@ async def _run(
     server_socket: socket.socket,
 ) -> None:
     clock, certificate = SteadyClock(), prepared.certificate
-    store = Store(config.state_dir / "alerts.sqlite")
+    store = Store(config.state_dir / ALERTS_FILE)
     queue, silence_store, styles = (
         Queue(store),
         SilenceStore(store),
@@ -119,6 +120,8 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _log_start(config, sender, server_socket)
     serving = asyncio.create_task(server.serve(sockets=[server_socket]))
+    if store.is_lost and store.aside is not None:
+        dispatcher.announce_loss(store.aside)
     outbox.start()
     recorder.start()
     background = [asyncio.create_task(curves.run(live.invalidate, live.viewed))]
@@ -213,19 +216,22 @@ def _listen(config: AlertsConfig) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _lock(state_dir: Path) -> Iterator[IO[str]]:
+def _lock(state_dir: Path) -> Iterator[None]:
     """Locks the state folder: two loops with one database would send everything twice."""
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (state_dir / "alerts.lock").open("w")
-    except OSError as error:
-        raise _StartError(f"cannot write to {state_dir}: {error.strerror}") from None
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(locked(state_dir / "alerts.lock"))
+            # On a full disk this cannot be tried, and the loop runs on it all the same.
+            with contextlib.suppress(OSError):
+                check_locks(state_dir)
+        except LockTakenError:
             raise _StartError(f"another alert loop uses {state_dir}; stop it, or set another `state_dir`") from None
-        yield lock
+        except NoLocksError as error:
+            raise _StartError(str(error)) from None
+        except OSError as error:
+            raise _StartError(f"cannot write to {state_dir}: {error.strerror}; set another `state_dir`") from None
+        yield
 
 
 class _StartError(Exception):

@@ -32,7 +32,7 @@ from alerts.rules import View, discover
 from alerts.scraping.host import HostCollector, read_host
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape, Scraper
-from alerts.store import Store
+from alerts.store import FileHealth, Store
 
 CLOCK_STEP_SECONDS = 5.0
 HEALTHY_SECONDS = 30.0
@@ -138,6 +138,11 @@ class Loop:
     def restarts(self) -> Mapping[str, Record]:
         """The restart record of each peer that a rule asked to restart."""
         return self._restarter.records
+
+    @property
+    def databases(self) -> Mapping[str, FileHealth]:
+        """The databases by name."""
+        return {"alerts": self._store} | ({} if self._recorder is None else {"history": self._recorder})
 
     def is_healthy(self) -> bool:
         """Whether the latest evaluation is recent."""

@@ -49,6 +49,13 @@ LOOP: tuple[Metric, ...] = (
         ("peer", "phase"),
     ),
     Metric("alerts_outbox_pending", "gauge", "Notifications that wait to be delivered."),
+    Metric("alerts_database_writable", "gauge", "Whether the database can be written (1) or not (0).", ("database",)),
+    Metric(
+        "alerts_databases_set_aside_total",
+        "counter",
+        "Damaged databases that were set aside since the start.",
+        ("database",),
+    ),
     Metric("alerts_last_evaluation_timestamp_seconds", "gauge", "When the rules were last evaluated."),
 )
 

@@ -2,82 +2,53 @@
 
 One transaction commits a transition together with its news, and `synchronous=FULL` puts it on the disk before anything
 is sent; so a kill or a power cut at any instant loses no notification. Times are epoch seconds.
+
+The loop works on a copy in memory, and the file follows it: what was read once cannot be damaged later, and a file that
+is damaged, deleted or cannot be written costs no alert. It is written again from memory as soon as that is possible.
 """
 
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState
 from alerts.messages.single import Message
+from alerts.schema import FORMAT, check_texts
+from exporter.database import (
+    Damaged,
+    Unavailable,
+    connect,
+    connect_read_only,
+    copy_rows,
+    describe_error,
+    explain,
+    find_difference,
+    identify,
+    make_in_memory,
+    set_aside,
+)
 
-VERSION = 5
+FILE = "alerts.sqlite"
 KEPT_EVENTS = 1000
-_SCHEMA = """
-CREATE TABLE alerts (rule TEXT, peer TEXT, state TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
-CREATE TABLE memories (rule TEXT, peer TEXT, memory TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL,
-    kind TEXT NOT NULL, severity TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL
-);
-"""
-# A notification is the unit that is sent; `news` holds the events in it, or those that are not in one yet.
-_DELIVERY_SCHEMA = """
-CREATE TABLE notifications (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, topic TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending', title TEXT NOT NULL, body TEXT NOT NULL,
-    created_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0,  -- our own back-off after a failure
-    held_until REAL NOT NULL DEFAULT 0,  -- the pause that the service asked for
-    overtaken INTEGER NOT NULL DEFAULT 0 -- it failed, and a later one was accepted: the fault may be its own
-);
-CREATE INDEX pending_notifications ON notifications (route, id) WHERE state = 'pending';
-CREATE INDEX notifications_of_topic ON notifications (route, topic, created_at);
-CREATE TABLE news (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, rule TEXT NOT NULL, peer TEXT NOT NULL,
-    event TEXT NOT NULL, queued_at REAL NOT NULL, held INTEGER NOT NULL DEFAULT 0,
-    notification INTEGER REFERENCES notifications (id) ON DELETE CASCADE
-);
-CREATE INDEX waiting_news ON news (route, id) WHERE notification IS NULL;
-CREATE INDEX news_of_notification ON news (notification);
-CREATE INDEX news_of_alert ON news (route, rule, peer);
-CREATE TABLE told (route TEXT, rule TEXT, peer TEXT, PRIMARY KEY (route, rule, peer)) WITHOUT ROWID;
-CREATE TABLE silences (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL, peer TEXT NOT NULL, severity TEXT NOT NULL,
-    ends_at REAL NOT NULL, comment TEXT NOT NULL
-);
-CREATE TABLE acknowledged (rule TEXT, peer TEXT, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
-CREATE TABLE marks (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
-"""
-_EVIDENCE_SCHEMA = """
-CREATE TABLE evidence (rule TEXT, peer TEXT, text TEXT NOT NULL, PRIMARY KEY (rule, peer)) WITHOUT ROWID;
-"""
-_RESTARTS_SCHEMA = "CREATE TABLE restarts (peer TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;"
-# Format 1 had one delivery per event and route; a pending one counts as notified.
-_FROM_1 = """
-INSERT INTO notifications (route, topic, title, body, created_at, attempts, not_before, held_until)
-SELECT d.route, '', e.title, e.body, d.created_at, d.attempts, d.not_before, d.held_until
-FROM deliveries d JOIN events e ON e.id = d.event WHERE d.state = 'pending' ORDER BY d.id;
-INSERT OR IGNORE INTO told (route, rule, peer)
-SELECT DISTINCT d.route, a.rule, a.peer FROM deliveries d, alerts a WHERE json_extract(a.state, '$.phase') = 'firing';
-DROP TABLE deliveries;
-"""
-_HTML_COLUMN = "ALTER TABLE notifications ADD COLUMN html TEXT NOT NULL DEFAULT '';"
-# What was added to each format; formats 0 and 1 had no delivery as it is now.
-_ADDED = {0: _SCHEMA + _DELIVERY_SCHEMA, 1: _DELIVERY_SCHEMA + _FROM_1}
-_ADDED_LATER = {2: _EVIDENCE_SCHEMA, 3: _RESTARTS_SCHEMA, 4: _HTML_COLUMN}
-_STEPS = {
-    version: _ADDED.get(version, "") + "".join(step for since, step in _ADDED_LATER.items() if since >= version)
-    for version in range(VERSION + 1)
-}
+# The file is read as a whole so often, which takes some milliseconds.
+CHECK_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
+
+
+class FileHealth(Protocol):
+    """A database of the loop: why it cannot be written now, if so, and what was set aside since the start."""
+
+    problem: str
+    aside: Path | None
+    set_aside_count: int
 
 
 class StoreError(Exception):
@@ -85,33 +56,51 @@ class StoreError(Exception):
 
 
 class Store:
-    """The database. Only the loop's thread uses it."""
+    """The database. Only the loop's thread uses it.
+
+    `problem` says why the file cannot be written now, and is empty while it can; `aside` is the latest damaged file
+    that was set aside, of `set_aside_count`; `is_lost` if that was found at the start, when nothing was in memory.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Raises StoreError where the file cannot be read, though it may be good."""
+        self._path = path
+        self._file: sqlite3.Connection | None = None
+        self._files: tuple[tuple[int, int] | None, ...] = ()
+        self._is_behind = False
+        self._checked_at = time.monotonic()
+        self._changes: list[tuple[str, list[tuple[Any, ...]]]] = []
+        self.problem = ""
+        self.aside: Path | None = None
+        self.set_aside_count = 0
+        self.is_lost = False
+        self._memory = _make_memory()
         try:
-            self._db = _open(path)
-        except (sqlite3.OperationalError, OSError) as error:
-            raise StoreError(f"{path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            # A monitor that does not start alerts on nothing, so it starts with a new database and logs the loss.
-            aside = _move_aside(path)
-            log.error(
-                "%s is damaged (%s): kept as %s; alert states and pending notifications are lost", path, error, aside
-            )
-            self._db = _open(path)
+            self._read()
+        except Damaged as error:
+            self.is_lost = True
+            self._memory.close()
+            self._memory = _make_memory()
+            self._start_file_again(error)
 
     def close(self) -> None:
-        self._db.close()
+        """Leaves a file that is whole, so that the next start finds what this one knew."""
+        if self._is_behind or self._is_moved():
+            self._catch_up()
+        else:
+            self._check_file()
+        self._close_file()
+        self._memory.close()
 
     def load(self) -> AlertStates:
         """The alert states of the last commit."""
         states = {
             Key(rule, peer): AlertState(**json.loads(state))
-            for rule, peer, state in self._db.execute("SELECT rule, peer, state FROM alerts")
+            for rule, peer, state in self._memory.execute("SELECT rule, peer, state FROM alerts")
         }
         memories = {
             Key(rule, peer): json.loads(memory)
-            for rule, peer, memory in self._db.execute("SELECT rule, peer, memory FROM memories")
+            for rule, peer, memory in self._memory.execute("SELECT rule, peer, memory FROM memories")
         }
         return AlertStates(states, memories)
 
@@ -122,80 +111,224 @@ class Store:
         events: Iterable[tuple[Event, Message]],
         write_news: Callable[[], None],
     ) -> None:
-        """Writes an evaluation and its events with their messages, and what `write_news` writes: all or nothing."""
+        """Writes an evaluation and its events with their messages, and what `write_news` writes: all or nothing.
+
+        Once for each evaluation, this also brings a file up to date that could not be written.
+        """
         with self.transaction():
             self._replace("alerts", "state", before.states, after.states, asdict)
             self._replace("memories", "memory", before.memories, after.memories, dict)
             for event, message in events:
                 self._add_event(event, message)
             write_news()
+        if self._is_behind or self._is_moved():
+            self._catch_up()
+        elif time.monotonic() - self._checked_at > CHECK_SECONDS:
+            self._check_file()
 
     def events(self, limit: int = 200) -> list[dict[str, Any]]:
         """The latest events, the newest last."""
-        rows = self._db.execute(
+        rows = self._memory.execute(
             "SELECT id, at, rule, peer, kind, severity, title, body FROM events ORDER BY id DESC LIMIT ?", (limit,)
         )
         names = [column[0] for column in rows.description]
         return [dict(zip(names, row, strict=True)) for row in reversed(rows.fetchall())]
 
     def execute(self, query: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
-        return self._db.execute(query, tuple(values))
+        """Reads from memory; what it writes goes to the file with the transaction, or at once outside of one."""
+        values = tuple(values)
+        cursor = self._memory.execute(query, values)
+        if query.lstrip()[:6].upper() != "SELECT":
+            self._changes.append((query, [values]))
+            if not self._memory.in_transaction:
+                self._write_changes()
+        return cursor
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commits all that is written within, or nothing; a nested one is part of the outer one."""
-        if self._db.in_transaction:
+        if self._memory.in_transaction:
             yield
             return
-        self._db.execute("BEGIN IMMEDIATE")
+        self._memory.execute("BEGIN")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._memory.execute("ROLLBACK")
+            self._changes.clear()
             raise
-        self._db.execute("COMMIT")
+        self._write_changes()
+        self._memory.execute("COMMIT")
 
     def _replace(self, table: str, column: str, before: Any, after: Any, encode: Any) -> None:
         """Writes the rows that differ between two mappings by Key."""
         gone = [tuple(key) for key in before if key not in after]
         changed = [(*key, json.dumps(encode(value))) for key, value in after.items() if before.get(key) != value]
-        self._db.executemany(f"DELETE FROM {table} WHERE rule = ? AND peer = ?", gone)
-        self._db.executemany(f"INSERT OR REPLACE INTO {table} (rule, peer, {column}) VALUES (?, ?, ?)", changed)
+        self._execute_many(f"DELETE FROM {table} WHERE rule = ? AND peer = ?", gone)
+        self._execute_many(f"INSERT OR REPLACE INTO {table} (rule, peer, {column}) VALUES (?, ?, ?)", changed)
+
+    def _execute_many(self, query: str, rows: list[tuple[Any, ...]]) -> None:
+        """Within a transaction."""
+        if rows:
+            self._memory.executemany(query, rows)
+            self._changes.append((query, rows))
 
     def _add_event(self, event: Event, message: Message) -> None:
-        cursor = self._db.execute(
+        cursor = self.execute(
             "INSERT INTO events (at, rule, peer, kind, severity, title, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (event.at, *event.key, event.kind, event.severity, message.title, message.body),
         )
-        self._db.execute("DELETE FROM events WHERE id <= ?", ((cursor.lastrowid or 0) - KEPT_EVENTS,))
+        self.execute("DELETE FROM events WHERE id <= ?", ((cursor.lastrowid or 0) - KEPT_EVENTS,))
+
+    def _read(self) -> None:
+        """Opens the file and copies it to memory; one on a full or read-only disk is read, and written later."""
+        try:
+            self._open_file()
+            source = self._file
+            assert source is not None
+        except Unavailable as error:
+            if not error.is_disk:
+                raise StoreError(_name(self._path, error)) from None
+            self._note_problem(error)
+            if not self._path.exists():
+                return
+            try:
+                source = connect_read_only(self._path, FORMAT)
+            except Unavailable:
+                raise StoreError(_name(self._path, error)) from None
+        try:
+            with _transaction(self._memory):
+                copy_rows(source, self._memory)
+            check_texts(self._memory)
+        except Exception as error:
+            raise explain(error, self._path) or Damaged(describe_error(error)) from error
+        finally:
+            if source is not self._file:
+                source.close()
+
+    def _write_changes(self) -> None:
+        """Repeats on the file what was done in memory. A failure that is not the disk's shows that it is damaged."""
+        changes, self._changes = self._changes, []
+        if not changes:
+            return
+        if self._file is None or self._is_moved():
+            self._is_behind = True
+        if self._is_behind or self._file is None:
+            return
+        try:
+            with _transaction(self._file):
+                for query, rows in changes:
+                    if len(rows) == 1:
+                        self._file.execute(query, rows[0]).fetchall()
+                    else:
+                        self._file.executemany(query, rows)
+        except Exception as error:  # noqa: BLE001  Whatever SQLite says of a damaged file.
+            fault = explain(error, self._path) or Damaged(describe_error(error))
+            if isinstance(fault, Unavailable):
+                self._note_problem(fault)
+            else:
+                # The caller's changes are in memory already, and not committed there.
+                self._start_file_again(fault)
+
+    def _catch_up(self) -> None:
+        """Writes the whole content to the file again."""
+        try:
+            if self._file is not None and self._is_moved():
+                self._close_file()
+                if self._path.exists():
+                    aside = set_aside(self._path, FORMAT, word="replaced")
+                    log.error("%s was replaced while it was in use: the other file is kept as %s", self._path, aside)
+                else:
+                    log.error("%s was deleted while it was in use: it is written again", self._path)
+            if self._file is None:
+                self._open_file()
+            assert self._file is not None
+            with _transaction(self._file):
+                copy_rows(self._memory, self._file)
+        except Exception as error:  # noqa: BLE001  As above.
+            fault = explain(error, self._path) or Damaged(describe_error(error))
+            if isinstance(fault, Unavailable):
+                self._note_problem(fault)
+            else:
+                self._start_file_again(fault)
+            return
+        self._is_behind = False
+        if self.problem:
+            log.info("%s: alert states are written again", self._path)
+        self.problem = ""
+
+    def _check_file(self) -> None:
+        """Reads the whole file, of which SQLite itself reads only what it needs, and compares it with memory."""
+        self._checked_at = time.monotonic()
+        try:
+            if self._file is not None:
+                self._file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with closing(connect(self._path, FORMAT)) as file:
+                table = find_difference(self._memory, file)
+            if table:
+                raise Damaged(f"its table {table} is not what was written")
+        except Exception as error:  # noqa: BLE001  Whatever SQLite says of a damaged file.
+            fault = explain(error, self._path) or Damaged(describe_error(error))
+            if isinstance(fault, Unavailable):
+                self._note_problem(fault)
+            else:
+                self._start_file_again(fault)
+
+    def _start_file_again(self, fault: Damaged) -> None:
+        """Sets the damaged file aside and writes a new one from memory."""
+        self._close_file()
+        try:
+            self.aside = set_aside(self._path, FORMAT)
+            self.set_aside_count += 1
+            left = "alert states and pending notifications are lost" if self.is_lost else "nothing is lost"
+            log.error("%s is damaged (%s): kept as %s; %s", self._path, fault, self.aside.name, left)
+            self._open_file()
+            assert self._file is not None
+            with _transaction(self._file):
+                copy_rows(self._memory, self._file)
+        except Exception as error:  # noqa: BLE001  A second failure leaves the content in memory, until the next round.
+            self._note_problem(explain(error, self._path) or Damaged(describe_error(error)))
+
+    def _open_file(self) -> None:
+        self._file = connect(self._path, FORMAT)
+        self._files = identify(self._path)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            with suppress(sqlite3.Error):
+                self._file.close()
+        self._file = None
+
+    def _is_moved(self) -> bool:
+        return self._file is not None and identify(self._path) != self._files
+
+    def _note_problem(self, fault: Unavailable | Damaged) -> None:
+        self._is_behind = True
+        if not self.problem:
+            log.error(
+                "alert states cannot be written, and are kept in memory: %s; alerts go on", _name(self._path, fault)
+            )
+        self.problem = str(fault)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA foreign_keys = ON")
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in _STEPS:
-            raise sqlite3.OperationalError(f"written by another version of peerwatch (format {version}, not {VERSION})")
-        if version != VERSION:
-            db.executescript(f"BEGIN IMMEDIATE; {_STEPS[version]} PRAGMA user_version = {VERSION}; COMMIT;")
-    except BaseException:
-        db.close()
-        raise
+def _make_memory() -> sqlite3.Connection:
+    db = make_in_memory(FORMAT)
+    db.execute("PRAGMA foreign_keys = ON")
     return db
 
 
-def _move_aside(path: Path) -> Path:
-    """Renames a damaged database with its write-ahead log to the first free name."""
-    number = next(n for n in range(1, 10_000) if not path.with_name(f"{path.name}.damaged-{n}").exists())
-    aside = path.with_name(f"{path.name}.damaged-{number}")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+
+
+def _name(path: Path, fault: Exception) -> str:
+    text = str(fault)
+    return text if str(path.parent) in text else f"{path}: {text}"

@@ -28,7 +28,7 @@ def leaderboard() -> list[PanelBuilder]:
         graph(
             About(
                 "Polls",
-                "Polls per minute, failed polls, and boards that could not be stored.",
+                "Polls per minute, failed polls, boards that could not be stored, and damaged databases.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -36,6 +36,7 @@ def leaderboard() -> list[PanelBuilder]:
             Query(_per_minute("leaderboard_polls_total"), "polls"),
             Query(_per_minute("leaderboard_poll_failures_total"), "failed"),
             Query(_per_minute("leaderboard_store_failures_total"), "not stored"),
+            Query(_per_minute("leaderboard_databases_set_aside_total"), "damaged and set aside"),
         ),
         graph(
             About(

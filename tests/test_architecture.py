@@ -18,6 +18,8 @@ ALLOWED_ACROSS = {
     # How a trainer's process is found in its run folder, what this machine has, how a configuration file is read and a
     # page served: the same for every process, with psutil, PyYAML and the standard library only.
     "alerts": (
+        "exporter.database",
+        "exporter.file_lock",
         "exporter.file_model",
         "exporter.listen_address",
         "exporter.machine",
@@ -49,9 +51,11 @@ DOORS = {
     "apprise": {"alerts/delivery/apprise_sender.py"},
     "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py"},
     "sqlite3": {
+        "alerts/schema.py",
         "alerts/store.py",
         "alerts/history/archive.py",
         "alerts/history/store.py",
+        "exporter/database.py",
         "exporter/leaderboard/store.py",
         "exporter/progress/trackio.py",
     },

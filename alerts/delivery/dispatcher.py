@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from alerts.delivery.grouping import STORM_INTERVALS, group
@@ -156,6 +157,15 @@ class Dispatcher:
                 message = compose_digest(status, self._queue.count_events(last, now), self._styles.style(route))
                 self._queue.post(route, "", [message], self._clock())
             self._queue.set_mark(_DIGEST, now)
+        self._outbox.wake()
+
+    def announce_loss(self, aside: Path) -> None:
+        """Notifies that the alert states were lost: their file was damaged, and is kept as `aside`."""
+        for route in self._digest_routes:
+            style = self._styles.style(route)
+            title = f"{style.words.state_lost_title}{style.words.colon}{style.fleet}"
+            message = Message(title, style.words.state_lost_body.format(aside.name))
+            self._queue.post(route, "", [message], self._clock())
         self._outbox.wake()
 
     def send_watchdog(self, alert_states: AlertStates) -> None:

@@ -41,10 +41,13 @@ class SilenceStore:
 
     def end_silence(self, number: int) -> bool:
         """Ends a silence; whether it existed."""
+        # Numbers from outside may be larger than any that SQLite takes.
+        if number not in self._silences:
+            return False
         self._store.execute("DELETE FROM silences WHERE id = ?", (number,))
-        found = self._silences.pop(number, None) is not None
+        del self._silences[number]
         self.on_change()
-        return found
+        return True
 
     def acknowledge(self, request: AckRequest, firing: Iterable[Key]) -> list[Key]:
         """Acknowledges the firing alerts that match, and returns them."""

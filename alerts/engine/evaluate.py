@@ -1,5 +1,6 @@
 """One evaluation of all rules for all peers and the host: states, rule memories and events. Pure."""
 
+import contextlib
 import logging
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -114,10 +115,20 @@ def _time(settings: RuleSettings, reminder_seconds: float) -> Timing:
 
 def _judge(one: ActiveRule, view: View, memory: Memory | None) -> tuple[Verdict, Memory | None]:
     try:
-        if one.rule.remember is not None:
-            memory = one.rule.remember(view._replace(memory=memory or {}), one.settings)
-            view = view._replace(memory=memory)
-        return one.rule.judge(view, one.settings), memory
+        return _try_judge(one, view, memory)
     except Exception:  # The guard: a rule that fails costs only its own verdict.
+        if memory:
+            # What it remembers, which was read from a file, may be what it fails on.
+            with contextlib.suppress(Exception):
+                answer = _try_judge(one, view, None)
+                log.warning("rule %s could not use what it remembers of %s, and starts again", one.name, view.peer)
+                return answer
         log.exception("rule %s failed for %s; its alert state is unchanged", one.name, view.peer)
         return UNKNOWN, memory
+
+
+def _try_judge(one: ActiveRule, view: View, memory: Memory | None) -> tuple[Verdict, Memory | None]:
+    if one.rule.remember is not None:
+        memory = one.rule.remember(view._replace(memory=memory or {}), one.settings)
+        view = view._replace(memory=memory)
+    return one.rule.judge(view, one.settings), memory

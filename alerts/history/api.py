@@ -16,7 +16,7 @@ from alerts.durations import parse_duration
 from alerts.engine.status import Status
 from alerts.history.query import MAX_POINTS, Query, Series, read_file
 from alerts.history.recorder import Recorder
-from alerts.history.store import FileError, is_damage
+from alerts.history.store import FileError
 from alerts.history.summary import CHARTS, STATES
 from alerts.scraping.page import Page
 
@@ -49,7 +49,7 @@ class HistoryApi:
             try:
                 return await asyncio.to_thread(read_file, self._recorder.path, query)
             except FileError as error:
-                if is_damage(error):
+                if error.is_damage:
                     self._recorder.suspect()
                 raise
 

@@ -8,35 +8,59 @@ from pathlib import Path
 from alerts.history.block import Block, decode
 from alerts.history.packing import read_samples
 from alerts.history.samples import SeriesName, Subject
-from alerts.history.store import FORMAT, Firing, Span, load_series, load_subjects
+from alerts.history.store import FORMAT, FileError, Firing, Span, load_series, load_subjects
+from exporter.database import Damaged, describe_error, explain
 
 log = logging.getLogger(__name__)
 
 
 class Archive:
-    """Reads the file. Raises FileNotFoundError where there is none, FileError where it cannot be read."""
+    """Reads the file. Raises FileNotFoundError where there is none, FileError where it cannot be read.
+
+    Within `with`, every failure is one of the file: it holds nothing but what the recorder wrote.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise FileNotFoundError(path)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-        self._db.execute("PRAGMA query_only = ON")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._describe(error) from error
+        try:
+            self._db.execute("PRAGMA query_only = ON")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != FORMAT.version:
+                raise FileNotFoundError(f"{path} is incomplete, or was written by another version of peerwatch")
+            self.subjects: dict[Subject, int] = load_subjects(self._db)
+            self.series: dict[int, SeriesName] = {number: series for series, number in load_series(self._db).items()}
+        except FileNotFoundError:
             self._db.close()
-            raise FileNotFoundError(f"{path} is incomplete, or was written by another version of peerwatch")
-        self.subjects: dict[Subject, int] = load_subjects(self._db)
-        self.series: dict[int, SeriesName] = {number: series for series, number in load_series(self._db).items()}
+            raise
+        except Exception as error:
+            self._db.close()
+            raise self._describe(error) from error
 
     def close(self) -> None:
         self._db.close()
 
     def __enter__(self) -> "Archive":
         # One snapshot for all reads: an hour that is folded meanwhile is neither lost nor read twice.
-        self._db.execute("BEGIN")
+        try:
+            self._db.execute("BEGIN")
+        except sqlite3.Error as error:
+            self.close()
+            raise self._describe(error) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self.close()
+        if isinstance(error, Exception) and not isinstance(error, FileError):
+            raise self._describe(error) from error
+
+    def _describe(self, error: Exception) -> FileError:
+        fault = explain(error, self._path) or Damaged(describe_error(error))
+        return FileError(f"{self._path}: {fault}", is_damage=isinstance(fault, Damaged))
 
     def begins(self) -> float | None:
         """The time of the oldest sample."""

@@ -42,7 +42,7 @@ def decode(data: bytes, wanted: Container[int] | None = None) -> Block:
     """The block with the wanted columns (None: all); raises ValueError for bytes that are not a block."""
     try:
         return _decode(zlib.decompress(data), wanted)
-    except (zlib.error, struct.error) as error:
+    except (zlib.error, struct.error, ArithmeticError, LookupError, TypeError, RuntimeError, StopIteration) as error:
         raise ValueError(f"not a block: {error}") from None
 
 

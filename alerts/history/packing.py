@@ -1,11 +1,14 @@
-"""Packs the samples of many subjects at one time into bytes, and back. Pure."""
+"""Packs the samples of many subjects at one time into bytes, and back. Pure, but for a word in the log."""
 
+import logging
 import struct
 import zlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from math import isfinite
 
 from alerts.history.block import Block
+
+log = logging.getLogger(__name__)
 
 # Subject, count of its numbers; then the numbers of their series, and they themselves.
 _FRAME = struct.Struct("<IH")
@@ -24,10 +27,14 @@ def pack_samples(frames: Mapping[int, Mapping[int, float]]) -> bytes:
 def read_samples(
     rows: Iterable[tuple[float, bytes]], subjects: Container[int] | None, wanted: Container[int] | None = None
 ) -> dict[int, Block]:
-    """Unpacks samples into a block for each subject."""
+    """Unpacks samples into a block for each subject; damaged ones are skipped, so that they cost only their time."""
     blocks: dict[int, Block] = {}
     for at, data in rows:
-        raw = zlib.decompress(data)
+        try:
+            raw = zlib.decompress(data)
+        except (zlib.error, TypeError):
+            log.warning("history: damaged samples at %.0f skipped", at)
+            continue
         place = 0
         while place < len(raw):
             subject, count = _FRAME.unpack_from(raw, place)

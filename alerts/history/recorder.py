@@ -3,11 +3,12 @@
 Samples that cannot be written are lost, which is logged once; recording resumes as soon as it can.
 """
 
+import contextlib
 import logging
-import os
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ from alerts.engine.evaluate import AlertStates, Key
 from alerts.history.folding import Folder
 from alerts.history.samples import HistorySample, Subject, describe, pick
 from alerts.history.settings import HistorySettings
-from alerts.history.store import FILE, FileError, Store, is_damage
+from alerts.history.store import FILE, FORMAT, Store
 from alerts.scraping.page import Page, Places
+from exporter.database import Damaged, describe_error, explain, identify, set_aside
 
 # At most so many evaluations wait for a slow disk, so that memory does not grow while it hangs.
 MAX_WAITING = 64
@@ -27,6 +29,7 @@ CLOSE_SECONDS = 3.0
 # A recurring failure is logged at most this often.
 LOG_INTERVAL_SECONDS = 3600.0
 _MAX_SHAPES = 64
+_UNEXPLAINED_FAILURES = 2
 _MAINTENANCE_SECONDS = 15.0
 
 log = logging.getLogger(__name__)
@@ -38,10 +41,16 @@ class _Evaluation(NamedTuple):
 
 
 class Recorder:
-    """The history of one alert loop. `record` costs the loop microseconds."""
+    """The history of one alert loop. `record` costs the loop microseconds.
+
+    `problem` says why it cannot be written now; `aside` is the latest damaged file, of `set_aside_count`.
+    """
 
     def __init__(self, state_dir: Path, settings: HistorySettings) -> None:
         self.path = state_dir / FILE
+        self.problem = ""
+        self.aside: Path | None = None
+        self.set_aside_count = 0
         self._settings = settings
         self._waiting: queue.Queue[_Evaluation | None] = queue.Queue(MAX_WAITING)
         self._store: Store | None = None
@@ -49,7 +58,8 @@ class Recorder:
         self._seen_at: dict[int, float] = {}
         self._picked: dict[int, tuple[Places, list[tuple[int, int]]]] = {}
         self._firing: dict[Key, int] = {}
-        self._file: tuple[int, int] | None = None
+        self._files: tuple[tuple[int, int] | None, ...] = ()
+        self._unexplained: Counter[str] = Counter()
         self._is_suspect = True
         self._has_logged = False
         self._logged_at = -LOG_INTERVAL_SECONDS
@@ -89,54 +99,70 @@ class Recorder:
                 evaluation = self._waiting.get(timeout=_MAINTENANCE_SECONDS)
                 if evaluation is None:
                     break
-                self._attempt(partial(self._write, evaluation))
+                self._attempt("write", partial(self._write, evaluation))
             except queue.Empty:
                 pass
             if time.monotonic() - maintained_at > _MAINTENANCE_SECONDS and self._waiting.empty():
-                self._attempt(self._maintain)
+                self._attempt("maintain", self._maintain)
                 maintained_at = time.monotonic()
         self._shut()
 
-    def _attempt(self, work: Callable[[], None]) -> None:
+    def _attempt(self, kind: str, work: Callable[[], None]) -> None:
         """Does one step of work on the file; a failure costs only that step."""
         try:
             work()
-        except (FileError, OSError) as error:
-            self._fail(error)
-        except Exception:  # The guard: no failure of the history may end its thread or reach the loop.
-            log.exception("history: recording failed; alerts are not affected")
-            self._shut()
+        except Exception as error:  # noqa: BLE001  No failure of the history may end its thread or reach the loop.
+            self._fail(kind, error)
+        else:
+            self._unexplained[kind] = 0
 
     def _maintain(self) -> None:
         self._open()[1].work(time.time())
 
     def _open(self) -> tuple[Store, Folder]:
-        if self._store is not None and (self._is_suspect or self._file != _identify(self.path)):
-            self._shut()  # After the file was removed, writes to it would be lost.
+        if self._store is not None and (self._is_suspect or self._files != identify(self.path)):
+            if not self._is_suspect:
+                log.warning("%s was deleted or replaced while it was in use: a new history is started", self.path)
+            self._shut()  # What is written to a file that was removed is lost.
         if self._store is None or self._folder is None:
             self._store = Store(self.path, is_suspect=self._is_suspect)
             self._is_suspect = False
             self._folder = Folder(self._store, self._settings)
-            self._file = _identify(self.path)
+            self._files = identify(self.path)
             self._firing = {Key(*both): row for both, row in self._store.open_firings().items()}
         return self._store, self._folder
 
     def _shut(self) -> None:
         if self._store is not None:
-            self._store.close()
+            with contextlib.suppress(Exception):
+                self._store.close()
         self._store, self._folder = None, None
         self._seen_at.clear()
         self._picked.clear()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, kind: str, error: Exception) -> None:
+        """Sets a damaged file aside. An error that says nothing of the file has it checked before the next step."""
         self._shut()
-        problem = f"history: cannot write ({error}); alerts are not affected"
-        if is_damage(error):
-            self._is_suspect = False
-            aside = _set_aside(self.path)
-            problem = f"{self.path} is damaged ({error}): kept as {aside.name}, a new history is started"
+        fault = explain(error, self.path)
+        if fault is None:
+            self._unexplained[kind] += 1
+            self._is_suspect = True
+            # The check found nothing, yet it fails again: once, a new file is tried.
+            if self._unexplained[kind] == _UNEXPLAINED_FAILURES:
+                fault = Damaged(describe_error(error))
+        if isinstance(fault, Damaged):
+            try:
+                self.aside = set_aside(self.path, FORMAT)
+            except OSError as obstacle:
+                fault = explain(obstacle, self.path)
+            else:
+                self.set_aside_count += 1
+                self._is_suspect = False
+                log.error("%s is damaged (%s): kept as %s, a new history is started", self.path, fault, self.aside.name)
+                return
+        self.problem = str(fault or describe_error(error))
         if time.monotonic() - self._logged_at >= LOG_INTERVAL_SECONDS:
-            log.error("%s", problem)
+            log.error("history: cannot write (%s); alerts are not affected", self.problem)
             self._has_logged, self._logged_at = True, time.monotonic()
 
     def _write(self, evaluation: _Evaluation) -> None:
@@ -146,7 +172,7 @@ class Recorder:
             self._note_firings(store, evaluation)
         if self._has_logged:
             log.info("history: recording resumed")
-        self._has_logged = False
+        self._has_logged, self.problem = False, ""
 
     def _add_samples(self, store: Store, evaluation: _Evaluation) -> None:
         by_time: dict[float, dict[int, dict[int, float]]] = {}
@@ -188,22 +214,3 @@ class Recorder:
         for key, state in firing.items():
             if key not in self._firing:
                 self._firing[key] = store.begin_firing(key.rule, key.peer, state.severity, state.summary, now)
-
-
-def _identify(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _set_aside(path: Path) -> Path:
-    """Moves the database files aside, over those moved before."""
-    aside = path.with_name(f"{path.name}.damaged")
-    for suffix in ("", "-wal", "-shm"):
-        part, there = path.with_name(path.name + suffix), aside.with_name(aside.name + suffix)
-        there.unlink(missing_ok=True)
-        if part.exists():
-            part.rename(there)
-    return aside

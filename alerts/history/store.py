@@ -13,14 +13,14 @@ from typing import NamedTuple
 from alerts.history.block import Block
 from alerts.history.packing import pack_samples, read_samples
 from alerts.history.samples import SeriesName, Subject
+from exporter.database import Format, connect
 
 FILE = "history.sqlite"
-FORMAT = 1
 # Samples of so many subjects share a row: a row for each would touch as many pages of the disk.
 GROUP = 64
 # Bounds the series of pages with ever new label values.
 MAX_SERIES = 20_000
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE subjects (id INTEGER PRIMARY KEY, scope TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (scope, name));
 CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL, UNIQUE (name, labels));
 CREATE TABLE looks (id INTEGER PRIMARY KEY, crowd INTEGER NOT NULL, at REAL NOT NULL, data BLOB NOT NULL);
@@ -42,19 +42,28 @@ CREATE TABLE firings (
     fired_at REAL NOT NULL, ended_at REAL
 );
 CREATE INDEX firings_by_age ON firings (ended_at);
-PRAGMA user_version = {FORMAT};
 """
+FORMAT = Format(
+    kind=2,
+    version=1,
+    steps={0: _SCHEMA},
+    largest=253_402_300_799.0,
+    kept=2,
+    is_small=False,
+    # A power cut may lose the last samples, never the file; a kill loses nothing.
+    synchronous="NORMAL",
+    new_file="PRAGMA auto_vacuum = INCREMENTAL",
+)
 # Free pages that stay in the file for later writes.
 _SPARE_PAGES = 512
 
 
-# Any error of SQLite with the file.
-FileError = sqlite3.Error
+class FileError(Exception):
+    """The file cannot be read; `is_damage` unless that may pass."""
 
-
-def is_damage(error: Exception) -> bool:
-    """Whether the file itself is damaged, not the disk full or the file locked, which may pass."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    def __init__(self, text: str, *, is_damage: bool) -> None:
+        super().__init__(text)
+        self.is_damage = is_damage
 
 
 class Firing(NamedTuple):
@@ -100,20 +109,17 @@ def parse_labels(text: str) -> frozenset[tuple[str, str]]:
 
 
 class Store:
-    """Writes the file; one thread uses it. Raises FileError; a failed write leaves the file as it was."""
+    """Writes the file; one thread uses it. Raises sqlite3.Error; a failed write leaves the file as it was."""
 
     def __init__(self, path: Path, *, is_suspect: bool = False) -> None:
-        """A file that may be damaged is checked, which takes a second."""
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+        """A file that may be damaged is checked, which takes a second. Raises Unavailable, Damaged."""
+        self._db = connect(path, FORMAT, is_checked=is_suspect)
         try:
-            self._prepare()
-            if is_suspect:
-                self._check_integrity()
+            self.subjects = load_subjects(self._db)
+            self.series = load_series(self._db)
         except BaseException:
             self._db.close()
             raise
-        self.subjects = load_subjects(self._db)
-        self.series = load_series(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -254,23 +260,3 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-
-    def _check_integrity(self) -> None:
-        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(str(verdict).replace("\n", " "))
-
-    def _prepare(self) -> None:
-        is_new = self._db.execute("PRAGMA page_count").fetchone()[0] == 0
-        if is_new:
-            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # A power cut may lose the last samples, never the file; a kill loses nothing.
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute(f"PRAGMA journal_size_limit = {4 * 2**20}")
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        elif found != FORMAT:
-            raise sqlite3.DatabaseError(f"written by another version of peerwatch (format {found}, not {FORMAT})")
-        self._db.execute("SELECT count(*) FROM (SELECT id FROM looks ORDER BY id DESC LIMIT 1)").fetchone()

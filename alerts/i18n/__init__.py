@@ -52,6 +52,8 @@ class Words:
     digest_quiet: str
     digest_events: str
     digest_firing: str
+    state_lost_title: str
+    state_lost_body: str
     test_title: str
     test_body: str
     bot: dict[str, str]

@@ -33,6 +33,11 @@ WORDS = Words(
     digest_quiet="No alerts firing.",
     digest_events="Since the last summary: {} alerts fired, {} resolved.",
     digest_firing="Firing:",
+    state_lost_title="Alert states lost",
+    state_lost_body=(
+        "The alert loop's database was damaged, and is kept as {}. A new one was started: what still applies is "
+        "notified again, and what was resolved meanwhile is not."
+    ),
     test_title="Test notification",
     test_body="Test of route {}: alerts arrive here.",
     bot={
@@ -78,6 +83,8 @@ WORDS = Words(
         "stale": "No evaluation for a while: this page is out of date.",
         "no_script": "Without JavaScript this page is read-only and reloads every 15 seconds.",
         "skip": "Skip to alerts",
+        "unwritten": "Database {} cannot be written: {}",
+        "set_aside": "Database {} was damaged; it is kept as {}, and a new one was started.",
         "alerts": "Alerts",
         "peers": "Peers",
         "board": "Board",

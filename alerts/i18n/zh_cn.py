@@ -278,6 +278,10 @@ WORDS = Words(
     digest_quiet="当前没有告警。",
     digest_events="自上次摘要以来：{} 次告警，{} 次恢复。",
     digest_firing="当前告警：",
+    state_lost_title="告警状态已丢失",
+    state_lost_body=(
+        "告警循环的数据库已损坏，保留为 {}，并已新建数据库：仍然成立的告警会重新通知，期间已恢复的不再通知。"
+    ),
     test_title="测试通知",
     test_body="这是通知渠道 {} 的测试：告警会发送到这里。",
     bot={
@@ -323,6 +327,8 @@ WORDS = Words(
         "stale": "一段时间没有新的评估结果：页面内容已过时。",
         "no_script": "未启用 JavaScript：页面只读，每 15 秒刷新一次。",
         "skip": "跳到告警",
+        "unwritten": "数据库 {} 无法写入：{}",
+        "set_aside": "数据库 {} 已损坏，保留为 {}，并已新建。",
         "alerts": "告警",
         "peers": "节点",
         "board": "排行榜",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import secrets
 import threading
 import time
@@ -29,16 +30,23 @@ from exporter.run_folder import write_atomically
 
 MAX_REQUEST_BYTES = 16 * 1024
 READ_TIMEOUT_SECONDS = 10.0
-# The database's largest.
-MAX_SILENCE_NUMBER = 2**63 - 1
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
 
 
 def make_token(state_dir: Path) -> str:
-    """A new token for this run, in a file that only its owner can read."""
+    """A new token for this run, in a file that only its owner can read; on a full disk, the page alone has it."""
     token = secrets.token_urlsafe(32)
-    write_atomically(state_dir / TOKEN_FILE, f"{token}\n".encode(), mode=0o600)
+    try:
+        write_atomically(state_dir / TOKEN_FILE, f"{token}\n".encode(), mode=0o600)
+    except OSError as error:
+        log.error(
+            "cannot write %s: %s; until a restart, `peerwatch alerts` is refused",
+            state_dir / TOKEN_FILE,
+            error.strerror,
+        )
     return token
 
 
@@ -58,7 +66,7 @@ class Actions:
     def routes(self) -> list[Route]:
         return [
             Route("/api/silences", self._guarded(self._silence), methods=["POST"]),
-            Route("/api/silences/{number:int}", self._guarded(self._end_silence), methods=["DELETE"]),
+            Route("/api/silences/{number}", self._guarded(self._end_silence), methods=["DELETE"]),
             Route("/api/acknowledgements", self._guarded(self._acknowledge), methods=["POST"]),
             Route("/api/test", self._guarded(self._test), methods=["POST"]),
         ]
@@ -87,9 +95,11 @@ class Actions:
 
     async def _end_silence(self, request: Request, _content: dict[str, Any]) -> Response:
         number = request.path_params["number"]
-        if number > MAX_SILENCE_NUMBER or not self._silence_store.end_silence(number):
-            return _problem(404, f"unknown silence {number}")
-        return JSONResponse({"id": number})
+        # A longer number is none of ours, and may be more than Python reads.
+        is_number = number.isascii() and number.isdecimal() and len(number) < 16
+        if not is_number or not self._silence_store.end_silence(int(number)):
+            return _problem(404, f"unknown silence {number[:20]}")
+        return JSONResponse({"id": int(number)})
 
     async def _acknowledge(self, _request: Request, content: dict[str, Any]) -> Response:
         states = self._loop.status.alert_states.states

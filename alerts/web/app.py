@@ -98,11 +98,13 @@ class _Pages:
     async def metrics(self, _request: Request) -> Response:
         registry = CollectorRegistry()
         pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        registry.register(AlertCollector(self._loop.status, self._outbox.results, pending, self._loop.restarts))
+        loop = self._loop
+        registry.register(AlertCollector(loop.status, self._outbox.results, pending, loop.restarts, loop.databases))
         registry.register(HostCollector((Path(self._config.state_dir),)))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def healthy(self, _request: Request) -> Response:
         if self._loop.is_healthy():
-            return PlainTextResponse("ok\n")
+            problem = self._loop.databases["alerts"].problem
+            return PlainTextResponse(f"ok, but alert states cannot be written: {problem}\n" if problem else "ok\n")
         return PlainTextResponse("the rules are no longer evaluated\n", status_code=503)

@@ -74,7 +74,13 @@ class PageData:
             board_total=len(board.leaders),
             board_problem=board.problem,
             has_board=self._board is not None,
+            notices=self._notices(),
         )
+
+    def _notices(self) -> list[tuple[str, str, str]]:
+        databases = self._loop.databases.items()
+        unwritten = [("unwritten", name, one.problem) for name, one in databases if one.problem]
+        return unwritten + [("set_aside", name, one.aside.name) for name, one in databases if one.aside is not None]
 
     def _events(self) -> list[dict[str, Any]]:
         return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]

@@ -36,6 +36,9 @@ class Measures:
             "Failed saves of the board; the next poll retries",
             registry=registry,
         )
+        self.set_aside = Counter(
+            "leaderboard_databases_set_aside", "Damaged databases that were set aside", registry=registry
+        )
         self.rejected = Counter(
             "leaderboard_rejected_records",
             "Rejected reward records, counted at each read",

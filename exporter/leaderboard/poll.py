@@ -37,6 +37,8 @@ class Poller:
     def __init__(self, config: LeaderboardConfig, source: Source, store: Store, measures: Measures) -> None:
         self._config, self._source, self._store, self._measures = config, source, store, measures
         self._board, self._position = store.load()
+        self._set_aside_count = 0
+        self._count_set_aside()
         self._history = History()
         self._gossip: list[Gossip] = []
         self._announced: RoundAndStage | None = None
@@ -162,8 +164,15 @@ class Poller:
         return render(board, names, self._history, place=place, gossip=self._gossip, polled_at=polled_at, now=now)
 
     def _save(self) -> None:
-        self._store.save(self._board, self._position)
+        try:
+            self._store.save(self._board, self._position)
+        finally:
+            self._count_set_aside()
         self._measures.database_size.set(self._store.size_bytes())
+
+    def _count_set_aside(self) -> None:
+        self._measures.set_aside.inc(self._store.set_aside_count - self._set_aside_count)
+        self._set_aside_count = self._store.set_aside_count
 
     def _place(self) -> str:
         place: Iterable[int] = self._position.reported(self._announced) or ()

@@ -67,7 +67,7 @@ def read_starts(record: Path) -> list[float]:
     try:
         starts = json.loads(record.read_text())["starts"]
         return [float(start) for start in starts]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return []
 
 

@@ -1,7 +1,6 @@
 """Runs a fleet in the foreground: writes its files, starts its processes and ends them."""
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ import psutil
 
 from alerts.config import TOKEN_FILE
 from alerts.export.prometheus import render_rules
+from exporter import file_lock
 from exporter.process_identity import ProcessIdentity, find_process, identify
 from exporter.run_folder import METRICS_FILE
 from fleet.alert_loop.access import prometheus_access
@@ -37,13 +37,18 @@ _STOP_SECONDS = 12.0
 
 @contextlib.contextmanager
 def locked(folder: StateFolder) -> Iterator[None]:
-    """Locks the state folder for one `up`. Raises RunError if another one holds it."""
+    """Locks the state folder for one `up`. Raises RunError if another one holds it, or it cannot be locked."""
     make_private(folder.root)
-    with folder.lock.open("a+") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(file_lock.locked(folder.lock))
+            file_lock.check_locks(folder.root)
+        except file_lock.LockTakenError:
             raise _is_running(folder) from None
+        except file_lock.NoLocksError as error:
+            raise RunError(str(error)) from None
+        except OSError as error:
+            raise RunError(f"cannot write to {folder.root}: {error.strerror}; use --state-dir") from None
         yield
 
 
@@ -144,7 +149,13 @@ class Fleet:
             raise RunError(str(error)) from None
 
     def start(self) -> None:
-        """Starts supervisord, which starts the rest. Raises RunError if it exits at once."""
+        """Starts supervisord, which starts the rest. Raises RunError if it exits at once, or cannot be started."""
+        try:
+            self._start()
+        except OSError as error:
+            raise RunError(f"cannot start the fleet in {self.folder.root}: {error}") from None
+
+    def _start(self) -> None:
         output = self.folder.root / "supervisord.out"
         command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.folder.supervisor_config)]
         record_run(self.folder, self._owner)
@@ -221,7 +232,7 @@ class Fleet:
 def _read_record(folder: StateFolder) -> dict[str, Any]:
     try:
         record = json.loads(folder.run_record.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

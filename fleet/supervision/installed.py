@@ -44,7 +44,7 @@ def read_installed(folder: StateFolder) -> Installed | None:
         installed.service_manager(folder)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         path: Path = folder.service_record
         raise RunError(
             f"cannot read {path}, the record of the installed services ({type(error).__name__}); "

@@ -122,6 +122,8 @@ def test_a_silenced_alert_is_shown_but_sent_only_once_the_silence_ends(
     assert [silence["comment"] for silence in shown["silences"]] == ["moving it"]
     assert "moving it" in loop.get("/").text
     assert len(webhook.messages) == 1
+    for number in ("9" * 30, "9" * 5000, "0x1", "-1", "１"):
+        assert _delete(loop, tmp_path, f"/api/silences/{number}").status_code == 404
     ended = _delete(loop, tmp_path, f"/api/silences/{made.json()['id']}")
     assert ended.status_code == 200
     wait_for(lambda: len(webhook.messages) == 2, 10, "the alert, once nothing silences it")

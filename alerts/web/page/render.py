@@ -25,7 +25,10 @@ _SILENCE_CHOICES = ("1h", "4h", "12h", "1d", "7d")
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows, at `now` in epoch seconds; alerts and events as in the API, newest event first."""
+    """What the page shows, at `now` in epoch seconds; alerts and events as in the API, newest event first.
+
+    A notice is the key of its words, a database, and what is said of it.
+    """
 
     fleet: str
     now: float
@@ -42,6 +45,7 @@ class Content:
     board_total: int = 0
     board_problem: str | None = None
     has_board: bool = False
+    notices: Sequence[tuple[str, str, str]] = ()
 
     @property
     def firing(self) -> list[Mapping[str, Any]]:

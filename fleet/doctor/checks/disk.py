@@ -1,11 +1,13 @@
-"""Free space in the state folder; the size of wandb's offline runs."""
+"""Free space in the state folder, which can be written to; the size of wandb's offline runs."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from alerts.sizes import show_size
+from fleet.doctor.checks.filesystem import nearest
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -16,14 +18,19 @@ MAX_FILES = 100_000
 
 
 def examine(site: Site) -> Iterator[Finding]:
-    folder = _nearest(site.loaded.folder.root)
+    folder = nearest(site.loaded.folder.root)
     free = psutil.disk_usage(str(folder)).free
+    obstacle = _find_obstacle(folder)
+    if obstacle:
+        yield failure(
+            f"the fleet's files cannot be written to {folder}: {obstacle}", "set state_dir to a folder that is writable"
+        )
     room = f"{show_size(free)} free for the fleet's files ({folder})"
     if free < SCARCE_BYTES:
         yield failure(room, "free some space, or set state_dir to another disk; a full disk ends training")
     elif free < LOW_BYTES:
         yield warning(room, "free some space, or set state_dir to another disk")
-    else:
+    elif not obstacle:
         yield ok(room)
     for runs in sorted(_wandb_folders(site)):
         size = _size(runs)
@@ -33,9 +40,14 @@ def examine(site: Site) -> Iterator[Finding]:
             )
 
 
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or what of its path exists already."""
-    return next(path for path in (folder, *folder.parents) if path.exists())
+def _find_obstacle(folder: Path) -> str:
+    """Why no file can be made in the folder: a read-only disk, somebody else's folder, no room; empty if one can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return ""
 
 
 def _wandb_folders(site: Site) -> set[Path]:

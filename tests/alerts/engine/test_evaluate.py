@@ -72,6 +72,15 @@ def test_no_number_on_a_page_breaks_a_rule_or_a_message(values: dict[str, float 
             assert render(event, Style("demo")).body
 
 
+def test_a_rule_that_fails_on_what_it_remembers_starts_again(caplog: pytest.LogCaptureFixture) -> None:
+    before = AlertStates({}, {Key("Test", "a"): {"rounds": "three"}})
+    after, events = _round(_rule(active("bad")), before, "a")
+    assert events == [("firing", "a")]
+    assert after.memories == {Key("Test", "a"): {"rounds": 1}}
+    assert "could not use what it remembers of a" in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_a_rule_that_fails_keeps_its_alert_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     before, _ = _round(_rule(active("bad")), AlertStates(), "a")
     with caplog.at_level(logging.ERROR):

@@ -19,7 +19,7 @@ from alerts.history.query import Query, read_charts
 from alerts.history.recorder import Recorder
 from alerts.history.samples import Subject
 from alerts.history.settings import HistorySettings
-from alerts.history.store import Store
+from alerts.history.store import FORMAT, Store
 from tests.alerts.history.scenes import KEEP_ALL, START, Peer, sample_rounds
 from tests.fakes import wait_for
 
@@ -114,10 +114,12 @@ def test_a_damaged_file_is_set_aside_logged_once_and_replaced(
     with caplog.at_level(logging.INFO):
         _record(recorder, [Peer("a", 1)], HOUR, 300)
         wait_for(lambda: _rows(recorder.path) >= 19, 10, "the samples after the first", every=0.02)
-    assert (tmp_path / "history.sqlite.damaged").read_bytes().endswith(b"xx")
+    (aside,) = tmp_path.glob("history.sqlite.damaged-*")
+    assert aside.read_bytes().endswith(b"xx")
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
-        f"{recorder.path} is damaged (file is not a database): kept as history.sqlite.damaged, a new history is started"
+        f"{recorder.path} is damaged (file is not a database): kept as {aside.name}, a new history is started"
     ]
+    assert (recorder.aside, recorder.set_aside_count) == (aside, 1)
 
 
 def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_after_a_failed_read(
@@ -133,7 +135,7 @@ def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_after_a_failed_
         file.write(b"x" * 4096 * 12)
     recorder.suspect()
     _record(recorder, [Peer("a", 1)], HOUR + 900, 150)
-    wait_for((tmp_path / "history.sqlite.damaged").exists, 10, "it is set aside", every=0.02)
+    wait_for(lambda: any(tmp_path.glob("history.sqlite.damaged-*")), 10, "it is set aside", every=0.02)
     wait_for(lambda: _rows(recorder.path), 10, "the samples after that", every=0.02)
 
 
@@ -156,13 +158,28 @@ def test_a_damaged_block_costs_only_its_own_hour(recorder: Recorder) -> None:
     store.close()
 
 
-def test_a_file_of_another_version_is_set_aside(tmp_path: Path, recorder: Recorder) -> None:
+def test_a_file_with_a_damaged_version_is_set_aside(tmp_path: Path, recorder: Recorder) -> None:
     with sqlite3.connect(recorder.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     _record(recorder, [Peer("a", 1)], HOUR, 60)
     wait_for(lambda: _rows(recorder.path) >= 3, 10, "the samples after the first", every=0.02)
-    assert (tmp_path / "history.sqlite.damaged").exists()
+    assert any(tmp_path.glob("history.sqlite.damaged-*"))
+
+
+def test_a_file_of_a_newer_version_is_left_alone(
+    tmp_path: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sqlite3.connect(recorder.path) as db:
+        db.executescript(
+            f"CREATE TABLE new (x); PRAGMA user_version = 2; PRAGMA application_id = {FORMAT.application_id(2)}"
+        )
+    db.close()
+    _record(recorder, [Peer("a", 1)], HOUR, 60)
+    wait_for(lambda: recorder.problem, 10, "the refusal", every=0.02)
+    assert "written by a newer version of Peerwatch (format 2; this one reads up to 1)" in caplog.text
+    assert not any(tmp_path.glob("history.sqlite.damaged-*"))
+    assert _rows(recorder.path, "SELECT count(*) FROM new") == 0
 
 
 def test_a_deleted_file_is_created_again(recorder: Recorder) -> None:

@@ -8,7 +8,7 @@ import pytest
 from exporter.leaderboard.board import Board
 from exporter.leaderboard.position import Position
 from exporter.leaderboard.records import Entry
-from exporter.leaderboard.store import Store, StoreFailed
+from exporter.leaderboard.store import FORMAT, Store, StoreFailed
 from trainer.protocol import RoundAndStage
 
 A, B = ("Qm" + letter * 44 for letter in "ab")
@@ -19,6 +19,18 @@ def filled() -> Board:
     board = Board()
     board.credit(PLACE, {A: Entry(2.5, 1000.0), B: Entry(1.25, 1001.0)}, 500.0)
     return board
+
+
+def execute(path: Path, script: str) -> None:
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript(script)
+    database.close()
+
+
+def saved_peers(path: Path) -> set[str]:
+    store = Store(path)
+    store.close()
+    return set(store.load()[0].peers)
 
 
 def test_an_empty_database_is_an_empty_board(tmp_path: Path) -> None:
@@ -50,39 +62,81 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     assert not board.dirty
     board.evict(1, ())
     store.save(board, Position(PLACE))
-    assert set(store.load()[0].peers) == {A}
     store.close()
+    assert saved_peers(tmp_path / "board.sqlite") == {A}
 
 
-def test_a_database_of_another_version_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "board.sqlite"
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 99")
+    database.executescript(
+        f"CREATE TABLE new (x); PRAGMA user_version = 9; PRAGMA application_id = {FORMAT.application_id(9)}"
+    )
     database.close()
-    with pytest.raises(StoreFailed, match=r"board\.sqlite: written by another version.*schema 99.*move the file away"):
+    with pytest.raises(StoreFailed, match=r"board\.sqlite: written by a newer version.*format 9.*move the file away"):
         Store(path)
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "board.sqlite"
-    path.write_bytes(b"not a database, but long enough to be checked" * 50)
-    with pytest.raises(StoreFailed, match=r"board\.sqlite: file is not a database; move the file away"):
-        Store(path)
+DAMAGE = {
+    "no database": None,
+    "a version that is none": "PRAGMA user_version = 99",
+    "not JSON": "UPDATE peers SET open = '{'",
+    "stages of another kind": "UPDATE peers SET open = '[[1, \"x\", 2]]'",
+    "a reward that is a text": "UPDATE peers SET settled = 'much'",
+    "not a peer id": "UPDATE peers SET id = 'Qm' || id",
+    "not UTF-8": "UPDATE peers SET open = CAST(x'ff' AS TEXT)",
+    "no table": "DROP TABLE position",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_file_is_set_aside_and_a_new_board_begun(
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, script = tmp_path / "board.sqlite", DAMAGE[what]
+    store = Store(path)
+    store.save(filled(), Position(PLACE))
+    store.close()
+    if script is None:
+        path.write_bytes(b"not a database, but long enough to be checked" * 50)
+    else:
+        execute(path, script)
+    again = Store(path)
+    assert (again.load()[0].peers, again.set_aside_count) == ({}, 1)
+    again.save(filled(), Position(PLACE))
+    again.close()
+    assert saved_peers(path) == {A, B}
+    assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["deleted", "damaged"])
+def test_the_board_in_memory_is_written_again(tmp_path: Path, how: str) -> None:
+    path, board = tmp_path / "board.sqlite", filled()
+    store = Store(path)
+    store.save(board, Position(PLACE))
+    if how == "deleted":
+        path.unlink()
+    else:
+        execute(path, "DROP TABLE peers")
+        board.credit(PLACE, {A: Entry(3.5, 1002.0)}, 501.0)
+    store.save(board, Position(PLACE))
+    store.close()
+    assert saved_peers(path) == {A, B}
 
 
 def test_a_save_that_fails_is_done_by_the_next(tmp_path: Path) -> None:
     path, board = tmp_path / "board.sqlite", filled()
     store = Store(path)
     other = sqlite3.connect(path, isolation_level=None)
-    other.execute("ALTER TABLE peers RENAME TO hidden")
-    with pytest.raises(StoreFailed, match="no such table"):
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreFailed, match="database is locked: another process uses it"):
         store.save(board, Position(PLACE))
     assert board.dirty == {A, B}
-    other.execute("ALTER TABLE hidden RENAME TO peers")
+    other.execute("ROLLBACK")
     other.close()
     store.save(board, Position(PLACE))
-    assert set(store.load()[0].peers) == {A, B}
     store.close()
+    assert (saved_peers(path), store.set_aside_count) == ({A, B}, 0)
 
 
 def test_the_file_does_not_grow_with_the_rounds(tmp_path: Path) -> None:

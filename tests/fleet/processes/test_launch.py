@@ -53,7 +53,10 @@ def test_a_clock_that_was_set_back_clears_the_record() -> None:
     assert early_starts([1000.0, 1010.0], 500.0, POLICY) == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"starts": 3}', '{"starts": ["x"]}', "null"])
+BROKEN = ["", "{", "[]", '{"starts": 3}', '{"starts": ["x"]}', "null", f'{{"starts": [1{"0" * 400}]}}', "[" * 20000]
+
+
+@pytest.mark.parametrize("content", BROKEN)
 def test_a_broken_record_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / "starts.json").write_text(content)
     assert read_starts(tmp_path / "starts.json") == []

@@ -1,5 +1,7 @@
 """Files, locks and leftovers of a fleet, with real processes."""
 
+import errno
+import fcntl
 import json
 import os
 import stat
@@ -18,6 +20,38 @@ from fleet.state_folder import StateFolder
 from fleet.supervision.foreground import Fleet, RunError, end_earlier, is_up, locked
 from tests.programs import require
 from trainer.swarm.identity import read_peer_id
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[" * 20000,
+        "7",
+        '{"pid": 1e999, "create_time": 1}',
+        '{"pid": "x", "create_time": []}',
+        "\x00",
+        '{"owner": 3}',
+    ],
+)
+def test_a_damaged_record_is_no_running_fleet(load: Callable[[str], Loaded], content: str) -> None:
+    folder = load("fleet: a\n").folder
+    folder.root.mkdir(parents=True, exist_ok=True)
+    folder.run_record.write_text(content)
+    assert not is_up(folder)
+    assert end_earlier(folder) == 0
+
+
+def test_a_folder_where_nothing_can_be_locked_is_not_a_running_fleet(
+    load: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder = load("fleet: a\n").folder
+    with pytest.raises(RunError, match=f"files in {folder.root} cannot be locked"), locked(folder):
+        pass
 
 
 def test_files_are_for_their_user_only_and_hold_no_secret(
