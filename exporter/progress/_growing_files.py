@@ -40,7 +40,7 @@ class FileFinder:
         if self._path.is_file():
             yield self._path
             return
-        yield from _walk(self._path, self._fits)
+        yield from walk_files(self._path, self._fits)
 
     def _why_none(self) -> str:
         if not self._path.exists():
@@ -48,8 +48,8 @@ class FileFinder:
         return "cannot be read" if not os.access(self._path, os.R_OK) else f"no {self._what} in it yet"
 
 
-def _walk(top: Path, fits: Callable[[str], bool]) -> Iterator[Path]:
-    """Breadth first, within bounds; links to folders are not followed."""
+def walk_files(top: Path, fits: Callable[[str], bool]) -> Iterator[Path]:
+    """Files below a folder whose names fit, breadth first, within bounds; links to folders are not followed."""
     level, seen = [top], 0
     for _ in range(MAX_DEPTH + 1):
         deeper: list[Path] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from exporter.attached_process import parse_unit
+from exporter.progress._growing_files import walk_files
 from fleet.attach.command_line import read_command
 from fleet.attach.facts import VARIABLES, ProcessFacts
 from fleet.processes.owner import OWNER_VARIABLE
@@ -17,6 +18,7 @@ MAX_FILES = 4096
 _MAX_MAPS_BYTES = 8 << 20
 _MAX_TEXT_BYTES = 1 << 18
 _LOGS = re.compile(r"\.(?:jsonl|wandb|log|out|txt|db)$|\.tfevents\.|/nohup\.out$")
+_METRICS = re.compile(r"\.(?:jsonl|wandb|db|db-wal)$|\.tfevents\.")
 _TORCH = re.compile(rb"/libtorch(?:_cpu|_python)?\.(?:so|dylib)")
 
 
@@ -33,6 +35,18 @@ def read_text(path: Path) -> str:
             return file.read(_MAX_TEXT_BYTES).decode(errors="replace")
     except (OSError, ValueError):
         return ""
+
+
+def list_written(folder: Path, since: float) -> list[Path]:
+    """Files of trackers and metrics below a folder that were written after this Unix time."""
+    return [path for path in walk_files(folder, lambda name: _METRICS.search(name) is not None) if _is_new(path, since)]
+
+
+def _is_new(path: Path, since: float) -> bool:
+    try:
+        return path.stat().st_mtime >= since
+    except OSError:
+        return False
 
 
 def _read(process: psutil.Process, proc: Path) -> ProcessFacts | None:
