@@ -38,7 +38,7 @@ _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 _FRAME_BYTES = _HEADER.size + _CHECKSUM.size
 # Where a frame may begin: a length below 16 MiB that is not zero. A disk that was cut off has zeros.
-_POSSIBLE = re.compile(rb"(?!\0\0\0)(?s:...)\0{5}")
+_POSSIBLE = re.compile(rb"(?!\0\0\0)(?=((?s:...))\0{5}((?s:....)))")
 
 # Tensor types with one number, and how it is packed: TensorFlow 2 writes scalars so.
 _PACKED = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
@@ -132,12 +132,10 @@ def parse(content: bytes, *, is_lost: bool = False) -> tuple[list[Scalar], int]:
 def _find_frame(content: bytes, place: int) -> int:
     """Where the next frame begins; near the end, which may hold the begin of one, if there is none."""
     for found in _POSSIBLE.finditer(content, place):
-        start = found.start()
-        # Matches do not overlap, but frames may begin within one.
-        for begin in range(start, min(start + 8, len(content) - _HEADER.size + 1)):
-            length, checksum = _HEADER.unpack_from(content, begin)
-            if 0 < length < 1 << 24 and checksum == mask_crc32c(content[begin : begin + 8]):
-                return begin
+        low, middle, high = found[1]
+        crc = _LOW[low] ^ _MIDDLE[middle] ^ _HIGH[high]
+        if found[2] == _CHECKSUM.pack(_mask(crc)):
+            return found.start()
     return max(place, len(content) - _HEADER.size + 1)
 
 
@@ -231,9 +229,23 @@ _TABLE = _make_table()
 
 def mask_crc32c(data: bytes) -> int:
     """The masked checksum of a TFRecord: https://www.tensorflow.org/tutorials/load_data/tfrecord."""
+    return _mask(_crc32c(data))
+
+
+def _crc32c(data: bytes) -> int:
     crc = 0xFFFF_FFFF
     table = _TABLE
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFF_FFFF
+    return crc ^ 0xFFFF_FFFF
+
+
+def _mask(crc: int) -> int:
     return (crc >> 15 | crc << 17) + 0xA282EAD8 & 0xFFFF_FFFF
+
+
+# A checksum is a sum of those of its parts: of a length below 16 MiB, by each of its three bytes.
+_ZERO = _crc32c(bytes(8))
+_LOW = tuple(_crc32c(bytes((byte, *bytes(7)))) for byte in range(256))
+_MIDDLE = tuple(_crc32c(bytes((0, byte, *bytes(6)))) ^ _ZERO for byte in range(256))
+_HIGH = tuple(_crc32c(bytes((0, 0, byte, *bytes(5)))) ^ _ZERO for byte in range(256))

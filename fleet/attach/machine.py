@@ -62,10 +62,10 @@ def _read(process: psutil.Process, proc: Path) -> ProcessFacts | None:
         return None
     facts = ProcessFacts(process.pid, parent, user, command, created_at)
     try:
-        environment = process.environ()
         folder = Path(process.cwd())
     except (psutil.Error, OSError, ValueError):
         return facts
+    environment = _read_environment(process)
     is_python = read_command(command).is_python
     streams, files = _read_files(process, proc / str(process.pid))
     return ProcessFacts(
@@ -82,6 +82,13 @@ def _read(process: psutil.Process, proc: Path) -> ProcessFacts | None:
         maps_torch=is_python and _maps_torch(proc / str(process.pid) / "maps"),
         is_of_fleet=OWNER_VARIABLE in environment,
     )
+
+
+def _read_environment(process: psutil.Process) -> Mapping[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError, ValueError):
+        return {}
 
 
 def _read_files(process: psutil.Process, folder: Path) -> tuple[Mapping[int, str], tuple[Path, ...]]:
