@@ -1,9 +1,9 @@
 """Where a trainer's progress is read from: one reader file for each format, all giving records of one shape."""
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from exporter.progress.record import Reader
 _PARTS = frozenset({"bars", "clock", "follower", "formats", "interleaving", "model", "names", "options", "record"})
 
 
-def list_readers() -> list[str]:
+@lru_cache(maxsize=1)
+def list_readers() -> tuple[str, ...]:
     """The names that `progress:` may give a reader."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS)
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS))
 
 
 def make_reader(name: str, options: Mapping[str, Any], folder: Path) -> Reader:

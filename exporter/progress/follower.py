@@ -33,10 +33,10 @@ class Follower:
     """The new lines of one file, or of the newest file that a pattern with `*` matches."""
 
     def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = None
         self._search = _Search(path) if glob.has_magic(str(path)) else None
         self._path: Path | None = None if self._search else path
         self._pattern = path
-        self._descriptor: int | None = None
         self._offset = 0
         self._head = b""
         self._memory = b""
@@ -80,11 +80,9 @@ class Follower:
             if previous is not None:
                 os.close(previous)
 
-    def close(self) -> None:
-        """Closes the file; a later call begins again where this one stopped."""
+    def __del__(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
-            self._descriptor = None
 
     def _is_other(self, previous: int, current: int) -> bool:
         """Whether the path leads to another text than before."""

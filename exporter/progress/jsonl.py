@@ -87,8 +87,8 @@ class Reader:
         for record in records:
             self._writers.note(record.values, record.step)
         self._writers.check(self._follower.path)
-        if self._rows_without_step >= ROWS_WITHOUT_STEP and not failure and self._keys.steps is not _STEPS:
-            failure = ReadError(f"{self._follower.path}: no row has the key {self._keys.steps[0]!r} that step names")
+        if self._rows_without_step >= ROWS_WITHOUT_STEP and self._keys.steps is not _STEPS:
+            raise ReadError(f"{self._follower.path}: no row has the key {self._keys.steps[0]!r} that step names")
         if failure and not records:
             raise failure
         self._read_at = now

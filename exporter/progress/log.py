@@ -28,7 +28,6 @@ MAX_RECORDS = 2000
 # A line just written tells its own time so exactly; else its clock has another zone.
 LATE_SECONDS = 900.0
 
-_COLOURS = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]?[@-~]")
 # A time without date counts at the start of a line only, as it may be a duration elsewhere.
 _CLOCK = re.compile(
     r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?|^\W{0,3}\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)"
@@ -55,6 +54,7 @@ class Reader:
         self._waiting: list[Record] = []
         self._has_waited = False
         self._records: list[Record] = []
+        self._told_step: int | None = None
         self._read_at: float | None = None
         self._reference = 0.0
 
@@ -92,17 +92,11 @@ class Reader:
     def _take(self, piece: str) -> None:
         """Takes a line, or the part of one before a carriage return."""
         content = piece.rstrip("\r\n")
-        if "\x1b" in content:
-            content = _COLOURS.sub("", content)
         rest, bar = bars.cut(content)
-        if len(rest) < len(content):
-            rest = rest.lstrip()
         if bar:
             self._take_bar(bar)
         if rest.strip():
             self._take_text(rest, is_end=piece.endswith("\n"))
-        elif piece.endswith("\n") and self._text:
-            self._end_line()
 
     def _take_text(self, text: str, *, is_end: bool) -> None:
         """Joins the parts of a dictionary that bars cut; other text before a carriage return is a line of its own."""
@@ -165,9 +159,8 @@ class Reader:
         if not self._bar.accept(bar, with_report=len(self._waiting) == 1 and not self._is_buffered):
             return
         if bar != before:
-            self._is_buffered &= bar.step > 0
             self._writers.note_bar(bar.step)
-        if not self._release() and bar != before and bar.step:
+        if not self._release() and bar != before and bar.step and bar.step != self._told_step:
             self._append(Record({}, bar.step, None, bar.total_steps))
 
     def _release(self) -> bool:
@@ -189,12 +182,13 @@ class Reader:
         if last and not last.values and last.unit == record.unit == "step" and record.step is not None:
             self._records.pop()
         self._records.append(record)
+        self._told_step = record.step
         if len(self._records) > MAX_RECORDS:
             del self._records[: MAX_RECORDS // 2]
 
     def _look_ahead(self) -> None:
         """Takes the newest bar, which has no end yet."""
-        _, bar = bars.cut(_COLOURS.sub("", self._follower.partial))
+        _, bar = bars.cut(self._follower.partial)
         if bar:
             self._take_bar(bar)
         if self._waiting and self._has_waited:

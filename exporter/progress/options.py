@@ -40,9 +40,7 @@ class Options:
         if value is None:
             raise ValueError(f"{name}: is missing; name it, such as {example}")
         if "**" in value:
-            raise ValueError(
-                f"{name}: {value[:64]!r} holds **, which may search a whole disk; write a * for each folder"
-            )
+            raise ValueError(f"{name}: {value[:64]!r} may search a whole disk; write a * for each folder, not **")
         return folder / os.path.expanduser(value)
 
     def url(self, name: str, *, example: str) -> str:
