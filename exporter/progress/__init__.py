@@ -16,7 +16,8 @@ _PARTS = frozenset({"bars", "clock", "follower", "formats", "interleaving", "mod
 @lru_cache(maxsize=1)
 def list_readers() -> tuple[str, ...]:
     """The names that `progress:` may give a reader."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in names if name not in _PARTS and not name.startswith("_")))
 
 
 def make_reader(name: str, options: Mapping[str, Any], folder: Path) -> Reader:
