@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from exporter.progress.record import Reader
 _PARTS = frozenset({"bars", "clock", "follower", "formats", "interleaving", "model", "names", "options", "record"})
 
 
-@lru_cache(maxsize=1)
-def list_readers() -> tuple[str, ...]:
+def list_readers() -> list[str]:
     """The names that `progress:` may give a reader."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in names if name not in _PARTS and not name.startswith("_")))
+    return sorted(name for name in names if name not in _PARTS and not name.startswith("_"))
 
 
 def make_reader(name: str, options: Mapping[str, Any], folder: Path) -> Reader:
