@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 _BAR = re.compile(
-    r"^\s*(?:([^|%]{0,80}?): *)?\d{1,3}%(?:\|[^|]{0,400}\|)? *(\d{1,15})/(\d{1,15}) "
+    r"^\s*(?:([^|%]{0,80}?): *)?\d{1,3}%\|[^|]{0,400}\| *(\d{1,15})/(\d{1,15}) "
     r"\[(?:\d{1,6}:)?\d\d:\d\d<[^\]]{0,400}\]?"
 )
 _NAMES = frozenset({"", "train", "training", "training progress"})
@@ -24,6 +24,7 @@ class Bar(NamedTuple):
     total_steps: int
 
 
+MARKER = b"%|"
 _CURSOR_UP = "\x1b[A"
 _COLOURS = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]?[@-~]")
 

@@ -7,8 +7,9 @@ still the same text is seen from the bytes before the place reached, as inode nu
 import glob
 import itertools
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from exporter.progress.record import ReadError
@@ -26,6 +27,7 @@ SEARCH_SECONDS = 10.0
 # Two runs that write at the same time must not make the follower go to and fro.
 SILENT_SECONDS = 60.0
 
+_END = re.compile(rb"\r\n|[\r\n]")
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -44,6 +46,8 @@ class Follower:
         self._is_inside_line = False
         self._is_shorter = False
         self.modified: float | None = None
+        # What a line must hold one of to be given; may be changed between two lines. None: every line is.
+        self.markers: Sequence[bytes] | None = None
 
     @property
     def path(self) -> Path:
@@ -147,15 +151,40 @@ class Follower:
             yield from self._split(chunk)
 
     def _split(self, chunk: bytes) -> Iterator[str]:
-        lines = (self._partial + chunk.replace(b"\0", b"")).splitlines(keepends=True)
-        self._partial = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()
-        for line in lines:
-            if self._is_inside_line or len(line) > LINE_BYTES:
-                self._is_inside_line = False
-            else:
+        text = self._partial + chunk.replace(b"\0", b"")
+        begun = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        self._partial = text[begun:]
+        for line in self._select(text[:begun]):
+            if len(line) <= LINE_BYTES:
                 yield _decode(line)
+        if begun:
+            self._is_inside_line = False
         if len(self._partial) > LINE_BYTES:
             self._partial, self._is_inside_line = b"", True
+
+    def _select(self, text: bytes) -> Iterator[bytes]:
+        """The lines that hold a marker. Those without one are not even divided: most of a log is of no interest."""
+        place = _end_line(text, 0) if self._is_inside_line else 0
+        found: dict[bytes, int] = {}
+        while place < len(text):
+            if self.markers is not None:
+                for marker in self.markers:
+                    if found.get(marker, -1) < place:
+                        position = text.find(marker, place)
+                        found[marker] = len(text) if position < 0 else position
+                nearest = min((found[marker] for marker in self.markers), default=len(text))
+                if nearest == len(text):
+                    return
+                place = max(place, text.rfind(b"\n", place, nearest) + 1, text.rfind(b"\r", place, nearest) + 1)
+            end = _end_line(text, place)
+            yield text[place:end]
+            place = end
+
+
+def _end_line(text: bytes, place: int) -> int:
+    """Where the line ends that begins here."""
+    found = _END.search(text, place)
+    return found.end() if found else len(text)
 
 
 def _open(path: Path) -> int:

@@ -21,8 +21,9 @@ from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "format", "pattern", "zone")
 
-# A trainer that began again may print in another format: after so many lines without a report all are tried again.
-SILENT_LINES = 5000
+# A trainer that began again may print in another format: after so many lines that only look like reports, all are
+# tried again.
+SILENT_LINES = 100
 # Of a call; the last are kept.
 MAX_RECORDS = 2000
 # A line just written tells its own time so exactly; else its clock has another zone.
@@ -46,6 +47,9 @@ class Reader:
         self._zone = zone
         self._formats: dict[str, formats.Format] = {}
         self._silent_lines = SILENT_LINES
+        # All formats' also after one was found: another may follow.
+        self._markers = _list_markers(named)
+        self._follower.markers = self._markers
         self._writers = Writers()
         self._bar = bars.TrainingBar()
         self._text = ""
@@ -80,6 +84,8 @@ class Reader:
             for piece in self._follower.read(now):
                 self._reference = min(now, self._follower.modified or now)
                 self._take(piece)
+                is_open = self._text or any(one.is_open() for one in self._formats.values())
+                self._follower.markers = None if is_open else self._markers
         except ReadError as error:
             failure = error
         self._look_ahead()
@@ -209,6 +215,15 @@ class Reader:
             records[-1] = records[-1]._replace(at=min(now, self._follower.modified))
         self._read_at = now
         return records
+
+
+def _list_markers(named: formats.Format | None) -> tuple[bytes, ...] | None:
+    found: list[bytes] = [bars.MARKER]
+    for one in [named] if named else map(formats.create, formats.list_names()):
+        if one.markers is None:
+            return None
+        found += one.markers
+    return tuple(found)
 
 
 def _read_pattern(text: str) -> Pattern:

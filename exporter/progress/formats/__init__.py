@@ -23,6 +23,12 @@ class Printed(NamedTuple):
 class Format(Protocol):
     """Reads one trainer's lines. It keeps only what a report of several lines needs."""
 
+    # Each report, or its first line, holds one of them. None: any line may be one.
+    markers: tuple[bytes, ...] | None
+
+    def is_open(self) -> bool:
+        """Whether a report has begun that the next lines belong to."""
+
     def parse(self, line: str) -> Iterable[Printed]:
         """The reports that this line completes. It has no colours, no progress bar, no end, and a bounded length."""
 

@@ -32,6 +32,8 @@ _parser: Any = importlib.import_module("re._parser")
 class Format:
     """Finds a pattern in lines; `names` are those of its values. Raises ValueError for one that is not safe."""
 
+    markers: tuple[bytes, ...] | None = None
+
     def __init__(self, pattern: str) -> None:
         if not 0 < len(pattern) <= MAX_LENGTH:
             raise ValueError(f"has {len(pattern)} characters; at most {MAX_LENGTH} are allowed")
@@ -40,6 +42,11 @@ class Format:
         if not names or len(set(names)) < len(names):
             raise ValueError(r"needs named groups, each once, such as step (?P<step>\d+) loss (?P<loss>[-\d.]+)")
         self.names = [name for name in names if name not in FIELDS]
+        literal = max((_find_literal(part) for part in self._parts), key=len)
+        self.markers = (literal.encode(),) if literal else None
+
+    def is_open(self) -> bool:
+        return False
 
     def parse(self, line: str) -> Iterable[Printed]:
         numbers: dict[str, float] = {}
@@ -54,6 +61,15 @@ class Format:
                     numbers[name] = number
             place = found.end()
         return (_print(numbers),) if numbers else ()
+
+
+def _find_literal(part: re.Pattern[str]) -> str:
+    """The longest text that every match holds; empty where there is none, or its case is of no account."""
+    runs = [""]
+    for item in _parser.parse(part.pattern):
+        is_literal = str(item[0]) == "LITERAL"
+        runs = [*runs[:-1], runs[-1] + chr(item[1])] if is_literal else [*runs, ""]
+    return "" if part.flags & re.IGNORECASE else max(runs, key=len)
 
 
 def _print(numbers: dict[str, float]) -> Printed:
