@@ -34,9 +34,9 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 class Follower:
     """The new lines of one file, or of the newest file that a pattern with `*` matches."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_pattern: bool = False) -> None:
         self._descriptor: int | None = None
-        self._search = _Search(path) if glob.has_magic(str(path)) else None
+        self._search = _Search(path) if is_pattern else None
         self._path: Path | None = None if self._search else path
         self._pattern = path
         self._offset = 0
@@ -79,7 +79,8 @@ class Follower:
             yield from self._finish(previous)
             raise ReadError(f"{self._path}: does not exist") from None
         except OSError as error:
-            raise ReadError(f"{self._path}: {error.strerror or error}") from None
+            remedy = "; let the user who runs Peerwatch read it" if isinstance(error, PermissionError) else ""
+            raise ReadError(f"{self._path}: {error.strerror or error}{remedy}") from None
         finally:
             if previous is not None:
                 os.close(previous)

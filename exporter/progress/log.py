@@ -7,6 +7,7 @@ they are put together again, and carry no step.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,12 @@ from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "format", "pattern", "zone")
 
+# Trainers that print as another one does.
+_SAME = {
+    **dict.fromkeys(("trl", "unsloth", "ms_swift", "llama_factory", "openrlhf"), "transformers"),
+    **dict.fromkeys(("mlx_lm", "mlx_lm_lora"), "mlx"),
+}
+
 # A trainer that began again may print in another format: after so many lines that only look like reports, all are
 # tried again.
 SILENT_LINES = 100
@@ -31,7 +38,7 @@ LATE_SECONDS = 900.0
 
 # A time without date counts at the start of a line only, as it may be a duration elsewhere.
 _CLOCK = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?|^\W{0,3}\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|^\W{0,3}\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)"
 )
 _CLOCK_WITHIN = 80
 
@@ -41,8 +48,10 @@ class Reader:
 
     is_live: ClassVar[bool] = True
 
-    def __init__(self, path: Path, *, named: formats.Format | None = None, zone: Any = None) -> None:
-        self._follower = Follower(path)
+    def __init__(
+        self, path: Path, *, is_pattern: bool = False, named: formats.Format | None = None, zone: tzinfo | None = None
+    ) -> None:
+        self._follower = Follower(path, is_pattern=is_pattern)
         self._named = named
         self._zone = zone
         self._formats: dict[str, formats.Format] = {}
@@ -66,14 +75,14 @@ class Reader:
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
         """The reader for `path`, and `format` or `pattern`, and `zone` of the clock times that lines begin with."""
         given = Options(options, OPTIONS)
-        path = given.path("path", folder, example="train.log")
-        name = given.choice("format", formats.list_names())
+        path, is_pattern = given.pattern("path", folder, example="train.log")
+        name = given.choice("format", (*formats.list_names(), *_SAME))
         pattern = given.text("pattern")
         zone = given.text("zone")
         if name and pattern:
             raise ValueError(f"format: {name!r} cannot be named beside a pattern; leave one of them out")
-        named = _read_pattern(pattern) if pattern else formats.create(name) if name else None
-        return cls(path, named=named, zone=find_zone(zone) if zone else None)
+        named = _read_pattern(pattern) if pattern else formats.create(_SAME.get(name, name)) if name else None
+        return cls(path, is_pattern=is_pattern, named=named, zone=find_zone(zone) if zone else None)
 
     def read(self, now: float) -> Sequence[Record]:
         """The reports since the last call, and the step that the progress bar shows if it is beyond them."""

@@ -226,7 +226,7 @@ def test_a_line_without_end_is_left_out(log):
 
 
 def test_a_new_run_folder_is_found(tmp_path):
-    follower = Follower(tmp_path / "run-*" / "log")
+    follower = Follower(tmp_path / "run-*" / "log", is_pattern=True)
     with pytest.raises(ReadError, match=r"run-\*/log: matches no file yet"):
         lines(follower)
     (tmp_path / "run-1").mkdir()
@@ -242,7 +242,7 @@ def test_a_new_run_folder_is_found(tmp_path):
 def test_of_two_runs_that_both_write_one_is_followed(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / name, b"begin\n")
-    follower = Follower(tmp_path / "[ab]")
+    follower = Follower(tmp_path / "[ab]", is_pattern=True)
     now = time.time()
     lines(follower, now)
     first = follower.path

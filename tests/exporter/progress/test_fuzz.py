@@ -167,14 +167,6 @@ def test_a_file_may_end_anywhere_and_go_on(tmp_path, name, every):
         assert parts == whole or (name == "jsonl" and len(whole) <= len(parts) <= len(whole) + 1)
 
 
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.bench)])
-def test_a_real_log_may_end_anywhere(tmp_path, trl_run, every):
-    content = (trl_run.folder / "unbuffered" / "run.log").read_bytes()[:4096]
-    whole = next(check_ends("log of transformers", tmp_path, content, 4096))
-    assert whole
-    assert all(parts == whole for parts in check_ends("log of transformers", tmp_path, content, every))
-
-
 def test_a_state_and_a_page_may_end_anywhere():
     state, page = writers.write_state(30), writers.write_page(5)
     assert parse_state((state, state), NOW)[-1].step == 30

@@ -46,34 +46,7 @@ def steps(records):
     return [record.step for record in records]
 
 
-class TestTrl:
-    def test_a_real_run_agrees_with_its_own_record(self, trl_run):
-        records = [record for _, record in trl_run.records["unbuffered"] if record.values]
-        written = trl_run.written["unbuffered"]
-        assert [(r.step, r.total_steps) for r in records] == [(step, 12) for step, _, _ in written]
-        assert [translate(r.values)["reward"] for r in records] == pytest.approx([w[1] for w in written], abs=1e-4)
-        assert {"loss", "grad_norm", "entropy", "completion_length", "clipped_ratio", "zero_spread"} <= set(
-            translate(records[-1].values)
-        )
-
-    def test_each_report_is_there_at_the_next_look(self, trl_run):
-        looks = [look for look, record in trl_run.records["unbuffered"] if record.values]
-        for look, (_, _, written) in zip(looks, trl_run.written["unbuffered"], strict=True):
-            # A busy machine may let the reading test wait, hence more than the interval between looks.
-            assert 0 <= look - written < 2.0
-        for look, record in trl_run.records["unbuffered"]:
-            assert record.at is None or look - 2.0 < record.at <= look
-
-    def test_buffered_output_tells_values_late_and_steps_by_its_bar(self, trl_run):
-        records = [record for _, record in trl_run.records["buffered"]]
-        written = trl_run.written["buffered"]
-        rewards = [translate(r.values)["reward"] for r in records if r.values]
-        assert rewards == pytest.approx([reward for _, reward, _ in written], abs=1e-4)
-        told = [r.step for r in records if r.step is not None]
-        assert told == sorted(told)
-        assert told[-1] == 12
-        assert all(r.total_steps == 12 for r in records if r.step is not None)
-
+class TestTransformers:
     def test_version_4_prints_numbers_and_what_is_none(self, log):
         text = "{'loss': nan, 'reward': None, 'reward_std': 'nan', 'kl': 1.38e-09, 'num_tokens': 52, 'epoch': 0.5}\n"
         (record,) = read(log, text)
@@ -286,6 +259,12 @@ Memory: 3.000GB
         (record,) = read(log, line + "[…] - Already finished round: 6. Next check in 300.0s\n")
         assert (record.step, record.unit, record.values) == (7, "round", {})
 
+    def test_a_time_with_nine_digits_behind_the_second(self, log):
+        now = datetime.fromisoformat("2026-11-28T12:00:01+00:00").timestamp()
+        log.write_text("2026-11-28T12:00:00.123456789Z step:3 - actor/pg_loss:0.5\n")
+        os.utime(log, (now, now))
+        assert Reader(log).read(now)[0].at == pytest.approx(now - 0.877, abs=0.001)
+
     def test_the_first_report_decides_which_format_it_is(self, log):
         text = "Step 1 | Loss 0.5\n" + print_dict() + "Step 2 | Loss 0.4\n"
         assert steps(read(log, text)) == [1, 2]
@@ -366,6 +345,15 @@ class TestTwoTrainers:
     def test_the_parts_of_one_trainer_may_be_steps_apart(self, log):
         text = "".join(f"Step {step + 3} | Reward: 0.5\nStep {step} | Loss: 0.1\n" for step in range(1, 20))
         assert len(read(log, text)) == 38
+
+
+def test_a_new_run_is_followed_where_the_path_is_a_pattern(tmp_path):
+    folder = tmp_path / "of [me]"
+    reader = Reader.configured({"path": "v*/run.log", "format": "ms-swift"}, folder)
+    for number in (1, 2):
+        (folder / f"v{number}").mkdir(parents=True)
+        (folder / f"v{number}" / "run.log").write_text(print_dict(loss=number))
+        assert [record.values["loss"] for record in reader.read(time.time() + 20 * number)] == [number]
 
 
 @pytest.mark.parametrize(
