@@ -14,8 +14,9 @@ from pathlib import Path
 
 from exporter.progress.record import ReadError
 
-# What one call reads; of a file that has more, only the end is read.
-READ_BYTES = 1 << 20
+# Of a file met for the first time, or one that grew by more than a call reads, only the end is read.
+TAIL_BYTES = 1 << 19
+READ_BYTES = 1 << 23
 CHUNK_BYTES = 1 << 16
 # A longer line holds no record.
 LINE_BYTES = 1 << 18
@@ -124,8 +125,8 @@ class Follower:
         if not self._offset:
             self._head = os.pread(descriptor, MEMORY_BYTES, 0)
         self.modified = status.st_mtime
-        if status.st_size - self._offset > READ_BYTES:
-            self._skip(status.st_size - READ_BYTES)
+        if status.st_size - self._offset > (READ_BYTES if self._offset else TAIL_BYTES):
+            self._skip(status.st_size - TAIL_BYTES)
         yield from self._read_until(descriptor, status.st_size)
 
     def _was_cut(self, descriptor: int, size: int) -> bool:

@@ -24,7 +24,7 @@ from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "step", "total_steps", "time", "zone")
 
-MAX_RECORDS = 2000
+MAX_RECORDS = 1000
 MAX_VALUES = 2000
 MAX_DEPTH = 3
 # So many rows without the key that is to tell their step: another name is meant.

@@ -32,7 +32,7 @@ _SAME = {
 # tried again.
 SILENT_LINES = 100
 # Of a call; the last are kept.
-MAX_RECORDS = 2000
+MAX_RECORDS = 1000
 # A line just written tells its own time so exactly; else its clock has another zone.
 LATE_SECONDS = 900.0
 

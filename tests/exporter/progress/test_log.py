@@ -320,10 +320,14 @@ class TestTwoTrainers:
         with pytest.raises(ReadError, match="two trainers write into this file"):
             read(log, text)
 
-    def test_the_same_steps_with_other_numbers_are_told_too(self, log):
-        text = "".join(f"Step {step} | Loss 0.{step}\nStep {step} | Loss 0.9{step}\n" for step in range(1, 10))
+    def test_a_distance_of_one_step_is_enough(self, log):
+        text = "".join(f"Step {step} | Loss 0.1\nStep {step - 1} | Loss 0.2\n" for step in range(1, 10))
         with pytest.raises(ReadError, match="two trainers"):
             read(log, text)
+
+    def test_a_trainer_that_reports_a_step_twice_is_one(self, log):
+        text = "".join(f"Step {step} | Loss 0.1\nStep {step} | Loss 0.2\n" for step in range(1, 10))
+        assert len(read(log, text)) == 18
 
     def test_epochs_tell_where_there_are_no_steps(self, log):
         text = "".join(print_dict(epoch=epoch / 10) + print_dict(epoch=3 + epoch / 10) for epoch in range(1, 10))
