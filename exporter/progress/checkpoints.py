@@ -84,7 +84,7 @@ def parse(content: tuple[bytes, bytes], at: float) -> list[Record]:
     head, tail = content
     step = _STEP.search(head)
     total = _TOTAL.search(tail)
-    if not step or not total or not tail.rstrip().endswith(b"}"):
+    if not step or not total or not tail.rstrip().endswith(b"\n}"):
         return []
     total_steps = int(total[1]) or None
     records = list(_read_history(tail, total_steps))

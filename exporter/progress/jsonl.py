@@ -10,6 +10,7 @@ Any other is read too; `step`, `total_steps` and `time` name its keys, with dots
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -23,7 +24,7 @@ from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "step", "total_steps", "time", "zone")
 
-MAX_RECORDS = 2000
+MAX_RECORDS = 1000
 MAX_VALUES = 2000
 MAX_DEPTH = 3
 # So many rows without the key that is to tell their step: another name is meant.
@@ -55,8 +56,10 @@ class Reader:
 
     is_live: ClassVar[bool] = True
 
-    def __init__(self, path: Path, keys: Keys | None = None, *, zone: Any = None) -> None:
-        self._follower = Follower(path)
+    def __init__(
+        self, path: Path, keys: Keys | None = None, *, is_pattern: bool = False, zone: tzinfo | None = None
+    ) -> None:
+        self._follower = Follower(path, is_pattern=is_pattern)
         self._keys = keys or Keys()
         self._zone = zone
         self._writers = Writers()
@@ -67,11 +70,11 @@ class Reader:
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
         """The reader for `path`, the keys `step`, `total_steps` and `time`, and the `zone` of times without one."""
         given = Options(options, OPTIONS)
-        path = given.path("path", folder, example="metrics.jsonl")
+        path, is_pattern = given.pattern("path", folder, example="metrics.jsonl")
         named = [given.text(name) for name in ("step", "total_steps", "time")]
         keys = Keys(*((name,) if name else usual for name, usual in zip(named, Keys(), strict=True)))
         zone = given.text("zone")
-        return cls(path, keys, zone=find_zone(zone) if zone else None)
+        return cls(path, keys, is_pattern=is_pattern, zone=find_zone(zone) if zone else None)
 
     def read(self, now: float) -> Sequence[Record]:
         """The rows since the last call; rows of one step that follow each other are one record."""
@@ -87,8 +90,8 @@ class Reader:
         for record in records:
             self._writers.note(record.values, record.step)
         self._writers.check(self._follower.path)
-        if self._rows_without_step >= ROWS_WITHOUT_STEP and not failure and self._keys.steps is not _STEPS:
-            failure = ReadError(f"{self._follower.path}: no row has the key {self._keys.steps[0]!r} that step names")
+        if self._rows_without_step >= ROWS_WITHOUT_STEP and self._keys.steps is not _STEPS:
+            raise ReadError(f"{self._follower.path}: no row has the key {self._keys.steps[0]!r} that step names")
         if failure and not records:
             raise failure
         self._read_at = now

@@ -23,6 +23,11 @@ _SUMMARY = "train_runtime"
 
 
 class Format:
+    markers: tuple[bytes, ...] | None = (b"{'", b'{"')
+
+    def is_open(self) -> bool:
+        return False
+
     def parse(self, line: str) -> Iterable[Printed]:
         begin = line.find("{")
         if begin < 0 or not line.endswith("}"):
