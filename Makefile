@@ -3,7 +3,7 @@
 # Tests run in four processes, as most of them wait; make test ARGS="-n 0 -s" runs them in one.
 
 PYTHON ?= python3
-WRITERS := tests/exporter/progress/writers.txt
+TRACKERS := tests/exporter/progress/trackers.txt
 PINNED := constraints.txt pyproject.toml
 INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -36,7 +36,7 @@ screenshots: .venv/.installed-dev
 	$(INSTALL) -e '.[leaderboard,trainer]'
 	@touch $@
 
-.venv/.installed-dev: .venv/.installed $(PINNED) $(WRITERS)
+.venv/.installed-dev: .venv/.installed $(PINNED) $(TRACKERS)
 	$(INSTALL) -e '.[dashboards,leaderboard,lora,plot,trainer,dev]'
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/writers -r $(WRITERS)
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/writers -r $(TRACKERS)
 	@touch $@
