@@ -166,12 +166,14 @@ class Reader:
         return None
 
     def _add(self, record: Record) -> None:
-        if record.step is None and self._bar.last:
-            self._waiting.append(record)
-            self._has_waited = False
-            self._is_buffered |= len(self._waiting) > 1
-        else:
+        if record.step is not None or not self._bar.last or self._is_buffered:
             self._append(record)
+            return
+        self._has_waited &= bool(self._waiting)
+        self._waiting.append(record)
+        if len(self._waiting) > 1:
+            self._is_buffered = True
+            self._release()
 
     def _take_bar(self, bar: bars.Bar) -> None:
         if "{" in self._text:

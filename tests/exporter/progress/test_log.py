@@ -70,6 +70,17 @@ class TestTransformers:
         assert record.step == 10
         assert record.values
 
+    def test_reports_that_no_bar_follows_any_more_are_told_without_step(self, log):
+        reader = Reader(log)
+        write(log, draw(1) + "\n")
+        told = list(reader.read(time.time()))
+        for _ in range(5):
+            write(log, print_dict())
+            told += reader.read(time.time())
+        told += reader.read(time.time())
+        assert [bool(record.values) for record in told] == [False] + [True] * 5
+        assert steps(told)[3:] == [None] * 3
+
     def test_without_a_bar_no_step_is_told(self, log):
         assert steps(read(log, print_dict() * 3)) == [None] * 3
 
