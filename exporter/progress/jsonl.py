@@ -9,6 +9,7 @@ Any other is read too; `step`, `total_steps` and `time` name its keys, with dots
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
 from itertools import islice
@@ -25,6 +26,8 @@ from exporter.progress.record import ReadError, Record
 OPTIONS = ("path", "step", "total_steps", "time", "zone")
 
 MAX_RECORDS = 1000
+# Of a processor, in a call; what a trainer of this machine writes takes a hundredth.
+MAX_SECONDS = 0.5
 MAX_VALUES = 2000
 MAX_DEPTH = 3
 # So many rows without the key that is to tell their step: another name is meant.
@@ -80,11 +83,14 @@ class Reader:
         """The rows since the last call; rows of one step that follow each other are one record."""
         records: list[Record] = []
         failure = None
+        latest = time.thread_time() + MAX_SECONDS
         try:
             for line in self._follower.read(now):
                 record = self._parse(line, min(now, self._follower.modified or now))
                 if record:
                     _append(records, record)
+                if time.thread_time() > latest:
+                    break  # The next call goes on behind what was read.
         except ReadError as error:
             failure = error
         for record in records:

@@ -6,6 +6,7 @@ they are put together again, and carry no step.
 """
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
@@ -33,6 +34,8 @@ _SAME = {
 SILENT_LINES = 100
 # Of a call; the last are kept.
 MAX_RECORDS = 1000
+# Of a processor, in a call; what a trainer of this machine writes takes a hundredth.
+MAX_SECONDS = 0.5
 # A line just written tells its own time so exactly; else its clock has another zone.
 LATE_SECONDS = 900.0
 
@@ -89,12 +92,15 @@ class Reader:
         self._records = []
         self._reference = now
         failure = None
+        latest = time.thread_time() + MAX_SECONDS
         try:
             for piece in self._follower.read(now):
                 self._reference = min(now, self._follower.modified or now)
                 self._take(piece)
                 is_open = self._text or any(one.is_open() for one in self._formats.values())
                 self._follower.markers = None if is_open else self._markers
+                if time.thread_time() > latest:
+                    break  # The next call goes on behind what was read.
         except ReadError as error:
             failure = error
         self._look_ahead()
@@ -160,12 +166,14 @@ class Reader:
         return None
 
     def _add(self, record: Record) -> None:
-        if record.step is None and self._bar.last:
-            self._waiting.append(record)
-            self._has_waited = False
-            self._is_buffered |= len(self._waiting) > 1
-        else:
+        if record.step is not None or not self._bar.last or self._is_buffered:
             self._append(record)
+            return
+        self._has_waited &= bool(self._waiting)
+        self._waiting.append(record)
+        if len(self._waiting) > 1:
+            self._is_buffered = True
+            self._release()
 
     def _take_bar(self, bar: bars.Bar) -> None:
         if "{" in self._text:

@@ -58,10 +58,10 @@ def read_field(text: str) -> dict[str, float]:
 
 
 def read_number(text: str) -> float | None:
-    """A number as Python prints it: `1e-05`, `nan`, `np.float64(0.5)`; None for anything else."""
+    """A number as Python prints it: `1e-05`, `nan`, `np.float64(0.5)`, `tensor(0.5`; None for anything else."""
     text = text.strip()
-    if text.endswith(")"):
-        text = text[text.rfind("(") + 1 : -1]
+    if "(" in text:
+        text = text[text.rfind("(") + 1 :].removesuffix(")")
     if not text or len(text) > 32 or "_" in text:
         return None
     try:

@@ -48,9 +48,10 @@ def steps(records):
 
 class TestTransformers:
     def test_version_4_prints_numbers_and_what_is_none(self, log):
-        text = "{'loss': nan, 'reward': None, 'reward_std': 'nan', 'kl': 1.38e-09, 'num_tokens': 52, 'epoch': 0.5}\n"
+        text = "{'loss': nan, 'reward': None, 'reward_std': 'nan', 'kl': 1.38e-09, 'num_tokens': 52, 'epoch': 0.5, "
+        text += "'entropy': tensor(0.5, device='cuda:0')}\n"
         (record,) = read(log, text)
-        assert record.values.keys() == {"loss", "reward_std", "kl", "num_tokens", "epoch"}
+        assert record.values.keys() == {"loss", "reward_std", "kl", "entropy", "num_tokens", "epoch"}
         assert record.values["kl"] == 1.38e-09
         assert record.values["loss"] != record.values["loss"]
 
@@ -68,6 +69,17 @@ class TestTransformers:
         (record,) = reader.read(time.time())
         assert record.step == 10
         assert record.values
+
+    def test_reports_that_no_bar_follows_any_more_are_told_without_step(self, log):
+        reader = Reader(log)
+        write(log, draw(1) + "\n")
+        told = list(reader.read(time.time()))
+        for _ in range(5):
+            write(log, print_dict())
+            told += reader.read(time.time())
+        told += reader.read(time.time())
+        assert [bool(record.values) for record in told] == [False] + [True] * 5
+        assert steps(told)[3:] == [None] * 3
 
     def test_without_a_bar_no_step_is_told(self, log):
         assert steps(read(log, print_dict() * 3)) == [None] * 3
@@ -270,6 +282,14 @@ Memory: 3.000GB
         assert steps(read(log, text)) == [1, 2]
         assert steps(Reader.configured({"path": log.name, "format": "transformers"}, log.parent).read(0)) == [None]
 
+    def test_a_trainer_of_another_format_that_goes_on_in_the_log_is_found(self, log):
+        records = read(log, "Step 1 | Loss 0.5\n" * 3 + print_dict(epoch=1) * 150)
+        assert len(records) == 3 + 50
+
+    def test_a_name_of_a_trainer_is_that_of_its_format(self, log):
+        for name in ("trl", "ms-swift", "llama_factory", "openrlhf", "unsloth", "mlx-lm-lora", "prime-rl", "verl"):
+            Reader.configured({"path": "f", "format": name}, log.parent)
+
     def test_formats_are_found_by_being_there(self):
         assert {"mlx", "prime_rl", "rl_swarm", "transformers", "verl"} <= set(formats.list_names())
 
@@ -305,6 +325,18 @@ class TestPattern:
     def test_what_may_take_for_ever_or_says_nothing_is_refused(self, log, pattern):
         with pytest.raises(ValueError, match=r"^pattern: "):
             Reader.configured({"path": log.name, "pattern": pattern}, log.parent)
+
+    def test_many_hostile_lines_take_half_a_second_and_progress_goes_on(self, log):
+        reader = Reader.configured({"path": log.name, "pattern": r"(?P<step>\d+) foo"}, log.parent)
+        write(log, "start\n")
+        reader.read(time.time())
+        write(log, ("1" * 1020 + " foe foo\n") * 6000)
+        began = time.process_time()
+        assert reader.read(time.time()) == []
+        assert time.process_time() - began < 1.0
+        os.truncate(log, 0)
+        write(log, "12 foo\n")
+        assert steps(reader.read(time.time())) == [12]
 
     @pytest.mark.parametrize("line", ["1" * 2000, "a " * 1000, "step=" * 400, "(" * 2000, "1." * 1000])
     def test_hostile_lines_take_milliseconds(self, log, line):
