@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
+from exporter.progress._newest_run import NewestRun
 from exporter.progress._protobuf import (
     BYTES,
     FIXED32,
@@ -28,9 +29,11 @@ from exporter.progress.record import Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest.
 MAX_BYTES = 1 << 20
-# Files of one run that grow at once, such as a resumed run's second.
+# Files that one process writes, such as one for evaluations.
 MAX_FILES = 4
-_MAX_KNOWN = 16
+_PARTS_OF_RUN = ("eval", "test", "train", "val", "validation")
+# events.out.tfevents.TIME.HOST.PID.NUMBER, and .v2 behind it.
+_WRITER = re.compile(r"\.tfevents\.\d+\.(.+?\.\d+)(?:\.\d+)?(?:\.v2)?$")
 # An event with a scalar is far smaller; pictures and histograms are not looked at.
 _MAX_EVENT_BYTES = 1 << 16
 
@@ -55,12 +58,13 @@ class Scalar(NamedTuple):
 
 
 class Reader:
-    """Follows the run folder that was written last: `path` is an event file, or any folder above."""
+    """Follows the trainer that began to write last: `path` is an event file, or any folder above."""
 
     is_live: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self._finder = FileFinder(path, lambda name: ".tfevents." in name, "event file (events.out.tfevents.…)")
+        self._newest = NewestRun("name the folder or file of one with `path:`")
         self._known: dict[Path, _EventFile] = {}
 
     @classmethod
@@ -70,20 +74,31 @@ class Reader:
 
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last MiB of each file. Raises ReadError."""
-        found = self._finder.find(now)
-        run = [path for path in found if path.parent == found[0].parent][:MAX_FILES]
-        scalars: list[Scalar] = []
-        # The older file first: a resumed run goes on where it ends.
-        for path in reversed(run):
-            self._known[path] = self._known.pop(path) if path in self._known else _EventFile(path)
-            scalars += self._known[path].read()
-        for path in list(self._known)[:-_MAX_KNOWN]:
-            del self._known[path]
+        written = self._finder.find(now)
+        runs: dict[str, float] = {}
+        for path, at in written.items():
+            runs[name_run(path)] = max(at, runs.get(name_run(path), 0.0))
+        run = self._newest.choose(runs, now)
+        files = [path for path in written if name_run(path) == run]
+        newest = sorted(files, key=lambda path: (written[path], path.name))[-MAX_FILES:]
+        self._known = {path: self._known.get(path) or _EventFile(path) for path in newest}
+        scalars = [scalar for file in self._known.values() for scalar in file.read()]
         return [
             record._replace(values=values)
             for record in group_by_step(scalars)
             if (values := without_evaluation(record.values))
         ]
+
+
+def name_run(path: Path) -> str:
+    """What the files of one writer have in common: its folder, without parts such as `train`, its host and its pid.
+
+    A writer may keep parts in folders below its own, whose files are of the same process.
+    """
+    written_by = _WRITER.search(path.name)
+    if written_by is None:
+        return str(path)
+    return f"{path.parent.parent if path.parent.name in _PARTS_OF_RUN else path.parent} {written_by[1]}"
 
 
 class _EventFile:

@@ -151,7 +151,7 @@ def test_runs_that_are_written_at_once_are_flagged_until_one_is_named(tmp_path: 
     reader = Reader(tmp_path)
     reader.read(0.0)
     writer.log(2, "one")
-    with pytest.raises(ReadError, match=r"written at once \('one' and 'two'\); name one with `run:`|at once"):
+    with pytest.raises(ReadError, match="two runs are written at once, 'id-one' and 'id-two'; name one with `run:`"):
         reader.read(1.0)
     for run in ("one", "id-one"):
         assert steps(Reader.configured({"path": "p.db", "run": run}, tmp_path).read(0.0)) == [1, 2]
