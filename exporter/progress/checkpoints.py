@@ -103,7 +103,7 @@ def _read_history(tail: bytes, total_steps: int | None) -> Iterator[Record]:
         except (ValueError, RecursionError):
             continue
         step = entry.pop("step", None) if isinstance(entry, dict) else None
-        if not isinstance(step, int) or isinstance(step, bool) or step < 0 or "train_runtime" in entry:
+        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             continue
         values = without_evaluation(dict(flatten(entry)))
         if values.keys() - {"epoch"}:

@@ -52,6 +52,11 @@ def test_a_name_that_only_begins_so_is_none_of_an_evaluation(name):
     assert not is_evaluation(name)
 
 
+@pytest.mark.parametrize("prefix", ["", "train/"])
+def test_the_summary_of_a_run_is_no_step_of_it(prefix):
+    assert without_evaluation({f"{prefix}train_runtime": 9.0, f"{prefix}train_loss": 0.5, "epoch": 1.0}) == {}
+
+
 def test_a_report_of_both_keeps_what_is_of_training():
     assert without_evaluation({"val-core/x": 1.0, "actor/pg_loss": 2.0}) == {"actor/pg_loss": 2.0}
 
