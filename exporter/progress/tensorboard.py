@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
-from exporter.progress._newest_run import NewestRun
-from exporter.progress._protobuf import (
+from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, NewestRun, to_step, to_time
+from exporter.progress.names import without_evaluation
+from exporter.progress.options import Options
+from exporter.progress.record import Record
+from exporter.protobuf import (
     BYTES,
     FIXED32,
     FIXED64,
@@ -22,10 +25,6 @@ from exporter.progress._protobuf import (
     to_signed,
     to_text,
 )
-from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, to_step, to_time
-from exporter.progress.names import without_evaluation
-from exporter.progress.options import Options
-from exporter.progress.record import Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest.
 MAX_BYTES = 1 << 20

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder
-from exporter.progress._newest_run import NewestRun
-from exporter.progress._tracker_calls import MAX_NAME, Calls, to_step
+from exporter.progress._tracked_runs import MAX_NAME, Calls, NewestRun, to_step
 from exporter.progress.options import Options
 from exporter.progress.record import ReadError, Record
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
-from exporter.progress._newest_run import NewestRun
-from exporter.progress._protobuf import (
+from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, Calls, NewestRun, to_number, to_step
+from exporter.progress.options import Options
+from exporter.progress.record import ReadError, Record
+from exporter.protobuf import (
     BYTES,
     FIXED64,
     VARINT,
@@ -23,9 +25,6 @@ from exporter.progress._protobuf import (
     to_signed,
     to_text,
 )
-from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, Calls, to_number, to_step
-from exporter.progress.options import Options
-from exporter.progress.record import ReadError, Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest. A whole number of blocks.
 MAX_BYTES = 1 << 20

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.progress._newest_run import QUIET_SECONDS, NewestRun
+from exporter.progress._tracked_runs import QUIET_SECONDS, NewestRun
 from exporter.progress.record import ReadError
 
 
