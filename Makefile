@@ -3,7 +3,7 @@
 # Tests run in four processes, as most of them wait; make test ARGS="-n 0 -s" runs them in one.
 
 PYTHON ?= python3
-WRITERS := tests/exporter/progress/writers.txt
+TRACKERS := tests/exporter/progress/trackers.txt
 PINNED := constraints.txt pyproject.toml
 # uv where it is there, as it takes a fraction of the time; else pip, with its progress on a terminal.
 INSTALL = if command -v uv >/dev/null; then uv pip install --python .venv/bin/python -c constraints.txt -e ".[$$extras]"; \
@@ -39,7 +39,7 @@ screenshots: .venv/.installed-dev
 	@extras=leaderboard,trainer; $(INSTALL)
 	@touch $@
 
-.venv/.installed-dev: .venv/.installed $(PINNED) $(WRITERS)
+.venv/.installed-dev: .venv/.installed $(PINNED) $(TRACKERS)
 	@extras=dashboards,leaderboard,lora,plot,trainer,dev; $(INSTALL)
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/writers -r $(WRITERS)
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/writers -r $(TRACKERS)
 	@touch $@

@@ -52,7 +52,7 @@ class Criteria:
 
 
 class AttachedProcess:
-    """The top-most process that fits; the newest, where several do. Cheap to ask while it runs, and while none does."""
+    """The top-most process that fits. Cheap to ask while it runs, and while none does."""
 
     def __init__(
         self,
@@ -90,13 +90,15 @@ class AttachedProcess:
                 self._others.add(process)
         self._others &= running
         tops = [process for process in fitting if not _is_below(process, {other.pid for other in fitting})]
-        return max(tops, key=_created_at, default=None)
+        # An earlier run may be about to end; of a service, the first process is the main one.
+        tops.sort(key=_created_at, reverse=self._pattern is not None)
+        return tops[0] if tops else None
 
     def _fits(self, process: psutil.Process) -> bool:
         """The cheapest first: nearly all processes fail at once."""
         criteria = self._criteria
         try:
-            if self._pattern is not None and not _matches(self._pattern, process.cmdline()):
+            if (self._pattern or criteria.folder) and not self._matches(process.cmdline()):
                 return False
             if criteria.unit is not None and self._unit_of(process.pid) != criteria.unit:
                 return False
@@ -105,6 +107,11 @@ class AttachedProcess:
             return is_running(process)
         except (psutil.Error, OSError):
             return False
+
+    def _matches(self, command: list[str]) -> bool:
+        if is_about_commands(command):
+            return False
+        return self._pattern is None or self._pattern.search(" ".join(command)[:MAX_COMMAND]) is not None
 
     def _unit_of(self, pid: int) -> str | None:
         try:
@@ -128,16 +135,16 @@ def parse_unit(cgroup: str) -> str | None:
 
 
 def is_about_commands(command: Iterable[str]) -> bool:
-    """Whether a program only has a trainer's command among its arguments: an editor, a pager, `sh -c`."""
+    """Whether a program is about a trainer's command or folder, and none itself: an editor, an interactive shell."""
     words = list(command)
     if not words:
         return True
     name = os.path.basename(words[0]).lstrip("-").partition(" ")[0].rstrip(":")
-    return name in _ABOUT_COMMANDS or (name in _SHELLS and any(re.fullmatch(r"-\w*c", word) for word in words[1:3]))
-
-
-def _matches(pattern: re.Pattern[str], command: list[str]) -> bool:
-    return not is_about_commands(command) and pattern.search(" ".join(command)[:MAX_COMMAND]) is not None
+    if name in _SHELLS:
+        return all(word.startswith("-") for word in words[1:]) or any(
+            re.fullmatch(r"-\w*c", word) for word in words[1:3]
+        )
+    return name in _ABOUT_COMMANDS
 
 
 def _read_pid_file(path: Path) -> psutil.Process | None:

@@ -1,7 +1,6 @@
 """Where a trainer's progress is read from: one reader file for each format, all giving records of one shape."""
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path

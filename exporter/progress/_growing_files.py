@@ -15,7 +15,7 @@ SEARCH_SECONDS = 15.0
 
 
 class FileFinder:
-    """The newest of the files whose names fit, below a folder or at a path; searched for again now and then."""
+    """The files whose names fit, below a folder or at a path; searched for again now and then."""
 
     def __init__(self, path: Path, fits: Callable[[str], bool], what: str) -> None:
         self._path = path
@@ -24,8 +24,8 @@ class FileFinder:
         self._found: tuple[Path, ...] = ()
         self._searched_at: float | None = None
 
-    def find(self, now: float) -> list[Path]:
-        """Every file that fits, the one that was written last first. Raises ReadError where there is none."""
+    def find(self, now: float) -> dict[Path, float]:
+        """Every file that fits, and when it was written last (Unix time). Raises ReadError where there is none."""
         is_old = self._searched_at is None or not 0 <= now - self._searched_at < SEARCH_SECONDS
         if is_old or not self._found:
             self._found = tuple(self._search())
@@ -34,13 +34,13 @@ class FileFinder:
         if not written:
             self._searched_at = None
             raise ReadError(f"{self._path}: {self._why_none()}")
-        return sorted(written, key=lambda path: (written[path], path.name), reverse=True)
+        return written
 
     def _search(self) -> Iterator[Path]:
         if self._path.is_file():
             yield self._path
             return
-        yield from _walk(self._path, self._fits)
+        yield from walk_files(self._path, self._fits)
 
     def _why_none(self) -> str:
         if not self._path.exists():
@@ -48,8 +48,8 @@ class FileFinder:
         return "cannot be read" if not os.access(self._path, os.R_OK) else f"no {self._what} in it yet"
 
 
-def _walk(top: Path, fits: Callable[[str], bool]) -> Iterator[Path]:
-    """Breadth first, within bounds; links to folders are not followed."""
+def walk_files(top: Path, fits: Callable[[str], bool]) -> Iterator[Path]:
+    """Files below a folder whose names fit, breadth first, within bounds; links to folders are not followed."""
     level, seen = [top], 0
     for _ in range(MAX_DEPTH + 1):
         deeper: list[Path] = []

@@ -84,7 +84,7 @@ def parse(content: tuple[bytes, bytes], at: float) -> list[Record]:
     head, tail = content
     step = _STEP.search(head)
     total = _TOTAL.search(tail)
-    if not step or not total or not tail.rstrip().endswith(b"}"):
+    if not step or not total or not tail.rstrip().endswith(b"\n}"):
         return []
     total_steps = int(total[1]) or None
     records = list(_read_history(tail, total_steps))
@@ -103,7 +103,7 @@ def _read_history(tail: bytes, total_steps: int | None) -> Iterator[Record]:
         except (ValueError, RecursionError):
             continue
         step = entry.pop("step", None) if isinstance(entry, dict) else None
-        if not isinstance(step, int) or isinstance(step, bool) or step < 0 or "train_runtime" in entry:
+        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             continue
         values = without_evaluation(dict(flatten(entry)))
         if values.keys() - {"epoch"}:

@@ -7,14 +7,16 @@ still the same text is seen from the bytes before the place reached, as inode nu
 import glob
 import itertools
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from exporter.progress.record import ReadError
 
-# What one call reads; of a file that has more, only the end is read.
-READ_BYTES = 1 << 20
+# Of a file met for the first time, or one that grew by more than a call reads, only the end is read.
+TAIL_BYTES = 1 << 19
+READ_BYTES = 1 << 23
 CHUNK_BYTES = 1 << 16
 # A longer line holds no record.
 LINE_BYTES = 1 << 18
@@ -26,17 +28,18 @@ SEARCH_SECONDS = 10.0
 # Two runs that write at the same time must not make the follower go to and fro.
 SILENT_SECONDS = 60.0
 
+_END = re.compile(rb"\r\n|[\r\n]")
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Follower:
     """The new lines of one file, or of the newest file that a pattern with `*` matches."""
 
-    def __init__(self, path: Path) -> None:
-        self._search = _Search(path) if glob.has_magic(str(path)) else None
+    def __init__(self, path: Path, *, is_pattern: bool = False) -> None:
+        self._descriptor: int | None = None
+        self._search = _Search(path) if is_pattern else None
         self._path: Path | None = None if self._search else path
         self._pattern = path
-        self._descriptor: int | None = None
         self._offset = 0
         self._head = b""
         self._memory = b""
@@ -44,6 +47,8 @@ class Follower:
         self._is_inside_line = False
         self._is_shorter = False
         self.modified: float | None = None
+        # What a line must hold one of to be given; may be changed between two lines. None: every line is.
+        self.markers: Sequence[bytes] | None = None
 
     @property
     def path(self) -> Path:
@@ -75,16 +80,15 @@ class Follower:
             yield from self._finish(previous)
             raise ReadError(f"{self._path}: does not exist") from None
         except OSError as error:
-            raise ReadError(f"{self._path}: {error.strerror or error}") from None
+            remedy = "; let the user who runs Peerwatch read it" if isinstance(error, PermissionError) else ""
+            raise ReadError(f"{self._path}: {error.strerror or error}{remedy}") from None
         finally:
             if previous is not None:
                 os.close(previous)
 
-    def close(self) -> None:
-        """Closes the file; a later call begins again where this one stopped."""
+    def __del__(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
-            self._descriptor = None
 
     def _is_other(self, previous: int, current: int) -> bool:
         """Whether the path leads to another text than before."""
@@ -121,8 +125,8 @@ class Follower:
         if not self._offset:
             self._head = os.pread(descriptor, MEMORY_BYTES, 0)
         self.modified = status.st_mtime
-        if status.st_size - self._offset > READ_BYTES:
-            self._skip(status.st_size - READ_BYTES)
+        if status.st_size - self._offset > (READ_BYTES if self._offset else TAIL_BYTES):
+            self._skip(status.st_size - TAIL_BYTES)
         yield from self._read_until(descriptor, status.st_size)
 
     def _was_cut(self, descriptor: int, size: int) -> bool:
@@ -149,15 +153,40 @@ class Follower:
             yield from self._split(chunk)
 
     def _split(self, chunk: bytes) -> Iterator[str]:
-        lines = (self._partial + chunk.replace(b"\0", b"")).splitlines(keepends=True)
-        self._partial = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()
-        for line in lines:
-            if self._is_inside_line or len(line) > LINE_BYTES:
-                self._is_inside_line = False
-            else:
+        text = self._partial + chunk.replace(b"\0", b"")
+        begun = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        self._partial = text[begun:]
+        for line in self._select(text[:begun]):
+            if len(line) <= LINE_BYTES:
                 yield _decode(line)
+        if begun:
+            self._is_inside_line = False
         if len(self._partial) > LINE_BYTES:
             self._partial, self._is_inside_line = b"", True
+
+    def _select(self, text: bytes) -> Iterator[bytes]:
+        """The lines that hold a marker. Those without one are not even divided: most of a log is of no interest."""
+        place = _end_line(text, 0) if self._is_inside_line else 0
+        found: dict[bytes, int] = {}
+        while place < len(text):
+            if self.markers is not None:
+                for marker in self.markers:
+                    if found.get(marker, -1) < place:
+                        position = text.find(marker, place)
+                        found[marker] = len(text) if position < 0 else position
+                nearest = min((found[marker] for marker in self.markers), default=len(text))
+                if nearest == len(text):
+                    return
+                place = max(place, text.rfind(b"\n", place, nearest) + 1, text.rfind(b"\r", place, nearest) + 1)
+            end = _end_line(text, place)
+            yield text[place:end]
+            place = end
+
+
+def _end_line(text: bytes, place: int) -> int:
+    """Where the line ends that begins here."""
+    found = _END.search(text, place)
+    return found.end() if found else len(text)
 
 
 def _open(path: Path) -> int:

@@ -1,7 +1,7 @@
 """Whether two trainers write into one file: their step numbers then go to and fro.
 
 One trainer's number goes back when it starts again, and grows from there; that of two goes back to where each of them
-was, again and again.
+was, again and again. Two that report the same steps in turn cannot be told from one that reports each step twice.
 """
 
 from collections import deque
@@ -23,13 +23,10 @@ class Interleaving:
         # The last number of up to two trainers, that of the report before at the end.
         self._tracks: list[float] = []
         self._alternated: deque[bool] = deque(maxlen=REPORTS)
-        self._last: tuple[float, float | None] | None = None
 
-    def add(self, number: float, value: float | None = None) -> None:
-        """Notes the number of a report; with a value, another value under the same number is another trainer's too."""
-        is_repeat = value is not None and self._last is not None and self._last[0] == number and self._last[1] != value
-        self._last = (number, value)
-        self._alternated.append(self._move(number) or is_repeat)
+    def add(self, number: float) -> None:
+        """Notes the number of a report."""
+        self._alternated.append(self._move(number))
 
     def is_seen(self) -> bool:
         """Whether the last reports came from two trainers in turn."""
@@ -57,12 +54,10 @@ class Writers:
     def note(self, values: Mapping[str, float], step: int | None) -> None:
         """Notes a record of training."""
         for name in ("loss", "reward"):
-            value = find_first(values, NAMES[name])
-            if value is None:
+            if find_first(values, NAMES[name]) is None:
                 continue
             if step is not None:
-                self._of(f"{name} by step").add(step, value)
-            # Its few digits may be the same in two records of one trainer.
+                self._of(f"{name} by step").add(step)
             if "epoch" in values:
                 self._of(f"{name} by epoch").add(values["epoch"])
 

@@ -9,7 +9,9 @@ Any other is read too; `step`, `total_steps` and `time` name its keys, with dots
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -23,7 +25,9 @@ from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "step", "total_steps", "time", "zone")
 
-MAX_RECORDS = 2000
+MAX_RECORDS = 1000
+# Of a processor, in a call; what a trainer of this machine writes takes a hundredth.
+MAX_SECONDS = 0.5
 MAX_VALUES = 2000
 MAX_DEPTH = 3
 # So many rows without the key that is to tell their step: another name is meant.
@@ -55,8 +59,10 @@ class Reader:
 
     is_live: ClassVar[bool] = True
 
-    def __init__(self, path: Path, keys: Keys | None = None, *, zone: Any = None) -> None:
-        self._follower = Follower(path)
+    def __init__(
+        self, path: Path, keys: Keys | None = None, *, is_pattern: bool = False, zone: tzinfo | None = None
+    ) -> None:
+        self._follower = Follower(path, is_pattern=is_pattern)
         self._keys = keys or Keys()
         self._zone = zone
         self._writers = Writers()
@@ -67,28 +73,31 @@ class Reader:
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
         """The reader for `path`, the keys `step`, `total_steps` and `time`, and the `zone` of times without one."""
         given = Options(options, OPTIONS)
-        path = given.path("path", folder, example="metrics.jsonl")
+        path, is_pattern = given.pattern("path", folder, example="metrics.jsonl")
         named = [given.text(name) for name in ("step", "total_steps", "time")]
         keys = Keys(*((name,) if name else usual for name, usual in zip(named, Keys(), strict=True)))
         zone = given.text("zone")
-        return cls(path, keys, zone=find_zone(zone) if zone else None)
+        return cls(path, keys, is_pattern=is_pattern, zone=find_zone(zone) if zone else None)
 
     def read(self, now: float) -> Sequence[Record]:
         """The rows since the last call; rows of one step that follow each other are one record."""
         records: list[Record] = []
         failure = None
+        latest = time.thread_time() + MAX_SECONDS
         try:
             for line in self._follower.read(now):
                 record = self._parse(line, min(now, self._follower.modified or now))
                 if record:
                     _append(records, record)
+                if time.thread_time() > latest:
+                    break  # The next call goes on behind what was read.
         except ReadError as error:
             failure = error
         for record in records:
             self._writers.note(record.values, record.step)
         self._writers.check(self._follower.path)
-        if self._rows_without_step >= ROWS_WITHOUT_STEP and not failure and self._keys.steps is not _STEPS:
-            failure = ReadError(f"{self._follower.path}: no row has the key {self._keys.steps[0]!r} that step names")
+        if self._rows_without_step >= ROWS_WITHOUT_STEP and self._keys.steps is not _STEPS:
+            raise ReadError(f"{self._follower.path}: no row has the key {self._keys.steps[0]!r} that step names")
         if failure and not records:
             raise failure
         self._read_at = now

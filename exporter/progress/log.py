@@ -6,7 +6,9 @@ they are put together again, and carry no step.
 """
 
 import re
+import time
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,17 +23,25 @@ from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "format", "pattern", "zone")
 
-# A trainer that began again may print in another format: after so many lines without a report all are tried again.
-SILENT_LINES = 5000
+# Trainers that print as another one does.
+_SAME = {
+    **dict.fromkeys(("trl", "unsloth", "ms_swift", "llama_factory", "openrlhf"), "transformers"),
+    **dict.fromkeys(("mlx_lm", "mlx_lm_lora"), "mlx"),
+}
+
+# A trainer that began again may print in another format: after so many lines that only look like reports, all are
+# tried again.
+SILENT_LINES = 100
 # Of a call; the last are kept.
-MAX_RECORDS = 2000
+MAX_RECORDS = 1000
+# Of a processor, in a call; what a trainer of this machine writes takes a hundredth.
+MAX_SECONDS = 0.5
 # A line just written tells its own time so exactly; else its clock has another zone.
 LATE_SECONDS = 900.0
 
-_COLOURS = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]?[@-~]")
 # A time without date counts at the start of a line only, as it may be a duration elsewhere.
 _CLOCK = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?|^\W{0,3}\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|^\W{0,3}\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)"
 )
 _CLOCK_WITHIN = 80
 
@@ -41,12 +51,17 @@ class Reader:
 
     is_live: ClassVar[bool] = True
 
-    def __init__(self, path: Path, *, named: formats.Format | None = None, zone: Any = None) -> None:
-        self._follower = Follower(path)
+    def __init__(
+        self, path: Path, *, is_pattern: bool = False, named: formats.Format | None = None, zone: tzinfo | None = None
+    ) -> None:
+        self._follower = Follower(path, is_pattern=is_pattern)
         self._named = named
         self._zone = zone
         self._formats: dict[str, formats.Format] = {}
         self._silent_lines = SILENT_LINES
+        # All formats' also after one was found: another may follow.
+        self._markers = _list_markers(named)
+        self._follower.markers = self._markers
         self._writers = Writers()
         self._bar = bars.TrainingBar()
         self._text = ""
@@ -55,6 +70,7 @@ class Reader:
         self._waiting: list[Record] = []
         self._has_waited = False
         self._records: list[Record] = []
+        self._told_step: int | None = None
         self._read_at: float | None = None
         self._reference = 0.0
 
@@ -62,24 +78,29 @@ class Reader:
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
         """The reader for `path`, and `format` or `pattern`, and `zone` of the clock times that lines begin with."""
         given = Options(options, OPTIONS)
-        path = given.path("path", folder, example="train.log")
-        name = given.choice("format", formats.list_names())
+        path, is_pattern = given.pattern("path", folder, example="train.log")
+        name = given.choice("format", (*formats.list_names(), *_SAME))
         pattern = given.text("pattern")
         zone = given.text("zone")
         if name and pattern:
             raise ValueError(f"format: {name!r} cannot be named beside a pattern; leave one of them out")
-        named = _read_pattern(pattern) if pattern else formats.create(name) if name else None
-        return cls(path, named=named, zone=find_zone(zone) if zone else None)
+        named = _read_pattern(pattern) if pattern else formats.create(_SAME.get(name, name)) if name else None
+        return cls(path, is_pattern=is_pattern, named=named, zone=find_zone(zone) if zone else None)
 
     def read(self, now: float) -> Sequence[Record]:
         """The reports since the last call, and the step that the progress bar shows if it is beyond them."""
         self._records = []
         self._reference = now
         failure = None
+        latest = time.thread_time() + MAX_SECONDS
         try:
             for piece in self._follower.read(now):
                 self._reference = min(now, self._follower.modified or now)
                 self._take(piece)
+                is_open = self._text or any(one.is_open() for one in self._formats.values())
+                self._follower.markers = None if is_open else self._markers
+                if time.thread_time() > latest:
+                    break  # The next call goes on behind what was read.
         except ReadError as error:
             failure = error
         self._look_ahead()
@@ -92,17 +113,11 @@ class Reader:
     def _take(self, piece: str) -> None:
         """Takes a line, or the part of one before a carriage return."""
         content = piece.rstrip("\r\n")
-        if "\x1b" in content:
-            content = _COLOURS.sub("", content)
         rest, bar = bars.cut(content)
-        if len(rest) < len(content):
-            rest = rest.lstrip()
         if bar:
             self._take_bar(bar)
         if rest.strip():
             self._take_text(rest, is_end=piece.endswith("\n"))
-        elif piece.endswith("\n") and self._text:
-            self._end_line()
 
     def _take_text(self, text: str, *, is_end: bool) -> None:
         """Joins the parts of a dictionary that bars cut; other text before a carriage return is a line of its own."""
@@ -151,12 +166,14 @@ class Reader:
         return None
 
     def _add(self, record: Record) -> None:
-        if record.step is None and self._bar.last:
-            self._waiting.append(record)
-            self._has_waited = False
-            self._is_buffered |= len(self._waiting) > 1
-        else:
+        if record.step is not None or not self._bar.last or self._is_buffered:
             self._append(record)
+            return
+        self._has_waited &= bool(self._waiting)
+        self._waiting.append(record)
+        if len(self._waiting) > 1:
+            self._is_buffered = True
+            self._release()
 
     def _take_bar(self, bar: bars.Bar) -> None:
         if "{" in self._text:
@@ -165,9 +182,8 @@ class Reader:
         if not self._bar.accept(bar, with_report=len(self._waiting) == 1 and not self._is_buffered):
             return
         if bar != before:
-            self._is_buffered &= bar.step > 0
             self._writers.note_bar(bar.step)
-        if not self._release() and bar != before and bar.step:
+        if not self._release() and bar != before and bar.step and bar.step != self._told_step:
             self._append(Record({}, bar.step, None, bar.total_steps))
 
     def _release(self) -> bool:
@@ -189,12 +205,13 @@ class Reader:
         if last and not last.values and last.unit == record.unit == "step" and record.step is not None:
             self._records.pop()
         self._records.append(record)
+        self._told_step = record.step
         if len(self._records) > MAX_RECORDS:
             del self._records[: MAX_RECORDS // 2]
 
     def _look_ahead(self) -> None:
         """Takes the newest bar, which has no end yet."""
-        _, bar = bars.cut(_COLOURS.sub("", self._follower.partial))
+        _, bar = bars.cut(self._follower.partial)
         if bar:
             self._take_bar(bar)
         if self._waiting and self._has_waited:
@@ -215,6 +232,15 @@ class Reader:
             records[-1] = records[-1]._replace(at=min(now, self._follower.modified))
         self._read_at = now
         return records
+
+
+def _list_markers(named: formats.Format | None) -> tuple[bytes, ...] | None:
+    found: list[bytes] = [bars.MARKER]
+    for one in [named] if named else map(formats.create, formats.list_names()):
+        if one.markers is None:
+            return None
+        found += one.markers
+    return tuple(found)
 
 
 def _read_pattern(text: str) -> Pattern:

@@ -110,6 +110,10 @@ ACTIVITY_NAMES: Mapping[str, str] = {
 
 # transformers puts it before what goes to wandb, TensorBoard and trackio (`rewrite_logs`), OpenRLHF too.
 _TRAINING_PREFIX = "train/"
+# transformers' summary of a run holds it.
+_SUMMARY = frozenset({"train_runtime", f"{_TRAINING_PREFIX}train_runtime"})
+# What only a step of training yields.
+_LEARNING = ("reward", "loss", "kl", "mismatch_kl", "entropy", "grad_norm", "completion_length")
 _EVALUATION = re.compile(r"(?:eval|evaluation|test|val|valid|validation|predict)(?:[_/. -]|$)", re.IGNORECASE)
 
 
@@ -119,8 +123,16 @@ def is_evaluation(name: str) -> bool:
 
 
 def without_evaluation(values: Mapping[str, float]) -> dict[str, float]:
-    """The numbers of training; an empty result for a report that held an evaluation only."""
-    return {name: value for name, value in values.items() if not is_evaluation(name)}
+    """The numbers of training; none of a report of an evaluation, whatever else it tells (epoch, memory, speed).
+
+    None of the summary at the end either: its loss is the mean of the run.
+    """
+    if not values.keys().isdisjoint(_SUMMARY):
+        return {}
+    numbers = {name: value for name, value in values.items() if not is_evaluation(name)}
+    if len(numbers) < len(values) and all(find_first(numbers, NAMES[name]) is None for name in _LEARNING):
+        return {}
+    return numbers
 
 
 def find_first(numbers: Mapping[str, float], names: tuple[str, ...]) -> float | None:

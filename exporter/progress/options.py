@@ -1,5 +1,6 @@
 """The options of a reader, taken one by one; what is left over is a mistake."""
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,10 +41,15 @@ class Options:
         if value is None:
             raise ValueError(f"{name}: is missing; name it, such as {example}")
         if "**" in value:
-            raise ValueError(
-                f"{name}: {value[:64]!r} holds **, which may search a whole disk; write a * for each folder"
-            )
+            raise ValueError(f"{name}: {value[:64]!r} may search a whole disk; write a * for each folder, not **")
         return folder / os.path.expanduser(value)
+
+    def pattern(self, name: str, folder: Path, *, example: str) -> tuple[Path, bool]:
+        """A path, and whether it is a pattern with `*`, `?` or `[…]`; only what the option holds is taken for one."""
+        path = self.path(name, folder, example=example)
+        if not glob.has_magic(str(self._options[name])):
+            return path, False
+        return Path(glob.escape(str(folder))) / os.path.expanduser(self._options[name]), True
 
     def url(self, name: str, *, example: str) -> str:
         """An http or https URL. It must be there; its password is not repeated in the error."""

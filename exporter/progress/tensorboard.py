@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
-from exporter.progress._protobuf import (
+from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, NewestRun, to_step, to_time
+from exporter.progress.names import without_evaluation
+from exporter.progress.options import Options
+from exporter.progress.record import Record
+from exporter.protobuf import (
     BYTES,
     FIXED32,
     FIXED64,
@@ -21,16 +25,14 @@ from exporter.progress._protobuf import (
     to_signed,
     to_text,
 )
-from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, to_step, to_time
-from exporter.progress.names import without_evaluation
-from exporter.progress.options import Options
-from exporter.progress.record import Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest.
 MAX_BYTES = 1 << 20
-# Files of one run that grow at once, such as a resumed run's second.
+# Files that one process writes, such as one for evaluations.
 MAX_FILES = 4
-_MAX_KNOWN = 16
+_PARTS_OF_RUN = ("eval", "test", "train", "val", "validation")
+# events.out.tfevents.TIME.HOST.PID.NUMBER, and .v2 behind it.
+_WRITER = re.compile(r"\.tfevents\.\d+\.(.+?\.\d+)(?:\.\d+)?(?:\.v2)?$")
 # An event with a scalar is far smaller; pictures and histograms are not looked at.
 _MAX_EVENT_BYTES = 1 << 16
 
@@ -38,7 +40,7 @@ _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 _FRAME_BYTES = _HEADER.size + _CHECKSUM.size
 # Where a frame may begin: a length below 16 MiB that is not zero. A disk that was cut off has zeros.
-_POSSIBLE = re.compile(rb"(?!\0\0\0)(?s:...)\0{5}")
+_POSSIBLE = re.compile(rb"(?!\0\0\0)(?=((?s:...))\0{5}((?s:....)))")
 
 # Tensor types with one number, and how it is packed: TensorFlow 2 writes scalars so.
 _PACKED = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
@@ -55,12 +57,13 @@ class Scalar(NamedTuple):
 
 
 class Reader:
-    """Follows the run folder that was written last: `path` is an event file, or any folder above."""
+    """Follows the trainer that began to write last: `path` is an event file, or any folder above."""
 
     is_live: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self._finder = FileFinder(path, lambda name: ".tfevents." in name, "event file (events.out.tfevents.…)")
+        self._newest = NewestRun("name the folder or file of one with `path:`")
         self._known: dict[Path, _EventFile] = {}
 
     @classmethod
@@ -70,20 +73,31 @@ class Reader:
 
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last MiB of each file. Raises ReadError."""
-        found = self._finder.find(now)
-        run = [path for path in found if path.parent == found[0].parent][:MAX_FILES]
-        scalars: list[Scalar] = []
-        # The older file first: a resumed run goes on where it ends.
-        for path in reversed(run):
-            self._known[path] = self._known.pop(path) if path in self._known else _EventFile(path)
-            scalars += self._known[path].read()
-        for path in list(self._known)[:-_MAX_KNOWN]:
-            del self._known[path]
+        written = self._finder.find(now)
+        runs: dict[str, float] = {}
+        for path, at in written.items():
+            runs[name_run(path)] = max(at, runs.get(name_run(path), 0.0))
+        run = self._newest.choose(runs, now)
+        files = [path for path in written if name_run(path) == run]
+        newest = sorted(files, key=lambda path: (written[path], path.name))[-MAX_FILES:]
+        self._known = {path: self._known.get(path) or _EventFile(path) for path in newest}
+        scalars = [scalar for file in self._known.values() for scalar in file.read()]
         return [
             record._replace(values=values)
             for record in group_by_step(scalars)
             if (values := without_evaluation(record.values))
         ]
+
+
+def name_run(path: Path) -> str:
+    """What the files of one writer have in common: its folder, without parts such as `train`, its host and its pid.
+
+    A writer may keep parts in folders below its own, whose files are of the same process.
+    """
+    written_by = _WRITER.search(path.name)
+    if written_by is None:
+        return str(path)
+    return f"{path.parent.parent if path.parent.name in _PARTS_OF_RUN else path.parent} {written_by[1]}"
 
 
 class _EventFile:
@@ -132,12 +146,10 @@ def parse(content: bytes, *, is_lost: bool = False) -> tuple[list[Scalar], int]:
 def _find_frame(content: bytes, place: int) -> int:
     """Where the next frame begins; near the end, which may hold the begin of one, if there is none."""
     for found in _POSSIBLE.finditer(content, place):
-        start = found.start()
-        # Matches do not overlap, but frames may begin within one.
-        for begin in range(start, min(start + 8, len(content) - _HEADER.size + 1)):
-            length, checksum = _HEADER.unpack_from(content, begin)
-            if 0 < length < 1 << 24 and checksum == mask_crc32c(content[begin : begin + 8]):
-                return begin
+        low, middle, high = found[1]
+        crc = _LOW[low] ^ _MIDDLE[middle] ^ _HIGH[high]
+        if found[2] == _CHECKSUM.pack(_mask(crc)):
+            return found.start()
     return max(place, len(content) - _HEADER.size + 1)
 
 
@@ -231,9 +243,23 @@ _TABLE = _make_table()
 
 def mask_crc32c(data: bytes) -> int:
     """The masked checksum of a TFRecord: https://www.tensorflow.org/tutorials/load_data/tfrecord."""
+    return _mask(_crc32c(data))
+
+
+def _crc32c(data: bytes) -> int:
     crc = 0xFFFF_FFFF
     table = _TABLE
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFF_FFFF
+    return crc ^ 0xFFFF_FFFF
+
+
+def _mask(crc: int) -> int:
     return (crc >> 15 | crc << 17) + 0xA282EAD8 & 0xFFFF_FFFF
+
+
+# A checksum is a sum of those of its parts: of a length below 16 MiB, by each of its three bytes.
+_ZERO = _crc32c(bytes(8))
+_LOW = tuple(_crc32c(bytes((byte, *bytes(7)))) for byte in range(256))
+_MIDDLE = tuple(_crc32c(bytes((0, byte, *bytes(6)))) ^ _ZERO for byte in range(256))
+_HIGH = tuple(_crc32c(bytes((0, 0, byte, *bytes(5)))) ^ _ZERO for byte in range(256))

@@ -5,14 +5,14 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder
-from exporter.progress._tracker_calls import MAX_NAME, Calls, to_step
+from exporter.progress._tracked_runs import MAX_NAME, Calls, NewestRun, to_step
 from exporter.progress.options import Options
 from exporter.progress.record import ReadError, Record
 
@@ -22,9 +22,7 @@ MAX_BYTES = 1 << 21
 MAX_ROW_BYTES = 1 << 16
 MAX_SECONDS = 0.5
 _BUSY_SECONDS = 0.2
-# A run that is silent for as long has ended, and an earlier one may be resumed.
-QUIET_SECONDS = 600.0
-_MAX_LEFT = 100
+_MAX_RUNS = 1000
 
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
@@ -47,8 +45,8 @@ class Reader:
     def _start(self) -> None:
         self._place: int | None = None
         self._run: str | None = None
-        self._left: set[str | None] = set()
-        self._heard_at = 0.0
+        self._written: dict[str, float] = {}
+        self._newest = NewestRun("name one with `run:`")
         self._calls = Calls()
 
     @classmethod
@@ -73,7 +71,8 @@ class Reader:
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise ReadError(f"{path}: {_explain(error)}") from error
 
-    def _choose(self, found: Iterable[Path]) -> Path:
+    def _choose(self, written: Mapping[Path, float]) -> Path:
+        found = sorted(written, key=lambda path: written[path], reverse=True)
         databases = [path.with_name(path.name.removesuffix("-wal")) for path in found]
         if self._file_name is not None:
             databases = [path for path in databases if path.name == self._file_name]
@@ -82,38 +81,27 @@ class Reader:
         return databases[0]
 
     def _take(self, read: "_Read", now: float) -> list[Record]:
-        rows = [row for row in read.rows if self._wanted in (None, row.run, row.name)]
-        if self._place is None or read.last < self._place:
+        if self._place is not None and read.last < self._place:
             self._start()
-            if rows:
-                self._run, self._heard_at = rows[-1].run, now
-                self._left.update(row.run for row in rows if row.run != self._run)
-            rows = [row for row in rows if row.run == self._run]
         self._place = read.last
-        if self._wanted is None:
-            self._reject_two_writers(rows, now)
-        records = []
+        rows = [row for row in read.rows if self._wanted in (None, row.run, row.name)]
         for row in rows:
-            if row.run != self._run:
-                self._left = {*list(self._left)[-_MAX_LEFT:], self._run} - {None, row.run}
-                self._run, self._calls = row.run, Calls()
-            self._heard_at = now
-            record = self._calls.to_record(row.reported, counted=to_step(row.step), at=row.at)
-            if record is not None:
-                records.append(record)
-        return records
-
-    def _reject_two_writers(self, rows: Sequence["_Row"], now: float) -> None:
-        """A run that goes on after a later one has begun is no restart: two trainers write to one project."""
-        current = next((row.name for row in rows if row.run == self._run), None)
-        other = next((row.name for row in rows if row.run in self._left), None)
-        if other is not None and (current is not None or now - self._heard_at < QUIET_SECONDS):
-            self._heard_at = now if current is not None else self._heard_at
-            names = " and ".join(sorted(f"{name[:40]!r}" for name in {other, current or other}))
-            raise ReadError(f"several runs of one project are written at once ({names}); name one with `run:`")
+            # At the end, where the run that was written last is.
+            self._written.pop(row.run, None)
+            self._written[row.run] = row.number
+        self._written = dict(list(self._written.items())[-_MAX_RUNS:])
+        last = next(reversed(self._written), None)
+        run = self._newest.choose(self._written, now) if self._wanted is None else last
+        if run != self._run:
+            self._run, self._calls = run, Calls()
+        records = (
+            self._calls.to_record(row.reported, counted=to_step(row.step), at=row.at) for row in rows if row.run == run
+        )
+        return [record for record in records if record is not None]
 
 
 class _Row(NamedTuple):
+    number: int
     run: str
     name: str
     step: int | None
@@ -216,7 +204,7 @@ def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Re
         if size > MAX_BYTES:
             return _Read(number - 1, found)
         run_id, run_name = (str(part)[:MAX_NAME] for part in identity)
-        found.append(_Row(run_id, run_name, to_int(count), parse_time(written), parse_metrics(metrics)))
+        found.append(_Row(number, run_id, run_name, to_int(count), parse_time(written), parse_metrics(metrics)))
     return _Read(last, found)
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder, GrowingFile
-from exporter.progress._protobuf import (
+from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, Calls, NewestRun, to_number, to_step
+from exporter.progress.options import Options
+from exporter.progress.record import ReadError, Record
+from exporter.protobuf import (
     BYTES,
     FIXED64,
     VARINT,
@@ -22,14 +25,10 @@ from exporter.progress._protobuf import (
     to_signed,
     to_text,
 )
-from exporter.progress._tracker_calls import MAX_NAME, MAX_VALUES, Calls, to_number, to_step
-from exporter.progress.options import Options
-from exporter.progress.record import ReadError, Record
 
 # What is read in one call; of a file that has grown by more, only the end is of interest. A whole number of blocks.
 MAX_BYTES = 1 << 20
 BLOCK_BYTES = 32768
-_MAX_KNOWN = 4
 
 _FILE_HEADER = struct.Struct("<4sHB")
 _MAGIC = (b":W&B", 0xBEE1)
@@ -39,13 +38,14 @@ _NUMBER_BYTES = 64
 
 
 class Reader:
-    """Follows the run that was written last: `path` is a `.wandb` file, or any folder above."""
+    """Follows the run that was begun last: `path` is a `.wandb` file, or any folder above."""
 
     is_live: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self._finder = FileFinder(path, lambda name: name.endswith(".wandb"), "run of wandb (run-….wandb)")
-        self._known: dict[Path, _RunFile] = {}
+        self._newest = NewestRun("name one file with `path:`")
+        self._following: _RunFile | None = None
 
     @classmethod
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
@@ -54,16 +54,18 @@ class Reader:
 
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last MiB. Raises ReadError."""
-        path = self._finder.find(now)[0]
-        self._known[path] = self._known.pop(path) if path in self._known else _RunFile(path)
-        for other in list(self._known)[:-_MAX_KNOWN]:
-            del self._known[other]
-        return self._known[path].read()
+        written = self._finder.find(now)
+        run = self._newest.choose({str(path): at for path, at in written.items()}, now)
+        if run is None:
+            return []
+        if self._following is None or self._following.path != Path(run):
+            self._following = _RunFile(Path(run))
+        return self._following.read()
 
 
 class _RunFile:
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._file = GrowingFile(path)
         self._messages = Messages(0)
         self._calls = Calls()
@@ -74,7 +76,7 @@ class _RunFile:
             self._messages, self._calls = Messages(0), Calls()
             header = self._file.read(0, _FILE_HEADER.size)
             if len(header) == _FILE_HEADER.size and _FILE_HEADER.unpack(header)[:2] != _MAGIC:
-                raise ReadError(f"{self._path}: not a run file of wandb")
+                raise ReadError(f"{self.path}: not a run file of wandb")
         if size - self._messages.place > MAX_BYTES:
             self._messages = Messages((size - MAX_BYTES) // BLOCK_BYTES * BLOCK_BYTES)
         if size == self._messages.place:

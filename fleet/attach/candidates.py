@@ -3,14 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.attached_process import Criteria
 from fleet.attach.command_line import Started, read_command, read_options
 from fleet.attach.facts import ProcessFacts, ProcessTree
 from fleet.attach.kinds import PEERWATCH, RL_SWARM, UNKNOWN, VLLM, ReadText, find_kind
-from fleet.attach.sources import ReaderChoice, find_sources
+from fleet.attach.sources import ListWritten, ReaderChoice, find_sources
 
 # What a run is told by besides its script; none of it is a secret.
 _DISTINGUISHING = (
@@ -43,14 +43,17 @@ class Candidate:
     is_activity_only: bool = False
 
 
-def find_candidates(processes: Sequence[ProcessFacts], read_text: ReadText) -> list[Candidate]:
+def find_candidates(
+    processes: Sequence[ProcessFacts], read_text: ReadText, list_written: ListWritten
+) -> list[Candidate]:
     """By pid. Those of other users are there as far as they can be read."""
     tree = ProcessTree(list(processes))
     kinds = {one.pid: kind for one in tree.all if (kind := find_kind(one, read_text)) is not None}
     tops = [one for one in tree.all if one.pid in kinds and not _belongs(one, kinds, tree)]
-    candidates = [_describe(one, tops, kinds, tree, read_text) for one in tops]
+    candidates = [_describe(one, tops, kinds, tree, read_text, list_written) for one in tops]
     alike = Counter(one.criteria for one in candidates if one.criteria is not None)
-    return sorted((_warn_if_alike(one, alike) for one in candidates), key=lambda one: one.pid)
+    shared = Counter((reader.name, str(reader.options)) for one in candidates for reader in one.readers)
+    return sorted((_warn(one, alike, shared) for one in candidates), key=lambda one: one.pid)
 
 
 def _belongs(process: ProcessFacts, kinds: Mapping[int, str], tree: ProcessTree) -> bool:
@@ -60,13 +63,18 @@ def _belongs(process: ProcessFacts, kinds: Mapping[int, str], tree: ProcessTree)
 
 
 def _describe(
-    top: ProcessFacts, tops: Sequence[ProcessFacts], kinds: Mapping[int, str], tree: ProcessTree, read_text: ReadText
+    top: ProcessFacts,
+    tops: Sequence[ProcessFacts],
+    kinds: Mapping[int, str],
+    tree: ProcessTree,
+    read_text: ReadText,
+    list_written: ListWritten,
 ) -> Candidate:
     others = {pid for other in tops if other is not top for pid in (other.pid, *(one.pid for one in tree.below(other)))}
     below = [one for one in tree.below(top) if one.pid not in others or top.pid in others]
     kind = _most_special([kinds[one.pid] for one in (top, *below) if one.pid in kinds])
     members = [top, *below]
-    sources = find_sources(kind, members, tree, read_text)
+    sources = find_sources(kind, members, tree, read_text, list_written)
     criteria = _criteria_of(top)
     notes = list(sources.notes)
     is_watched = kind == PEERWATCH or top.is_of_fleet
@@ -141,8 +149,11 @@ def make_pattern(command: Sequence[str]) -> str | None:
     return "^" + "".join(f"(?=.*{word})" for word in known)
 
 
-def _warn_if_alike(candidate: Candidate, alike: "Counter[Criteria]") -> Candidate:
-    if candidate.criteria is None or alike[candidate.criteria] < 2 or candidate.is_watched:
-        return candidate
-    note = "another trainer has the same folder and command: name a pid_file or a unit, so that they are told apart"
-    return Candidate(**{**vars(candidate), "notes": (*candidate.notes, note)})
+def _warn(candidate: Candidate, alike: "Counter[Criteria]", shared: "Counter[tuple[str, str]]") -> Candidate:
+    notes = list(candidate.notes)
+    if candidate.criteria is not None and alike[candidate.criteria] > 1 and not candidate.is_watched:
+        notes.append("another trainer has the same folder and command: name a pid_file or a unit to tell them apart")
+    for reader in candidate.readers:
+        if shared[reader.name, str(reader.options)] > 1:
+            notes.append(f"another trainer writes to the same place, which {reader.name} would read: name the file")
+    return replace(candidate, notes=tuple(notes))

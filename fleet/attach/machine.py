@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from exporter.attached_process import parse_unit
+from exporter.progress._growing_files import walk_files
 from fleet.attach.command_line import read_command
 from fleet.attach.facts import VARIABLES, ProcessFacts
 from fleet.processes.owner import OWNER_VARIABLE
@@ -17,6 +18,7 @@ MAX_FILES = 4096
 _MAX_MAPS_BYTES = 8 << 20
 _MAX_TEXT_BYTES = 1 << 18
 _LOGS = re.compile(r"\.(?:jsonl|wandb|log|out|txt|db)$|\.tfevents\.|/nohup\.out$")
+_METRICS = re.compile(r"\.(?:jsonl|wandb|db|db-wal)$|\.tfevents\.")
 _TORCH = re.compile(rb"/libtorch(?:_cpu|_python)?\.(?:so|dylib)")
 
 
@@ -35,6 +37,18 @@ def read_text(path: Path) -> str:
         return ""
 
 
+def list_written(folder: Path, since: float) -> list[Path]:
+    """Files of trackers and metrics below a folder that were written after this Unix time."""
+    return [path for path in walk_files(folder, lambda name: _METRICS.search(name) is not None) if _is_new(path, since)]
+
+
+def _is_new(path: Path, since: float) -> bool:
+    try:
+        return path.stat().st_mtime >= since
+    except OSError:
+        return False
+
+
 def _read(process: psutil.Process, proc: Path) -> ProcessFacts | None:
     if process.pid == os.getpid():
         return None
@@ -48,10 +62,10 @@ def _read(process: psutil.Process, proc: Path) -> ProcessFacts | None:
         return None
     facts = ProcessFacts(process.pid, parent, user, command, created_at)
     try:
-        environment = process.environ()
         folder = Path(process.cwd())
     except (psutil.Error, OSError, ValueError):
         return facts
+    environment = _read_environment(process)
     is_python = read_command(command).is_python
     streams, files = _read_files(process, proc / str(process.pid))
     return ProcessFacts(
@@ -68,6 +82,13 @@ def _read(process: psutil.Process, proc: Path) -> ProcessFacts | None:
         maps_torch=is_python and _maps_torch(proc / str(process.pid) / "maps"),
         is_of_fleet=OWNER_VARIABLE in environment,
     )
+
+
+def _read_environment(process: psutil.Process) -> Mapping[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError, ValueError):
+        return {}
 
 
 def _read_files(process: psutil.Process, folder: Path) -> tuple[Mapping[int, str], tuple[Path, ...]]:

@@ -1,7 +1,7 @@
 """Where the progress of a trainer can be read: the readers for `progress:`, and what keeps others from being there."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,10 @@ _TENSORBOARD_VARIABLES = ("TENSORBOARD_LOGGING_DIR", "TENSORBOARD_DIR", "LOGGING
 _TRACKERS = ("tensorboard", "trackio", "wandb")
 
 
+# The files of trackers and metrics below a folder that were written after a Unix time.
+ListWritten = Callable[[Path, float], Sequence[Path]]
+
+
 @dataclass(frozen=True)
 class ReaderChoice:
     """A reader of `progress:` with its options, as they stand in the file."""
@@ -68,7 +72,13 @@ class Sources:
         return any(reader.name == name for reader in self.readers)
 
 
-def find_sources(kind: str, members: Sequence[ProcessFacts], tree: ProcessTree, read_text: ReadText) -> Sources:
+def find_sources(
+    kind: str,
+    members: Sequence[ProcessFacts],
+    tree: ProcessTree,
+    read_text: ReadText,
+    list_written: ListWritten,
+) -> Sources:
     """The readers of a trainer; `members` are its processes, the top-most first. Paths are absolute."""
     found = Sources()
     if kind == VLLM:
@@ -77,13 +87,18 @@ def find_sources(kind: str, members: Sequence[ProcessFacts], tree: ProcessTree, 
         port = port if port.isdecimal() and len(port) <= 5 else str(_VLLM_PORT)
         found.add("prometheus", url=f"http://127.0.0.1:{port}/metrics")
         return found
-    _add_open_files(found, members)
     settings = read_settings(members, read_text)
+    for member in members:
+        _add_files(found, member.files)
+    # Most trackers open their file for a moment only.
+    for folder in _folders_written(kind, members[0], settings):
+        _add_files(found, list_written(folder, members[0].created_at))
     _add_trackers(found, kind, members[0], settings)
     _add_output_folder(found, kind, members[0], settings)
     # The log comes last but is the first to be read: of all of them it is written at once.
     logs = Sources()
-    _add_logs(logs, kind, members, tree)
+    # A login server or a tracker below the trainer has a log of its own.
+    _add_logs(logs, kind, [one for one in members if one is members[0] or read_command(one.command).is_python], tree)
     found.readers[:0] = logs.readers
     found.notes += logs.notes
     return found
@@ -115,19 +130,25 @@ def _settings_of_files(started: Started, folder: Path | None, read_text: ReadTex
         yield from _IN_SCRIPT.findall(read_text(script))
 
 
-def _add_open_files(found: Sources, members: Sequence[ProcessFacts]) -> None:
-    for member in members:
-        for path in member.files:
-            if path.name.endswith(" (deleted)"):
-                continue
-            if ".tfevents." in path.name:
-                found.add("tensorboard", path=str(_above_run(path.parent, ("runs", "logs", "tensorboard_log"))))
-            elif path.suffix == ".wandb":
-                found.add("wandb", path=str(_above_run(path.parent, ("wandb",))))
-            elif path.suffix == ".db" and path.parent.name == "trackio":
-                found.add("trackio", path=str(path))
-            elif path.suffix == ".jsonl" and _is_metrics(path):
-                found.add("jsonl", path=str(path))
+def _folders_written(kind: str, top: ProcessFacts, settings: Mapping[str, str]) -> list[Path]:
+    if top.folder is None:
+        return []
+    output = find_output_folder(kind, top, settings) or top.folder
+    return [output, top.folder / top.environment.get("WANDB_DIR", "") / "wandb", default_folder(top.environment)]
+
+
+def _add_files(found: Sources, paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.name.endswith(" (deleted)"):
+            continue
+        if ".tfevents." in path.name:
+            found.add("tensorboard", path=str(_above_run(path.parent, ("runs", "logs", "tensorboard_log"))))
+        elif path.suffix == ".wandb":
+            found.add("wandb", path=str(_above_run(path.parent, ("wandb",))))
+        elif path.suffix in (".db", ".db-wal") and path.parent.name == "trackio":
+            found.add("trackio", path=str(path.with_suffix(".db")))
+        elif path.suffix == ".jsonl" and _is_metrics(path):
+            found.add("jsonl", path=str(path))
 
 
 def _is_metrics(path: Path) -> bool:
@@ -207,7 +228,7 @@ def _add_logs(found: Sources, kind: str, members: Sequence[ProcessFacts], tree: 
                 blocked.append(why)
     for member in members:
         for path in member.files:
-            if path.suffix in (".log", ".out") and len(found.readers) < _MAX_LOGS and " (deleted)" not in path.name:
+            if path.suffix in (".log", ".out") and not found.readers and "wandb" not in path.parts:
                 found.add("log", path=str(path), **options)
     if not found.readers and members[0].folder is not None:
         found.notes += blocked or [_UNKNOWN_OUTPUT]

@@ -73,6 +73,13 @@ def test_nothing_else_is_found(trainer: Trainer, tmp_path: Path) -> None:
         other.kill()
 
 
+def test_a_later_run_counts_while_the_earlier_one_ends(trainer: Trainer, tmp_path: Path) -> None:
+    time.sleep(0.02)  # The kernel counts starts in hundredths of a second.
+    later = Trainer(tmp_path)
+    assert find(folder=tmp_path, command=r"train\.py") == later.pid
+    later.end()
+
+
 def test_it_is_found_again_after_a_restart(tmp_path: Path) -> None:
     attached = AttachedProcess(Criteria(folder=tmp_path, command=r"train\.py"))
     assert attached.find(time.time()) is None
@@ -156,6 +163,8 @@ def test_the_service_of_a_cgroup_is_known(cgroup: str, unit: str | None) -> None
         ("/bin/sh -c python train.py", True),
         ("bash -lc python train.py", True),
         ("tmux: server", True),
+        ("-bash", True),
+        ("bash --login", True),
         ("bash ./run_rl_swarm.sh", False),
         ("python3 -c x", False),
         ("/venv/bin/python train.py", False),

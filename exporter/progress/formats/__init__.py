@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 # Of one report; a trainer with a hundred environments prints some thousand.
@@ -22,13 +23,20 @@ class Printed(NamedTuple):
 class Format(Protocol):
     """Reads one trainer's lines. It keeps only what a report of several lines needs."""
 
+    # Each report, or its first line, holds one of them. None: any line may be one.
+    markers: tuple[bytes, ...] | None
+
+    def is_open(self) -> bool:
+        """Whether a report has begun that the next lines belong to."""
+
     def parse(self, line: str) -> Iterable[Printed]:
         """The reports that this line completes. It has no colours, no progress bar, no end, and a bounded length."""
 
 
-def list_names() -> list[str]:
+@lru_cache(maxsize=1)
+def list_names() -> tuple[str, ...]:
     """The formats there are, as the option `format` names them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def create(name: str) -> Format:
@@ -50,10 +58,10 @@ def read_field(text: str) -> dict[str, float]:
 
 
 def read_number(text: str) -> float | None:
-    """A number as Python prints it: `1e-05`, `nan`, `np.float64(0.5)`; None for anything else."""
+    """A number as Python prints it: `1e-05`, `nan`, `np.float64(0.5)`, `tensor(0.5`; None for anything else."""
     text = text.strip()
-    if text.endswith(")"):
-        text = text[text.rfind("(") + 1 : -1]
+    if "(" in text:
+        text = text[text.rfind("(") + 1 :].removesuffix(")")
     if not text or len(text) > 32 or "_" in text:
         return None
     try:

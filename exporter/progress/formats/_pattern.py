@@ -20,7 +20,9 @@ MAX_LINE = 1024
 
 # They become fields of a record; a group of another name is a value.
 FIELDS = ("step", "total_steps", "round")
-_ALL = frozenset(map(chr, range(129)))  # The last stands for all that is not ASCII.
+# The last stand for the digits, spaces, letters and other characters that are not ASCII.
+_OTHERS = "٣\u2003é→"
+_ALL = frozenset([*map(chr, range(128)), *_OTHERS])
 _CATEGORIES = {"DIGIT": str.isdecimal, "SPACE": str.isspace, "WORD": lambda char: char.isalnum() or char == "_"}
 
 # How `re` itself reads a pattern; Python has no public name for it.
@@ -30,6 +32,8 @@ _parser: Any = importlib.import_module("re._parser")
 class Format:
     """Finds a pattern in lines; `names` are those of its values. Raises ValueError for one that is not safe."""
 
+    markers: tuple[bytes, ...] | None = None
+
     def __init__(self, pattern: str) -> None:
         if not 0 < len(pattern) <= MAX_LENGTH:
             raise ValueError(f"has {len(pattern)} characters; at most {MAX_LENGTH} are allowed")
@@ -38,6 +42,11 @@ class Format:
         if not names or len(set(names)) < len(names):
             raise ValueError(r"needs named groups, each once, such as step (?P<step>\d+) loss (?P<loss>[-\d.]+)")
         self.names = [name for name in names if name not in FIELDS]
+        literal = max((_find_literal(part) for part in self._parts), key=len)
+        self.markers = (literal.encode(),) if literal else None
+
+    def is_open(self) -> bool:
+        return False
 
     def parse(self, line: str) -> Iterable[Printed]:
         numbers: dict[str, float] = {}
@@ -52,6 +61,15 @@ class Format:
                     numbers[name] = number
             place = found.end()
         return (_print(numbers),) if numbers else ()
+
+
+def _find_literal(part: re.Pattern[str]) -> str:
+    """The longest text that every match holds; empty where there is none, or its case is of no account."""
+    runs = [""]
+    for item in _parser.parse(part.pattern):
+        is_literal = str(item[0]) == "LITERAL"
+        runs = [*runs[:-1], runs[-1] + chr(item[1])] if is_literal else [*runs, ""]
+    return "" if part.flags & re.IGNORECASE else max(runs, key=len)
 
 
 def _print(numbers: dict[str, float]) -> Printed:
@@ -150,21 +168,29 @@ class _Check:
         """What one character may be. Raises ValueError for what is not one character."""
         kind, argument = str(item[0]), item[1]
         if kind == "IN":
-            found = frozenset[str]().union(*(self._characters(part) for part in argument if str(part[0]) != "NEGATE"))
-            return _ALL - found if str(argument[0][0]) == "NEGATE" else found
+            if str(argument[0][0]) == "NEGATE":
+                # Not to have one letter of another alphabet is to have the others.
+                return _ALL - frozenset[str]().union(*(self._ascii(part) for part in argument[1:]))
+            return frozenset[str]().union(*map(self._characters, argument))
         if kind == "ANY":
             return _ALL
         if kind == "CATEGORY":
             name = str(argument).removeprefix("CATEGORY_")
-            found = frozenset(char for char in _ALL if _CATEGORIES[name.removeprefix("NOT_")](char)) | {chr(128)}
-            return (_ALL - found) | {chr(128)} if name.startswith("NOT_") else found
+            found = frozenset(filter(_CATEGORIES[name.removeprefix("NOT_")], _ALL))
+            return _ALL - found if name.startswith("NOT_") else found
         if kind == "RANGE":
-            return frozenset(self._both(code) for code in range(argument[0], min(argument[1], 128) + 1))
-        if kind in ("LITERAL", "NOT_LITERAL"):
-            found = frozenset({self._both(argument)})
-            return (_ALL - found) | {chr(128)} if kind == "NOT_LITERAL" else found
+            first, last = argument
+            found = frozenset(map(self._fold, map(chr, range(first, min(last, 127) + 1))))
+            return found | frozenset(_OTHERS) if last > 127 else found
+        if kind == "LITERAL":
+            return frozenset({self._fold(chr(argument))}) if argument < 128 else frozenset(_OTHERS)
+        if kind == "NOT_LITERAL":
+            return _ALL - self._ascii(("LITERAL", argument))
         raise ValueError("uses more than sets, groups, alternatives and repeats")
 
-    def _both(self, code: int) -> str:
-        char = chr(min(code, 128))
+    def _ascii(self, item: Any) -> frozenset[str]:
+        found = self._characters(item)
+        return found if str(item[0]) == "CATEGORY" else found - frozenset(_OTHERS)
+
+    def _fold(self, char: str) -> str:
         return char.lower() if self._ignores_case else char

@@ -15,12 +15,20 @@ _SPREAD = re.compile(
     r"^[\s•]{0,16}([A-Za-z][\w ]{0,60}?):\s{1,8}μ=([-+]?(?:[\d.]{1,20}|nan|inf)), σ=([-+]?(?:[\d.]{1,20}|nan|inf))"
 )
 _END = "===="
+# A block has 23, and one more for each reward function.
+_MOST_LINES = 200
 
 
 class Format:
+    markers: tuple[bytes, ...] | None = (b"Iter ",)
+
     def __init__(self) -> None:
         self._step: int | None = None
+        self._lines = 0
         self._values: dict[str, float] = {}
+
+    def is_open(self) -> bool:
+        return self._step is not None
 
     def parse(self, line: str) -> Iterable[Printed]:
         head = _HEAD.match(line)
@@ -28,11 +36,12 @@ class Format:
             ended = self._finish()
             if head[2]:
                 return [*ended, *_read_line(int(head[1]), head[2])]
-            self._step = int(head[1])
+            self._step, self._lines = int(head[1]), 0
             return ended
         if self._step is None:
             return ()
-        if line.startswith(_END) or len(self._values) > MAX_VALUES:
+        self._lines += 1
+        if line.startswith(_END) or self._lines > _MOST_LINES:
             return self._finish()
         self._add(line)
         return ()

@@ -15,6 +15,11 @@ _SECONDS = re.compile(r"^\s{0,8}(?:Time:?\s{1,8})?(\d{1,9}(?:\.\d{1,9})?)s\s{0,8
 
 
 class Format:
+    markers: tuple[bytes, ...] | None = (b"Step",)
+
+    def is_open(self) -> bool:
+        return False
+
     def parse(self, line: str) -> Iterable[Printed]:
         found = _LINE.search(line)
         if not found:

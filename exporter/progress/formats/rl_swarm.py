@@ -13,6 +13,11 @@ _LINE = re.compile(r"\b(?:Starting|Joining) round: (\d{1,15})(?:/\d{1,15}|\b)(?!
 
 
 class Format:
+    markers: tuple[bytes, ...] | None = (b" round: ",)
+
+    def is_open(self) -> bool:
+        return False
+
     def parse(self, line: str) -> Iterable[Printed]:
         found = _LINE.search(line)
         return (Printed({}, int(found[1]), unit="round"),) if found else ()

@@ -18,18 +18,21 @@ _PAIR = re.compile(r"""['"]([^'"{}]{1,200})['"]: ?['"]?([^'",{}\[\]]{1,64})""")
 _STEP_BEFORE = re.compile(r"\bglobal[ _]step[ :]+(\d{1,15})\b[^{]{0,64}$", re.IGNORECASE)
 _STEP_WITHIN = re.compile(r"^(\d{1,15})/(\d{1,15})$")
 _STEP_NAMES = ("global_step/max_steps", "steps[global_step/max_steps]")
-# The summary at the end tells means of the whole run.
-_SUMMARY = "train_runtime"
 
 
 class Format:
+    markers: tuple[bytes, ...] | None = (b"{'", b'{"')
+
+    def is_open(self) -> bool:
+        return False
+
     def parse(self, line: str) -> Iterable[Printed]:
         begin = line.find("{")
         if begin < 0 or not line.endswith("}"):
             return ()
         pairs = {found[1]: found[2] for found in islice(_PAIR.finditer(line, begin), MAX_VALUES)}
         before = _STEP_BEFORE.search(line[max(0, begin - 128) : begin])
-        if ("epoch" not in pairs and not before) or _SUMMARY in pairs:
+        if "epoch" not in pairs and not before:
             return ()
         values = {name: number for name, text in pairs.items() if (number := read_number(text)) is not None}
         within = next((found for name in _STEP_NAMES if (found := _STEP_WITHIN.match(pairs.get(name, "")))), None)

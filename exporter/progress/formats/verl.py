@@ -13,6 +13,11 @@ _LINE = re.compile(r"(?:^|[ )])step:(\d{1,15}) - (\S.*)")
 
 
 class Format:
+    markers: tuple[bytes, ...] | None = (b"step:",)
+
+    def is_open(self) -> bool:
+        return False
+
     def parse(self, line: str) -> Iterable[Printed]:
         found = _LINE.search(line)
         if not found:

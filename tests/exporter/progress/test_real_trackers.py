@@ -43,7 +43,9 @@ def readers(folder: Path) -> dict[str, tensorboard.Reader | wandb.Reader | track
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     if not WRITERS.is_dir():
-        go_without(f"needs the writers: pip install --no-deps --target {WRITERS} -r writers.txt")
+        go_without(
+            f"needs the writers: pip install --no-deps --target {WRITERS} -r tests/exporter/progress/trackers.txt"
+        )
     folder = tmp_path_factory.mktemp("run")
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}{os.pathsep}{WRITERS}",
@@ -53,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     with (folder / "out.txt").open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("train_with_trl.py")), str(STEPS), *readers(folder)],
+            [sys.executable, str(Path(__file__).with_name("trl_with_trackers.py")), str(STEPS), *readers(folder)],
             cwd=folder,
             env=environment,
             stdout=out,
@@ -80,6 +82,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder, followed, heard_at)
 
 
+def by_step(records: list[Record]) -> dict[tuple[int | None, str], float]:
+    """All values; TensorBoard writes each by itself, so that a report may come in two records."""
+    return {(record.step, tag): value for record in records for tag, value in record.values.items()}
+
+
 def _read(reader: tensorboard.Reader | wandb.Reader | trackio.Reader) -> list[Record]:
     try:
         return list(reader.read(time.time()))
@@ -89,12 +96,12 @@ def _read(reader: tensorboard.Reader | wandb.Reader | trackio.Reader) -> list[Re
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
 def test_steps_and_values_are_those_of_the_trainer(run: Run, name: str) -> None:
-    found = [record for record in run.followed[name] if "train/reward" in record.values]
-    assert [record.step for record in found] == list(range(1, STEPS + 1))
-    for record in found:
-        logged = run.log[record.step]
+    rewarded = [record.step for record in run.followed[name] if "train/reward" in record.values]
+    assert rewarded == list(range(1, STEPS + 1))
+    found = by_step(run.followed[name])
+    for step, logged in run.log.items():
         for value in NAMES:
-            assert record.values[value] == pytest.approx(logged[value.removeprefix("train/")], rel=1e-6), value
+            assert found[step, value] == pytest.approx(logged[value.removeprefix("train/")], rel=1e-6), value
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
@@ -115,9 +122,6 @@ def test_no_step_comes_from_what_was_logged_besides(run: Run, name: str) -> None
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
 def test_a_run_that_is_over_reads_like_one_that_was_followed(run: Run, name: str) -> None:
-    def by_step(records: list[Record]) -> dict[tuple[int | None, str], float]:
-        return {(record.step, tag): value for record in records for tag, value in record.values.items()}
-
     assert by_step(_read(readers(run.folder)[name])) == by_step(run.followed[name])
 
 

@@ -105,11 +105,39 @@ def test_half_an_event_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_goes_on_in_its_second_file(tmp_path: Path) -> None:
-    for number, step in enumerate((1, 2)):
-        file = tmp_path / f"events.out.tfevents.{number}.host"
-        file.write_bytes(frame(event("loss", step, 0.5)))
-        os.utime(file, (number, number))
-    assert steps(Reader(tmp_path)) == [1, 2]
+    first, second = (tmp_path / f"events.out.tfevents.{at}.box.{pid}.0" for at, pid in ((1, 77), (2, 88)))
+    first.write_bytes(frame(event("loss", 1, 0.5)))
+    reader = Reader(tmp_path)
+    assert steps(reader) == [1]
+    second.write_bytes(frame(event("loss", 2, 0.5)))
+    assert steps(reader, 60.0) == [2]
+
+
+def test_files_of_one_process_are_one_run(tmp_path: Path) -> None:
+    for number, name in enumerate(
+        ("train/events.out.tfevents.1.box.77.0.v2", "eval/events.out.tfevents.2.box.77.1.v2")
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(frame(event("loss", number, 0.5)))
+    assert sorted(map(int, steps(Reader(tmp_path)))) == [0, 1]
+
+
+def test_two_trainers_that_write_at_once_are_flagged(tmp_path: Path) -> None:
+    one, two = (tmp_path / f"events.out.tfevents.1.box.{pid}.0" for pid in (77, 88))
+    reader = Reader(tmp_path)
+    for step in range(3):
+        for file, at in ((one, 10 * step), (two, 10 * step + 5)):
+            with file.open("ab") as out:
+                out.write(frame(event("loss", step, 0.5)))
+            os.utime(file, (at, at))
+        if step:
+            with pytest.raises(ReadError, match=r"two runs are written at once, '.*box\.77' and '.*box\.88'; name"):
+                reader.read(20.0 * step)
+        else:
+            assert steps(reader) == [0]
+    # One of them has ended long ago.
+    os.utime(one, (100, 100))
+    assert steps(reader, 2000.0) == [0, 1, 2]
 
 
 def test_a_new_run_folder_is_followed_and_the_old_one_is_not_mixed_in(tmp_path: Path) -> None:

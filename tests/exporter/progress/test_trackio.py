@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,31 @@ OLD = (
 AT = "2026-11-28T09:00:00+00:00"
 
 
+_opened: list[sqlite3.Connection] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Closes what a test opened."""
+    yield
+    while _opened:
+        _opened.pop().close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that stays open until the test ends."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    _opened.append(connection)
+    return connection
+
+
 class Writer:
     """A database with one connection that stays open, as trackio's is while it writes."""
 
     def __init__(self, path: Path, schema: str = NEW, journal: str = "WAL") -> None:
         self.path = path
         self._has_id = "run_id" in schema
-        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection = connect(path)
         self.connection.execute(f"PRAGMA journal_mode = {journal}")
         self.connection.execute(schema)
 
@@ -65,7 +84,7 @@ def test_rows_are_read_once_while_they_are_written(tmp_path: Path, schema: str, 
     assert steps(reader.read(2.0)) == [2]
     assert steps(reader.read(3.0)) == []
     writer.connection.close()
-    writer = sqlite3.connect(tmp_path / "p.db")
+    connect(tmp_path / "p.db")
     assert steps(reader.read(4.0)) == []
 
 
@@ -132,7 +151,7 @@ def test_runs_that_are_written_at_once_are_flagged_until_one_is_named(tmp_path: 
     reader = Reader(tmp_path)
     reader.read(0.0)
     writer.log(2, "one")
-    with pytest.raises(ReadError, match=r"written at once \('one' and 'two'\); name one with `run:`|at once"):
+    with pytest.raises(ReadError, match="two runs are written at once, 'id-one' and 'id-two'; name one with `run:`"):
         reader.read(1.0)
     for run in ("one", "id-one"):
         assert steps(Reader.configured({"path": "p.db", "run": run}, tmp_path).read(0.0)) == [1, 2]
@@ -187,7 +206,7 @@ def test_a_database_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
 
 
 def test_what_is_no_database_of_trackio_says_so(tmp_path: Path) -> None:
-    sqlite3.connect(tmp_path / "p.db", isolation_level=None).execute("CREATE TABLE other (a)")
+    connect(tmp_path / "p.db").execute("CREATE TABLE other (a)")
     with pytest.raises(ReadError, match="not of trackio: no table `metrics`"):
         Reader(tmp_path).read(0.0)
     (tmp_path / "p.db").write_bytes(b"text")
@@ -211,7 +230,7 @@ def test_cells_of_any_type_are_tolerated(tmp_path: Path) -> None:
 def test_a_view_that_never_ends_is_given_up(tmp_path: Path) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS rowid,"
     view = f"CREATE VIEW metrics AS {numbers} 'a' AS run_name, i AS step, '{{}}' AS metrics FROM n"
-    sqlite3.connect(tmp_path / "p.db", isolation_level=None).execute(view)
+    connect(tmp_path / "p.db").execute(view)
     with pytest.raises(ReadError, match=r"not read within 0\.5 s"):
         Reader(tmp_path).read(0.0)
 

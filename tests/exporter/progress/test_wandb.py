@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.progress._tracker_calls import Calls
+from exporter.progress._tracked_runs import Calls
 from exporter.progress.record import ReadError
 from exporter.progress.wandb import BLOCK_BYTES, MAX_BYTES, Messages, Reader, read_history
 from tests.exporter.progress.test_tensorboard import part, varint

@@ -12,9 +12,16 @@ from tests.fleet.attach import trees
 from tests.fleet.attach.trees import ACCELERATE, FOLDER, MACOS, PYTHON, RL_SWARM, SECRET, TRL_SCRIPT, process
 
 
-def find(processes: list[ProcessFacts], files: Mapping[str, str] | None = None) -> list[Candidate]:
+def find(
+    processes: list[ProcessFacts], files: Mapping[str, str] | None = None, written: tuple[str, ...] = ()
+) -> list[Candidate]:
     texts = {"/home/ann/grpo/train.py": TRL_SCRIPT, **(files or {})}
-    return find_candidates(processes, lambda path: texts.get(str(path), ""))
+    paths = list(map(Path, written))
+    return find_candidates(
+        processes,
+        lambda path: texts.get(str(path), ""),
+        lambda folder, since: [path for path in paths if path.is_relative_to(folder)],
+    )
 
 
 def find_one(*processes: ProcessFacts, files: Mapping[str, str] | None = None) -> Candidate:
@@ -72,7 +79,7 @@ def test_runs_of_one_script_are_told_apart_by_their_output() -> None:
 def test_trainers_that_nothing_tells_apart_are_flagged() -> None:
     pair = find([process(pid, 1, f"{PYTHON} train.py", out="/tmp/x") for pid in (10, 20)])
     assert [candidate.pid for candidate in pair] == [10, 20]
-    assert all("told apart" in " ".join(candidate.notes) for candidate in pair)
+    assert all("to tell them apart" in " ".join(candidate.notes) for candidate in pair)
 
 
 def test_an_rl_swarm_is_its_script_with_all_below() -> None:
@@ -223,3 +230,22 @@ def test_a_folder_that_a_script_puts_together_is_not_guessed() -> None:
     script = "from trl import X\nTrainer\na(output_dir=args.out, logging_dir=f'{x}/y')\n"
     candidate = find_one(process(10, 1, f"{PYTHON} train.py", out="/tmp/x"), files={"/home/ann/grpo/train.py": script})
     assert readers(candidate)["checkpoints"] == {"path": "/home/ann/grpo/trainer_output"}
+
+
+def test_files_that_are_not_kept_open_are_found_where_they_are_written() -> None:
+    trainer = process(10, 1, f"{PYTHON} train.py", out="/tmp/x", environment={"HF_HOME": "/hf"})
+    run = "/home/ann/grpo/out/runs/Nov28_09-00-00_box/events.out.tfevents.1.box"
+    (candidate,) = find([trainer], written=(run, "/hf/trackio/huggingface.db-wal", "/home/ann/grpo/data.jsonl"))
+    assert readers(candidate) == {
+        "log": {"path": "/tmp/x", "format": "transformers"},
+        "tensorboard": {"path": "/home/ann/grpo/out/runs"},
+        "trackio": {"path": "/hf/trackio/huggingface.db"},
+        "wandb": {"path": "/home/ann/grpo/wandb"},
+        "checkpoints": {"path": "/home/ann/grpo/out"},
+    }
+
+
+def test_trainers_that_write_to_one_place_are_flagged() -> None:
+    pair = [process(pid, 1, f"{PYTHON} train.py --output_dir out/{pid}", out="/tmp/x") for pid in (10, 20)]
+    for candidate in find(pair):
+        assert "another trainer writes to the same place, which log would read: name the file" in candidate.notes

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.attached_process import AttachedProcess
 from fleet.attach.candidates import Candidate, find_candidates
-from fleet.attach.machine import has_torch, read_processes, read_text, split_files
+from fleet.attach.machine import has_torch, list_written, read_processes, read_text, split_files
 
 # Reads like a script of TRL; what it imports does not matter to who looks from outside.
 SCRIPT = """
@@ -59,7 +59,7 @@ def trainers(tmp_path: Path) -> Iterator[tuple[Trainer, Trainer]]:
 
 
 def find(folder: Path) -> dict[int, Candidate]:
-    candidates = find_candidates(read_processes(), read_text)
+    candidates = find_candidates(read_processes(), read_text, list_written)
     return {one.pid: one for one in candidates if one.folder is not None and one.folder.is_relative_to(folder)}
 
 

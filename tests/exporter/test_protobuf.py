@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.progress._protobuf import (
+from exporter.protobuf import (
     BYTES,
     FIXED64,
     VARINT,

@@ -1,0 +1,255 @@
+"""Whatever stands in a source, a reader gives records or says that it cannot read, in bounded memory."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.progress import make_reader
+from exporter.progress.checkpoints import parse as parse_state
+from exporter.progress.prometheus import Reader as PageReader
+from exporter.progress.record import ReadError
+from tests.architecture import ROOT
+from tests.exporter.progress import writers
+
+NOW = 1_800_000_000.0
+FOUND = {
+    **{f"log of {name}": ("log", {"path": "f"}, writers.write_log(name, range(1, 90))) for name in writers.REPORTS},
+    "log of pattern": ("log", {"path": "f", "pattern": writers.PATTERN}, writers.write_log("pattern", range(1, 90))),
+    "jsonl": ("jsonl", {"path": "f"}, writers.write_rows(range(1, 30))),
+}
+ATOMS = [
+    *(report.format(step).encode() for report in writers.REPORTS.values() for step in (1, 2, 10**30)),
+    *(writers.write_rows(range(1, 2)), writers.write_page(3), writers.write_state(2)),
+    *(
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\0" * 50,
+        b"\xff\xfe",
+        b"{",
+        b"}",
+        b"{'",
+        b"': ",
+        b"Iter 5:",
+        b"step:",
+        b"nan",
+        b"\x1b[A",
+        b"|",
+    ),
+    *(b"x" * 5000, b"[" * 5000, b'{"a":' * 500, b"9" * 5000, b" " * 5000, b"- " * 3000, b"%|" * 3000, b"1e999"),
+]
+noise = st.lists(st.one_of(st.sampled_from(ATOMS), st.binary(max_size=60)), max_size=8).map(b"".join)
+changes = st.lists(
+    st.tuples(st.sampled_from(["append", "append", "append", "cut", "begin", "replace", "remove"]), noise)
+)
+fuzzed = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def check(records):
+    for record in records:
+        assert record.step is None or (isinstance(record.step, int) and record.step >= 0)
+        assert record.total_steps is None or record.total_steps >= 0
+        assert record.at is None or 0 < record.at <= NOW + 61
+        assert all(isinstance(name, str) and isinstance(value, float) for name, value in record.values.items())
+    return records
+
+
+def read(reader, now=NOW):
+    with contextlib.suppress(ReadError):
+        return check(reader.read(now))
+    return []
+
+
+def change(path, kind, content):
+    if kind == "append":
+        with open(path, "ab") as file:
+            file.write(content)
+    elif kind == "cut":
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, path.stat().st_size // 2)
+    elif kind == "begin":
+        path.write_bytes(content)
+    elif kind == "replace":
+        path.with_suffix(".new").write_bytes(content)
+        os.replace(path.with_suffix(".new"), path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", ["log of transformers", "log of pattern", "jsonl"])
+@fuzzed
+@given(changes=changes)
+def test_a_file_may_hold_and_become_anything(tmp_path, name, changes):
+    reader_name, options, _ = FOUND[name]
+    (tmp_path / "f").unlink(missing_ok=True)
+    reader = make_reader(reader_name, options, tmp_path)
+    for kind, content in changes:
+        change(tmp_path / "f", kind, content)
+        read(reader)
+
+
+@fuzzed
+@given(content=noise)
+def test_a_checkpoint_may_hold_anything(tmp_path, content):
+    (tmp_path / "checkpoint-1").mkdir(exist_ok=True)
+    (tmp_path / "checkpoint-1" / "trainer_state.json").write_bytes(content)
+    read(make_reader("checkpoints", {"path": "."}, tmp_path))
+
+
+class Client:
+    """Answers with what it was given."""
+
+    def __init__(self, body):
+        self._body = body
+
+    def get(self, url):
+        return 200, "text/plain", self._body
+
+
+@fuzzed
+@given(content=noise)
+def test_a_page_may_hold_anything(content):
+    read(PageReader("http://x/", client=Client(content)))
+
+
+def tell(readings):
+    """The values of the records that tell any; a round is one too."""
+    records = [record for reading in readings for record in reading]
+    return [repr(record.values) for record in records if record.values or record.unit == "round"]
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_file_that_grows_by_bytes_tells_what_it_tells_whole(tmp_path, name):
+    reader_name, options, content = FOUND[name]
+    path, content = tmp_path / "f", content[:4096]
+    path.write_bytes(content)
+    whole = tell([read(make_reader(reader_name, options, tmp_path))])
+    assert whole
+    path.write_bytes(b"")
+    reader = make_reader(reader_name, options, tmp_path)
+    readings = []
+    with open(path, "ab", buffering=0) as file:
+        for byte in content:
+            file.write(bytes([byte]))
+            readings.append(read(reader))
+    readings += [read(reader), read(reader)]
+    # Rows of one step that come apart are a record each.
+    assert tell(readings) == whole or (reader_name == "jsonl" and len(tell(readings)) > len(whole))
+
+
+def check_ends(name, folder, content, every):
+    """Reads copies of a file that end at every so many bytes, and what comes behind."""
+    reader_name, options, _ = FOUND[name]
+    for length in range(0, len(content), every):
+        (folder / "f").write_bytes(content[:length])
+        reader = make_reader(reader_name, options, folder)
+        first = read(reader)
+        with open(folder / "f", "ab") as file:
+            file.write(content[length:])
+        yield tell([first, read(reader), read(reader), read(reader)])
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("every", [101, pytest.param(1, marks=pytest.mark.bench)])
+def test_a_file_may_end_anywhere_and_go_on(tmp_path, name, every):
+    content = FOUND[name][2][:4096]
+    whole = next(check_ends(name, tmp_path, content, 4096))
+    for parts in check_ends(name, tmp_path, content, every):
+        assert parts == whole or (name == "jsonl" and len(whole) <= len(parts) <= len(whole) + 1)
+
+
+def test_a_state_and_a_page_may_end_anywhere():
+    state, page = writers.write_state(30), writers.write_page(5)
+    assert parse_state((state, state), NOW)[-1].step == 30
+    assert not any(parse_state((state[:length],) * 2, NOW) for length in range(len(state) - 2))
+    for length in range(len(page)):
+        read(PageReader("http://x/", client=Client(page[:length])))
+
+
+FEED = """
+import json, os, random, resource, sys, time
+from pathlib import Path
+from exporter.progress import make_reader
+from exporter.progress.prometheus import Reader as PageReader
+from exporter.progress.record import ReadError
+
+name, options, megabytes = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+random.seed(1)
+atoms = [bytes.fromhex(text) for text in json.load(open("atoms"))]
+
+def make_megabyte():
+    parts, size = [], 0
+    while size < 1000_000:
+        part = random.choice(atoms) if random.random() < 0.5 else random.randbytes(random.randrange(200))
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+class Client:
+    def get(self, url):
+        return 200, "text/plain", body
+
+variants = [make_megabyte() for _ in range(4)]
+reader = PageReader("http://x/", client=Client()) if name == "prometheus" else make_reader(name, options, Path())
+began, count = time.process_time(), 0
+for number in range(megabytes):
+    body = variants[number % 4]
+    path = "checkpoint-1/trainer_state.json" if name == "checkpoints" else "f"
+    os.makedirs("checkpoint-1", exist_ok=True)
+    with open(path, "wb" if name == "checkpoints" or number % 16 == 0 else "ab") as file:
+        file.write(body)
+    try:
+        count += len(reader.read(time.time()))
+    except ReadError:
+        pass
+if sys.platform == "linux":  # What getrusage tells there may be of the process that started this one.
+    peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"peak": peak, "cpu": time.process_time() - began, "records": count}))
+"""
+
+
+def feed(folder, name, options, megabytes):
+    (folder / "atoms").write_text(json.dumps([atom.hex() for atom in ATOMS]))
+    ran = subprocess.run(
+        [sys.executable, "-c", FEED, name, json.dumps(options), str(megabytes)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.stderr == ""
+    return json.loads(ran.stdout)
+
+
+SOURCES = [("log", {"path": "f"}), ("log", {"path": "f", "pattern": writers.PATTERN}), ("jsonl", {"path": "f"})]
+SOURCES += [("prometheus", {}), ("checkpoints", {"path": "."})]
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize(("name", "options"), SOURCES)
+def test_random_lines_take_little_memory(tmp_path, name, options):
+    assert feed(tmp_path, name, options, 8)["peak"] < 50 * MEGABYTE
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize(("name", "options"), SOURCES)
+def test_a_gigabyte_of_random_lines_takes_no_more(tmp_path, name, options):
+    began = time.monotonic()
+    figures = feed(tmp_path, name, options, 1024)
+    print(
+        f"\n{name} {options}: peak {figures['peak'] / MEGABYTE:.0f} MB, {figures['records']} records, "
+        f"{figures['cpu']:.0f} s of a processor, {time.monotonic() - began:.0f} s"
+    )
+    assert figures["peak"] < 50 * MEGABYTE
