@@ -32,9 +32,9 @@ def command(
     """
     from fleet.attach.candidates import find_candidates
     from fleet.attach.entry import EntryError
-    from fleet.attach.machine import read_processes, read_text
+    from fleet.attach.machine import list_written, read_processes, read_text
 
-    candidates = find_candidates(read_processes(), read_text)
+    candidates = find_candidates(read_processes(), read_text, list_written)
     if target is None and not every:
         _list(candidates, as_json=as_json)
         return 0
