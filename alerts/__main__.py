@@ -37,9 +37,9 @@ from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
-from exporter.file_lock import LockTakenError, NoLocksError, check_locks, locked
-from exporter.listen_address import split_listen
+from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
 from exporter.plain_output import allow_any_text
+from exporter.serving.listen_address import split_listen
 from exporter.serving.open_files import allow_open_files
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from alerts.rules import RuleSettings, discover
 from alerts.scraping.target import Target, check_http_url
 from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
-from exporter import yaml_text
-from exporter.listen_address import is_host_name, split_listen
+from exporter.files import yaml_text
+from exporter.serving.listen_address import is_host_name, split_listen
 
 # In the state folder: the token for changes over HTTP.
 TOKEN_FILE = "api.token"

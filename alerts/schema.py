@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from alerts.engine.evaluate import Event
 from alerts.engine.state import AlertState
 from alerts.restart_record import Record
-from exporter.database import Damaged, Format
+from exporter.files.database import Damaged, Format
 
 VERSION = 5
 _SCHEMA = """

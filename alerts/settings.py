@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, StringConstraints
 
-from exporter.file_model import FileModel
+from exporter.files.file_model import FileModel
 
 
 def _check_printable(text: str) -> str:

@@ -21,7 +21,7 @@ from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.state import AlertState
 from alerts.messages.single import Message
 from alerts.schema import FORMAT, check_texts
-from exporter.database import (
+from exporter.files.database import (
     Damaged,
     Unavailable,
     connect,

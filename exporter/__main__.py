@@ -8,17 +8,17 @@ import sys
 import threading
 import time
 
-from exporter.answers import Answers
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
 from exporter.metrics import Sample
+from exporter.page.answers import Answers
+from exporter.page.server import Limits, Server
+from exporter.page.tls_files import TlsFiles
 from exporter.plain_output import allow_any_text
-from exporter.server import Limits, Server
 from exporter.serving.give_way import MAX_CONNECTIONS
 from exporter.serving.host_names import scraped_names
 from exporter.serving.open_files import allow_connections
 from exporter.snapshot import Snapshot
-from exporter.tls_files import TlsFiles
 from exporter.version import VERSION
 
 log = logging.getLogger("exporter")

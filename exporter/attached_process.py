@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from exporter.process_identity import is_running
 from exporter.run_folder import read_bounded
+from exporter.system.process_identity import is_running
 
 # A pattern is matched against so much of a command line.
 MAX_COMMAND = 8192

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from exporter.listen_address import split_listen
 from exporter.metrics import Sample
 from exporter.pace import Pace
 from exporter.progress.reported import ReportedProgress
 from exporter.run_folder import read_process_record
 from exporter.serving.host_names import parse_host
+from exporter.serving.listen_address import split_listen
 from exporter.textfile_reader import TextfileReader
 from exporter.watch_file import Watch, read_watch
 

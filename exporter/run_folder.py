@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from exporter.process_identity import ProcessIdentity, as_seconds, find_process, identify
+from exporter.system.process_identity import ProcessIdentity, as_seconds, find_process, identify
 
 METRICS_FILE = "trainer.prom"
 PROCESS_FILE = "process.json"

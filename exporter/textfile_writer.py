@@ -15,7 +15,6 @@ from prometheus_client.registry import Collector
 
 from exporter import stacks
 from exporter.metrics import Family
-from exporter.process_identity import find_process
 from exporter.progress.pace_file import MAX_BYTES, PACE_FILE
 from exporter.run_folder import (
     METRICS_FILE,
@@ -24,6 +23,7 @@ from exporter.run_folder import (
     write_atomically,
     write_process_record,
 )
+from exporter.system.process_identity import find_process
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from exporter.attached_process import Criteria
 from exporter.pace import Pace
-from exporter.progress import make_reader
+from exporter.progress.readers import make_reader
 from exporter.progress.record import Reader
 from exporter.run_folder import read_bounded
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.control_groups import memory_groups
+from exporter.system.control_groups import memory_groups
 from tests.programs import go_without
 
 

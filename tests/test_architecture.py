@@ -17,30 +17,18 @@ from tests.architecture import (
 ALLOWED_ACROSS = {
     # How a trainer's process is found in its run folder, what this machine has, how a configuration file is read and a
     # page served: the same for every process, with psutil, PyYAML and the standard library only.
-    "alerts": (
-        "exporter.database",
-        "exporter.file_lock",
-        "exporter.file_model",
-        "exporter.listen_address",
-        "exporter.machine",
-        "exporter.plain_output",
-        "exporter.process_identity",
-        "exporter.run_folder",
-        "exporter.serving",
-        "exporter.yaml_text",
-    ),
+    "alerts": ("exporter.files", "exporter.plain_output", "exporter.run_folder", "exporter.serving", "exporter.system"),
     "exporter": ("trainer.multiaddr", "trainer.protocol"),
     "trainer": (
-        "exporter.file_model",
-        "exporter.listen_address",
+        "exporter.files",
         "exporter.metrics",
         "exporter.pace",
         "exporter.plain_output",
-        "exporter.process_identity",
         "exporter.run_folder",
+        "exporter.serving.listen_address",
         "exporter.stacks",
+        "exporter.system",
         "exporter.telemetry",
-        "exporter.yaml_text",
     ),
     "fleet": ("alerts", "exporter", "grafana.prometheus", "trainer"),
     "grafana": ("alerts", "exporter"),
@@ -55,9 +43,9 @@ DOORS = {
         "alerts/store.py",
         "alerts/history/archive.py",
         "alerts/history/store.py",
-        "exporter/database.py",
+        "exporter/files/database.py",
         "exporter/leaderboard/store.py",
-        "exporter/progress/trackio.py",
+        "exporter/progress/readers/trackio.py",
     },
 }
 

@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from exporter import yaml_text
-from exporter.file_model import FileModel
-from exporter.listen_address import is_host_name
+from exporter.files import yaml_text
+from exporter.files.file_model import FileModel
+from exporter.serving.listen_address import is_host_name
 from trainer.grpo_fields import known_fields
 from trainer.grpo_values import Mistake, Setting, judge_fields, judge_together
 from trainer.multiaddr import check_multiaddr, check_peer_address

@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from exporter.listen_address import is_host_name
+from exporter.serving.listen_address import is_host_name
 from trainer.protocol import is_peer_id
 
 _HOSTS = ("ip4", "ip6", "dns", "dns4", "dns6", "dnsaddr")

@@ -19,7 +19,7 @@ from alerts.history.archive import Archive, read_blocks
 from alerts.history.samples import HistorySample, Subject, restore
 from alerts.history.store import Firing
 from alerts.rules import Rule, Verdict, View, discover
-from exporter.machine import read_cores
+from exporter.system.machine import read_cores
 
 # Rules use at most a day of the past: a replay begins that much earlier, so that their memories are filled.
 WARM_UP_SECONDS = 86400.0

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from alerts.config import AlertsConfig
 from alerts.scraping.target import Target
-from exporter.listen_address import split_listen
+from exporter.serving.listen_address import split_listen
 
 
 def describe_target(fleet: str, target: Target) -> dict[str, Any]:

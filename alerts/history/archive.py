@@ -9,7 +9,7 @@ from alerts.history.block import Block, decode
 from alerts.history.packing import read_samples
 from alerts.history.samples import SeriesName, Subject
 from alerts.history.store import FORMAT, FileError, Firing, Span, load_series, load_subjects
-from exporter.database import Damaged, describe_error, explain
+from exporter.files.database import Damaged, describe_error, explain
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from alerts.history.samples import HistorySample, Subject, describe, pick
 from alerts.history.settings import HistorySettings
 from alerts.history.store import FILE, FORMAT, Store
 from alerts.scraping.page import Page, Places
-from exporter.database import Damaged, describe_error, explain, identify, set_aside
+from exporter.files.database import Damaged, describe_error, explain, identify, set_aside
 
 # At most so many evaluations wait for a slow disk, so that memory does not grow while it hangs.
 MAX_WAITING = 64

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from alerts.history.block import Block
 from alerts.history.packing import pack_samples, read_samples
 from alerts.history.samples import SeriesName, Subject
-from exporter.database import Format, connect
+from exporter.files.database import Format, connect
 
 FILE = "history.sqlite"
 # Samples of so many subjects share a row: a row for each would touch as many pages of the disk.

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from alerts.evidence.trainer_process import find_own_trainer
-from exporter.process_identity import is_running
+from exporter.system.process_identity import is_running
 
 # A trainer saves and exits within ten seconds of SIGTERM.
 GRACE_SECONDS = 15.0

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from alerts.metrics import family
 from alerts.scraping.page import Labels, Page
-from exporter.machine import Memory, read_memory, read_sysctl
+from exporter.system.machine import Memory, read_memory, read_sysctl
 
 PRESSURE_FILE = Path("/proc/pressure/memory")
 _PRESSURE = re.compile(r"^(some|full) .*\bavg60=(\d+(?:\.\d+)?)\b", re.MULTILINE)

@@ -23,9 +23,9 @@ from alerts.web.own_metrics import AlertCollector
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.stream import Stream
-from exporter.listen_address import split_listen
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
+from exporter.serving.listen_address import split_listen
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "

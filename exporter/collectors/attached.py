@@ -6,8 +6,8 @@ from typing import Self
 from exporter.attached_process import AttachedProcess, Criteria
 from exporter.config import SidecarConfig
 from exporter.metrics import Sample
-from exporter.process_identity import identify
 from exporter.run_folder import read_process_record, write_process_record
+from exporter.system.process_identity import identify
 
 
 class Collector:

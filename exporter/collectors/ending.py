@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Self
 
 from exporter.config import SidecarConfig
-from exporter.control_groups import find_oom_events, read_oom_kills
 from exporter.metrics import Sample
-from exporter.process_identity import find_process, is_same
 from exporter.run_folder import ProcessRecord, read_ending, read_process_record
+from exporter.system.control_groups import find_oom_events, read_oom_kills
+from exporter.system.process_identity import find_process, is_same
 
 
 class Collector:

@@ -10,11 +10,11 @@ import psutil
 
 from exporter.collectors import CollectError
 from exporter.config import Reported, SidecarConfig
-from exporter.footprint import Footprints, Use
-from exporter.machine import read_limit
 from exporter.metrics import Sample
-from exporter.process_identity import find_process, is_hidden, is_running
 from exporter.run_folder import ProcessRecord, read_process_record
+from exporter.system.footprint import Footprints, Use
+from exporter.system.machine import read_limit
+from exporter.system.process_identity import find_process, is_hidden, is_running
 from exporter.textfile_reader import value_of
 
 log = logging.getLogger(__name__)

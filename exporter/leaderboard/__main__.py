@@ -18,10 +18,10 @@ from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.poll import Poller
 from exporter.leaderboard.reader import Reader
 from exporter.leaderboard.store import Store, StoreFailed
-from exporter.listen_address import split_listen
 from exporter.plain_output import allow_any_text
 from exporter.serving.asgi import Server
 from exporter.serving.host_names import scraped_names
+from exporter.serving.listen_address import split_listen
 
 _log = logging.getLogger("leaderboard")
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from exporter import yaml_text
-from exporter.file_model import FileModel
-from exporter.listen_address import split_listen
+from exporter.files import yaml_text
+from exporter.files.file_model import FileModel
+from exporter.serving.listen_address import split_listen
 from trainer.multiaddr import check_peer_address
 from trainer.protocol import is_peer_id
 

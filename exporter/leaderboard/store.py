@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from exporter.database import (
+from exporter.files.database import (
     Damaged,
     Format,
     Unavailable,

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from exporter import yaml_text
+from exporter.files import yaml_text
 from fleet.attach.candidates import Candidate
 from fleet.configuration.yaml_lines import parse
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.progress.trackio import default_folder, to_file_name
+from exporter.progress.readers.trackio import default_folder, to_file_name
 from fleet.attach.command_line import Started, read_command, read_options
 from fleet.attach.facts import ProcessFacts, ProcessTree
 from fleet.attach.kinds import RL_SWARM, VLLM, ReadText, locate_script

@@ -56,7 +56,7 @@ def _name_of(words: list[str]) -> str:
 
 def _configure(words: list[str], name: str, file: Path | None, state_dir: Path | None) -> "Loaded":
     """A fleet of one, with the alerts of a file. Raises ValueError with one line."""
-    from exporter import yaml_text
+    from exporter.files import yaml_text
     from fleet.configuration.checks import find_free_ports, find_start_problems
     from fleet.configuration.load import DEFAULT_FILE, load_file, load_text
 

@@ -16,7 +16,7 @@ import psutil
 from alerts.secret_references import path_of
 from alerts.sizes import show_size
 from alerts.startup import prepare
-from exporter.machine import read_cores, read_memory
+from exporter.system.machine import read_cores, read_memory
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, Service, services

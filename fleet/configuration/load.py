@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.machine import read_cores
-from exporter.yaml_text import read_file
+from exporter.files.yaml_text import read_file
+from exporter.system.machine import read_cores
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, our_trainers, plan_peers

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from alerts.durations import Duration
-from exporter.file_model import FileModel
+from exporter.files.file_model import FileModel
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
 from trainer.multiaddr import check_multiaddr

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alerts.durations import Duration
-from exporter.file_model import FileModel
-from exporter.progress import check_options
+from exporter.files.file_model import FileModel
+from exporter.progress.readers import check_options
 from exporter.watch_file import MAX_READERS
 from fleet.configuration.values import Name, Port, Size
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from exporter import yaml_text
-from exporter.yaml_text import Location
+from exporter.files import yaml_text
+from exporter.files.yaml_text import Location
 
 
 class Problem(NamedTuple):

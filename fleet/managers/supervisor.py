@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import psutil
 
-from exporter.process_identity import is_running
+from exporter.system.process_identity import is_running
 from fleet.managers import Command, File
 from fleet.processes.launch import FINAL_EXIT_CODES, START_SECONDS
 from fleet.processes.programs import Program, group_and_name

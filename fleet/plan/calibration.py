@@ -11,8 +11,8 @@ from typing import Any
 
 import platformdirs
 
-from exporter.machine import read_cores
 from exporter.run_folder import read_bounded, write_atomically
+from exporter.system.machine import read_cores
 from fleet.plan.shapes import Shape
 from fleet.plan.workload import Workload
 

@@ -11,8 +11,8 @@ from typing import Literal, cast
 
 import psutil
 
-from exporter.footprint import measure
-from exporter.machine import Cores, read_cores, read_memory
+from exporter.system.footprint import measure
+from exporter.system.machine import Cores, read_cores, read_memory
 from fleet.doctor.trainers import find_trainers
 from fleet.processes.leftovers import below
 

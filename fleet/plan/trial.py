@@ -17,12 +17,12 @@ from typing import Any, Self
 
 import psutil
 
-from exporter import yaml_text
 from exporter.collectors import CollectError
 from exporter.collectors.process import Collector
 from exporter.config import SidecarConfig
-from exporter.footprint import read_shared_files
+from exporter.files import yaml_text
 from exporter.metrics import Sample
+from exporter.system.footprint import read_shared_files
 from exporter.textfile_reader import read, value_of
 from fleet.processes.owner import OWNER_VARIABLE, owned_by
 from fleet.processes.programs import trainer_environment

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from exporter.process_identity import identify
 from exporter.run_folder import Ending, write_ending, write_process_record
+from exporter.system.process_identity import identify
 from fleet.processes.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
 
 CANNOT_RUN = 127

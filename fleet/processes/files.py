@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter import yaml_text
+from exporter.files import yaml_text
 from exporter.run_folder import write_atomically
 from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import ANY_PEER_ID, Composition

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from exporter.process_identity import is_running
+from exporter.system.process_identity import is_running
 
 
 def below(pid: int) -> list[psutil.Process]:

@@ -16,9 +16,9 @@ import psutil
 
 from alerts.config import TOKEN_FILE
 from alerts.export.prometheus import render_rules
-from exporter import file_lock
-from exporter.process_identity import ProcessIdentity, find_process, identify
+from exporter.files import file_lock
 from exporter.run_folder import METRICS_FILE
+from exporter.system.process_identity import ProcessIdentity, find_process, identify
 from fleet.alert_loop.access import prometheus_access
 from fleet.configuration.compose import Composition, alerts_url, compose
 from fleet.configuration.load import Loaded

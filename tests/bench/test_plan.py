@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from exporter.footprint import read_footprint, read_shared_files
+from exporter.system.footprint import read_footprint, read_shared_files
 from fleet.plan.footprint import MIB, predict
 from fleet.plan.shapes import find_shape
 from fleet.plan.trial import Span, Trial

@@ -9,7 +9,6 @@ import time
 import psutil
 import pytest
 
-from exporter.process_identity import identify
 from exporter.run_folder import (
     find_trainer,
     read_bounded,
@@ -17,6 +16,7 @@ from exporter.run_folder import (
     write_atomically,
     write_process_record,
 )
+from exporter.system.process_identity import identify
 
 
 def test_a_written_file_is_whole_and_leaves_no_other(tmp_path):

@@ -12,9 +12,9 @@ import pytest
 
 from exporter.collectors import discover
 from exporter.config import parse_arguments
-from exporter.process_identity import identify
 from exporter.run_folder import read_process_record, write_process_record
 from exporter.snapshot import Snapshot
+from exporter.system.process_identity import identify
 from exporter.watch_file import read_watch
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.yaml_text import parse
+from exporter.files.yaml_text import parse
 from fleet.configuration.checks import Machine, check
 from fleet.configuration.load import load_text
 from fleet.configuration.trainer_checks import has_device

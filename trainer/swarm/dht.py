@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from exporter.process_identity import is_running
+from exporter.system.process_identity import is_running
 from trainer.config import SwarmConfig
 from trainer.protocol import EXPIRATION_SECONDS
 from trainer.stopping import SIGNALS, delayed

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from exporter.process_identity import ProcessIdentity, find_process, identify
 from exporter.run_folder import read_bounded, write_atomically
+from exporter.system.process_identity import ProcessIdentity, find_process, identify
 
 DHT_FILE = "dht.json"
 _LISTEN = "-listen=/unix"

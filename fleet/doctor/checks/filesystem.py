@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.file_lock import find_lock_problem
+from exporter.files.file_lock import find_lock_problem
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import ProbeError, Site, run
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from alerts.sizes import show_size
-from exporter.machine import read_memory
+from exporter.system.machine import read_memory
 from fleet.configuration.checks import Machine
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site

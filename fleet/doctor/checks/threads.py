@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from exporter.machine import read_cores
+from exporter.system.machine import read_cores
 from fleet.doctor.findings import Finding, ok, warning
 from fleet.doctor.site import Site
 

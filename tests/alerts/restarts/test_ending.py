@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from alerts.restarts.ending import end_trainer
-from exporter.process_identity import identify
+from exporter.system.process_identity import identify
 from tests.fakes import descendants, still_alive, wait_for
 
 POLITE = "import subprocess, sys, time\nsubprocess.Popen(['sleep', '300'])\nprint('up', flush=True)\ntime.sleep(300)\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alerts.scraping.host import HostCollector, parse_pressure, read_host, read_pressure_level
-from exporter.machine import Limit, Memory
+from exporter.system.machine import Limit, Memory
 
 GIB = 2**30
 # Debian 12, kernel 6.1, two trainers on too little memory.

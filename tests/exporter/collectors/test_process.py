@@ -14,8 +14,8 @@ import pytest
 from exporter.collectors import CollectError
 from exporter.collectors.process import Collector, CpuClock, add_accelerator
 from exporter.config import SidecarConfig
-from exporter.footprint import read_footprint
-from exporter.machine import Limit
+from exporter.system.footprint import read_footprint
+from exporter.system.machine import Limit
 from exporter.textfile_reader import value_of
 
 # A trainer with a DHT child that has a daemon of its own; the line says that all are there. Each line of input
@@ -170,7 +170,7 @@ print(*[(r.name, *r.labels.values(), r.value) for r in samples], sep="\\n")
 def test_one_unreadable_process_is_estimated_and_the_rest_measured(trainer, tmp_path, monkeypatch):
     (daemon,) = psutil.Process(trainer.process.pid).children()[0].children()
     monkeypatch.setattr(
-        "exporter.footprint.read_footprint",
+        "exporter.system.footprint.read_footprint",
         lambda pid, **_: None if pid == daemon.pid else read_footprint(pid),
     )
     samples = Collector.configured(SidecarConfig(run_dir=tmp_path)).collect(0.0)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.progress.log import Reader
+from exporter.progress.readers.log import Reader
 from exporter.progress.record import ReadError
 from tests.architecture import ROOT
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.progress import make_reader
-from exporter.progress.checkpoints import parse as parse_state
-from exporter.progress.prometheus import Reader as PageReader
+from exporter.progress.readers import make_reader
+from exporter.progress.readers.checkpoints import parse as parse_state
+from exporter.progress.readers.prometheus import Reader as PageReader
 from exporter.progress.record import ReadError
 from tests.architecture import ROOT
 from tests.exporter.progress import writers
@@ -178,8 +178,8 @@ def test_a_state_and_a_page_may_end_anywhere():
 FEED = """
 import json, os, random, resource, sys, time
 from pathlib import Path
-from exporter.progress import make_reader
-from exporter.progress.prometheus import Reader as PageReader
+from exporter.progress.readers import make_reader
+from exporter.progress.readers.prometheus import Reader as PageReader
 from exporter.progress.record import ReadError
 
 name, options, megabytes = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])

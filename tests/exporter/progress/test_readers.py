@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from exporter.progress import check_options, list_readers, make_reader
+from exporter.progress.readers import check_options, list_readers, make_reader
 
 OPTIONS = {
     "log": {"path": "run.log"},
@@ -36,7 +36,7 @@ def test_a_wrong_name_or_option_is_one_line(tmp_path):
 
 def test_readers_load_nothing_heavy():
     code = (
-        "import sys; from pathlib import Path; from exporter.progress import make_reader\n"
+        "import sys; from pathlib import Path; from exporter.progress.readers import make_reader\n"
         f"for name, options in {OPTIONS!r}.items(): make_reader(name, options, Path())\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.progress import tensorboard, trackio, wandb
+from exporter.progress.readers import tensorboard, trackio, wandb
 from exporter.progress.record import ReadError, Record
 from tests.architecture import ROOT
 from tests.programs import go_without

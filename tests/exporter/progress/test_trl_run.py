@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.progress.checkpoints import Reader as CheckpointReader
 from exporter.progress.names import translate
+from exporter.progress.readers.checkpoints import Reader as CheckpointReader
 from tests.exporter.progress.test_fuzz import check_ends
 
 NOW = 1_800_000_000.0

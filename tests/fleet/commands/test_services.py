@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.process_identity import identify
+from exporter.system.process_identity import identify
 from fleet.state_folder import StateFolder
 from fleet.supervision.foreground import locked
 from fleet.supervision.installed import Installed, write_installed

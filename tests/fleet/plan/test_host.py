@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.machine import Cores, Limit, Memory, read_memory
+from exporter.system.machine import Cores, Limit, Memory, read_memory
 from fleet.plan.host import GIB, elsewhere, headroom, here, metal_limit
 
 

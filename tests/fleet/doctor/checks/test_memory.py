@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.machine import Limit, Memory
+from exporter.system.machine import Limit, Memory
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
 

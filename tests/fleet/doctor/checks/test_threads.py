@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.machine import Cores, read_cores
+from exporter.system.machine import Cores, read_cores
 from fleet.doctor.findings import Level
 from tests.fleet.doctor.conftest import Examine, messages
 

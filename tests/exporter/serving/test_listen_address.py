@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.listen_address import is_host_name, split_listen
+from exporter.serving.listen_address import is_host_name, split_listen
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter.control_groups import Group
-from exporter.machine import (
+from exporter.system.control_groups import Group
+from exporter.system.machine import (
     Cores,
     Hardware,
     Limit,
@@ -135,7 +135,7 @@ def _ask(before: str) -> dict[str, int]:
     code = f"""
 import json
 {before}
-from exporter.machine import read_cores, read_memory
+from exporter.system.machine import read_cores, read_memory
 memory = read_memory()
 print(json.dumps(dict(total=memory.total_bytes, available=memory.available_bytes, origin=memory.origin,
                       cores=read_cores().count)))

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from exporter.answers import Answers, accepts_gzip
-from exporter.server import Limits, Server
+from exporter.page.answers import Answers, accepts_gzip
+from exporter.page.server import Limits, Server
+from exporter.page.tls_files import TlsFiles
 from exporter.serving.host_names import scraped_names
 from exporter.snapshot import Page
-from exporter.tls_files import TlsFiles
 
 PLAIN = b"trainer_up 1.0\n" * 1000
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
-from exporter.http_request import Request
+from exporter.page.http_request import Request
 from exporter.serving.host_names import BROWSER_HEADER, HostRule
 from exporter.snapshot import Page
 

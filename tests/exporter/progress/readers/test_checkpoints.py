@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from exporter.progress.checkpoints import HEAD_BYTES, TAIL_BYTES, Reader
+from exporter.progress.readers.checkpoints import HEAD_BYTES, TAIL_BYTES, Reader
 from exporter.progress.record import ReadError
 
 NOW = 1_800_000_000.0

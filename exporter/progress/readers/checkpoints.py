@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from exporter.progress.jsonl import flatten
 from exporter.progress.names import without_evaluation
 from exporter.progress.options import Options
+from exporter.progress.readers.jsonl import flatten
 from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path",)

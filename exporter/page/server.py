@@ -13,8 +13,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple, Self
 
-from exporter.answers import Answer
-from exporter.http_request import MAX_HEAD_BYTES, BadRequestError, Request, find_end, parse
+from exporter.page.answers import Answer
+from exporter.page.http_request import MAX_HEAD_BYTES, BadRequestError, Request, find_end, parse
+from exporter.page.tls_files import TlsFiles
 from exporter.serving.give_way import (
     ACCEPTED_AT_ONCE,
     BACKLOG,
@@ -23,7 +24,6 @@ from exporter.serving.give_way import (
     REQUEST_SECONDS,
     Connections,
 )
-from exporter.tls_files import TlsFiles
 
 # OpenSSL keeps some 40 kB for a handshake under way.
 MAX_TLS_CONNECTIONS = 256

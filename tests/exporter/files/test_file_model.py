@@ -3,7 +3,7 @@
 import pytest
 from pydantic import Field, ValidationError
 
-from exporter.file_model import FileModel
+from exporter.files.file_model import FileModel
 
 
 class Inner(FileModel):

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter.process_identity import (
+from exporter.system.process_identity import (
     ProcessIdentity,
     find_process,
     identify,

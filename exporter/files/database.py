@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from exporter.file_lock import find_lock_problem
+from exporter.files.file_lock import find_lock_problem
 
 # SQLite keeps a write-ahead log with an index, or a journal, beside the file.
 COMPANIONS = ("-wal", "-shm", "-journal")

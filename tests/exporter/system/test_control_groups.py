@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.control_groups import Mount, find_path, memory_groups, parse_groups, parse_mounts, processor_quota
+from exporter.system.control_groups import Mount, find_path, memory_groups, parse_groups, parse_mounts, processor_quota
 from tests.exporter.recorded_groups import (
     DOCKER_V1,
     GIB,

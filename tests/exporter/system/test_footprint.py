@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter.footprint import (
+from exporter.system.footprint import (
     Footprints,
     Use,
     measure,

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from exporter.progress.names import translate
-from exporter.progress.prometheus import Reader, parse
+from exporter.progress.readers.prometheus import Reader, parse
 from exporter.progress.record import ReadError
 
 PRIME_RL = {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from exporter.control_groups import ROOT, Group, memory_groups, processor_quota
+from exporter.system.control_groups import ROOT, Group, memory_groups, processor_quota
 
 
 class Hardware(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.database import (
+from exporter.files.database import (
     Damaged,
     Format,
     Unavailable,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.progress.jsonl import MAX_RECORDS, Reader
 from exporter.progress.names import translate
+from exporter.progress.readers.jsonl import MAX_RECORDS, Reader
 from exporter.progress.record import ReadError
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC).timestamp()

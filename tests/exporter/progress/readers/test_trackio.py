@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.progress.readers.trackio import TAIL_ROWS, Reader, default_folder, parse_metrics, parse_time, to_file_name
 from exporter.progress.record import ReadError, Record
-from exporter.progress.trackio import TAIL_ROWS, Reader, default_folder, parse_metrics, parse_time, to_file_name
 
 NEW = (
     "CREATE TABLE metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, timestamp TEXT NOT NULL,"

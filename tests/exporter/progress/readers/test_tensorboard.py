@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.progress.readers.tensorboard import (
+    MAX_BYTES,
+    Reader,
+    Scalar,
+    group_by_step,
+    mask_crc32c,
+    parse,
+    read_event,
+)
 from exporter.progress.record import ReadError
-from exporter.progress.tensorboard import MAX_BYTES, Reader, Scalar, group_by_step, mask_crc32c, parse, read_event
 
 
 def varint(number: int) -> bytes:

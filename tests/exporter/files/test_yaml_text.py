@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.yaml_text import MAX_BYTES, dump, load, parse
+from exporter.files.yaml_text import MAX_BYTES, dump, load, parse
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.file_lock import LockTakenError, NoLocksError, check_locks, find_lock_problem, locked
+from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, find_lock_problem, locked
 
 
 def test_a_lock_is_held_once_and_its_file_is_private(tmp_path: Path) -> None:

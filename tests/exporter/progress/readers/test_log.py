@@ -8,8 +8,8 @@ from datetime import datetime
 import pytest
 
 from exporter.progress import formats
-from exporter.progress.log import Reader
 from exporter.progress.names import translate
+from exporter.progress.readers.log import Reader
 from exporter.progress.record import ReadError, Record
 
 # What transformers 4.51 and TRL 0.19 print, shortened.

@@ -1,0 +1,1 @@
+"""What all processes share about files: configuration as YAML, databases, locks."""

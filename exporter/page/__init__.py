@@ -1,0 +1,1 @@
+"""The sidecar's page over HTTP: requests, answers, connections, certificates."""

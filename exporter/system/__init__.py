@@ -1,0 +1,1 @@
+"""What the operating system tells: which process is which, what memory it takes, what this machine has."""
