@@ -35,7 +35,7 @@ FORMAT = Format(
     largest=1e6,
     kept=2,
 )
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _error(code: int, text: str = "said so") -> sqlite3.Error:
