@@ -85,7 +85,8 @@ class Reader:
         return [
             record._replace(values=values)
             for record in group_by_step(scalars)
-            if (values := without_evaluation(record.values))
+            # The epoch is written with each report, a part of one included.
+            if (values := without_evaluation(record.values)).keys() - {"epoch", "train/epoch"}
         ]
 
 
@@ -216,13 +217,19 @@ def _unpack_one(form: str, content: memoryview) -> float | None:
 
 
 def group_by_step(scalars: Sequence[Scalar]) -> Iterator[Record]:
-    """One record for the scalars that follow each other with one step, until a tag comes again."""
+    """One record for the scalars that follow each other with one step, until a tag comes again.
+
+    An evaluation or a summary of the run may follow at the same step: it is a record of its own.
+    """
     values: dict[str, float] = {}
     last: Scalar | None = None
+    is_training = True
     for one in scalars:
-        if last is not None and (one.step != last.step or one.tag in values):
+        is_told_apart = is_training and not without_evaluation({one.tag: one.value})
+        if last is not None and (one.step != last.step or one.tag in values or is_told_apart):
             yield Record(values, step=last.step, at=last.at)
             values = {}
+        is_training = bool(without_evaluation({one.tag: one.value})) if not values else is_training
         values[one.tag] = one.value
         last = one
     if last is not None:

@@ -84,6 +84,18 @@ def test_scalars_of_one_step_are_one_record() -> None:
     ]
 
 
+def test_what_comes_after_training_at_the_same_step_is_no_training(tmp_path: Path) -> None:
+    training, evaluation, summary = (
+        ("train/loss", "train/epoch"),
+        ("eval/loss", "train/epoch"),
+        ("train/train_runtime",),
+    )
+    tags = (*training, *evaluation, *summary, "train/train_loss", "train/epoch")
+    file = tmp_path / "events.out.tfevents.1"
+    file.write_bytes(b"".join(frame(event(tag, 5, 0.5)) for tag in tags))
+    assert [dict(record.values) for record in Reader(file).read(0.0)] == [dict.fromkeys(training, 0.5)]
+
+
 @pytest.mark.parametrize("place", [0, 8, 20, -1])
 def test_a_broken_byte_costs_its_own_event_only(place: int) -> None:
     frames = [frame(event("loss", step, 0.5)) for step in (1, 2, 3)]
