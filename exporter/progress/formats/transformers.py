@@ -13,10 +13,13 @@ from collections.abc import Iterable
 from itertools import islice
 
 from exporter.progress.formats import MAX_VALUES, Printed, read_number
+from exporter.progress.names import translate
 
 _PAIR = re.compile(r"""['"]([^'"{}]{1,200})['"]: ?['"]?([^'",{}\[\]]{1,64})""")
 _STEP_BEFORE = re.compile(r"\bglobal[ _]step[ :]+(\d{1,15})\b[^{]{0,64}$", re.IGNORECASE)
 _STEP_WITHIN = re.compile(r"^(\d{1,15})/(\d{1,15})$")
+_STEP_ALONE = re.compile(r"^\d{1,15}$")
+_OWN_STEP_NAMES = ("global_step", "step")
 _STEP_NAMES = ("global_step/max_steps", "steps[global_step/max_steps]")
 
 
@@ -32,9 +35,13 @@ class Format:
             return ()
         pairs = {found[1]: found[2] for found in islice(_PAIR.finditer(line, begin), MAX_VALUES)}
         before = _STEP_BEFORE.search(line[max(0, begin - 128) : begin])
-        if "epoch" not in pairs and not before:
+        own = next((pairs[name] for name in _OWN_STEP_NAMES if _STEP_ALONE.match(pairs.get(name, ""))), None)
+        if "epoch" not in pairs and not before and own is None:
             return ()
         values = {name: number for name, text in pairs.items() if (number := read_number(text)) is not None}
+        if own is not None and "epoch" not in pairs:
+            # A loop of somebody's own, which prints as this one does; but a step alone is no report of training.
+            return (Printed(values, int(own)),) if translate(values) else ()
         within = next((found for name in _STEP_NAMES if (found := _STEP_WITHIN.match(pairs.get(name, "")))), None)
         if within:
             return (Printed(values, int(within[1]), int(within[2])),)

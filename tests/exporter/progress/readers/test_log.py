@@ -55,6 +55,10 @@ class TestTransformers:
         assert record.values["kl"] == 1.38e-09
         assert record.values["loss"] != record.values["loss"]
 
+    def test_a_loop_of_ones_own_may_print_its_step(self, log):
+        records = read(log, "{'step': 7, 'loss': 0.5}\n{'step': 8, 'status': 3}\n{'global_step': 9, 'reward': 1.0}\n")
+        assert steps(records) == [7, 9]
+
     def test_the_bar_drawn_behind_a_report_tells_its_step(self, log):
         # tqdm draws at most ten bars a second, so the one before may be old; print clears it and draws it again.
         text = draw(0) + draw(1) + "\r   \r" + print_dict() + draw(10) + draw(11)
