@@ -20,6 +20,10 @@ peers: {peers:<24} # a count, or a list, where a peer can override any key of `t
 #    memory_limit: 6GiB
 #    model: Qwen/Qwen2.5-0.5B-Instruct
 #    sidecar_port: 9790
+#  - name: night-run            # a trainer that somebody else starts; `peerwatch attach` adds such entries
+#    kind: attached
+#    find: {{folder: ~/runs/night}}
+#    progress: [log: {{path: train.log}}]
 memory_limit: {memory:<17} # per peer; MemoryExceeded fires near this limit
 {reasons}
 swarm:
