@@ -1,10 +1,12 @@
 """`peerwatch watch` with a real command: its output, its status, an alert on failure, and nothing left behind."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,10 +25,11 @@ sys.exit(int(sys.argv[2]))
 ALERTS = "fleet: other\nalerts: {interval: 1s}\n"
 
 
-def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def start(folder: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
     (folder / "peerwatch.yaml").write_text(ALERTS)
     (folder / "train.py").write_text(TRAINER)
-    return subprocess.Popen(
+    watch = subprocess.Popen(
         [sys.executable, "-m", "fleet", "watch", "--state-dir", "state", "--", *command],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -36,6 +39,13 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
         # What a shell starts in the background ignores it, and so would all that it starts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    try:
+        yield watch
+    finally:
+        for process in descendants(watch.pid):
+            process.kill()
+        watch.kill()
+        watch.communicate()
 
 
 def test_a_command_that_fails_is_shown_notified_and_its_status_passed_on(tmp_path: Path) -> None:
