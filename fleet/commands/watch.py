@@ -20,6 +20,8 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 # The message about a failed command has so long to leave.
 _DELIVERY_SECONDS = 60.0
 _EXIT_FAILED_TO_START = 127
+# Beside those of a fleet, which may be started while this runs.
+_SIDECAR_PORT, _PAGE_PORT = 9960, 8760
 
 
 def command(
@@ -69,7 +71,7 @@ def _configure(words: list[str], name: str, file: Path | None, state_dir: Path |
         except OSError as error:
             raise ValueError(f"{found}: {error.strerror}") from None
         alerts, base = dict(given.document.data.get("alerts") or {}), given.base
-    sidecar, page = find_free_ports([9700, 8750])
+    sidecar, page = find_free_ports([_SIDECAR_PORT, _PAGE_PORT])
     data = {
         "fleet": name,
         "sidecar_interval": "2s",

@@ -20,10 +20,17 @@ trainer: {device: cpu, rewards: ["reward.py:missing"]}
 alerts: {interval: 1s, routes: [{name: hook, url: "json://${TOKEN}@127.0.0.1:9/"}]}
 restart: {first_delay: 1s, limit: 1}
 """
+# Only who runs it sees what is wrong.
+REWARD = """\
+def missing(completions, **_):
+    return [0.0] * len(completions)
+
+raise RuntimeError("missing on purpose")
+"""
 
 
 def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(tmp_path: Path) -> None:
-    (tmp_path / "reward.py").write_text("")
+    (tmp_path / "reward.py").write_text(REWARD)
     (tmp_path / "peerwatch.yaml").write_text(CONFIG + ports_text(1))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TOKEN": "hunter2"}
     log = tmp_path / "up.log"
@@ -54,7 +61,7 @@ def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(
 
 
 def test_a_killed_up_takes_its_whole_fleet_with_it(tmp_path: Path) -> None:
-    (tmp_path / "reward.py").write_text("")
+    (tmp_path / "reward.py").write_text(REWARD)
     (tmp_path / "peerwatch.yaml").write_text(CONFIG + ports_text(1))
     process = subprocess.Popen(
         [sys.executable, "-m", "fleet", "up"],
