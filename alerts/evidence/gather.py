@@ -1,10 +1,11 @@
-"""Gathers evidence once when an alert fires: the process's state, its log's last lines, its stacks.
+"""Gathers evidence once when an alert fires: what the process does and waits for, how it ended, its log, its stacks.
 
 Each peer's is gathered in a thread of its own, so that a hung disk delays no evaluation for longer than `SECONDS`; what
 fails, or comes later, is missing from the message and costs nothing else.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import threading
@@ -18,20 +19,22 @@ import psutil
 from alerts import i18n
 from alerts.engine.evaluate import Event
 from alerts.evidence.redact import redact, redact_lines
+from alerts.evidence.trainer_log import describe_cause, describe_log
 from alerts.evidence.trainer_process import ask_for_stacks, find_own_trainer, read_tail
+from alerts.evidence.waiting import describe_waiting, list_tree
 from alerts.i18n import Language, Words
 from alerts.i18n.en import WORDS
 from alerts.i18n.translatable import say
 from alerts.messages.single import shorten
 from alerts.rules import Evidence, discover
+from exporter.run_folder import find_trainer
 
 SECONDS = 1.0
 STACKS_SECONDS = 0.7
 MAX_LENGTH = 1000
 MAX_AT_ONCE = 8
-LOG_LINES = 4
-LOG_BYTES = 8192
 FRAMES = 8
+MAX_UNUSUAL = 3
 # In a run folder: what the trainer did before it was last restarted.
 RESTART_FILE = "restart.log"
 
@@ -109,19 +112,23 @@ def find_frames(stacks: str) -> list[str]:
 
 
 def _describe_process(run_dir: Path) -> list[str]:
-    process = find_own_trainer(run_dir)
+    process = find_trainer(run_dir)
     if process is None:
         return [say("The process in process.json is not running.")]
-    unusual = _UNUSUAL.get(process.status())
-    return [say(unusual, pid=process.pid)] if unusual else []
+    found = []
+    for one in list_tree(process):
+        with contextlib.suppress(psutil.Error):
+            if unusual := _UNUSUAL.get(one.status()):
+                found.append(say(unusual, pid=one.pid))
+    return list(found[:MAX_UNUSUAL])
 
 
 def _describe_largest(run_dir: Path) -> list[str]:
-    process = find_own_trainer(run_dir)
+    process = find_trainer(run_dir)
     if process is None:
         return []
     sizes = []
-    for one in [process, *process.children(recursive=True)]:
+    for one in list_tree(process):
         try:
             sizes.append((one.memory_info().rss, one.pid, one.name()))
         except psutil.Error:
@@ -134,15 +141,6 @@ def _describe_largest(run_dir: Path) -> list[str]:
     else:
         template = "Largest of {count} processes: {name} (PID {pid}, a child of the trainer), {size:.2f} GiB resident."
     return [say(template, count=len(sizes), name=redact(name), pid=pid, size=size / 2**30)]
-
-
-def _describe_log(run_dir: Path) -> list[str]:
-    try:
-        text = read_tail(run_dir / "trainer.log", LOG_BYTES)
-    except OSError:
-        return []
-    lines = [line for line in redact_lines(text.splitlines()) if line.strip()]
-    return [say("trainer.log ends:"), *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
 
 
 def _describe_stacks(run_dir: Path) -> list[str]:
@@ -164,8 +162,10 @@ def _describe_restart(run_dir: Path) -> list[str]:
 
 _GATHERERS: Mapping[Evidence, Callable[[Path], list[str]]] = {
     "process": _describe_process,
+    "waiting": describe_waiting,
     "biggest": _describe_largest,
-    "log": _describe_log,
+    "cause": describe_cause,
+    "log": describe_log,
     "stacks": _describe_stacks,
     "restart": _describe_restart,
 }

@@ -86,7 +86,7 @@ def add_record(page: Page | None, record: Record | None) -> Page | None:
 def _end(peer: str, run_dir: Path) -> None:
     """Keeps the evidence, then ends the trainer; its process manager starts it again."""
     try:
-        _write_private(run_dir / RESTART_FILE, gather(("process", "biggest", "log", "stacks"), run_dir))
+        _write_private(run_dir / RESTART_FILE, gather(("process", "waiting", "biggest", "log", "stacks"), run_dir))
     except OSError as error:
         log.warning("peer %s: cannot write %s: %s", peer, RESTART_FILE, error)
     try:

@@ -3,17 +3,14 @@
 Lines before the last progress do not count: the trainer recovered from those errors. Some problems outlive it.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fleet.doctor.findings import Finding, ok
-from fleet.doctor.known_problems import CLASSES, PROGRESS, Class
+from exporter.known_problems import classify
+from fleet.doctor.findings import Finding, Level, ok
 from fleet.doctor.site import Site
 
 TAIL_BYTES = 1 << 20
-MAX_LINE = 2000
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def examine(site: Site) -> Iterator[Finding]:
@@ -22,22 +19,10 @@ def examine(site: Site) -> Iterator[Finding]:
         for problem, count in classify(_tail(log)):
             found = True
             times = f", {count} times" if count > 1 else ""
-            yield Finding(problem.level, f"{title}: {problem.message} ({log.name}{times})", problem.remedy)
+            level = Level.WARNING if problem.is_warning else Level.FAILURE
+            yield Finding(level, f"{title}: {problem.message} ({log.name}{times})", problem.remedy)
     if not found:
         yield ok("no known problem at the end of the trainers' logs")
-
-
-def classify(text: str) -> list[tuple[Class, int]]:
-    """The problems since the last progress, with their number of lines, in the order of the table."""
-    counts: dict[Class, int] = {}
-    for line in text.splitlines():
-        line = _COLOR.sub("", line[:MAX_LINE])
-        problem = next((one for one in CLASSES if one.pattern.search(line)), None)
-        if problem is not None:
-            counts[problem] = counts.get(problem, 0) + 1
-        elif PROGRESS.search(line):
-            counts = {problem: count for problem, count in counts.items() if problem.outlives_progress}
-    return [(problem, counts[problem]) for problem in CLASSES if problem in counts]
 
 
 def _logs(site: Site) -> Iterator[tuple[Path, str]]:
