@@ -1,8 +1,10 @@
 """Known problems are recognised by lines as the trainers write them, and forgotten once the peer continues."""
 
+import time
+
 import pytest
 
-from exporter.known_problems import CLASSES, classify
+from exporter.known_problems import CLASSES, MAX_LINE, classify, find_cause
 
 KILLED = (
     "./run_rl_swarm.sh: line 160: 91115 Killed: 9               python -m hivemind_exp.gsm8k.train_single_gpu",
@@ -231,3 +233,83 @@ def test_an_ordinary_log_holds_no_problem() -> None:
 
 def test_each_class_names_a_remedy() -> None:
     assert all(problem.remedy for problem in CLASSES)
+
+
+OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
+TRACEBACK = """Traceback (most recent call last):
+  File "/opt/train.py", line 9, in <module>
+    trainer.train()
+    ~~~~~~~~~~~~~^^
+"""
+# What a launcher adds when a process below it has failed.
+TORCHRUN = """E1128 10:00:00.000000 41 torch/distributed/elastic/multiprocessing/api.py:874] failed (exitcode: 1)
+Traceback (most recent call last):
+  File "/opt/bin/torchrun", line 8, in <module>
+    sys.exit(main())
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+============================================================
+train.py FAILED
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "exception"),
+    [
+        (f"{{'loss': 0.5}}\n{TRACEBACK}{OUT_OF_MEMORY}\n", OUT_OF_MEMORY),
+        # The bar is drawn again when the process ends.
+        (f"{TRACEBACK}ValueError: bad\r\n  5%|5    | 1/20 [00:01<00:20,  1.07s/it]\n", "ValueError: bad"),
+        (f"  5%|5 | 1/20 [00:01<00:20]{TRACEBACK}queue.Empty\n", "queue.Empty"),
+        ("".join(f"[rank1]: {line}\n" for line in [*TRACEBACK.splitlines(), "KeyError: 'x'"]), "KeyError: 'x'"),
+        (f"{TRACEBACK}KeyError: 'x'\n{TORCHRUN}", "KeyError: 'x'"),
+        (TORCHRUN, "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:"),
+        (
+            "(main_task pid=41) ray.exceptions.RayTaskError(ValueError): ray::f() (pid=41)\n",
+            "ray.exceptions.RayTaskError(ValueError): ray::f() (pid=41)",
+        ),
+        (
+            f"{TRACEBACK}OSError: one\n\nDuring handling of the above exception, another exception occurred:\n\n"
+            f"{TRACEBACK}\x1b[31mRuntimeError: two\x1b[0m\n",
+            "RuntimeError: two",
+        ),
+        # Longer than what is read of the log.
+        (
+            '    loss.backward()\n  File "/opt/x.py", line 9, in f\nRuntimeError: shape\nmore of it\n',
+            "RuntimeError: shape",
+        ),
+        ("Fatal Python error: Segmentation fault\n\nCurrent thread 0x1:\n", "Fatal Python error: Segmentation fault"),
+        # It went on, or it was none.
+        (f"{TRACEBACK}ValueError: caught\nStep 8 | Time: 1.2s | Loss: 0.1\n", None),
+        (f"{TRACEBACK}ValueError: caught\nIter 9: Train loss 2.1\n", None),
+        ("The answer is ValueError: a kind of error.\nKilled\n", None),
+        ("", None),
+    ],
+)
+def test_the_exception_that_ended_a_trainer_is_found(text: str, exception: str | None) -> None:
+    assert find_cause(text).exception == exception
+
+
+def test_the_problem_is_that_of_the_exception_or_of_another_line() -> None:
+    found = find_cause(f"Address already in use\n{TRACEBACK}{OUT_OF_MEMORY}\n").problem
+    assert found is not None
+    assert found.message == "a step needed more memory than there is"
+    assert find_cause("step 3\nKilled\n").problem == CLASSES[0]
+    # Such a line is no reason to end.
+    assert find_cause("Could not fetch round and stage: x\n").problem is None
+
+
+HOSTILE = (
+    *("429 ", "huggingface ", "p2pd ", "identity ", "api/submit-a ", "400 ", "endpoint ", "terminated ", "exit code "),
+    *("MemoryError ", "[0]:", "a.", "Traceback (most recent call last):", "  | ", "\x1b[", "step ", "pid=1 "),
+)
+
+
+def test_a_hostile_line_costs_linear_time() -> None:
+    """One of twenty thousand characters: with a pattern of quadratic time this takes minutes."""
+    lines = [seed * (20_000 // len(seed)) for seed in HOSTILE] + [f"[1]{' ' * 20_000}x", f"exit code{' ' * 20_000}x"]
+    begun = time.thread_time()
+    for line in lines:
+        for problem in CLASSES:
+            problem.pattern.search(line)
+        find_cause(line)
+    assert time.thread_time() - begun < 10
+    assert find_cause(f"ValueError: {'x' * 10**6}\n").exception == f"ValueError: {'x' * 10**6}"[:MAX_LINE]
