@@ -51,9 +51,9 @@ def trainers(tmp_path: Path) -> Iterator[dict[str, psutil.Process]]:
 
 @pytest.fixture
 def make(tmp_path: Path, store: Store) -> Callable[..., Restarter]:
-    def make(*rules: str) -> Restarter:
+    def make(*rules: str, left: frozenset[str] = frozenset()) -> Restarter:
         run_dirs = {name: tmp_path / name for name in ("a", "b")}
-        return Restarter(RestartPolicy(), rules or ("PeerStalled",), run_dirs, Records(store))
+        return Restarter(RestartPolicy(), rules or ("PeerStalled",), run_dirs, run_dirs.keys() - left, Records(store))
 
     return make
 
@@ -103,6 +103,32 @@ def test_a_peer_is_not_restarted_otherwise(
     restarter.consider(FIRING, pages, hidden, NOW)
     assert not restarter.records
     assert len(still_alive(list(trainers.values()))) == 2
+
+
+def test_a_peer_that_nobody_would_start_again_is_never_ended(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        restarter = make(left=frozenset({"a"}))
+    restarter.consider(FIRING, {"a": PAGE, "b": PAGE}, (), NOW)
+    assert not restarter.records
+    assert len(still_alive(list(trainers.values()))) == 2
+    assert [one.getMessage() for one in caplog.records] == [
+        "no rule restarts a: somebody else starts and restarts them"
+    ]
+
+
+def test_a_peer_that_is_no_longer_restarted_keeps_no_other_waiting(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process]
+) -> None:
+    make().consider(FIRING, {"a": PAGE}, (), NOW)
+    wait_for(_ended(trainers["a"]), 10, "the stalled peer's process has ended")
+    restarter = make(left=frozenset({"a"}))
+    assert restarter.records["a"].phase == "idle"
+    other = AlertStates({Key("PeerStalled", "b"): FIRING.states[STALLED]})
+    restarter.consider(other, {"a": PAGE, "b": PAGE}, (), NOW + 1)
+    assert restarter.records["b"].phase == "restarting"
+    wait_for(_ended(trainers["b"]), 10, "the other's process has ended")
 
 
 def test_the_rules_see_the_phase_of_the_restart(
