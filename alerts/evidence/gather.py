@@ -1,7 +1,7 @@
 """Gathers evidence once when an alert fires: what the process does and waits for, how it ended, its log, its stacks.
 
 Each peer's is gathered in a thread of its own, so that a hung disk delays no evaluation for longer than `SECONDS`; what
-fails, or comes later, is missing from the message and costs nothing else.
+fails, or comes later, is missing from the message and costs nothing else: a hung disk is what the message may be about.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -48,55 +49,71 @@ _UNUSUAL = {
 log = logging.getLogger(__name__)
 
 
+class _Work(NamedTuple):
+    """A thread that gathers, and the evidence that it has found so far."""
+
+    future: Future[None]
+    parts: list[str]
+
+
 class Gatherer:
     """Gathers from `run_dirs`: the run folders of the peers whose trainers run beside the alert loop."""
 
     def __init__(self, run_dirs: Mapping[str, Path], language: Language = "en") -> None:
         self._run_dirs = run_dirs
         self._words = i18n.discover()[language]
-        self._running: dict[str, Future[str]] = {}
+        self._running: dict[str, Future[None]] = {}
 
     async def attach(self, events: Sequence[Event]) -> list[Event]:
         """The events, those that fire with the evidence that was found in time."""
         self._running = {peer: future for peer, future in self._running.items() if not future.done()}
-        begun: list[Future[str] | None] = []
+        begun: list[_Work | None] = []
         for event in events:
-            is_room = sum(future is not None for future in begun) < MAX_AT_ONCE
+            is_room = sum(work is not None for work in begun) < MAX_AT_ONCE
             begun.append(self._begin(event) if is_room else None)
-        waited = [asyncio.wrap_future(future) for future in begun if future is not None]
+        waited = [asyncio.wrap_future(work.future) for work in begun if work is not None]
         if waited:
             await asyncio.wait(waited, timeout=SECONDS)
-        found = [future.result() if future is not None and future.done() else "" for future in begun]
+        found = [_write(work.parts, self._words) if work else "" for work in begun]
         return [replace(event, evidence=text) for event, text in zip(events, found, strict=True)]
 
-    def _begin(self, event: Event) -> Future[str] | None:
+    def _begin(self, event: Event) -> _Work | None:
         rule, run_dir = discover().get(event.key.rule), self._run_dirs.get(event.key.peer)
         # While a thread of an earlier alert still hangs, the peer gets no second one.
         if rule is None or run_dir is None or event.kind != "firing" or not rule.evidence:
             return None
         if event.key.peer in self._running:
             return None
-        future: Future[str] = Future()
-        self._running[event.key.peer] = future
+        work = _Work(Future(), [])
+        self._running[event.key.peer] = work.future
         kinds = rule.evidence
 
-        def work() -> None:
-            future.set_result(gather(kinds, run_dir, self._words))
+        def run() -> None:
+            find_parts(kinds, run_dir, work.parts)
+            work.future.set_result(None)
 
-        threading.Thread(target=work, name=f"evidence-{event.key.peer}", daemon=True).start()
-        return future
+        threading.Thread(target=run, name=f"evidence-{event.key.peer}", daemon=True).start()
+        return work
 
 
 def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = WORDS) -> str:
     """The evidence of these kinds, bounded and without secrets; takes up to `STACKS_SECONDS`, and never raises."""
     parts: list[str] = []
+    find_parts(kinds, run_dir, parts)
+    return _write(parts, words)
+
+
+def find_parts(kinds: Sequence[Evidence], run_dir: Path, parts: list[str]) -> None:
+    """Adds the evidence of each kind to `parts` once it is found."""
     for kind in kinds:
         try:
             parts += _GATHERERS[kind](run_dir)
         except Exception:  # Evidence that cannot be gathered costs only itself.
             log.warning("cannot gather evidence %s from %s", kind, run_dir, exc_info=True)
-    text = "\n".join(words.translate(part) for part in parts)
-    return shorten(text, MAX_LENGTH, mark=words.shortened)
+
+
+def _write(parts: Sequence[str], words: Words) -> str:
+    return shorten("\n".join(words.translate(part) for part in list(parts)), MAX_LENGTH, mark=words.shortened)
 
 
 def find_frames(stacks: str) -> list[str]:

@@ -83,8 +83,8 @@ def _list_logs(run_dir: Path) -> Iterator[_Log]:
         pass
     for path in _list_watched(run_dir):
         try:
-            yield _Log(path, redact(str(path), MAX_TITLE), path.stat().st_mtime)
-        except OSError:
+            yield _Log(path, _name(path), path.stat().st_mtime)
+        except (OSError, ValueError):
             continue
 
 
@@ -114,6 +114,12 @@ def _follow_link(path: Path) -> Path:
     if link.st_uid not in (os.getuid(), 0, target.lstat().st_uid):
         raise OSError(f"{path} is a link of another user")
     return target
+
+
+def _name(path: Path) -> str:
+    """The path, or the end of a long one: the file's name tells most."""
+    text = str(path)
+    return redact(text if len(text) <= MAX_TITLE else f"…{text[1 - MAX_TITLE :]}", MAX_TITLE)
 
 
 def _last_drawn(line: str) -> str:
