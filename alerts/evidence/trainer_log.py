@@ -68,7 +68,7 @@ def _read_log(run_dir: Path) -> tuple[str, str] | None:
     logs = sorted(_list_logs(run_dir), key=lambda log: log.written_at, reverse=True)
     for log in logs:
         try:
-            return log.title, read_tail(_follow_link(log.path), LOG_BYTES)
+            return log.title, read_log_tail(log.path, LOG_BYTES)
         except OSError:
             continue
     return None
@@ -81,15 +81,15 @@ def _list_logs(run_dir: Path) -> Iterator[_Log]:
             yield _Log(run_dir / LOG_FILE, LOG_FILE, own.st_mtime)
     except OSError:
         pass
-    for path in _list_watched(run_dir):
+    for path in list_watched_logs(run_dir):
         try:
             yield _Log(path, _name(path), path.stat().st_mtime)
         except (OSError, ValueError):
             continue
 
 
-def _list_watched(run_dir: Path) -> Iterator[Path]:
-    """The files that the peer's `log` readers may follow."""
+def list_watched_logs(run_dir: Path) -> Iterator[Path]:
+    """The files that the peer's `log` readers may follow, as the run folder tells."""
     try:
         watch = json.loads(read_bounded(run_dir / WATCH_FILE, MAX_WATCH_BYTES))
         folder = str(watch["folder"])
@@ -103,6 +103,11 @@ def _list_watched(run_dir: Path) -> Iterator[Path]:
         elif "**" not in path:
             pattern = str(Path(glob.escape(folder), path))
             yield from map(Path, itertools.islice(glob.iglob(pattern), MAX_MATCHES))
+
+
+def read_log_tail(path: Path, max_bytes: int) -> str:
+    """The end of a plain file, or of that which a link of its owner leads to. Raises OSError."""
+    return read_tail(_follow_link(path), max_bytes)
 
 
 def _follow_link(path: Path) -> Path:

@@ -6,6 +6,7 @@ Lines before the last progress do not count: the trainer recovered from those er
 from collections.abc import Iterator
 from pathlib import Path
 
+from alerts.evidence.trainer_log import LOG_FILE, list_watched_logs, read_log_tail
 from exporter.known_problems import classify
 from fleet.doctor.findings import Finding, Level, ok
 from fleet.doctor.site import Site
@@ -28,9 +29,11 @@ def examine(site: Site) -> Iterator[Finding]:
 def _logs(site: Site) -> Iterator[tuple[Path, str]]:
     seen = set()
     for peer in site.loaded.peers:
-        log = site.loaded.folder.peer(peer.name) / "trainer.log"
-        seen.add(log.resolve())
-        yield log, f"peer {peer.name}"
+        run_dir = site.loaded.folder.peer(peer.name)
+        for log in (run_dir / LOG_FILE, *list_watched_logs(run_dir)):
+            if log.resolve() not in seen:
+                seen.add(log.resolve())
+                yield log, f"peer {peer.name}"
     for trainer in site.trainers:
         folder = trainer.log_folder
         for log in sorted(folder.glob("*.log"))[:50] if folder and folder.is_dir() else ():
@@ -41,8 +44,6 @@ def _logs(site: Site) -> Iterator[tuple[Path, str]]:
 
 def _tail(log: Path) -> str:
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-            return file.read(TAIL_BYTES).decode(errors="replace")
+        return read_log_tail(log, TAIL_BYTES)
     except OSError:
         return ""
