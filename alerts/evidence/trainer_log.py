@@ -30,7 +30,9 @@ MAX_TITLE = 80
 MAX_EXCEPTION = 240
 
 
-class _Log(NamedTuple):
+class Log(NamedTuple):
+    """A file that a trainer may write to, and how messages name it; `written_at` is Unix time."""
+
     path: Path
     title: str
     written_at: float
@@ -65,8 +67,7 @@ def describe_cause(run_dir: Path) -> list[str]:
 
 def _read_log(run_dir: Path) -> tuple[str, str] | None:
     """(how it is called, its end) of the log that was written last."""
-    logs = sorted(_list_logs(run_dir), key=lambda log: log.written_at, reverse=True)
-    for log in logs:
+    for log in list_logs(run_dir):
         try:
             return log.title, read_log_tail(log.path, LOG_BYTES)
         except OSError:
@@ -74,21 +75,26 @@ def _read_log(run_dir: Path) -> tuple[str, str] | None:
     return None
 
 
-def _list_logs(run_dir: Path) -> Iterator[_Log]:
+def list_logs(run_dir: Path) -> list[Log]:
+    """The logs of a peer that are there, the one written last first."""
+    return sorted(_find_logs(run_dir), key=lambda log: log.written_at, reverse=True)
+
+
+def _find_logs(run_dir: Path) -> Iterator[Log]:
     try:
         own = (run_dir / LOG_FILE).lstat()
         if stat.S_ISREG(own.st_mode) and own.st_size:
-            yield _Log(run_dir / LOG_FILE, LOG_FILE, own.st_mtime)
+            yield Log(run_dir / LOG_FILE, LOG_FILE, own.st_mtime)
     except OSError:
         pass
-    for path in list_watched_logs(run_dir):
+    for path in _list_watched(run_dir):
         try:
-            yield _Log(path, _name(path), path.stat().st_mtime)
+            yield Log(path, _name(path), path.stat().st_mtime)
         except (OSError, ValueError):
             continue
 
 
-def list_watched_logs(run_dir: Path) -> Iterator[Path]:
+def _list_watched(run_dir: Path) -> Iterator[Path]:
     """The files that the peer's `log` readers may follow, as the run folder tells."""
     try:
         watch = json.loads(read_bounded(run_dir / WATCH_FILE, MAX_WATCH_BYTES))

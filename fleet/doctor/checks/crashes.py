@@ -6,12 +6,13 @@ Lines before the last progress do not count: the trainer recovered from those er
 from collections.abc import Iterator
 from pathlib import Path
 
-from alerts.evidence.trainer_log import LOG_FILE, list_watched_logs, read_log_tail
+from alerts.evidence.trainer_log import list_logs, read_log_tail
 from exporter.known_problems import classify
 from fleet.doctor.findings import Finding, Level, ok
 from fleet.doctor.site import Site
 
 TAIL_BYTES = 1 << 20
+LOGS_OF_PEER = 2
 
 
 def examine(site: Site) -> Iterator[Finding]:
@@ -29,11 +30,11 @@ def examine(site: Site) -> Iterator[Finding]:
 def _logs(site: Site) -> Iterator[tuple[Path, str]]:
     seen = set()
     for peer in site.loaded.peers:
-        run_dir = site.loaded.folder.peer(peer.name)
-        for log in (run_dir / LOG_FILE, *list_watched_logs(run_dir)):
-            if log.resolve() not in seen:
-                seen.add(log.resolve())
-                yield log, f"peer {peer.name}"
+        # A pattern may match every earlier run's too.
+        for one in list_logs(site.loaded.folder.peer(peer.name))[:LOGS_OF_PEER]:
+            if one.path.resolve() not in seen:
+                seen.add(one.path.resolve())
+                yield one.path, f"peer {peer.name}"
     for trainer in site.trainers:
         folder = trainer.log_folder
         for log in sorted(folder.glob("*.log"))[:50] if folder and folder.is_dir() else ():
