@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,9 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+_NOWHERE = Address("0.0.0.0", 0)
 
 
 class Socket(NamedTuple):
@@ -58,7 +61,7 @@ def find_connections(pids: Iterable[int], *, seconds: float, proc: Path = PROC) 
     deadline = time.monotonic() + seconds
     if sys.platform == "linux":
         return _find_in_proc(list(pids), deadline, proc)
-    return _find_with_psutil(list(pids), deadline)
+    return find_with_psutil(list(pids), deadline)
 
 
 def parse_table(text: str) -> list[Socket]:
@@ -174,32 +177,36 @@ def _find_owners(inodes: set[int], deadline: float, proc: Path) -> dict[int, int
     return owners
 
 
-def _find_with_psutil(pids: list[int], deadline: float) -> list[Connection]:
-    held = [(pid, one) for pid in pids for one in _ask(pid)]
-    wanted = {(one.raddr, one.laddr) for _, one in held}
-    owners: dict[tuple[Any, Any], int] = {}
-    for pid in psutil.pids() if held else []:
-        if time.monotonic() > deadline or len(owners) == len(wanted):
+def find_with_psutil(pids: list[int], deadline: float) -> list[Connection]:
+    """The same where there is no /proc; `deadline` is by the monotonic clock."""
+    told = [(pid, one) for pid in pids for one in _ask(pid)]
+    if not any(one.raddr for _, one in told):
+        return []
+    for pid in psutil.pids():
+        if time.monotonic() > deadline:
             break
-        for one in _ask(pid):
-            if (one.laddr, one.raddr) in wanted:
-                owners.setdefault((one.laddr, one.raddr), pid)
-    return take_connections(held, owners)
+        if pid not in pids:
+            told += [(pid, one) for one in _ask(pid)]
+    return match_connections(pids, told)
 
 
-def take_connections(held: Iterable[tuple[int, Any]], owners: Mapping[tuple[Any, Any], int]) -> list[Connection]:
-    """The connections that psutil tells, each with its process; `owners` by their own address and the other."""
-    return [
-        Connection(
-            pid,
-            one.fd,
-            make_address(one.raddr.ip, one.raddr.port),
-            one.status == psutil.CONN_ESTABLISHED,
-            owners.get((one.raddr, one.laddr)),
-        )
-        for pid, one in held
-        if one.raddr and one.status in (psutil.CONN_ESTABLISHED, psutil.CONN_SYN_SENT)
-    ]
+def match_connections(pids: Collection[int], told: Iterable[tuple[int, Any]]) -> list[Connection]:
+    """The connections of these processes; `told` are those of all, as psutil gives them, each with its process."""
+    table: list[Socket] = []
+    holders: list[tuple[int, int]] = []
+    for pid, one in told:
+        with contextlib.suppress(ValueError):
+            remote = make_address(*one.raddr) if one.raddr else _NOWHERE
+            if one.status in _STATES.values():
+                table.append(Socket(make_address(*one.laddr), remote, one.status, len(holders) + 1))
+                holders.append((pid, one.fd))
+    wanted = [one for one in table if one.remote is not _NOWHERE and holders[one.inode - 1][0] in pids]
+    ends = find_other_ends(table, wanted)
+    found = []
+    for one in wanted:
+        owner = next((holders[place - 1][0] for place in ends[one.inode]), None)
+        found.append(Connection(*holders[one.inode - 1], one.remote, one.status == psutil.CONN_ESTABLISHED, owner))
+    return found
 
 
 def _ask(pid: int) -> list[Any]:

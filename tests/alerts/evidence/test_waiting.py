@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +20,9 @@ from alerts.evidence.sockets import (
     Connection,
     find_connections,
     find_other_ends,
+    find_with_psutil,
+    match_connections,
     parse_table,
-    take_connections,
 )
 from alerts.evidence.waiting import (
     Call,
@@ -164,6 +166,15 @@ def test_both_ends_of_a_connection_are_found_in_ipv6_too() -> None:
     assert found == [Connection(os.getpid(), found[0].descriptor, Address(LOOPBACK, port), True, os.getpid())]
 
 
+def test_psutil_finds_both_ends_too() -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection((LOOPBACK, port)) as client, server.accept()[0]:
+            found = find_with_psutil([os.getpid()], time.monotonic() + 5)
+            expected = Connection(os.getpid(), client.fileno(), Address(LOOPBACK, port), True, os.getpid())
+    assert expected in found
+
+
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 100 1 0 100 0 0 10 0
    1: 0100007F:C350 0100007F:1F40 01 00000000:00000000 00:00000000 00000000  1000        0 200 1 0 20 4 30 10 -1
@@ -203,18 +214,25 @@ class Told(NamedTuple):
 
 def test_what_macos_tells_is_matched_the_same_way() -> None:
     """As psutil gives it there: the addresses are named tuples, and there is no system call to see."""
-    here, server, six = Told("127.0.0.1", 50000), Told("127.0.0.1", 8000), Told("::ffff:10.0.0.9", 443)
+    here, other, server = Told("127.0.0.1", 50000), Told("127.0.0.1", 50001), Told("127.0.0.1", 8000)
     told = [
         (7, SimpleNamespace(fd=9, laddr=here, raddr=server, status="ESTABLISHED")),
-        (7, SimpleNamespace(fd=10, laddr=here, raddr=six, status="SYN_SENT")),
-        (7, SimpleNamespace(fd=11, laddr=here, raddr=(), status="LISTEN")),
+        (7, SimpleNamespace(fd=10, laddr=other, raddr=server, status="ESTABLISHED")),
+        (7, SimpleNamespace(fd=11, laddr=here, raddr=Told("::ffff:10.0.0.9", 443), status="SYN_SENT")),
+        (7, SimpleNamespace(fd=12, laddr=Told("::", 6006), raddr=(), status="LISTEN")),
+        (7, SimpleNamespace(fd=13, laddr=here, raddr=server, status="CLOSE_WAIT")),
+        (7, SimpleNamespace(fd=14, laddr=Told("*", 1), raddr=server, status="ESTABLISHED")),
+        (4711, SimpleNamespace(fd=5, laddr=Told("0.0.0.0", 8000), raddr=(), status="LISTEN")),
+        (4712, SimpleNamespace(fd=6, laddr=server, raddr=here, status="ESTABLISHED")),
     ]
-    found = take_connections(told, {(server, here): 4711})
+    found = match_connections([7], told)
     assert found == [
-        Connection(7, 9, Address("127.0.0.1", 8000), True, 4711),
-        Connection(7, 10, Address("10.0.0.9", 443), False),
+        Connection(7, 9, Address("127.0.0.1", 8000), True, 4712),
+        # Not accepted yet: who listens there will.
+        Connection(7, 10, Address("127.0.0.1", 8000), True, 4711),
+        Connection(7, 11, Address("10.0.0.9", 443), False),
     ]
-    assert describe_connections(found[:1], {}, {4711: psutil.STATUS_STOPPED}) == [
+    assert describe_connections(found[1:2], {}, {4711: psutil.STATUS_STOPPED}) == [
         "Process 7 waits for 127.0.0.1:8000 (process 4711, stopped by a signal)."
     ]
 
