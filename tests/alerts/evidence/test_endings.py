@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from alerts.engine.evaluate import Event, Key
 from alerts.evidence.gather import gather
 from alerts.i18n.zh_cn import WORDS as CHINESE
+from alerts.messages.single import Style, render
 from alerts.rules import View, discover
 from alerts.scraping.page import parse
 from exporter.collectors import discover as discover_collectors
@@ -151,10 +153,12 @@ def test_a_known_crash_is_named_with_its_remedy(start: Start, line: str, problem
     lines = trainer.describe("PeerFailed")
     assert lines[0] == f"Last exception: {line}"
     assert lines[1].startswith(f"Known problem: {problem}. Remedy: {remedy}")
-    chinese = gather(("cause",), trainer.run_dir, CHINESE).splitlines()
-    assert chinese[0] == f"最后的异常：{line}"
-    assert chinese[1].startswith("已知问题：")
-    assert problem not in chinese[1]
+    evidence = gather(discover()["PeerFailed"].evidence, trainer.run_dir, CHINESE)
+    event = Event(Key("PeerFailed", "a"), "firing", 1e9, 1e9, "critical", "", evidence)
+    body = render(event, Style("demo", CHINESE)).body
+    assert f"最后的异常：{line}\n已知问题：" in body
+    assert problem not in body
+    assert remedy not in body
 
 
 def test_a_kill_is_named_as_a_signal(start: Start) -> None:
