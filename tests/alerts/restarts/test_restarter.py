@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.scraping.page import Page, parse
 from alerts.store import Store
+from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import still_alive, wait_for
 
 NOW = 1_700_000_000.0
@@ -116,6 +118,21 @@ def test_a_peer_that_nobody_would_start_again_is_never_ended(
     assert [one.getMessage() for one in caplog.records] == [
         "no rule restarts a: somebody else starts and restarts them"
     ]
+
+
+def test_the_loop_leaves_a_target_alone_that_is_not_restartable(
+    make_loop: Callable[..., AlertLoop], sidecar: Sidecar, trainers: dict[str, psutil.Process], tmp_path: Path
+) -> None:
+    targets = [
+        {"peer": name, "url": sidecar.url, "run_dir": str(tmp_path / name), "restartable": name == "b"}
+        for name in ("a", "b")
+    ]
+    sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
+    loop = make_loop({}, targets=targets, rules={"PeerStalled": {"restart": True}})
+    loop.start()
+    wait_for(_ended(trainers["b"]), 20, "the other peer's process has ended")
+    assert still_alive([trainers["a"]])
+    assert loop.output().count("no rule restarts a: somebody else starts and restarts them") == 1
 
 
 def test_a_peer_that_is_no_longer_restarted_keeps_no_other_waiting(
