@@ -34,6 +34,7 @@ from alerts.evidence.waiting import (
     find_mount,
     parse_call,
     parse_place,
+    read_call,
 )
 from exporter.run_folder import write_process_record
 from exporter.system.process_identity import identify
@@ -272,6 +273,20 @@ def test_only_what_is_known_is_called_waiting() -> None:
 )
 def test_a_system_call_is_read(text: str, machine: str, call: Call | None) -> None:
     assert parse_call(text, machine) == call
+
+
+def test_where_the_call_is_hidden_its_place_is_read(tmp_path: Path) -> None:
+    """As on systems that let only a debugger see the call."""
+    (tmp_path / "7").mkdir()
+    assert read_call(7, proc=tmp_path) is None
+    (tmp_path / "7" / "wchan").write_text("wait_woken")
+    assert read_call(7, proc=tmp_path) == Call("wait_woken")
+    (tmp_path / "7" / "syscall").write_text("45 0x3 0x7ffc\n")
+    assert read_call(7, proc=tmp_path, machine="x86_64") == Call("recvfrom", 3)
+    one = Connection(7, 3, Address("127.0.0.1", 8000), True, 4711)
+    assert describe_connections([one], {7: Call("wait_woken")}, {}) == [
+        "Process 7 waits for 127.0.0.1:8000 (process 4711)."
+    ]
 
 
 def test_a_place_in_the_kernel_is_read() -> None:
