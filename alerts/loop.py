@@ -111,7 +111,8 @@ class Loop:
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
         self._gatherer = Gatherer(run_dirs, config.language)
         asking = [one.name for one in self._rules if one.settings.restart]
-        self._restarter = Restarter(config.restarts, asking, run_dirs, Records(store))
+        restartable = {target.peer for target in config.targets if target.restartable}
+        self._restarter = Restarter(config.restarts, asking, run_dirs, restartable, Records(store))
         self._evaluated_at = clock()
         self._checked_at: dict[str, float] = {}
         self._deadlines = Deadlines()

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import psutil
 
-from exporter.system.process_identity import ProcessIdentity, as_seconds, find_process, identify
+from exporter.system.process_identity import ProcessIdentity, as_seconds, find_process, identify, is_same
 
 METRICS_FILE = "trainer.prom"
 PROCESS_FILE = "process.json"
 ENDING_FILE = "ended.json"
+RESTART_REQUEST_FILE = "restart.json"
 
 
 class ProcessRecord(NamedTuple):
@@ -106,6 +107,21 @@ def read_ending(run_dir: Path) -> Ending | None:
     if identity is None or type(exit_code) is not int or not 0 <= exit_code < 256 or at is None:
         return None
     return Ending(identity, exit_code, at)
+
+
+def write_restart_request(run_dir: Path, process: ProcessIdentity) -> None:
+    """Records that this process is about to be ended, so that it is started again. Raises OSError."""
+    write_atomically(run_dir / RESTART_REQUEST_FILE, json.dumps(process.as_record()).encode())
+
+
+def is_restart_requested(run_dir: Path) -> bool:
+    """Whether the recorded trainer process was ended so that it is started again."""
+    record = read_process_record(run_dir)
+    try:
+        requested = ProcessIdentity.from_record(json.loads(read_bounded(run_dir / RESTART_REQUEST_FILE, 4096)))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return record is not None and requested is not None and is_same(requested, record.identity)
 
 
 def find_trainer(run_dir: Path) -> psutil.Process | None:

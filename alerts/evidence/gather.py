@@ -1,10 +1,11 @@
-"""Gathers evidence once when an alert fires: the process's state, its log's last lines, its stacks.
+"""Gathers evidence once when an alert fires: what the process does and waits for, how it ended, its log, its stacks.
 
 Each peer's is gathered in a thread of its own, so that a hung disk delays no evaluation for longer than `SECONDS`; what
-fails, or comes later, is missing from the message and costs nothing else.
+fails, or comes later, is missing from the message and costs nothing else: a hung disk is what the message may be about.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import threading
@@ -12,26 +13,29 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from alerts import i18n
 from alerts.engine.evaluate import Event
 from alerts.evidence.redact import redact, redact_lines
+from alerts.evidence.trainer_log import describe_cause, describe_log
 from alerts.evidence.trainer_process import ask_for_stacks, find_own_trainer, read_tail
+from alerts.evidence.waiting import describe_waiting, list_tree
 from alerts.i18n import Language, Words
 from alerts.i18n.en import WORDS
 from alerts.i18n.translatable import say
 from alerts.messages.single import shorten
 from alerts.rules import Evidence, discover
+from exporter.run_folder import find_trainer
 
 SECONDS = 1.0
 STACKS_SECONDS = 0.7
 MAX_LENGTH = 1000
 MAX_AT_ONCE = 8
-LOG_LINES = 4
-LOG_BYTES = 8192
 FRAMES = 8
+MAX_UNUSUAL = 3
 # In a run folder: what the trainer did before it was last restarted.
 RESTART_FILE = "restart.log"
 
@@ -45,55 +49,71 @@ _UNUSUAL = {
 log = logging.getLogger(__name__)
 
 
+class _Work(NamedTuple):
+    """A thread that gathers, and the evidence that it has found so far."""
+
+    future: Future[None]
+    parts: list[str]
+
+
 class Gatherer:
     """Gathers from `run_dirs`: the run folders of the peers whose trainers run beside the alert loop."""
 
     def __init__(self, run_dirs: Mapping[str, Path], language: Language = "en") -> None:
         self._run_dirs = run_dirs
         self._words = i18n.discover()[language]
-        self._running: dict[str, Future[str]] = {}
+        self._running: dict[str, Future[None]] = {}
 
     async def attach(self, events: Sequence[Event]) -> list[Event]:
         """The events, those that fire with the evidence that was found in time."""
         self._running = {peer: future for peer, future in self._running.items() if not future.done()}
-        begun: list[Future[str] | None] = []
+        begun: list[_Work | None] = []
         for event in events:
-            is_room = sum(future is not None for future in begun) < MAX_AT_ONCE
+            is_room = sum(work is not None for work in begun) < MAX_AT_ONCE
             begun.append(self._begin(event) if is_room else None)
-        waited = [asyncio.wrap_future(future) for future in begun if future is not None]
+        waited = [asyncio.wrap_future(work.future) for work in begun if work is not None]
         if waited:
             await asyncio.wait(waited, timeout=SECONDS)
-        found = [future.result() if future is not None and future.done() else "" for future in begun]
+        found = [_write(work.parts, self._words) if work else "" for work in begun]
         return [replace(event, evidence=text) for event, text in zip(events, found, strict=True)]
 
-    def _begin(self, event: Event) -> Future[str] | None:
+    def _begin(self, event: Event) -> _Work | None:
         rule, run_dir = discover().get(event.key.rule), self._run_dirs.get(event.key.peer)
         # While a thread of an earlier alert still hangs, the peer gets no second one.
         if rule is None or run_dir is None or event.kind != "firing" or not rule.evidence:
             return None
         if event.key.peer in self._running:
             return None
-        future: Future[str] = Future()
-        self._running[event.key.peer] = future
+        work = _Work(Future(), [])
+        self._running[event.key.peer] = work.future
         kinds = rule.evidence
 
-        def work() -> None:
-            future.set_result(gather(kinds, run_dir, self._words))
+        def run() -> None:
+            find_parts(kinds, run_dir, work.parts)
+            work.future.set_result(None)
 
-        threading.Thread(target=work, name=f"evidence-{event.key.peer}", daemon=True).start()
-        return future
+        threading.Thread(target=run, name=f"evidence-{event.key.peer}", daemon=True).start()
+        return work
 
 
 def gather(kinds: Sequence[Evidence], run_dir: Path, words: Words = WORDS) -> str:
     """The evidence of these kinds, bounded and without secrets; takes up to `STACKS_SECONDS`, and never raises."""
     parts: list[str] = []
+    find_parts(kinds, run_dir, parts)
+    return _write(parts, words)
+
+
+def find_parts(kinds: Sequence[Evidence], run_dir: Path, parts: list[str]) -> None:
+    """Adds the evidence of each kind to `parts` once it is found."""
     for kind in kinds:
         try:
             parts += _GATHERERS[kind](run_dir)
         except Exception:  # Evidence that cannot be gathered costs only itself.
             log.warning("cannot gather evidence %s from %s", kind, run_dir, exc_info=True)
-    text = "\n".join(words.translate(part) for part in parts)
-    return shorten(text, MAX_LENGTH, mark=words.shortened)
+
+
+def _write(parts: Sequence[str], words: Words) -> str:
+    return shorten("\n".join(words.translate(part) for part in list(parts)), MAX_LENGTH, mark=words.shortened)
 
 
 def find_frames(stacks: str) -> list[str]:
@@ -109,19 +129,23 @@ def find_frames(stacks: str) -> list[str]:
 
 
 def _describe_process(run_dir: Path) -> list[str]:
-    process = find_own_trainer(run_dir)
+    process = find_trainer(run_dir)
     if process is None:
         return [say("The process in process.json is not running.")]
-    unusual = _UNUSUAL.get(process.status())
-    return [say(unusual, pid=process.pid)] if unusual else []
+    found = []
+    for one in list_tree(process):
+        with contextlib.suppress(psutil.Error):
+            if unusual := _UNUSUAL.get(one.status()):
+                found.append(say(unusual, pid=one.pid))
+    return list(found[:MAX_UNUSUAL])
 
 
 def _describe_largest(run_dir: Path) -> list[str]:
-    process = find_own_trainer(run_dir)
+    process = find_trainer(run_dir)
     if process is None:
         return []
     sizes = []
-    for one in [process, *process.children(recursive=True)]:
+    for one in list_tree(process):
         try:
             sizes.append((one.memory_info().rss, one.pid, one.name()))
         except psutil.Error:
@@ -134,15 +158,6 @@ def _describe_largest(run_dir: Path) -> list[str]:
     else:
         template = "Largest of {count} processes: {name} (PID {pid}, a child of the trainer), {size:.2f} GiB resident."
     return [say(template, count=len(sizes), name=redact(name), pid=pid, size=size / 2**30)]
-
-
-def _describe_log(run_dir: Path) -> list[str]:
-    try:
-        text = read_tail(run_dir / "trainer.log", LOG_BYTES)
-    except OSError:
-        return []
-    lines = [line for line in redact_lines(text.splitlines()) if line.strip()]
-    return [say("trainer.log ends:"), *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
 
 
 def _describe_stacks(run_dir: Path) -> list[str]:
@@ -164,8 +179,10 @@ def _describe_restart(run_dir: Path) -> list[str]:
 
 _GATHERERS: Mapping[Evidence, Callable[[Path], list[str]]] = {
     "process": _describe_process,
+    "waiting": describe_waiting,
     "biggest": _describe_largest,
-    "log": _describe_log,
+    "cause": describe_cause,
+    "log": describe_log,
     "stacks": _describe_stacks,
     "restart": _describe_restart,
 }

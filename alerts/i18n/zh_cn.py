@@ -1,6 +1,7 @@
 """Simplified Chinese."""
 
 from alerts.i18n import Words
+from alerts.i18n.zh_cn_evidence import EVIDENCE
 
 TEXTS = {
     # What several rules say.
@@ -146,23 +147,7 @@ TEXTS = {
     "Last publication {time} before the last step; limit {limit}.": "最后一次发布比最后一步早 {time}；上限 {limit}。",
     # Watchdog
     "Alert loop running.": "告警循环正在运行。",
-    # Evidence
-    "Main thread (all threads: stacks.log):": "主线程（全部线程见 stacks.log）：",
-    "The process in process.json is not running.": "process.json 所记录的进程没有在运行。",
-    "trainer.log ends:": "trainer.log 的末尾：",
-    "Largest of {count} processes: {name} (PID {pid}, the trainer), {size:.2f} GiB resident.": (
-        "{count} 个进程中最大的是 {name}（PID {pid}，训练进程），常驻内存 {size:.2f} GiB。"
-    ),
-    "Largest of {count} processes: {name} (PID {pid}, a child of the trainer), {size:.2f} GiB resident.": (
-        "{count} 个进程中最大的是 {name}（PID {pid}，训练进程的子进程），常驻内存 {size:.2f} GiB。"
-    ),
-    "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT resumes it.": (
-        "进程 {pid} 被信号（SIGSTOP）暂停；SIGCONT 可让它继续。"
-    ),
-    "Process {pid} is stopped by a debugger.": "进程 {pid} 被调试器暂停。",
-    "Process {pid} is in uninterruptible sleep: it waits for a disk or a device.": (
-        "进程 {pid} 处于不可中断的睡眠：正在等待磁盘或设备。"
-    ),
+    **EVIDENCE,
 }
 
 TERMS = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from alerts.evidence.trainer_process import find_own_trainer
+from exporter.run_folder import read_process_record, write_restart_request
 from exporter.system.process_identity import is_running
 
 # A trainer saves and exits within ten seconds of SIGTERM.
@@ -21,6 +22,11 @@ def end_trainer(run_dir: Path, *, grace_seconds: float = GRACE_SECONDS) -> bool:
     trainer = find_own_trainer(run_dir)
     if trainer is None:
         return False
+    record = read_process_record(run_dir)
+    if record is not None:
+        # Its launcher must not take a clean exit for the end of the run.
+        with contextlib.suppress(OSError):
+            write_restart_request(run_dir, record.identity)
     tree = [trainer]
     with contextlib.suppress(psutil.Error):
         tree += trainer.children(recursive=True)

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from alerts.engine.evaluate import AlertStates, Key
@@ -20,15 +21,30 @@ log = logging.getLogger(__name__)
 
 
 class Restarter:
-    """`rules` are those with `restart: true`; `run_dirs` the run folders of the peers of this machine."""
+    """`rules` are those with `restart: true`; `run_dirs` the run folders of the peers of this machine.
+
+    Peers that are not `restartable` are left alone: nobody would start them again.
+    """
 
     def __init__(
-        self, policy: RestartPolicy, rules: Collection[str], run_dirs: Mapping[str, Path], records: Records
+        self,
+        policy: RestartPolicy,
+        rules: Collection[str],
+        run_dirs: Mapping[str, Path],
+        restartable: Collection[str],
+        records: Records,
     ) -> None:
         self._policy = policy
         self._rules = frozenset(rules)
-        self._run_dirs = run_dirs
+        self._run_dirs = {peer: run_dir for peer, run_dir in run_dirs.items() if peer in restartable}
         self._records = records
+        for peer, record in list(records.all.items()):
+            if peer not in self._run_dirs and record.phase != "idle":
+                # Nothing would end this state any more, and others would wait for it.
+                records.put(peer, replace(record, phase="idle"))
+        left = sorted(set(run_dirs) - set(self._run_dirs))
+        if rules and left:
+            log.info("no rule restarts %s: somebody else starts and restarts them", ", ".join(left))
 
     @property
     def records(self) -> Mapping[str, Record]:
@@ -86,7 +102,7 @@ def add_record(page: Page | None, record: Record | None) -> Page | None:
 def _end(peer: str, run_dir: Path) -> None:
     """Keeps the evidence, then ends the trainer; its process manager starts it again."""
     try:
-        _write_private(run_dir / RESTART_FILE, gather(("process", "biggest", "log", "stacks"), run_dir))
+        _write_private(run_dir / RESTART_FILE, gather(("process", "waiting", "biggest", "log", "stacks"), run_dir))
     except OSError as error:
         log.warning("peer %s: cannot write %s: %s", peer, RESTART_FILE, error)
     try:

@@ -22,7 +22,7 @@ from alerts.scraping.page import Page
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["peer", "host"]
 Chart = Literal["memory", "step rate", "rank", "reward", "host memory", "disk"]
-Evidence = Literal["process", "biggest", "log", "stacks", "restart"]
+Evidence = Literal["process", "waiting", "biggest", "cause", "log", "stacks", "restart"]
 Memory = Mapping[str, Any]
 
 

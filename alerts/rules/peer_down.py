@@ -134,6 +134,7 @@ RULE = Rule(
     chart="step rate",
     judge=judge,
     remember=remember,
+    evidence=("cause", "log"),
     inhibits=(
         "PeerStalled",
         "RewardStagnant",

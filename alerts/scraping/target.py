@@ -27,9 +27,13 @@ def check_http_url(url: str) -> str:
 
 
 class Target(Settings):
-    """A peer's sidecar. `run_dir` is the trainer's run folder on this host, from which alerts get evidence."""
+    """A peer's sidecar. `run_dir` is the trainer's run folder on this host, from which alerts get evidence.
+
+    `restartable`: whether its process manager starts the trainer again; else no rule ends it.
+    """
 
     peer: Name
     url: Annotated[str, AfterValidator(check_http_url)]
     labels: dict[LabelName, str] = Field(default_factory=dict)
     run_dir: Path | None = None
+    restartable: bool = True

@@ -77,13 +77,27 @@ def _configure(words: list[str], name: str, file: Path | None, state_dir: Path |
         "sidecar_interval": "2s",
         "ports": {"sidecar": sidecar, "alerts": page},
         "peers": [{"name": name, "kind": "command", "command": words, "folder": str(Path.cwd())}],
-        "alerts": {"interval": "5s", **alerts},
+        "alerts": {"interval": "5s", **without_restarts(alerts)},
     }
     loaded = load_text(yaml_text.dump(data), str(found or "watch"), base, state_dir)
     loaded.add(find_start_problems(loaded))
     if not loaded.is_usable:
         raise ValueError(loaded.lines()[0])
     return loaded
+
+
+def without_restarts(alerts: dict[str, Any]) -> dict[str, Any]:
+    """The alerts of a fleet without `restart: true`: a command of the foreground is not started again."""
+    rules = alerts.get("rules")
+    if not isinstance(rules, dict):
+        return alerts
+    kept = {
+        name: {key: value for key, value in settings.items() if key != "restart"}
+        if isinstance(settings, dict)
+        else settings
+        for name, settings in rules.items()
+    }
+    return {**alerts, "rules": kept}
 
 
 def _run(loaded: "Loaded", words: list[str]) -> int:

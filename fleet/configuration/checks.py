@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from alerts.rules import discover
 from alerts.secret_references import path_of
 from alerts.sizes import show_size
 from alerts.startup import prepare
@@ -59,6 +60,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
         loaded.add(taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))
+    loaded.add(_restarts(loaded))
     loaded.add(_unexpanded(loaded))
     loaded.add(find_trainer_problems(loaded))
 
@@ -192,6 +194,18 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
             yield from _check_permissions(path, ("alerts", *location))
     if alerts.tls is not None and alerts.tls.key.exists():
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
+
+
+def _restarts(loaded: Loaded) -> Iterator[Problem]:
+    """Rules that are to restart peers, beside peers that they leave alone."""
+    alerts = loaded.composition.alerts
+    if alerts is None:
+        return
+    left = [target.peer for target in alerts.targets if not target.restartable]
+    for name in discover() if left else ():
+        if alerts.rules.of(name).restart:
+            message = f"does not restart {', '.join(left)}: an attached trainer is restarted by whoever started it"
+            yield Problem(("alerts", "rules", name, "restart"), message, is_warning=True)
 
 
 def _unexpanded(loaded: Loaded) -> Iterator[Problem]:

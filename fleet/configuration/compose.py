@@ -13,7 +13,7 @@ from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
-from fleet.configuration.watched import WatchedPeer, describe_watch
+from fleet.configuration.watched import AttachedPeer, WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
@@ -246,7 +246,12 @@ def _add_alerts(
         "state_dir": folder.alerts,
         "listen": f"{config.page_host}:{config.ports.alerts}",
         "targets": [
-            {"peer": peer.name, "url": f"{sidecar_url(config, peer)}/metrics", "run_dir": folder.peer(peer.name)}
+            {
+                "peer": peer.name,
+                "url": f"{sidecar_url(config, peer)}/metrics",
+                "run_dir": folder.peer(peer.name),
+                "restartable": not isinstance(peer.watched, AttachedPeer),
+            }
             for peer in peers
         ],
         "leaderboard_url": leaderboard_url(config) if our_trainers(peers) else None,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from exporter.run_folder import Ending, write_ending, write_process_record
+from exporter.run_folder import Ending, is_restart_requested, write_ending, write_process_record
 from exporter.system.process_identity import identify
 from fleet.processes.launch import FINAL_EXIT_CODES, FINISHED_EXIT_CODE
 
@@ -75,7 +75,7 @@ def _forward_signals(process: subprocess.Popen[bytes]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """For service managers: a command that has finished is not started again."""
+    """For service managers: a command that has finished is not started again, unless it was ended for a restart."""
     parser = argparse.ArgumentParser(
         prog="python -m fleet.processes.command",
         description="Run a command as a peer's trainer.",
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error.filename or given.command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         return CANNOT_RUN
     if exit_code == os.EX_OK:
-        return FINISHED_EXIT_CODE
+        # Many trainers save and exit cleanly on SIGTERM.
+        return 128 + signal.SIGTERM if is_restart_requested(given.run_dir) else FINISHED_EXIT_CODE
     # These are the launcher's own words for "do not restart".
     return 1 if exit_code in FINAL_EXIT_CODES else exit_code
 

@@ -183,13 +183,13 @@ def test_a_disk_that_hangs_delays_no_message_for_long_and_is_not_read_twice(
     asked = []
     go_on = threading.Event()
 
-    def hang(_kinds: object, folder: Path, _words: object) -> str:
+    def hang(_kinds: object, folder: Path, parts: list[str]) -> None:
         asked.append(folder)
         if folder == tmp_path:
             go_on.wait(600)
-        return "late" if folder == tmp_path else "in time"
+        parts.append("late" if folder == tmp_path else "in time")
 
-    monkeypatch.setattr("alerts.evidence.gather.gather", hang)
+    monkeypatch.setattr("alerts.evidence.gather.find_parts", hang)
     monkeypatch.setattr("alerts.evidence.gather.SECONDS", 1.0)
     gatherer = Gatherer({"hangs": tmp_path, "a": run_dir})
     for _ in range(2):
@@ -198,6 +198,16 @@ def test_a_disk_that_hangs_delays_no_message_for_long_and_is_not_read_twice(
     assert not go_on.is_set()
     go_on.set()
     assert asked == [tmp_path, run_dir, run_dir]
+
+
+def test_what_was_found_before_a_disk_hung_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is on the disk that hangs; what the process does is known without it."""
+    go_on = threading.Event()
+    monkeypatch.setattr("alerts.evidence.trainer_log._read_log", lambda _run_dir: go_on.wait(600) and None)
+    monkeypatch.setattr("alerts.evidence.gather.SECONDS", 0.3)
+    (event,) = asyncio.run(Gatherer({"a": tmp_path}).attach([_event()]))
+    go_on.set()
+    assert event.evidence == "The process in process.json is not running."
 
 
 def test_the_innermost_frames_of_the_main_thread_are_found() -> None:

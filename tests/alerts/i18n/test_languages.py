@@ -21,6 +21,7 @@ from alerts.messages.single import render
 from alerts.rules import discover as discover_rules
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Content, Renderer
+from exporter.known_problems import CLASSES
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = discover()
@@ -32,7 +33,7 @@ ALERT_PHASES = {"firing", "pending"}
 
 def _templates() -> set[str]:
     """Every template passed to `say` in the source."""
-    found = set(gather._UNUSUAL.values())
+    found = {*gather._UNUSUAL.values(), *(text for one in CLASSES for text in (one.message, one.remedy))}
     for path in (ROOT / "alerts").rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         calls = [node.args[0] for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say"]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.scraping.page import Page, parse
 from alerts.store import Store
+from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import still_alive, wait_for
 
 NOW = 1_700_000_000.0
@@ -51,9 +53,9 @@ def trainers(tmp_path: Path) -> Iterator[dict[str, psutil.Process]]:
 
 @pytest.fixture
 def make(tmp_path: Path, store: Store) -> Callable[..., Restarter]:
-    def make(*rules: str) -> Restarter:
+    def make(*rules: str, left: frozenset[str] = frozenset()) -> Restarter:
         run_dirs = {name: tmp_path / name for name in ("a", "b")}
-        return Restarter(RestartPolicy(), rules or ("PeerStalled",), run_dirs, Records(store))
+        return Restarter(RestartPolicy(), rules or ("PeerStalled",), run_dirs, run_dirs.keys() - left, Records(store))
 
     return make
 
@@ -103,6 +105,47 @@ def test_a_peer_is_not_restarted_otherwise(
     restarter.consider(FIRING, pages, hidden, NOW)
     assert not restarter.records
     assert len(still_alive(list(trainers.values()))) == 2
+
+
+def test_a_peer_that_nobody_would_start_again_is_never_ended(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        restarter = make(left=frozenset({"a"}))
+    restarter.consider(FIRING, {"a": PAGE, "b": PAGE}, (), NOW)
+    assert not restarter.records
+    assert len(still_alive(list(trainers.values()))) == 2
+    assert [one.getMessage() for one in caplog.records] == [
+        "no rule restarts a: somebody else starts and restarts them"
+    ]
+
+
+def test_the_loop_leaves_a_target_alone_that_is_not_restartable(
+    make_loop: Callable[..., AlertLoop], sidecar: Sidecar, trainers: dict[str, psutil.Process], tmp_path: Path
+) -> None:
+    targets = [
+        {"peer": name, "url": sidecar.url, "run_dir": str(tmp_path / name), "restartable": name == "b"}
+        for name in ("a", "b")
+    ]
+    sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
+    loop = make_loop({}, targets=targets, rules={"PeerStalled": {"restart": True}})
+    loop.start()
+    wait_for(_ended(trainers["b"]), 20, "the other peer's process has ended")
+    assert still_alive([trainers["a"]])
+    assert loop.output().count("no rule restarts a: somebody else starts and restarts them") == 1
+
+
+def test_a_peer_that_is_no_longer_restarted_keeps_no_other_waiting(
+    make: Callable[..., Restarter], trainers: dict[str, psutil.Process]
+) -> None:
+    make().consider(FIRING, {"a": PAGE}, (), NOW)
+    wait_for(_ended(trainers["a"]), 10, "the stalled peer's process has ended")
+    restarter = make(left=frozenset({"a"}))
+    assert restarter.records["a"].phase == "idle"
+    other = AlertStates({Key("PeerStalled", "b"): FIRING.states[STALLED]})
+    restarter.consider(other, {"a": PAGE, "b": PAGE}, (), NOW + 1)
+    assert restarter.records["b"].phase == "restarting"
+    wait_for(_ended(trainers["b"]), 10, "the other's process has ended")
 
 
 def test_the_rules_see_the_phase_of_the_restart(

@@ -1,10 +1,12 @@
 """Peers that are not our trainers, in the file and in what is made of it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fleet.commands.watch import without_restarts
 from fleet.configuration.load import Loaded, load_text
 from fleet.configuration.peers import services
 from fleet.processes.files import configurations
@@ -114,3 +116,26 @@ def test_what_does_not_fit_is_named_at_its_place(peer: str, said: str) -> None:
     assert lines
     assert any(said in line for line in lines), lines
     assert all(line.startswith("peerwatch.yaml:3: peers[0]") for line in lines), lines
+
+
+def test_no_rule_ends_a_trainer_that_nobody_would_start_again(lines_of: Callable[[str], list[str]]) -> None:
+    rules = "alerts: {rules: {PeerStalled: {restart: true}}}\n"
+    loaded = load(MIXED + rules)
+    assert loaded.composition.alerts is not None
+    assert {one.peer: one.restartable for one in loaded.composition.alerts.targets} == {
+        "ours": True,
+        "script": True,
+        "theirs": False,
+    }
+    (line,) = lines_of(ATTACHED_ONLY + rules)
+    assert line == (
+        "peerwatch.yaml:5: warning: alerts.rules.PeerStalled.restart: does not restart theirs: "
+        "an attached trainer is restarted by whoever started it"
+    )
+    assert lines_of(ATTACHED_ONLY) == []
+
+
+def test_a_watched_command_of_the_foreground_is_not_restarted() -> None:
+    given = {"rules": {"PeerStalled": {"restart": True, "for": "1m"}, "PeerDown": None}, "interval": "1s"}
+    assert without_restarts(given) == {"rules": {"PeerStalled": {"for": "1m"}, "PeerDown": None}, "interval": "1s"}
+    assert without_restarts({"rules": 7}) == {"rules": 7}

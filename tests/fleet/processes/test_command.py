@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.restarts.ending import end_trainer
 from exporter.collectors.ending import Collector
 from exporter.config import SidecarConfig
 from exporter.run_folder import find_trainer, read_ending
@@ -79,6 +80,18 @@ def test_a_signal_reaches_the_command_and_its_own_end_counts(tmp_path: Path) -> 
     ending = read_ending(tmp_path)
     assert ending is not None
     assert ending.exit_code == 7
+
+
+def test_one_that_was_ended_for_a_restart_is_started_again_although_it_exits_cleanly(tmp_path: Path) -> None:
+    with running(tmp_path, sys.executable, "-c", SCRIPT.replace("exit(7)", "exit(0)")) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        wait_for(lambda: find_trainer(tmp_path), 20, "the record of the process")
+        assert end_trainer(tmp_path)
+        assert process.wait(timeout=60) == 143
+    # The next one finishes.
+    with running(tmp_path, sys.executable, "-c", "pass") as process:
+        assert process.wait(timeout=60) == 100
 
 
 def test_what_cannot_be_run_is_one_line(tmp_path: Path) -> None:

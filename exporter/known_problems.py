@@ -1,33 +1,50 @@
-"""The problems that the doctor knows in a trainer's log: how their lines are spelt, what they mean, what to do.
+"""The problems that are known in a trainer's log: how their lines are spelt, what they mean, what to do. Pure.
 
-A pattern is as long as the real line lets it be: logs hold prose too, such as completions and advice.
+A pattern is as long as the real line lets it be: logs hold prose too, such as completions and advice. Each takes linear
+time, as prose may be hostile: repetitions are bounded, or begin at one place of a line (`_in_order`).
 """
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from fleet.doctor.findings import Level
+MAX_LINE = 2000
 
 
 class Class(NamedTuple):
-    """One kind of problem; `pattern` matches within a line. Some persist while rounds go on: `outlives_progress`."""
+    """One kind of problem; `pattern` matches within a line. Some persist while rounds go on: `outlives_progress`.
+
+    `is_warning`: the trainer goes on for a while.
+    """
 
     pattern: re.Pattern[str]
     message: str
     remedy: str
-    level: Level = Level.FAILURE
+    is_warning: bool = False
     outlives_progress: bool = False
+
+
+class Cause(NamedTuple):
+    """What the end of a log says about why a trainer ended; None where it does not."""
+
+    exception: str | None
+    problem: Class | None
 
 
 def _class(
     patterns: tuple[str, ...],
     message: str,
     remedy: str,
-    level: Level = Level.FAILURE,
     *,
+    is_warning: bool = False,
     outlives_progress: bool = False,
 ) -> Class:
-    return Class(re.compile("|".join(patterns), re.IGNORECASE), message, remedy, level, outlives_progress)
+    return Class(re.compile("|".join(patterns), re.IGNORECASE), message, remedy, is_warning, outlives_progress)
+
+
+def _in_order(*parts: str) -> str:
+    """Matches a line that holds all parts in this order, each searched for once."""
+    return "^" + "".join(f"(?>.*?{part})" for part in parts)
 
 
 # The first match classifies a line.
@@ -35,9 +52,9 @@ CLASSES = (
     _class(
         (
             # Shells: a command of a script, a job, a command of a terminal.
-            r"^\s*(Killed(: 9)?|已杀死)\s*$",
-            r":\s*(line|行) ?\d+:\s+\d+ (Killed\b|已杀死)",
-            r"^\[\d+\]\s*[+-]?\s*(\d+\s+)?(Killed(: 9)?|已杀死)(\s{2,}|\s*$)",
+            r"^\s*+(Killed(: 9)?|已杀死)\s*$",
+            r":\s{0,8}(line|行) ?\d+:\s+\d+ (Killed\b|已杀死)",
+            r"^\[\d+\]\s{0,8}[+-]?\s{0,8}(\d+\s{1,8})?(Killed(: 9)?|已杀死)(\s{2,}|\s*$)",
             r"^zsh: killed\s",
             r"^make(\[\d+\])?: \*\*\* .*\] Killed",
             # Python, torchrun, accelerate, DeepSpeed, fish, supervisord.
@@ -45,7 +62,7 @@ CLASSES = (
             r"Signal 9 \(SIGKILL\) received",
             r"^(?!.*\bstopped: ).*\bterminated (with|by)( signal)? SIGKILL\b",
             r"is killed by signal: Killed",
-            r"\b(exit ?code|return code)\s*[:=]?\s*-(9|SIGKILL)\b",
+            r"\b(exit ?code|return code)\s{0,8}[:=]?\s{0,8}-(9|SIGKILL)\b",
             # systemd, the kernel, docker, Kubernetes, Slurm.
             r"code=killed, status=9/KILL",
             r"killed by the OOM killer",
@@ -61,14 +78,14 @@ CLASSES = (
         (
             r"\b((CUDA|HIP|XPU)( error:)?|MPS backend|RESOURCE_EXHAUSTED:) out of memory\b(?=\s*([.:(]|$| while))",
             r"DefaultCPUAllocator: (can't allocate|not enough) memory",
-            r"\b(_ArrayMemoryError|MemoryError)\b\s*(:|$)|std::bad_alloc|CUBLAS_STATUS_ALLOC_FAILED",
+            r"\b(_ArrayMemoryError|MemoryError)\b\s*+(:|$)|std::bad_alloc|CUBLAS_STATUS_ALLOC_FAILED",
             r"\[Errno 12\]|: Cannot allocate memory\s*$",
         ),
         "a step needed more memory than there is",
         "lower the batch size, the number of completions or their length",
     ),
     _class(
-        (r"\bidentity\b.*\bis already taken",),
+        (_in_order(r"\bidentity\b", r"\bis already taken"),),
         "another process uses this peer's identity",
         "stop the other one, or give this peer its own key",
     ),
@@ -83,7 +100,11 @@ CLASSES = (
         "check the network and the addresses below swarm.initial_peers",
     ),
     _class(
-        (r"P2PDaemonError\b", r"Daemon failed to start\b", r"\bp2pd\b.* (has |was )?(exited|terminated)\b"),
+        (
+            r"P2PDaemonError\b",
+            r"Daemon failed to start\b",
+            _in_order(r"\bp2pd\b", r" (has |was )?(exited|terminated)\b"),
+        ),
         "hivemind's network daemon did not start",
         "check free memory, left-over p2pd processes and the limit on open files; then start the peer again",
     ),
@@ -111,16 +132,16 @@ CLASSES = (
         (r"\bAA2[45]\b",),
         "several peers of one account submitted at once",
         "start them some minutes apart, so that their submissions do not collide",
-        Level.WARNING,
+        is_warning=True,
         outlives_progress=True,
     ),
     _class(
         (
             r"Failed to submit to chain",
-            r"api/submit-\w+.*\b(400|500)\b",
-            r"\b(400|500)\b .*api/submit-",
+            _in_order(r"api/submit-\w", r"\b(400|500)\b"),
+            _in_order(r"\b(400|500)\b ", r"api/submit-"),
             r"\bFailedOp\b",
-            r"endpoint.*(submit_reward|submit-winner)",
+            _in_order(r"endpoint", r"(submit_reward|submit-winner)"),
             r"calling (submit_reward|submit-winner)",
         ),
         "rewards are not accepted by the chain",
@@ -131,7 +152,7 @@ CLASSES = (
         (r"Could not fetch round and stage",),
         "the chain did not answer when asked for the round",
         "wait; if it persists, use another RPC address",
-        Level.WARNING,
+        is_warning=True,
     ),
     _class(
         (r"\bEADDRINUSE\b", r"Address already in use", r"\bport \d+ is (already )?in use"),
@@ -139,10 +160,14 @@ CLASSES = (
         "end leftovers of an earlier run, or choose other ports",
     ),
     _class(
-        (r"\b429\b.*huggingface", r"huggingface.*(\b429\b|Too Many Requests)", r"\bHfHubHTTPError: 429\b"),
+        (
+            _in_order(r"\b429\b", "huggingface"),
+            _in_order("huggingface", r"(\b429\b|Too Many Requests)"),
+            r"\bHfHubHTTPError: 429\b",
+        ),
         "Hugging Face limits the rate of downloads",
         "wait an hour, or log in with a token of your own",
-        Level.WARNING,
+        is_warning=True,
     ),
     _class(
         (r"No space left on device", r"\bErrno 28\b", r"Disk quota exceeded", r"PytorchStreamWriter failed writing"),
@@ -161,7 +186,7 @@ CLASSES = (
         ),
         "rounds go on, but nothing is learned or shared",
         "restart the peer; see the error above that line in its log",
-        Level.WARNING,
+        is_warning=True,
         outlives_progress=True,
     ),
     _class(
@@ -179,5 +204,70 @@ CLASSES = (
 # After one of these the trainer has recovered from earlier errors.
 PROGRESS = re.compile(
     r"Joining round: \d+|Starting round: \d+/|Training round: \d+|Finished training round|Submitting winners for round|"
-    r"'reward'|\bstep[= ]\d+\b|\bround \d+, stage \d+\b"
+    r"'reward'|'loss'|\b(?i:step)[= :] ?\d+\b|\bIter \d+: |\bround \d+, stage \d+\b"
 )
+
+_COLOR = re.compile(r"\x1b\[[0-9;]{0,32}m")
+# Launchers print whose line it is, an exception group a frame.
+_WHOSE = re.compile(r"(?:\[\w{1,32}\]:\s?|\((?:\w{1,64} )?pid=\d{1,10}[^)]{0,64}\)\s|\s{0,32}\| ){1,3}")
+_TRACEBACK = "Traceback (most recent call last):"
+# What ends a traceback, whatever the exception's name is.
+_RAISED = re.compile(r"[A-Za-z_][\w.]{0,200}(\(\w{1,64}\))?(:\s|:?$)")
+_ERROR = re.compile(r"[A-Za-z_][\w.]{0,200}(?<=Error|ption)(\(\w{1,64}\))?(:\s|:?$)|Fatal Python error: ")
+# Raised by a launcher because a process below it has ended.
+_LAUNCHERS = re.compile(
+    r"(\w+\.)*(ChildFailedError|CalledProcessError|ProcessExitedException|ProcessRaisedException)\b"
+)
+
+
+def classify(text: str) -> list[tuple[Class, int]]:
+    """The problems since the last progress, with their number of lines, in the order of the table."""
+    counts: dict[Class, int] = {}
+    for line in _list_lines(text):
+        problem = _find_class(line)
+        if problem is not None:
+            counts[problem] = counts.get(problem, 0) + 1
+        elif PROGRESS.search(line):
+            counts = {problem: count for problem, count in counts.items() if problem.outlives_progress}
+    return [(problem, counts[problem]) for problem in CLASSES if problem in counts]
+
+
+def find_cause(text: str) -> Cause:
+    """The last exception since the last progress, and the known problem that it is, or that other lines tell."""
+    exception = _find_exception(text)
+    problem = _find_class(exception) if exception else None
+    if problem is None:
+        problem = next((one for one, _ in classify(text) if not one.is_warning), None)
+    return Cause(exception, problem)
+
+
+def _find_exception(text: str) -> str | None:
+    """The line that names it: a launcher's only if there is no other."""
+    raised: str | None = None
+    launchers: str | None = None
+    is_inside = False
+    for line in _list_lines(text):
+        bare = line[found.end() :] if (found := _WHOSE.match(line)) else line
+        if bare.rstrip().endswith(_TRACEBACK):
+            is_inside = True
+        elif is_inside and (not bare.strip() or bare[0].isspace()):
+            continue
+        elif (_RAISED if is_inside else _ERROR).match(bare):
+            is_inside = False
+            if _LAUNCHERS.match(bare):
+                launchers = bare
+            else:
+                raised = bare
+        elif PROGRESS.search(bare):
+            raised = launchers = None
+            is_inside = False
+    return raised or launchers
+
+
+def _list_lines(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        yield _COLOR.sub("", line[:MAX_LINE])
+
+
+def _find_class(line: str) -> Class | None:
+    return next((one for one in CLASSES if one.pattern.search(line)), None)

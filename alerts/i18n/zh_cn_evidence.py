@@ -1,0 +1,74 @@
+"""Simplified Chinese of what goes with an alert: evidence, and the known problems of trainers' logs."""
+
+EVIDENCE = {
+    "Main thread (all threads: stacks.log):": "主线程（全部线程见 stacks.log）：",
+    "The process in process.json is not running.": "process.json 所记录的进程没有在运行。",
+    "{file} ends:": "{file} 的末尾：",
+    "Last exception: {line}": "最后的异常：{line}",
+    "Known problem: {problem}. Remedy: {remedy}.": "已知问题：{problem}。处理办法：{remedy}。",
+    "Process {pid} waits for a connection to {end}.": "进程 {pid} 正在等待与 {end} 建立连接。",
+    "Process {pid} waits for {end}.": "进程 {pid} 正在等待 {end}。",
+    "Process {pid} is connected to {end}.": "进程 {pid} 已连接到 {end}。",
+    "{address} (process {pid})": "{address}（进程 {pid}）",
+    "{address} (process {pid}, stopped by a signal)": "{address}（进程 {pid}，已被信号暂停）",
+    "{address} (process {pid}, stopped by a debugger)": "{address}（进程 {pid}，已被调试器暂停）",
+    "{address} (process {pid}, in uninterruptible sleep)": "{address}（进程 {pid}，处于不可中断的睡眠）",
+    "Process {pid} waits in the kernel: {call}.": "进程 {pid} 在内核中等待：{call}。",
+    "Process {pid} waits in the kernel: {call} on {target}.": "进程 {pid} 在内核中等待：{call}，对象 {target}。",
+    "Process {pid} is in uninterruptible sleep, with {path} open on {device} ({kind}).": (
+        "进程 {pid} 处于不可中断的睡眠，并打开了 {device}（{kind}）上的 {path}。"
+    ),
+    "The disk of {path} is full: {free:.0f} MiB free.": "{path} 所在磁盘已满：剩余 {free:.0f} MiB。",
+    "Largest of {count} processes: {name} (PID {pid}, the trainer), {size:.2f} GiB resident.": (
+        "{count} 个进程中最大的是 {name}（PID {pid}，训练进程），常驻内存 {size:.2f} GiB。"
+    ),
+    "Largest of {count} processes: {name} (PID {pid}, a child of the trainer), {size:.2f} GiB resident.": (
+        "{count} 个进程中最大的是 {name}（PID {pid}，训练进程的子进程），常驻内存 {size:.2f} GiB。"
+    ),
+    "Process {pid} is stopped by a signal (SIGSTOP); SIGCONT resumes it.": (
+        "进程 {pid} 被信号（SIGSTOP）暂停；SIGCONT 可让它继续。"
+    ),
+    "Process {pid} is stopped by a debugger.": "进程 {pid} 被调试器暂停。",
+    "Process {pid} is in uninterruptible sleep: it waits for a disk or a device.": (
+        "进程 {pid} 处于不可中断的睡眠：正在等待磁盘或设备。"
+    ),
+    # Known problems of a trainer's log
+    "the system killed the trainer, most likely out of memory": "系统终止了训练进程，很可能是内存不足",
+    "run fewer peers or a smaller model; `peerwatch plan` says what fits": (
+        "减少节点数或换用更小的模型；`peerwatch plan` 会说明本机能容纳多少"
+    ),
+    "a step needed more memory than there is": "某一步所需的内存超过了可用内存",
+    "lower the batch size, the number of completions or their length": "减小批大小、补全数量或补全长度",
+    "another process uses this peer's identity": "另一个进程正在使用该节点的身份",
+    "stop the other one, or give this peer its own key": "停止另一个进程，或为该节点使用单独的密钥",
+    "the swarm's initial peers could not be reached": "无法连接 swarm 的初始节点",
+    "check the network and the addresses below swarm.initial_peers": "检查网络和 swarm.initial_peers 中的地址",
+    "hivemind's network daemon did not start": "hivemind 的网络守护进程没有启动",
+    "check free memory, left-over p2pd processes and the limit on open files; then start the peer again": (
+        "检查可用内存、残留的 p2pd 进程和打开文件数上限；然后重新启动该节点"
+    ),
+    "the connection to the DHT process broke; rl-swarm 0.4 crashes soon after": (
+        "与 DHT 进程的连接中断；rl-swarm 0.4 随后会崩溃"
+    ),
+    "restart the peer now, before it crashes": "现在就重启该节点，不要等它崩溃",
+    "wandb waits for a log-in without a terminal": "wandb 在没有终端的情况下等待登录",
+    "start the trainer with WANDB_MODE=offline": "启动训练时设置 WANDB_MODE=offline",
+    "several peers of one account submitted at once": "同一账户的多个节点同时提交",
+    "start them some minutes apart, so that their submissions do not collide": "相隔几分钟依次启动，避免提交冲突",
+    "rewards are not accepted by the chain": "链不接受奖励提交",
+    "log in again at the log-in server, and see its yarn.log": "在登录服务器上重新登录，并查看其 yarn.log",
+    "the chain did not answer when asked for the round": "查询当前轮次时链没有应答",
+    "wait; if it persists, use another RPC address": "稍等；如果持续，换用其他 RPC 地址",
+    "a port was in use": "端口已被占用",
+    "end leftovers of an earlier run, or choose other ports": "结束上次运行残留的进程，或换用其他端口",
+    "Hugging Face limits the rate of downloads": "Hugging Face 限制了下载频率",
+    "wait an hour, or log in with a token of your own": "等待一小时，或用自己的令牌登录",
+    "the disk was full": "磁盘已满",
+    "free some space, or set state_dir to another disk": "清理空间，或把 state_dir 设到其他磁盘",
+    "the limit on open files was reached": "打开文件数达到上限",
+    "raise it: `ulimit -n 4096` before the start": "提高上限：启动前运行 `ulimit -n 4096`",
+    "rounds go on, but nothing is learned or shared": "轮次继续进行，但没有学习也没有共享",
+    "restart the peer; see the error above that line in its log": "重启该节点；查看日志中该行之前的错误",
+    "the trainer ended with an error": "训练进程因错误结束",
+    "see the lines before it in the log": "查看日志中该行之前的内容",
+}
