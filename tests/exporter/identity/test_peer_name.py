@@ -49,13 +49,14 @@ def test_the_name_is_three_bytes_of_the_ids_hash() -> None:
 
 
 def test_a_peer_keeps_the_name_that_a_real_log_says() -> None:
-    """`Hello 🐈 [meek soaring vulture] 🦮 [QmfPgN…]` with lists of 213 and 203 words."""
-    adjectives = [f"a{number}" for number in range(213)]
-    animals = [f"b{number}" for number in range(203)]
-    digest = hashlib.md5(PEER.encode()).digest()
-    adjectives[digest[2] % 213], adjectives[digest[1] % 213], animals[digest[0] % 203] = "meek", "soaring", "vulture"
+    """`Hello 🐈 [meek soaring vulture]`: where rl-swarm's lists, of 245 and 220 words, have these words."""
+    adjectives, animals = ["-"] * 245, ["-"] * 220
+    adjectives[104], adjectives[190], animals[206] = "meek", "soaring", "vulture"
+    adjectives[19], adjectives[201], animals[213] = "colorful", "stocky", "wildebeest"
+    words = WordLists(tuple(adjectives), tuple(animals))
 
-    assert WordLists(tuple(adjectives), tuple(animals)).name(PEER) == "meek soaring vulture"
+    assert words.name(PEER) == "meek soaring vulture"
+    assert words.name("QmcaioPVE5rotRhyDo1LZ4L4sPXW3C9HHnY6nLsnCW5ADK") == "colorful stocky wildebeest"
 
 
 def test_a_checkout_without_lists_gives_none(tmp_path: Path) -> None:
