@@ -8,7 +8,7 @@ from exporter.http_client import HttpClient, ReadError, name_host
 from exporter.sources import SourceError
 
 # Names of the swarm are words; whatever else a service sends is no name, and never markup on a page.
-_NAME = re.compile(r"[^\W_](?:[^\W_]|[ .'…-]){0,63}")
+_NAME = re.compile(r"\w[\w .'…-]{0,63}")
 _TOO_MANY = 429
 
 # No reward of any swarm is beyond it, and sums of such stay exact enough.

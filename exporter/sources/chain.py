@@ -39,6 +39,8 @@ MIN_INTERVAL_SECONDS = 60.0
 PEERS_PER_CALL = 100
 # How far a service's newest block may lie behind the one that another had: they are never quite alike.
 LAG_SECONDS = 60.0
+# A block from the future would make every other service look late.
+MAX_AHEAD_SECONDS = 600.0
 
 # Beyond any reward, in whatever unit a contract counts.
 MAX_REWARD = 1e30
@@ -133,10 +135,11 @@ class Source:
         number, made_at = (to_number(service, newest.get(name)) for name in ("number", "timestamp"))
         if now - made_at > self._max_block_age_seconds:
             raise RpcError(f"{service.host}: its newest block was made {(now - made_at) / 60:.0f} min ago")
-        if made_at < self._newest_at - LAG_SECONDS:
-            raise RpcError(
-                f"{service.host}: its newest block is {self._newest_at - made_at:.0f} s behind one seen before"
-            )
+        if made_at - now > MAX_AHEAD_SECONDS:
+            raise RpcError(f"{service.host}: its newest block is {(made_at - now) / 60:.0f} min ahead of this clock")
+        behind = self._newest_at - made_at
+        if behind > LAG_SECONDS:
+            raise RpcError(f"{service.host}: its newest block is {behind:.0f} s behind one seen before")
         self._newest_at = made_at
         return max(0, number - self._confirmations)
 
@@ -146,12 +149,9 @@ class Source:
         for name, found in values.items():
             accounts = sorted(set(found.get(ACCOUNTS, {}).values()) - {_NO_ACCOUNT})
             calls[name] = [Call(self._contracts[name], PEERS, (some,)) for some in _chunks(accounts)]
-        if not any(calls.values()):
-            return
+        everything = [call for some in calls.values() for call in some]
         try:
-            results = iter(
-                call_all(service, self._multicall, [call for some in calls.values() for call in some], block)
-            )
+            results = iter(call_all(service, self._multicall, everything, block))
         except RpcError:
             return
         for name, some in calls.items():

@@ -247,6 +247,11 @@ def test_a_service_that_is_stuck_is_not_believed(chain: Chain) -> None:
         chain.source().read([ALFA], chain.node.now() + 1800)
 
 
+def test_a_block_from_the_future_is_not_believed(chain: Chain) -> None:
+    with pytest.raises(SourceError, match="its newest block is 30 min ahead of this clock"):
+        chain.source().read([ALFA], chain.node.now() - 1800)
+
+
 def test_a_service_that_lies_behind_another_takes_no_reward_away(chain: Chain) -> None:
     source = chain.source(chain.service, chain.spare)
     chain.node.chain.time_travel(int(chain.node.now()) + 600)
