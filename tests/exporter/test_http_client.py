@@ -151,3 +151,24 @@ def test_the_error_of_a_post_does_not_repeat_a_key(url):
     with pytest.raises(ReadError, match=r"^(http://127\.0\.0\.1:1|ftp://host): ") as caught:
         HttpClient().post(url, b"{}")
     assert "secret" not in str(caught.value)
+
+
+def test_a_certificate_that_is_trusted_is_read_over_https(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run():
+        with listener:
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) as secured:
+                while not secured.recv(65536).endswith(b"{}"):
+                    pass
+                secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n1")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    assert HttpClient(timeout_seconds=20).post(url, b"{}") == (200, "application/json", b"1")
+    thread.join()
