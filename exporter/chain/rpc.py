@@ -1,6 +1,7 @@
 """JSON-RPC with several services that serve the same chain: one that fails is left alone for a while."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,10 +12,15 @@ from exporter.http_client import HttpClient, ReadError, name_host
 BACK_OFF_SECONDS = 60.0
 MAX_BACK_OFF_SECONDS = 3600.0
 MAX_MESSAGE = 120
+# What is shorter in a URL is a word of its path.
+MIN_KEY = 7
 
 _TOO_MANY = 429
 # EIP-1474: limit exceeded; some services put the HTTP status there.
 _LIMIT_CODES = (-32005, _TOO_MANY)
+_LIMIT_TEXT = re.compile(r"rate.?limit|too many requests|exceeded .*capacity", re.IGNORECASE)
+_URL_MARKS = re.compile(r"[/?&=]")
+_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 Result = TypeVar("Result")
 
@@ -72,9 +78,13 @@ class Service:
 
     def _refused(self, method: str, error: Any) -> RpcError:
         code = error.get("code") if isinstance(error, dict) else None
-        text = str(error.get("message", "") if isinstance(error, dict) else error)
-        text = "".join(character if character.isprintable() else " " for character in text[:MAX_MESSAGE]).strip()
-        return RpcError(f"{self.host}: {method}: {text or 'refused'}", is_limit=code in _LIMIT_CODES)
+        text = str(error.get("message", "") if isinstance(error, dict) else error)[:MAX_MESSAGE]
+        # Some services repeat the key that they do not take.
+        for part in _URL_MARKS.split(self.url.partition("://")[2].partition("/")[2]):
+            text = text.replace(part, "…") if len(part) >= MIN_KEY else text
+        text = "".join(character if character.isprintable() else " " for character in text).strip()
+        is_limit = code in _LIMIT_CODES or _LIMIT_TEXT.search(text) is not None
+        return RpcError(f"{self.host}: {method}: {text or 'refused'}", is_limit=is_limit)
 
 
 class Rpc:
@@ -127,11 +137,8 @@ class Rpc:
 
 def to_number(service: Service, value: Any) -> int:
     """A quantity, `0x…`. Raises RpcError."""
-    try:
-        if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
-            return int(value[2:], 16)
-    except ValueError:
-        pass
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return int(value, 16)
     raise RpcError(f"{service.host}: {str(value)[:32]!r} is no number")
 
 

@@ -3,9 +3,11 @@
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from exporter.http_client import HttpClient, ReadError, name_host
 from exporter.sources import SourceError
+from trainer.protocol import MAX_ROUND, MAX_STAGE
 
 # Names of the swarm are words; whatever else a service sends is no name, and never markup on a page.
 _NAME = re.compile(r"\w[\w .'…-]{0,63}")
@@ -17,7 +19,7 @@ MAX_VALUE = 1e15
 
 def get_json(client: HttpClient, url: str, *, also: int = 200) -> tuple[int, Any]:
     """Status, which is 200 or `also`, and the decoded JSON. Raises SourceError, one line that names host and path."""
-    shown = name_host(url) + url.partition("://")[2].partition("?")[0][len(url.partition("://")[2].partition("/")[0]) :]
+    shown = name_host(url) + urlsplit(url).path
     try:
         status, content_type, body = client.get(url)
     except ReadError as error:
@@ -37,6 +39,14 @@ def get_json(client: HttpClient, url: str, *, also: int = 200) -> tuple[int, Any
 def read_name(value: object) -> str | None:
     """A name of words; None for anything else."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None
+
+
+def read_place(answer: object) -> tuple[int, int] | None:
+    """Round and stage; None before a server's first poll, where they are -1, and for anything else."""
+    if not isinstance(answer, dict):
+        return None
+    at = read_whole(answer.get("round"), most=MAX_ROUND), read_whole(answer.get("stage"), most=MAX_STAGE)
+    return (at[0], at[1]) if at[0] is not None and at[1] is not None else None
 
 
 def read_whole(value: object, *, most: int = 2**53) -> int | None:

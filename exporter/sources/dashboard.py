@@ -7,13 +7,11 @@ score counts is not said. `/api/v1/round-stage` tells round and stage.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
-from urllib.parse import quote
 
-from exporter.http_client import HttpClient
+from exporter.http_client import HttpClient, name_host
 from exporter.sources import SourceError, Standing
-from exporter.sources._answers import MAX_VALUE, get_json, read_name
+from exporter.sources._answers import MAX_VALUE, get_json, read_name, read_place
 from exporter.sources._options import SourceOptions
-from exporter.sources.http_leaderboard import parse_place
 from trainer.protocol import is_peer_id, read_number
 
 # That of 0.5 and later; 0.4 has dashboard-math.gensyn.ai and dashboard-math-hard.gensyn.ai.
@@ -21,7 +19,7 @@ URL = "https://dashboard.gensyn.ai"
 
 TIMEOUT_SECONDS = 5.0
 MAX_BYTES = 64 << 10
-# After so many failures in a row the others are not asked: a host with many peers does not wait for each.
+# After so many answers in a row that are none the other peers are not asked: nobody waits for each.
 MAX_FAILURES = 2
 
 
@@ -32,7 +30,7 @@ class Source:
 
     def __init__(self, url: str = URL, *, interval_seconds: float = 300.0, client: HttpClient | None = None) -> None:
         self.interval_seconds = interval_seconds
-        self._url = url
+        self._url, self._host = url, name_host(url)
         self._client = client or HttpClient(timeout_seconds=TIMEOUT_SECONDS, max_bytes=MAX_BYTES)
         self._listed: set[str] = set()
 
@@ -51,37 +49,40 @@ class Source:
         asked = [peer_id for peer_id in dict.fromkeys(peer_ids) if is_peer_id(peer_id)]
         standings: list[Standing] = []
         problems: list[SourceError] = []
+        failures = 0
         for peer_id in asked:
             try:
-                standings.append(self._read_peer(peer_id, now))
+                status, answer = get_json(self._client, f"{self._url}/api/v1/peer?id={peer_id}", also=404)
             except SourceError as error:
                 problems.append(error)
-                if error.is_limit or len(problems) >= MAX_FAILURES:
+                failures += 1
+                if error.is_limit or failures >= MAX_FAILURES:
                     break
+                continue
+            failures = 0
+            try:
+                standings.append(self._check(status, answer, peer_id, now))
+            except ValueError as error:
+                problems.append(SourceError(f"{self._host}: {error}"))
         if problems:
             text = f"{problems[0]} ({len(standings)} of {len(asked)} peers were read)"
             raise SourceError(text, standings, is_limit=problems[-1].is_limit)
         at = self._read_place() if standings else None
         return [replace(standing, round=at[0], stage=at[1]) if at else standing for standing in standings]
 
-    def _read_peer(self, peer_id: str, now: float) -> Standing:
-        url = f"{self._url}/api/v1/peer?id={quote(peer_id, safe='')}"
-        status, answer = get_json(self._client, url, also=404)
+    def _check(self, status: int, answer: object, peer_id: str, now: float) -> Standing:
         if status == 404:
             if peer_id in self._listed:
-                raise SourceError(f"{self._url}: answers 404 for a peer that it had before")
+                raise ValueError("answers 404 for a peer that it had before")
             return Standing(peer_id, now, is_listed=False)
-        try:
-            standing = parse(answer, peer_id, now)
-        except ValueError as error:
-            raise SourceError(f"{self._url}: {error}") from None
+        standing = parse(answer, peer_id, now)
         self._listed.add(peer_id)
         return standing
 
     def _read_place(self) -> tuple[int, int] | None:
         """Round and stage; None where the dashboard does not tell them, which is no failure."""
         try:
-            return parse_place(get_json(self._client, f"{self._url}/api/v1/round-stage")[1])
+            return read_place(get_json(self._client, f"{self._url}/api/v1/round-stage")[1])
         except SourceError:
             return None
 

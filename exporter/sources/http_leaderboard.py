@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
-from exporter.http_client import HttpClient
+from exporter.http_client import HttpClient, name_host
 from exporter.sources import SourceError, Standing
-from exporter.sources._answers import MAX_VALUE, get_json, read_name, read_whole
+from exporter.sources._answers import MAX_VALUE, get_json, read_name, read_place, read_whole
 from exporter.sources._options import SourceOptions
-from trainer.protocol import MAX_ROUND, MAX_STAGE, is_peer_id, read_number
+from trainer.protocol import is_peer_id, read_number
 
 EXAMPLE = "http://127.0.0.1:8000"
 
@@ -47,7 +47,7 @@ class Source:
     ) -> None:
         self.interval_seconds = interval_seconds
         self._stale_after_seconds = stale_after_seconds
-        self._url = url
+        self._url, self._host = url, name_host(url)
         self._client = client or HttpClient(timeout_seconds=TIMEOUT_SECONDS, max_bytes=MAX_BYTES)
         self._is_ours = False
         self._content = b""
@@ -72,6 +72,8 @@ class Source:
         """The standings of those that are peer ids."""
         asked = [peer_id for peer_id in dict.fromkeys(peer_ids) if is_peer_id(peer_id)]
         self._check_health()
+        if not asked:
+            return []
         was_ours, self._is_ours = self._is_ours, False
         try:
             found = [self._read_peer(peer_id, now) for peer_id in asked]
@@ -87,7 +89,7 @@ class Source:
         _, answer = get_json(self._client, f"{self._url}/api/healthz")
         age = read_age(answer.get("lastPolled")) if isinstance(answer, dict) else None
         if age is not None and age > MAX_POLL_AGE_SECONDS:
-            raise SourceError(f"{self._url}: the server last read its swarm {age:.0f} s ago")
+            raise SourceError(f"{self._host}: the server last read its swarm {age:.0f} s ago")
 
     def _read_peer(self, peer_id: str, now: float) -> Standing:
         """Of our own service, whose answers are checked here as anybody's."""
@@ -96,20 +98,20 @@ class Source:
             return Standing(peer_id, now, is_listed=False)
         standing = parse_peer(answer, peer_id, now)
         if standing is None:
-            raise SourceError(f"{self._url}: its answer is not a peer's rank")
+            raise SourceError(f"{self._host}: its answer is not a peer's rank")
         return standing
 
     def _read_board(self, asked: Sequence[str], now: float) -> Sequence[Standing]:
         _, place = get_json(self._client, f"{self._url}/api/round_and_stage")
-        at = parse_place(place)
+        at = read_place(place)
         if at is None:
-            raise SourceError(f"{self._url}: the server has not read its swarm yet")
+            raise SourceError(f"{self._host}: the server has not read its swarm yet")
         _, board = get_json(self._client, f"{self._url}/api/leaderboard-cumulative")
         rows = parse_board(board)
         if rows is None:
-            raise SourceError(f"{self._url}: its answer is not a leaderboard")
+            raise SourceError(f"{self._host}: its answer is not a leaderboard")
         if not rows:
-            raise SourceError(f"{self._url}: the board is empty")
+            raise SourceError(f"{self._host}: the board is empty")
         self._check_length(len(rows))
         self._check_change(board, now)
         ranks: dict[object, int] = {}
@@ -121,7 +123,7 @@ class Source:
     def _check_length(self, length: int) -> None:
         if 2 * length < self._length and self._short_reads < SHORT_READS:
             self._short_reads += 1
-            raise SourceError(f"{self._url}: the board has only {length} peers, {self._length} before")
+            raise SourceError(f"{self._host}: the board has only {length} peers, {self._length} before")
         self._length, self._short_reads = length, 0
 
     def _check_change(self, board: object, now: float) -> None:
@@ -130,7 +132,7 @@ class Source:
             self._content, self._changed_at = content, now
         age = now - self._changed_at
         if age > self._stale_after_seconds:
-            raise SourceError(f"{self._url}: the board has not changed for {age / 60:.0f} min")
+            raise SourceError(f"{self._host}: the board has not changed for {age / 60:.0f} min")
 
 
 def read_age(value: object) -> float | None:
@@ -141,14 +143,6 @@ def read_age(value: object) -> float | None:
             return None
         return sum(float(part or 0) * unit for part, unit in zip(found.groups(), (86400, 3600, 60, 1), strict=True))
     return read_number(value, limit=MAX_VALUE)
-
-
-def parse_place(answer: object) -> tuple[int, int] | None:
-    """Round and stage; None before the server's first poll, where they are -1, and for anything else."""
-    if not isinstance(answer, dict):
-        return None
-    at = read_whole(answer.get("round"), most=MAX_ROUND), read_whole(answer.get("stage"), most=MAX_STAGE)
-    return (at[0], at[1]) if at[0] is not None and at[1] is not None else None
 
 
 def parse_board(answer: object) -> list[dict[str, Any]] | None:
@@ -165,7 +159,7 @@ def parse_peer(answer: object, peer_id: str, now: float) -> Standing | None:
     reward = read_number(answer.get("cumulative"), limit=MAX_VALUE)
     if not rank or total is None or rank > total or reward is None:
         return None
-    at = parse_place(answer)
+    at = read_place(answer)
     return Standing(
         peer_id,
         now,

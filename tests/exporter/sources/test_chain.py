@@ -8,8 +8,8 @@ import pytest
 
 from exporter.chain.coordinator import CHAIN_ID, CONTRACTS, MULTICALL
 from exporter.chain.rpc import BACK_OFF_SECONDS
+from exporter.last_values import LastValues
 from exporter.sources import SourceError, Standing, check_options
-from exporter.sources._last_values import LastValues
 from exporter.sources.chain import Source
 from tests.exporter.sources.evm_node import Node, RpcServer, compile_coordinator, compile_multicall
 
@@ -202,6 +202,8 @@ def test_where_all_services_are_down_the_last_values_stay(chain: Chain) -> None:
         (429, "text/plain", b"slow down"),
         (200, "application/json", b'{"id": 1, "error": {"code": -32005, "message": "limit exceeded"}}'),
         (200, "application/json", b'{"id": 1, "error": {"code": 429, "message": "compute units per second"}}'),
+        (200, "application/json", b'{"id": 1, "error": {"code": -32016, "message": "Over rate limit"}}'),
+        (200, "application/json", b'{"id": 1, "error": "Too Many Requests"}'),
     ],
 )
 def test_a_service_that_asks_for_fewer_requests_is_left_alone_longer_and_longer(
@@ -288,7 +290,9 @@ def test_an_address_without_the_swarms_contract_is_named_and_the_others_are_read
         ((200, "application/json", b'{"id": 7, "result": "0x1"}'), "without its result"),
         ((200, "application/json", b'{"id": 1, "result": "0xzz"}'), "'0xzz' is no number"),
         ((200, "application/json", b'{"id": 1, "result": {"a": 1}}'), "is no number"),
+        ((200, "application/json", b'{"id": 1, "result": "0x-1"}'), "'0x-1' is no number"),
         ((401, "application/json", b'{"error": {"message": "no\\nkey <b>"}}'), "eth_chainId: no key <b>"),
+        ((401, "application/json", b'{"error": {"message": "api-key is no key"}}'), "eth_chainId: … is no key"),
         ((200, "application/json", b" " * (5 << 20)), "too large"),
     ],
 )

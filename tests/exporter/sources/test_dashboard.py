@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from exporter.http_client import HttpClient
+from exporter.last_values import LastValues
 from exporter.sources import SourceError, Standing, check_options
-from exporter.sources._last_values import LastValues
 from exporter.sources.dashboard import Source
-from tests.exporter.sources.json_server import JsonServer, Raw
+from tests.exporter.sources.json_server import PAGE, JsonServer, Raw
 
 NOW = 1_790_000_000.0
 ALFA, BRAVO, CHARLIE = ("Qm" + letter * 44 for letter in "abc")
@@ -98,6 +98,13 @@ def test_what_is_no_answer_is_a_failed_read(server: JsonServer, answer: object, 
     assert str(read_failure(server)).startswith(f"{server.url}{problem}")
 
 
+def test_a_password_in_the_url_is_not_repeated(server: JsonServer) -> None:
+    source = Source(server.url.replace("//", "//me:secret@"))
+    for answer in (Raw(PAGE), {}, Raw(b"{", kind="application/json")):
+        server.answers = {path(ALFA): answer}
+        assert "secret" not in str(read_failure(server, source=source))
+
+
 def test_a_slow_answer_is_a_failed_read(server: JsonServer) -> None:
     server.answers = {path(ALFA): Raw(b" ", kind="application/json", times=40, pause_seconds=0.05)}
 
@@ -114,12 +121,13 @@ def test_markup_is_no_name(server: JsonServer, name: str) -> None:
 
 
 def test_one_peer_that_cannot_be_read_costs_no_other(server: JsonServer) -> None:
-    server.answers = {path(ALFA): peer(ALFA), path(BRAVO): {}, path(CHARLIE): peer(CHARLIE)}
+    others = [f"Qm{number:044d}".replace("0", "z") for number in range(5)]
+    server.answers = {path(ALFA): peer(ALFA), path(CHARLIE): peer(CHARLIE)} | {path(other): {} for other in others}
 
-    error = read_failure(server, ALFA, BRAVO, CHARLIE)
+    error = read_failure(server, ALFA, *others, CHARLIE)
 
     assert [standing.peer_id for standing in error.standings] == [ALFA, CHARLIE]
-    assert str(error).endswith("(2 of 3 peers were read)")
+    assert str(error).endswith("(2 of 7 peers were read)")
 
 
 def test_a_dashboard_that_is_gone_is_not_asked_for_every_peer(server: JsonServer) -> None:

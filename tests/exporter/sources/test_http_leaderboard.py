@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 
 from exporter.http_client import HttpClient
+from exporter.last_values import LastValues
 from exporter.leaderboard.api import create_app
 from exporter.leaderboard.board import Board
 from exporter.leaderboard.measures import Measures
@@ -16,7 +17,6 @@ from exporter.leaderboard.records import Entry
 from exporter.leaderboard.snapshot import History, Snapshot, render
 from exporter.serving.host_names import scraped_names
 from exporter.sources import SourceError, Standing, check_options
-from exporter.sources._last_values import LastValues
 from exporter.sources.http_leaderboard import SHORT_READS, Source, read_age
 from tests.exporter.sources.json_server import JsonServer, Raw
 from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
@@ -122,6 +122,22 @@ def test_an_answer_without_the_swarm_is_a_failed_read(
     board.answers[path] = answer
 
     assert read_failure(board) == problem
+
+
+def test_a_password_in_the_url_is_not_repeated(board: JsonServer) -> None:
+    source = Source(board.url.replace("//", "//me:secret@"))
+    for path, answer in (
+        ("/api/healthz", Raw(b"<html>")),
+        ("/api/healthz", {"lastPolled": 900}),
+        ("/api/healthz", {"message": "OK"}),
+    ):
+        board.answers |= {path: answer, "/api/leaderboard-cumulative": {"leaders": []}}
+        assert "secret" not in read_failure(board, source)
+
+
+def test_without_peers_only_the_health_is_read(board: JsonServer) -> None:
+    assert Source(board.url).read(["no id"], NOW) == []
+    assert board.asked == ["/api/healthz"]
 
 
 def test_a_server_that_sends_slowly_is_a_failed_read(board: JsonServer) -> None:

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from exporter.sources import SourceError, Standing, check_options, list_sources, make_source
-from exporter.sources._last_values import MAX_BACK_OFF_SECONDS, LastValues
+from exporter.last_values import MAX_BACK_OFF_SECONDS, LastValues
+from exporter.sources import SourceError, Standing
 
 ALFA, BRAVO = ("Qm" + letter * 44 for letter in "ab")
 
@@ -109,14 +109,3 @@ def test_a_clock_that_was_put_back_does_not_stop_the_reads(source: Scripted) -> 
     values.read([ALFA], 9000.0)
 
     assert values.read([ALFA], 1000.0).success_at == 1000.0
-
-
-def test_sources_are_the_files_of_the_folder() -> None:
-    assert {"chain", "dashboard", "http_leaderboard"} <= set(list_sources())
-    assert not [name for name in list_sources() if name.startswith("_")]
-
-
-def test_a_source_that_is_none_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^'etherscan' is no source; the sources are chain, dashboard"):
-        make_source("etherscan", {})
-    assert check_options("_options", {}) == f"'_options' is no source; the sources are {', '.join(list_sources())}"
