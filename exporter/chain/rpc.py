@@ -78,11 +78,11 @@ class Service:
 
     def _refused(self, method: str, error: Any) -> RpcError:
         code = error.get("code") if isinstance(error, dict) else None
-        text = str(error.get("message", "") if isinstance(error, dict) else error)[:MAX_MESSAGE]
+        text = str(error.get("message", "") if isinstance(error, dict) else error)[: 8 * MAX_MESSAGE]
         # Some services repeat the key that they do not take.
         for part in _URL_MARKS.split(self.url.partition("://")[2].partition("/")[2]):
             text = text.replace(part, "…") if len(part) >= MIN_KEY else text
-        text = "".join(character if character.isprintable() else " " for character in text).strip()
+        text = "".join(character if character.isprintable() else " " for character in text[:MAX_MESSAGE]).strip()
         is_limit = code in _LIMIT_CODES or _LIMIT_TEXT.search(text) is not None
         return RpcError(f"{self.host}: {method}: {text or 'refused'}", is_limit=is_limit)
 
