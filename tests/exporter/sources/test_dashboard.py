@@ -130,6 +130,14 @@ def test_one_peer_that_cannot_be_read_costs_no_other(server: JsonServer) -> None
     assert str(error).endswith("(2 of 7 peers were read)")
 
 
+def test_answers_that_fail_now_and_then_cost_only_themselves(server: JsonServer) -> None:
+    peers = [f"Qm{number:044d}".replace("0", "z") for number in range(6)]
+    broken = Raw(b"", status=502)
+    server.answers = {path(one): broken if number % 2 else peer(one) for number, one in enumerate(peers)}
+
+    assert [standing.peer_id for standing in read_failure(server, *peers).standings] == peers[::2]
+
+
 def test_a_dashboard_that_is_gone_is_not_asked_for_every_peer(server: JsonServer) -> None:
     peers = [f"Qm{number:044d}".replace("0", "z") for number in range(50)]
 
