@@ -14,4 +14,8 @@ config      the sidecar's arguments
 yaml_text, file_model, listen_address, plain_output
             what the configuration and the output of every process have in common
 leaderboard/ the swarm's board, a service of its own
+identity/   who a peer is: its id, from the key file, and its name
+sources/    one file for each service that tells rank or reward of peers
+last_values when a source is read again, and what stays after a failure
+chain/      the ABI, JSON-RPC and contract calls that the source of that name needs
 """

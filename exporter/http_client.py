@@ -31,16 +31,24 @@ class HttpClient:
     def get(self, url: str) -> tuple[int, str, bytes]:
         """Status, content type without parameters, body. Raises ReadError."""
         try:
-            return self._read(urlsplit(url))
+            return self._read(urlsplit(url), "GET", None)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise ReadError(f"{url}: {getattr(error, 'strerror', None) or error or type(error).__name__}") from None
+            raise ReadError(f"{url}: {_explain(error)}") from None
 
-    def _read(self, url: SplitResult) -> tuple[int, str, bytes]:
+    def post(self, url: str, body: bytes) -> tuple[int, str, bytes]:
+        """The same for JSON that is sent. The error names the host only: the path of such a service may be its key."""
+        try:
+            return self._read(urlsplit(url), "POST", body)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise ReadError(f"{name_host(url)}: {_explain(error)}") from None
+
+    def _read(self, url: SplitResult, method: str, body: bytes | None) -> tuple[int, str, bytes]:
         deadline = time.monotonic() + self._seconds
         connection = self._connect(url)
         try:
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            connection.request("GET", target, headers=_HEADERS | _authorize(url))
+            kind = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, target, body, _HEADERS | kind | _authorize(url))
             with _Response(connection.sock, deadline - time.monotonic(), self._max_bytes) as response:
                 response.begin()
                 content_type = response.getheader("content-type", "").partition(";")[0].strip().lower()
@@ -58,6 +66,20 @@ class HttpClient:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
+
+
+def name_host(url: str) -> str:
+    """Scheme, host and port of a URL: what of it may be shown, as the rest can hold a password or a key."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return "a URL that is none"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+def _explain(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _authorize(url: SplitResult) -> dict[str, str]:

@@ -28,6 +28,7 @@ ALLOWED_ACROSS = {
     "exporter": ("trainer.multiaddr", "trainer.protocol"),
     "trainer": (
         "exporter.files",
+        "exporter.identity.peer_id",
         "exporter.metrics",
         "exporter.pace",
         "exporter.plain_output",

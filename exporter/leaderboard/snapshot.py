@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from exporter.identity.peer_name import short_id
 from exporter.leaderboard.board import Board, BoardEntry
-from exporter.leaderboard.names import nickname, short_id
+from exporter.leaderboard.names import nickname
 from exporter.leaderboard.records import Message
 from trainer.protocol import RoundAndStage
 

@@ -109,3 +109,66 @@ def test_a_certificate_that_is_not_trusted_is_refused(certificate):
     threading.Thread(target=run, daemon=True).start()
     with pytest.raises(ReadError, match="CERTIFICATE_VERIFY_FAILED"):
         get(f"https://127.0.0.1:{listener.getsockname()[1]}")
+
+
+def test_what_is_posted_arrives_as_json():
+    received = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run():
+        with listener:
+            connection, _ = listener.accept()
+            with connection:
+                data = b""
+                while not data.endswith(b'{"a": 1}'):
+                    data += connection.recv(65536)
+                received.append(data)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[]")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/v2/key"
+    assert HttpClient().post(address, b'{"a": 1}') == (200, "application/json", b"[]")
+    thread.join()
+    head = received[0].decode().lower()
+    assert head.startswith("post /v2/key http/1.1\r\n")
+    assert "content-type: application/json\r\n" in head
+    assert "content-length: 8\r\n" in head
+
+
+def test_an_answer_to_a_post_is_bounded_too():
+    def pour(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with pytest.raises(ReadError, match="too large"):
+        HttpClient(max_bytes=100_000).post(serve(pour), b"{}")
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@127.0.0.1:1/v2/secret?key=secret", "ftp://host/secret"])
+def test_the_error_of_a_post_does_not_repeat_a_key(url):
+    with pytest.raises(ReadError, match=r"^(http://127\.0\.0\.1:1|ftp://host): ") as caught:
+        HttpClient().post(url, b"{}")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_certificate_that_is_trusted_is_read_over_https(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run():
+        with listener:
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) as secured:
+                while not secured.recv(65536).endswith(b"{}"):
+                    pass
+                secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n1")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    assert HttpClient(timeout_seconds=20).post(url, b"{}") == (200, "application/json", b"1")
+    thread.join()

@@ -2,8 +2,9 @@
 
 import json
 
+from exporter.identity.peer_name import short_id
 from exporter.leaderboard.board import Board
-from exporter.leaderboard.names import names_of, short_id
+from exporter.leaderboard.names import names_of
 from exporter.leaderboard.records import Entry
 from exporter.leaderboard.snapshot import (
     CUMULATIVE_POINTS,

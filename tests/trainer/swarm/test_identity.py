@@ -3,10 +3,8 @@
 import stat
 from pathlib import Path
 
-import pytest
-
 from trainer.protocol import is_peer_id
-from trainer.swarm.identity import ensure_identity, peer_id, read_peer_id
+from trainer.swarm.identity import ensure_identity, read_peer_id
 
 
 def test_the_peer_id_is_the_one_that_hivemind_computes(tmp_path: Path) -> None:
@@ -35,11 +33,3 @@ def test_an_identity_is_created_once_and_readable_only_by_its_owner(tmp_path: Pa
     assert is_peer_id(first)
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\x08", b"\x08\x00\x12", b"\x08\x01\x12\x01a", b"\x08\x00\x12\x80", b"-----BEGIN"]
-)
-def test_anything_but_an_rsa_identity_is_rejected(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"identity\.pem is not a libp2p RSA private key"):
-        peer_id(content, name="identity.pem")
