@@ -146,6 +146,7 @@ RULE = Rule(
         "SourceDown",
     ),
     doc=__doc__ or "",
+    reads=("trainer_exit_code", "trainer_expected_steps"),
     # PromQL does not know whether a trainer has ever run, so one that waits for its turn counts as down.
     promql="""
 trainer_up == 0 unless on (instance) trainer_exit_code == 0 unless on (instance) (

@@ -57,6 +57,7 @@ RULE = Rule(
     evidence=("cause", "log"),
     inhibits=("PeerDown",),
     doc=__doc__ or "",
+    reads=("trainer_exit_code", "trainer_end_timestamp_seconds", "trainer_oom_killed"),
     promql=f"""
 trainer_up == 0
 and on (instance) (
