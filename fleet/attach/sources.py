@@ -8,11 +8,10 @@ from pathlib import Path
 from exporter.progress.readers.trackio import default_folder, to_file_name
 from fleet.attach.command_line import Started, read_command, read_options
 from fleet.attach.facts import ProcessFacts, ProcessTree
-from fleet.attach.kinds import RL_SWARM, VLLM, ReadText, locate_script
+from fleet.attach.kinds import VLLM, ReadText, locate_script
 
 # How the log of a kind is written; of others the log reader finds out.
 _FORMATS = {
-    RL_SWARM: "rl_swarm",
     "llama-factory": "transformers",
     "mlx": "mlx",
     "ms-swift": "transformers",
