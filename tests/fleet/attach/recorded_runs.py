@@ -9,13 +9,16 @@ BAR = "  5%|▌         | 40/800 [00:01<00:33,  1.76s/it]"
 
 # transformers 5 prints numbers as texts; one line, wrapped here.
 TRANSFORMERS = "{'loss': '0.5012', 'grad_norm': '0.508', 'learning_rate': '5e-07', 'epoch': '0.16'}\n" + BAR
+# TRL 1.x with its usual settings.
 TRL = (
-    "{'loss': '0.0101', 'grad_norm': '0.508', 'learning_rate': '5e-07', 'num_tokens': '4466',"
-    " 'completions/mean_length': '24', 'completions/min_length': '24', 'completions/max_length': '24',"
-    " 'completions/clipped_ratio': '1', 'completions/mean_terminated_length': '0',"
-    " 'rewards/reward_letters/mean': '0.7144', 'rewards/reward_letters/std': '0.1', 'reward': '0.7144',"
-    " 'reward_std': '0.1', 'frac_reward_zero_std': '0', 'kl': '0.001', 'entropy': '5.5', 'step_time': '0.3',"
-    " 'epoch': '0.16'}\n" + BAR
+    "{'loss': '7.451e-09', 'grad_norm': '1.392', 'learning_rate': '9.884e-07', 'num_tokens': '2.313e+04',"
+    " 'completions/mean_length': '4', 'completions/min_length': '4', 'completions/max_length': '4',"
+    " 'completions/clipped_ratio': '0.75', 'completions/mean_terminated_length': '4',"
+    " 'completions/min_terminated_length': '4', 'completions/max_terminated_length': '4',"
+    " 'rewards/reward_letters/mean': '0.4583', 'rewards/reward_letters/std': '0.1596', 'reward': '0.4583',"
+    " 'reward_std': '0.1596', 'frac_reward_zero_std': '0', 'entropy': '5.55', 'clip_ratio/low_mean': '0',"
+    " 'clip_ratio/high_mean': '0', 'clip_ratio/region_mean': '0', 'clip_ratio/low_min': '0',"
+    " 'clip_ratio/high_max': '0', 'step_time': '0.1383', 'epoch': '145.2'}\n" + BAR
 )
 # rl-swarm 0.4 with TRL 0.19, as its logger captures it.
 SWARM_OF_STAGES = (
