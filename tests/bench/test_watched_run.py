@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,11 +17,17 @@ import pytest
 from tests.architecture import ROOT
 from tests.fakes import wait_for
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.bench,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 # Five times as often as by default, so that what a collection costs the trainer is seen in each turn.
 INTERVAL_SECONDS = 1.0
-ROUNDS, TURN_SECONDS = 30, 2.2
+PAIRS, TURN_SECONDS = 60, 1.1
+# Before the machine's other work, as far as this user may: the run and what watches it alike.
+FIRST = ["nice", "-n", "-20"]
 SUBJECT = "A run of TRL watched from outside"
 
 
@@ -34,13 +40,13 @@ def test_a_watched_run_is_not_slowed(record: Callable[..., None], tmp_path: Path
     }
     (tmp_path / "watch.json").write_text(json.dumps(watch))
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    sidecar = [sys.executable, "-m", "exporter", "--run-dir", str(tmp_path), "--listen", "127.0.0.1:0"]
+    sidecar = [*FIRST, sys.executable, "-m", "exporter", "--run-dir", str(tmp_path), "--listen", "127.0.0.1:0"]
     sidecar += ["--watch", str(tmp_path / "watch.json"), "--interval-seconds", str(INTERVAL_SECONDS)]
     with ExitStack() as stack:
         log = stack.enter_context((tmp_path / "train.log").open("wb"))
         trainer = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "tests.bench.timed_trl", str(notes)],
+                [*FIRST, sys.executable, "-W", "ignore", "-m", "tests.bench.timed_trl", str(notes)],
                 cwd=ROOT,
                 env=environment,
                 stdout=log,
@@ -53,8 +59,8 @@ def test_a_watched_run_is_not_slowed(record: Callable[..., None], tmp_path: Path
         stack.callback(watching.kill)
         wait_for((tmp_path / "process.json").exists, 20, "the trainer is found")
         time.sleep(3.0)
-        turns = []
-        for number in range(2 * ROUNDS):
+        turns, before = [], _cpu_seconds(watching.pid)
+        for number in range(2 * PAIRS):
             # On, off, off, on: a drift of the machine falls on both alike.
             is_watched = number % 4 in (0, 3)
             watching.send_signal(signal.SIGCONT if is_watched else signal.SIGSTOP)
@@ -62,40 +68,31 @@ def test_a_watched_run_is_not_slowed(record: Callable[..., None], tmp_path: Path
             time.sleep(TURN_SECONDS)
             turns.append((is_watched, begin, time.monotonic()))
         watching.send_signal(signal.SIGCONT)
+        cost = (_cpu_seconds(watching.pid) - before) / sum(end - begin for is_on, begin, end in turns if is_on)
         lines = [tuple(map(float, line.split())) for line in notes.read_text().splitlines()[:-1]]
-    # Of each pair of turns, the steps that lie wholly within one of them.
-    pairs = [_steps_by_turn(lines, turns[place : place + 2]) for place in range(0, len(turns), 2)]
-    by_clock, by_cpu = _ratio(pairs, 0), _ratio(pairs, 1)
-    low, high = _spread(pairs)
-    unwatched = [wall for pair in pairs for wall, _ in pair[False]]
-    assert len(unwatched) > 10 * ROUNDS
-    middle = f"{1e3 * statistics.median(unwatched):.1f} ms, {len(unwatched)} steps in {ROUNDS} turns"
-    shown = f"{by_clock:.4f}, 95 % between {low:.3f} and {high:.3f}"
-    record(SUBJECT, "median step unwatched", middle)
-    record(SUBJECT, "step watched every second / unwatched, by the clock", shown, "at most 1.01")
-    record(SUBJECT, "the same, CPU time of the training thread", f"{by_cpu:.4f}", "at most 1.01")
-    # The clock also measures the machine's other work; the CPU time of the thread does not.
-    assert by_cpu <= 1.01
-    assert low <= 1.01
-
-
-def _steps_by_turn(
-    lines: list[tuple[float, ...]], turns: list[tuple[bool, float, float]]
-) -> dict[bool, list[tuple[float, float]]]:
-    """Seconds of each step by the clock and of the processor, by whether the run was watched."""
-    return {
-        is_watched: [(wall, cpu) for at, wall, cpu in lines if begin < at - wall and at < end]
-        for is_watched, begin, end in turns
-    }
-
-
-def _ratio(pairs: Sequence[dict[bool, list[tuple[float, float]]]], place: int) -> float:
-    middle = {on: statistics.median(step[place] for pair in pairs for step in pair[on]) for on in (True, False)}
-    return middle[True] / middle[False]
-
-
-def _spread(pairs: list[dict[bool, list[tuple[float, float]]]]) -> tuple[float, float]:
-    """The middle 95 % of the ratio by the clock, over pairs of turns drawn again."""
+    ratios, unwatched = [], []
+    for one, other in zip(turns[::2], turns[1::2], strict=True):
+        middle = {is_watched: _median_step(lines, begin, end) for is_watched, begin, end in (one, other)}
+        ratios.append(middle[True] / middle[False])
+        unwatched.append(middle[False])
     draw = random.Random(1)
-    ratios = sorted(_ratio(draw.choices(pairs, k=len(pairs)), 0) for _ in range(400))
-    return ratios[10], ratios[-11]
+    drawn = sorted(statistics.median(draw.choices(ratios, k=PAIRS)) for _ in range(1000))
+    low, high = drawn[25], drawn[-26]
+    shown = f"{statistics.median(ratios):.4f}, 95 % between {low:.3f} and {high:.3f}"
+    record(SUBJECT, "median step unwatched", f"{1e3 * statistics.median(unwatched):.1f} ms, in {PAIRS} turns")
+    record(SUBJECT, "step watched every second / unwatched, median of pairs of turns", shown, "at most 1.01")
+    record(SUBJECT, "CPU of the sidecar that watches every second", f"{100 * cost:.2f} % of a core", "")
+    # The clock also measures the machine's other work: what is within its spread is no difference.
+    assert low <= 1.01
+    # Even on the same core it could take no more.
+    assert cost <= 0.01
+
+
+def _cpu_seconds(pid: int) -> float:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def _median_step(lines: list[tuple[float, ...]], begin: float, end: float) -> float:
+    """Of the steps that lie wholly within a turn, in seconds."""
+    return statistics.median(wall for at, wall in lines if begin < at - wall and at < end)

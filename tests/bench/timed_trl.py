@@ -1,6 +1,6 @@
 """The endless GRPO run of the tests, which notes its steps: `python -m tests.bench.timed_trl FILE`.
 
-FILE gets a line for each step: the clock at its end, its seconds by the clock, and of the training thread's CPU time.
+FILE gets a line for each step: the clock at its end, and its seconds.
 """
 
 import sys
@@ -19,10 +19,10 @@ class Notes(TrainerCallback):
         self.last = None
 
     def on_step_end(self, args, state, control, **kwargs):
-        now, cpu = time.monotonic(), time.thread_time()
+        now = time.monotonic()
         if self.last is not None:
-            print(now, now - self.last[0], cpu - self.last[1], file=self.file)
-        self.last = now, cpu
+            print(now, now - self.last, file=self.file)
+        self.last = now
 
 
 if __name__ == "__main__":
