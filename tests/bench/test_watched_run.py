@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 # Five times as often as by default, so that what a collection costs the trainer is seen in each turn.
-INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS, USUAL_SECONDS = 1.0, 5.0
 PAIRS, TURN_SECONDS = 60, 1.1
 # Before the machine's other work, as far as this user may: the run and what watches it alike.
 FIRST = ["nice", "-n", "-20"]
@@ -72,20 +72,26 @@ def test_a_watched_run_is_not_slowed(record: Callable[..., None], tmp_path: Path
         lines = [tuple(map(float, line.split())) for line in notes.read_text().splitlines()[:-1]]
     ratios, unwatched = [], []
     for one, other in zip(turns[::2], turns[1::2], strict=True):
-        middle = {is_watched: _median_step(lines, begin, end) for is_watched, begin, end in (one, other)}
-        ratios.append(middle[True] / middle[False])
-        unwatched.append(middle[False])
+        steps = {is_watched: _steps_within(lines, begin, end) for is_watched, begin, end in (one, other)}
+        # On a busy machine there may be none.
+        if min(map(len, steps.values())) >= 3:
+            ratios.append(statistics.median(steps[True]) / statistics.median(steps[False]))
+            unwatched += steps[False]
+    assert len(ratios) >= PAIRS / 2
     draw = random.Random(1)
-    drawn = sorted(statistics.median(draw.choices(ratios, k=PAIRS)) for _ in range(1000))
+    drawn = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(1000))
     low, high = drawn[25], drawn[-26]
     shown = f"{statistics.median(ratios):.4f}, 95 % between {low:.3f} and {high:.3f}"
-    record(SUBJECT, "median step unwatched", f"{1e3 * statistics.median(unwatched):.1f} ms, in {PAIRS} turns")
-    record(SUBJECT, "step watched every second / unwatched, median of pairs of turns", shown, "at most 1.01")
-    record(SUBJECT, "CPU of the sidecar that watches every second", f"{100 * cost:.2f} % of a core", "")
+    record(SUBJECT, "median step unwatched", f"{1e3 * statistics.median(unwatched):.1f} ms")
+    record(
+        SUBJECT, f"step watched every second / unwatched, median of {len(ratios)} pairs of turns", shown, "at most 1.01"
+    )
+    collection = cost * INTERVAL_SECONDS
+    usual = f"{1e3 * collection:.1f} ms a collection, {100 * collection / USUAL_SECONDS:.2f} % of a core every 5 s"
+    record(SUBJECT, "CPU of the sidecar, which is the most that a run on the same core loses", usual, "at most 1 %")
     # The clock also measures the machine's other work: what is within its spread is no difference.
     assert low <= 1.01
-    # Even on the same core it could take no more.
-    assert cost <= 0.01
+    assert collection / USUAL_SECONDS <= 0.01
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -93,6 +99,6 @@ def _cpu_seconds(pid: int) -> float:
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
-def _median_step(lines: list[tuple[float, ...]], begin: float, end: float) -> float:
-    """Of the steps that lie wholly within a turn, in seconds."""
-    return statistics.median(wall for at, wall in lines if begin < at - wall and at < end)
+def _steps_within(lines: list[tuple[float, ...]], begin: float, end: float) -> list[float]:
+    """Seconds of the steps that lie wholly within a turn."""
+    return [wall for at, wall in lines if begin < at - wall and at < end]
