@@ -81,7 +81,11 @@ def find_sources(
     """The readers of a trainer; `members` are its processes, the top-most first. Paths are absolute."""
     found = Sources()
     if kind == VLLM:
-        options = dict(read_options(read_command(members[0].command).arguments))
+        started = read_command(members[0].command)
+        # Others of its kind serve no such page: TRL's server none at all, SGLang another.
+        if started.name != "vllm" and not started.name.startswith("vllm."):
+            return found
+        options = dict(read_options(started.arguments))
         port = options.get("port", "")
         port = port if port.isdecimal() and len(port) <= 5 else str(_VLLM_PORT)
         found.add("prometheus", url=f"http://127.0.0.1:{port}/metrics")

@@ -171,6 +171,13 @@ def test_an_inference_server_is_activity_only() -> None:
     assert SECRET not in repr(candidate)
 
 
+@pytest.mark.parametrize("command", ["/venv/bin/trl vllm-serve --model m", "-m sglang.launch_server --model-path m"])
+def test_a_server_without_a_page_of_vllm_is_given_no_reader(command: str) -> None:
+    candidate = find_one(process(10, 1, f"{PYTHON} {command}"))
+    assert candidate.is_activity_only
+    assert candidate.readers == ()
+
+
 def test_our_own_trainers_are_watched_already() -> None:
     ours = process(10, 1, f"{PYTHON} -m trainer --config trainer.yaml", maps_torch=True)
     started = process(20, 1, f"{PYTHON} train.py", is_of_fleet=True)
