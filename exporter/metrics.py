@@ -88,7 +88,11 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_open_fds", "gauge", "Open file descriptors of the trainer's process tree."),
     Metric("trainer_start_timestamp_seconds", "gauge", "When the trainer's process started."),
     Metric("trainer_steps_per_second", "gauge", "Step rate over the last minutes; falls to 0 when steps stop."),
-    Metric("trainer_progress_readers", "gauge", "Readers of the progress of a trainer that does not report it itself."),
+    Metric(
+        "trainer_progress_readers",
+        "gauge",
+        "Readers that tell the progress of a trainer that does not report it itself.",
+    ),
     Metric("trainer_progress_up", "gauge", "1 if the last read of this reader succeeded, else 0.", ("reader",)),
     Metric("trainer_progress_timestamp_seconds", "gauge", "When this reader last found a report.", ("reader",)),
     Metric("trainer_progress_step", "gauge", "Step that this reader has reached.", ("reader",)),

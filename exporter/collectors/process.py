@@ -15,6 +15,7 @@ from exporter.run_folder import ProcessRecord, read_process_record
 from exporter.system.footprint import Footprints, Use
 from exporter.system.machine import read_limit
 from exporter.system.process_identity import find_process, is_hidden, is_running
+from exporter.system.process_tree import Descendants
 from exporter.textfile_reader import value_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Collector:
         self._record: ProcessRecord | None = None
         self._trainer: psutil.Process | None = None
         self._has_seen_trainer = False
+        self._below: Descendants | None = None
         self._estimated = 0
         self._cpu = CpuClock()
         self._footprints = Footprints()
@@ -45,7 +47,7 @@ class Collector:
         if trainer is None or self._record is None:
             self._refuse_hidden(samples)
             return [*samples, Sample("trainer_up", {}, 0.0)]
-        tree = [trainer, *_children(trainer)]
+        tree = [trainer, *(self._below.find() if self._below else ())]
         measured = {
             "trainer_up": 1.0,
             "trainer_start_timestamp_seconds": self._record.started_at or self._record.identity.create_time,
@@ -103,6 +105,7 @@ class Collector:
         # process after the clock was set.
         if self._trainer is None or not is_running(self._trainer):
             self._trainer = find_process(record.identity) if record else None
+            self._below = Descendants(self._trainer) if self._trainer else None
         self._has_seen_trainer = self._has_seen_trainer or self._trainer is not None
         return self._trainer
 
@@ -140,13 +143,6 @@ class CpuClock:
 def add_accelerator(footprint: float, held: float | None) -> float:
     """A macOS footprint holds Metal's memory, except where it is smaller than what torch got from Metal."""
     return footprint + held if held is not None and held > footprint else footprint
-
-
-def _children(trainer: psutil.Process) -> list[psutil.Process]:
-    try:
-        return trainer.children(recursive=True)
-    except psutil.Error:
-        return []
 
 
 def _total(tree: list[psutil.Process], measure: Callable[[psutil.Process], float | None]) -> float | None:

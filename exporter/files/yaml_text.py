@@ -126,7 +126,8 @@ class _Dumper(yaml.SafeDumper):
     """Quotes text that YAML 1.1 or `_Loader` would read as anything else."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        return False
+        """Anchors would meet those of the text that this one is added to, and tell a reader nothing."""
+        return True
 
 
 _Loader.add_constructor(_INT, _Loader.construct_yaml_int)

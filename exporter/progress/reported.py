@@ -123,12 +123,12 @@ class ReportedProgress:
             log.warning("the readers of this trainer disagree on its step: %s; do they follow the same run?", steps)
 
     def _describe(self, progress: Progress, now: float) -> list[Sample]:
-        samples = [Sample("trainer_progress_readers", {}, float(len(self._sources)))]
-        if not self._sources:
-            return samples
-        reported_at, self._at = self._at, max(self._at, now)
-        samples += progress.samples()
-        self._at = reported_at
+        count = sum(source.can_tell_progress() for source in self._sources)
+        samples = [Sample("trainer_progress_readers", {}, float(count))]
+        if count:
+            reported_at, self._at = self._at, max(self._at, now)
+            samples += progress.samples()
+            self._at = reported_at
         for source in self._sources:
             samples += source.describe()
         if self._gaps:
@@ -151,6 +151,10 @@ class _Source:
         self._is_up = False
         self._found_at: float | None = None
         self._failure = ""
+
+    def can_tell_progress(self) -> bool:
+        """Whether its silence says anything: a checkpoint comes too seldom, an inference server takes no steps."""
+        return self.is_live and not (self._found_at is None and getattr(self._reader, "activity", None))
 
     def read(self, now: float) -> Sequence[Record]:
         """The new records; none, and one line in the log, where the source cannot be read."""

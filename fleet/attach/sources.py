@@ -8,11 +8,10 @@ from pathlib import Path
 from exporter.progress.readers.trackio import default_folder, to_file_name
 from fleet.attach.command_line import Started, read_command, read_options
 from fleet.attach.facts import ProcessFacts, ProcessTree
-from fleet.attach.kinds import RL_SWARM, VLLM, ReadText, locate_script
+from fleet.attach.kinds import VLLM, ReadText, locate_script
 
 # How the log of a kind is written; of others the log reader finds out.
 _FORMATS = {
-    RL_SWARM: "rl_swarm",
     "llama-factory": "transformers",
     "mlx": "mlx",
     "ms-swift": "transformers",
@@ -82,7 +81,11 @@ def find_sources(
     """The readers of a trainer; `members` are its processes, the top-most first. Paths are absolute."""
     found = Sources()
     if kind == VLLM:
-        options = dict(read_options(read_command(members[0].command).arguments))
+        started = read_command(members[0].command)
+        # Others of its kind serve no such page: TRL's server none at all, SGLang another.
+        if started.name != "vllm" and not started.name.startswith("vllm."):
+            return found
+        options = dict(read_options(started.arguments))
         port = options.get("port", "")
         port = port if port.isdecimal() and len(port) <= 5 else str(_VLLM_PORT)
         found.add("prometheus", url=f"http://127.0.0.1:{port}/metrics")

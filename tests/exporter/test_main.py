@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Sample, families, histogram
-from exporter.run_folder import write_atomically, write_process_record
+from exporter.run_folder import Ending, write_atomically, write_ending, write_process_record
+from exporter.system.process_identity import identify
 from exporter.textfile_reader import parse
 from exporter.version import VERSION
 from tests.programs import require
@@ -144,12 +145,8 @@ def read_checked_in_series():
     }
 
 
-# Of trainers that do not report by themselves, or have ended.
-OF_OTHERS = {
-    *("trainer_progress_readers", "trainer_progress_up", "trainer_progress_timestamp_seconds", "trainer_progress_step"),
-    *("trainer_progress_steps_per_report", "trainer_expected_steps"),
-    *("trainer_exit_code", "trainer_end_timestamp_seconds", "trainer_oom_killed"),
-}
+# What only the page of a trainer has that somebody else wrote, or whose end was seen.
+OF_WATCHED = re.compile(r"trainer_(?:progress_\w+|expected_steps|exit_code|end_timestamp_seconds|oom_killed)")
 
 
 def test_the_page_of_a_whole_peer_holds_exactly_the_checked_in_series(start, board, tmp_path):
@@ -161,11 +158,34 @@ def test_the_page_of_a_whole_peer_holds_exactly_the_checked_in_series(start, boa
     write_trainer(folder, steps=13.0, last_step=time.time())
     page = sidecar.wait_for("trainer_steps_total 13.0")
     page = page if "trainer_steps_per_second" in page else sidecar.page()
-    assert list_series(page) == {one for one in read_checked_in_series() if one[0] not in OF_OTHERS}
+    assert list_series(page) == {one for one in read_checked_in_series() if not OF_WATCHED.fullmatch(one[0])}
     assert "trainer_up 1.0" in page.splitlines()
     assert f'sidecar_build_info{{version="{VERSION}"}} 1.0' in page
     checked = subprocess.run([require("promtool"), "check", "metrics"], input=page, capture_output=True, text=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_the_page_of_a_watched_run_that_ended_holds_the_other_series(start, tmp_path):
+    rows = [{"step": step, "total_steps": 90, "time": time.time() - 90 + step, "loss": 0.5} for step in (10, 20)]
+    log, watch = tmp_path / "log.jsonl", tmp_path / "watch.json"
+    log.write_text(json.dumps(rows[0]) + "\n")
+    watch.write_text(json.dumps({"folder": str(tmp_path), "progress": [{"jsonl": {"path": "log.jsonl"}}]}))
+    with subprocess.Popen(["sleep", "100"]) as trainer:
+        identity = identify(trainer.pid)
+        write_process_record(tmp_path, identity)
+        sidecar = start("--run-dir", tmp_path, "--watch", watch)
+        sidecar.wait_for('trainer_progress_step{reader="jsonl"} 10.0')
+        with log.open("a") as file:
+            file.write(json.dumps(rows[1]) + "\n")
+        sidecar.wait_for("trainer_progress_steps_per_report 10.0")
+        trainer.kill()
+    write_ending(tmp_path, Ending(identity, 137, time.time()))
+    page = sidecar.wait_for("trainer_exit_code 137.0")
+    found = list_series(page)
+    assert found <= read_checked_in_series()
+    expected = {one[0] for one in read_checked_in_series() if OF_WATCHED.fullmatch(one[0])}
+    # Where no kernel tells who was killed for memory, that is not known.
+    assert expected - {one[0] for one in found} <= {"trainer_oom_killed"}
 
 
 def test_the_sidecar_imports_nothing_heavy(board, tmp_path):

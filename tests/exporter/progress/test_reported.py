@@ -18,6 +18,7 @@ class Written:
         self.new = list(records)
         self.failure = ""
         self.is_live = is_live
+        self.activity: Mapping[str, float] = {}
 
     @classmethod
     def configured(cls, options: Mapping[str, Any], folder: Path) -> Self:
@@ -139,8 +140,26 @@ def test_a_source_that_cannot_be_read_costs_only_itself_and_one_line(caplog: pyt
 def test_what_is_over_tells_no_steps_of_a_live_run() -> None:
     past = Written([Record({"reward": 0.5}, 100, 10.0, 400)], is_live=False)
     found = values(ReportedProgress({"checkpoints": past}), 1000.0)
-    assert found["trainer_steps_total"] == 0
-    assert found["trainer_expected_steps"] == 400
+    assert found == {
+        "trainer_progress_readers": 0,
+        "trainer_progress_up checkpoints": 1,
+        "trainer_progress_timestamp_seconds checkpoints": 10,
+        "trainer_progress_step checkpoints": 100,
+        "trainer_expected_steps": 400,
+    }
+
+
+def test_requests_at_an_inference_server_are_no_progress_to_wait_for() -> None:
+    server = Written()
+    server.activity = {"requests_running": 5.0}
+    assert values(ReportedProgress({"prometheus": server}), 1000.0) == {
+        "trainer_progress_readers": 0,
+        "trainer_progress_up prometheus": 1,
+    }
+    # A trainer may serve both.
+    server.new = [step(7, 1005.0)]
+    found = values(ReportedProgress({"prometheus": server}), 1010.0)
+    assert (found["trainer_progress_readers"], found["trainer_steps_total"]) == (1, 7)
 
 
 def test_a_peer_without_readers_has_no_progress() -> None:

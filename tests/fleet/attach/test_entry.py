@@ -19,7 +19,10 @@ CANDIDATE = Candidate(
     user="u",
     folder=Path("/home/u/night run"),
     criteria=Criteria(folder=Path("/home/u/night run"), command=r"(?:^|[ /])train\.py(?: |$)"),
-    readers=(ReaderChoice("log", {"path": "/home/u/night run/a: #1.log", "format": "transformers"}),),
+    readers=(
+        ReaderChoice("log", {"path": "/home/u/night run/a: #1.log", "format": "transformers"}),
+        ReaderChoice("checkpoints", {"path": "/home/u/night run/out"}),
+    ),
     notes=(),
 )
 PEER = describe_peer(CANDIDATE, "night-run")
@@ -61,10 +64,16 @@ def test_the_peer_is_added_and_every_other_line_stays(text: str, names: list[str
     peers = loaded_peers(more)
     assert [peer.name for peer in peers] == [*names, "night-run"]
     assert peers[-1].find.folder == Path("/home/u/night run")
-    assert peers[-1].progress == [{"log": {"path": "/home/u/night run/a: #1.log", "format": "transformers"}}]
+    assert peers[-1].progress == [
+        {"log": {"path": "/home/u/night run/a: #1.log", "format": "transformers"}},
+        {"checkpoints": {"path": "/home/u/night run/out"}},
+    ]
     kept = [line for line in text.splitlines() if line.strip() and not line.startswith("peers:")]
     assert [line for line in kept if line not in more.splitlines()] == []
-    assert list_names(add_peers(more, [describe_peer(CANDIDATE, "again")], [*names, "night-run"]))[-1] == "again"
+    again = add_peers(more, [describe_peer(CANDIDATE, "again")], [*names, "night-run"])
+    assert list_names(again)[-1] == "again"
+    assert "&" not in again
+    assert loaded_peers(again)[-1].name == "again"
 
 
 def test_a_list_on_one_line_is_left_to_its_owner() -> None:
