@@ -1,6 +1,6 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words
+from alerts.i18n import Words, _zh_cn_learning
 
 TEXTS = {
     # What several rules say.
@@ -389,9 +389,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from exporter.progress.formats import MAX_VALUES, Printed, read_number
+from exporter.progress.names import unscored
 
 _PAIR = re.compile(r"""['"]([^'"{}]{1,200})['"]: ?['"]?([^'",{}\[\]]{1,64})""")
 _STEP_BEFORE = re.compile(r"\bglobal[ _]step[ :]+(\d{1,15})\b[^{]{0,64}$", re.IGNORECASE)
@@ -35,6 +36,7 @@ class Format:
         if "epoch" not in pairs and not before:
             return ()
         values = {name: number for name, text in pairs.items() if (number := read_number(text)) is not None}
+        values |= unscored({name: None if text.strip() == "None" else text for name, text in pairs.items()})
         within = next((found for name in _STEP_NAMES if (found := _STEP_WITHIN.match(pairs.get(name, "")))), None)
         if within:
             return (Printed(values, int(within[1]), int(within[2])),)
