@@ -6,6 +6,12 @@ TEXTS = {
     "No completion ended by itself in {reports:.0f} logged steps ({time}), reward {reward:.4g}; limit {limit}.": (
         "连续 {reports:.0f} 个记录步（{time}）没有补全自行结束，奖励停在 {reward:.4g}；上限 {limit} 步。"
     ),
+    # LearningDrift
+    "Learning as usual.": "学习情况与往常一样。",
+    "Entropy {now:.3g}, usually {usual:.3g}.": "熵为 {now:.3g}，通常为 {usual:.3g}。",
+    "KL {now:.3g}, usually {usual:.3g}.": "KL 为 {now:.3g}，通常为 {usual:.3g}。",
+    "Completions of {now:.0f} tokens, usually {usual:.0f}.": "补全长度为 {now:.0f} 个词元，通常为 {usual:.0f}。",
+    "Reward {now:.4g}, usually {usual:.4g}.": "奖励为 {now:.4g}，通常为 {usual:.4g}。",
     # NoLearningSignal
     "Completions of a group differ in reward.": "同组补全的奖励有差异。",
     "No learning signal for {time}, {reports:.0f} logged steps; limit {limit}, {least:.0f} steps.": (
@@ -41,6 +47,10 @@ REMEDIES = {
     "CompletionsCut": (
         "允许更长的补全（`max_completion_length`），在提示词中要求更短的回答，或检查模型的结束标记是否就是训练进程停止"
         "生成的标记。"
+    ),
+    "LearningDrift": (
+        "在该节点仪表盘的 Learning 部分查看最先变化的量；奖励下降而长度或 KL 上升，通常说明策略已经跑偏：降低学习率，"
+        "或回到较早的检查点。"
     ),
     "NoLearningSignal": (
         "如果全部正确，给该节点更难的任务或结束训练；如果全部错误，换更容易的任务，或检查奖励函数如何评价补全；"

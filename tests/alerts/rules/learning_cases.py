@@ -113,4 +113,27 @@ LEARNING_CASES = (
         lambda m, n: {"mismatch": 0.2 if 200 <= m < 206 else 0.002},
         quiet=(203, 210, 220),
     ),
+    Scenario(
+        "LearningDrift",
+        "entropy collapses, then comes back",
+        lambda m, n: {"entropy": 0.05 if 400 <= m < 500 else 0.5},
+        (440, 499),
+        (390, 405, 590),
+        settings={"enabled": True},
+    ),
+    Scenario(
+        "LearningDrift",
+        "the reward falls",
+        lambda m, n: {"reward": 0.15 if m >= 400 else 0.55},
+        (450,),
+        (390,),
+        settings={"enabled": True},
+    ),
+    Scenario(
+        "LearningDrift",
+        "completions grow as the model learns, slowly",
+        lambda m, n: {"length": 200 * 1.1 ** (m / 60), "reward": 0.1 + m / 2000},
+        quiet=(400, 900),
+        settings={"enabled": True},
+    ),
 )
