@@ -38,6 +38,9 @@ TEXTS = {
         "训练与推理的概率相差 {now:.3g}，通常为 {usual:.3g}；上限 {limit:.3g}。"
     ),
     # NonFinite
+    "{nonfinite:.0f} of {steps:.0f} steps not finite in {time}; limit {limit:.0f}.": (
+        "{time}内 {steps:.0f} 步中有 {nonfinite:.0f} 步出现非有限数值（NaN 或 Inf）；上限 {limit:.0f} 步。"
+    ),
     "{streak:.0f} logged steps in a row not finite; limit {limit}.": (
         "连续 {streak:.0f} 个记录步出现非有限值；上限 {limit} 步。"
     ),
@@ -55,6 +58,9 @@ REMEDIES = {
     "NoLearningSignal": (
         "如果全部正确，给该节点更难的任务或结束训练；如果全部错误，换更容易的任务，或检查奖励函数如何评价补全；"
         "如果全部被截断，允许更长的补全。"
+    ),
+    "NonFinite": (
+        "停止该节点；如果它写检查点，回到首次出现此类步之前的检查点；降低学习率、加强梯度裁剪，或用 float32 训练。"
     ),
     "PolicyMismatch": (
         "检查每步之后权重是否以相同精度发送到推理引擎；把推理引擎的采样设置（temperature、top-p）与训练进程的比较；"
