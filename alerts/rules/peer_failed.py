@@ -57,6 +57,7 @@ RULE = Rule(
     evidence=("log",),
     inhibits=("PeerDown",),
     doc=__doc__ or "",
+    reads=("trainer_end_timestamp_seconds", "trainer_exit_code", "trainer_oom_killed"),
     promql=f"""
 trainer_up == 0
 and on (instance) (

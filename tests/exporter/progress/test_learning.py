@@ -88,3 +88,44 @@ def test_a_reward_of_none_is_not_a_number_where_groups_are_compared():
     # Another kind of report, and an evaluation.
     assert unscored({"reward": None, "loss": 0.5}) == {}
     assert unscored({"eval_reward": None, "eval_frac_reward_zero_std": 0.0}) == {}
+
+
+# Lines of published runs, in the numbers that matter here.
+PUBLISHED = {
+    # huggingface/trl#3452: the loss rounds to 0 while the gradient does not.
+    "a loss of 0": {"loss": 0.0, "grad_norm": 0.0866, "reward": 1.717, "reward_std": 0.57, "kl": 0.0005},
+    # modelscope/ms-swift#5890: most groups are alike, not all.
+    "most groups alike": {
+        "grad_norm": 0.0303,
+        "reward": 0.78125,
+        "reward_std": 0.0361,
+        "frac_reward_zero_std": 0.875,
+        "completions/clipped_ratio": 0.875,
+        "kl": 4.328e-05,
+    },
+    # Chi-Shan0707/TinyLoRA-GRPO-Coder#4
+    "none cut off": {
+        "loss": -0.0982,
+        "grad_norm": 0.1235,
+        "reward": 0.5,
+        "reward_std": 0.325,
+        "frac_reward_zero_std": 0.0,
+        "entropy": 0.4019,
+        "completions/clipped_ratio": 0.0,
+        "completions/mean_terminated_length": 506.75,
+    },
+}
+
+
+@pytest.mark.parametrize("line", PUBLISHED)
+def test_published_runs_that_learn_are_no_streak(line):
+    found = play(*[PUBLISHED[line]] * 50)
+    assert [found.get(name, 0) for name in ("no_signal", "cut_off", "not_finite")] == [0, 0, 0]
+
+
+def test_one_published_step_without_a_signal_is_a_streak_of_one():
+    # bingreeky/MemGen#33: 0 for all eight completions, between steps that learn.
+    learning = {"grad_norm": 6.23, "reward": 0.375, "reward_std": 0.5175, "frac_reward_zero_std": 0.0}
+    without = {"loss": 0.0, "grad_norm": 0.0, "reward": 0.0, "reward_std": 0.0, "frac_reward_zero_std": 1.0}
+    assert play(learning, without)["no_signal"] == 1
+    assert play(learning, without, learning)["no_signal"] == 0
