@@ -134,7 +134,7 @@ RULE = Rule(
     chart="step rate",
     judge=judge,
     remember=remember,
-    reads=("trainer_end_timestamp_seconds", "trainer_exit_code", "trainer_expected_steps", "trainer_oom_killed"),
+    reads=("trainer_exit_code", "trainer_expected_steps"),
     inhibits=(
         "PeerStalled",
         "RewardStagnant",

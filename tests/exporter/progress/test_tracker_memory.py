@@ -19,7 +19,7 @@ from pathlib import Path
 from exporter.progress.record import ReadError
 
 name, file, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-reader = import_module(f"exporter.progress.{name}").Reader(file)
+reader = import_module(f"exporter.progress.readers.{name}").Reader(file)
 begin = {"wandb": b":W&B\\xe1\\xbe\\0", "trackio": b"SQLite format 3\\0"}.get(name, b"")
 noise = [os.urandom(1 << 20) for _ in range(3)] + [b"\\1\\0\\0\\0\\0\\0\\0\\0" * (1 << 17), bytes(1 << 20)]
 slowest = records = 0
