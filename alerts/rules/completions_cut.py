@@ -21,9 +21,10 @@ NEAR = 0.02
 
 
 class Settings(RuleSettings):
-    """Thresholds of CompletionsCut."""
+    """Thresholds of CompletionsCut: a tiny model makes its 20 steps in a second."""
 
     severity: Severity = "warning"
+    for_: Duration = Field(default=300.0, alias="for")
     recover_after: Duration = 600.0
     steps: int = Field(
         default=20, ge=1, description="logged steps in a row in which none ended by itself and the reward was flat"

@@ -87,8 +87,8 @@ LEARNING_CASES = (
         "CompletionsCut",
         "all are cut off, then not",
         lambda m, n: _cut(m, n, begin=10, end=40),
-        (14, 39),
-        (12, 53),
+        (19, 39),
+        (12, 17, 53),
     ),
     Scenario("CompletionsCut", "most are cut off", lambda m, n: {"clipped": 0.99}, quiet=(20, 60)),
     Scenario(
