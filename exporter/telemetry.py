@@ -26,6 +26,7 @@ from exporter.metrics import STATES, Sample, families
 from exporter.pace import Pace
 from exporter.progress import pace_file
 from exporter.progress.model import Progress
+from exporter.progress.names import unscored
 from exporter.textfile_writer import TextfileWriter
 
 log = logging.getLogger(__name__)
@@ -196,9 +197,9 @@ class PeerTelemetry(TrainerCallback):
             self._progress.end_training()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        """Takes reward, loss, lengths and tokens from what the trainer logs."""
+        """Takes reward, loss, gradient, lengths and the other numbers of the table from what the trainer logs."""
         read = {name: _to_number(value) for name, value in (logs or {}).items()}
-        numbers = {name: value for name, value in read.items() if value is not None}
+        numbers = {name: value for name, value in read.items() if value is not None} | unscored(logs or {})
         with self._changed():
             self._progress.take_logged(numbers)
 

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from alerts.rules import Severity, Verdict
 
+_RANKS: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 Kind = Literal["firing", "resolved", "reminder"]
 
 
@@ -60,19 +61,21 @@ def step(
 def _hold(
     state: AlertState | None, verdict: Verdict, moment: Moment, timing: Timing
 ) -> tuple[AlertState | None, Kind | None]:
+    severity = verdict.severity or timing.severity
+    is_worse = state is not None and _RANKS[severity] > _RANKS[state.severity]
     if state is None:
         since = moment.now if verdict.since is None else min(verdict.since, moment.now)
-        state = AlertState("pending", timing.severity, since, verdict.summary)
+        state = AlertState("pending", severity, since, verdict.summary)
     else:
         held = state.held_seconds + moment.elapsed_seconds
-        state = replace(
-            state, severity=timing.severity, summary=verdict.summary, held_seconds=held, cleared_seconds=None
-        )
+        state = replace(state, severity=severity, summary=verdict.summary, held_seconds=held, cleared_seconds=None)
     if state.phase == "pending":
         if state.held_seconds >= timing.for_seconds:
             return replace(state, phase="firing"), "firing"
         return state, None
-    return _keep(state, moment, timing)
+    state, kind = _keep(state, moment, timing)
+    # Who was told of a warning is told at once that it has become critical; a route of criticals hears of it as new.
+    return (replace(state, untold_seconds=0.0), "reminder") if is_worse else (state, kind)
 
 
 def _clear(state: AlertState, moment: Moment, timing: Timing) -> tuple[AlertState | None, Kind | None]:

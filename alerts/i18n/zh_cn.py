@@ -1,7 +1,7 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words
-from alerts.i18n.zh_cn_evidence import EVIDENCE
+from alerts.i18n import Words, _zh_cn_learning
+from alerts.i18n._zh_cn_evidence import EVIDENCE
 
 TEXTS = {
     # What several rules say.
@@ -48,10 +48,6 @@ TEXTS = {
         "内存占用为 {level:.2f} GiB，每小时增加 {hourly:.2f} GiB；约 {time}后达到上限 {limit:.2f} GiB。"
     ),
     "Memory no longer grows.": "内存占用不再增长。",
-    # NonFinite
-    "{nonfinite:.0f} of {steps:.0f} steps not finite in {time}; limit {limit:.0f}.": (
-        "{time}内 {steps:.0f} 步中有 {nonfinite:.0f} 步出现非有限数值（NaN 或 Inf）；上限 {limit:.0f} 步。"
-    ),
     # OffBoard
     "Trains and publishes, but is not on the board: no rank.": "在训练并已发布结果，但不在排行榜上：没有名次。",
     "On the board at rank {rank:.0f}.": "排行榜上的名次为第 {rank:.0f} 名。",
@@ -183,9 +179,6 @@ REMEDIES = {
     "MemoryForecast": (
         "在系统终止它之前，选择合适的时机（如果它写检查点，则在检查点之后）重启该节点；然后查找增长的原因：更长的序列、"
         "不断增长的缓存、自定义代码（例如奖励函数）中的内存泄漏。"
-    ),
-    "NonFinite": (
-        "停止该节点；如果它写检查点，回到首次出现此类步之前的检查点；降低学习率、加强梯度裁剪，或用 float32 训练。"
     ),
     "OffBoard": (
         "核对状态页上的节点 ID 是否是预期的那个：如果身份是密钥文件（identity.pem、swarm.pem）"
@@ -331,6 +324,12 @@ WORDS = Words(
         "better": "比 {span}前上升 {places} 位",
         "worse": "比 {span}前下降 {places} 位",
         "reward": "奖励",
+        "reward_std": "奖励标准差",
+        "groups_without_spread": "奖励全同的组",
+        "entropy": "熵",
+        "kl": "KL",
+        "completion_tokens": "补全长度",
+        "completions_cut_off": "被截断",
         "round": "轮次",
         "round_stage": "{}，阶段 {}",
         "place": "名次",
@@ -374,9 +373,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

@@ -63,6 +63,8 @@ class View(NamedTuple):
 class Verdict:
     """Whether the condition holds. `unknown` keeps the alert's state: a failed read is neither problem nor recovery.
 
+    `severity` is one of its own where how bad it is depends on what was measured; else it is the configured one.
+
     `until` is the epoch second from which time alone makes it active, if nothing else changes: it is evaluated then.
     """
 
@@ -70,14 +72,15 @@ class Verdict:
     summary: str = ""
     since: float | None = None
     until: float | None = None
+    severity: Severity | None = None
 
 
 UNKNOWN = Verdict("unknown")
 
 
-def active(summary: str, *, since: float | None = None) -> Verdict:
+def active(summary: str, *, since: float | None = None, severity: Severity | None = None) -> Verdict:
     """The condition holds: number, unit and limit in one sentence, and since when if the page says so."""
-    return Verdict("active", summary, since)
+    return Verdict("active", summary, since, severity=severity)
 
 
 def inactive(summary: str = "", *, until: float | None = None) -> Verdict:

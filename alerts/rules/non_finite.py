@@ -1,7 +1,9 @@
-"""Losses, rewards or gradients of the peer are repeatedly not finite.
+"""Losses, rewards, gradients or the KL of the peer are repeatedly not finite.
 
 One such step in thousands is normal at half precision. Several within the window, at more than `fraction` of the steps,
-mean that the model is lost or soon will be: it learns nothing and earns nothing.
+mean that the model is lost or soon will be: it learns nothing and earns nothing. Several in a row mean that it is lost,
+and the alert then has `severity_in_a_row`. A reward of None, which no reward function gave, counts; so does a gradient
+norm, where transformers replaces the loss itself by a finite one.
 
 What to do: stop the peer and, if it writes checkpoints, go back to the one before the first such step; lower the
 learning rate, clip the gradient harder, or train in float32.
@@ -26,6 +28,10 @@ class Settings(RuleSettings):
     recover_after: Duration = 60.0
     steps: int = Field(default=3, ge=1, description="steps within the window that are not finite")
     fraction: float = Field(default=0.01, ge=0, le=1, description="share of the window's steps that they must make up")
+    in_a_row: int = Field(
+        default=3, ge=1, description="logged steps in a row that are not finite, however rare others are"
+    )
+    severity_in_a_row: Severity = Field(default="critical", description="severity of that, in the alert loop")
     window: Duration = Field(default=3600.0, description="time over which steps are counted")
 
 
@@ -50,6 +56,13 @@ def judge(view: View, settings: Settings) -> Verdict:
         return UNKNOWN
     if not page.is_up():
         return inactive(say("Trainer not running."))
+    if (
+        page.is_current()
+        and (streak := page.value("trainer_streak_reports", streak="not_finite") or 0) >= settings.in_a_row
+    ):
+        template = "{streak:.0f} logged steps in a row not finite; limit {limit}."
+        summary = say(template, streak=streak, limit=settings.in_a_row)
+        return active(summary, severity=settings.severity_in_a_row)
     counts, samples = _count(view), view.memory.get("samples", [])
     if counts is None or not samples or not page.is_current():
         return UNKNOWN
@@ -78,12 +91,16 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     doc=__doc__ or "",
+    reads=("trainer_streak_reports",),
     # increase() extrapolates, and adds what the process before a restart counted. A counter begins at 0, so the least
     # value of the window is where the window, or this process, began.
     promql="""
-trainer_nonfinite_steps_total - min_over_time(trainer_nonfinite_steps_total[%(window)s]) >= %(steps)d
-and on (instance) trainer_nonfinite_steps_total - min_over_time(trainer_nonfinite_steps_total[%(window)s])
-  >= on (instance) %(fraction)g * (trainer_steps_total - min_over_time(trainer_steps_total[%(window)s]))
+(
+  max without (streak) (trainer_streak_reports{streak="not_finite"} >= %(in_a_row)d)
+  or trainer_nonfinite_steps_total - min_over_time(trainer_nonfinite_steps_total[%(window)s]) >= %(steps)d
+  and on (instance) trainer_nonfinite_steps_total - min_over_time(trainer_nonfinite_steps_total[%(window)s])
+    >= on (instance) %(fraction)g * (trainer_steps_total - min_over_time(trainer_steps_total[%(window)s]))
+)
 and on (instance) trainer_up == 1
 and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 """,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from exporter.progress.names import without_evaluation
+from exporter.progress.names import unscored, without_evaluation
 from exporter.progress.record import ReadError, Record
 
 # A run that is silent for as long has ended, and an earlier one may be resumed.
@@ -43,7 +43,7 @@ class Calls:
         named = next((values[name] for name in STEP_NAMES if name in values), None)
         for name in STEP_NAMES:
             values.pop(name, None)
-        values = without_evaluation(values)
+        values = without_evaluation(values | unscored(reported))
         if not values:
             return None
         self._names_step = self._names_step or named is not None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from exporter.metrics import STATES, STEP_BUCKETS, Sample, histogram
 from exporter.pace import Pace
-from exporter.progress.names import FINITE_NAMES, TOKENS_NAMES, VALUES, find_first
+from exporter.progress.learning import Learning
+from exporter.progress.names import TOKENS_NAMES, VALUES, find_first, is_finite
 
 # Time in these phases is not part of a step, and a peer in them is not expected to step.
 RESTING = frozenset({"waiting", "saving"})
@@ -44,6 +45,7 @@ class Progress:
         self._before_evaluation: tuple[str, bool] | None = None
         self._silent_since = self._phase_begin
         self._silences: dict[str, float] = {}
+        self._learning = Learning()
         self._tokens_before = 0.0
         self._tokens_logged = 0.0
 
@@ -123,6 +125,12 @@ class Progress:
         self._step_begin = None
         self._silences.clear()
 
+    def begin_again(self) -> None:
+        """Another process of the trainer has begun; nothing is known of its steps, nor whether it learns."""
+        self.forget_step()
+        self._learning.begin_again()
+        self.enter("starting")
+
     def set_steps(self, steps: int) -> None:
         """Takes how many steps the run has made, where it is learnt from a report."""
         self._values["trainer_steps_total"] = float(steps)
@@ -133,7 +141,8 @@ class Progress:
 
     def take_logged(self, numbers: Mapping[str, float]) -> None:
         """Takes what a trainer logged, by its own names; numbers that are not finite are counted, not kept."""
-        if any(not math.isfinite(numbers.get(name, 0.0)) for name in FINITE_NAMES):
+        self._learning.take(numbers, self._wall_clock())
+        if is_finite(numbers) is False:
             self._values["trainer_nonfinite_steps_total"] += 1
         for name, logged_as in VALUES.items():
             value = find_first(numbers, logged_as)
@@ -166,6 +175,7 @@ class Progress:
         if math.isfinite(limit):
             samples.append(Sample("trainer_stall_after_seconds", {}, limit))
         samples += [Sample(name, {}, value) for name, value in self._values.items()]
+        samples += self._learning.samples()
         return samples
 
     def _join_swarm(self) -> None:

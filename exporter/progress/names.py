@@ -3,6 +3,7 @@
 Names that are not in it are ignored; names of an evaluation never count as training.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -20,12 +21,16 @@ TRAINERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "grad_norm": ("grad_norm",),
         "completion_length": ("completions/mean_length", "completion_length"),
         "clipped_ratio": ("completions/clipped_ratio",),
+        "terminated_length": ("completions/mean_terminated_length",),
+        "policy_clip_ratio": ("clip_ratio/region_mean", "clip_ratio", "cispo_clip_ratio"),
+        "sampling_mismatch": ("sampling/sampling_logp_difference/mean",),
         "zero_spread": ("frac_reward_zero_std",),
         "step_seconds": ("step_time",),
         "tokens": ("num_tokens", "num_input_tokens_seen"),
         "learning_rate": ("learning_rate",),
     },
-    # verl/trainer/ppo/metric_utils.py, verl/workers/actor/dp_actor.py, ray_trainer.py (`actor/reward_kl_penalty`).
+    # verl/trainer/ppo/metric_utils.py, core_algos.py (`pg_metrics`), ray_trainer.py (`actor/reward_kl_penalty`),
+    # verl/workers/actor/dp_actor.py, verl/utils/debug/metrics.py (of probabilities, not their logarithms).
     "verl": {
         "reward": ("critic/rewards/mean", "critic/score/mean"),
         "loss": ("actor/loss", "actor/pg_loss"),
@@ -34,6 +39,8 @@ TRAINERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "grad_norm": ("actor/grad_norm",),
         "completion_length": ("response_length/mean",),
         "clipped_ratio": ("response_length/clip_ratio",),
+        "policy_clip_ratio": ("actor/pg_clipfrac",),
+        "sampling_mismatch": ("training/rollout_probs_diff_mean",),
         "step_seconds": ("timing_s/step", "perf/time_per_step"),
         "step_tokens": ("perf/total_num_tokens",),
         "learning_rate": ("actor/lr",),
@@ -67,13 +74,15 @@ TRAINERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     # llamafactory/train/callbacks.py (`LogCallback.on_log`).
     "LLaMA-Factory": {"tokens": ("total_tokens",), "learning_rate": ("lr",)},
-    # openrlhf/trainer/ray/ppo_actor.py and ppo_utils/samples_generator.py (`info`).
+    # openrlhf/trainer/ray/ppo_actor.py (`experience.info`) and ppo_utils/samples_generator.py (`info`).
     "OpenRLHF": {
         "loss": ("policy_loss",),
         "entropy": ("entropy_loss",),
         "grad_norm": ("actor_grad_norm",),
         "completion_length": ("response_length",),
         "clipped_ratio": ("response_clip_ratio",),
+        "policy_clip_ratio": ("ppo_clip_ratio",),
+        "sampling_mismatch": ("vllm_kl",),
         "learning_rate": ("actor_lr",),
     },
 }
@@ -97,10 +106,17 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "trainer_kl": NAMES["kl"],
     "trainer_completion_tokens": NAMES["completion_length"],
     "trainer_completion_clipped_ratio": NAMES["clipped_ratio"],
+    "trainer_completion_terminated_tokens": NAMES["terminated_length"],
+    "trainer_groups_without_spread_ratio": NAMES["zero_spread"],
+    "trainer_entropy": NAMES["entropy"],
+    "trainer_grad_norm": NAMES["grad_norm"],
+    "trainer_policy_clip_ratio": NAMES["policy_clip_ratio"],
+    "trainer_sampling_mismatch": (*NAMES["sampling_mismatch"], *NAMES["mismatch_kl"]),
+    "trainer_logged_step_seconds": NAMES["step_seconds"],
 }
 
 # transformers replaces a loss that is not finite before it logs it; the norm of the gradient still shows it.
-FINITE_NAMES = (*NAMES["loss"], *NAMES["grad_norm"], *REWARD_NAMES)
+FINITE = ("loss", "grad_norm", "reward", "kl")
 
 # What an inference server does: it tells activity, never progress (vllm/v1/metrics/loggers.py).
 ACTIVITY_NAMES: Mapping[str, str] = {
@@ -133,6 +149,23 @@ def without_evaluation(values: Mapping[str, float]) -> dict[str, float]:
     if len(numbers) < len(values) and all(find_first(numbers, NAMES[name]) is None for name in _LEARNING):
         return {}
     return numbers
+
+
+def unscored(logged: Mapping[str, object]) -> dict[str, float]:
+    """The reward as not a number where it is None in a report that compares groups; else empty.
+
+    So TRL says that no reward function scored any completion. A None elsewhere may just mean another kind of report.
+    """
+    names = {name.removeprefix(_TRAINING_PREFIX): name for name in logged if not is_evaluation(name)}
+    compares = any(logged[names[name]] is not None for name in NAMES["zero_spread"] if name in names)
+    without = [names[name] for name in REWARD_NAMES if name in names and logged[names[name]] is None]
+    return dict.fromkeys(without, math.nan) if compares else {}
+
+
+def is_finite(numbers: Mapping[str, float]) -> bool | None:
+    """Whether all of the numbers are that a step must not lose: loss, gradient, reward, KL. None if there are none."""
+    found = [number for name in FINITE if (number := find_first(numbers, NAMES[name])) is not None]
+    return all(map(math.isfinite, found)) if found else None
 
 
 def find_first(numbers: Mapping[str, float], names: tuple[str, ...]) -> float | None:

@@ -93,8 +93,7 @@ class ReportedProgress:
         if started is not None and started != self._began_at:
             if self._began_at is not None and started > self._at:
                 self._at = started
-                progress.forget_step()
-                progress.enter("starting")
+                progress.begin_again()
             self._began_at = started
 
     def _count_new(self, record: Record, source: "_Source") -> int:

@@ -237,6 +237,38 @@ def test_the_names_of_several_trainers_are_understood(telemetry, tmp_path, logs)
     assert value_of(samples, "trainer_tokens_total") == 900
 
 
+def test_what_a_run_learns_from_is_told(telemetry, tmp_path):
+    logs = {
+        "reward": 0.5,
+        "reward_std": 0.0,
+        "frac_reward_zero_std": 1.0,
+        "grad_norm": 0.0,
+        "entropy": 0.25,
+        "completions/clipped_ratio": 0.5,
+        "completions/mean_terminated_length": 9.5,
+        "step_time": 2.5,
+        "clip_ratio/region_mean": 0.01,
+        "sampling/sampling_logp_difference/mean": 0.002,
+    }
+    step(telemetry, logs)
+    step(telemetry, logs)
+    samples = written(telemetry, tmp_path)
+    assert value_of(samples, "trainer_groups_without_spread_ratio") == 1
+    assert value_of(samples, "trainer_grad_norm") == 0
+    assert value_of(samples, "trainer_entropy") == 0.25
+    assert value_of(samples, "trainer_completion_terminated_tokens") == 9.5
+    assert value_of(samples, "trainer_logged_step_seconds") == 2.5
+    assert value_of(samples, "trainer_policy_clip_ratio") == 0.01
+    assert value_of(samples, "trainer_sampling_mismatch") == 0.002
+    streaks = {one.labels["streak"]: one.value for one in samples if one.name == "trainer_streak_reports"}
+    assert streaks == {"no_signal": 2, "cut_off": 0, "not_finite": 0}
+
+
+def test_a_reward_that_no_function_gave_is_counted(telemetry, tmp_path):
+    step(telemetry, {"loss": 0.0, "reward": None, "reward_std": None, "frac_reward_zero_std": 0.0})
+    assert value_of(written(telemetry, tmp_path), "trainer_nonfinite_steps_total") == 1
+
+
 @pytest.mark.parametrize("name", ["loss", "reward", "grad_norm"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_number_that_is_not_finite_is_counted_and_not_written(telemetry, tmp_path, name, value):

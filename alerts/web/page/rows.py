@@ -13,10 +13,13 @@ _SHORTEST_SPAN_SECONDS = 600.0
 CURVES = ("steps_per_second", "memory_bytes", "rank", "reward_mean")
 Curves = Mapping[str, Mapping[str, Curve]]
 
+# What is told of a peer's learning beside its reward, where the trainer logs it.
+LEARNING = ("reward_std", "groups_without_spread", "entropy", "kl", "completion_tokens", "completions_cut_off")
 # What a row shows of /api/status; all None before the first scrape.
 _VALUES = (
     *("steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
     *("reward_mean", "round", "stage"),
+    *LEARNING,
 )
 BOARD_TOP = 10
 _NEIGHBOURS = 1
@@ -39,6 +42,11 @@ class PeerRow:
     # Places gained since the curve's start; a loss is negative.
     places_gained: int = 0
     curves: Mapping[str, Sparkline] = field(default_factory=dict)
+
+    @property
+    def learning(self) -> list[tuple[str, float]]:
+        """What was measured of its learning, by name."""
+        return [(name, self.values[name]) for name in LEARNING if self.values[name] is not None]
 
     @property
     def is_running(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from exporter.progress.formats import MAX_VALUES, Printed, read_number
-from exporter.progress.names import translate
+from exporter.progress.names import translate, unscored
 
 _PAIR = re.compile(r"""['"]([^'"{}]{1,200})['"]: ?['"]?([^'",{}\[\]]{1,64})""")
 _STEP_BEFORE = re.compile(r"\bglobal[ _]step[ :]+(\d{1,15})\b[^{]{0,64}$", re.IGNORECASE)
@@ -39,6 +39,7 @@ class Format:
         if "epoch" not in pairs and not before and own is None:
             return ()
         values = {name: number for name, text in pairs.items() if (number := read_number(text)) is not None}
+        values |= unscored({name: None if text.strip() == "None" else text for name, text in pairs.items()})
         if own is not None and "epoch" not in pairs:
             # A loop of somebody's own, which prints as this one does; but a step alone is no report of training.
             return (Printed(values, int(own)),) if translate(values) else ()

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from exporter.progress.clock import find_zone, read_time
 from exporter.progress.follower import Follower
 from exporter.progress.interleaving import Writers
-from exporter.progress.names import without_evaluation
+from exporter.progress.names import unscored, without_evaluation
 from exporter.progress.options import Options
 from exporter.progress.record import ReadError, Record
 
@@ -110,7 +110,7 @@ class Reader:
         step, total = _read_step(row, self._keys)
         self._rows_without_step = self._rows_without_step + 1 if step is None else 0
         told = {*self._keys.steps, *self._keys.totals, *self._keys.times, "epoch"}
-        numbers = dict(islice(flatten(row), MAX_VALUES))
+        numbers = dict(islice(flatten(row), MAX_VALUES)) | unscored(row)
         values = without_evaluation({name: value for name, value in numbers.items() if name not in told})
         if not values and (step is None or numbers.keys() - told):
             return None

@@ -85,3 +85,18 @@ def test_a_firing_alert_shows_the_latest_summary_and_severity() -> None:
     state, _ = _run([active("first"), active("second")], timing=TIMING._replace(for_seconds=0, severity="info"))
     assert state is not None
     assert (state.summary, state.severity) == ("second", "info")
+
+
+def test_an_alert_that_becomes_worse_is_told_again_at_once() -> None:
+    warning, worse = TIMING._replace(for_seconds=0, severity="warning"), active("worse", severity="critical")
+    state, events = _run([ACTIVE, ACTIVE, worse, worse, ACTIVE, ACTIVE], timing=warning)
+    assert events == [(0, "firing"), (2, "reminder")]
+    assert state is not None
+    assert state.severity == "warning"
+
+
+def test_an_alert_may_begin_with_a_severity_of_its_own() -> None:
+    state, events = _run([active("bad", severity="info")], timing=TIMING._replace(for_seconds=0))
+    assert events == [(0, "firing")]
+    assert state is not None
+    assert state.severity == "info"

@@ -46,9 +46,12 @@ def test_a_duration_is_written_in_whole_units(seconds: float, text: str) -> None
     assert promql_duration(seconds) == text
 
 
+ALL_ON = {name: {"enabled": True} for name, rule in discover().items() if not rule.settings().enabled}
+
+
 def test_promtool_takes_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
-    path.write_text(render_rules(_config(Watchdog={"enabled": True}).rules))
+    path.write_text(render_rules(_config(**ALL_ON).rules))
     result = subprocess.run(
         [require("promtool"), "check", "rules", str(path)], capture_output=True, text=True, check=False
     )
@@ -61,7 +64,7 @@ LEARNED = [name for name, rule in discover().items() if rule.promql is None]
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_rule_that_learns_fires_as_the_alert_loop_says_and_no_later(name: str, tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(render_rules(_config().rules))
+    (tmp_path / "rules.yaml").write_text(render_rules(_config(**ALL_ON).rules))
     own = 'instance="127.0.0.1:8750",job="peerwatch-services",fleet="demo",service="alerts"'
     firing = f'alerts_firing{{{own},rule="{name}",severity="warning"}}'
     alert = f'ALERTS{{alertname="{name}",alertstate="firing",fleet="demo"}}'

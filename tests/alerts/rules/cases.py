@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.alerts.rules.learning_cases import LEARNING_CASES
 from tests.alerts.rules.scenarios import GIB, MINUTE, Changes, Scenario
 
 
@@ -349,6 +350,7 @@ CASES = (
         lambda m, n: {"nonfinite": 2} if m < 30 else {"nonfinite": 0, **_restarted(m, n, at=30)},
         quiet=(29, 31, 90),
     ),
+    *LEARNING_CASES,
     Scenario(
         "CrashLoop",
         "a crash every five minutes, then it holds",

@@ -59,14 +59,17 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
 
     return {
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
+        "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
         "HostMemoryPressure": timing(2, 3),
         "MemoryExceeded": timing(2, 1),
         "MemoryForecast": timing(3, 3, within=ticks(20), window=ticks(24), least_span=ticks(8), settle=ticks(4)),
+        "NoLearningSignal": timing(0, 1, steps=20, after=ticks(5), longer=2),
         "NonFinite": timing(0, 1, steps=3, fraction=0.01, window=ticks(12)),
         "OffBoard": timing(5, 2),
         "PeerDown": timing(2, 2, unreachable_after=ticks(4), start_within=ticks(10)),
         "PeerStalled": timing(0, 1),
+        "PolicyMismatch": timing(0, 1, window=ticks(24)),
         "RankDrop": timing(0, 0, window=ticks(20), held_for=ticks(5)),
         "RewardStagnant": timing(0, 1, after=ticks(8), unlearned_after=ticks(12), least_steps=10),
         "RoundLag": timing(5, 2),
@@ -75,6 +78,9 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         "SwarmIsolated": timing(4, 2, unpublished=ticks(5)),
     }
 
+
+# What goes on from logged step to logged step, and the problem that makes it.
+STREAKS = {"in_a_row": "nan", "no_signal": "alike", "cut": "cut"}
 
 # Problems of a peer and how large they may be.
 PROBLEMS: Mapping[str, tuple[float, ...]] = {
@@ -92,6 +98,8 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "leak": (0.04,),
     "nan": (0.3, 6),
     "slow": (1.4, 3),
+    "alike": (0, 1e-4),
+    "cut": (0,),
     "stagnant": (0,),
     "alone": (0,),
     "unpublished": (0,),
@@ -108,6 +116,8 @@ MISSING = (
     "lag",
     "connected",
     "nonfinite",
+    "gradient",
+    "clipped",
     "rank",
     "collector",
 )
@@ -168,6 +178,8 @@ class _Peer:
         self.last_step = now - 0.1 * tick
         self.phase, self.phase_start = "training", now - 50 * tick
         self.steps, self.busy, self.nonfinite = 9000.0, 9000.0 * tick / STEPS_PER_TICK, 0.0
+        self.streaks: dict[str, int] = {}
+        self.since: dict[str, float] = {}
         self.cumulative, self.published, self.failures = 50.0, now - 0.5 * tick, 0.0
         self.footprint, self.is_gone = 0.5 * LIMIT, False
 
@@ -175,6 +187,7 @@ class _Peer:
         self.started, self.starting_until = now - 0.2 * self.tick, number + takes
         self.phase, self.phase_start = "starting", self.started
         self.steps = self.busy = self.nonfinite = self.failures = 0.0
+        self.streaks, self.since = {}, {}
         self.footprint = 0.5 * LIMIT
 
     def live(self, number: int, now: float, active: Mapping[str, Episode]) -> None:
@@ -204,6 +217,13 @@ class _Peer:
         self.busy += self.tick
         self.last_step = now - 0.1 * self.tick
         self.nonfinite += active["nan"].size if "nan" in active else 0.0
+        for streak, problem in STREAKS.items():
+            if problem not in active or (problem == "nan" and active[problem].size < 1):
+                self.streaks[streak] = 0
+                self.since.pop(streak, None)
+                continue
+            self.since.setdefault(streak, now - 0.5 * self.tick)
+            self.streaks[streak] = self.streaks.get(streak, 0) + STEPS_PER_TICK
         self.cumulative += 0.0 if "stagnant" in active else 1.0
         if "unpublished" in active:
             self.failures += 1.0
@@ -225,6 +245,16 @@ class _Peer:
             "step_seconds": self.busy,
             "step_count": self.steps,
             "nonfinite": self.nonfinite,
+            "in_a_row": self.streaks.get("in_a_row"),
+            "no_signal": self.streaks.get("no_signal"),
+            "no_signal_since": self.since.get("no_signal"),
+            "cut": self.streaks.get("cut"),
+            "cut_since": self.since.get("cut"),
+            "reward": 0.3,
+            "lowest": 0.1,
+            "highest": 0.6,
+            "gradient": active["alike"].size if "alike" in active else 0.4,
+            "clipped": 1.0 if "cut" in active else 0.3,
             "cpu": None if self.is_gone else self.busy,
             "footprint": None if self.is_gone else memory,
             "limit": LIMIT,

@@ -56,6 +56,14 @@ def test_every_part_escapes_what_others_wrote(language: Any) -> None:
     assert "onclick" not in page
 
 
+def test_what_a_peer_learns_from_is_told_beside_its_reward() -> None:
+    peer = {**PEER, "reward_mean": 0.5, "entropy": 0.25, "completions_cut_off": 0.95}
+    page = LivePage(Renderer("en", None), lambda: _content(peers=peer_rows([NASTY], [peer], [], {}, 1000.0))).page()
+    assert 'title="entropy 0.250 · cut off 0.950"' in page
+    silent = LivePage(Renderer("en", None), lambda: _content(peers=peer_rows([NASTY], [PEER], [], {}, 1000.0))).page()
+    assert "entropy" not in silent
+
+
 def test_suppressed_alerts_do_not_count_as_firing() -> None:
     hidden = [{**ALERT, "silenced": True}, {**ALERT, "inhibited_by": "PeerDown: x"}, {**ALERT, "state": "pending"}]
     content = _content(alerts=hidden)

@@ -1,6 +1,7 @@
 """One JSON object a line is read as its writers append it."""
 
 import json
+import math
 import os
 import re
 import time
@@ -143,3 +144,13 @@ def test_each_row_comes_once(path):
 def test_wrong_options_are_told_in_one_line(tmp_path, options, message):
     with pytest.raises(ValueError, match=rf"^{re.escape(message)}.*\Z"):
         Reader.configured(options, tmp_path)
+
+
+def test_a_reward_that_no_function_gave_is_not_a_number(path):
+    told, other = read(
+        path,
+        {"step": 1, "reward": None, "reward_std": None, "frac_reward_zero_std": 0.0, "loss": 0.0},
+        {"step": 2, "reward": None, "loss": 0.5},
+    )
+    assert math.isnan(told.values["reward"])
+    assert other.values == {"loss": 0.5}

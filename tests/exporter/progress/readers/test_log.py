@@ -59,6 +59,12 @@ class TestTransformers:
         records = read(log, "{'step': 7, 'loss': 0.5}\n{'step': 8, 'status': 3}\n{'global_step': 9, 'reward': 1.0}\n")
         assert steps(records) == [7, 9]
 
+    def test_a_reward_that_no_function_gave_is_not_a_number(self, log):
+        text = "{'loss': '0', 'reward': None, 'reward_std': None, 'frac_reward_zero_std': '0', 'epoch': '0.5'}\n"
+        (record,) = read(log, text)
+        assert record.values["reward"] != record.values["reward"]
+        assert record.values.keys() == {"loss", "reward", "frac_reward_zero_std", "epoch"}
+
     def test_the_bar_drawn_behind_a_report_tells_its_step(self, log):
         # tqdm draws at most ten bars a second, so the one before may be old; print clears it and draws it again.
         text = draw(0) + draw(1) + "\r   \r" + print_dict() + draw(10) + draw(11)
