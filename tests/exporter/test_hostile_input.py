@@ -8,7 +8,7 @@ import random
 import time
 
 import pytest
-from tests.exporter.test_server import REQUEST, ask, serving, talk
+from tests.exporter.page.test_server import REQUEST, ask, serving, talk
 
 from exporter.leaderboard.config import load
 from exporter.page.http_request import BadRequestError, find_end, parse

@@ -209,7 +209,7 @@ def test_requests_sent_together_are_answered_one_after_the_other(port):
 
 
 def test_an_answer_that_is_not_read_ends_the_connection(monkeypatch):
-    monkeypatch.setattr("tests.exporter.test_server.PLAIN", b"x" * (32 << 20))
+    monkeypatch.setattr("tests.exporter.page.test_server.PLAIN", b"x" * (32 << 20))
     with serving(request_seconds=0.3) as port, connect(port) as deaf:
         deaf.sendall(REQUEST)
         time.sleep(1.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.exporter.progress.test_tensorboard import part, varint
+from tests.exporter.progress.readers.test_tensorboard import part, varint
 
 from exporter.progress._tracked_runs import Calls
 from exporter.progress.readers.wandb import BLOCK_BYTES, MAX_BYTES, Messages, Reader, read_history
