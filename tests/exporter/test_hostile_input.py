@@ -8,11 +8,11 @@ import random
 import time
 
 import pytest
-from tests.exporter.page.test_server import REQUEST, ask, serving, talk
 
 from exporter.leaderboard.config import load
 from exporter.page.http_request import BadRequestError, find_end, parse
 from exporter.textfile_reader import TextfileReader
+from tests.exporter.page.test_server import REQUEST, ask, serving, talk
 from tests.exporter.test_main import write_trainer
 
 PARTS = (b"{", b"}", b'"', b"\\", b"\n", b"\r\n", b"\0", b"\xff", b"NaN", b"-1", b"1e999", b"9" * 5000, b" ", b"#")

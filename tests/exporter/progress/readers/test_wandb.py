@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.exporter.progress.readers.test_tensorboard import part, varint
 
 from exporter.progress._tracked_runs import Calls
 from exporter.progress.readers.wandb import BLOCK_BYTES, MAX_BYTES, Messages, Reader, read_history
 from exporter.progress.record import ReadError
+from tests.exporter.progress.readers.test_tensorboard import part, varint
 
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
 
