@@ -1,5 +1,6 @@
 """How the suite runs: the long files first, and what a missing program cost said in one line at the end."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from tests.programs import describe_skips
 
 # Tests run beside each other, and their trainers too: one thread each.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Collecting makes many objects that all stay: the collector would only look through them again and again.
+gc.disable()
 
 # Workers that share the files begin with these, so that none is left alone with a long one.
 _LONG = (
@@ -52,6 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         places = {_HERE / name: place for place, name in enumerate(_LONG)}
         items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage, but not among what was collected."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -9,17 +9,15 @@ import sys
 from functools import partial
 
 import pytest
-import torch
-from datasets import Dataset
-from transformers import Qwen2Config, Qwen2ForCausalLM, Trainer, TrainerCallback, TrainingArguments
-from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from exporter import telemetry as module
 from exporter.progress.model import Progress
-from exporter.telemetry import PeerTelemetry
 from exporter.textfile_reader import parse, value_of
-from tests.exporter.witness import FLOOR_SECONDS, REST_SECONDS, Dawdler, Line, Log, make_pace, numbers, witness_of
-from trainer.data import byte_tokenizer
+from tests.lazy import lazily
+
+telemetry_module = lazily("exporter.telemetry")
+trainings = lazily("tests.exporter.trainings")
+transformers = lazily("transformers")
+witness = lazily("tests.exporter.witness")
 
 # Each is about a library's own use of another: dataloaders without an accelerator, deprecated names.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -30,8 +28,8 @@ QUIET = {"report_to": [], "disable_tqdm": True, "use_cpu": True, "per_device_tra
 @pytest.fixture
 def log(monkeypatch):
     """The telemetry of the test measures time by its clock."""
-    log = Log()
-    monkeypatch.setattr(module, "Progress", partial(Progress, clock=log.clock, wall_clock=log.clock))
+    log = witness.Log()
+    monkeypatch.setattr("exporter.telemetry.Progress", partial(Progress, clock=log.clock, wall_clock=log.clock))
     yield log
     if log.telemetry:
         log.telemetry.close()
@@ -41,13 +39,18 @@ def log(monkeypatch):
 def make(log, tmp_path):
     """A trainer of tiny size that is observed, with the telemetry between other callbacks."""
 
-    def make(base=Trainer, *, before=(), after=(), dawdles=True, configured=TrainingArguments, given=None, **options):
+    def make(base=None, *, before=(), after=(), dawdles=True, configured=None, given=None, **options):
+        configured = configured or transformers.TrainingArguments
         arguments = configured(str(tmp_path / "out"), **QUIET | {"save_strategy": "no", "max_steps": 4} | options)
-        log.telemetry = PeerTelemetry(tmp_path / "run", pace=make_pace())
-        first, last = (Dawdler(log, is_first=True), Dawdler(log, is_first=False)) if dawdles else (None, None)
+        log.telemetry = telemetry_module.PeerTelemetry(tmp_path / "run", pace=witness.make_pace())
+        first, last = [witness.Dawdler(log, is_first=one) if dawdles else None for one in (True, False)]
         ours = [one for one in (*before, first, log.telemetry, *after, last) if one is not None]
-        given = given or {"model": Line(), "train_dataset": numbers(6), "eval_dataset": numbers(3)}
-        trainer = witness_of(base, log)(args=arguments, callbacks=ours, **given)
+        given = given or {
+            "model": witness.Line(),
+            "train_dataset": witness.numbers(6),
+            "eval_dataset": witness.numbers(3),
+        }
+        trainer = witness.witness_of(base or transformers.Trainer, log)(args=arguments, callbacks=ours, **given)
         trainer.args.per_device_eval_batch_size = options.get("per_device_eval_batch_size", 1)
         return trainer
 
@@ -95,7 +98,7 @@ def test_every_strategy_is_reported_as_it_happens(make, log, evaluate, save, log
 
 def test_an_evaluation_before_the_first_step_and_of_several_sets(make, log):
     trainer = make(eval_strategy="epoch", eval_on_start=True, num_train_epochs=2, max_steps=-1)
-    trainer.eval_dataset = {"one": numbers(2), "two": numbers(3)}
+    trainer.eval_dataset = {"one": witness.numbers(2), "two": witness.numbers(3)}
     trainer.train()
     assert log.wrong() == []
     began = [one.what for one in log.seen if one.what in ("evaluation begins", "step")]
@@ -103,22 +106,9 @@ def test_an_evaluation_before_the_first_step_and_of_several_sets(make, log):
     assert began.count("evaluation begins") == 6
 
 
-class Asks(TrainerCallback):
-    """Asks for an evaluation and a checkpoint that no strategy announces, and saves without being asked."""
-
-    trainer = None
-
-    def on_step_end(self, args, state, control, **kwargs):
-        control.should_evaluate = control.should_save = state.global_step == 2
-        self.trainer.save_model(f"{args.output_dir}/own")
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        self.trainer.evaluate()
-
-
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_what_another_callback_asks_for(make, log, place):
-    asks = Asks()
+    asks = trainings.Asks()
     trainer = make(**{place: [asks]}, eval_strategy="steps", eval_steps=100)
     asks.trainer = trainer
     trainer.train()
@@ -127,7 +117,7 @@ def test_what_another_callback_asks_for(make, log, place):
 
 
 def test_an_evaluation_within_a_step_returns_to_it(make, log):
-    class Evaluates(TrainerCallback):
+    class Evaluates(transformers.TrainerCallback):
         def on_substep_end(self, args, state, control, **kwargs):
             trainer.evaluate()
 
@@ -141,10 +131,10 @@ def test_an_evaluation_within_a_step_returns_to_it(make, log):
 def test_evaluating_and_predicting_after_training_return_to_its_end(make, log):
     trainer = make(dawdles=False)
     trainer.train()
-    for act in (trainer.evaluate, lambda: trainer.predict(numbers(3))):
+    for act in (trainer.evaluate, lambda: trainer.predict(witness.numbers(3))):
         act()
         assert log.page().state() == "stopped"
-        log.now += REST_SECONDS
+        log.now += witness.REST_SECONDS
         assert log.verdict() == "inactive"
     trainer.train()
     assert log.wrong() == []
@@ -155,27 +145,15 @@ def test_a_trainer_that_evaluates_first_is_not_starting_any_more(make, log):
     trainer = make(dawdles=False)
     trainer.evaluate()
     assert log.page().state() == "waiting"
-    log.now += REST_SECONDS
+    log.now += witness.REST_SECONDS
     assert log.verdict() == "inactive"
-
-
-class Stream(torch.utils.data.IterableDataset):
-    """Data that take long to read."""
-
-    def __init__(self, log):
-        self.log = log
-
-    def __iter__(self):
-        for row in numbers(12):
-            self.log.pass_time("read", REST_SECONDS, expected="waiting")
-            yield row
 
 
 def test_a_resumed_training_that_skips_data_for_hours(make, log, tmp_path):
     make(dawdles=False, save_strategy="steps", save_steps=4).train()
     log.telemetry.close()
     log.seen.clear()
-    given = {"model": Line(), "train_dataset": Stream(log)}
+    given = {"model": witness.Line(), "train_dataset": trainings.Stream(log)}
     make(dawdles=False, given=given, max_steps=6).train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-4"))
     assert log.wrong() == []
     reads = [one.what for one in log.seen if one.what in ("read", "step")]
@@ -190,7 +168,7 @@ def test_a_hang_within_a_step_is_found(make, log, accumulate):
 
     def hangs(*args, **kwargs):
         if trainer.state.global_step == 7:
-            log.now += FLOOR_SECONDS + 1
+            log.now += witness.FLOOR_SECONDS + 1
             verdicts.append(log.verdict())
         return real(*args, **kwargs)
 
@@ -199,17 +177,8 @@ def test_a_hang_within_a_step_is_found(make, log, accumulate):
     assert verdicts[0] == "active"
 
 
-class Announces(TrainerCallback):
-    """Says what the trainer does, as Peerwatch's own does: between its steps it does nothing else."""
-
-    telemetry = None
-
-    def on_train_begin(self, *args, **kwargs):
-        self.telemetry.set_phase("training")
-
-
 def test_a_trainer_that_announces_its_phases_is_judged_between_its_steps(make, log):
-    announces = Announces()
+    announces = trainings.Announces()
     trainer = make(before=[announces], dawdles=False, max_steps=8)
     announces.telemetry = log.telemetry
     trainer.train()
@@ -222,38 +191,12 @@ def test_a_trainer_that_announces_its_phases_is_judged_between_its_steps(make, l
 # TRL
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return byte_tokenizer()
-
-
-@pytest.fixture
-def model(tokenizer):
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    tokens = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
-    return Qwen2ForCausalLM(Qwen2Config(vocab_size=258, num_key_value_heads=2, **sizes, **tokens))
-
-
-def _rows(**columns):
-    return Dataset.from_dict({name: [text] * 6 for name, text in columns.items()})
-
-
-TRAINERS = {
-    "SFT": (SFTTrainer, SFTConfig, _rows(text="two words"), {}),
-    "DPO": (DPOTrainer, DPOConfig, _rows(prompt="one", chosen=" two", rejected=" six"), {}),
-    "GRPO": (
-        GRPOTrainer,
-        GRPOConfig,
-        _rows(prompt="one"),
-        {"num_generations": 2, "max_completion_length": 2, "per_device_train_batch_size": 2},
-    ),
-}
-
-
 @pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("kind", TRAINERS)
-def test_the_trainers_of_trl(make, log, model, tokenizer, kind, accumulate):
-    base, configured, rows, options = TRAINERS[kind]
+@pytest.mark.parametrize("kind", ["SFT", "DPO", "GRPO"])
+def test_the_trainers_of_trl(make, log, kind, accumulate):
+    base, configured, rows, options = trainings.TRAINERS[kind]
+    tokenizer = trainings.byte_tokenizer()
+    model = trainings.make_model(tokenizer)
     given = {
         "model": model,
         "processing_class": tokenizer,
@@ -293,41 +236,64 @@ def test_the_trainers_of_trl(make, log, model, tokenizer, kind, accumulate):
 
 RANKS = """
 import os, sys, accelerate, torch, transformers
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from exporter.telemetry import PeerTelemetry
 from tests.exporter.witness import Line, numbers
 
-telemetry = PeerTelemetry(sys.argv[1], write_interval_seconds=0.05)
-
-def train():
-    arguments = transformers.TrainingArguments(sys.argv[1] + "-out", report_to=[], disable_tqdm=True, use_cpu=True,
+def train(folder, telemetry=None, is_forked=True):
+    telemetry = telemetry or PeerTelemetry(folder, write_interval_seconds=0.05)
+    arguments = transformers.TrainingArguments(folder + "-out", report_to=[], disable_tqdm=True, use_cpu=True,
         max_steps=4, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, logging_steps=1)
     trainer = transformers.Trainer(
         Line(), arguments, train_dataset=numbers(64), eval_dataset=numbers(8), callbacks=[telemetry])
     trainer.train()
-    telemetry.close() if len(sys.argv) > 2 else None
+    telemetry.close() if is_forked else None
     said = ["rank", arguments.process_index, "of", arguments.world_size, "pid", os.getpid()]
-    open(f"{sys.argv[1]}-{arguments.process_index}", "w").write(" ".join(map(str, said)))
+    open(f"{folder}-{arguments.process_index}", "w").write(" ".join(map(str, said)))
 
-accelerate.debug_launcher(train, num_processes=2) if len(sys.argv) > 2 else train()
+def torchrun(folder):
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, run_id="run", start_method="fork", max_restarts=0,
+        rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0")
+    elastic_launch(config, train)(folder)
+
+def accelerated(folder):
+    # It forks its processes after the callback was made.
+    telemetry = PeerTelemetry(folder, write_interval_seconds=0.05)
+    accelerate.debug_launcher(train, (folder, telemetry), num_processes=2)
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        train(sys.argv[1], is_forked=False)
+    else:
+        torchrun(sys.argv[1] + "/torchrun")
+        accelerated(sys.argv[1] + "/accelerate")
 """
 
 
-@pytest.mark.parametrize(
-    ("launcher", "options"),
-    [
-        (("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"), ()),
-        # It forks its processes after the callback was made.
-        ((), ("accelerate",)),
-    ],
-    ids=("torchrun", "accelerate"),
-)
-def test_of_two_processes_the_first_one_reports(tmp_path, launcher, options):
-    script, run = tmp_path / "ranks.py", tmp_path / "run"
+def launch(folder, arguments, *launcher):
+    script = folder / "ranks.py"
     script.write_text(RANKS)
-    command = [sys.executable, "-W", "ignore", *launcher, str(script), str(run), *options]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=_environment())
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", *launcher, script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=environment,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    first, second = ((tmp_path / f"run-{rank}").read_text().split() for rank in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """Folders of two trainings, launched from one process that has imported everything."""
+    folder = tmp_path_factory.mktemp("ranks")
+    launch(folder, [folder])
+    return folder
+
+
+def check_ranks(run):
+    first, second = (run.with_name(f"{run.name}-{rank}").read_text().split() for rank in (0, 1))
     assert (first[3], second[3], first[1], second[1]) == ("2", "2", "0", "1")
     samples = parse((run / "trainer.prom").read_text())
     assert value_of(samples, "trainer_steps_total") == 4
@@ -336,5 +302,14 @@ def test_of_two_processes_the_first_one_reports(tmp_path, launcher, options):
     assert json.loads((run / "process.json").read_text())["pid"] == int(first[5])
 
 
-def _environment():
-    return {**os.environ, "PYTHONPATH": os.getcwd(), "MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_of_two_processes_the_first_one_reports(launched, launcher):
+    """Launched by what the command torchrun runs; the command itself is launched in `make bench`."""
+    check_ranks(launched / launcher)
+
+
+@pytest.mark.bench
+def test_of_two_processes_of_the_command_torchrun_the_first_one_reports(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone")
+    launch(tmp_path, [tmp_path / "run", "alone"], *launcher)
+    check_ranks(tmp_path / "run")

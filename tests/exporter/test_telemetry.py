@@ -9,20 +9,21 @@ import pickle
 import re
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from types import SimpleNamespace
 
 import numpy
 import pytest
-import torch
 
 from exporter.pace import Pace
-from exporter.telemetry import PeerTelemetry
 from exporter.textfile_reader import parse, value_of
 from exporter.textfile_writer import read_last_step
+from tests.lazy import lazily
 from tests.programs import small_disk
+
+telemetry_module = lazily("exporter.telemetry")
+torch = lazily("torch")
 
 GO_ON = SimpleNamespace(should_evaluate=False, should_save=False)
 
@@ -52,13 +53,93 @@ def train(run_dir, steps, **options):
 """
 
 
-def run_python(code, *arguments, wrapper=()):
-    return subprocess.run(
-        [*wrapper, sys.executable, "-W", "ignore", "-c", TRAIN + textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+# Importing transformers takes seconds, so it is done once: each scenario is a child that ends as a program does.
+FORKS = """
+import json, os
+exec(sys.argv[2])
+for name, (folder, code) in json.load(sys.stdin).items():
+    if os.fork() == 0:
+        for number, ending in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{sys.argv[1]}/{name}.{ending}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+        sys.argv[1:] = [folder]
+        exec(code, globals())
+        break
+    os.wait()
+"""
+
+REAL = 'train(sys.argv[1], 12, save_strategy="steps", save_steps=4, eval_strategy="steps", eval_steps=6)'
+FORGETFUL = "PeerTelemetry(sys.argv[1])"
+VANISHED = """
+import shutil, threading
+threading.Timer(0.3, shutil.rmtree, [sys.argv[1]]).start()
+class Slow(transformers.TrainerCallback):
+    def on_step_end(self, *_, **__):
+        import time; time.sleep(0.02)
+data = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 8
+telemetry = PeerTelemetry(sys.argv[1], write_interval_seconds=0.01)
+trainer = transformers.Trainer(
+    Net(), transformers.TrainingArguments(sys.argv[1] + "-output", max_steps=60, report_to=[],
+    disable_tqdm=True, use_cpu=True, save_strategy="no"), train_dataset=data, callbacks=[telemetry, Slow()])
+trainer.train()
+print("steps", trainer.state.global_step)
+"""
+FULL = """
+with open(sys.argv[1] + "/ballast", "wb", buffering=0) as ballast:
+    try:
+        while True:
+            ballast.write(bytes(4096))
+    except OSError as error:
+        print(error)
+os.makedirs(sys.argv[1] + "/peer", exist_ok=True)
+telemetry = PeerTelemetry(sys.argv[1] + "/peer", write_interval_seconds=0.01)
+for _ in range(100):
+    telemetry.on_step_begin(None, None, None)
+    __import__("time").sleep(0.002)
+    telemetry.set_round(1, 1)
+telemetry.close()
+print(sorted(os.listdir(sys.argv[1] + "/peer")), "trained on")
+"""
+READ_ONLY = """
+__import__("subprocess").run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
+telemetry = PeerTelemetry(sys.argv[1] + "/other peer", write_interval_seconds=0.01)
+for _ in range(100):
+    telemetry.on_step_begin(None, None, None)
+    __import__("time").sleep(0.002)
+telemetry.close()
+print("trained on")
+"""
+
+
+def run_scenarios(folder, scenarios, *, first="", wrapper=()):
+    """Runs `first`, and then {name: (folder, code)}; what each printed is in `folder`, in NAME.out and NAME.err."""
+    command = [*wrapper, sys.executable, "-W", "ignore", "-c", TRAIN + FORKS, folder, first]
+    content = json.dumps({name: (str(place), code) for name, (place, code) in scenarios.items()})
+    subprocess.run(command, input=content, text=True, timeout=360, check=True)
+
+
+@pytest.fixture(scope="module")
+def trained_in(tmp_path_factory):
+    """Where the scenarios that need no disk of their own have run."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    codes = {"my peer": REAL, "vanished": VANISHED, "forgetful": FORGETFUL}
+    scenarios = {name: (folder / name, code) for name, code in codes.items()}
+    run_scenarios(folder, scenarios, first="transformers.Trainer, transformers.TrainingArguments")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def disk_trouble(tmp_path_factory):
+    """Where a disk was full and then read-only."""
+    folder = tmp_path_factory.mktemp("disks")
+    disk = folder / "disk"
+    disk.mkdir()
+    scenarios = {"full": (disk, FULL), "read-only": (disk, READ_ONLY)}
+    run_scenarios(folder, scenarios, wrapper=small_disk("size=64k", disk))
+    return folder
+
+
+def printed(folder, name):
+    return tuple((folder / f"{name}.{ending}").read_text() for ending in ("out", "err"))
 
 
 def read(run_dir):
@@ -80,7 +161,7 @@ def state(samples):
 
 @pytest.fixture
 def telemetry(tmp_path):
-    started = PeerTelemetry(tmp_path / "peer-1", write_interval_seconds=0.01)
+    started = telemetry_module.PeerTelemetry(tmp_path / "peer-1", write_interval_seconds=0.01)
     yield started
     started.close()
 
@@ -100,13 +181,10 @@ def step(telemetry, logs=None, control=GO_ON):
 # In a real Trainer
 
 
-def test_a_real_trainer_reports_its_progress(tmp_path):
-    ran = run_python(
-        'train(sys.argv[1], 12, save_strategy="steps", save_steps=4, eval_strategy="steps", eval_steps=6)',
-        tmp_path / "my peer",
-    )
-    assert "steps 12" in ran.stdout, ran.stderr
-    samples = read(tmp_path / "my peer")
+def test_a_real_trainer_reports_its_progress(trained_in):
+    out, err = printed(trained_in, "my peer")
+    assert "steps 12" in out, err
+    samples = read(trained_in / "my peer")
     assert value_of(samples, "trainer_steps_total") == 12
     assert value_of(samples, "trainer_step_duration_seconds_count") == 12
     assert value_of(samples, "trainer_nonfinite_steps_total") == 0
@@ -116,78 +194,28 @@ def test_a_real_trainer_reports_its_progress(tmp_path):
     info = next(sample.labels for sample in samples if sample.name == "trainer_info")
     assert (info["nickname"], info["device"]) == ("my peer", "cpu")
     assert value_of(samples, "swarm_round") is None
-    assert json.loads((tmp_path / "my peer" / "process.json").read_text())["pid"] > 0
+    assert json.loads((trained_in / "my peer" / "process.json").read_text())["pid"] > 0
 
 
-def test_a_vanished_folder_costs_the_metrics_and_one_line(tmp_path):
-    ran = run_python(
-        """
-        import shutil, threading
-        threading.Timer(0.3, shutil.rmtree, [sys.argv[1]]).start()
-        class Slow(transformers.TrainerCallback):
-            def on_step_end(self, *_, **__):
-                import time; time.sleep(0.02)
-        data = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 8
-        telemetry = PeerTelemetry(sys.argv[1], write_interval_seconds=0.01)
-        trainer = transformers.Trainer(
-            Net(), transformers.TrainingArguments(sys.argv[1] + "-output", max_steps=60, report_to=[],
-            disable_tqdm=True, use_cpu=True, save_strategy="no"), train_dataset=data, callbacks=[telemetry, Slow()])
-        trainer.train()
-        print("steps", trainer.state.global_step)
-        """,
-        tmp_path / "peer",
-    )
-    assert "steps 60" in ran.stdout, ran.stderr
-    assert ran.stderr.count("cannot write metrics to") == 1
-    assert not (tmp_path / "peer").exists()
+def test_a_vanished_folder_costs_the_metrics_and_one_line(trained_in):
+    out, err = printed(trained_in, "vanished")
+    assert "steps 60" in out, err
+    assert err.count("cannot write metrics to") == 1
+    assert not (trained_in / "vanished").exists()
 
 
-def test_a_full_disk_costs_the_metrics_and_one_line(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    ran = run_python(
-        """
-        with open(sys.argv[1] + "/ballast", "wb", buffering=0) as ballast:
-            try:
-                while True:
-                    ballast.write(bytes(4096))
-            except OSError as error:
-                print(error)
-        os = __import__("os"); os.makedirs(sys.argv[1] + "/peer", exist_ok=True)
-        telemetry = PeerTelemetry(sys.argv[1] + "/peer", write_interval_seconds=0.01)
-        for _ in range(100):
-            telemetry.on_step_begin(None, None, None)
-            __import__("time").sleep(0.002)
-            telemetry.set_round(1, 1)
-        telemetry.close()
-        print(sorted(os.listdir(sys.argv[1] + "/peer")), "trained on")
-        """,
-        disk,
-        wrapper=small_disk("size=64k", disk),
-    )
-    assert "No space left" in ran.stdout
-    assert "[] trained on" in ran.stdout or "['trainer.prom'] trained on" in ran.stdout, ran.stdout + ran.stderr
-    assert ran.stderr.count("cannot write metrics to") == 1
+def test_a_full_disk_costs_the_metrics_and_one_line(disk_trouble):
+    out, err = printed(disk_trouble, "full")
+    assert "No space left" in out
+    assert "[] trained on" in out or "['trainer.prom'] trained on" in out, out + err
+    assert err.count("cannot write metrics to") == 1
 
 
-def test_a_read_only_folder_costs_the_metrics_and_one_line(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    ran = run_python(
-        """
-        telemetry = PeerTelemetry(sys.argv[1] + "/peer", write_interval_seconds=0.01)
-        for _ in range(100):
-            telemetry.on_step_begin(None, None, None)
-            __import__("time").sleep(0.002)
-        telemetry.close()
-        print("trained on")
-        """,
-        disk,
-        wrapper=small_disk("ro", disk),
-    )
-    assert "trained on" in ran.stdout, ran.stderr
-    assert ran.stderr.count("cannot write metrics to") == 1
-    assert "Read-only" in ran.stderr
+def test_a_read_only_folder_costs_the_metrics_and_one_line(disk_trouble):
+    out, err = printed(disk_trouble, "read-only")
+    assert "trained on" in out, err
+    assert err.count("cannot write metrics to") == 1
+    assert "Read-only" in err
 
 
 # What is measured
@@ -298,20 +326,26 @@ def test_divergence_and_length_of_completions_are_understood(telemetry, tmp_path
 
 
 @pytest.mark.parametrize(
-    "value",
-    [numpy.float32(0.75), numpy.float64(0.75), numpy.array(0.75), torch.tensor(0.75), torch.tensor(0.75).bfloat16()],
+    "make",
+    [
+        lambda: numpy.float32(0.75),
+        lambda: numpy.float64(0.75),
+        lambda: numpy.array(0.75),
+        lambda: torch.tensor(0.75),
+        lambda: torch.tensor(0.75).bfloat16(),
+    ],
 )
-def test_numbers_of_numpy_and_torch_count(telemetry, tmp_path, value):
-    step(telemetry, {"reward": value, "completion_length": numpy.int64(12), "num_tokens": torch.tensor(900)})
+def test_numbers_of_numpy_and_torch_count(telemetry, tmp_path, make):
+    step(telemetry, {"reward": make(), "completion_length": numpy.int64(12), "num_tokens": torch.tensor(900)})
     samples = written(telemetry, tmp_path)
     assert value_of(samples, "trainer_reward_mean") == 0.75
     assert value_of(samples, "trainer_completion_tokens") == 12
     assert value_of(samples, "trainer_tokens_total") == 900
 
 
-@pytest.mark.parametrize("value", [numpy.float32("nan"), torch.tensor(float("inf"))])
-def test_numbers_of_numpy_and_torch_that_are_not_finite_are_counted(telemetry, tmp_path, value):
-    step(telemetry, {"loss": value})
+@pytest.mark.parametrize("make", [lambda: numpy.float32("nan"), lambda: torch.tensor(float("inf"))])
+def test_numbers_of_numpy_and_torch_that_are_not_finite_are_counted(telemetry, tmp_path, make):
+    step(telemetry, {"loss": make()})
     assert value_of(written(telemetry, tmp_path), "trainer_nonfinite_steps_total") == 1
 
 
@@ -323,20 +357,20 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    "value",
+    "make",
     [
-        True,
-        numpy.bool_(True),
-        torch.tensor(True),
-        torch.ones(2),
-        torch.ones(1, device="meta")[0],
-        10**400,
-        "1",
-        Broken(),
+        lambda: True,
+        lambda: numpy.bool_(True),
+        lambda: torch.tensor(True),
+        lambda: torch.ones(2),
+        lambda: torch.ones(1, device="meta")[0],
+        lambda: 10**400,
+        lambda: "1",
+        Broken,
     ],
 )
-def test_what_is_no_number_is_left_out(telemetry, tmp_path, value):
-    step(telemetry, {"reward": value, "loss": 0.5})
+def test_what_is_no_number_is_left_out(telemetry, tmp_path, make):
+    step(telemetry, {"reward": make(), "loss": 0.5})
     samples = written(telemetry, tmp_path)
     assert value_of(samples, "trainer_reward_mean") is None
     assert value_of(samples, "trainer_loss") == 0.5
@@ -388,7 +422,7 @@ def test_a_phase_returns_to_the_one_before(telemetry):
 
 def test_the_allowed_silence_is_that_of_the_phase(tmp_path):
     pace = Pace(floor_seconds=21, ceiling_seconds=22, starting_seconds=23, waiting_seconds=24, saving_seconds=25)
-    telemetry = PeerTelemetry(tmp_path, pace=pace)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, pace=pace)
     found = {}
     for phase in ("starting", "waiting", "saving", "training"):
         telemetry.set_phase(phase)
@@ -414,7 +448,7 @@ class RecordedPace(Pace):
 
 def test_each_phase_of_a_step_is_judged_by_its_own_silence(tmp_path):
     pace = RecordedPace()
-    telemetry = PeerTelemetry(tmp_path, pace=pace)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, pace=pace)
     telemetry.set_phase("training")
     began = time.perf_counter()
     telemetry.on_step_begin(None, None, GO_ON)
@@ -433,7 +467,7 @@ def test_each_phase_of_a_step_is_judged_by_its_own_silence(tmp_path):
 
 
 def test_a_silence_begins_with_the_last_step_where_the_phase_stays(tmp_path):
-    telemetry = PeerTelemetry(tmp_path, pace=Pace(floor_seconds=0.001))
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, pace=Pace(floor_seconds=0.001))
     telemetry.set_phase("training")
     for _ in range(6):
         time.sleep(0.05)
@@ -490,7 +524,7 @@ def test_a_swarm_peer_waits_between_its_trainings(telemetry):
 
 
 def test_the_file_is_written_automatically_and_at_most_once_per_interval(tmp_path):
-    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.2)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.2)
     wait_for(tmp_path, "trainer_steps_total", 0)
     versions = set()
     for _ in range(100):
@@ -503,7 +537,7 @@ def test_the_file_is_written_automatically_and_at_most_once_per_interval(tmp_pat
 
 
 def test_a_reader_always_meets_a_whole_file(tmp_path):
-    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.0)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.0)
     wait_for(tmp_path, "trainer_steps_total", 0)
     for _ in range(300):
         step(telemetry, {"loss": 1.0})
@@ -512,12 +546,12 @@ def test_a_reader_always_meets_a_whole_file(tmp_path):
 
 
 def test_the_last_step_of_the_previous_run_is_kept(tmp_path):
-    telemetry = PeerTelemetry(tmp_path)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path)
     step(telemetry)
     telemetry.close()
     before = read_last_step(tmp_path)
     assert before is not None
-    restarted = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    restarted = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
     wait_for(tmp_path, "trainer_steps_total", 0)
     assert read_last_step(tmp_path) == before
     step(restarted)
@@ -542,10 +576,8 @@ def test_closing_writes_stopped_and_is_harmless_twice(telemetry, tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name == "telemetry"]
 
 
-def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(tmp_path):
-    code = "import sys; from exporter.telemetry import PeerTelemetry; PeerTelemetry(sys.argv[1])"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, tmp_path], check=True, timeout=360)
-    assert state(read(tmp_path)) == "stopped"
+def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(trained_in):
+    assert state(read(trained_in / "forgetful")) == "stopped"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns of what this test is about
@@ -563,7 +595,7 @@ def test_a_forked_child_does_not_report_for_the_trainer(telemetry, tmp_path):
 
 def test_only_the_first_process_of_a_trainer_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    telemetry = PeerTelemetry(tmp_path / "peer")
+    telemetry = telemetry_module.PeerTelemetry(tmp_path / "peer")
     step(telemetry, {"loss": 1.0})
     telemetry.close()
     assert not (tmp_path / "peer").exists()
@@ -575,7 +607,7 @@ FIRST, OTHER = SimpleNamespace(is_world_process_zero=True), SimpleNamespace(is_w
 @pytest.mark.parametrize("variable", ["RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"])
 def test_the_trainer_knows_better_than_its_launcher_which_process_is_the_first(tmp_path, monkeypatch, variable):
     monkeypatch.setenv(variable, "3")
-    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
     telemetry.on_train_begin(None, FIRST, GO_ON)
     step(telemetry)
     telemetry.close()
@@ -583,7 +615,7 @@ def test_the_trainer_knows_better_than_its_launcher_which_process_is_the_first(t
 
 
 def test_a_process_that_turns_out_not_to_be_the_first_falls_silent(tmp_path):
-    telemetry = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
     wait_for(tmp_path, "trainer_steps_total", 0)
     telemetry.on_init_end(None, OTHER, GO_ON)
     telemetry.on_train_begin(None, OTHER, GO_ON)
@@ -597,9 +629,9 @@ def test_a_process_that_turns_out_not_to_be_the_first_falls_silent(tmp_path):
 
 
 def test_a_new_telemetry_takes_over_the_folder(tmp_path):
-    old = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    old = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
     step(old)
-    new = PeerTelemetry(str(tmp_path) + "/.", write_interval_seconds=0.01)
+    new = telemetry_module.PeerTelemetry(str(tmp_path) + "/.", write_interval_seconds=0.01)
     step(new)
     step(new)
     step(old, {"loss": 1.0})
@@ -612,8 +644,8 @@ def test_a_new_telemetry_takes_over_the_folder(tmp_path):
 
 
 def test_an_older_telemetry_that_trains_again_speaks_again(tmp_path):
-    old = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
-    new = PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    old = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    new = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
     step(new)
     old.on_train_begin(None, FIRST, GO_ON)
     for _ in range(3):
@@ -624,7 +656,7 @@ def test_an_older_telemetry_that_trains_again_speaks_again(tmp_path):
 
 
 def test_many_telemetries_of_one_folder_leave_one_thread(tmp_path):
-    made = [PeerTelemetry(tmp_path, write_interval_seconds=0.01) for _ in range(30)]
+    made = [telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01) for _ in range(30)]
     wait_for(tmp_path, "trainer_steps_total", 0)
     step(made[-1])
     wait_for(tmp_path, "trainer_steps_total", 1)
@@ -634,7 +666,7 @@ def test_many_telemetries_of_one_folder_leave_one_thread(tmp_path):
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_a_copy_has_the_folder_and_labels_and_writes_once_it_is_used(tmp_path, copied):
-    telemetry = PeerTelemetry(tmp_path, nickname="one", write_interval_seconds=0.01)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, nickname="one", write_interval_seconds=0.01)
     telemetry.set_info(peer_id="QmX")
     step(telemetry)
     wait_for(tmp_path, "trainer_steps_total", 1)
@@ -661,7 +693,7 @@ ARGUMENTS = SimpleNamespace(world_size=1, device=SimpleNamespace(type="cpu"), to
 def trained(tmp_path, arguments=ARGUMENTS, *, steps):
     """The allowance of a trainer after so many quick steps."""
     pace = Pace(floor_seconds=0.0)
-    telemetry = PeerTelemetry(tmp_path, pace=pace, write_interval_seconds=0.01)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, pace=pace, write_interval_seconds=0.01)
     telemetry.on_train_begin(arguments, FIRST, GO_ON, model=torch.nn.Linear(1, 1))
     telemetry.set_phase("training")
     telemetry.set_round(steps, 0)
@@ -698,7 +730,7 @@ def test_a_folder_that_comes_back_is_written_again(tmp_path, caplog):
     folder = tmp_path / "peer"
     folder.write_text("in the way")
     with caplog.at_level(logging.WARNING):
-        telemetry = PeerTelemetry(folder, write_interval_seconds=0.01)
+        telemetry = telemetry_module.PeerTelemetry(folder, write_interval_seconds=0.01)
         while "cannot write metrics to" not in caplog.text:
             time.sleep(0.01)
         folder.unlink()
@@ -710,7 +742,7 @@ def test_a_folder_that_comes_back_is_written_again(tmp_path, caplog):
 
 
 def test_a_step_costs_microseconds(tmp_path):
-    telemetry = PeerTelemetry(tmp_path)
+    telemetry = telemetry_module.PeerTelemetry(tmp_path)
     logs = {"loss": 1.0, "reward": 0.5, "reward_std": 0.1, "num_tokens": 5, "grad_norm": 1.0}
     costs = []
     for _ in range(300):

@@ -15,6 +15,8 @@ import yaml
 
 from tests.fakes import wait_for
 from tests.trainer.peers import QUICK, ROOT, SHORT, Peer
+from trainer.checkpoints import seal
+from trainer.config import TrainerConfig
 from trainer.swarm.identity import read_peer_id
 
 SLOW_REWARD = """
@@ -150,13 +152,15 @@ def test_adapters_are_trained_in_bfloat16_and_resumed(make_peer: MakePeer) -> No
     assert [step["step"] for step in peer.steps()] == ["1", "2", "3", "4", "5"]
 
 
-def test_weights_are_not_resumed_as_adapters(make_peer: MakePeer) -> None:
-    options = {**SHORT, "grpo": {**QUICK, "max_steps": 2}, "swarm": {"port": 0, "leader": True}}
-    peer = make_peer("weights", **options).start()
-    assert peer.process is not None
-    assert peer.process.wait(600) == 0, peer.text()
-    peer.config.write_text(yaml.safe_dump(yaml.safe_load(peer.config.read_text()) | {"lora": {}}))
-    peer.start()
+def test_weights_are_not_resumed_as_adapters(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run" / "checkpoints" / "checkpoint-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    # As a training of all weights does, such as the one above that is resumed.
+    seal(checkpoint, TrainerConfig(name="a", run_dir=tmp_path / "run").trained_as)
 
-    assert peer.process.wait(600) == 2
-    assert "comes from 'tiny', not 'tiny with LoRA of rank 16'" in peer.text()
+    code, errors = run_to_exit(tmp_path, "lora: {}\nswarm: {port: 0, leader: true}")
+
+    assert code == 2
+    assert "comes from 'tiny', not 'tiny with LoRA of rank 16'" in errors
+    assert checkpoint.exists()

@@ -1,11 +1,14 @@
 """The copied defaults of TRL are those of the installed TRL."""
 
-from trl import GRPOConfig
+import pytest
 
 from trainer.suited import GENERATIONS, TRL_DEFAULTS, suited_options
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_the_defaults_are_those_of_trl() -> None:
+    from trl import GRPOConfig
+
     fields = GRPOConfig.__dataclass_fields__
     assert {name: fields[name].default for name in TRL_DEFAULTS} == dict(TRL_DEFAULTS)
 

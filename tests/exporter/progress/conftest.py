@@ -1,6 +1,7 @@
 """What the tests of the readers share: a real run of TRL, read while it wrote, and an HTTP page."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -10,35 +11,60 @@ from types import SimpleNamespace
 
 import pytest
 
+from exporter.progress.readers import tensorboard, trackio, wandb
 from exporter.progress.readers.log import Reader
 from exporter.progress.record import ReadError
 from tests.architecture import ROOT
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
+
+
+WRITERS = ROOT / ".venv" / "writers"
+
+
+def tracker_readers(folder):
+    """A reader of each writer, of the run in `folder`."""
+    return {
+        "tensorboard": tensorboard.Reader.configured({"path": "output"}, folder),
+        "wandb": wandb.Reader.configured({"path": "wandb"}, folder),
+        "trackio": trackio.Reader.configured({"path": "trackio", "project": "huggingface", "run": "digits"}, folder),
+    }
 
 
 @pytest.fixture(scope="session")
 def trl_run(tmp_path_factory):
-    """`folder` with the runs `unbuffered` and `buffered`; of each, `records` as (time of the read, record)."""
+    """`folder` with the runs `unbuffered`, `buffered`, and where the writers are there `tracked`.
+
+    Of each reader, `records` as (time of the read, record); `written` is the trainer's own record of the first two.
+    """
     folder = tmp_path_factory.mktemp("trl")
+    logs = ("unbuffered", "buffered")
+    readers = {name: Reader(folder / name / "run.log") for name in logs}
+    environment = os.environ | {"WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-W", "ignore", "-m", "tests.exporter.progress.trl_writer", folder]
+    if WRITERS.is_dir():
+        readers |= tracker_readers(folder / "tracked")
+        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{WRITERS}"
+        environment["TRACKIO_DIR"] = str(folder / "tracked" / "trackio")
+        command += tracker_readers(folder)
     with (folder / "errors").open("w") as errors:
-        process = subprocess.Popen([*command, "unbuffered", "buffered"], cwd=ROOT, stderr=errors)
-    readers = {name: Reader(folder / name / "run.log") for name in ("unbuffered", "buffered")}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=errors, stderr=errors)
     records = {name: [] for name in readers}
+    deadline = time.monotonic() + 600
     try:
         while True:
             has_ended = process.poll() is not None
             for name, reader in readers.items():
                 records[name] += read_quietly(reader)
-            if has_ended:
+            if has_ended or time.monotonic() > deadline:
                 break
             time.sleep(POLL_SECONDS)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 0, (folder / "errors").read_text()
-    written = {name: json.loads((folder / name / "written.json").read_text()) for name in readers}
+    said = [path.read_text()[-2000:] for path in (folder / "errors", folder / "tracked" / "out.txt") if path.exists()]
+    assert process.returncode == 0, said
+    written = {name: json.loads((folder / name / "written.json").read_text()) for name in logs}
     return SimpleNamespace(folder=folder, records=records, written=written)
 
 

@@ -1,12 +1,25 @@
-"""A real run of TRL is read while it writes, and agrees with its own record; one file, so that it runs once."""
+"""Real runs of TRL are read while they write, and agree with the trainer's own record; one file, so that they run once.
+
+Read are the output, the checkpoints, and what TensorBoard, wandb and trackio themselves write.
+"""
+
+import json
+import os
 
 import pytest
 
 from exporter.progress.names import translate
+from exporter.progress.readers import tensorboard, trackio, wandb
 from exporter.progress.readers.checkpoints import Reader as CheckpointReader
+from tests.exporter.progress.conftest import WRITERS, read_quietly, tracker_readers
 from tests.exporter.progress.test_fuzz import check_ends
+from tests.programs import go_without
 
 NOW = 1_800_000_000.0
+STEPS = 10
+NAMES = ("train/reward", "train/reward_std", "train/grad_norm", "train/entropy", "train/completions/mean_length")
+NAMES_OF_WRITERS = ("tensorboard", "wandb", "trackio")
+MAX_TRUNCATED = 4096
 
 
 def test_a_real_run_agrees_with_its_own_record(trl_run):
@@ -53,3 +66,103 @@ def test_a_real_log_may_end_anywhere(tmp_path, trl_run, every):
     whole = next(check_ends("log of transformers", tmp_path, content, 4096))
     assert whole
     assert all(parts == whole for parts in check_ends("log of transformers", tmp_path, content, every))
+
+
+# What the trackers wrote
+
+
+class Run:
+    """A run that has ended: its folder, and what each reader gave while it was written."""
+
+    def __init__(self, folder, records):
+        self.folder = folder
+        self.followed = {name: [record for _, record in found] for name, found in records.items()}
+        self.heard_at = {name: [at for at, _ in found] for name, found in records.items()}
+        (state,) = folder.glob("output/checkpoint-*/trainer_state.json")
+        self.log = {entry["step"]: entry for entry in json.loads(state.read_text())["log_history"]}
+
+
+@pytest.fixture(scope="module")
+def run(trl_run):
+    if not WRITERS.is_dir():
+        go_without(
+            f"needs the writers: pip install --no-deps --target {WRITERS} -r tests/exporter/progress/trackers.txt"
+        )
+    return Run(trl_run.folder / "tracked", {name: trl_run.records[name] for name in NAMES_OF_WRITERS})
+
+
+def by_step(records):
+    """All values; TensorBoard writes each by itself, so that a report may come in two records."""
+    return {(record.step, tag): value for record in records for tag, value in record.values.items()}
+
+
+def _read(reader):
+    return [record for _, record in read_quietly(reader)]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_WRITERS)
+def test_steps_and_values_are_those_of_the_trainer(run, name):
+    rewarded = [record.step for record in run.followed[name] if "train/reward" in record.values]
+    assert rewarded == list(range(1, STEPS + 1))
+    found = by_step(run.followed[name])
+    for step, logged in run.log.items():
+        for value in NAMES:
+            assert found[step, value] == pytest.approx(logged[value.removeprefix("train/")], rel=1e-6), value
+
+
+@pytest.mark.parametrize("name", NAMES_OF_WRITERS)
+def test_times_are_when_it_was_written_and_it_is_read_at_once(run, name):
+    late = [heard - record.at for record, heard in zip(run.followed[name], run.heard_at[name], strict=True)]
+    # wandb and trackio write from a process or thread of their own, at intervals of theirs.
+    assert min(late) > -1
+    assert max(late) < 30
+    ats = [record.at for record in run.followed[name]]
+    assert ats == sorted(ats)
+
+
+@pytest.mark.parametrize("name", NAMES_OF_WRITERS)
+def test_no_step_comes_from_what_was_logged_besides(run, name):
+    assert {record.step for record in run.followed[name]} <= set(range(1, STEPS + 1))
+    assert not [value for record in run.followed[name] for value in record.values if "profiling" in value]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_WRITERS)
+def test_a_run_that_is_over_reads_like_one_that_was_followed(run, name):
+    assert by_step(_read(tracker_readers(run.folder)[name])) == by_step(run.followed[name])
+
+
+def test_nothing_is_left_beside_the_database(run):
+    assert {path.suffix for path in (run.folder / "trackio").iterdir()} <= {".db", ".lock"}
+
+
+def written_files(folder):
+    for pattern in ("output/**/*.tfevents.*", "wandb/**/*.wandb", "trackio/*.db"):
+        yield from folder.glob(pattern)
+
+
+def test_copies_cut_off_anywhere_give_what_is_whole(run, tmp_path):
+    for path in written_files(run.folder):
+        copy = tmp_path / path.name
+        content = path.read_bytes()[:MAX_TRUNCATED]
+        make = {".db": trackio.Reader, ".wandb": wandb.Reader}.get(path.suffix, tensorboard.Reader)
+        # A database has one page there; of the others, each byte counts.
+        copy.write_bytes(content)
+        for size in range(len(content), -1, -64 if path.suffix == ".db" else -1):
+            os.truncate(copy, size)
+            assert len(_read(make(copy))) <= STEPS
+
+
+def test_a_copy_that_grows_byte_by_byte_is_read_once(run, tmp_path):
+    for path in written_files(run.folder):
+        if path.suffix == ".db":
+            continue
+        content = path.read_bytes()
+        copy = tmp_path / path.name
+        reader = (wandb.Reader if path.suffix == ".wandb" else tensorboard.Reader)(copy)
+        records = []
+        with copy.open("wb", buffering=0) as file:
+            for place in range(0, len(content), 97):
+                file.write(content[place : place + 97])
+                records += _read(reader)
+        rewards = [record.values["train/reward"] for record in records if "train/reward" in record.values]
+        assert rewards == pytest.approx([run.log[step]["reward"] for step in range(1, STEPS + 1)], rel=1e-6)

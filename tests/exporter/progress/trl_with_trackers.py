@@ -1,16 +1,13 @@
-"""A real GRPO run of TRL that reports to the writers named, in the current folder: `STEPS WRITER…`."""
+"""A real GRPO run of TRL that reports to the writers named, in the current folder."""
 
-import sys
-import warnings
+import torch
+from datasets import Dataset
+from transformers import Qwen2Config, Qwen2ForCausalLM
+from trl import GRPOConfig, GRPOTrainer
 
-warnings.simplefilter("ignore")
+from trainer.data import byte_tokenizer
 
-import torch  # noqa: E402
-from datasets import Dataset  # noqa: E402
-from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: E402
-from trl import GRPOConfig, GRPOTrainer  # noqa: E402
-
-from trainer.data import byte_tokenizer  # noqa: E402
+STEPS = 10
 
 
 def reward_digits(completions: list[str], **_: object) -> list[float]:
@@ -18,8 +15,8 @@ def reward_digits(completions: list[str], **_: object) -> list[float]:
     return [sum(letter < "q" for letter in text) / (len(text) + 1) for text in completions]
 
 
-def main() -> None:
-    steps, writers = int(sys.argv[1]), sys.argv[2:]
+def train(writers: list[str]) -> None:
+    """STEPS steps, each reported; the checkpoint of the last has the trainer's own record."""
     torch.manual_seed(1)
     tokenizer = byte_tokenizer()
     model = Qwen2ForCausalLM(
@@ -40,13 +37,13 @@ def main() -> None:
         reward_funcs=reward_digits,
         args=GRPOConfig(
             output_dir="output",
-            max_steps=steps,
+            max_steps=STEPS,
             per_device_train_batch_size=4,
             num_generations=4,
             max_completion_length=8,
             logging_steps=1,
             save_strategy="steps",
-            save_steps=steps,
+            save_steps=STEPS,
             report_to=writers,
             run_name="digits",
             use_cpu=True,
@@ -56,7 +53,3 @@ def main() -> None:
         train_dataset=Dataset.from_dict({"prompt": ["1 + 1", "2 + 2"] * 50}),
         processing_class=tokenizer,
     ).train()
-
-
-if __name__ == "__main__":
-    main()

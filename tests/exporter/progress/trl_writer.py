@@ -1,7 +1,9 @@
-"""A real GRPO run of TRL, small enough for a test: `python -m tests.exporter.progress.trl_writer FOLDER BUFFERING…`.
+"""Real GRPO runs of TRL, small enough for a test: `python -m tests.exporter.progress.trl_writer FOLDER [WRITER…]`.
 
-Each run trains, evaluates and saves in FOLDER/BUFFERING, with output to run.log there; `buffered` writes as Python
-does into a file, `unbuffered` as `python -u` does. written.json holds step, reward and time of each report.
+Two runs train, evaluate and save in FOLDER/unbuffered and FOLDER/buffered, with output to run.log there; `buffered`
+writes as Python does into a file, `unbuffered` as `python -u` does. written.json holds step, reward and time of each
+report. With writers, one more run reports to them in FOLDER/tracked. All are in one process, as importing TRL takes
+most of the time.
 """
 
 import io
@@ -57,7 +59,7 @@ def train(folder: Path, model: object, tokenizer: object) -> None:
     (folder / "written.json").write_text(json.dumps(notes.written))
 
 
-def main(folder: Path, bufferings: list[str]) -> None:
+def main(folder: Path, writers: list[str]) -> None:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     from trainer.data import byte_tokenizer
@@ -74,7 +76,7 @@ def main(folder: Path, bufferings: list[str]) -> None:
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    for buffering in bufferings:
+    for buffering in ("unbuffered", "buffered"):
         (folder / buffering).mkdir()
         log = os.open(folder / buffering / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         if buffering == "buffered":
@@ -85,6 +87,15 @@ def main(folder: Path, bufferings: list[str]) -> None:
         train(folder / buffering, Qwen2ForCausalLM(config), tokenizer)
         sys.stdout.flush()
         sys.stderr.flush()
+    if writers:
+        from tests.exporter.progress import trl_with_trackers
+
+        (folder / "tracked").mkdir()
+        os.chdir(folder / "tracked")
+        with open("out.txt", "w", buffering=1) as output:
+            sys.stdout = sys.stderr = output
+            trl_with_trackers.train(writers)
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
 if __name__ == "__main__":

@@ -68,13 +68,14 @@ def test_peers_are_measured_one_after_another_and_none_stays() -> None:
 @pytest.mark.parametrize(
     ("shape", "options"),
     [
-        (QWEN_5M, {"dtype": "bfloat16"}),
+        pytest.param(QWEN_5M, {"dtype": "bfloat16"}, marks=pytest.mark.bench),
         (LLAMA_15M, {"dtype": "bfloat16", "lora": {}}),
         pytest.param(QWEN_45M, {}, marks=pytest.mark.bench),
     ],
     ids=["5M, full, bfloat16", "15M, LoRA, bfloat16", "45M, full, float32"],
 )
 def test_the_prediction_holds_for_models_of_other_sizes(tmp_path: Path, shape: Shape, options: dict[str, Any]) -> None:
+    """`make test` measures what differs most from the tiny model; `make bench` also full training of other sizes."""
     grpo = {"num_generations": 2, "max_completion_length": 8}
     model = str(save_model(tmp_path / "model", shape))
 
