@@ -125,5 +125,6 @@ def _against_the_past() -> Iterator[PanelBuilder]:
         about = "Multiple of the peer's own median of the last day: healthy sizes differ from run to run."
         yield graph(
             About(title, about, "short", "fleet"),
-            Query(f"{values} / (quantile_over_time(0.5, {values}[1d]) != 0)"),
+            # Each point reads a day of samples, so there are few points.
+            Query(f"{values} / (quantile_over_time(0.5, {values}[1d]) != 0)", interval="5m"),
         )

@@ -113,6 +113,8 @@ def write_trainer(run_dir, steps=12.0, last_step=1_700_000_000.0):
     values = {"trainer_steps_total": steps, "trainer_last_step_timestamp_seconds": last_step}
     samples = [Sample("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
     samples += [Sample("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
+    for metric in ("trainer_streak_reports", "trainer_streak_start_timestamp_seconds"):
+        samples += [Sample(metric, {"streak": name}, 2.0) for name in ("no_signal", "cut_off", "not_finite")]
     samples += [Sample("trainer_phase_seconds_total", {"trainer_state": state}, 2.0) for state in STATES]
     for metric in TRAINER:
         if metric.kind == "histogram":
