@@ -19,6 +19,7 @@ import pytest
 from exporter.pace import Pace
 from exporter.textfile_reader import parse, value_of
 from exporter.textfile_writer import read_last_step
+from tests import fakes
 from tests.lazy import lazily
 from tests.programs import small_disk
 
@@ -679,7 +680,8 @@ def test_a_copy_has_the_folder_and_labels_and_writes_once_it_is_used(tmp_path, c
     info = next(sample.labels for sample in samples if sample.name == "trainer_info")
     assert (info["nickname"], info["peer_id"]) == ("one", "QmX")
     telemetry.close()
-    assert state(read(tmp_path)) == "waiting"
+    # It takes the folder over before it says what it does.
+    fakes.wait_for(lambda: state(read(tmp_path)) == "waiting", 10, "the phase of the copy")
     twin.close()
     assert state(read(tmp_path)) == "stopped"
 

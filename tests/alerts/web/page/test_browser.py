@@ -104,6 +104,7 @@ def test_alerts_are_acknowledged_and_silenced_by_keyboard_and_the_focus_stays(
     with open_page(browser, watched.loop.address) as page:
         _stay(page)
         cedar = _alert(page, "MemoryExceeded: cedar")
+        expect(_alert(page, "MemoryExceeded: ember")).to_be_visible()
         acknowledge = cedar.get_by_role("button", name="Acknowledge")
         acknowledge.focus()
         summaries = page.evaluate(
