@@ -698,8 +698,10 @@ def trained(tmp_path, arguments=ARGUMENTS, *, steps):
     telemetry = telemetry_module.PeerTelemetry(tmp_path, pace=pace, write_interval_seconds=0.01)
     telemetry.on_train_begin(arguments, FIRST, GO_ON, model=torch.nn.Linear(1, 1))
     telemetry.set_phase("training")
-    telemetry.set_round(steps, 0)
-    wait_for(tmp_path, "swarm_round", steps)
+    # The second write comes behind the claim of the folder, with which it takes up what is there.
+    for stage in (1, 2):
+        telemetry.set_round(steps, stage)
+        wait_for(tmp_path, "swarm_stage", stage)
     for _ in range(steps):
         pace.add(1.0)
     allowed = pace.stall_after("training")
