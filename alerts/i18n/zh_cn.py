@@ -80,6 +80,7 @@ TEXTS = {
     "Trainer ended with exit code {code:.0f}.": "训练进程结束，退出码 {code:.0f}。",
     # ProgressMissing
     "The trainer reports its progress itself.": "训练进程自行报告进展。",
+    "Nothing is read of its progress as it goes.": "没有读取器随时读取其进展。",
     "Progress is read again.": "已重新读到进展。",
     "Trainer idle.": "训练进程空闲。",
     "No report of progress read for {time} ({readers}); limit {limit}.": (

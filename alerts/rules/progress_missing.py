@@ -30,8 +30,11 @@ def judge(view: View, settings: Settings) -> Verdict:
         return UNKNOWN
     if not page.is_up():
         return inactive(say("Trainer not running."))
-    if not page.value("trainer_progress_readers"):
+    readers = page.value("trainer_progress_readers")
+    if readers is None:
         return inactive(say("The trainer reports its progress itself."))
+    if readers == 0:
+        return inactive(say("Nothing is read of its progress as it goes."))
     limit = _find_limit(page, settings)
     progress = find_progress(page)
     if limit is None:

@@ -81,7 +81,7 @@ class WatchedPeer(FileModel):
     progress: list[Reader] = Field(default_factory=list, max_length=MAX_READERS)
     stall: Stall = Stall()
 
-    def list_readers(self, base: Path, log: Path) -> list[dict[str, dict[str, Any]]]:
+    def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         """The readers as the sidecar takes them."""
         return self.progress
 
@@ -103,7 +103,7 @@ class CommandPeer(WatchedPeer):
     folder: Path = Field(default=Path("."), description="where it runs; relative to the file's folder")
     environment: Annotated[dict[str, str], AfterValidator(_check_variables)] = Field(default_factory=dict)
 
-    def list_readers(self, base: Path, log: Path) -> list[dict[str, dict[str, Any]]]:
+    def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         return self.progress or [{"log": {"path": str(log)}}]
 
 
@@ -126,6 +126,6 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
     return {
         "folder": str(folder),
         "find": find,
-        "progress": peer.list_readers(base, log),
+        "progress": peer.list_readers(log),
         "pace": {"floor_seconds": peer.stall.floor, "ceiling_seconds": peer.stall.ceiling},
     }
