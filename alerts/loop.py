@@ -29,7 +29,7 @@ from alerts.restart_record import Record
 from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
-from alerts.scraping.host import HostCollector, read_host
+from alerts.scraping.host import read_host_page
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape, Scraper
 from alerts.store import FileHealth, Store
@@ -105,7 +105,6 @@ class Loop:
             if config.rules.of(name).enabled
         ]
         self._scraper = Scraper(config.targets, config.timeout)
-        self._host = HostCollector((Path(config.state_dir),))
         self._host_name = socket.gethostname()
         self._has_host_failed = False
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
@@ -279,7 +278,7 @@ class Loop:
 
     def _read_host(self) -> Page | None:
         try:
-            return read_host(self._host)
+            return read_host_page((Path(self._config.state_dir),))
         except (OSError, RuntimeError) as error:
             if not self._has_host_failed:
                 log.warning("cannot read host metrics: %s", error)

@@ -1,4 +1,4 @@
-"""Every metric of the trainer and of its sidecar: the table that writers, readers and rules share."""
+"""Every metric of the trainer, its sidecar and its machine: the table that writers, readers and rules share."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,7 +147,28 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("sidecar_build_info", "gauge", "Version of the sidecar.", ("version",)),
 )
 
-ALL: tuple[Metric, ...] = TRAINER + SIDECAR
+# Of a machine: served by the alert loop for its own, by one sidecar for another that is watched from elsewhere.
+HOST: tuple[Metric, ...] = (
+    Metric("host_memory_total_bytes", "gauge", "Memory of this machine that programs here may use."),
+    Metric("host_memory_available_bytes", "gauge", "Memory that programs can get without swapping."),
+    Metric("host_memory_limit_bytes", "gauge", "Limit of the container or slice, where it has less than the machine."),
+    Metric("host_memory_pressure_level", "gauge", "Memory pressure on macOS: 1 normal, 2 warning, 4 critical."),
+    Metric(
+        "host_memory_pressure_ratio",
+        "gauge",
+        "Share of the last minute in which some or all programs waited for memory.",
+        ("kind",),
+    ),
+    Metric("host_swap_used_bytes", "gauge", "Swap in use."),
+    Metric("host_swap_total_bytes", "gauge", "Swap that programs here may use."),
+    Metric("host_cpu_cores", "gauge", "Processors that the system sees."),
+    Metric("host_cpu_seconds_total", "counter", "Processor time by use, over all processors.", ("mode",)),
+    Metric("host_disk_free_bytes", "gauge", "Free space of the disk that holds the path.", ("path",)),
+    Metric("host_disk_total_bytes", "gauge", "Size of the disk that holds the path.", ("path",)),
+    Metric("host_clock_timestamp_seconds", "gauge", "This machine's clock."),
+)
+
+ALL: tuple[Metric, ...] = TRAINER + SIDECAR + HOST
 
 
 def families(samples: Iterable[Sample]) -> list[Family]:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from alerts.rules import discover
-from alerts.scraping.host import PRESSURE_FILE
+from exporter.system.host import PRESSURE_FILE
 from grafana.series import peer_series, service_series
 from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
