@@ -66,6 +66,7 @@ def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
             is_protected=tls is not None or config.credentials is not None,
         ),
         credentials=config.credentials,
+        machine=config.machine.render_for_watchers() if config.machine else None,
     )
     limits = Limits(connections=allow_connections(MAX_CONNECTIONS))
     return Server((config.host, config.port), answers.answer, tls=tls, limits=limits)

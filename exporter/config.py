@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from exporter.machine.machine_file import MachineDescription, read_machine
 from exporter.metrics import Sample
 from exporter.pace import Pace
 from exporter.progress.reported import ReportedProgress
@@ -39,6 +40,8 @@ class SidecarConfig:
     tls_key: Path | None = None
     credentials: bytes | None = None
     watch: Watch | None = None
+    machine_file: Path | None = None
+    machine: MachineDescription | None = None
     allowed_hosts: tuple[str, ...] = ()
 
     @cached_property
@@ -78,6 +81,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         parser.error(f"--watch {given.watch}: {error.strerror}")
     except ValueError as error:
         parser.error(f"--watch {error}")
+    try:
+        machine = read_machine(given.machine) if given.machine else None
+    except OSError as error:
+        parser.error(f"--machine {given.machine}: {error.strerror}")
+    except ValueError as error:
+        parser.error(f"--machine {error}")
     return SidecarConfig(
         run_dir=given.run_dir,
         host=host,
@@ -89,6 +98,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         tls_key=given.tls_key,
         credentials=credentials,
         watch=watch,
+        machine_file=given.machine,
+        machine=machine,
         allowed_hosts=tuple(given.allowed_host),
     )
 
@@ -137,6 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="how to find and read a trainer that does not report by itself; the fleet writes it",
+    )
+    add(
+        "--machine",
+        type=Path,
+        metavar="FILE",
+        help="serve this machine's figures and list of peers, for a watcher elsewhere; the fleet writes it",
     )
     add(
         "--basic-auth-file",

@@ -1,0 +1,61 @@
+"""The file in which a fleet describes its machine, for its sidecars: name, peers, disks."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from exporter.run_folder import read_bounded
+
+MACHINE_FILE = "machine.json"
+MAX_BYTES = 1 << 16
+MAX_PEERS = 256
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class MachineDescription(NamedTuple):
+    """A machine: its name, the port of each peer's sidecar by the peer's name, and a path on each disk to watch."""
+
+    name: str
+    peers: Mapping[str, int]
+    disks: tuple[Path, ...] = ()
+
+    def render(self) -> bytes:
+        """As the file has it."""
+        return json.dumps(
+            {"machine": self.name, "peers": dict(self.peers), "disks": [str(path) for path in self.disks]}
+        ).encode()
+
+    def render_for_watchers(self) -> bytes:
+        """As a sidecar serves it: paths are nobody else's business."""
+        return json.dumps({"machine": self.name, "peers": dict(self.peers)}).encode()
+
+
+def read_machine(path: Path) -> MachineDescription:
+    """Raises OSError, or ValueError with one line."""
+    try:
+        return parse_machine(read_bounded(path, MAX_BYTES))
+    except ValueError as error:
+        raise ValueError(f"{path}: not what a fleet writes: {error}") from None
+
+
+def parse_machine(content: bytes) -> MachineDescription:
+    """What `render` wrote, which may come from a stranger. Raises ValueError with one line that quotes nothing."""
+    try:
+        found = json.loads(content)
+        name, peers = found["machine"], found["peers"]
+        disks = tuple(Path(path) for path in found.get("disks", ()))
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        raise ValueError("no machine and peers as JSON") from None
+    if not isinstance(name, str) or not isinstance(peers, dict) or not all(map(_is_name, (name, *peers))):
+        raise ValueError("a name is not 1 to 64 of A-Z a-z 0-9 . _ -")
+    if not 0 < len(peers) <= MAX_PEERS:
+        raise ValueError(f"{len(peers)} peers; 1 to {MAX_PEERS} are possible")
+    if not all(isinstance(port, int) and 0 < port < 65536 for port in peers.values()):
+        raise ValueError("a port is not between 1 and 65535")
+    return MachineDescription(name, peers, disks)
+
+
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None and bool(text.strip("."))
