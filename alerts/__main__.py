@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -25,6 +26,8 @@ from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
+from alerts.machines.discovery import Discovery
+from alerts.machines.membership import Membership, locator, read_membership, with_machines
 from alerts.startup import Prepared, describe, prepare
 from alerts.store import FILE as ALERTS_FILE
 from alerts.store import Store, StoreError
@@ -69,6 +72,8 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG_CONFIGURATION
+    known = read_membership(config.state_dir)
+    config = with_machines(config, known)
     prepared = prepare(config)
     if prepared.problems:
         for line in describe(prepared.problems):
@@ -81,10 +86,12 @@ def main() -> int:
     allow_open_files(_WANTED_FILES)
     try:
         with _listen(config) as server_socket, _lock(config.state_dir):
-            asyncio.run(_run(config, sender, prepared, server_socket))
+            is_again = asyncio.run(_run(config, sender, prepared, server_socket, known))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
+    if is_again:
+        os.execv(sys.executable, sys.orig_argv)
     return 0
 
 
@@ -93,7 +100,9 @@ async def _run(
     sender: Sender,
     prepared: Prepared,
     server_socket: socket.socket,
-) -> None:
+    known: Membership,
+) -> bool:
+    """Whether the program is to begin again, as other peers are to be watched."""
     clock, certificate = SteadyClock(), prepared.certificate
     store = Store(config.state_dir / ALERTS_FILE)
     queue, silence_store, styles = (
@@ -103,9 +112,9 @@ async def _run(
     )
     chart_drawer = ChartDrawer(config.state_dir / FILE, config.language, config.timezone) if config.charts else None
     outbox = Outbox(queue, sender, styles, tuple(route.name for route in config.routes), clock, chart_drawer)
-    dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock)
+    dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock, locator(config))
     recorder = Recorder(config.state_dir, config.history)
-    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder)
+    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins)
     history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
     actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
@@ -133,6 +142,15 @@ async def _run(
         background.append(asyncio.create_task(switch.run()))
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
+    is_changed = asyncio.Event()
+    if config.machines:
+        discovery = Discovery(config, known, prepared.logins)
+
+        def begin_again() -> None:
+            is_changed.set()
+            stop.set()
+
+        background.append(asyncio.create_task(discovery.run(begin_again)))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
@@ -154,7 +172,8 @@ async def _run(
         await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
         recorder.close()
         store.close()
-        log.info("stopped")
+        log.info("begins again with other peers" if is_changed.is_set() else "stopped")
+    return is_changed.is_set()
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

@@ -20,6 +20,7 @@ ALLOWED_ACROSS = {
     "alerts": (
         "exporter.files",
         "exporter.known_problems",
+        "exporter.machine",
         "exporter.metrics",
         "exporter.plain_output",
         "exporter.run_folder",

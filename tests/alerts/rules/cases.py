@@ -292,6 +292,16 @@ CASES = (
     Scenario("DiskLow", "a large disk", lambda m, n: {"free": 40 * GIB, "disk": 4000 * GIB}, quiet=(9,)),
     Scenario("DiskLow", "a small disk", lambda m, n: {"free": 1.5 * GIB, "disk": 8 * GIB}, quiet=(9,)),
     Scenario("DiskLow", "a full small disk", lambda m, n: {"free": 0.9 * GIB, "disk": 8 * GIB}, (9,)),
+    Scenario("HostDown", "gone, then back", lambda m, n: None if 5 <= m < 15 else {}, (7, 14), (4, 5, 17)),
+    Scenario("HostDown", "one scrape fails", lambda m, n: None if m == 5 else {}, quiet=(5, 6, 9)),
+    Scenario(
+        "ClockSkew",
+        "an hour off, then set right",
+        lambda m, n: {"clock_lead": -3600 if 5 <= m < 15 else 0},
+        (11, 15),
+        (5, 9, 21),
+    ),
+    Scenario("ClockSkew", "a little off", lambda m, n: {"clock_lead": 20}, quiet=(30,)),
     Scenario(
         "RewardStagnant",
         "the credit stops for hours, then comes back",

@@ -65,6 +65,7 @@ SAMPLES = {
     "swap_total": "host_swap_total_bytes",
     "host_limit": "host_memory_limit_bytes",
     "free": 'host_disk_free_bytes{path="/state"}',
+    "clock_lead": "host_clock_lead_seconds",
     "disk": 'host_disk_total_bytes{path="/state"}',
     "restarting": 'alerts_restart_phase{phase="restarting"}',
     "useless": 'alerts_restart_phase{phase="useless"}',
