@@ -42,6 +42,8 @@ class SidecarConfig:
     watch: Watch | None = None
     machine_file: Path | None = None
     machine: MachineDescription | None = None
+    outside: tuple[str, int] | None = None
+    outside_credentials: bytes | None = None
     allowed_hosts: tuple[str, ...] = ()
 
     @cached_property
@@ -87,6 +89,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         parser.error(f"--machine {given.machine}: {error.strerror}")
     except ValueError as error:
         parser.error(f"--machine {error}")
+    outside_credentials = _check_outside(parser, given.outside, machine)
     return SidecarConfig(
         run_dir=given.run_dir,
         host=host,
@@ -100,8 +103,27 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         watch=watch,
         machine_file=given.machine,
         machine=machine,
+        outside=given.outside,
+        outside_credentials=outside_credentials,
         allowed_hosts=tuple(given.allowed_host),
     )
+
+
+def _check_outside(
+    parser: argparse.ArgumentParser, outside: tuple[str, int] | None, machine: MachineDescription | None
+) -> bytes | None:
+    """The credentials for who comes from outside; without certificate and password, nobody does."""
+    if outside is None:
+        return None
+    if machine is None or machine.certificate is None or machine.key is None or machine.login is None:
+        parser.error("--outside needs --machine with a file that names certificate, key and login")
+    for path in (machine.certificate, machine.key):
+        if not path.is_file():
+            parser.error(f"--outside: {path}: no such file")
+    try:
+        return read_credentials(machine.login)
+    except (OSError, ValueError) as error:
+        parser.error(f"--outside: {machine.login}: {getattr(error, 'strerror', None) or error}")
 
 
 def read_credentials(path: Path) -> bytes:
@@ -154,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="serve this machine's figures and list of peers, for a watcher elsewhere; the fleet writes it",
+    )
+    add(
+        "--outside",
+        type=_address,
+        metavar="HOST:PORT",
+        help="listen here too, for a watcher elsewhere, with the certificate and password that --machine names",
     )
     add(
         "--basic-auth-file",

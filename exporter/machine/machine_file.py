@@ -11,21 +11,28 @@ from exporter.run_folder import read_bounded
 MACHINE_FILE = "machine.json"
 MAX_BYTES = 1 << 16
 MAX_PEERS = 256
+_FILES = ("certificate", "key", "login")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class MachineDescription(NamedTuple):
-    """A machine: its name, the port of each peer's sidecar by the peer's name, and a path on each disk to watch."""
+    """A machine: its name, the port of each peer's sidecar by the peer's name, and a path on each disk to watch.
+
+    `certificate` and `key` (PEM) and `login` (one line user:password) are files for who comes from outside.
+    """
 
     name: str
     peers: Mapping[str, int]
     disks: tuple[Path, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    login: Path | None = None
 
     def render(self) -> bytes:
         """As the file has it."""
-        return json.dumps(
-            {"machine": self.name, "peers": dict(self.peers), "disks": [str(path) for path in self.disks]}
-        ).encode()
+        files = {name: str(path) for name in _FILES if (path := getattr(self, name)) is not None}
+        disks = [str(path) for path in self.disks]
+        return json.dumps({"machine": self.name, "peers": dict(self.peers), "disks": disks, **files}).encode()
 
     def render_for_watchers(self) -> bytes:
         """As a sidecar serves it: paths are nobody else's business."""
@@ -46,6 +53,7 @@ def parse_machine(content: bytes) -> MachineDescription:
         found = json.loads(content)
         name, peers = found["machine"], found["peers"]
         disks = tuple(Path(path) for path in found.get("disks", ()))
+        files = {name: Path(found[name]) for name in _FILES if name in found}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise ValueError("no machine and peers as JSON") from None
     if not isinstance(name, str) or not isinstance(peers, dict) or not all(map(_is_name, (name, *peers))):
@@ -54,7 +62,7 @@ def parse_machine(content: bytes) -> MachineDescription:
         raise ValueError(f"{len(peers)} peers; 1 to {MAX_PEERS} are possible")
     if not all(isinstance(port, int) and 0 < port < 65536 for port in peers.values()):
         raise ValueError("a port is not between 1 and 65535")
-    return MachineDescription(name, peers, disks)
+    return MachineDescription(name, peers, disks, **files)
 
 
 def _is_name(text: object) -> bool:

@@ -7,7 +7,9 @@ import pytest
 
 from exporter.machine.machine_file import MAX_PEERS, MachineDescription, parse_machine, read_machine
 
-MACHINE = MachineDescription("rack-1", {"amber": 9700, "basalt": 9701}, (Path("/srv/state"),))
+MACHINE = MachineDescription(
+    "rack-1", {"amber": 9700, "basalt": 9701}, (Path("/srv/state"),), Path("/c.pem"), Path("/k.pem"), Path("/l")
+)
 
 
 def test_a_machine_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -16,8 +18,8 @@ def test_a_machine_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_watcher_is_told_no_paths() -> None:
-    assert parse_machine(MACHINE.render_for_watchers()) == MACHINE._replace(disks=())
-    assert b"/srv" not in MACHINE.render_for_watchers()
+    assert parse_machine(MACHINE.render_for_watchers()) == MachineDescription(MACHINE.name, MACHINE.peers)
+    assert b"/" not in MACHINE.render_for_watchers()
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def test_a_watcher_is_told_no_paths() -> None:
         b'{"machine": "a", "peers": {"a": "9700"}}',
         b'{"machine": 1, "peers": {"a": 1}}',
         b'{"machine": "a", "peers": {"a": 1}, "disks": 5}',
+        b'{"machine": "a", "peers": {"a": 1}, "key": 5}',
         json.dumps({"machine": "a", "peers": {f"p{n}": 1 for n in range(MAX_PEERS + 1)}}).encode(),
     ],
 )
