@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
 from alerts.machines.discovery import Discovery
+from alerts.machines.joined import TOKEN_FILE, ensure_token
 from alerts.machines.membership import Membership, locator, read_membership, with_machines
 from alerts.startup import Prepared, describe, prepare
 from alerts.store import FILE as ALERTS_FILE
@@ -34,6 +35,7 @@ from alerts.store import Store, StoreError
 from alerts.telegram.commands import Commands
 from alerts.web.actions import Actions, make_token
 from alerts.web.app import make_app
+from alerts.web.joining import Joining
 from alerts.web.leaderboard_client import BoardReader
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
@@ -72,6 +74,7 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG_CONFIGURATION
+    listed = frozenset(machine.name for machine in config.machines)
     known = read_membership(config.state_dir)
     config = with_machines(config, known)
     prepared = prepare(config)
@@ -86,7 +89,7 @@ def main() -> int:
     allow_open_files(_WANTED_FILES)
     try:
         with _listen(config) as server_socket, _lock(config.state_dir):
-            is_again = asyncio.run(_run(config, sender, prepared, server_socket, known))
+            is_again = asyncio.run(_run(config, sender, prepared, server_socket, known, listed))
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -101,6 +104,7 @@ async def _run(
     prepared: Prepared,
     server_socket: socket.socket,
     known: Membership,
+    listed: frozenset[str],
 ) -> bool:
     """Whether the program is to begin again, as other peers are to be watched."""
     clock, certificate = SteadyClock(), prepared.certificate
@@ -122,9 +126,15 @@ async def _run(
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
     live = LivePage(Renderer(config.language, styles.style().zone), page_data.collect)
     loop.on_status = silence_store.on_change = live.invalidate
-    app = make_app(config, loop, outbox, page_data, actions, live, history, prepared.password)
+    stop, is_changed = asyncio.Event(), asyncio.Event()
+
+    def begin_again() -> None:
+        is_changed.set()
+        stop.set()
+
+    joining = _make_joining(config, listed, begin_again)
+    app = make_app(config, loop, outbox, page_data, actions, live, history, prepared.password, joining)
     server = make_server(app, certificate.context if certificate is not None else None)
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _log_start(config, sender, server_socket)
@@ -142,15 +152,8 @@ async def _run(
         background.append(asyncio.create_task(switch.run()))
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
-    is_changed = asyncio.Event()
     if config.machines:
-        discovery = Discovery(config, known, prepared.logins)
-
-        def begin_again() -> None:
-            is_changed.set()
-            stop.set()
-
-        background.append(asyncio.create_task(discovery.run(begin_again)))
+        background.append(asyncio.create_task(Discovery(config, known, prepared.logins).run(begin_again)))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
@@ -174,6 +177,18 @@ async def _run(
         store.close()
         log.info("begins again with other peers" if is_changed.is_set() else "stopped")
     return is_changed.is_set()
+
+
+def _make_joining(config: AlertsConfig, listed: frozenset[str], on_change: Callable[[], None]) -> Joining | None:
+    """Machines join a page that others can reach, and that has a certificate to know it by."""
+    if config.tls is None or config.login is None:
+        return None
+    try:
+        token = ensure_token(config.state_dir, config.tls.certificate)
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("no machine can join: cannot write %s: %s", config.state_dir / TOKEN_FILE, error)
+        return None
+    return Joining(config.state_dir, token, listed, on_change)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

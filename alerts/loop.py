@@ -110,7 +110,7 @@ class Loop:
         ]
         by_peer = {target.peer: logins[target.machine] for target in config.targets if target.machine in logins}
         self._scraper = Scraper(config.targets, config.timeout, by_peer)
-        self._machines = MachineWatch(config.targets, clock())
+        self._machines = MachineWatch([machine.name for machine in config.machines], config.targets, clock())
         self._host_name = socket.gethostname()
         self._has_host_failed = False
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}

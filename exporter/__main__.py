@@ -80,7 +80,7 @@ def _make_server(
         stale_after_seconds=5.0 * config.interval_seconds + 30.0,
         hosts=scraped_names(address[0], config.allowed_hosts, is_protected=tls is not None or credentials is not None),
         credentials=credentials,
-        machine=config.machine.render_for_watchers() if config.machine else None,
+        machine=config.describe_machine if config.machine else None,
     )
     limits = Limits(connections=allow_connections(MAX_CONNECTIONS))
     return Server(address, answers.answer, tls=tls, limits=limits)

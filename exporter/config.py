@@ -1,6 +1,7 @@
 """The sidecar's arguments; plain Python, because a validation library would double the sidecar's memory."""
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,15 @@ class SidecarConfig:
     def _read_start(self) -> float | None:
         record = read_process_record(self.run_dir)
         return record.started_at if record else None
+
+    def describe_machine(self) -> bytes:
+        """The list of the machine's peers as it is now, for who watches from elsewhere."""
+        machine = self.machine
+        if self.machine_file is not None:
+            # What the file was at the start holds while it cannot be read.
+            with contextlib.suppress(OSError, ValueError):
+                machine = read_machine(self.machine_file)
+        return machine.render_for_watchers() if machine else b""
 
     def is_exposed(self) -> bool:
         """Whether the network can read the page without a password."""

@@ -2,6 +2,7 @@
 
 TEXTS = {
     "its certificate is not trusted": "其证书不受信任",
+    "it has told no peers yet": "尚未告知其节点",
     # HostDown
     "The machine answers.": "该机器有应答。",
     "No sidecar of the machine answers for {time} ({failure}); limit {limit}.": (

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from alerts.config import AlertsConfig
+from alerts.machines.joined import read_joined
 from alerts.scraping.target import Machine, Target
 from exporter.run_folder import read_bounded, write_atomically
 
@@ -37,19 +38,22 @@ def write_membership(state_dir: Path, membership: Membership) -> None:
 
 
 def with_machines(config: AlertsConfig, membership: Membership) -> AlertsConfig:
-    """The configuration with a target for each peer of each machine.
+    """The configuration with the machines that joined, and a target for each peer of each machine.
 
     A peer whose name is taken, here or on a machine that comes before, is called `peer@machine`.
     """
+    listed = {machine.name for machine in config.machines}
+    joined = [machine for machine in read_joined(config.state_dir) if machine.name not in listed]
+    machines = (*config.machines, *joined)
     taken = {target.peer for target in config.targets}
     found: list[Target] = []
-    for machine in config.machines:
+    for machine in machines:
         for peer, port in membership.get(machine.name, {}).items():
             name = peer if peer not in taken else f"{peer}@{machine.name}"
             if name not in taken:
                 taken.add(name)
                 found.append(_make_target(machine, name, port))
-    return config.model_copy(update={"targets": (*config.targets, *found)})
+    return config.model_copy(update={"targets": (*config.targets, *found), "machines": machines})
 
 
 def _make_target(machine: Machine, peer: str, port: int) -> Target:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from alerts.i18n.translatable import say
 from alerts.rules import View
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
@@ -20,12 +21,12 @@ SCRAPES = 20
 class MachineWatch:
     """The machines elsewhere, by name."""
 
-    def __init__(self, targets: Iterable[Target], now: float) -> None:
+    def __init__(self, names: Iterable[str], targets: Iterable[Target], now: float) -> None:
         """`now` is by a clock that never steps."""
-        self._peers: dict[str, list[str]] = {}
+        self._peers: dict[str, list[str]] = {name: [] for name in names}
         for target in targets:
             if target.machine:
-                self._peers.setdefault(target.machine, []).append(target.peer)
+                self._peers[target.machine].append(target.peer)
         self._machine_of = {peer: machine for machine, peers in self._peers.items() for peer in peers}
         self._answered_at = dict.fromkeys(self._peers, now)
         self._clocks: dict[str, deque[float]] = {name: deque(maxlen=SCRAPES) for name in self._peers}
@@ -62,7 +63,7 @@ class MachineWatch:
             peer=name,
             now=now,
             page=own.plus(CLOCK_LEAD, frozenset(), self.lead_seconds(name)) if pages else None,
-            failure="" if pages or not found else found[0].failure,
+            failure="" if pages else found[0].failure if found else say("it has told no peers yet"),
             unreachable_seconds=steady - self._answered_at[name],
             scope="host",
         )

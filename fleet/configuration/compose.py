@@ -9,6 +9,9 @@ from pydantic import BaseModel
 
 from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
+from exporter.machine.machine_file import MachineDescription
+from exporter.serving.host_names import is_loopback
+from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
@@ -22,7 +25,7 @@ from trainer.grpo_values import Setting, judge_together
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset({"listen", "database", "initial_peers", "identity_path", "names"})
-_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
+_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})
 
 # Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
@@ -43,6 +46,8 @@ class Composition:
     # None in a fleet without trainers of ours.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
+    # What the sidecars tell watchers elsewhere; None where only this machine reaches them.
+    machine: MachineDescription | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -65,6 +70,7 @@ def compose(
     if ours:
         _add_leaderboard(composition, config, ours, folder, ids)
     _add_alerts(composition, config, peers, folder, base)
+    composition.machine = describe_machine(config, peers, folder, base)
     composition.problems = list(dict.fromkeys(composition.problems))
     return composition
 
@@ -89,6 +95,20 @@ def alerts_url(config: FleetConfig) -> str:
 
 def prometheus_url(config: FleetConfig) -> str:
     return f"http://{LOOPBACK}:{config.ports.prometheus}"
+
+
+def describe_machine(
+    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, base: Path
+) -> MachineDescription | None:
+    """What the sidecars tell watchers elsewhere; None where only this machine reaches them."""
+    outside = config.outside
+    if outside is not None:
+        ports = {peer.name: outside.port + index for index, peer in enumerate(peers)}
+        files = {name: base / path.expanduser() for name, path in dict(outside).items() if isinstance(path, Path)}
+        return MachineDescription(outside.machine, ports, (folder.root,), **files)
+    if is_loopback(config.host):
+        return None
+    return MachineDescription(name_of_this_machine(), {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
 
 
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:
@@ -254,6 +274,7 @@ def _add_alerts(
             }
             for peer in peers
         ],
+        "machines": [_describe_watched(machine, base) for machine in config.watch],
         "leaderboard_url": leaderboard_url(config) if our_trainers(peers) else None,
     }
     if isinstance(given.get("tls"), dict):
@@ -261,6 +282,13 @@ def _add_alerts(
     if "templates" in given:
         data["templates"] = _from(base, given["templates"])
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
+
+
+def _describe_watched(machine: WatchedMachine, base: Path) -> dict[str, Any]:
+    login = machine.login.get_secret_value() if machine.login is not None else None
+    described = _with_secret_path({"login": login}, "login", base)
+    certificate = base / machine.certificate.expanduser() if machine.certificate else None
+    return {"name": machine.title, "url": machine.url, "certificate": certificate, **described}
 
 
 def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
+from fleet.configuration.elsewhere import Outside, WatchedMachine
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
 from trainer.multiaddr import check_multiaddr
@@ -87,8 +88,8 @@ AnyPeer = Annotated[
     Discriminator(_kind_of_peer),
 ]
 Peers = Annotated[
-    Annotated[Annotated[int, Field(ge=1, le=MAX_PEERS, strict=True)], Tag("count")]
-    | Annotated[Annotated[list[AnyPeer], Field(min_length=1, max_length=MAX_PEERS)], Tag("list")],
+    Annotated[Annotated[int, Field(ge=0, le=MAX_PEERS, strict=True)], Tag("count")]
+    | Annotated[Annotated[list[AnyPeer], Field(max_length=MAX_PEERS)], Tag("list")],
     Discriminator(_kind_of_peers),
 ]
 
@@ -109,6 +110,8 @@ class FleetConfig(FileModel):
     leaderboard: dict[str, Any] = Field(default_factory=dict)
     alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
+    outside: Outside | None = None
+    watch: list[WatchedMachine] = Field(default_factory=list, max_length=1000)
     restart: Restart = Restart()
 
     @property

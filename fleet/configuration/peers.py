@@ -82,3 +82,7 @@ def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheu
         if peer.watched is None:
             yield Service(f"trainer of {peer.name}", config.swarm.host, peer.trainer_port, trainer)
         yield Service(f"sidecar of {peer.name}", config.host, peer.sidecar_port, sidecar)
+    if config.outside is not None:
+        for index, peer in enumerate(peers):
+            title = f"sidecar of {peer.name} for outside"
+            yield Service(title, config.outside.host, config.outside.port + index, ("outside", "port"))

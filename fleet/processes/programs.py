@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from exporter.watch_file import WATCH_FILE
-from fleet.configuration.compose import leaderboard_url, reachable
+from fleet.configuration.compose import describe_machine, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
 from fleet.configuration.watched import CommandPeer
@@ -73,7 +73,7 @@ def plan_programs(
             planned.append(_trainer(config, ours, folder, ours.index(peer), platform))
         elif isinstance(peer.watched, CommandPeer):
             planned.append(_command(peer.watched, base, folder))
-        planned.append(_sidecar(config, peer, folder, has_leaderboard=bool(ours)))
+        planned.append(_sidecar(config, peer, folder, base=base, peers=peers))
     limits = {peer.name: peer.memory_limit_bytes for peer in peers}
     return [
         Program(
@@ -173,16 +173,22 @@ def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[st
     return "--wait-for", f"{reachable(config.swarm.host)}:{peers[0].trainer_port}"
 
 
-def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder, *, has_leaderboard: bool) -> _Planned:
+def _sidecar(
+    config: FleetConfig, peer: PeerPlan, folder: StateFolder, *, base: Path, peers: tuple[PeerPlan, ...]
+) -> _Planned:
     run_folder = folder.peer(peer.name)
     limit = peer.memory_limit_bytes
+    machine = describe_machine(config, peers, folder, base)
+    outside = f"{config.outside.host}:{machine.peers[peer.name]}" if config.outside and machine else None
     return _Planned(
         "sidecar",
         peer.name,
         _python(
             *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
-            *(("--leaderboard-url", leaderboard_url(config)) if has_leaderboard else ()),
+            *(("--leaderboard-url", leaderboard_url(config)) if our_trainers(peers) else ()),
             *(("--watch", str(run_folder / WATCH_FILE)) if peer.watched else ()),
+            *(("--machine", str(folder.machine)) if machine else ()),
+            *(("--outside", outside) if outside else ()),
             *("--interval-seconds", f"{config.sidecar_interval:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),
