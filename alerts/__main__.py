@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 WRONG_CONFIGURATION = 2
 FAILED = 1
 STOP_GRACE_SECONDS = 4.0
+# The number of the listening socket, from one run of this program to the next in the same process.
+_SOCKET_VARIABLE = "PEERWATCH_LISTENING_SOCKET"
 # Connections of readers, sidecars and notifications, and the database.
 _WANTED_FILES = 4096
 
@@ -83,19 +85,25 @@ def main() -> int:
             print(f"{arguments.config}: {line}", file=sys.stderr)
         return WRONG_CONFIGURATION
     sender = Sender(prepared.urls, prepared.bots)
-    _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password} - {""})
+    _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password, *prepared.logins.values()} - {""})
     for line in describe(prepared.doubts):
         log.warning("%s", line)
     allow_open_files(_WANTED_FILES)
     try:
-        with _listen(config) as server_socket, _lock(config.state_dir):
+        with _listen(config) as server_socket, _lock(config.state_dir), server_socket.dup() as kept:
             is_again = asyncio.run(_run(config, sender, prepared, server_socket, known, listed))
+            if is_again:
+                _begin_again(kept)
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
-    if is_again:
-        os.execv(sys.executable, sys.orig_argv)
     return 0
+
+
+def _begin_again(listening: socket.socket) -> NoReturn:
+    """This program anew in this process, with its socket: who connects meanwhile waits instead of being refused."""
+    listening.set_inheritable(True)
+    os.execve(sys.executable, sys.orig_argv, os.environ | {_SOCKET_VARIABLE: str(listening.fileno())})
 
 
 async def _run(
@@ -235,6 +243,12 @@ def _log_to_stderr(secrets: set[str]) -> None:
 
 @contextlib.contextmanager
 def _listen(config: AlertsConfig) -> Iterator[socket.socket]:
+    kept = os.environ.pop(_SOCKET_VARIABLE, None)
+    if kept is not None:
+        with socket.socket(fileno=int(kept)) as server_socket:
+            server_socket.set_inheritable(False)
+            yield server_socket
+        return
     host, port = split_listen(config.listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as server_socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Mapping
 
 from alerts.config import AlertsConfig
@@ -12,6 +13,8 @@ from alerts.scraping.target import Machine
 from exporter.machine.machine_file import MAX_BYTES, parse_machine
 
 INTERVAL_SECONDS = 60.0
+# Until each machine has told its peers.
+RETRY_SECONDS = 5.0
 BUFFER_BYTES = 16 * 1024
 
 log = logging.getLogger(__name__)
@@ -39,11 +42,12 @@ class Discovery:
         }
 
     async def run(self, on_change: Callable[[], None]) -> None:
-        """Asks once a minute; calls `on_change` when the peers of a machine are others than before."""
+        """Asks once a minute, new machines more often; calls `on_change` when one has other peers than before."""
         while True:
             if await self.refresh():
                 on_change()
-            await asyncio.sleep(INTERVAL_SECONDS)
+            is_complete = self._connections.keys() <= self._known.keys()
+            await asyncio.sleep(INTERVAL_SECONDS if is_complete else RETRY_SECONDS)
 
     async def refresh(self) -> bool:
         """Asks each machine once; whether what they have has changed, which is then written."""
@@ -69,8 +73,10 @@ class Discovery:
                 return name, (await self._connections[name].fetch()).peers
         except TimeoutError:
             failure = f"no answer within {self._config.timeout:g} s"
+        except ssl.SSLCertVerificationError:
+            failure = "its certificate is not the one that it joined with"
         except (OSError, BrokenError) as error:
-            failure = str(error) or "the connection broke"
+            failure = "no connection" if isinstance(error, OSError) else "the connection broke"
         except RefusedError as error:
             failure = str(error.args[0])
         except ValueError as error:

@@ -14,6 +14,8 @@ CLOCK = "host_clock_timestamp_seconds"
 CLOCK_LEAD = "host_clock_lead_seconds"
 # A page is up to a collection old, so that a right clock may seem this much behind.
 SAME_CLOCK_SECONDS = 10.0
+# How long a machine that joins may take to tell its peers.
+START_SECONDS = 600.0
 # Scrapes over which the least age of a page is taken.
 SCRAPES = 20
 
@@ -28,7 +30,8 @@ class MachineWatch:
             if target.machine:
                 self._peers[target.machine].append(target.peer)
         self._machine_of = {peer: machine for machine, peers in self._peers.items() for peer in peers}
-        self._answered_at = dict.fromkeys(self._peers, now)
+        # One that has just joined may still have to be started again for it.
+        self._answered_at = {name: now if peers else now + START_SECONDS for name, peers in self._peers.items()}
         self._clocks: dict[str, deque[float]] = {name: deque(maxlen=SCRAPES) for name in self._peers}
 
     @property
@@ -64,7 +67,7 @@ class MachineWatch:
             now=now,
             page=own.plus(CLOCK_LEAD, frozenset(), self.lead_seconds(name)) if pages else None,
             failure="" if pages else found[0].failure if found else say("it has told no peers yet"),
-            unreachable_seconds=steady - self._answered_at[name],
+            unreachable_seconds=max(0.0, steady - self._answered_at[name]),
             scope="host",
         )
 
