@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Collection
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from alerts.scraping.target import Machine
 from alerts.settings import Name, Settings
@@ -27,7 +27,16 @@ class JoinRequest(Settings):
 
     name: Name = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
     url: str = Field(pattern=r"^https://[^/@?#\s]{1,255}$")
-    login: str = Field(pattern=r"^[^:\s]{1,64}:\S{16,256}$")
+    # Neither a reference to a file here nor to a variable: the watcher would look it up, and send it there.
+    login: str = Field(pattern=r"^[a-z]{1,32}:[A-Za-z0-9_-]{16,256}$")
+
+    @field_validator("login")
+    @classmethod
+    def _is_no_reference(cls, login: str) -> str:
+        if login.startswith("file:"):
+            raise ValueError("is a reference to a file")
+        return login
+
     certificate: str = Field(max_length=8192)
 
 
