@@ -78,7 +78,7 @@ class ActivityFollower:
         phase_start = value_of(reported, "trainer_phase_start_timestamp_seconds")
         stall_after = value_of(reported, "trainer_stall_after_seconds")
         if state not in STEPPING or phase_start is None or stall_after is None:
-            self._activity.pause()
+            self._activity.pause(usage)
             return
         progress_at = max(phase_start, value_of(reported, "trainer_last_step_timestamp_seconds") or 0.0)
         limits = Limits(stall_after, value_of(reported, "trainer_stall_at_rest_after_seconds"))

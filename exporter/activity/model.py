@@ -113,10 +113,11 @@ class Activity:
             self._longest[self.state] = max(self._longest[self.state], run)
         self._limit = self._find_limit(known, limits)
 
-    def pause(self) -> None:
-        """It is in a phase that need not make progress."""
+    def pause(self, usage: Usage | None = None) -> None:
+        """It is in a phase that need not make progress, and does this meanwhile."""
         self._end_silence()
         self._phase, self.state, self._limit = "", "unknown", None
+        self.cores = usage.cores if usage else None
 
     def begin_again(self) -> None:
         """Another process of the trainer has begun: what was learnt holds once its first collections confirm it."""

@@ -81,7 +81,7 @@ def read_moved(tree: Sequence[psutil.Process]) -> dict[Hashable, float] | None:
             found[process] = float(max(counters.read_chars, counters.read_bytes) + counters.write_chars)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-        except (psutil.Error, AttributeError, NotImplementedError, OSError):
+        except (psutil.Error, AttributeError, NotImplementedError, OSError, RuntimeError, ValueError):
             return None
     return found
 

@@ -1,4 +1,4 @@
-"""The judgement of silences against the watchdogs in use, family by family: `make bench ARGS=tests/bench/test_stalls.py`.
+"""The judgement of silences against the watchdogs in use, by family: `make bench ARGS=tests/bench/test_stalls.py`.
 
 The constants were chosen on the first family; the others only report.
 """
