@@ -110,9 +110,10 @@ class ActivityFollower:
     def _keep(self, record: ProcessRecord, now: float) -> None:
         if self._kept_at is not None and 0 <= now - self._kept_at < KEEP_SECONDS:
             return
-        self._kept_at, memory = now, self._activity.memory()
+        memory = self._activity.memory()
         if not memory:
             return
+        self._kept_at = now
         try:
             write_atomically(self._path, render(record.identity.as_record(), memory))
             self._is_failing = False

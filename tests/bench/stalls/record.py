@@ -49,8 +49,9 @@ class Run:
     disk_megabytes: int = 0
 
 
-# Steps of some seconds, on a machine that does other work.
+# Steps of about two seconds and of about eight, on a machine that does other work.
 SHORT = {"completion": 8, "batch": 4}
+LONG = {"size": "20M", "completion": 16, "batch": 8}
 
 RUNS = {
     "tiny_alone": Run("tiny model, nothing else started"),
@@ -67,6 +68,12 @@ RUNS = {
         {"size": "20M", **SHORT, "save_steps": 10, "eval_steps": 15},
         170,
     ),
+    "long_steps": Run("20M weights", LONG, 280),
+    "long_steps_load_comes": Run(
+        "20M weights, two processes that compress from second 140 on", LONG, 280, 1, (140, 1e9)
+    ),
+    "long_steps_stopped": Run("20M weights, stopped with SIGSTOP", LONG, 240, hang="stop"),
+    "long_steps_deadlock": Run("20M weights, a reward waits for a lock", {**LONG, "hang": "lock"}, 240, hang="ask"),
     "longer_task": Run("tiny model, completions three times as long from step 20 on", {"longer": [20, 120]}),
     "little_memory": Run("tiny model in a memory group that its libraries do not fit into", is_squeezed=True),
     "stopped": Run("tiny model, stopped with SIGSTOP", hang="stop"),

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.stalls.traces import RecordedHang, Trace
-from tests.bench.stalls.workload import COLLECTION_SECONDS, Activity, Hang, Workload, list_uses
+from tests.bench.stalls.workload import AT_REST, COLLECTION_SECONDS, Activity, Hang, Workload, list_uses
 
 FOLDER = Path(__file__).parent / "recorded"
+# A hang that used less was at rest.
+REST_CORES = 0.02
 # Nobody knows what these would have done on an accelerator.
 WORKLOAD = Workload("recorded", 0.0, 0.0, 0.0, 2.0, None)
 
@@ -46,5 +48,6 @@ def read_hangs() -> list[Hang]:
             uses = list_uses(trace.hang.activity, trace.workload)
             begins = trace.hang.activity.ends - COLLECTION_SECONDS
             hung = tuple(use for use, begin in zip(uses, begins.tolist(), strict=True) if begin >= trace.hang.at)
-            found.append(Hang(trace.kind, hung))
+            is_at_rest = max(use.cores for use in hung) < REST_CORES
+            found.append(Hang(AT_REST if is_at_rest else trace.kind, hung))
     return found

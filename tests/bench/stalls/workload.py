@@ -26,7 +26,8 @@ Series = NDArray[np.float64]
 
 COLLECTION_SECONDS = 5.0
 HELPER_CORES = 0.005
-HANG_KINDS = {"rest": 0.6, "one thread spins": 0.25, "accelerator deadlock": 0.15}
+AT_REST = "rest"
+HANG_KINDS = {AT_REST: 0.6, "one thread spins": 0.25, "accelerator deadlock": 0.15}
 KINDS = ("processor", "GPU, a thread spins", "GPU, few hundredths", "server")
 
 
@@ -99,8 +100,8 @@ def hang_of(random: np.random.Generator, workload: Workload) -> Hang:
     """One of the ways in which a trainer with this workload hangs."""
     kind = str(random.choice(list(HANG_KINDS), p=list(HANG_KINDS.values())))
     if kind == "accelerator deadlock" and workload.tells_accelerator is None:
-        kind = "rest"
-    cores = HELPER_CORES if kind == "rest" else 1.0 + HELPER_CORES
+        kind = AT_REST
+    cores = HELPER_CORES if kind == AT_REST else 1.0 + HELPER_CORES
     cores *= float(np.exp(0.02 * random.standard_normal()))
     busy = False if workload.tells_accelerator else None
     machine = min(1.0, 0.05 + cores / workload.machine_cores)
