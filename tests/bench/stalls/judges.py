@@ -83,11 +83,12 @@ def judge(traces: Iterable[Trace], seed: int, recorded: Sequence[Hang] = ()) -> 
         for score in scores.values():
             score.traces += 1
         judge_watchdogs(trace, placed, unit, scores)
+        uses = list_uses(trace.activity, trace.workload)
         for ours, pace, generating in (
             (OURS, PACE, trace.generating),
             (OURS_OF_STEPS, PACE_OF_STEPS, np.zeros(len(trace.steps))),
         ):
-            watch = Watch(trace, placed)
+            watch = Watch(trace, placed, uses)
             watch.follow(generating.tolist())
             scores[ours].false_alarms += watch.alarms
             scores[pace].false_alarms += watch.alarms_of_pace
@@ -100,7 +101,7 @@ def judge(traces: Iterable[Trace], seed: int, recorded: Sequence[Hang] = ()) -> 
 class Watch:
     """The sidecar and the rule on one trace: they collect at an interval, and when the silence becomes a stall."""
 
-    def __init__(self, trace: Trace, placed: Sequence[Placed]) -> None:
+    def __init__(self, trace: Trace, placed: Sequence[Placed], uses: Sequence[Usage]) -> None:
         self.alarms = self.alarms_of_pace = 0
         self.delays: list[tuple[str, float, float]] = []
         self._trace = trace
@@ -109,7 +110,7 @@ class Watch:
             self._placed.setdefault(one.step, []).append(one)
         self._pace = Pace()
         self._activity = Activity()
-        self._uses = list_uses(trace.activity, trace.workload)
+        self._uses = uses
         self._ends = trace.activity.ends.tolist()
         self._next = 0
         self._collected_at = 0.0
@@ -145,6 +146,10 @@ class Watch:
 
     def _silence(self, begin: float, end: float, phase: str) -> None:
         seconds = end - begin
+        is_seen = self._next < len(self._ends) and self._ends[self._next] <= end
+        if not is_seen and seconds <= self._pace.stall_after(phase):
+            self._pace.add(seconds, phase)
+            return
         limits = self._limits(phase)
         self.alarms_of_pace += seconds > limits.anyhow
         found = _first_alarm(self._activity, self._collections(end), begin, end, phase, limits, self._collected_at)

@@ -42,7 +42,6 @@ class Run:
     about: str
     options: dict[str, Any] = field(default_factory=dict)
     seconds: float = 130.0
-    threads: int = 1
     load: tuple[float, float] | None = None
     hang: str = ""
     is_squeezed: bool = False
@@ -56,12 +55,15 @@ LONG = {"size": "20M", "completion": 16, "batch": 8}
 RUNS = {
     "tiny_alone": Run("tiny model, nothing else started"),
     "tiny_short_steps": Run("tiny model, short completions", {"completion": 12, "batch": 4}),
-    "tiny_two_threads": Run("tiny model with two threads", threads=2),
-    "tiny_beside_load": Run("tiny model, two processes that compress beside it throughout", load=(0, 1e9)),
+    "tiny_beside_load": Run(
+        "tiny model, short completions, two processes that compress beside it",
+        {"completion": 12, "batch": 4},
+        load=(0, 1e9),
+    ),
     "tiny_load_comes": Run("tiny model, two processes that compress from second 60 on", load=(60, 1e9)),
     "large_alone": Run("20M weights", {"size": "20M", **SHORT}, 170),
     "large_load_comes_and_goes": Run(
-        "20M weights, two processes compress for a minute", {"size": "20M", **SHORT}, 190, 1, (60, 120)
+        "20M weights, two processes compress for a minute", {"size": "20M", **SHORT}, 190, (60, 120)
     ),
     "large_saves_and_evaluates": Run(
         "20M weights, a checkpoint every 10 steps, an evaluation every 15",
@@ -69,9 +71,7 @@ RUNS = {
         170,
     ),
     "long_steps": Run("20M weights", LONG, 280),
-    "long_steps_load_comes": Run(
-        "20M weights, two processes that compress from second 140 on", LONG, 280, 1, (140, 1e9)
-    ),
+    "long_steps_load_comes": Run("20M weights, two processes that compress from second 140 on", LONG, 280, (140, 1e9)),
     "long_steps_stopped": Run("20M weights, stopped with SIGSTOP", LONG, 240, hang="stop"),
     "long_steps_deadlock": Run("20M weights, a reward waits for a lock", {**LONG, "hang": "lock"}, 240, hang="ask"),
     "longer_task": Run("tiny model, completions three times as long from step 20 on", {"longer": [20, 120]}),
@@ -80,7 +80,9 @@ RUNS = {
     "large_deadlock": Run(
         "20M weights, a reward waits for a lock", {"size": "20M", **SHORT, "hang": "lock"}, 150, hang="ask"
     ),
-    "spinning_reward": Run("tiny model with two threads, a reward never ends", {"hang": "spin"}, 130, 2, hang="ask"),
+    "spinning_reward": Run(
+        "20M weights, a reward never ends", {**SHORT, "size": "20M", "hang": "spin"}, 170, hang="ask"
+    ),
     "stopped_server": Run(
         "tiny model, asks a server before it generates, which computes 0.3 s and is stopped", hang="server"
     ),
@@ -104,7 +106,7 @@ def record(name: str, run: Run) -> None:
         server = stack.enter_context(_server()) if run.hang == "server" else None
         if server:
             options["server"] = server[1]
-        process = stack.enter_context(_start(folder, options, run.threads))
+        process = stack.enter_context(_start(folder, options))
         if run.is_squeezed:
             stack.enter_context(_squeezed(process))
         uses, hang_at = _follow(folder, process, run, server[0] if server else None, stack)
@@ -165,7 +167,7 @@ def _write(name: str, run: Run, folder: Path, uses: list[tuple[float, Usage]], h
     lines = (folder / "steps.txt").read_text().splitlines()
     begin = float(lines[0])
     head = [
-        f"# {run.about}; {run.threads} thread{'s' * (run.threads > 1)}, {datetime.date.today()}, by",
+        f"# {run.about}; one thread, {datetime.date.today()}, by",
         f"# `python -m tests.bench.stalls.record {name}` on {os.cpu_count()} cores that did other work too.",
         "# A step a line: its seconds generating, training, saving, on anything else. Then a collection a line: the",
         "# second at its end, its length, cores in use, kB moved a second, 1 for a wait for the disk, machine's share.",
@@ -191,9 +193,9 @@ def _program(command: list[str], **options: Any) -> "Iterator[subprocess.Popen[b
 
 
 @contextlib.contextmanager
-def _start(folder: Path, options: dict[str, Any], threads: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _start(folder: Path, options: dict[str, Any]) -> "Iterator[subprocess.Popen[bytes]]":
     command = [sys.executable, "-m", "tests.bench.stalls.subject", str(folder), json.dumps(options)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with (
         open(folder.with_suffix(".log"), "wb") as log,
         _program(command, env=environment, stdout=log, stderr=log) as one,
