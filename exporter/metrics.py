@@ -8,6 +8,7 @@ from prometheus_client import Metric as Family
 
 Kind = Literal["counter", "gauge", "histogram"]
 
+ACTIVITIES = ("usual", "rest", "spinning", "unknown")
 STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 
 # From a tiny model's 62 ms to the twelve minutes of a large one on a laptop's processor.
@@ -48,6 +49,11 @@ TRAINER: tuple[Metric, ...] = (
     ),
     Metric("trainer_last_step_timestamp_seconds", "gauge", "When the last step ended; kept across restarts."),
     Metric("trainer_stall_after_seconds", "gauge", "Silence after which this peer counts as stalled in this phase."),
+    Metric(
+        "trainer_stall_at_rest_after_seconds",
+        "gauge",
+        "Silence after which this peer counts as stalled in this phase if its processes rest.",
+    ),
     Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its current phase."),
     Metric(
         "trainer_phase_seconds_total", "counter", "Time that this trainer process spent in a phase.", ("trainer_state",)
@@ -109,6 +115,19 @@ SIDECAR: tuple[Metric, ...] = (
         "Memory limit of this peer: its setting, or a smaller one of its control groups.",
     ),
     Metric("trainer_cpu_seconds_total", "counter", "CPU time used by the trainer's process tree."),
+    Metric("trainer_activity_cores", "gauge", "Processors that the trainer's process tree uses."),
+    Metric("trainer_activity_usual_cores", "gauge", "The same as is usual in the trainer's current phase."),
+    Metric(
+        "trainer_activity_state",
+        "gauge",
+        "1 for what the trainer's processes do since its last progress, 0 for the others.",
+        ("trainer_activity_state",),
+    ),
+    Metric(
+        "trainer_activity_stall_after_seconds",
+        "gauge",
+        "Silence after which this peer counts as stalled, by its pace and by what its processes do.",
+    ),
     Metric("trainer_processes", "gauge", "Processes in the trainer's process tree."),
     Metric("trainer_threads", "gauge", "Threads in the trainer's process tree."),
     Metric("trainer_open_fds", "gauge", "Open file descriptors of the trainer's process tree."),

@@ -90,6 +90,13 @@ TEXTS = {
     "No progress for {time} while {state}; limit {limit}.": "已 {time}没有进展，状态：{state}；上限 {limit}。",
     "Last step: {steps:.0f}, {time} ago.": "最后一步：第 {steps:.0f} 步，{time}前。",
     "CPU idle: {used:.1f} s used in {time}.": "CPU 空闲：{time}内使用 {used:.1f} 秒。",
+    "CPU idle: {cores:.2f} cores in use, usually {usual:.2f}.": "CPU 空闲：使用 {cores:.2f} 核，通常 {usual:.2f} 核。",
+    "CPU spinning in one thread: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 单线程空转：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
+    "CPU as busy as usual: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 与平常一样繁忙：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
     "CPU busy: {used:.1f} s used in {time}.": "CPU 繁忙：{time}内使用 {used:.1f} 秒。",
     "Trainer works, but no progress is read.": "训练进程在工作，但没有读到进展。",
     "Making progress again.": "已恢复进展。",

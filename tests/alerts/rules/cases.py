@@ -49,6 +49,12 @@ def _hung(minute: float, now: float) -> Changes:
     return _paused(minute, now, begin=10, end=30, state="training", budget=60)
 
 
+def _slow(minute: float, now: float, *, limit: float, **activity: float) -> Changes:
+    """A silence of twenty minutes during which the sidecar tells a limit and an activity."""
+    changes = _paused(minute, now, begin=10, end=30, state="training", budget=300)
+    return {**changes, "active_stall_after": limit, **activity} if changes else {}
+
+
 def _growing(minute: float, now: float, *, hourly: float, until: float = 1e9) -> Changes:
     return {"footprint": (2 + hourly * min(minute, until) / 60) * GIB}
 
@@ -194,6 +200,41 @@ CASES = (
         lambda m, n: {**_hung(m, n), **_paused(m, n, begin=20, end=60, state="stopped", budget=None)},
         (12, 19),
         (10, 22, 59),
+    ),
+    Scenario(
+        "PeerStalled", "a hang at rest", lambda m, n: _slow(m, n, limit=120, rests=1, works=0), (13, 29), (11, 31)
+    ),
+    Scenario(
+        "PeerStalled", "slow, but at work", lambda m, n: _slow(m, n, limit=1500, rests=0, works=1), quiet=(16, 29, 31)
+    ),
+    Scenario(
+        "PeerStalled", "a hang at work", lambda m, n: _slow(m, n, limit=900, rests=0, works=1), (26, 29), (16, 24, 31)
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it hardly does anything any more",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.05), **({"rests": 1, "works": 0} if m >= 10 else {})},
+        (14, 29),
+        (10, 33),
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it works as little as always",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "works": 1} if m >= 10 else {})},
+        quiet=(14, 29),
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it spins",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "spins": 1} if m >= 10 else {})},
+        quiet=(14, 29),
+    ),
+    Scenario(
+        "ProgressMissing",
+        "it works as little as always",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "works": 1} if m >= 10 else {})},
+        (14, 29),
+        (10, 33),
     ),
     Scenario("PeerStalled", "a peer that is down", lambda m, n: {**_hung(m, n), **_down(m, 8)}, quiet=(12, 29)),
     Scenario(
