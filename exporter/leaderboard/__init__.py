@@ -11,6 +11,8 @@ names     display names of peers
 snapshot  the served bytes, rendered once for each poll
 poll      the loop: query, follow, credit, save, render
 field     the swarm in a few numbers (pure)
+standings what other sources say of our own peers, and since when
+changes   when their numbers last changed
 measures  the service's own metrics
 api       HTTP
 

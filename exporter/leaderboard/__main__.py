@@ -13,10 +13,13 @@ from pathlib import Path
 import uvicorn
 
 from exporter.leaderboard.api import create_app
+from exporter.leaderboard.changes import CHANGES_FILE, Changes
 from exporter.leaderboard.config import LeaderboardConfig, load
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.poll import Poller
 from exporter.leaderboard.reader import Reader
+from exporter.leaderboard.snapshot import Snapshot
+from exporter.leaderboard.standings import Standings
 from exporter.leaderboard.store import Store, StoreFailed
 from exporter.plain_output import allow_any_text
 from exporter.serving.asgi import Server
@@ -45,12 +48,22 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
     """
     stop = threading.Event()
     measures = Measures()
-    store = Store(config.database)
+    changes = Changes(config.database.with_name(CHANGES_FILE))
+    standings = Standings(config.make_sources(), changes, config.names) if config.sources else None
+    # Without the swarm's addresses there is no board to keep.
+    store = Store(config.database) if config.initial_peers else None
     reader = Reader(config_path)
     try:
-        poller = Poller(config, reader, store, measures)
+        poller = Poller(config, reader, store, measures) if store is not None else None
         hosts = scraped_names(split_listen(config.listen)[0], config.allowed_hosts)
-        app = create_app(lambda: poller.snapshot, measures, config.stale_after_seconds, hosts)
+        app = create_app(
+            (lambda: poller.snapshot) if poller is not None else Snapshot,
+            measures,
+            config.stale_after_seconds,
+            hosts,
+            standings=standings,
+            has_board=poller is not None,
+        )
         server = Server(
             uvicorn.Config(
                 app,
@@ -69,12 +82,14 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
 
         def poll_until_stopped() -> None:
             try:
-                poller.run(stop)
+                poller.run(stop) if poller is not None else stop.wait()
             finally:
                 server.should_exit = True
 
         polling = threading.Thread(target=poll_until_stopped, name="poll", daemon=True)
         polling.start()
+        if standings is not None:
+            standings.start(stop)
         server.run(sockets=[listener])
         was_signalled = stop.is_set()
         stop.set()
@@ -83,7 +98,8 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
         return was_signalled
     finally:
         reader.close()
-        store.close()
+        if store is not None:
+            store.close()
 
 
 def _version() -> str:

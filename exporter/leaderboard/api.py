@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import names_of
 from exporter.leaderboard.snapshot import Snapshot, find_id
+from exporter.leaderboard.standings import Standings
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import HostRule
 
@@ -25,10 +26,13 @@ def create_app(
     stale_after_seconds: float,
     hosts: HostRule,
     clock: Callable[[], float] = time.time,
+    *,
+    standings: Standings | None = None,
+    has_board: bool = True,
 ) -> FastAPI:
     """The application; `read_snapshot` returns the newest snapshot, and `clock` unix seconds.
 
-    `hosts` are the names that requests may have.
+    `hosts` are the names that requests may have. Without a board it serves what the sources say, as `standings`.
     """
     app = FastAPI(title="Peerwatch leaderboard", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_harden)
@@ -43,7 +47,11 @@ def create_app(
 
     @app.get("/api/healthz")
     async def healthz() -> dict[str, Any]:
-        detail, polled_at = problem(), read_snapshot().polled_at
+        if standings is not None and not has_board:
+            # That a source cannot be read is its own state; here it is whether anybody reads.
+            detail, polled_at = None, standings.looked_at
+        else:
+            detail, polled_at = problem(), read_snapshot().polled_at
         if detail is not None or polled_at is None:
             raise HTTPException(500, detail)
         return {"message": "OK", "lastPolled": max(0.0, clock() - polled_at)}
@@ -87,6 +95,12 @@ def create_app(
         if page is None:
             raise HTTPException(404, "peer not on the board")
         return JSONResponse(page)
+
+    @app.get("/api/standings/{peer_id}")
+    async def standing(peer_id: str) -> JSONResponse:
+        if standings is None:
+            raise HTTPException(404, "no sources are configured")
+        return JSONResponse(standings.page(peer_id, clock()))
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from exporter.identity.peer_name import WordLists
 from exporter.leaderboard.config import LeaderboardConfig
 from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.position import Evidence, follow, places_to_read
 from exporter.leaderboard.reader import Answers, ReadFailed
 from exporter.leaderboard.records import Entry, Message
@@ -40,6 +42,7 @@ class Poller:
         self._set_aside_count = 0
         self._count_set_aside()
         self._history = History()
+        self._words: WordLists | None = None
         self._gossip: list[Gossip] = []
         self._announced: RoundAndStage | None = None
         self.snapshot: Snapshot = self._render(None, time.time())
@@ -156,7 +159,10 @@ class Poller:
 
     def _render(self, polled_at: float | None, now: float) -> Snapshot:
         place = self._position.reported(self._announced)
-        board, names = self._board, self._config.names
+        board = self._board
+        # A checkout that is just being made has no word lists yet.
+        self._words = self._words or self._config.find_words()
+        names = Names(self._config.names, self._words)
         self._measures.peers.set(len(board.peers))
         self._measures.epoch.set(self._position.epoch)
         if polled_at is not None:
