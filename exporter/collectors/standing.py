@@ -27,7 +27,10 @@ class Collector:
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
-        return cls(OwnPeer.configured(config), config.leaderboard_url) if config.leaderboard_url else None
+        """None also for a trainer that is in no swarm, beside others that are."""
+        if config.leaderboard_url is None or (config.watch is not None and config.watch.swarm is None):
+            return None
+        return cls(OwnPeer.configured(config), config.leaderboard_url)
 
     def collect(self, now: float) -> list[Sample]:
         own = self._own.read(now)

@@ -80,6 +80,8 @@ class WatchedPeer(FileModel):
     sidecar_port: Port | None = None
     progress: list[Reader] = Field(default_factory=list, max_length=MAX_READERS)
     stall: Stall = Stall()
+    identity: Path | None = Field(default=None, description="key file of its peer in a swarm, such as swarm.pem")
+    contract: str | None = Field(default=None, max_length=64, description="where its rewards count: name or address")
 
     def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         """The readers as the sidecar takes them."""
@@ -123,7 +125,12 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
         for name in {"folder", "pid_file"} & set(find):
             find[name] = str(base / Path(find[name]).expanduser())
         folder = Path(find.get("folder", base))
+    swarm = {
+        "identity_path": None if peer.identity is None else str(folder / peer.identity.expanduser()),
+        "contract": peer.contract,
+    }
     return {
+        "swarm": swarm if any(swarm.values()) else None,
         "folder": str(folder),
         "find": find,
         "progress": peer.list_readers(log),
