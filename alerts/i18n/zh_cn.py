@@ -1,6 +1,6 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words, _zh_cn_learning
+from alerts.i18n import Words, _zh_cn_learning, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
 
 TEXTS = {
@@ -374,9 +374,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS | _zh_cn_learning.TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_swarm.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_swarm.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )
