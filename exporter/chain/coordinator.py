@@ -54,7 +54,16 @@ SUBMIT_PERIOD_SECONDS = 3 * 3600.0
 _FIRST_WITH_PERIOD = (0, 5, 7)
 _CONTRACTS_WITH_PERIOD = ("0.6-prg", "0.7")
 
+# No address of a contract has half of its digits 0.
+_LEAST_ADDRESS = 2**80
 _RELEASE = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?!\d)")
+
+
+def read_contract(value: object) -> object:
+    """A contract as text: YAML takes 0.7 for a number, and an address without quotes for a very large one."""
+    if isinstance(value, float) or type(value) is int:
+        return f"0x{value:040x}" if isinstance(value, int) and value >= _LEAST_ADDRESS else str(value)
+    return value
 
 
 def name_contract(contract: str) -> str:

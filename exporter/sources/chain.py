@@ -24,6 +24,7 @@ from exporter.chain.coordinator import (
     WINS,
     contracts_of,
     name_contract,
+    read_contract,
 )
 from exporter.chain.multicall import Call, call_all
 from exporter.chain.rpc import Rpc, RpcError, Service, to_number
@@ -161,7 +162,10 @@ class Source:
 
 def _read_contracts(given: SourceOptions) -> dict[str, str]:
     """{name: address}; a contract of no known release is called by its address."""
-    version, contracts = given.version("version"), given.texts("contracts", default=[], example="0.5")
+    version, contracts = (
+        given.version("version"),
+        given.texts("contracts", default=[], example="0.5", read=read_contract),
+    )
     if version and contracts:
         raise ValueError("contracts: version says them already; give one of the two")
     if version:

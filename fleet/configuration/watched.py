@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alerts.durations import Duration
+from exporter.chain.coordinator import read_contract
 from exporter.files.file_model import FileModel
 from exporter.progress.readers import check_options
 from exporter.watch_file import MAX_READERS
@@ -81,7 +82,9 @@ class WatchedPeer(FileModel):
     progress: list[Reader] = Field(default_factory=list, max_length=MAX_READERS)
     stall: Stall = Stall()
     identity: Path | None = Field(default=None, description="key file of its peer in a swarm, such as swarm.pem")
-    contract: str | None = Field(default=None, max_length=64, description="where its rewards count: name or address")
+    contract: Annotated[str | None, BeforeValidator(read_contract)] = Field(
+        default=None, max_length=64, description="where its rewards count: name or address"
+    )
 
     def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         """The readers as the sidecar takes them."""

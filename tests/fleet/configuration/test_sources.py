@@ -85,16 +85,20 @@ def test_the_leaderboards_process_reads_what_the_fleet_writes(tmp_path: Path) ->
 
 
 def test_a_chain_that_names_no_contract_has_those_of_the_peers() -> None:
-    other = FOX.replace("fox", "elk").replace("0.6-prg", "'0xFaD7C5e93f28257429569B854151A1B8DCD404c2'")
+    # Without quotes it is a number in YAML.
+    other = FOX.replace("fox", "elk").replace("0.6-prg", "0x01D7C5e93f28257429569B854151A1B8DCD404c2")
     loaded = load(FOX, other, FOX.replace("fox", "bat"), more="sources: [{kind: chain, interval_seconds: 300}]")
     assert loaded.lines() == []
     assert sources(loaded) == [
         {
             "kind": "chain",
             "interval_seconds": 300,
-            "contracts": ["0.6-prg", "0xFaD7C5e93f28257429569B854151A1B8DCD404c2"],
+            "contracts": ["0.6-prg", "0x01d7c5e93f28257429569b854151a1b8dcd404c2"],
         }
     ]
+    assert sources(load(FOX.replace("0.6-prg", "0.7"))) == [{"kind": "chain", "contracts": ["0.7"]}]
+    given = "sources: [{kind: chain, contracts: [0.5, 0xFaD7C5e93f28257429569B854151A1B8DCD404c3]}]"
+    assert load(FOX, more=given).lines() == []
     assert sources(load(FOX, more="sources: [{kind: chain, version: 0.4}]")) == [{"kind": "chain", "version": 0.4}]
 
 
