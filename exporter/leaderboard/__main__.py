@@ -54,7 +54,8 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
     store = Store(config.database) if config.initial_peers else None
     reader = Reader(config_path)
     try:
-        poller = Poller(config, reader, store, measures) if store is not None else None
+        find_place = standings.find_place if standings is not None else lambda: None
+        poller = Poller(config, reader, store, measures, find_place) if store is not None else None
         hosts = scraped_names(split_listen(config.listen)[0], config.allowed_hosts)
         app = create_app(
             (lambda: poller.snapshot) if poller is not None else Snapshot,

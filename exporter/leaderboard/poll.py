@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from exporter.identity.peer_name import WordLists
@@ -36,8 +36,17 @@ class Source(Protocol):
 class Poller:
     """Owns board, position and store; publishes an immutable `snapshot` after each poll."""
 
-    def __init__(self, config: LeaderboardConfig, source: Source, store: Store, measures: Measures) -> None:
+    def __init__(
+        self,
+        config: LeaderboardConfig,
+        source: Source,
+        store: Store,
+        measures: Measures,
+        find_place: Callable[[], RoundAndStage | None] = lambda: None,
+    ) -> None:
+        """`find_place` knows the round where nobody announces it in the DHT, as in swarms with a contract."""
         self._config, self._source, self._store, self._measures = config, source, store, measures
+        self._find_place = find_place
         self._board, self._position = store.load()
         self._set_aside_count = 0
         self._count_set_aside()
@@ -88,7 +97,7 @@ class Poller:
 
     def _read_position(self) -> RoundAndStage | None:
         [answer] = self._ask([["position"]])
-        return None if answer is None else RoundAndStage(*answer)
+        return self._find_place() if answer is None else RoundAndStage(*answer)
 
     def _catch_up(self, now: float) -> Found:
         """Reads and credits rewards until the frontier no longer moves."""

@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
 from exporter.last_values import LastValues, Report
 from exporter.leaderboard.changes import Changes
 from exporter.sources import Source, Standing
-from trainer.protocol import is_peer_id
+from trainer.protocol import RoundAndStage, is_peer_id
 
 MAX_PEERS = 256
 ASKED_SECONDS = 3600.0
@@ -63,6 +64,16 @@ class Standings:
             "id": peer_id,
             "sources": [self._describe(label, report, peer_id) for label, report in self._reports.items()],
         }
+
+    def find_place(self) -> RoundAndStage | None:
+        """The swarm's round and stage by the first source that tells them, on a contract that has one of our peers."""
+        standings = [one for report in self._reports.values() if report.is_up for one in report.standings]
+        places = [
+            (not one.is_listed, RoundAndStage(one.round, one.stage))
+            for one in standings
+            if one.round is not None and one.stage is not None
+        ]
+        return min(places, key=itemgetter(0), default=(True, None))[1]
 
     def _describe(self, label: str, report: Report, peer_id: str) -> dict[str, Any]:
         return {
