@@ -49,6 +49,9 @@ SIGNATURES: Mapping[str, Function] = {
 }
 
 
+# The second game is played beside the first, on a contract of its own.
+_SECOND_GAME = {"0.5": "0.6-prg"}
+
 # From these releases on, rewards are collected in memory and submitted at most so often; a restart discards them.
 SUBMIT_PERIOD_SECONDS = 3 * 3600.0
 _FIRST_WITH_PERIOD = (0, 5, 7)
@@ -76,12 +79,15 @@ def name_contract(contract: str) -> str:
 
 def counting_contracts(version: str | None, contract: str | None) -> tuple[str, ...]:
     """Names of the contracts on which a peer's rewards count, the one of its rounds first; none where unknown."""
-    if contract is not None:
-        return (name_contract(contract),)
     try:
-        return tuple(contracts_of(version)) if version is not None else ()
+        of_release = tuple(contracts_of(version)) if version is not None else ()
     except ValueError:
-        return ()
+        of_release = ()
+    if contract is None:
+        return of_release
+    name = name_contract(contract)
+    beside = _SECOND_GAME.get(name)
+    return (name, beside) if beside is not None and beside in of_release else (name,)
 
 
 def submit_period(version: str | None, contract: str | None) -> float | None:

@@ -241,7 +241,7 @@ def _add_leaderboard(
     folder: StateFolder,
     ids: Mapping[str, str],
 ) -> None:
-    swarms = {name: watch["swarm"] for name, watch in composition.watches.items() if watch["swarm"]}
+    swarms = {name: watch["swarm"] for name, watch in composition.watches.items() if watch.get("swarm")}
     sources = complete(config.sources, swarms.values())
     mistakes = [
         Problem(("sources", *place), message)

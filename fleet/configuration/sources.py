@@ -61,7 +61,7 @@ def complete(sources: Sequence[SourceEntry], swarms: Iterable[Swarm]) -> list[di
     for swarm in swarms:
         given = swarm.get("contract")
         for name in counting_contracts(swarm.get("version"), given):
-            contracts.setdefault(name, given or name)
+            contracts.setdefault(name, given if given is not None and name == name_contract(given) else name)
     entries = [{"kind": one.kind, **one.options} for one in sources if one.kind != DHT]
     if contracts and not any(one["kind"] == CHAIN for one in entries):
         entries.append({"kind": CHAIN})

@@ -29,7 +29,7 @@ _OUT_OF_REACH = "see whether this machine reaches the service, or name others in
 
 def examine(site: Site) -> Iterator[Finding]:
     watches = site.loaded.composition.watches
-    swarms = {name: watch["swarm"] for name, watch in watches.items() if watch["swarm"]}
+    swarms = {name: watch["swarm"] for name, watch in watches.items() if watch.get("swarm")}
     leaderboard = site.loaded.composition.leaderboard
     entries = [] if leaderboard is None else leaderboard.sources
     labels = label_sources([str(one["kind"]) for one in entries])
