@@ -325,6 +325,8 @@ WORDS = Words(
         "better": "比 {span}前上升 {places} 位",
         "worse": "比 {span}前下降 {places} 位",
         "reward": "奖励",
+        "credited": "合约记入 {}",
+        "not_registered": "未注册",
         "reward_std": "奖励标准差",
         "groups_without_spread": "奖励全同的组",
         "entropy": "熵",
