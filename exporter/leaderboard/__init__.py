@@ -14,7 +14,7 @@ field     the swarm in a few numbers (pure)
 standings what other sources say of our own peers, and since when
 changes   when their numbers last changed
 measures  the service's own metrics
-api       HTTP
+api       HTTP, of the board; standings_api: of the sources
 
 What peers publish is decoded in the reader process alone; only text, numbers and lists of bounded size leave it.
 HTTP answers come from the newest snapshot and wait for neither the DHT nor the database.

@@ -12,6 +12,7 @@ from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import names_of
 from exporter.leaderboard.snapshot import Snapshot, find_id
 from exporter.leaderboard.standings import Standings
+from exporter.leaderboard.standings_api import make_route
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import HostRule
 
@@ -28,11 +29,10 @@ def create_app(
     clock: Callable[[], float] = time.time,
     *,
     standings: Standings | None = None,
-    has_board: bool = True,
 ) -> FastAPI:
     """The application; `read_snapshot` returns the newest snapshot, and `clock` unix seconds.
 
-    `hosts` are the names that requests may have. Without a board it serves what the sources say, as `standings`.
+    `hosts` are the names that requests may have; `standings` is what the sources say, beside the board.
     """
     app = FastAPI(title="Peerwatch leaderboard", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_harden)
@@ -47,11 +47,7 @@ def create_app(
 
     @app.get("/api/healthz")
     async def healthz() -> dict[str, Any]:
-        if standings is not None and not has_board:
-            # That a source cannot be read is its own state; here it is whether anybody reads.
-            detail, polled_at = None, standings.looked_at
-        else:
-            detail, polled_at = problem(), read_snapshot().polled_at
+        detail, polled_at = problem(), read_snapshot().polled_at
         if detail is not None or polled_at is None:
             raise HTTPException(500, detail)
         return {"message": "OK", "lastPolled": max(0.0, clock() - polled_at)}
@@ -96,11 +92,7 @@ def create_app(
             raise HTTPException(404, "peer not on the board")
         return JSONResponse(page)
 
-    @app.get("/api/standings/{peer_id}")
-    async def standing(peer_id: str) -> JSONResponse:
-        if standings is None:
-            raise HTTPException(404, "no sources are configured")
-        return JSONResponse(standings.page(peer_id, clock()))
+    app.router.routes.append(make_route(standings, clock))
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -72,6 +72,7 @@ class Changes:
     def _write(self) -> None:
         entries = [[*key, asdict(change)] for key, change in self._known.items()]
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(self._path, json.dumps(entries).encode(), mode=0o600)
         except OSError as error:
             if not self._failed:

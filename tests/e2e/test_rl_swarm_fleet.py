@@ -28,12 +28,10 @@ from alerts.store import Store
 from exporter.chain.coordinator import CHAIN_ID
 from exporter.collectors import discover
 from exporter.config import parse_arguments
-from exporter.leaderboard.api import create_app
 from exporter.leaderboard.changes import CHANGES_FILE, Changes
 from exporter.leaderboard.config import load as load_leaderboard
-from exporter.leaderboard.measures import Measures
-from exporter.leaderboard.snapshot import Snapshot as BoardSnapshot
 from exporter.leaderboard.standings import Standings
+from exporter.leaderboard.standings_api import make_sources_app
 from exporter.serving.host_names import scraped_names
 from exporter.snapshot import Snapshot
 from fleet.configuration.load import Loaded, load_text
@@ -175,9 +173,7 @@ class World:
         changes = Changes(self._leaderboard.database.with_name(CHANGES_FILE))
         self.standings = Standings(self._leaderboard.make_sources(), changes, self._leaderboard.names)
         hosts = scraped_names("127.0.0.1", ())
-        app = create_app(
-            BoardSnapshot, Measures(), 300.0, hosts, lambda: self.now, standings=self.standings, has_board=False
-        )
+        app = make_sources_app(self.standings, hosts, lambda: self.now)
         self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
         self._serving = threading.Thread(target=self._server.run, daemon=True)
         self._serving.start()

@@ -1,5 +1,7 @@
 """The sources are read once for a host, each no more often than it allows, and what they say is kept and served."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from exporter.leaderboard.changes import Change, Changes, follow, read_changes
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.snapshot import Snapshot
 from exporter.leaderboard.standings import ASKED_SECONDS, MAX_PEERS, Standings
+from exporter.leaderboard.standings_api import make_sources_app
 from exporter.serving.host_names import scraped_names
 from exporter.sources import SourceError, Standing
 from tests.fakes import wait_for
@@ -148,10 +151,26 @@ def test_a_damaged_file_is_begun_again(tmp_path: Path, content: str, caplog: pyt
 
 def test_the_service_serves_sources_without_a_board(standings: Standings) -> None:
     hosts = scraped_names("127.0.0.1", ())
-    app = create_app(Snapshot, Measures(), 300.0, hosts, lambda: NOW, standings=standings, has_board=False)
-    client = TestClient(app, base_url="http://127.0.0.1:8700")
+    client = TestClient(make_sources_app(standings, hosts, lambda: NOW), base_url="http://127.0.0.1:8700")
     assert client.get("/api/healthz").status_code == 500
     standings.read("chain", NOW)
     assert client.get("/api/healthz").json() == {"message": "OK", "lastPolled": 0.0}
     assert client.get(f"/api/standings/{ALFA}").json()["sources"][0]["standings"][0]["account"] == "0xab"
-    assert client.get(f"/api/peers/{ALFA}").status_code == 503
+    assert client.get(f"/api/peers/{ALFA}").status_code == 404
+    assert client.get("/api/healthz", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_the_service_serves_sources_beside_a_board(standings: Standings) -> None:
+    hosts = scraped_names("127.0.0.1", ())
+    standings.read("chain", NOW)
+    for told, status in ((standings, 200), (None, 404)):
+        app = create_app(Snapshot, Measures(), 300.0, hosts, lambda: NOW, standings=told)
+        client = TestClient(app, base_url="http://127.0.0.1:8700")
+        assert client.get(f"/api/standings/{ALFA}").status_code == status
+        assert client.get("/api/healthz").status_code == 500
+
+
+def test_sources_are_served_without_the_packages_that_a_board_needs() -> None:
+    code = "import exporter.leaderboard.__main__, sys; print({'fastapi', 'msgpack', 'hivemind'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
