@@ -129,7 +129,7 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
             find[name] = str(base / Path(find[name]).expanduser())
         folder = Path(find.get("folder", base))
     swarm = {
-        "identity_path": None if peer.identity is None else str(folder / peer.identity.expanduser()),
+        "identity_path": None if peer.identity is None else str(base / peer.identity.expanduser()),
         "contract": peer.contract,
     }
     return {

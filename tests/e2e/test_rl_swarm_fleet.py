@@ -141,7 +141,7 @@ class World:
     def _load(self, folder: Path, ports: str) -> Loaded:
         attached = "".join(
             f"  - name: {name}\n    kind: attached\n    find: {{folder: {name}, command: swarm_launcher}}\n"
-            f"    identity: swarm.pem\n    contract: {self.contract}\n"
+            f"    identity: {name}/swarm.pem\n    contract: {self.contract}\n"
             f"    progress: [{{log: {{path: logs/swarm_launcher.log}}}}]\n    stall: {{ceiling: 10m}}\n"
             for name in ATTACHED
         )

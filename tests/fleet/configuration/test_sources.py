@@ -62,7 +62,7 @@ def test_a_peers_contract_is_a_source_that_is_read_once_for_all() -> None:
         assert "--leaderboard-url" not in found[title]
     assert sources(loaded) == [{"kind": "chain", "contracts": ["0.6-prg"]}]
     watch = json.loads(files(loaded)["sidecar:fox"])
-    assert watch["swarm"] == {"identity_path": "/run/fox/swarm.pem", "contract": "0.6-prg"}
+    assert watch["swarm"] == {"identity_path": "/base/swarm.pem", "contract": "0.6-prg"}
     assert json.loads(files(loaded)["sidecar:plain"])["swarm"] is None
     assert loaded.config is not None
     assert "leaderboard" in [one.title for one in services(loaded.config, loaded.peers)]
@@ -77,7 +77,7 @@ def test_the_leaderboards_process_reads_what_the_fleet_writes(tmp_path: Path) ->
     config = load_leaderboard(path)
     assert list(config.make_sources()) == ["dashboard", "chain"]
     assert {name: str(file) for name, file in config.identities.items()} == {
-        "fox": "/run/fox/swarm.pem",
+        "fox": "/base/swarm.pem",
         "owl": "/keys/owl.pem",
     }
     assert [str(folder) for folder in config.checkouts] == ["/run/fox", "/run/owl"]
