@@ -35,6 +35,7 @@ class SidecarConfig:
     host: str = "127.0.0.1"
     port: int = 9700
     leaderboard_url: str | None = None
+    sources_url: str | None = None
     memory_limit_bytes: int | None = None
     interval_seconds: float = 5.0
     tls_cert: Path | None = None
@@ -105,6 +106,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         host=host,
         port=port,
         leaderboard_url=given.leaderboard_url,
+        sources_url=given.sources_url,
         memory_limit_bytes=given.memory_limit_bytes,
         interval_seconds=given.interval_seconds,
         tls_cert=given.tls_cert,
@@ -165,6 +167,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_url,
         metavar="URL",
         help="leaderboard to read, such as http://127.0.0.1:8700",
+    )
+    add(
+        "--sources-url",
+        type=_url,
+        metavar="URL",
+        help="service that reads the sources of rank and reward, such as http://127.0.0.1:8700",
     )
     add(
         "--memory-limit-bytes",

@@ -101,6 +101,9 @@ TRAINER: tuple[Metric, ...] = (
     Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
 )
 
+# The contract is there where a source reads several.
+_SOURCE = ("source", "contract")
+
 SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_up", "gauge", "1 while the trainer's process runs, else 0."),
     Metric("trainer_memory_bytes", "gauge", "Memory of the trainer's process tree.", ("kind",)),
@@ -160,6 +163,31 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("swarm_source_up", "gauge", "1 if the last read of this source succeeded, else 0.", ("source",)),
     Metric(
         "swarm_source_success_timestamp_seconds", "gauge", "When the last read of this source succeeded.", ("source",)
+    ),
+    Metric("swarm_round_change_timestamp_seconds", "gauge", "When the trainer was last seen to change its round."),
+    Metric("swarm_submit_period_seconds", "gauge", "Least time between two submissions of this peer's rewards."),
+    Metric("swarm_source_listed", "gauge", "1 if this source has the peer, on a board or registered, else 0.", _SOURCE),
+    Metric("swarm_source_counts", "gauge", "1 if this peer's rewards count on this contract, else 0.", _SOURCE),
+    Metric("swarm_source_rank", "gauge", "Rank of this peer by this source, counted from 1.", _SOURCE),
+    Metric("swarm_source_ranked_peers", "gauge", "Peers that this source ranks.", _SOURCE),
+    Metric("swarm_source_reward", "gauge", "Reward of this peer over all rounds by this source; may fall.", _SOURCE),
+    Metric("swarm_source_stage_reward", "gauge", "Reward of this peer in the stage by this source.", _SOURCE),
+    Metric("swarm_source_score", "gauge", "What this source calls the peer's score, without saying more.", _SOURCE),
+    Metric("swarm_source_wins", "gauge", "Votes for this peer as a round's winner by this source.", _SOURCE),
+    Metric("swarm_source_participation", "gauge", "Rounds in which this peer voted by this source.", _SOURCE),
+    Metric("swarm_source_round", "gauge", "Current round of the swarm by this source.", _SOURCE),
+    Metric("swarm_source_round_lag", "gauge", "Rounds that this peer is behind the round of this source.", ("source",)),
+    Metric(
+        "swarm_source_reward_change_timestamp_seconds",
+        "gauge",
+        "When this peer's reward was last seen to change where it counts, or was first read.",
+        _SOURCE,
+    ),
+    Metric(
+        "swarm_source_participation_change_timestamp_seconds",
+        "gauge",
+        "When this peer's participation was last seen to change where it counts, or was first read.",
+        _SOURCE,
     ),
     Metric("sidecar_collector_success", "gauge", "1 if the collector's last run succeeded, else 0.", ("collector",)),
     Metric("sidecar_collector_duration_seconds", "gauge", "Duration of the collector's last run.", ("collector",)),

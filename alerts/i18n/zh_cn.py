@@ -1,6 +1,6 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines
+from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
 
 TEXTS = {
@@ -332,6 +332,8 @@ WORDS = Words(
         "better": "比 {span}前上升 {places} 位",
         "worse": "比 {span}前下降 {places} 位",
         "reward": "奖励",
+        "credited": "合约记入 {}",
+        "not_registered": "未注册",
         "reward_std": "奖励标准差",
         "groups_without_spread": "奖励全同的组",
         "entropy": "熵",
@@ -381,9 +383,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_machines.TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_machines.TEXTS | _zh_cn_swarm.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_machines.REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_machines.REMEDIES | _zh_cn_swarm.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
 from fleet.configuration.elsewhere import Outside, WatchedMachine
+from fleet.configuration.sources import SourceEntry
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
 from trainer.multiaddr import check_multiaddr
@@ -108,6 +109,7 @@ class FleetConfig(FileModel):
     sidecar_interval: Annotated[Duration, Field(ge=0.2, le=300)] = 5.0
     ports: Ports = Ports()
     leaderboard: dict[str, Any] = Field(default_factory=dict)
+    sources: list[SourceEntry] = Field(default_factory=list, max_length=8)
     alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
     outside: Outside | None = None

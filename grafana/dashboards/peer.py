@@ -8,6 +8,7 @@ from grafana.panels import ANY_IS_BAD, About, Column, Query, Style, graph, heat,
 from grafana.readers import readers
 from grafana.resources import MEMORY_USE, resources
 from grafana.series import of_peers
+from grafana.sources import sources
 from grafana.states import STATE_STEPS, state
 from grafana.thresholds import MEMORY_SHARE, bad_from, of_rule
 
@@ -25,6 +26,7 @@ def build() -> Dashboard:
         Section("Resources", resources()),
         Section("Read progress", readers()),
         Section("In the swarm", _swarm()),
+        Section("Rank and reward by source", sources(), is_collapsed=True),
     ]
     return make("peer", "All metrics of one peer, or of several side by side.", sections)
 

@@ -227,6 +227,7 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
 EMPTY_BY_DESIGN = {
     "fleet: Memory pressure (macOS)": "macOS alone reports a level",
 }
+SOURCES_OF_ALL = ("swarm_source_up", "swarm_source_success_timestamp_seconds")
 NO_SERIES_HERE = {
     "host_memory_pressure_level": "macOS alone reports a level",
     "trainer_kl": "GRPO runs without a reference model unless its beta is set",
@@ -244,6 +245,14 @@ NO_SERIES_HERE = {
             "trainer_expected_steps",
         ),
         "our trainers report their progress themselves",
+    ),
+    **dict.fromkeys(
+        (
+            "swarm_round_change_timestamp_seconds",
+            "swarm_submit_period_seconds",
+            *(name for name in peer_series() if name.startswith("swarm_source_") and name not in SOURCES_OF_ALL),
+        ),
+        "this fleet reads no sources but its own board",
     ),
     **dict.fromkeys(
         ("trainer_exit_code", "trainer_end_timestamp_seconds"), "a service manager starts the trainers of this fleet"

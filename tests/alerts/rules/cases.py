@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.alerts.rules.learning_cases import LEARNING_CASES
 from tests.alerts.rules.scenarios import GIB, MINUTE, Changes, Scenario
+from tests.alerts.rules.swarm_cases import SWARM_CASES
 
 
 def _restarted(minute: float, now: float, *, at: float, every: float = 1e9, takes: float = 1.0) -> dict[str, Any]:
@@ -443,6 +444,7 @@ CASES = (
         lambda m, n: {**_restarted(m, n, at=0, takes=50), "collector": int(m >= 50)},
         quiet=(30, 49),
     ),
+    *SWARM_CASES,
     Scenario("Watchdog", "always", lambda m, n: {}, (0, 5), settings={"enabled": True}),
     Scenario("PeerRestarted", "a restart that helps", _phase("restarting", 5, 8), (5, 7), (4, 9)),
     Scenario("PeerRestarted", "no restart", lambda m, n: {}, quiet=(1, 9)),

@@ -55,6 +55,14 @@ SAMPLES = {
     "published": "swarm_last_publish_timestamp_seconds",
     "failures": "swarm_publish_failures_total",
     "source_up": 'swarm_source_up{source="leaderboard"}',
+    "chain_up": 'swarm_source_up{source="chain"}',
+    "chain_lag": 'swarm_source_round_lag{source="chain"}',
+    "credited": 'swarm_source_reward_change_timestamp_seconds{source="chain",contract="0.5"}',
+    "voted": 'swarm_source_participation_change_timestamp_seconds{source="chain",contract="0.5"}',
+    "credited_prg": 'swarm_source_reward_change_timestamp_seconds{source="chain",contract="0.6-prg"}',
+    "voted_prg": 'swarm_source_participation_change_timestamp_seconds{source="chain",contract="0.6-prg"}',
+    "round_change": "swarm_round_change_timestamp_seconds",
+    "submit_period": "swarm_submit_period_seconds",
     "collector": 'sidecar_collector_success{collector="process"}',
     "readers": "trainer_progress_readers",
     "log_up": 'trainer_progress_up{reader="log"}',
@@ -186,8 +194,8 @@ def read(page: str) -> Page:
 
 
 def split_sample(line: str) -> tuple[str, dict[str, str], float]:
-    """Name, labels (one at most) and value of a sample line."""
+    """Name, labels (whose values have no comma) and value of a sample line."""
     series, _, value = line.rpartition(" ")
     name, _, labels = series.partition("{")
-    label, _, text = labels.rstrip("}").partition("=")
-    return name, {label: text.strip('"')} if label else {}, float(value)
+    pairs = (pair.partition("=") for pair in labels.rstrip("}").split(",") if pair)
+    return name, {label: text.strip('"') for label, _, text in pairs}, float(value)
