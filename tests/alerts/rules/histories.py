@@ -58,6 +58,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         return {"for": ticks(hold), "recover_after": ticks(recover), **more}
 
     return {
+        "AcceleratorLost": timing(2, 2),
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
@@ -104,6 +105,7 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "alone": (0,),
     "unpublished": (0,),
     "collector": (0,),
+    "card": (0,),
     "restarting": (0,),
     "useless": (0,),
 }
@@ -268,6 +270,7 @@ class _Peer:
             "source_up": 0.0 if "unread" in active else 1.0,
             "collector": 0.0 if "collector" in active else 1.0,
         }
+        values["card_lost"] = 1.0 if "card" in active else None
         values |= {kind: float(kind in active) for kind in ("restarting", "useless")}
         for kind in active:
             if kind.startswith("no "):

@@ -43,6 +43,9 @@ SAMPLES = {
     "cpu": "trainer_cpu_seconds_total",
     "footprint": 'trainer_memory_bytes{kind="footprint"}',
     "limit": "trainer_memory_limit_bytes",
+    "card_up": 'accelerator_up{device="GPU-a",name="RTX"}',
+    "card_lost": 'accelerator_problem{device="GPU-a",reason="lost"}',
+    "card_silent": 'accelerator_problem{device="GPU-a",reason="timed_out"}',
     "rank": "swarm_rank",
     "ranked": "swarm_ranked_peers",
     "cumulative": "swarm_reward_cumulative",
@@ -181,8 +184,8 @@ def read(page: str) -> Page:
 
 
 def split_sample(line: str) -> tuple[str, dict[str, str], float]:
-    """Name, labels (one at most) and value of a sample line."""
+    """Name, labels (without a comma or an equals sign in them) and value of a sample line."""
     series, _, value = line.rpartition(" ")
     name, _, labels = series.partition("{")
-    label, _, text = labels.rstrip("}").partition("=")
-    return name, {label: text.strip('"')} if label else {}, float(value)
+    pairs = (pair.partition("=") for pair in labels.rstrip("}").split(",") if pair)
+    return name, {label: text.strip('"') for label, _, text in pairs}, float(value)
