@@ -1,7 +1,6 @@
 """Whether there is an accelerator that can be asked, by facts that cost next to nothing: nothing is loaded for them."""
 
 import os
-import platform
 import sys
 from collections.abc import Callable
 from typing import Literal
@@ -17,7 +16,7 @@ _WSL = ("/dev/dxg", "/usr/lib/wsl/lib/libnvidia-ml.so.1")
 def find_kind(
     *,
     system: str = sys.platform,
-    machine: Callable[[], str] = platform.machine,
+    machine: Callable[[], str] = lambda: os.uname().machine,
     exists: Callable[[str], bool] = os.path.exists,
 ) -> Kind | None:
     """Which library can be asked here; None where there is no accelerator."""
