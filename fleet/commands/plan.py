@@ -40,7 +40,13 @@ def command(
     measure_limit: Annotated[
         str, typer.Option("--measure-limit", metavar="DURATION", help="Time limit for each number of peers.")
     ] = "15m",
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write a chart of the measured pace.")] = None,
+    measure_peers: Annotated[
+        int | None,
+        typer.Option("--measure-peers", min=1, max=256, help="Measure up to so many, even if fewer do."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Write a chart of the measured pace and processor use.")
+    ] = None,
     write: Annotated[
         Path | None, typer.Option("--write", metavar="FILE", help="Write a configuration of as many as can fit.")
     ] = None,
@@ -71,12 +77,14 @@ def command(
         )
         config, _ = read_configuration(file)
         planned = pose(config, overrides)
+        if measure_peers and not measures:
+            raise ValueError("--measure-peers is for --measure; leave it out, or give both")
         if peers and not write:
             raise ValueError("--peers is for --write; leave it out, or give --write FILE")
         if write and parameters and not model:
             raise ValueError("--write needs a model that can be loaded: give --model beside --parameters")
         if measures:
-            planned = _measure(config, planned, overrides, measure_limit, plot)
+            planned = _measure(config, planned, overrides, measure_limit, plot, measure_peers)
     except ValueError as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
@@ -92,7 +100,7 @@ def command(
 
 
 def _measure(
-    config: "TrainerConfig", planned: "Case", overrides: "Overrides", limit: str, chart: Path | None
+    config: "TrainerConfig", planned: "Case", overrides: "Overrides", limit: str, chart: Path | None, most: int | None
 ) -> "Case":
     import signal
     from dataclasses import replace
@@ -119,11 +127,13 @@ def _measure(
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     device = planned.host.device
-    found = measure(with_model(config, overrides).model_copy(update={"device": device}), planned, span, Shown())
+    config = with_model(config, overrides).model_copy(update={"device": device})
+    found = measure(config, planned, span, Shown(), most=most)
     kept = {} if is_disturbed(found, planned.host.cores) else found.pace
     calibration.write(planned.shape, planned.work, peak_bytes=found.peak_bytes, pace=kept)
     if chart:
-        plot(found.pace, chart, title=f"{planned.shape.name}, {planned.host.cores} cores, {device}")
+        use = {count: cores / planned.host.cores for count, cores in found.own_cores.items()}
+        plot(found.pace, chart, title=f"{planned.shape.name}, {planned.host.cores} cores, {device}", use=use)
     return replace(planned, measured_bytes=found.peak_bytes, pace=kept)
 
 

@@ -75,6 +75,7 @@ def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
         (("--memory", "16"), "--memory: '16' is not a size; write it like 4GiB, 512MiB or 4GB"),
         (("--memory", "16GiB"), "--memory describes another machine; give its --cores too"),
         (("--cores", "4"), "--cores describes another machine; give its --memory too"),
+        (("--measure-peers", "4"), "--measure-peers is for --measure; leave it out, or give both"),
         (("--peers", "2"), "--peers is for --write; leave it out, or give --write FILE"),
         (
             ("--parameters", "0.5B", *MAC, "--write", "x.yaml"),
