@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from exporter.accelerators.peer import PeerAccelerator
 from exporter.machine.machine_file import MachineDescription, read_machine
 from exporter.metrics import Sample
 from exporter.pace import Pace
@@ -54,6 +55,21 @@ class SidecarConfig:
         if self.watch is None:
             return TextfileReader(self.run_dir)
         return ReportedProgress(self.watch.readers, Pace(**self.watch.pace), started_at=self._read_start)
+
+    @cached_property
+    def accelerator(self) -> PeerAccelerator:
+        """What this peer does with the accelerators, read once in a collection for all collectors of this sidecar."""
+        return PeerAccelerator(self.run_dir, self.reports_cpu)
+
+    def reports_cpu(self, now: float) -> bool:
+        """Whether the trainer trains on the processor, or has not said yet; trainers of others never say."""
+        if self.watch is not None:
+            return False
+        try:
+            devices = [one.labels["device"] for one in self.reported.read(now) if one.name == "trainer_info"]
+        except (OSError, ValueError):
+            return True
+        return not devices or devices[0].startswith("cpu")
 
     def _read_start(self) -> float | None:
         record = read_process_record(self.run_dir)

@@ -48,6 +48,7 @@ ALLOWED_ACROSS = {
 DOORS = {
     "apprise": {"alerts/delivery/apprise_sender.py"},
     "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py"},
+    "pynvml": {"exporter/accelerators/nvidia.py"},
     "sqlite3": {
         "alerts/schema.py",
         "alerts/store.py",

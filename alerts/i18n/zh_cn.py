@@ -11,6 +11,15 @@ TEXTS = {
     "On SIGUSR1 it writes its stacks to stacks.log.": "收到 SIGUSR1 后，它会把调用栈写入 stacks.log。",
     "{seconds:.1f} s": "{seconds:.1f} 秒",
     "{seconds:.2f} s": "{seconds:.2f} 秒",
+    # AcceleratorLost
+    "Accelerators answer: {count}.": "加速卡应答正常：{count} 块。",
+    "Trainer runs without an accelerator.": "训练进程运行中，未使用加速卡。",
+    "{first} Accelerators lost: {count} of {all}.": "{first}失去的加速卡：{all} 块中的 {count} 块。",
+    "No answer about accelerator {told} in time: card or driver hangs.": "加速卡 {told} 未按时应答：卡或驱动已挂起。",
+    "Accelerator {told} lost: Xid {number} in the kernel's log.": "加速卡 {told} 已失去：内核日志中有 Xid {number}。",
+    "Accelerator {told} is gone: the driver does not list it any more.": "加速卡 {told} 已消失：驱动不再列出它。",
+    "Accelerator {told} must be reset, says its driver.": "驱动报告加速卡 {told} 必须重置。",
+    "Accelerator {told} is lost, says its driver.": "驱动报告加速卡 {told} 已失去。",
     # CrashLoop
     "{count} restarts in {time}; limit {limit} in {window}.": "{time}内重启 {count} 次；上限 {window}内 {limit} 次。",
     "No restart for {time}.": "已 {time}没有重启。",
@@ -170,6 +179,10 @@ TERMS = {
 }
 
 REMEDIES = {
+    "AcceleratorLost": (
+        "查看内核日志（`sudo dmesg | grep -i xid`）；停止使用该卡的节点，用 `sudo nvidia-smi --gpu-reset` 重置它，"
+        "或重启机器；如果再次出现，检查散热、供电、线缆和插槽。"
+    ),
     "CrashLoop": (
         "在上次启动之前的训练日志中找最早的错误而不是最后的错误；检查是否被 OOM killer 终止；然后停止该节点"
         "，直到原因消除。"

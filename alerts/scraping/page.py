@@ -16,7 +16,7 @@ Labels = frozenset[tuple[str, str]]
 Places = Mapping[str, Mapping[Labels, int]]
 
 # A series of ours, and its number. No rule reads comments, and a hostile page may hold much else.
-_SAMPLE = re.compile(r"\n((?:trainer|swarm|sidecar|host)_(?:[^\n]* )?)([^ \n]*)")
+_SAMPLE = re.compile(r"\n((?:trainer|swarm|sidecar|accelerator|host)_(?:[^\n]* )?)([^ \n]*)")
 _SERIES = re.compile(r"[a-z][a-zA-Z0-9_]*(\{.*\})? *")
 _NONE: Mapping[Labels, int] = {}
 

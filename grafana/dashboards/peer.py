@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from grafana.accelerator import accelerator
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
 from grafana.panels import ANY_IS_BAD, About, Column, Query, Style, graph, heat, number, rows, timeline
@@ -24,6 +25,7 @@ def build() -> Dashboard:
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
+        Section("Accelerator", accelerator()),
         Section("Read progress", readers()),
         Section("In the swarm", _swarm()),
         Section("Rank and reward by source", sources(), is_collapsed=True),

@@ -233,6 +233,7 @@ NO_SERIES_HERE = {
     "trainer_kl": "GRPO runs without a reference model unless its beta is set",
     "trainer_sampling_mismatch": "nothing but the trainer itself generates",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
+    **{name: "no accelerator" for name in peer_series() if name.startswith("accelerator_")},
     "alerts_restart_phase": "this fleet's alert loop restarts no peer",
     **dict.fromkeys(
         (

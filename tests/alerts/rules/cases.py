@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.alerts.rules.accelerator_cases import ACCELERATOR_CASES
 from tests.alerts.rules.learning_cases import LEARNING_CASES
 from tests.alerts.rules.scenarios import GIB, MINUTE, Changes, Scenario
 from tests.alerts.rules.swarm_cases import SWARM_CASES
@@ -93,6 +94,7 @@ def _phase(phase: str, begin: float, end: float) -> Callable[[float, float], Cha
 
 
 CASES = (
+    *ACCELERATOR_CASES,
     Scenario("PeerDown", "the process is gone, then back", lambda m, n: _down(m, 5, 15), (7, 14), (4, 17)),
     Scenario("PeerDown", "the sidecar is silent", lambda m, n: None if 5 <= m < 15 else {}, (8, 14), (5, 17)),
     Scenario("PeerDown", "one restart", lambda m, n: _restarted(m, n, at=5, takes=3), quiet=(5, 6, 8, 9, 20)),

@@ -58,6 +58,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         return {"for": ticks(hold), "recover_after": ticks(recover), **more}
 
     return {
+        "AcceleratorLost": timing(2, 2),
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
@@ -108,6 +109,7 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "alone": (0,),
     "unpublished": (0,),
     "collector": (0,),
+    "card": (0,),
     "restarting": (0,),
     "useless": (0,),
 }
@@ -290,6 +292,7 @@ class _Peer:
         }
         # Such a peer has no board.
         values |= {"lag": None} if "chain lag" in active else {}
+        values["card_lost"] = 1.0 if "card" in active else None
         values |= {kind: float(kind in active) for kind in ("restarting", "useless")}
         for kind in active:
             if kind.startswith("no "):
