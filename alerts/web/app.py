@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,11 +14,10 @@ from alerts.delivery.outbox import Outbox
 from alerts.export.discovery import describe_services, describe_target
 from alerts.history.api import HistoryApi
 from alerts.loop import Loop
-from alerts.scraping.host import HostCollector
 from alerts.web.actions import Actions
 from alerts.web.live_page import LivePage
 from alerts.web.login import LoginGuard, Throttle
-from alerts.web.own_metrics import AlertCollector
+from alerts.web.own_metrics import MetricsPage
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.stream import Stream
@@ -79,6 +77,7 @@ class _Pages:
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
+        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir))
 
     async def show(self, _request: Request) -> Response:
         return HTMLResponse(self._live.page(), headers=_HEADERS)
@@ -96,12 +95,7 @@ class _Pages:
         return JSONResponse(describe_services(self._config))
 
     async def metrics(self, _request: Request) -> Response:
-        registry = CollectorRegistry()
-        pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        loop = self._loop
-        registry.register(AlertCollector(loop.status, self._outbox.results, pending, loop.restarts, loop.databases))
-        registry.register(HostCollector((Path(self._config.state_dir),)))
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(self._metrics.content(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def healthy(self, _request: Request) -> Response:
         if self._loop.is_healthy():

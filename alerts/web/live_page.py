@@ -30,6 +30,7 @@ class LivePage:
         # Set when something may have changed, then replaced by a new one.
         self.changed = asyncio.Event()
         self._encoded: dict[int, bytes] = {}
+        self._page: str | None = None
         # Set on each request; a background reader that serves only requests clears it.
         self.viewed = asyncio.Event()
         self.is_closed = False
@@ -48,9 +49,11 @@ class LivePage:
         """The whole page."""
         self.viewed.set()
         content = self._refresh()
-        fragments = {name: part.html for name, part in self._parts.items()}
-        title = self._renderer.title(content)
-        return self._renderer.page(Shell(fragments, title, bool(content.firing), self._mark(), content))
+        if self._page is None:
+            fragments = {name: part.html for name, part in self._parts.items()}
+            title = self._renderer.title(content)
+            self._page = self._renderer.page(Shell(fragments, title, bool(content.firing), self._mark(), content))
+        return self._page
 
     def since(self, mark: str) -> tuple[str, bytes]:
         """The newest mark, and as JSON the parts changed since `mark`; all parts for a mark of another process."""
@@ -83,6 +86,7 @@ class LivePage:
             self._content = self._collect()
             self._version += 1
             self._encoded.clear()
+            self._page = None
             for name, html in self._renderer.fragments(self._content).items():
                 if name not in self._parts or self._parts[name].html != html:
                     self._parts[name] = _Part(html, self._version)
