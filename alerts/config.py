@@ -87,6 +87,9 @@ class AlertsConfig(DeliverySettings):
     timeout: Annotated[Duration, Field(gt=0, le=600)] = 5.0
     targets: tuple[Target, ...] = ()
     leaderboard_url: Annotated[str, AfterValidator(check_http_url)] | None = None
+    grafana_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+        default=None, description="Grafana with Peerwatch's dashboards; peers' pages link there"
+    )
     reminder: Duration = 4 * 3600.0
     history: HistorySettings = HistorySettings()
     charts: bool = Field(default=True, description="whether alerts have a chart, if matplotlib is installed")

@@ -14,7 +14,7 @@ from alerts.history.archive import Archive, read_blocks
 from alerts.history.block import Block
 from alerts.history.folding import LONG_SLOT_SECONDS
 from alerts.history.samples import Subject
-from alerts.history.store import Span
+from alerts.history.store import Firing, Span
 from alerts.history.summary import (
     CHARTS,
     SAMPLES_COLUMN,
@@ -64,6 +64,15 @@ def read_file(path: Path, query: Query) -> Series:
             return read_charts(archive, query)
     except FileNotFoundError:
         return _make_series(query, {})
+
+
+def read_file_with_firings(path: Path, query: Query) -> tuple[Series, list[Firing]]:
+    """The same, and the alerts that fired since the query's begin, the earliest first. Raises FileError."""
+    try:
+        with Archive(path) as archive:
+            return read_charts(archive, query), archive.firings(query.since)
+    except FileNotFoundError:
+        return _make_series(query, {}), []
 
 
 def read_charts(archive: Archive, query: Query) -> Series:

@@ -15,24 +15,17 @@ from alerts.export.discovery import describe_services, describe_target
 from alerts.history.api import HistoryApi
 from alerts.loop import Loop
 from alerts.web.actions import Actions
+from alerts.web.headers import HEADERS
 from alerts.web.live_page import LivePage
 from alerts.web.login import LoginGuard, Throttle
 from alerts.web.own_metrics import MetricsPage
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
+from alerts.web.peer_page import PeerPages
 from alerts.web.stream import Stream
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
 from exporter.serving.listen_address import split_listen
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 def make_app(
@@ -43,6 +36,7 @@ def make_app(
     actions: Actions,
     live: LivePage,
     history: HistoryApi,
+    peer_pages: PeerPages,
     password: str,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
@@ -50,8 +44,9 @@ def make_app(
     compressed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = [
         Route("/", pages.show, middleware=compressed),
+        Route("/peers/{peer:path}", peer_pages.show, middleware=compressed),
         *(Route(f"/{name}", asset.serve, middleware=compressed) for name, asset in ASSETS.items()),
-        Route("/api/stream", Stream(live, _HEADERS)),
+        Route("/api/stream", Stream(live, HEADERS)),
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
@@ -80,13 +75,13 @@ class _Pages:
         self._metrics = MetricsPage(loop, outbox, Path(config.state_dir))
 
     async def show(self, _request: Request) -> Response:
-        return HTMLResponse(self._live.page(), headers=_HEADERS)
+        return HTMLResponse(self._live.page(), headers=HEADERS)
 
     async def status(self, _request: Request) -> Response:
-        return JSONResponse(self._page_data.describe_status(), headers=_HEADERS)
+        return JSONResponse(self._page_data.describe_status(), headers=HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
-        return JSONResponse(self._page_data.describe_alerts(), headers=_HEADERS)
+        return JSONResponse(self._page_data.describe_alerts(), headers=HEADERS)
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])

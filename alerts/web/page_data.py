@@ -45,12 +45,12 @@ class PageData:
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        return describe_status(self._loop.status, self._alerts(), self._outbox.count_deliveries())
+        return describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
 
     def describe_alerts(self) -> dict[str, Any]:
         """The JSON of /api/alerts."""
         silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
-        return {"alerts": self._alerts(), "silences": silences, "events": self._events()}
+        return {"alerts": self.alerts(), "silences": silences, "events": self._events()}
 
     def collect(self) -> Content:
         """The content of the page."""
@@ -85,7 +85,8 @@ class PageData:
     def _events(self) -> list[dict[str, Any]]:
         return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]
 
-    def _alerts(self) -> list[dict[str, Any]]:
+    def alerts(self) -> list[dict[str, Any]]:
+        """The pending and firing alerts as in /api/alerts."""
         return self._dispatcher.describe_alerts(self._loop.status.alert_states, time.time())
 
     def _describe_routes(self) -> list[RouteStatus]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,6 +16,10 @@ from alerts.i18n import Language, Words, discover
 from alerts.messages.single import format_time
 from alerts.sizes import show_size
 from alerts.web.page.assets import ASSETS, EDITION
+from alerts.web.page.chart import HEIGHT as CHART_HEIGHT
+from alerts.web.page.chart import WIDTH as CHART_WIDTH
+from alerts.web.page.chart import Unit
+from alerts.web.page.peer_view import PeerView
 from alerts.web.page.rows import DAY_SECONDS, BoardRow, PeerRow
 from alerts.web.page.sparkline import HEIGHT, WIDTH
 
@@ -89,6 +94,10 @@ class Renderer:
         parts = {name: Markup(text) for name, text in shell.fragments.items()}
         return self._render("page.html", shell=shell, content=shell.content, parts=parts, edition=EDITION)
 
+    def peer_page(self, view: PeerView) -> str:
+        """The page of one peer."""
+        return self._render("peer_page.html", view=view, content=view, edition=EDITION)
+
     def _render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(**values)
 
@@ -114,6 +123,8 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
         moment=lambda at: _format(at, zone, "%H:%M:%S"),
         day=lambda at: _format(at, zone, "%m-%d %H:%M"),
         iso=_iso,
+        value=lambda value, unit: "–" if value is None else _shown_by_unit(common)[unit](value),
+        path=lambda name: f"/peers/{quote(name, safe='')}",
         slug=lambda name: hashlib.sha256(name.encode()).hexdigest()[:8],
     )
     environment.globals.update(
@@ -124,6 +135,7 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
         assets=ASSETS,
         choices=[(choice, common.duration(parse_duration(choice))) for choice in _SILENCE_CHOICES],
         box=(WIDTH, HEIGHT),
+        chart_box=(CHART_WIDTH, CHART_HEIGHT),
         shown=_SHOWN,
     )
     return environment
@@ -151,6 +163,18 @@ _SHOWN: dict[str, Callable[[float], str]] = {
     "rank": lambda value: f"{value:.0f}",
     "reward_mean": lambda value: show_number(value, 3),
 }
+
+
+def _shown_by_unit(words: Words) -> Mapping[Unit, Callable[[float], str]]:
+    """How the numbers of a chart are shown."""
+    second = words.units.get("s", "s")
+    return {
+        "seconds": lambda value: f"{value:.3g} {second}" if value < 100 else words.duration(value),
+        "bytes": show_size,
+        "count": lambda value: f"{value:,.0f}",
+        "number": lambda value: f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}",
+        "share": lambda value: f"{value:.0%}",
+    }
 
 
 def _format(at: float, zone: tzinfo | None, form: str) -> str:
