@@ -53,4 +53,9 @@ PEER_PAGE = {
     "readers": "Read from",
     "restarts_today": "Restarts in 24 h",
     "sidecar_version": "Sidecar's version",
+    "machine": "Machine",
+    "filter": "Filter",
+    "add_route": (
+        "Alerts are shown here only: add a route (`routes:` under `alerts:`), and try it with `peerwatch alerts test`."
+    ),
 }

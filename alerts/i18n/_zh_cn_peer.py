@@ -53,4 +53,7 @@ PEER_PAGE = {
     "readers": "读取自",
     "restarts_today": "24 小时内重启",
     "sidecar_version": "sidecar 版本",
+    "machine": "机器",
+    "filter": "筛选",
+    "add_route": "告警只显示在这里：请添加通知渠道（`alerts:` 下的 `routes:`），并用 `peerwatch alerts test` 试发。",
 }

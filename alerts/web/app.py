@@ -19,6 +19,7 @@ from alerts.web.headers import HEADERS
 from alerts.web.live_page import LivePage
 from alerts.web.login import LoginGuard, Throttle
 from alerts.web.own_metrics import MetricsPage
+from alerts.web.page.arrangement import read_arrangement
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
@@ -74,8 +75,8 @@ class _Pages:
         self._live = live
         self._metrics = MetricsPage(loop, outbox, Path(config.state_dir))
 
-    async def show(self, _request: Request) -> Response:
-        return HTMLResponse(self._live.page(), headers=HEADERS)
+    async def show(self, request: Request) -> Response:
+        return HTMLResponse(self._live.page(read_arrangement(request.query_params)), headers=HEADERS)
 
     async def status(self, _request: Request) -> Response:
         return JSONResponse(self._page_data.describe_status(), headers=HEADERS)

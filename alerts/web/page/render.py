@@ -15,6 +15,7 @@ from alerts.durations import parse_duration
 from alerts.i18n import Language, Words, discover
 from alerts.messages.single import format_time
 from alerts.sizes import show_size
+from alerts.web.page.arrangement import AS_CONFIGURED, LEAST_FILTERED, Arrangement, arrange
 from alerts.web.page.assets import ASSETS, EDITION
 from alerts.web.page.chart import HEIGHT as CHART_HEIGHT
 from alerts.web.page.chart import WIDTH as CHART_WIDTH
@@ -53,6 +54,11 @@ class Content:
     notices: Sequence[tuple[str, str, str]] = ()
 
     @property
+    def has_machines(self) -> bool:
+        """Whether the peers are on more than one machine."""
+        return len({row.machine for row in self.peers}) > 1
+
+    @property
     def firing(self) -> list[Mapping[str, Any]]:
         """Firing alerts that are neither silenced nor inhibited."""
         return [
@@ -69,6 +75,7 @@ class Shell:
     is_alarming: bool
     mark: str
     content: Content = field(repr=False)
+    arrangement: Arrangement = AS_CONFIGURED
 
 
 class Renderer:
@@ -76,6 +83,7 @@ class Renderer:
 
     def __init__(self, language: Language, zone: tzinfo | None) -> None:
         self._environment = _make_environment(language, zone)
+        self._terms = discover()[language].terms
 
     def fragments(self, content: Content) -> dict[str, str]:
         """Each part of the page by the id of its element."""
@@ -92,7 +100,13 @@ class Renderer:
 
     def page(self, shell: Shell) -> str:
         parts = {name: Markup(text) for name, text in shell.fragments.items()}
-        return self._render("page.html", shell=shell, content=shell.content, parts=parts, edition=EDITION)
+        rows = [
+            Markup(shell.fragments[f"peer-{row.index}"] if is_shown else _hide(shell.fragments[f"peer-{row.index}"]))
+            for row, is_shown in arrange(shell.content.peers, shell.arrangement, self._terms)
+        ]
+        is_filtered = len(rows) >= LEAST_FILTERED or bool(shell.arrangement.text)
+        values = {"parts": parts, "rows": rows, "is_filtered": is_filtered, "edition": EDITION}
+        return self._render("page.html", shell=shell, content=shell.content, arrangement=shell.arrangement, **values)
 
     def peer_page(self, view: PeerView) -> str:
         """The page of one peer."""
@@ -103,6 +117,10 @@ class Renderer:
 
 
 _PARTS = ("summary", "alerts", "silences", "board", "routes", "events", "evaluated", "span")
+
+
+def _hide(row: str) -> str:
+    return row.replace("<tr ", "<tr hidden ", 1)
 
 
 def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
