@@ -42,7 +42,14 @@ def test_rows_are_sorted_and_what_was_not_measured_comes_last(sort, order):
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("CED", ["Cedar"]), ("fox", ["amber"]), ("rig rank", ["birch"]), ("停机", ["amber"]), ("zebra", []), ("y" * 999, [])],
+    [
+        ("CED", ["Cedar"]),
+        ("fox", ["amber"]),
+        ("rig rank", ["birch"]),
+        ("停机", ["amber"]),
+        ("zebra", []),
+        ("y" * 999, []),
+    ],
 )
 def test_a_filter_finds_names_machines_states_and_alerts(text, found):
     assert names(read_arrangement({"peers": text})) == found
