@@ -19,7 +19,6 @@ from alerts.history.summary import (
     CHARTS,
     SAMPLES_COLUMN,
     SLOT_SECONDS,
-    STATISTICS,
     Statistic,
     column_of,
     columns_for,
@@ -85,7 +84,8 @@ def read_charts(archive: Archive, query: Query) -> Series:
     }
     slot = _choose_slot(query)
     wanted = columns_for(query.metrics, archive.series)
-    columns = {column_of(metric, one) for metric in query.metrics for one in STATISTICS} | {SAMPLES_COLUMN}
+    columns = {column_of(metric, one) for metric in query.metrics for one in _statistics(metric, query)}
+    columns.add(SAMPLES_COLUMN)
     fresh = archive.open_blocks(ids, wanted, query.since - query.since % SLOT_SECONDS)
     rows: dict[str, list[Block]] = {}
     for subject, peer in ids.items():
@@ -100,6 +100,12 @@ def read_charts(archive: Archive, query: Query) -> Series:
                 summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], query, archive)
             )
     return _make_series(query, rows)
+
+
+def _statistics(metric: str, query: Query) -> set[Statistic]:
+    """What is read of each slot."""
+    usual = CHARTS[metric].statistic
+    return {usual, "min", "max"} if query.spread else {usual}
 
 
 def _choose_slot(query: Query) -> float:

@@ -62,10 +62,10 @@ def peer_page(index: int, at: float | None = None, **changes: float | str | None
 BATCH = 40
 
 
-def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float) -> None:
-    """Records what a loop over these peers would have recorded."""
+def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float, hours_ago: float = 0.0) -> None:
+    """Records what a loop over these peers would have recorded up to so many hours ago."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    end = time.time()
+    end = time.time() - hours_ago * 3600
     times = [end - hours * 3600 + number * every for number in range(int(hours * 3600 / every))]
     # A recorder drops what it cannot write in time; closing it writes the rest.
     for first in range(0, len(times), BATCH):
@@ -77,10 +77,7 @@ def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: 
             recorder.record(samples, AlertStates())
         recorder.close()
     store = Store(recorder.path)
-    folder = Folder(store, HistorySettings())
-    for crowd in store.crowds():
-        while folder.fold(crowd):
-            pass
+    Folder(store, HistorySettings()).work(time.time())
     store.close()
 
 
