@@ -24,7 +24,7 @@ def build() -> Dashboard:
         Section("Read progress", readers()),
         Section("In the swarm", _swarm()),
     ]
-    return make("peer", "All metrics of one peer, or of several side by side.", sections)
+    return make("peer", "All metrics of one peer, or of several side by side.", sections, has_page=True)
 
 
 def _numbers() -> list[PanelBuilder]:
