@@ -8,7 +8,8 @@ let mark = root.dataset.mark;
 let source = null;
 let receivedAt = Date.now();
 let openedAt = 0;
-let arrangements = 0;
+// The arrangement that is asked for and not there yet.
+let arranging = null;
 let typing = 0;
 
 function show(change) {
@@ -26,7 +27,7 @@ function show(change) {
   }
   if (hadFocus && !hadFocus.isConnected) focusNear(holder);
   // Rows do not move under a pointer or the focus.
-  if (location.search && !document.querySelector("#rows:hover, #rows:focus-within")) arrange(location.href);
+  if (location.search && !arranging && !document.querySelector("#rows:hover, #rows:focus-within")) arrange(location.href);
   setText(document.querySelector("title"), change.title);
   const icon = at("icon");
   const wanted = change.alarming ? icon.dataset.alarm : icon.dataset.calm;
@@ -58,10 +59,13 @@ function tick() {
 
 // Orders and filters the rows as the page at `address` does: the server sorts, with or without scripts.
 async function arrange(address) {
-  const asked = ++arrangements;
-  const answer = await fetch(address, { signal: AbortSignal.timeout(10_000) }).catch(() => null);
-  if (!answer?.ok || asked !== arrangements) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const { pathname, search } = new URL(address, location.href);
+  history.replaceState(null, "", `${pathname}${search}`);
+  const asked = (arranging = {});
+  const fresh = await fetchPage(address);
+  if (asked !== arranging) return;
+  arranging = null;
+  if (!fresh) return;
   let place = at("rows").firstElementChild;
   for (const row of fresh.getElementById("rows").children) {
     const known = at(row.id);
@@ -71,8 +75,6 @@ async function arrange(address) {
     else at("rows").insertBefore(known, place);
   }
   morph(at("columns"), fresh.getElementById("columns"));
-  const { pathname, search } = new URL(address, location.href);
-  history.replaceState(null, "", `${pathname}${search}`);
 }
 
 function filterPeers() {

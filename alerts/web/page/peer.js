@@ -53,7 +53,15 @@ function indexAt(share) {
 
 function timeAt(index) {
   const { first, step } = axis();
-  return new Date((first + (index + 0.5) * step) * 1000);
+  return first + (index + 0.5) * step;
+}
+
+// A time as the charts show it: in the server's zone, by its name or, without one, by its distance from UTC.
+function showTime(seconds) {
+  const { zone, offset } = at("charts").dataset;
+  const date = new Date((seconds + (zone ? 0 : Number(offset))) * 1000);
+  const form = { timeZone: zone || "UTC", dateStyle: "short", timeStyle: "short" };
+  return date.toLocaleString("sv-SE", form).slice(5);
 }
 
 // Puts a line through every chart at a moment, and its values into their legends.
@@ -80,7 +88,7 @@ function showMoment(index) {
   }
   const slider = at("moment");
   if (!slider) return;
-  const when = timeAt(index ?? axis().count - 1).toLocaleString(root.lang, { dateStyle: "short", timeStyle: "short" });
+  const when = showTime(timeAt(index ?? axis().count - 1));
   slider.max = axis().count - 1;
   slider.value = index ?? slider.max;
   slider.setAttribute("aria-valuetext", [when, ...told].join(", "));
@@ -91,13 +99,13 @@ function showMoment(index) {
 async function load(address, isKept = false) {
   const number = ++asked;
   loadedAt = Date.now();
-  const answer = await fetch(address, { signal: AbortSignal.timeout(20_000) }).catch(() => null);
-  root.classList.toggle("is-old", !answer?.ok);
-  if (!answer?.ok || number !== asked) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!isKept) history.replaceState(null, "", address);
+  const fresh = await fetchPage(address);
+  if (number !== asked) return;
+  root.classList.toggle("is-old", !fresh);
+  if (!fresh) return;
   if (fresh.documentElement.dataset.edition !== root.dataset.edition) return location.reload();
   clockOffset = Number(fresh.documentElement.dataset.now) - Date.now() / 1000;
-  if (!isKept) history.replaceState(null, "", address);
   const kept = isKept && moment !== null ? timeAt(moment) : null;
   showMoment(null);
   for (const value of document.querySelectorAll("[data-latest]")) delete value.dataset.latest;
@@ -108,7 +116,7 @@ async function load(address, isKept = false) {
   }
   addSlider();
   const { first, step } = axis();
-  showMoment(kept === null ? null : Math.max(0, Math.floor((kept / 1000 - first) / step)));
+  showMoment(kept === null ? null : Math.max(0, Math.floor((kept - first) / step)));
   showAges();
 }
 

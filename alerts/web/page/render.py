@@ -141,12 +141,14 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
         moment=lambda at: _format(at, zone, "%H:%M:%S"),
         day=lambda at: _format(at, zone, "%m-%d %H:%M"),
         iso=_iso,
+        offset=lambda at: _offset(at, zone),
         value=lambda value, unit: "–" if value is None else _shown_by_unit(common)[unit](value),
         path=lambda name: f"/peers/{quote(name, safe='')}",
         slug=lambda name: hashlib.sha256(name.encode()).hexdigest()[:8],
     )
     environment.globals.update(
         language=language,
+        zone_name=getattr(zone, "key", ""),
         common=common,
         words=common.page,
         units=" ".join(common.units.get(unit, unit) for unit in ("d", "h", "min", "s")),
@@ -200,6 +202,12 @@ def _format(at: float, zone: tzinfo | None, form: str) -> str:
         return datetime.fromtimestamp(at).astimezone(zone).strftime(form)
     except (OverflowError, ValueError, OSError):
         return "–"
+
+
+def _offset(at: float, zone: tzinfo | None) -> int:
+    """Seconds by which local time is ahead of UTC."""
+    offset = datetime.fromtimestamp(at).astimezone(zone).utcoffset()
+    return round(offset.total_seconds()) if offset else 0
 
 
 def _iso(at: float) -> str:

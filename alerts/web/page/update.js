@@ -76,4 +76,14 @@ function showAges() {
   return now;
 }
 
+// The page at `address`, parsed; null where it cannot be had.
+async function fetchPage(address) {
+  try {
+    const answer = await fetch(address, { signal: AbortSignal.timeout(20_000) });
+    return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+  } catch {
+    return null;
+  }
+}
+
 root.classList.add("has-script");

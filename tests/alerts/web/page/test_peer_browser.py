@@ -36,6 +36,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertLoop]:
     loop = AlertLoop(
         folder,
         {"fleet": "test", "state_dir": str(folder / "state"), "listen": "127.0.0.1:0", "interval": "0.5s"}
+        | {"timezone": "Asia/Kathmandu"}
         | {"targets": targets},
     )
     fill_history(folder / "state", NAMES, hours=2, every=120)
@@ -86,6 +87,8 @@ def test_a_moment_is_told_by_pointer_and_keyboard_and_dragging_zooms(browser: Br
         slider.focus()
         page.keyboard.press("Home")
         expect(slider).to_have_attribute("aria-valuetext", re.compile("Rank 1, "))
+        first = page.locator("#shown time").first.inner_text()
+        assert page.locator("#moment-time").inner_text()[:8] == first[:8], "one zone for all times"
         page.keyboard.press("Escape")
         box = plot.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 50)
