@@ -9,7 +9,7 @@ PEER_PAGE = {
     "wider": "Zoom out",
     "narrower": "Zoom in",
     "compare": "Compare with",
-    "nobody": "nobody",
+    "nothing": "nothing",
     "show": "Show",
     "grafana": "In Grafana",
     "table": "Table",
@@ -58,4 +58,5 @@ PEER_PAGE = {
     "add_route": (
         "Alerts are shown here only: add a route (`routes:` under `alerts:`), and try it with `peerwatch alerts test`."
     ),
+    "before": "{} earlier",
 }

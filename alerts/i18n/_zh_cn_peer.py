@@ -9,7 +9,7 @@ PEER_PAGE = {
     "wider": "缩小",
     "narrower": "放大",
     "compare": "与之比较",
-    "nobody": "无",
+    "nothing": "无",
     "show": "显示",
     "grafana": "在 Grafana 中查看",
     "table": "表格",
@@ -56,4 +56,5 @@ PEER_PAGE = {
     "machine": "机器",
     "filter": "筛选",
     "add_route": "告警只显示在这里：请添加通知渠道（`alerts:` 下的 `routes:`），并用 `peerwatch alerts test` 试发。",
+    "before": "{}前",
 }

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -17,54 +16,34 @@ from alerts.durations import parse_duration
 from alerts.engine.evaluate import Key
 from alerts.engine.peer_state import read_peer_state
 from alerts.history.api import HistoryApi
-from alerts.history.folding import LONG_SLOT_SECONDS
-from alerts.history.query import Query, Series
+from alerts.history.query import Series
 from alerts.history.store import FileError, Firing
-from alerts.history.summary import SLOT_SECONDS
 from alerts.loop import Loop
 from alerts.messages.single import Style
 from alerts.web.headers import HEADERS
 from alerts.web.log_end import LogEnd, LogReader
-from alerts.web.page.chart import Axis, draw, time_ticks
+from alerts.web.page.chart import draw, time_ticks
 from alerts.web.page.marks import draw_marks, find_marks
-from alerts.web.page.panels import METRICS, OUTLOOK_SHARE, make_charts
+from alerts.web.page.panels import make_charts
 from alerts.web.page.peer_view import Links, PeerView, SpanChoice, read_facts
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
+from alerts.web.window import (
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    Window,
+    address_of,
+    make_axis,
+    make_earlier_query,
+    make_query,
+    read_window,
+)
 
 SPANS = ("1h", "24h", "7d", "30d")
-DEFAULT_SPAN = "24h"
-SHORTEST_SECONDS = 300.0
-# Of a day these are the five minutes that summaries keep.
-POINTS = 288
+EARLIER = ("-1h", "-1d", "-7d", "-30d")
 GRAFANA_BOARD = "peerwatch-peer"
-_LONGEST_SECONDS = 366 * 86400.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Window:
-    """What part of the past is shown: `seconds` up to `until`, epoch seconds; None is now."""
-
-    seconds: float
-    until: float | None = None
-    compare: str = ""
-
-    def address(self, peer: str, **changes: Any) -> str:
-        """The address of this page with other parameters."""
-        given: dict[str, Any] = {"span": self.seconds, "until": self.until, "compare": self.compare, **changes}
-        query = {"span": f"{given['span']:.0f}s"}
-        if given["until"] is not None:
-            query["until"] = f"{given['until']:.0f}"
-        if given["compare"]:
-            query["compare"] = given["compare"]
-        return f"{address_of(peer)}?{urlencode(query)}"
-
-
-def address_of(peer: str) -> str:
-    """The path of a peer's page."""
-    return f"/peers/{quote(peer, safe='')}"
 
 
 class PeerPages:
@@ -104,6 +83,11 @@ class PeerPages:
         query = make_query(peer, window, now, self._config.interval)
         try:
             series, firings = await self._history.read_with_firings(query)
+            if window.earlier:
+                past = await self._history.read(make_earlier_query(query, window))
+                count = len(series.times)
+                columns = {metric: [*column, None][:count] for metric, column in past.values[peer].items()}
+                series = replace(series, values={**series.values, window.compare: columns})
         except FileError as error:
             log.info("the page of %s has no history: %s", peer, error)
             series, firings = None, []
@@ -143,6 +127,7 @@ class PeerPages:
             ticks=time_ticks(axis, self._style.zone),
             spans=[self._span_choice(peer, window, span) for span in SPANS],
             links=self._links(peer, window, now),
+            earlier=[SpanChoice(parse_duration(one[1:]), one, one == window.compare) for one in EARLIER],
             peers=[other for other in self._peers if other != peer],
             facts=read_facts(page, self._loop.restarts.get(peer), now),
             state=read_peer_state(page) if scrape else "unknown",
@@ -164,7 +149,7 @@ class PeerPages:
         until = window.until if window.until is not None else now
         later = until + window.seconds / 2
         middle = until - window.seconds / 2
-        wider, narrower = min(_LONGEST_SECONDS, window.seconds * 2), max(SHORTEST_SECONDS, window.seconds / 2)
+        wider, narrower = min(LONGEST_SECONDS, window.seconds * 2), max(SHORTEST_SECONDS, window.seconds / 2)
         grafana = ""
         if self._config.grafana_url:
             begin = until - window.seconds
@@ -177,7 +162,7 @@ class PeerPages:
             wider=window.address(peer, span=wider, until=_until(middle + wider / 2, now, window)),
             narrower=window.address(peer, span=narrower, until=_until(middle + narrower / 2, now, window)),
             alone=window.address(peer, compare="") if window.compare else "",
-            other=address_of(window.compare) if window.compare else "",
+            other=address_of(window.compare) if window.compare and not window.earlier else "",
             grafana=grafana,
         )
 
@@ -185,40 +170,3 @@ class PeerPages:
 def _until(end: float, now: float, window: Window) -> float | None:
     """The end of a zoomed window: now stays now."""
     return None if window.until is None or end >= now else end
-
-
-def read_window(given: Mapping[str, str], others: set[str]) -> Window:
-    """The window that the address asks for; raises ValueError with the reason."""
-    try:
-        seconds = parse_duration(given.get("span", DEFAULT_SPAN))
-    except ValueError as error:
-        raise ValueError(f"span: {error}") from None
-    until: float | None = None
-    if given.get("until"):
-        try:
-            until = float(given["until"][:20])
-        except ValueError:
-            until = math.nan
-        if not 0 < until < 1e11:
-            raise ValueError("until: seconds since 1970")
-    compare = given.get("compare", "")
-    if compare and compare not in others:
-        raise ValueError("compare: no other peer of this name")
-    return Window(min(max(seconds, SHORTEST_SECONDS), _LONGEST_SECONDS), until, compare)
-
-
-def make_axis(window: Window, now: float, has_outlook: bool) -> Axis:
-    """The axis, with room for a forecast if there is one."""
-    end = window.until if window.until is not None else now
-    return Axis(end - window.seconds, end + (window.seconds * OUTLOOK_SHARE if has_outlook else 0.0), end)
-
-
-def make_query(peer: str, window: Window, now: float, interval: float) -> Query:
-    """What to read. Points are whole slots of the history, or whole evaluations, so that totals grow evenly."""
-    end = window.until if window.until is not None else now
-    least = max(window.seconds / POINTS, 2 * interval)
-    unit = LONG_SLOT_SECONDS if least > LONG_SLOT_SECONDS else SLOT_SECONDS if least >= SLOT_SECONDS else interval
-    step = math.ceil(round(least / unit, 6)) * unit
-    points = max(1, math.ceil(round(window.seconds / step, 6)))
-    peers = (peer, window.compare) if window.compare else (peer,)
-    return Query(peers, METRICS, end - points * step, end, points)

@@ -22,7 +22,7 @@ class Fact(NamedTuple):
 
 
 class SpanChoice(NamedTuple):
-    """A span to choose, with its page."""
+    """A span to choose, with its address or its value in one."""
 
     seconds: float
     address: str
@@ -54,6 +54,8 @@ class PeerView:
     ticks: Sequence[TimeTick]
     spans: Sequence[SpanChoice]
     links: Links
+    # What can be drawn over it: the same earlier, and other peers.
+    earlier: Sequence[SpanChoice]
     peers: Sequence[str]
     facts: Sequence[Fact]
     state: PeerState

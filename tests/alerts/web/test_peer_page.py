@@ -1,66 +1,19 @@
-"""The page of one peer: what the address asks for, and the page of a real alert loop."""
+"""The page of one peer: its facts, and the page of a real alert loop."""
 
 import json
 from collections.abc import Callable
 from urllib.parse import quote
 
-import pytest
-
 from alerts.restart_record import Record
 from alerts.scraping.page import parse
 from alerts.web.page.peer_view import read_facts
-from alerts.web.peer_page import GRAFANA_BOARD, SHORTEST_SECONDS, Window, address_of, make_axis, make_query, read_window
+from alerts.web.peer_page import GRAFANA_BOARD
+from alerts.web.window import address_of
 from tests.alerts.conftest import ROOT, AlertLoop, Sidecar, sidecar_page
 from tests.alerts.web.page.gallery import fill_history
 from tests.fakes import wait_for
 
 NASTY = "<i>a/b?c#d</i>"
-
-
-def test_a_window_is_a_day_up_to_now_unless_the_address_says_otherwise():
-    assert read_window({}, set()) == Window(86400.0)
-    asked = {"span": "7d", "until": "1760000000", "compare": "b"}
-    assert read_window(asked, {"b"}) == Window(7 * 86400.0, 1.76e9, "b")
-    assert read_window({"span": "1s"}, set()).seconds == SHORTEST_SECONDS
-
-
-@pytest.mark.parametrize(
-    ("asked", "reason"),
-    [
-        ({"span": "x"}, "span: "),
-        ({"until": "soon"}, "until: seconds"),
-        ({"until": "nan"}, "until: seconds"),
-        ({"until": "1e300"}, "until: seconds"),
-        ({"compare": "c"}, "compare: no other peer"),
-    ],
-)
-def test_what_is_no_window_is_refused_with_the_reason(asked, reason):
-    with pytest.raises(ValueError, match=reason):
-        read_window(asked, {"b"})
-
-
-def test_an_address_leads_back_to_its_window_whatever_the_peers_are_called():
-    window = Window(3600.0, 1.76e9, "a b&c")
-    address = window.address("x/y?")
-    assert address.startswith("/peers/x%2Fy%3F?span=3600s&")
-    assert "compare=a+b%26c" in address
-    assert window.address("x", until=None, compare="") == "/peers/x?span=3600s"
-
-
-@pytest.mark.parametrize(
-    ("hours", "step"), [(0.5, 30.0), (1, 30.0), (6, 75.0), (24, 300.0), (24 * 7, 2100.0), (720, 10_800.0)]
-)
-def test_points_are_whole_evaluations_or_whole_slots(hours, step):
-    query = make_query("a", Window(hours * 3600.0), 1.76e9, 15.0)
-    assert (query.until - query.since) / query.points == step
-    assert hours * 3600 <= query.until - query.since < hours * 3600 + step
-    assert query.points <= 288
-
-
-def test_the_axis_has_room_for_a_forecast_only_if_there_is_one():
-    assert make_axis(Window(100.0), 500.0, has_outlook=False) == (400.0, 500.0, 500.0)
-    assert make_axis(Window(100.0), 500.0, has_outlook=True) == (400.0, 515.0, 500.0)
-    assert make_axis(Window(100.0, 300.0), 500.0, has_outlook=False) == (200.0, 300.0, 300.0)
 
 
 def test_the_link_to_grafana_is_that_of_its_dashboard():
@@ -117,6 +70,9 @@ def test_a_peer_has_a_page_with_charts_alerts_log_and_facts(
     assert f"http://127.0.0.1:3000/d/peerwatch-peer?var-peer={quote(NASTY, safe='')}&amp;from=" in page
     assert len(answer.content) < 150_000
     assert loop.get("/peers/b?span=30d").status_code == 200
+    earlier = loop.get("/peers/b?span=30m&compare=-1h").text
+    assert earlier.count('class="stroke-other"') >= 5
+    assert "1 h earlier" in earlier
     assert loop.get("/peers/none").status_code == 404
     assert loop.get("/peers/b?span=ages").text.startswith("span: not a duration")
     assert loop.get("/peers/b", headers={"Host": "evil.example"}).status_code == 421
