@@ -40,6 +40,7 @@ from alerts.web.leaderboard_client import BoardReader
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
+from alerts.web.peer_page import PeerPages
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
 from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
@@ -132,7 +133,9 @@ async def _run(
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = SparklineReader([target.peer for target in config.targets], history.read)
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
-    live = LivePage(Renderer(config.language, styles.style().zone), page_data.collect)
+    renderer = Renderer(config.language, styles.style().zone)
+    live = LivePage(renderer, page_data.collect)
+    peer_pages = PeerPages(config, loop, page_data, history, renderer, styles.style())
     loop.on_status = silence_store.on_change = live.invalidate
     stop, is_changed = asyncio.Event(), asyncio.Event()
 
@@ -141,7 +144,7 @@ async def _run(
         stop.set()
 
     joining = _make_joining(config, listed, begin_again)
-    app = make_app(config, loop, outbox, page_data, actions, live, history, prepared.password, joining)
+    app = make_app(config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining)
     server = make_server(app, certificate.context if certificate is not None else None)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

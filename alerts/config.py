@@ -88,6 +88,9 @@ class AlertsConfig(DeliverySettings):
     targets: tuple[Target, ...] = ()
     machines: tuple[Machine, ...] = Field(default=(), description="machines elsewhere, whose peers are watched too")
     leaderboard_url: Annotated[str, AfterValidator(check_http_url)] | None = None
+    grafana_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+        default=None, description="Grafana with Peerwatch's dashboards; peers' pages link there"
+    )
     reminder: Duration = 4 * 3600.0
     history: HistorySettings = HistorySettings()
     charts: bool = Field(default=True, description="whether alerts have a chart, if matplotlib is installed")

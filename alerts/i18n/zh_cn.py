@@ -2,6 +2,7 @@
 
 from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
+from alerts.i18n._zh_cn_peer import PEER_PAGE
 
 TEXTS = {
     # What several rules say.
@@ -385,6 +386,7 @@ WORDS = Words(
         "route_expired": "{} 条已过期",
         "no_route": "没有配置通知渠道：告警只在此处显示。",
         "no_event": "尚无告警。",
+        **PEER_PAGE,
     },
     charts={
         "memory_bytes": "内存（GiB）",

@@ -30,7 +30,7 @@ def build() -> Dashboard:
         Section("In the swarm", _swarm()),
         Section("Rank and reward by source", sources(), is_collapsed=True),
     ]
-    return make("peer", "All metrics of one peer, or of several side by side.", sections)
+    return make("peer", "All metrics of one peer, or of several side by side.", sections, has_page=True)
 
 
 def _numbers() -> list[PanelBuilder]:
