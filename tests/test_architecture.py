@@ -45,7 +45,7 @@ ALLOWED_ACROSS = {
 # Each outside system has one door in each package that uses it.
 DOORS = {
     "apprise": {"alerts/delivery/apprise_sender.py"},
-    "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py"},
+    "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py", "trainer/swarm/node.py"},
     "sqlite3": {
         "alerts/schema.py",
         "alerts/store.py",

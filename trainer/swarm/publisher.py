@@ -1,7 +1,7 @@
 """Publishes what the peer earned from the one thread that uses the DHT, so that the swarm never delays a step.
 
 The training thread leaves its values here; every few seconds the latest of each key is stored. A failed store is
-retried, unless a newer value has replaced it.
+retried, unless a newer value has replaced it. What fails costs itself alone.
 """
 
 import json
@@ -25,64 +25,59 @@ from trainer.protocol import (
     read_round_and_stage,
     rewards_key,
 )
+from trainer.swarm.backlog import Slot
 from trainer.swarm.error import SwarmError
+from trainer.swarm.outlet import Outlet, Records
+from trainer.swarm.outlet import Telemetry as OutletTelemetry
 
 log = logging.getLogger(__name__)
 
 POSITION_FILE = "position.json"
-# Bounds memory while the swarm is unreachable.
-MAX_PENDING = 64
 MAX_BOARDS = 8
+# As many as fit into one value; other software reads the best ones.
+MAX_BOARD_PEERS = 1000
 # Other software reads only the newest output of a stage; a stage of thousands of steps keeps this many.
 MAX_OUTPUTS_PER_STAGE = 32
 MIN_FLUSH_SECONDS = 1.0
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
-WARN_SECONDS = 300.0
 REWARD_LIMIT = 1e12
 
-Slot = tuple[str, str | None]
 
+class Node(Records, Protocol):
+    """The part of the swarm that the publisher needs. Its calls raise SwarmError."""
 
-class Records(Protocol):
-    """The part of the swarm that publishing needs. Its calls raise SwarmError."""
-
-    def store(self, key: str, value: Any, subkey: str | None = None) -> bool: ...
-    def get(self, key: str) -> Any: ...
-    def count_peers(self) -> int: ...
+    def connected_peers(self) -> list[str]: ...
+    def restore_node(self) -> bool: ...
     def is_alive(self) -> bool: ...
 
 
-class Telemetry(Protocol):
+class Telemetry(OutletTelemetry, Protocol):
     """The part of the telemetry that is notified of publishing."""
 
-    def published(self, at: float) -> None: ...
-    def publish_failed(self) -> None: ...
     def set_connected_peers(self, count: int) -> None: ...
+    def set_reward_refused(self, is_refused: bool) -> None: ...
 
 
 class Publisher(threading.Thread):
     """All methods but `run` are called by the training thread, and return at once."""
 
-    def __init__(
-        self, swarm: Records, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float
-    ) -> None:
+    def __init__(self, swarm: Node, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float) -> None:
         super().__init__(name="publisher", daemon=True)
         self._swarm, self._telemetry, self._peer_id = swarm, telemetry, peer_id
         self._position_path = run_dir / POSITION_FILE
         self._interval = interval_seconds
         self._changed = threading.Condition()
-        self._pending: dict[Slot, Any] = {}
+        self._outlet = Outlet(swarm, telemetry, interval_seconds)
         self._boards: dict[RoundAndStage, None] = {}
         self._output: tuple[RoundAndStage, str, Any] | None = None
         self._outputs_stored: tuple[RoundAndStage, int] | None = None
         self._requests: list[Future[RoundAndStage | None]] = []
         self._position: Mapping[str, Any] | None = None
         self._last_reward: tuple[Slot, float] | None = None
+        self._announced: RoundAndStage | None = None
         self._urgent = self._closing = False
-        self._failing_since: float | None = None
-        self._warned_at = 0.0
-        self._flushed_at = self._stored_at = time.monotonic()
+        self._flushed_at = time.monotonic()
         self.is_swarm_lost = False
 
     # Called by the training thread
@@ -92,7 +87,7 @@ class Publisher(threading.Thread):
         slot = (rewards_key(*at), self._peer_id)
         with self._changed:
             self._last_reward = slot, reward
-            self._put(slot, reward)
+            self._outlet.put(slot, reward)
 
     def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> None:
         """The peer's best completion of a step; one per interval is published."""
@@ -102,7 +97,8 @@ class Publisher(threading.Thread):
     def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
         """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval."""
         with self._changed:
-            self._put((ROUND_AND_STAGE_KEY, None), tuple(at))
+            self._announced = at
+            self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(at))
             self._boards.pop(at, None)
             self._boards[at] = None
             while len(self._boards) > MAX_BOARDS:
@@ -160,68 +156,53 @@ class Publisher(threading.Thread):
         # At least once a second, to notice that the DHT ended.
         return min(1.0, max(0.0, pause - since))
 
-    def _put(self, slot: Slot, value: Any) -> None:
-        self._pending.pop(slot, None)
-        self._pending[slot] = value
-        while len(self._pending) > MAX_PENDING:
-            self._pending.pop(next(iter(self._pending)))
-
     def _flush(self) -> None:
-        self._flushed_at = time.monotonic()
+        now = self._flushed_at = time.monotonic()
+        with self._outlet.isolated():
+            if self._swarm.restore_node():
+                log.warning("p2pd was gone: the DHT's node was built again")
+                self._publish_again()
         with self._changed:
-            pending, self._pending = self._pending, {}
             boards, self._boards = self._boards, {}
             output, self._output = self._output, None
             self._urgent = False
-            if not pending and self._last_reward and self._flushed_at - self._stored_at >= REPEAT_SECONDS:
-                pending = dict([self._last_reward])
-        self._add_output(pending, output)
-        try:
-            while pending:
-                slot = next(iter(pending))
-                self._store(slot, pending[slot])
-                del pending[slot]
-            for at in boards:
-                self._publish_board(at)
-            self._telemetry.set_connected_peers(self._swarm.count_peers())
-            self._failing_since = None
-        except SwarmError as error:
-            self._fail(error, pending)
+            if self._outlet.is_empty() and self._last_reward and now - self._outlet.stored_at >= REPEAT_SECONDS:
+                self._outlet.put(*self._last_reward)
+        self._add_output(output)
+        self._outlet.store_due(now)
+        for at in boards:
+            if self._outlet.responds:
+                with self._outlet.isolated():
+                    self._publish_board(at, now)
+        with self._outlet.isolated():
+            self._telemetry.set_connected_peers(len(self._swarm.connected_peers()))
+        accepted = self._outlet.outcome(self._last_reward[0]) if self._last_reward else None
+        if accepted is not None:
+            self._telemetry.set_reward_refused(not accepted)
+        self._outlet.report(now)
         self._write_position()
 
-    def _store(self, slot: Slot, value: Any) -> None:
-        key, subkey = slot
-        if not self._swarm.store(key, value, subkey):
-            raise SwarmError(f"the swarm rejected {key}")
-        self._stored_at = time.monotonic()
-        self._telemetry.published(time.time())
+    def _publish_again(self) -> None:
+        """What the swarm may have lost with this peer's node."""
+        with self._changed:
+            if self._last_reward:
+                self._outlet.put(*self._last_reward)
+            if self._announced:
+                self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(self._announced))
 
-    def _publish_board(self, at: RoundAndStage) -> None:
+    def _publish_board(self, at: RoundAndStage, now: float) -> None:
         rewards = read_rewards(self._swarm.get(rewards_key(*at)), limit=REWARD_LIMIT)
         if rewards:
-            self._store((leaderboard_key(*at), None), leaderboard_value(rewards))
+            self._outlet.store((leaderboard_key(*at), None), leaderboard_value(rewards)[:MAX_BOARD_PEERS], now)
 
-    def _add_output(self, pending: dict[Slot, Any], output: tuple[RoundAndStage, str, Any] | None) -> None:
+    def _add_output(self, output: tuple[RoundAndStage, str, Any] | None) -> None:
         if output is None:
             return
         at, subkey, value = output
         stored = self._outputs_stored[1] if self._outputs_stored and self._outputs_stored[0] == at else 0
         if stored < MAX_OUTPUTS_PER_STAGE:
             self._outputs_stored = at, stored + 1
-            pending[outputs_key(self._peer_id, *at), subkey] = value
-
-    def _fail(self, error: SwarmError, unsent: dict[Slot, Any]) -> None:
-        self._telemetry.publish_failed()
-        with self._changed:
-            newer, self._pending = self._pending, unsent
-            for slot, value in newer.items():
-                self._put(slot, value)
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        if now - self._warned_at >= WARN_SECONDS or self._failing_since == now:
-            self._warned_at = now
-            log.warning("publishing failed, retrying: %s", error)
+            self._outlet.put((outputs_key(self._peer_id, *at), subkey), value)
 
     def _answer_requests(self) -> None:
         with self._changed:

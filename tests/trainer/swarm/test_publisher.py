@@ -11,8 +11,9 @@ import pytest
 
 from tests.fakes import wait_for
 from trainer.protocol import RoundAndStage
+from trainer.swarm.backlog import MAX_RECORDS
 from trainer.swarm.error import SwarmError
-from trainer.swarm.publisher import MAX_OUTPUTS_PER_STAGE, MAX_PENDING, Publisher
+from trainer.swarm.publisher import MAX_BOARD_PEERS, MAX_OUTPUTS_PER_STAGE, Publisher
 
 PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
 OTHER = "QmRu2j7TxZvUt4cGgtvNFbv8LrMbM5nwCwwTgvhQJNTVoi"
@@ -26,6 +27,9 @@ class FakeSwarm:
         self.stored: dict[str, Any] = {}
         self.calls: list[tuple[str, str | None]] = []
         self.refused = 0
+        self.refused_keys: set[str] = set()
+        self.slow_keys: set[str] = set()
+        self.is_daemon_gone = False
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
@@ -35,6 +39,10 @@ class FakeSwarm:
         self.entered.set()
         self.open.wait(120)
         self.calls.append((key, subkey))
+        if key in self.slow_keys:
+            raise SwarmError(f"storing {key}: TimeoutError")
+        if key in self.refused_keys:
+            return False
         if self.refused:
             self.refused -= 1
             return False
@@ -50,8 +58,12 @@ class FakeSwarm:
             raise SwarmError("gone")
         return self.stored.get(key)
 
-    def count_peers(self) -> int:
-        return 2
+    def connected_peers(self) -> list[str]:
+        return [OTHER, PEER]
+
+    def restore_node(self) -> bool:
+        was_gone, self.is_daemon_gone = self.is_daemon_gone, False
+        return was_gone
 
     def is_alive(self) -> bool:
         return self.alive
@@ -64,6 +76,10 @@ class FakeTelemetry:
         self.published_at: list[float] = []
         self.failures = 0
         self.peers: int | None = None
+        self.is_reward_refused: bool | None = None
+
+    def set_reward_refused(self, is_refused: bool) -> None:
+        self.is_reward_refused = is_refused
 
     def published(self, at: float) -> None:
         self.published_at.append(at)
@@ -144,6 +160,61 @@ def test_a_failed_store_is_retried(publisher: Publisher, swarm: FakeSwarm, telem
     assert telemetry.failures == 2
 
 
+def test_a_refused_reward_holds_up_nothing_and_is_told(
+    publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry
+) -> None:
+    swarm.refused_keys = {"rl_swarm_rewards_3_1"}
+    publisher.put_reward(AT, 5.0)
+    publisher.announce(AT, is_new=True)
+    publisher.put_output(AT, "question", (0.0, {}))
+    publisher.start()
+
+    wait_for(lambda: len(swarm.stored) == 2, 5, "the records that come later", every=0.01)
+
+    assert swarm.stored["rl_swarm_rs"] == (3, 1)
+    assert telemetry.is_reward_refused is True
+    swarm.refused_keys.clear()
+    publisher.put_reward(AT, 6.0)
+    wait_for(lambda: "rl_swarm_rewards_3_1" in swarm.stored, 5, "the reward", every=0.01)
+    wait_for(lambda: telemetry.is_reward_refused is False, 5, "that it is accepted again", every=0.01)
+
+
+def test_a_key_that_does_not_answer_holds_up_no_other(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.slow_keys = {"rl_swarm_rewards_3_1"}
+    publisher.put_reward(AT, 5.0)
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+
+    wait_for(lambda: "rl_swarm_rs" in swarm.stored, 5, "the announcement", every=0.01)
+
+
+def test_what_a_lost_node_held_is_published_again(publisher: Publisher, swarm: FakeSwarm) -> None:
+    held = {"rl_swarm_rewards_3_1", "rl_swarm_rs"}
+    publisher.put_reward(AT, 5.0)
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+    wait_for(lambda: held <= swarm.stored.keys(), 5, "both records", every=0.01)
+    swarm.stored.clear()
+    swarm.is_daemon_gone = True
+
+    wait_for(lambda: held <= swarm.stored.keys(), 5, "both records again", every=0.01)
+
+    assert swarm.stored["rl_swarm_rewards_3_1"] == {PEER: 5.0}
+    assert swarm.stored["rl_swarm_rs"] == (3, 1)
+
+
+def test_the_board_of_a_crowd_fits_into_a_value(publisher: Publisher, swarm: FakeSwarm) -> None:
+    crowd = {f"Qm{number:044d}".replace("0", "z"): float(number) for number in range(3 * MAX_BOARD_PEERS)}
+    swarm.stored["rl_swarm_rewards_3_1"] = crowd
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+    publisher.close(60)
+
+    board = swarm.stored["rl_swarm_leaderboard_3_1"]
+    assert len(board) == MAX_BOARD_PEERS
+    assert board[0][1] == max(crowd.values())
+
+
 def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.refused = 1
     publisher.put_reward(AT, 5.0)
@@ -158,13 +229,13 @@ def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSw
 
 
 def test_pending_values_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
-    for stage in range(5 * MAX_PENDING):
+    for stage in range(5 * MAX_RECORDS):
         publisher.put_reward(RoundAndStage(stage, 0), 1.0)
     publisher.start()
     publisher.close(60)
 
-    assert len(swarm.stored) == MAX_PENDING
-    assert f"rl_swarm_rewards_{5 * MAX_PENDING - 1}_0" in swarm.stored
+    assert len(swarm.stored) == MAX_RECORDS
+    assert f"rl_swarm_rewards_{5 * MAX_RECORDS - 1}_0" in swarm.stored
 
 
 def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
