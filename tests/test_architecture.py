@@ -25,7 +25,7 @@ ALLOWED_ACROSS = {
         "exporter.serving",
         "exporter.system",
     ),
-    "exporter": ("trainer.multiaddr", "trainer.protocol"),
+    "exporter": ("trainer.multiaddr", "trainer.protocol", "trainer.readable", "trainer.sealing"),
     "trainer": (
         "exporter.files",
         "exporter.identity.peer_id",

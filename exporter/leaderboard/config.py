@@ -9,7 +9,7 @@ from exporter.files import yaml_text
 from exporter.files.file_model import FileModel
 from exporter.serving.listen_address import split_listen
 from trainer.multiaddr import check_peer_address
-from trainer.protocol import is_peer_id
+from trainer.protocol import check_peer_id
 
 
 def _is_address(value: str) -> str:
@@ -17,13 +17,7 @@ def _is_address(value: str) -> str:
     return value
 
 
-def _is_peer_id(value: str) -> str:
-    if not is_peer_id(value):
-        raise ValueError(f"{value!r} is not a peer id: Qm… with 46 characters, or 12D3KooW… with 52")
-    return value
-
-
-PeerId = Annotated[str, AfterValidator(_is_peer_id)]
+PeerId = Annotated[str, AfterValidator(check_peer_id)]
 Nickname = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 

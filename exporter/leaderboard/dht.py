@@ -28,8 +28,9 @@ from hivemind.dht.validation import DHTRecord, RecordValidatorBase
 from hivemind.utils.timed_storage import ValueWithExpiration
 
 from exporter.leaderboard.config import LeaderboardConfig, load
-from exporter.leaderboard.records import is_readable, read_messages, read_rewards
+from exporter.leaderboard.records import read_messages, read_rewards
 from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_key
+from trainer.readable import is_readable
 
 JOIN_SECONDS = 60.0
 READ_SECONDS = 15.0

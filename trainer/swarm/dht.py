@@ -20,6 +20,8 @@ import psutil
 from exporter.system.process_identity import is_running
 from trainer.config import SwarmConfig
 from trainer.protocol import EXPIRATION_SECONDS
+from trainer.readable import MAX_VALUE_BYTES
+from trainer.sealing import Members, Seal
 from trainer.stopping import SIGNALS, delayed
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, record_dht_process
@@ -36,8 +38,6 @@ from trainer.swarm import node
 START_SECONDS = 60.0
 CALL_SECONDS = 10.0
 GUARD_SECONDS = 0.5
-# Readers of the swarm, ours among them, take no larger value.
-MAX_VALUE_BYTES = 64 * 1024
 
 
 class Found(NamedTuple):
@@ -58,6 +58,7 @@ class Swarm:
         self._config, self._run_dir, self._identity_path = config, run_dir, identity_path
         end_leftovers(run_dir, identity_path)
         _require_free_port(config)
+        seal, members = _read_seal(config, identity_path)
         known = reachable(config.initial_peers)
         if not known and not config.leader:
             # None is reachable: libp2p's own attempt gives the reason.
@@ -66,7 +67,9 @@ class Swarm:
         with delayed():
             self._dht = _GuardedDHT(
                 run_dir,
+                seal,
                 start=False,
+                record_validators=[node.SealedOnly(members) if seal else node.ReadableOnly()],
                 initial_peers=known or None,
                 host_maddrs=[config.listen_multiaddr()],
                 announce_maddrs=config.announce or None,
@@ -159,8 +162,8 @@ class Swarm:
 class _GuardedDHT(hivemind.DHT):
     """A DHT process that exits, and ends p2pd, as soon as the trainer is gone."""
 
-    def __init__(self, run_dir: Path, **options: Any) -> None:
-        self._run_dir = run_dir
+    def __init__(self, run_dir: Path, seal: Seal | None, **options: Any) -> None:
+        self._run_dir, self.seal = run_dir, seal
         self.pieces: list[bytes] = []
         self._trainer_pid = os.getpid()
         super().__init__(**options)
@@ -191,6 +194,18 @@ class _GuardedDHT(hivemind.DHT):
         with contextlib.suppress(AttributeError, LookupError):
             return [Path(self._node.p2p._client_listen_maddr["unix"])]
         return []
+
+
+def _read_seal(config: SwarmConfig, identity_path: Path) -> tuple[Seal | None, Members]:
+    """What a signed swarm's records are sealed with, and who may write there. Raises SwarmError."""
+    if not config.signed:
+        return None, Members(())
+    try:
+        seal = Seal.read(identity_path)
+    except (OSError, ValueError) as error:
+        raise SwarmError(f"swarm.signed: {identity_path.name} cannot sign: {error}") from error
+    own = (seal.peer_id,) if config.leader and not config.leaders else ()
+    return seal, Members((*own, *config.leaders), frozenset(config.members))
 
 
 def _pack(key: str, value: Any) -> bytes:

@@ -9,16 +9,59 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import msgpack
 from hivemind.dht.node import DHTNode
+from hivemind.dht.routing import DHTID
+from hivemind.dht.validation import DHTRecord, RecordValidatorBase
 from hivemind.p2p import PeerID
 from hivemind.p2p.p2p_daemon import Multiaddr
 from hivemind.utils import MSGPackSerializer
-from hivemind.utils.timed_storage import ValueWithExpiration
+from hivemind.utils.timed_storage import ValueWithExpiration, get_dht_time
+
+from trainer.readable import is_readable
+from trainer.sealing import Members, Opener
 
 # A pipe takes as much in one go, on Linux and macOS, as long as nothing else is in it.
 PIECE_BYTES = 2048
 SHUTDOWN_SECONDS = 3.0
 DIAL_SECONDS = 3.0
+
+NIL = msgpack.packb(None)
+
+
+class SealedOnly(RecordValidatorBase):
+    """Lets only sealed records in that their owner wrote, from whoever brings them; a node takes and shows no other."""
+
+    def __init__(self, members: Members) -> None:
+        self._opener = Opener(members, lambda key: bytes(DHTID.generate(key).to_bytes()))
+
+    def validate(self, record: DHTRecord) -> bool:
+        try:
+            return is_readable(self._open(record))
+        except ValueError:
+            return False
+
+    def strip_value(self, record: DHTRecord) -> bytes:
+        return self._open(record)
+
+    def _open(self, record: DHTRecord) -> bytes:
+        try:
+            sealed, subkey = msgpack.unpackb(record.value), msgpack.unpackb(record.subkey)
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+            raise ValueError("not sealed") from None
+        if not isinstance(sealed, bytes):
+            raise ValueError("not sealed")
+        return self._opener.open(sealed, record.key, subkey, record.expiration_time, get_dht_time())
+
+
+class ReadableOnly(RecordValidatorBase):
+    """Puts nil in the place of each value that would not decode; refuses none, as that would refuse the whole key."""
+
+    def validate(self, record: DHTRecord) -> bool:
+        return True
+
+    def strip_value(self, record: DHTRecord) -> bytes:
+        return record.value if is_readable(record.value) else NIL
 
 
 def pack(value: Any) -> bytes:
@@ -43,7 +86,8 @@ async def store(
         if len(taken) != pieces:
             raise ValueError("a piece of the value was lost")
         packed = b"".join(taken)
-    return bool(await node.store(key, MSGPackSerializer.loads(packed), expiration, subkey=subkey))
+    value = MSGPackSerializer.loads(packed) if dht.seal is None else dht.seal.close(key, subkey, packed, expiration)
+    return bool(await node.store(key, value, expiration, subkey=subkey))
 
 
 async def find(_dht: Any, node: Any, *, key: str) -> Any:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,4 +45,4 @@ def plant(swarm: Swarm, key: str, values: dict[str | None, Any], *, lives: float
         for subkey, value in values.items()
     ]
     for at in range(0, len(packed), 20):
-        swarm._dht.run_coroutine(partial(_plant, key=key, entries=packed[at : at + 20], lives=lives))
+        swarm._call("planting", _plant, key=key, entries=packed[at : at + 20], lives=lives)
