@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from exporter.identity.peer_id import peer_id_of_rsa, rsa_private_key
 from exporter.run_folder import read_bounded
 from trainer.protocol import EXPIRATION_SECONDS, read_owner
+from trainer.readable import is_readable
 
 MAX_IDENTITY_BYTES = 16 * 1024
 # Clocks of peers differ by minutes at most.
@@ -80,6 +81,19 @@ class Opener:
     members: Members
     hash_key: Callable[[str], bytes]
     _genuine: "OrderedDict[bytes, None]" = field(default_factory=OrderedDict)
+
+    def open_record(self, value: bytes, hashed_key: bytes, subkey: bytes, expires: float, now: float) -> bytes:
+        """The payload of a record, value and subkey as the swarm stores them. Raises ValueError where it is false."""
+        try:
+            sealed, name = msgpack.unpackb(value), msgpack.unpackb(subkey)
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+            raise ValueError("not sealed") from None
+        if not isinstance(sealed, bytes):
+            raise ValueError("not sealed")
+        payload = self.open(sealed, hashed_key, name, expires, now)
+        if not is_readable(payload):
+            raise ValueError("not readable")
+        return payload
 
     def open(self, sealed: bytes, hashed_key: bytes, subkey: object, expires: float, now: float) -> bytes:
         """The payload of a sealed value found under a key, given as its hash. Raises ValueError where it is false."""

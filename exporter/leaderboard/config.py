@@ -10,6 +10,7 @@ from exporter.files.file_model import FileModel
 from exporter.serving.listen_address import split_listen
 from trainer.multiaddr import check_peer_address
 from trainer.protocol import check_peer_id
+from trainer.sealing import Members
 
 
 def _is_address(value: str) -> str:
@@ -29,11 +30,19 @@ class LeaderboardConfig(FileModel):
     database: Path
     initial_peers: list[Annotated[str, AfterValidator(check_peer_address)]] = Field(min_length=1)
     identity_path: Path | None = None
+    signed: bool = Field(default=False, description="count only records that their owner signed")
+    leaders: list[PeerId] = Field(default_factory=list, description="peers that may lead a signed swarm")
+    members: list[PeerId] = Field(default_factory=list, description="peers of a signed swarm; empty: all that sign")
     poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600)
     names: dict[PeerId, Nickname] = Field(default_factory=dict)
     max_peers: int = Field(default=5000, ge=1, le=20_000)
     max_stage_reward: float = Field(default=1e6, gt=0, le=1e12)
     stale_after_seconds: float = Field(default=300.0, gt=0)
+
+    @property
+    def swarm_members(self) -> Members:
+        """Who may write to a signed swarm."""
+        return Members(tuple(self.leaders), frozenset(self.members))
 
 
 def load(path: Path) -> LeaderboardConfig:

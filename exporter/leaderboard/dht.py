@@ -24,6 +24,7 @@ from typing import Any
 import msgpack
 from hivemind import DHT
 from hivemind.dht.node import DHTNode
+from hivemind.dht.routing import DHTID
 from hivemind.dht.validation import DHTRecord, RecordValidatorBase
 from hivemind.utils.timed_storage import ValueWithExpiration
 
@@ -31,6 +32,7 @@ from exporter.leaderboard.config import LeaderboardConfig, load
 from exporter.leaderboard.records import read_messages, read_rewards
 from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_key
 from trainer.readable import is_readable
+from trainer.sealing import Members, Opener
 
 JOIN_SECONDS = 60.0
 READ_SECONDS = 15.0
@@ -51,6 +53,24 @@ class _Gate(RecordValidatorBase):
 
     def strip_value(self, record: DHTRecord) -> bytes:
         return record.value if is_readable(record.value) else _NIL
+
+
+class _SealedGate(RecordValidatorBase):
+    """Shows only records that their owner sealed; the answer of a node that holds others counts for nothing."""
+
+    def __init__(self, members: Members) -> None:
+        self._opener = Opener(members, lambda key: bytes(DHTID.generate(key).to_bytes()))
+
+    def validate(self, record: DHTRecord) -> bool:
+        try:
+            self.strip_value(record)
+        except ValueError:
+            return False
+        return True
+
+    def strip_value(self, record: DHTRecord) -> bytes:
+        now = time.time()
+        return self._opener.open_record(record.value, record.key, record.subkey, record.expiration_time, now)
 
 
 class _Lost(Exception):
@@ -80,7 +100,7 @@ def join(config: LeaderboardConfig) -> DHT:
         initial_peers=config.initial_peers,
         start=False,
         client_mode=True,
-        record_validators=[_Gate()],
+        record_validators=[_SealedGate(config.swarm_members) if config.signed else _Gate()],
         identity_path=None if config.identity_path is None else str(config.identity_path),
         startup_timeout=JOIN_SECONDS,
         nat_port_map=False,
@@ -88,6 +108,8 @@ def join(config: LeaderboardConfig) -> DHT:
         cache_locally=False,
         cache_nearest=0,
         reuse_get_requests=False,
+        # Clocks of members may differ by minutes; hivemind would refuse to join.
+        strict=False,
         # The ban of a node that did not answer doubles each time: after an outage it would outlast the outage.
         blacklist_time=0,
     )

@@ -37,21 +37,14 @@ class SealedOnly(RecordValidatorBase):
 
     def validate(self, record: DHTRecord) -> bool:
         try:
-            return is_readable(self._open(record))
+            self.strip_value(record)
         except ValueError:
             return False
+        return True
 
     def strip_value(self, record: DHTRecord) -> bytes:
-        return self._open(record)
-
-    def _open(self, record: DHTRecord) -> bytes:
-        try:
-            sealed, subkey = msgpack.unpackb(record.value), msgpack.unpackb(record.subkey)
-        except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
-            raise ValueError("not sealed") from None
-        if not isinstance(sealed, bytes):
-            raise ValueError("not sealed")
-        return self._opener.open(sealed, record.key, subkey, record.expiration_time, get_dht_time())
+        now = get_dht_time()
+        return self._opener.open_record(record.value, record.key, record.subkey, record.expiration_time, now)
 
 
 class ReadableOnly(RecordValidatorBase):
