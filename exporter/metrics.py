@@ -92,6 +92,7 @@ TRAINER: tuple[Metric, ...] = (
     Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),
     Metric("swarm_publish_failures_total", "counter", "Publications to the swarm that failed."),
+    Metric("swarm_leader_overruled", "gauge", "1 while the swarm shows another round than this leader's, else 0."),
     Metric("swarm_reward_refused", "gauge", "1 while the swarm refuses this peer's reward, else 0."),
     Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
 )

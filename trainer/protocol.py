@@ -14,6 +14,8 @@ ROUND_AND_STAGE_KEY = "rl_swarm_rs"
 # Of swarms of our own: who could lead, with a sign of life of each.
 HEARTBEATS_KEY = "peerwatch_heartbeats"
 EXPIRATION_SECONDS = 4 * 3600.0
+# Clocks of peers differ by minutes at most.
+MAX_CLOCK_DIFFERENCE_SECONDS = 15 * 60.0
 
 # No swarm can have reached a round beyond this, even with stages of seconds; it also keeps untrusted numbers within
 # SQLite's and JSON's exact integers.

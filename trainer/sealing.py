@@ -19,12 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from exporter.identity.peer_id import peer_id_of_rsa, rsa_private_key
 from exporter.run_folder import read_bounded
-from trainer.protocol import EXPIRATION_SECONDS, read_owner
+from trainer.protocol import EXPIRATION_SECONDS, MAX_CLOCK_DIFFERENCE_SECONDS, read_owner
 from trainer.readable import is_readable
 
 MAX_IDENTITY_BYTES = 16 * 1024
-# Clocks of peers differ by minutes at most.
-MAX_CLOCK_DIFFERENCE_SECONDS = 15 * 60.0
 MAX_KEY_BYTES = 1024
 MAX_REMEMBERED = 50_000
 

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.protocol import EXPIRATION_SECONDS, ROUND_AND_STAGE_KEY, leaderboard_key, outputs_key, rewards_key
-from trainer.sealing import MAX_CLOCK_DIFFERENCE_SECONDS, Members, Opener, Seal
+from trainer.protocol import (
+    EXPIRATION_SECONDS,
+    MAX_CLOCK_DIFFERENCE_SECONDS,
+    ROUND_AND_STAGE_KEY,
+    leaderboard_key,
+    outputs_key,
+    rewards_key,
+)
+from trainer.sealing import Members, Opener, Seal
 from trainer.swarm.identity import ensure_identity
 
 NOW = 1_700_000_000.0

@@ -13,19 +13,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
 from exporter.system.process_identity import is_running
 from trainer.config import SwarmConfig
-from trainer.protocol import EXPIRATION_SECONDS
+from trainer.protocol import EXPIRATION_SECONDS, MAX_CLOCK_DIFFERENCE_SECONDS
 from trainer.readable import MAX_VALUE_BYTES
 from trainer.sealing import Members, Seal
 from trainer.stopping import SIGNALS, delayed
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, record_dht_process
 from trainer.swarm.reachability import reachable
+from trainer.swarm.records import Found
 
 # hivemind reads it on import. Errors reach the caller as exceptions; its log adds only noise.
 os.environ.setdefault("HIVEMIND_LOGLEVEL", "CRITICAL")
@@ -40,13 +41,6 @@ CALL_SECONDS = 10.0
 GUARD_SECONDS = 0.5
 
 
-class Found(NamedTuple):
-    """A value of the swarm, and when it expires: the swarm's time, in Unix seconds."""
-
-    value: Any
-    expires: float
-
-
 class Swarm:
     """A running DHT. After the start only one thread may call its methods: hivemind's pipe is not thread-safe."""
 
@@ -56,6 +50,7 @@ class Swarm:
         A leader without a reachable initial peer starts the swarm; a restarted one joins the others.
         """
         self._config, self._run_dir, self._identity_path = config, run_dir, identity_path
+        self.leaders, self.leads, self.is_signed = config.leaders, config.leader, config.signed
         end_leftovers(run_dir, identity_path)
         _require_free_port(config)
         seal, members = _read_seal(config, identity_path)
@@ -91,13 +86,15 @@ class Swarm:
                 raise SwarmError(_explain(error, config)) from error
             raise
 
-    def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
+    def store(self, key: str, value: Any, subkey: str | None = None, *, outlast: float = 0.0) -> bool:
         """Stores a value in the swarm; whether the swarm accepted it.
 
-        Raises SwarmError, and ValueError for a value that is too large or of no form that the swarm has.
+        It expires after `outlast` (Unix seconds), as far as clocks of peers differ. Raises SwarmError, and ValueError
+        for a value that is too large or of no form that the swarm has.
         """
         packed = _pack(key, value)
-        expiration = get_dht_time() + EXPIRATION_SECONDS
+        usual = get_dht_time() + EXPIRATION_SECONDS
+        expiration = min(max(usual, outlast + 1.0), usual + MAX_CLOCK_DIFFERENCE_SECONDS)
         record = {"key": key, "subkey": subkey, "expiration": expiration}
         if len(packed) <= node.PIECE_BYTES:
             return bool(self._call(f"storing {key}", node.store, **record, packed=packed, pieces=0))
@@ -126,8 +123,10 @@ class Swarm:
 
     def dial_initial_peers(self) -> int:
         """Connects to the initial peers that answer and are not connected; how many. Raises SwarmError."""
-        missing = reachable(self._config.initial_peers)
-        return int(self._call("dialling", node.dial, addresses=missing)) if missing else 0
+        present = set(self.connected_peers())
+        missing = [one for one in self._config.initial_peers if one.rpartition("/p2p/")[2] not in present]
+        found = reachable(missing)
+        return int(self._call("dialling", node.dial, addresses=found)) if found else 0
 
     def restore_node(self) -> bool:
         """Builds the node again where its p2pd is gone; whether that was so. Raises SwarmError."""

@@ -5,10 +5,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
+from trainer.protocol import ROUND_AND_STAGE_KEY
 from trainer.swarm.backlog import Backlog, Slot
 from trainer.swarm.error import SwarmError
+from trainer.swarm.records import Node, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -17,24 +19,10 @@ MAX_FAILURES = 2
 WARN_SECONDS = 300.0
 
 
-class Records(Protocol):
-    """The part of the swarm that publishing needs. Its calls raise SwarmError, `store` ValueError too."""
-
-    def store(self, key: str, value: Any, subkey: str | None = None) -> bool: ...
-    def get(self, key: str) -> Any: ...
-
-
-class Telemetry(Protocol):
-    """The part of the telemetry that is notified of publishing."""
-
-    def published(self, at: float) -> None: ...
-    def publish_failed(self) -> None: ...
-
-
 class Outlet:
     """`put` may be called by any thread, everything else by the one that uses the DHT."""
 
-    def __init__(self, swarm: Records, telemetry: Telemetry, interval_seconds: float) -> None:
+    def __init__(self, swarm: Node, telemetry: Telemetry, interval_seconds: float) -> None:
         self._swarm, self._telemetry = swarm, telemetry
         self._lock = threading.Lock()
         self._backlog = Backlog(interval_seconds)
@@ -44,6 +32,8 @@ class Outlet:
         self._failing_since: float | None = None
         self._warned_at = 0.0
         self.stored_at = time.monotonic()
+        # When the announcement expires that this peer's has to outlast: of one whose clock is ahead.
+        self.outlast = 0.0
 
     def put(self, slot: Slot, value: Any) -> None:
         """A value to be stored, which replaces an older one of its slot."""
@@ -81,7 +71,8 @@ class Outlet:
         """Stores one value; whether the swarm accepted it. Raises SwarmError."""
         key, subkey = slot
         try:
-            is_accepted = self._swarm.store(key, value, subkey)
+            outlast = self.outlast if key == ROUND_AND_STAGE_KEY else 0.0
+            is_accepted = self._swarm.store(key, value, subkey, outlast=outlast)
         except ValueError as error:
             self._refusals.append(str(error))
             with self._lock:

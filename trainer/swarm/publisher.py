@@ -11,9 +11,9 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from exporter.run_folder import write_atomically
+from exporter.run_folder import read_bounded, write_atomically
 from trainer.protocol import (
     ROUND_AND_STAGE_KEY,
     RoundAndStage,
@@ -22,13 +22,15 @@ from trainer.protocol import (
     outputs_key,
     outputs_subkey,
     read_rewards,
-    read_round_and_stage,
     rewards_key,
 )
+from trainer.rounds import from_record
 from trainer.swarm.backlog import Slot
 from trainer.swarm.error import SwarmError
-from trainer.swarm.outlet import Outlet, Records
-from trainer.swarm.outlet import Telemetry as OutletTelemetry
+from trainer.swarm.leadership import Leadership
+from trainer.swarm.outlet import Outlet
+from trainer.swarm.records import Node, Telemetry
+from trainer.swarm.round_reader import RoundReader
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +44,11 @@ MIN_FLUSH_SECONDS = 1.0
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
 REWARD_LIMIT = 1e12
-
-
-class Node(Records, Protocol):
-    """The part of the swarm that the publisher needs. Its calls raise SwarmError."""
-
-    def connected_peers(self) -> list[str]: ...
-    def restore_node(self) -> bool: ...
-    def is_alive(self) -> bool: ...
-
-
-class Telemetry(OutletTelemetry, Protocol):
-    """The part of the telemetry that is notified of publishing."""
-
-    def set_connected_peers(self, count: int) -> None: ...
-    def set_reward_refused(self, is_refused: bool) -> None: ...
+# A waiting peer dials initial peers that it lost: its half of the swarm may be the one that stands still.
+DIAL_SECONDS = 30.0
+# Flushes in a row that failed, after which the node is built again, at first and at the most seldom.
+FAILURES_TO_REBUILD = 3
+MAX_FAILURES_TO_REBUILD = 96
 
 
 class Publisher(threading.Thread):
@@ -69,6 +61,11 @@ class Publisher(threading.Thread):
         self._interval = interval_seconds
         self._changed = threading.Condition()
         self._outlet = Outlet(swarm, telemetry, interval_seconds)
+        self._leadership = Leadership(swarm, self._outlet, telemetry, peer_id, interval_seconds, time.monotonic())
+        self._rounds = RoundReader(swarm, peer_id, _read_place(self._position_path))
+        self._unreadable: set[RoundAndStage] = set()
+        self._failed_flushes, self._failures_to_rebuild = 0, FAILURES_TO_REBUILD
+        self._asked_at = self._dialled_at = float("-inf")
         self._boards: dict[RoundAndStage, None] = {}
         self._output: tuple[RoundAndStage, str, Any] | None = None
         self._outputs_stored: tuple[RoundAndStage, int] | None = None
@@ -81,6 +78,11 @@ class Publisher(threading.Thread):
         self.is_swarm_lost = False
 
     # Called by the training thread
+
+    @property
+    def leads(self) -> bool:
+        """Whether this peer leads the swarm now."""
+        return self._leadership.leads
 
     def put_reward(self, at: RoundAndStage, reward: float) -> None:
         """The peer's reward sum of a stage so far."""
@@ -164,6 +166,7 @@ class Publisher(threading.Thread):
                 self._publish_again()
         with self._changed:
             boards, self._boards = self._boards, {}
+            announced = self._announced
             output, self._output = self._output, None
             self._urgent = False
             if self._outlet.is_empty() and self._last_reward and now - self._outlet.stored_at >= REPEAT_SECONDS:
@@ -171,16 +174,42 @@ class Publisher(threading.Thread):
         self._add_output(output)
         self._outlet.store_due(now)
         for at in boards:
-            if self._outlet.responds:
+            if self._outlet.responds and at not in self._unreadable:
                 with self._outlet.isolated():
                     self._publish_board(at, now)
         with self._outlet.isolated():
+            self._leadership.keep(now)
+            self._leadership.check(announced, self._outlet.outcome((ROUND_AND_STAGE_KEY, None)))
+        with self._outlet.isolated():
             self._telemetry.set_connected_peers(len(self._swarm.connected_peers()))
+        with self._outlet.isolated():
+            self._dial(now)
         accepted = self._outlet.outcome(self._last_reward[0]) if self._last_reward else None
         if accepted is not None:
             self._telemetry.set_reward_refused(not accepted)
-        self._outlet.report(now)
+        if self._outlet.report(now):
+            self._failed_flushes = 0
+            self._failures_to_rebuild = max(FAILURES_TO_REBUILD, self._failures_to_rebuild - 1)
+        else:
+            self._failed_flushes += 1
+            if self._failed_flushes >= self._failures_to_rebuild:
+                self._rebuild()
         self._write_position()
+
+    def _dial(self, now: float) -> None:
+        if now - self._asked_at <= DIAL_SECONDS <= now - self._dialled_at:
+            self._dialled_at = now
+            if self._swarm.dial_initial_peers():
+                log.warning("connected again to an initial peer that was lost")
+
+    def _rebuild(self) -> None:
+        """A node that has read more than its connections carry answers nothing any more."""
+        self._failed_flushes = 0
+        self._failures_to_rebuild = min(2 * self._failures_to_rebuild, MAX_FAILURES_TO_REBUILD)
+        log.warning("the DHT does not respond: its node is built again")
+        with self._outlet.isolated():
+            self._swarm.rebuild_node()
+            self._publish_again()
 
     def _publish_again(self) -> None:
         """What the swarm may have lost with this peer's node."""
@@ -191,7 +220,12 @@ class Publisher(threading.Thread):
                 self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(self._announced))
 
     def _publish_board(self, at: RoundAndStage, now: float) -> None:
-        rewards = read_rewards(self._swarm.get(rewards_key(*at)), limit=REWARD_LIMIT)
+        # Not read a second time if this one ends the connections: a flood of strangers outlasts the stage.
+        self._unreadable = {one for one in self._unreadable if one.round >= at.round - 1} | {at}
+        found = self._swarm.find(rewards_key(*at))
+        self._unreadable.discard(at)
+        values = {peer_id: one.value for peer_id, one in found.items()} if isinstance(found, Mapping) else {}
+        rewards = read_rewards(values, limit=REWARD_LIMIT)
         if rewards:
             self._outlet.store((leaderboard_key(*at), None), leaderboard_value(rewards)[:MAX_BOARD_PEERS], now)
 
@@ -209,8 +243,9 @@ class Publisher(threading.Thread):
             requests, self._requests = self._requests, []
         if not requests:
             return
+        self._asked_at = time.monotonic()
         try:
-            reply = read_round_and_stage(self._swarm.get(ROUND_AND_STAGE_KEY))
+            reply = self._rounds.read()
         except SwarmError:
             reply = None
         for request in requests:
@@ -230,3 +265,14 @@ class Publisher(threading.Thread):
                 write_atomically(self._position_path, json.dumps(position).encode())
             except OSError as error:
                 log.warning("cannot save the round progress: %s", error)
+
+
+def _read_place(path: Path) -> RoundAndStage | None:
+    """The place that was saved there last."""
+    try:
+        progress = from_record(json.loads(read_bounded(path, 65536)))
+    except (OSError, ValueError):
+        return None
+    if progress.position is not None:
+        return progress.position.round_and_stage
+    return None if progress.finished_round is None else RoundAndStage(progress.finished_round, 0)

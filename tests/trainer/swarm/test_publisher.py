@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.fakes import wait_for
-from trainer.protocol import RoundAndStage
+from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
 from trainer.swarm.backlog import MAX_RECORDS
 from trainer.swarm.error import SwarmError
 from trainer.swarm.publisher import MAX_BOARD_PEERS, MAX_OUTPUTS_PER_STAGE, Publisher
+from trainer.swarm.records import Found
 
 PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
 OTHER = "QmRu2j7TxZvUt4cGgtvNFbv8LrMbM5nwCwwTgvhQJNTVoi"
@@ -30,12 +31,15 @@ class FakeSwarm:
         self.refused_keys: set[str] = set()
         self.slow_keys: set[str] = set()
         self.is_daemon_gone = False
+        self.leaders: list[str] = []
+        self.leads, self.is_signed = False, False
+        self.rebuilt = self.dialled = 0
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
         self.alive = True
 
-    def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
+    def store(self, key: str, value: Any, subkey: str | None = None, *, outlast: float = 0.0) -> bool:
         self.entered.set()
         self.open.wait(120)
         self.calls.append((key, subkey))
@@ -52,11 +56,22 @@ class FakeSwarm:
             self.stored.setdefault(key, {})[subkey] = value
         return True
 
-    def get(self, key: str) -> Any:
+    def find(self, key: str) -> Any:
         self.open.wait(120)
-        if not self.alive:
+        if not self.alive or key in self.slow_keys:
             raise SwarmError("gone")
-        return self.stored.get(key)
+        value, expires = self.stored.get(key), time.time() + EXPIRATION_SECONDS
+        if isinstance(value, dict):
+            return {subkey: Found(one, expires) for subkey, one in value.items()}
+        return None if value is None else Found(value, expires)
+
+    def rebuild_node(self) -> None:
+        self.rebuilt += 1
+        self.slow_keys.clear()
+
+    def dial_initial_peers(self) -> int:
+        self.dialled += 1
+        return 0
 
     def connected_peers(self) -> list[str]:
         return [OTHER, PEER]
@@ -77,6 +92,10 @@ class FakeTelemetry:
         self.failures = 0
         self.peers: int | None = None
         self.is_reward_refused: bool | None = None
+        self.is_overruled: bool | None = None
+
+    def set_leader_overruled(self, is_overruled: bool) -> None:
+        self.is_overruled = is_overruled
 
     def set_reward_refused(self, is_refused: bool) -> None:
         self.is_reward_refused = is_refused
@@ -249,7 +268,9 @@ def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) 
     assert len(swarm.stored[f"rl_swarm_outputs_{PEER}_3_1"]) <= MAX_OUTPUTS_PER_STAGE
 
 
-def test_round_and_stage_are_read_and_invalid_ones_ignored(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_round_and_stage_are_read_and_invalid_ones_ignored(swarm: FakeSwarm, tmp_path: Path) -> None:
+    swarm.is_signed = True
+    publisher = Publisher(swarm, FakeTelemetry(), tmp_path, PEER, interval_seconds=0.05)
     publisher.start()
 
     assert publisher.ask_round_and_stage().result(5) is None
@@ -257,6 +278,40 @@ def test_round_and_stage_are_read_and_invalid_ones_ignored(publisher: Publisher,
     assert publisher.ask_round_and_stage().result(5) == RoundAndStage(7, 2)
     swarm.stored["rl_swarm_rs"] = ("7", None)
     assert publisher.ask_round_and_stage().result(5) is None
+    publisher.close(60)
+
+
+def test_a_leader_whose_word_is_not_taken_says_so(
+    publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry
+) -> None:
+    swarm.leads = publisher._leadership.leads = True
+    publisher.start()
+    publisher.announce(AT, is_new=True)
+    wait_for(lambda: telemetry.is_overruled is False, 5, "that it is taken", every=0.01)
+    swarm.refused_keys = {"rl_swarm_rs"}
+    swarm.stored["rl_swarm_rs"] = (1003, 0)
+    publisher.announce(AT, is_new=True)
+
+    wait_for(lambda: telemetry.is_overruled, 5, "that it is not", every=0.01)
+
+
+def test_a_node_that_does_not_respond_is_built_again(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.slow_keys = {"rl_swarm_rewards_3_1"}
+    publisher.put_reward(AT, 5.0)
+    publisher.start()
+
+    wait_for(lambda: swarm.rebuilt, 5, "a new node", every=0.01)
+    wait_for(lambda: "rl_swarm_rewards_3_1" in swarm.stored, 5, "the reward", every=0.01)
+
+
+def test_a_waiting_peer_dials_the_initial_peers_that_it_lost(publisher: Publisher, swarm: FakeSwarm) -> None:
+    publisher.start()
+    publisher.put_reward(AT, 5.0)
+    wait_for(lambda: swarm.stored, 5, "a flush", every=0.01)
+    assert not swarm.dialled
+    publisher.ask_round_and_stage().result(5)
+
+    wait_for(lambda: swarm.dialled, 5, "a call", every=0.01)
 
 
 def test_a_lost_swarm_ends_the_publisher(publisher: Publisher, swarm: FakeSwarm) -> None:
