@@ -174,13 +174,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Failed publications",
-                "Publications to the swarm that failed.",
+                "Publications to the swarm that failed; 1 while it refuses the peer's reward, or as a leader its round.",
                 "short",
                 "swarm",
                 ANY_IS_BAD,
                 (0, None),
             ),
             Query(failures),
+            Query(of_peers("swarm_reward_refused"), "{{peer}} reward refused"),
+            Query(of_peers("swarm_leader_overruled"), "{{peer}} round refused"),
         ),
         graph(
             About(

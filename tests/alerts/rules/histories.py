@@ -62,6 +62,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
         "HostMemoryPressure": timing(2, 3),
+        "LeaderOverruled": timing(2, 1),
         "MemoryExceeded": timing(2, 1),
         "MemoryForecast": timing(3, 3, within=ticks(20), window=ticks(24), least_span=ticks(8), settle=ticks(4)),
         "NoLearningSignal": timing(0, 1, steps=20, after=ticks(5), longer=2),
@@ -71,6 +72,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         "PeerStalled": timing(0, 1),
         "PolicyMismatch": timing(0, 1, window=ticks(24)),
         "RankDrop": timing(0, 0, window=ticks(20), held_for=ticks(5)),
+        "RewardRefused": timing(2, 1),
         "RewardStagnant": timing(0, 1, after=ticks(8), unlearned_after=ticks(12), least_steps=10),
         "RoundLag": timing(5, 2),
         "SourceDown": timing(4, 2),
@@ -106,6 +108,8 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "collector": (0,),
     "restarting": (0,),
     "useless": (0,),
+    "overruled": (0,),
+    "refused": (0,),
 }
 MISSING = (
     "up",
@@ -268,7 +272,7 @@ class _Peer:
             "source_up": 0.0 if "unread" in active else 1.0,
             "collector": 0.0 if "collector" in active else 1.0,
         }
-        values |= {kind: float(kind in active) for kind in ("restarting", "useless")}
+        values |= {kind: float(kind in active) for kind in ("restarting", "useless", "overruled", "refused")}
         for kind in active:
             if kind.startswith("no "):
                 values[kind.removeprefix("no ")] = None
