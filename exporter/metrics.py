@@ -130,6 +130,8 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_end_timestamp_seconds", "gauge", "When the trainer's last process ended."),
     Metric("trainer_oom_killed", "gauge", "1 if the kernel killed for memory as the trainer's last process ended."),
     Metric("swarm_rank", "gauge", "Rank of this peer on the cumulative board, counted from 1."),
+    Metric("swarm_established_rank", "gauge", "Rank of this peer among those that have been on the board for long."),
+    Metric("swarm_established_peers", "gauge", "Peers that have been on the board for long, this one included."),
     Metric("swarm_ranked_peers", "gauge", "Peers on the cumulative board."),
     Metric("swarm_reward_cumulative", "gauge", "Reward of this peer over all rounds and stages."),
     Metric("swarm_reward_stage", "gauge", "Reward of this peer in the swarm's current stage."),

@@ -15,13 +15,19 @@ SOURCE = {"source": "leaderboard"}
 
 
 class PeerRank(NamedTuple):
-    """Rank and reward of a peer: `rank` counts from 1; `round` is the swarm's."""
+    """Rank and reward of a peer: `rank` counts from 1; `round` is the swarm's.
+
+    `established_rank` and `established_total` are those among peers that have been there for long, where the board
+    says it.
+    """
 
     rank: int
     total: int
     cumulative: float
     stage_reward: float
     round: int
+    established_rank: int | None = None
+    established_total: int | None = None
 
 
 class Collector:
@@ -80,6 +86,10 @@ class Collector:
             "swarm_reward_cumulative": self._peer_rank.cumulative,
             "swarm_reward_stage": self._peer_rank.stage_reward,
         }
+        if self._peer_rank.established_rank is not None:
+            values["swarm_established_rank"] = self._peer_rank.established_rank
+        if self._peer_rank.established_total is not None:
+            values["swarm_established_peers"] = self._peer_rank.established_total
         if self._own_round is not None:
             values["swarm_round_lag"] = max(0.0, self._peer_rank.round - self._own_round)
         return samples + [Sample(name, {}, float(value)) for name, value in values.items()]
@@ -95,10 +105,12 @@ def parse(body: bytes) -> PeerRank:
             cumulative=_finite(answer["cumulative"]),
             stage_reward=_finite(answer["stageReward"]),
             round=_whole(answer["round"], least=0),
+            established_rank=_whole(answer["establishedRank"], least=1) if "establishedRank" in answer else None,
+            established_total=_whole(answer["establishedTotal"], least=1) if "establishedTotal" in answer else None,
         )
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError):
         raise ValueError("the leaderboard's answer is not a peer's rank") from None
-    if peer_rank.rank > peer_rank.total:
+    if peer_rank.rank > peer_rank.total or (peer_rank.established_rank or 0) > peer_rank.rank:
         raise ValueError(f"the leaderboard's answer is rank {peer_rank.rank} of {peer_rank.total} peers")
     return peer_rank
 

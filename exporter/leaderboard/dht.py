@@ -131,11 +131,12 @@ async def read(dht: DHT, node: DHTNode, *, queries: list[list[Any]]) -> bytes:
     searches = await node.get_many(
         set(keys), sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
     )
-    await asyncio.wait(searches.values(), timeout=READ_SECONDS)
+    _, unfinished = await asyncio.wait(searches.values(), timeout=READ_SECONDS)
     found = {key: _unwrap(search) for key, search in searches.items()}
     now = time.time()
     answers = [_answer(query, found[key], now, config) for query, key in zip(queries, keys, strict=True)]
-    return json.dumps({"peers": len(node.protocol.routing_table.uid_to_peer_id), "answers": answers}).encode()
+    peers = len(node.protocol.routing_table.uid_to_peer_id)
+    return json.dumps({"peers": peers, "answers": answers, "unfinished": len(unfinished)}).encode()
 
 
 def _key(query: list[Any]) -> str:
@@ -197,6 +198,9 @@ def _ask(dht: DHT, queries: list[list[Any]]) -> bytes:
     if not dht.is_alive():
         raise _Lost("the DHT's process ended")
     answer: bytes = dht.run_coroutine(partial(read, queries=queries), return_future=True).result(READ_SECONDS + 5)
+    # A key with more records than a message carries breaks the connection that it comes by, and all that follows.
+    if json.loads(answer)["unfinished"]:
+        raise _Lost(f"the DHT did not answer within {READ_SECONDS:.0f} s")
     # hivemind drops each node that does not answer and never asks the initial peers again.
     if json.loads(answer)["peers"] == 0:
         raise _Lost("lost all peers of the DHT")

@@ -174,7 +174,7 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Failed publications",
-                "Publications to the swarm that failed; 1 while it refuses the peer's reward, or as a leader its round.",
+                "Publications that failed; 1 while the swarm refuses the peer's reward, or as a leader its round.",
                 "short",
                 "swarm",
                 ANY_IS_BAD,
@@ -198,13 +198,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Rank",
-                "Rank on the swarm's cumulative board; 1 is the best.",
+                "Rank on the swarm's cumulative board, and among peers that have been there for long; 1 is the best.",
                 "short",
                 "swarm",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
+            Query(of_peers("swarm_established_rank"), "{{peer}} among the established"),
+            Query(of_peers("swarm_established_peers"), "{{peer}} established peers"),
             style=Style(is_stepped=True),
         ),
     ]

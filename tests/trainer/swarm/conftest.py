@@ -13,6 +13,7 @@ from trainer.config import SwarmConfig
 from trainer.swarm.dht import Swarm
 from trainer.swarm.identity import ensure_identity
 
+ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFG"
 MakeSwarm = Callable[..., Swarm]
 
 
@@ -46,3 +47,15 @@ def plant(swarm: Swarm, key: str, values: dict[str | None, Any], *, lives: float
     ]
     for at in range(0, len(packed), 20):
         swarm._call("planting", _plant, key=key, entries=packed[at : at + 20], lives=lives)
+
+
+async def _flood(_dht: Any, node: Any, *, key: str, count: int, lives: float) -> None:
+    hashed, raw, expires = DHTID.generate(key), MSGPackSerializer.dumps(1e6), time.time() + lives
+    for number in range(count):
+        digits = "".join(ALPHABET[number // 32**place % 32] for place in range(4))
+        node.protocol.storage.store(hashed, raw, expires, subkey=f"Qm{digits}{'z' * 40}")
+
+
+def flood(swarm: Swarm, key: str, count: int, *, lives: float) -> None:
+    """Puts that many made-up peers' rewards into what a node holds."""
+    swarm._call("flooding", _flood, seconds=120.0, key=key, count=count, lives=lives)
