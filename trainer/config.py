@@ -21,7 +21,7 @@ from exporter.serving.listen_address import is_host_name
 from trainer.grpo_fields import known_fields
 from trainer.grpo_values import Mistake, Setting, judge_fields, judge_together
 from trainer.multiaddr import check_multiaddr, check_peer_address
-from trainer.protocol import check_peer_id
+from trainer.protocol import MAX_SHARDS, check_peer_id
 from trainer.rewards import discover
 from trainer.suited import TINY
 
@@ -112,6 +112,9 @@ class SwarmConfig(FileModel):
     )
     leaders: list[Annotated[str, AfterValidator(check_peer_id)]] = Field(
         default_factory=list, max_length=16, description="ids of the peers that may lead, the leader first"
+    )
+    shards: int = Field(
+        default=1, ge=1, le=MAX_SHARDS, description="keys over which rewards are spread; all peers must agree"
     )
     members: list[Annotated[str, AfterValidator(check_peer_id)]] = Field(
         default_factory=list, description="ids of the peers of a signed swarm; empty: every peer that signs"

@@ -21,6 +21,7 @@ MAX_CLOCK_DIFFERENCE_SECONDS = 15 * 60.0
 # SQLite's and JSON's exact integers.
 MAX_ROUND = 2**31 - 1
 MAX_STAGE = 99
+MAX_SHARDS = 4096
 
 # base58btc of a multihash: "Qm…" for RSA keys (sha2-256), "12D3KooW…" for Ed25519 keys (identity).
 _PEER_ID = re.compile(r"(?:Qm[1-9A-HJ-NP-Za-km-z]{44}|12D3KooW[1-9A-HJ-NP-Za-km-z]{44})")
@@ -38,6 +39,18 @@ class RoundAndStage(NamedTuple):
 
 def rewards_key(round_number: int, stage: int) -> str:
     return f"rl_swarm_rewards_{round_number}_{stage}"
+
+
+def rewards_keys(round_number: int, stage: int, shards: int) -> list[str]:
+    """The keys of a stage's rewards: the protocol's one, or those of a swarm of our own that has several."""
+    key = rewards_key(round_number, stage)
+    return [key] if shards == 1 else [f"{key}_{shard}" for shard in range(shards)]
+
+
+def rewards_key_of(peer_id: str, round_number: int, stage: int, shards: int) -> str:
+    """The one of these keys under which a peer writes: ids begin alike, so the prefix of their hash decides."""
+    prefix = hashlib.md5(peer_id.encode(), usedforsecurity=False).digest()[:4]
+    return rewards_keys(round_number, stage, shards)[int.from_bytes(prefix) % shards]
 
 
 def leaderboard_key(round_number: int, stage: int) -> str:

@@ -9,7 +9,7 @@ from exporter.files import yaml_text
 from exporter.files.file_model import FileModel
 from exporter.serving.listen_address import split_listen
 from trainer.multiaddr import check_peer_address
-from trainer.protocol import check_peer_id
+from trainer.protocol import MAX_SHARDS, check_peer_id
 from trainer.sealing import Members
 
 
@@ -32,6 +32,7 @@ class LeaderboardConfig(FileModel):
     identity_path: Path | None = None
     signed: bool = Field(default=False, description="count only records that their owner signed")
     leaders: list[PeerId] = Field(default_factory=list, description="peers that may lead a signed swarm")
+    shards: int = Field(default=1, ge=1, le=MAX_SHARDS, description="keys over which the swarm's rewards are spread")
     members: list[PeerId] = Field(default_factory=list, description="peers of a signed swarm; empty: all that sign")
     poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600)
     names: dict[PeerId, Nickname] = Field(default_factory=dict)

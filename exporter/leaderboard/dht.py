@@ -30,7 +30,7 @@ from hivemind.utils.timed_storage import ValueWithExpiration
 
 from exporter.leaderboard.config import LeaderboardConfig, load
 from exporter.leaderboard.records import read_messages, read_rewards
-from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_key
+from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_keys
 from trainer.readable import is_readable
 from trainer.sealing import Members, Opener
 
@@ -127,23 +127,35 @@ def join(config: LeaderboardConfig) -> DHT:
 async def read(dht: DHT, node: DHTNode, *, queries: list[list[Any]]) -> bytes:
     """Runs in the DHT's process: the JSON answer to `queries`, None for each that found nothing in time."""
     config: LeaderboardConfig = dht.leaderboard_config
-    keys = [_key(query) for query in queries]
+    keys = [_keys(query, config.shards) for query in queries]
+    wanted = {key for of_query in keys for key in of_query}
     searches = await node.get_many(
-        set(keys), sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
+        wanted, sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
     )
     _, unfinished = await asyncio.wait(searches.values(), timeout=READ_SECONDS)
     found = {key: _unwrap(search) for key, search in searches.items()}
     now = time.time()
-    answers = [_answer(query, found[key], now, config) for query, key in zip(queries, keys, strict=True)]
+    answers = [
+        _answer(query, _join([found[key] for key in of_query]), now, config)
+        for query, of_query in zip(queries, keys, strict=True)
+    ]
     peers = len(node.protocol.routing_table.uid_to_peer_id)
     return json.dumps({"peers": peers, "answers": answers, "unfinished": len(unfinished)}).encode()
 
 
-def _key(query: list[Any]) -> str:
+def _keys(query: list[Any], shards: int) -> list[str]:
     kind, *arguments = query
     if kind == "position":
-        return ROUND_AND_STAGE_KEY
-    return outputs_key(*arguments) if kind == "outputs" else rewards_key(*arguments)
+        return [ROUND_AND_STAGE_KEY]
+    return [outputs_key(*arguments)] if kind == "outputs" else rewards_keys(arguments[0], arguments[1], shards)
+
+
+def _join(parts: list[Any]) -> Any:
+    """What several keys hold, as if it were one; None where none of them holds anything."""
+    if len(parts) == 1:
+        return parts[0]
+    held = [part for part in parts if isinstance(part, dict)]
+    return {subkey: item for part in held for subkey, item in part.items()} if held else None
 
 
 def _unwrap(search: "asyncio.Future[Any]") -> Any:

@@ -22,7 +22,7 @@ from trainer.grpo_values import Setting, judge_together
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset(
-    {"listen", "database", "initial_peers", "identity_path", "names", "signed", "leaders", "members"}
+    {"listen", "database", "initial_peers", "identity_path", "names", "signed", "leaders", "members", "shards"}
 )
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
 
@@ -114,6 +114,7 @@ class _Swarm:
         membership = {
             "signed": config.swarm.is_signed,
             "leaders": config.swarm.leaders or (own[:MAX_LEADERS] if is_own_swarm else []),
+            "shards": config.swarm.shards,
             "members": [*own, *config.swarm.members] if config.swarm.is_signed else [],
         }
         return cls(_addresses(config, ours, ids), membership)

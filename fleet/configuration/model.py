@@ -14,7 +14,7 @@ from exporter.files.file_model import FileModel
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
 from trainer.multiaddr import check_multiaddr
-from trainer.protocol import check_peer_id
+from trainer.protocol import MAX_SHARDS, check_peer_id
 
 MAX_PEERS = 256
 
@@ -43,6 +43,9 @@ class Swarm(FileModel):
         default_factory=list, description="ids of the peers that lead a signed swarm; empty: peers of this file"
     )
     members: list[PeerId] = Field(default_factory=list, description="ids of a signed swarm's peers on other machines")
+    shards: int = Field(
+        default=1, ge=1, le=MAX_SHARDS, description="keys over which rewards are spread; every peer must have the same"
+    )
 
     @model_validator(mode="after")
     def _check_leaders(self) -> Self:

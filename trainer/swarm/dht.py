@@ -50,7 +50,8 @@ class Swarm:
         A leader without a reachable initial peer starts the swarm; a restarted one joins the others.
         """
         self._config, self._run_dir, self._identity_path = config, run_dir, identity_path
-        self.leaders, self.leads, self.is_signed = config.leaders, config.leader, config.signed
+        self.leaders, self.leads = config.leaders, config.leader
+        self.is_signed, self.shards = config.signed, config.shards
         end_leftovers(run_dir, identity_path)
         _require_free_port(config)
         seal, members = _read_seal(config, identity_path)

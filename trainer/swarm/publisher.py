@@ -22,7 +22,7 @@ from trainer.protocol import (
     outputs_key,
     outputs_subkey,
     read_rewards,
-    rewards_key,
+    rewards_key_of,
 )
 from trainer.rounds import from_record
 from trainer.swarm.backlog import Slot
@@ -31,6 +31,7 @@ from trainer.swarm.leadership import Leadership
 from trainer.swarm.outlet import Outlet
 from trainer.swarm.records import Node, Telemetry
 from trainer.swarm.round_reader import RoundReader
+from trainer.swarm.stage_rewards import find_rewards
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Publisher(threading.Thread):
 
     def put_reward(self, at: RoundAndStage, reward: float) -> None:
         """The peer's reward sum of a stage so far."""
-        slot = (rewards_key(*at), self._peer_id)
+        slot = (rewards_key_of(self._peer_id, *at, self._swarm.shards), self._peer_id)
         with self._changed:
             self._last_reward = slot, reward
             self._outlet.put(slot, reward)
@@ -222,9 +223,9 @@ class Publisher(threading.Thread):
     def _publish_board(self, at: RoundAndStage, now: float) -> None:
         # Not read a second time if this one ends the connections: a flood of strangers outlasts the stage.
         self._unreadable = {one for one in self._unreadable if one.round >= at.round - 1} | {at}
-        found = self._swarm.find(rewards_key(*at))
+        found = find_rewards(self._swarm, at)
         self._unreadable.discard(at)
-        values = {peer_id: one.value for peer_id, one in found.items()} if isinstance(found, Mapping) else {}
+        values = {peer_id: one.value for peer_id, one in found.items()}
         rewards = read_rewards(values, limit=REWARD_LIMIT)
         if rewards:
             self._outlet.store((leaderboard_key(*at), None), leaderboard_value(rewards)[:MAX_BOARD_PEERS], now)

@@ -1,18 +1,16 @@
 """Reads from the swarm which round and stage it is in; used by the thread that uses the DHT."""
 
 import time
-from collections.abc import Mapping
 
 from trainer.protocol import (
     EXPIRATION_SECONDS,
     MAX_CLOCK_DIFFERENCE_SECONDS,
     ROUND_AND_STAGE_KEY,
     RoundAndStage,
-    is_peer_id,
-    rewards_key,
 )
 from trainer.swarm.guide import Expiries, Guide, read_announcement
 from trainer.swarm.records import Found, Node
+from trainer.swarm.stage_rewards import find_rewards
 
 
 class RoundReader:
@@ -34,8 +32,5 @@ class RoundReader:
         return self._guide.judge(announced, rewards, now)
 
     def _read_expiries(self, place: RoundAndStage) -> Expiries:
-        found = self._swarm.find(rewards_key(*place))
-        if not isinstance(found, Mapping):
-            return {}
-        limit = time.time() + EXPIRATION_SECONDS + MAX_CLOCK_DIFFERENCE_SECONDS
-        return {peer_id: one.expires for peer_id, one in found.items() if is_peer_id(peer_id) and one.expires <= limit}
+        latest = time.time() + EXPIRATION_SECONDS + MAX_CLOCK_DIFFERENCE_SECONDS
+        return {peer_id: one.expires for peer_id, one in find_rewards(self._swarm, place, latest).items()}

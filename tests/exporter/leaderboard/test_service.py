@@ -20,7 +20,7 @@ import pytest
 
 from tests.fakes import descendants, get, reserve_ports, still_alive, wait_for
 from tests.programs import require
-from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key
+from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key, rewards_key_of
 from trainer.sealing import Seal
 from trainer.swarm.identity import ensure_identity
 
@@ -316,6 +316,18 @@ def test_a_signed_board_counts_what_the_owners_sealed_and_nothing_else(seed: See
         leaders = board.get("/api/leaderboard-cumulative").json()["leaders"]
         assert [leader["id"] for leader in leaders] == [member.peer_id]
         assert board.get("/api/round_and_stage").json() == {"round": 0, "stage": 1}
+    finally:
+        assert board.stop() == 0, board.output
+
+
+def test_a_board_of_rewards_that_are_spread_over_keys(seed: Seed, tmp_path: Path) -> None:
+    peers = {f"Qm{letter * 44}": float(number) for number, letter in enumerate("abcdefgh", start=1)}
+    seed.publish([place(0, 0)])
+    seed.publish([{"key": rewards_key_of(one, 0, 0, 5), "subkey": one, "value": sum_} for one, sum_ in peers.items()])
+    board = Leaderboard(tmp_path, seed.address, shards=5)
+    try:
+        board.wait_for_cumulative(A, 1.0)
+        assert board.peer(A)["total"] == len(peers)
     finally:
         assert board.stop() == 0, board.output
 

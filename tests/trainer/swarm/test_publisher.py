@@ -32,7 +32,7 @@ class FakeSwarm:
         self.slow_keys: set[str] = set()
         self.is_daemon_gone = False
         self.leaders: list[str] = []
-        self.leads, self.is_signed = False, False
+        self.leads, self.is_signed, self.shards = False, False, 1
         self.rebuilt = self.dialled = 0
         self.open = threading.Event()
         self.open.set()
@@ -150,6 +150,20 @@ def test_a_leader_publishes_round_and_stage_and_the_stages_board(publisher: Publ
 
     assert swarm.stored["rl_swarm_rs"] == (3, 1)
     assert swarm.stored["rl_swarm_leaderboard_3_1"] == [(OTHER, 9.0), (PEER, 4.0)]
+
+
+def test_rewards_spread_over_keys_make_one_board(swarm: FakeSwarm, tmp_path: Path) -> None:
+    swarm.shards = 7
+    for number, peer_id in enumerate((PEER, OTHER, *(f"Qm{letter * 44}" for letter in "abcdefg"))):
+        publisher = Publisher(swarm, FakeTelemetry(), tmp_path, peer_id, interval_seconds=0.05)
+        publisher.put_reward(AT, float(number))
+        publisher.announce(AT, is_new=True)
+        publisher.start()
+        publisher.close(60)
+
+    assert "rl_swarm_rewards_3_1" not in swarm.stored
+    assert 1 < len([key for key in swarm.stored if key.startswith("rl_swarm_rewards_3_1_")]) <= 7
+    assert [reward for _, reward in swarm.stored["rl_swarm_leaderboard_3_1"]] == [float(n) for n in range(8, -1, -1)]
 
 
 def test_a_hanging_swarm_does_not_block_the_training_thread(publisher: Publisher, swarm: FakeSwarm) -> None:
