@@ -140,6 +140,12 @@ TEXTS = {
     ),
     "Reward grows again: {reward}.": "奖励恢复增长：{reward}。",
     "Reward: {reward}.": "奖励：{reward}。",
+    # LeaderOverruled
+    "The swarm shows another round than this leader announces.": "swarm 显示的轮次与该领导节点公布的不同。",
+    "The swarm shows the round that this leader announces.": "swarm 显示的轮次与该领导节点公布的一致。",
+    # RewardRefused
+    "The swarm refuses this peer's reward.": "swarm 拒绝该节点的奖励。",
+    "The swarm takes this peer's reward.": "swarm 接受该节点的奖励。",
     # RoundLag
     "{lag:.0f} rounds behind the swarm (in round {own:.0f}) while {state}; limit {limit}.": (
         "落后 swarm {lag:.0f} 轮（处于第 {own:.0f} 轮），状态：{state}；上限 {limit} 轮。"
@@ -226,6 +232,14 @@ REMEDIES = {
     "RankDrop": (
         "在仪表盘上把该节点的奖励和步速与其他节点比较；在训练日志中查找发布失败；在训练却没有收益的节点可能是在独自训练"
         "。"
+    ),
+    "LeaderOverruled": (
+        "确认只有一个节点被配置为 swarm 的领导节点，且其时钟准确；如果是自己的 swarm，在 `swarm` 一节设置 "
+        "`signed: true`，陌生人的公告便不再生效。"
+    ),
+    "RewardRefused": (
+        "确认没有其他训练进程使用该节点的身份文件，且时钟准确；如果是自己的 swarm，在 `swarm` 一节设置 `signed: true`"
+        "，便无人能以该节点的名义写入。"
     ),
     "RestartUseless": "查看 restart.log、训练日志和仍在触发的告警，消除原因；然后自行重启该节点。",
     "RewardStagnant": (
