@@ -2,8 +2,8 @@
 
 from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
-from alerts.i18n._zh_cn_remedies import REMEDIES
 from alerts.i18n._zh_cn_peer import PEER_PAGE
+from alerts.i18n._zh_cn_remedies import REMEDIES
 
 TEXTS = {
     # What several rules say.
