@@ -122,6 +122,12 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_progress_up", "gauge", "1 if the last read of this reader succeeded, else 0.", ("reader",)),
     Metric("trainer_progress_timestamp_seconds", "gauge", "When this reader last found a report.", ("reader",)),
     Metric("trainer_progress_step", "gauge", "Step that this reader has reached.", ("reader",)),
+    Metric(
+        "trainer_progress_unit",
+        "gauge",
+        "1 for what counts as a step, and has a pace, of a trainer that does not report it itself: step or round.",
+        ("unit",),
+    ),
     Metric("trainer_progress_steps_per_report", "gauge", "Usual steps between two reports; the pace is per report."),
     Metric("trainer_expected_steps", "gauge", "Steps that the run will make, where the trainer says so."),
     Metric("trainer_exit_code", "gauge", "How the trainer's last process ended: its exit code, 128 + N for signal N."),
