@@ -138,7 +138,9 @@ class Reader:
         for report in printed:
             values = without_evaluation(report.values)
             if values or not report.values:
-                self._add(Record(values, *report[1:2], self._read_clock(line), *report[2:]))
+                at = self._read_clock(line)
+                record = Record(values, report.step, at, report.total_steps, report.unit)
+                self._add(record._replace(phase=report.phase, round=report.round, stage=report.stage))
 
     def _parse_known(self, line: str) -> Sequence[formats.Printed]:
         return [report for one in self._formats.values() for report in one.parse(line)]
