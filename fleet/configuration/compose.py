@@ -11,9 +11,10 @@ from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.swarm_peers import describe_start, describe_swarm, list_readers, locate_store
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
-from fleet.configuration.watched import AttachedPeer, WatchedPeer, describe_watch
+from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
@@ -40,6 +41,8 @@ class Composition:
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     # How the trainers that are not ours are found and read, by peer name.
     watches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # How the instances of rl-swarm are started, by peer name.
+    starts: dict[str, dict[str, Any]] = field(default_factory=dict)
     # None in a fleet without trainers of ours.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
@@ -131,7 +134,15 @@ def _add_trainer(
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
-    composition.watches[peer.name] = describe_watch(watched, base, folder.log("peer", peer.name))
+    run_folder, log = folder.peer(peer.name), folder.log("peer", peer.name)
+    watch = describe_watch(watched, base, log)
+    if isinstance(watched, RlSwarmPeer):
+        store = locate_store(folder, watched.locate(base))
+        composition.starts[peer.name] = describe_start(watched, base, run_folder, store) | {"threads": peer.threads}
+        watch["progress"] = list_readers(watched, base, run_folder, log)
+    if swarm := describe_swarm(watched, base, run_folder):
+        watch["swarm"] = swarm
+    composition.watches[peer.name] = watch
     for index, name, mistake in watched.find_reader_mistakes(base):
         composition.problems.append(Problem((*(peer.where or ()), "progress", index, name), mistake))
 
