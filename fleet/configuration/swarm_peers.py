@@ -32,6 +32,11 @@ def describe_swarm(peer: WatchedPeer, base: Path, run_folder: Path) -> dict[str,
         contract = peer.contract
     else:
         return {}
+    return identify(identity, contract, checkout)
+
+
+def identify(identity: Path | None, contract: str | None, checkout: Checkout | None) -> dict[str, str]:
+    """What `swarm` holds in a watch file; unknown values are left out."""
     found = {"contract": contract, "identity_path": str(identity) if identity else None}
     found["version"] = checkout.version if checkout else None
     found |= _name(identity, checkout) if identity else {}
