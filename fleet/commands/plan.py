@@ -44,7 +44,8 @@ def command(
     Example: peerwatch plan --model Qwen/Qwen2.5-0.5B-Instruct --memory 16GiB --cores 10 --device mps
     """
     from fleet.plan.answer import answer
-    from fleet.plan.question import Overrides, pose, read_configuration
+    from fleet.plan.question import Overrides, find_instance, pose, read_configuration
+    from fleet.plan.rl_swarm import answer_instance, pose_peer
     from fleet.plan.trial import TrialError
 
     try:
@@ -60,8 +61,14 @@ def command(
             disk_bytes=_size("--disk", disk),
             card_bytes=_size("--card-memory", card_memory),
         )
-        config, _ = read_configuration(file)
-        planned = pose(config, overrides)
+        config, loaded = read_configuration(file)
+        instance = find_instance(loaded) if loaded else None
+        if loaded is not None and instance is not None:
+            if measures:
+                raise ValueError("--measure runs peers of `kind: peerwatch`, and the file has none; leave it out")
+            planned = pose_peer(instance, loaded.base, overrides)
+        else:
+            planned = pose(config, overrides)
         if measures:
             planned = _measure(config, planned, overrides, measure_limit, plot)
     except ValueError as error:
@@ -70,7 +77,7 @@ def command(
     except (TrialError, OSError) as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 1
-    result = answer(planned)
+    result = answer_instance(planned) if instance else answer(planned)
     _print(planned, result, as_json=as_json)
     return 0 if result.peers else 1
 
