@@ -158,26 +158,39 @@ def test_each_is_listed_with_who_it_is_in_its_swarm(machine: Machine) -> None:
     assert SECRET not in (machine.folder / "peerwatch.yaml").read_text()
 
 
+def told_and_logged(machine: Machine, version: str) -> tuple[dict[str, float], range]:
+    """A page, and how many reports or rounds the log held meanwhile; of a busy machine a collection may be late."""
+    folder, mark = machine.folder / version, "[PRINT] {'loss'" if version == "0.4" else "Starting round: "
+    before = count(folder, mark)
+    page = machine.page(version)
+    return page, range(before - 1, count(folder, mark) + 1)
+
+
+def has_stages_right(machine: Machine) -> bool:
+    page, logged = told_and_logged(machine, "0.4")
+    # Two steps lie between two reports, 30 reports in a round of three stages.
+    reports = int(page["trainer_steps_total"] // 2)
+    place = 30 * (page["swarm_round"] - 7) + 10 * page["swarm_stage"]
+    return reports in logged and 0 <= reports - place <= 10 and page["trainer_reward_mean"] == 0.25
+
+
+def has_rounds_right(machine: Machine, version: str) -> bool:
+    page, logged = told_and_logged(machine, version)
+    assert page["swarm_round"] == page["trainer_steps_total"]
+    # The next round is joined before its work starts.
+    return int(page["swarm_round"]) - 28238 in range(logged.start, logged.stop + 1)
+
+
 def test_steps_rounds_reward_and_state_are_right_within_one_collection(machine: Machine) -> None:
+    machine.wait(lambda: has_stages_right(machine), 60, "steps, rounds, stages and reward of 0.4")
+    for version in RELEASES[1:]:
+        machine.wait(lambda version=version: has_rounds_right(machine, version), 60, f"rounds of {version}")
+        page = machine.page(version)
+        assert page['trainer_progress_unit{unit="round"}'] == 1
+        assert "trainer_reward_mean" not in page
     for version in RELEASES:
-        machine.wait(lambda version=version: "trainer_steps_total" in machine.page(version), 60, f"{version} is read")
-        of_stages = version == "0.4"
-        folder, mark = machine.folder / version, "[PRINT] {'loss'" if of_stages else "Starting round: "
-        # A collection is at most a second old, and its log goes on meanwhile.
-        before, page, after = count(folder, mark), machine.page(version), count(folder, mark)
-        if of_stages:
-            assert 2 * before - 8 <= page["trainer_steps_total"] <= 2 * after
-            assert page["trainer_reward_mean"] == 0.25
-            assert page["swarm_round"] == 7 + (before - 1) // 30
-            assert 0 <= page["swarm_stage"] <= 2
-        else:
-            assert 28238 + before - 2 <= page["swarm_round"] == page["trainer_steps_total"] <= 28239 + after
-            assert page['trainer_progress_unit{unit="round"}'] == 1
-            assert "trainer_reward_mean" not in page
-        assert page["trainer_up"] == 1
-        assert machine.state(version) in ({"training", "saving", "waiting"} if of_stages else {"training", "waiting"})
-        began_at = psutil.Process(machine.strangers[version].pid).create_time()
-        assert began_at < page["trainer_last_step_timestamp_seconds"]
+        assert machine.page(version)["trainer_up"] == 1
+        assert machine.state(version) in ("training", "saving", "waiting")
 
 
 def test_what_is_written_for_the_sidecar_is_what_the_list_says(machine: Machine) -> None:
