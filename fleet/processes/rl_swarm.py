@@ -99,10 +99,13 @@ def _run(checkout: Checkout, given: Mapping[str, Any], account: str, run_folder:
     log = _Log(instance, checkout.log)
 
     def judge(exit_code: int) -> int:
-        problem = find_cause(log.read_new()).problem if exit_code == os.EX_OK else None
+        exception, problem, _ = find_cause(log.read_new() if exit_code == os.EX_OK else "")
         if problem is None:
             return exit_code
         _say(f"it exited with 0, but its log tells a failure: {problem.message}; {problem.remedy}")
+        if exception:
+            # Where an alert's evidence looks for it.
+            print(exception, file=sys.stderr, flush=True)
         return 1
 
     exit_code = run_command(

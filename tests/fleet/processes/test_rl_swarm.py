@@ -76,6 +76,7 @@ def test_an_exit_with_0_that_the_log_contradicts_is_a_failure(tmp_path: Path) ->
             assert process.wait(timeout=60) == 1
             output = process.stdout.read() if process.stdout else ""
         assert "it exited with 0, but its log tells a failure: a step needed more memory than there is" in output
+        assert output.splitlines()[-1] == CRASH
         ending = read_ending(tmp_path / "peer")
         assert ending is not None
         assert ending.exit_code == 1
