@@ -1,7 +1,6 @@
 """`peerwatch init`: a commented configuration, sized for this machine."""
 
 import os
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +37,7 @@ def command(
     Example: peerwatch init --model Qwen/Qwen2.5-0.5B-Instruct -f peerwatch.yaml
     """
     from fleet.configuration.checks import Machine
-    from fleet.configuration.template import render, render_rl_swarm
+    from fleet.configuration.template import name_fleet, render, render_rl_swarm
     from fleet.plan.question import Overrides, pose
     from fleet.plan.rl_swarm import pose_instance
     from fleet.plan.sizing import size
@@ -58,10 +57,10 @@ def command(
     if rl_swarm is not None:
         folder = rl_swarm.expanduser().absolute()
         identity = folder / "swarm.pem" if (folder / "swarm.pem").exists() else None
-        name = _fleet_name(output)
+        name = name_fleet(output)
         text = render_rl_swarm(name, count, folder, identity=identity, model=model or "", sizing=sizing)
     else:
-        text = render(_fleet_name(output), count, Machine.here(), sizing=replace(sizing, model=model or "tiny"))
+        text = render(name_fleet(output), count, Machine.here(), sizing=replace(sizing, model=model or "tiny"))
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with open(os.open(output, flags, 0o600), "w", encoding="utf-8") as file:
@@ -88,9 +87,3 @@ def _find_instance(folder: Path, model: str) -> "Instance":
     if checkout is None:
         raise ValueError(f"--rl-swarm {folder}: no rl-swarm of 0.4 to 0.7; name the folder of run_rl_swarm.sh")
     return Instance(checkout, model)
-
-
-def _fleet_name(output: Path) -> str:
-    """The folder's name, made a valid fleet name, so that two fleets of one user stay separate."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", output.absolute().parent.name).strip("-.")[:50]
-    return name or "fleet"

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from exporter.chain.coordinator import CONTRACTS
 from exporter.identity.peer_id import read_peer_id
 from exporter.identity.peer_name import find_words
 from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer
@@ -43,8 +44,24 @@ def identify(identity: Path | None, contract: str | None, checkout: Checkout | N
     return {name: value for name, value in found.items() if value is not None}
 
 
-def describe_start(peer: RlSwarmPeer, base: Path, run_folder: Path, store: Path) -> dict[str, Any]:
-    """What `fleet.processes.rl_swarm` reads; `store` is the folder of what the instances of a checkout share."""
+def describe_in_swarm(peer: WatchedPeer, base: Path, folder: StateFolder) -> dict[str, Any]:
+    """What a watch file holds besides, or otherwise, for a peer of rl-swarm; empty for any other."""
+    run_folder = folder.peer(peer.name)
+    swarm = describe_swarm(peer, base, run_folder)
+    found: dict[str, Any] = {"swarm": swarm} if swarm else {}
+    if isinstance(peer, RlSwarmPeer):
+        # Its own log, else what it prints, unless the file names others.
+        checkout = peer.read_checkout(base)
+        log = checkout.log if checkout else None
+        path = run_folder / INSTANCE / log if log else folder.log("peer", peer.name)
+        found["progress"] = peer.progress or [{"log": {"path": str(path), "format": "rl_swarm"}}]
+        found["folder"] = str(peer.locate(base))
+    return found
+
+
+def describe_start(peer: RlSwarmPeer, base: Path, folder: StateFolder) -> dict[str, Any]:
+    """What `fleet.processes.rl_swarm` reads."""
+    run_folder, store = folder.peer(peer.name), locate_store(folder, peer.locate(base))
     checkout = peer.read_checkout(base)
     config = base / peer.config.expanduser() if peer.config else checkout.config if checkout else None
     return {
@@ -55,7 +72,7 @@ def describe_start(peer: RlSwarmPeer, base: Path, run_folder: Path, store: Path)
         "identity": str(locate_identity(peer, base, run_folder)),
         "python": peer.find_python(base),
         "account": peer.account,
-        "contract": peer.contract or (checkout.contract(peer.game) if checkout else None) or "",
+        "contract": _address(peer.contract) or (checkout.contract(peer.game) if checkout else None) or "",
         "config": str(config) if config else "",
         "model": peer.model or "",
         "game": peer.game,
@@ -66,16 +83,14 @@ def describe_start(peer: RlSwarmPeer, base: Path, run_folder: Path, store: Path)
     }
 
 
-def list_readers(peer: RlSwarmPeer, base: Path, run_folder: Path, log: Path) -> list[dict[str, dict[str, Any]]]:
-    """Its own log, else what it prints, unless the file names others."""
-    checkout = peer.read_checkout(base)
-    path = run_folder / INSTANCE / checkout.log if checkout and checkout.log else log
-    return peer.progress or [{"log": {"path": str(path), "format": "rl_swarm"}}]
-
-
 def locate_store(folder: StateFolder, checkout: Path) -> Path:
     """Where copies of a checkout's log-in lie, and the turns of its instances."""
     return folder.login / hashlib.sha256(str(checkout).encode()).hexdigest()[:16]
+
+
+def _address(contract: str | None) -> str | None:
+    """Of a contract that the file may call by its name."""
+    return CONTRACTS.get(contract, contract) if contract else None
 
 
 def _name(identity: Path, checkout: Checkout | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alerts.durations import Duration
+from exporter.chain.coordinator import read_contract
 from exporter.files.file_model import FileModel
 from exporter.progress.readers import check_options
 from exporter.watch_file import MAX_READERS
@@ -15,7 +16,6 @@ from fleet.configuration.values import Name, Port, Size
 from fleet.rl_swarm.checkout import LOGIN_PORT, Checkout, find_python, read_checkout
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CONTRACT = r"^0x[0-9A-Fa-f]{40}$"
 
 
 def _split(value: object) -> object:
@@ -88,6 +88,10 @@ class WatchedPeer(FileModel):
     sidecar_port: Port | None = None
     progress: list[Reader] = Field(default_factory=list, max_length=MAX_READERS)
     stall: Stall = Stall()
+    identity: Path | None = Field(default=None, description="key file of its peer in a swarm, such as swarm.pem")
+    contract: Annotated[str | None, BeforeValidator(read_contract)] = Field(
+        default=None, max_length=64, description="where its rewards count: name or address"
+    )
 
     def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         """The readers as the sidecar takes them."""
@@ -120,19 +124,18 @@ class AttachedPeer(WatchedPeer):
 
     kind: Literal["attached"]
     find: Find
-    identity: Path | None = Field(default=None, description="the key file of a peer of rl-swarm, swarm.pem")
-    contract: str | None = Field(default=None, pattern=_CONTRACT, description="the contract that it counts on")
     checkout: Path | None = Field(default=None, description="its rl-swarm, where that is not its working directory")
 
 
 class RlSwarmPeer(WatchedPeer):
-    """One instance of rl-swarm that Peerwatch runs from a checkout, beside others of it."""
+    """One instance of rl-swarm that Peerwatch runs from a checkout, beside others of it.
+
+    Without `identity` it has a key of its own, without `contract` that of the launch script.
+    """
 
     kind: Literal["rl-swarm"]
     folder: Path = Field(description="the checkout; several peers may share one")
-    identity: Path | None = Field(default=None, description="its key file; by default one of its own, made if missing")
     account: str | None = Field(default=None, max_length=200, description="ORG_ID; by default who is logged in")
-    contract: str | None = Field(default=None, pattern=_CONTRACT, description="by default that of the launch script")
     model: str | None = Field(default=None, max_length=200, description="MODEL_NAME; by default its configuration's")
     config: Path | None = Field(default=None, description="its configuration file; by default the launch script's")
     game: Literal["gsm8k", "dapo"] = "gsm8k"
@@ -164,7 +167,12 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
         for name in {"folder", "pid_file"} & set(find):
             find[name] = str(base / Path(find[name]).expanduser())
         folder = Path(find.get("folder", base))
+    swarm = {
+        "identity_path": None if peer.identity is None else str(base / peer.identity.expanduser()),
+        "contract": peer.contract,
+    }
     return {
+        "swarm": swarm if any(swarm.values()) else None,
         "folder": str(folder),
         "find": find,
         "progress": peer.list_readers(log),

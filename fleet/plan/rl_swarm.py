@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from fleet.configuration.watched import RlSwarmPeer
-from fleet.plan.answer import Answer, Case, answer, case
+from fleet.plan.answer import Case, case
 from fleet.plan.question import Overrides, find_host
 from fleet.plan.shapes import find_shape, with_parameters
 from fleet.plan.workload import Workload
@@ -66,11 +66,6 @@ def pose_peer(peer: RlSwarmPeer, base: Path, overrides: Overrides) -> Case:
         raise ValueError(f"{peer.locate(base)} is no rl-swarm of 0.4 to 0.7; name that of run_rl_swarm.sh")
     config = base / peer.config.expanduser() if peer.config else None
     return pose_instance(Instance(checkout, peer.model or "", config), overrides)
-
-
-def answer_instance(planned: Case) -> Answer:
-    """The answer without advice: that names fields of our own trainer."""
-    return replace(answer(planned), advice=())
 
 
 def _read_stages(content: Mapping[str, Any], device: str) -> tuple[str, Workload]:

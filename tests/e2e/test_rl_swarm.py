@@ -100,7 +100,7 @@ def count(folder: Path, mark: str) -> int:
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("machine")
-    first, *_, page, login = ports = reserve_ports(7)
+    first, *_, board, page, login = ports = reserve_ports(8)
     with ExitStack() as stack:
         strangers = {version: start_stranger(folder / version, version) for version in RELEASES}
         for one in strangers.values():
@@ -118,7 +118,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         content = yaml.safe_load((folder / "peerwatch.yaml").read_text())
         own = {"kind": "rl-swarm", "folder": "own", "python": sys.executable, "environment": {"PACE": PACE}}
         content["peers"] += [{"name": name, **own, "login_port": login, "spacing": "1s"} for name in OWN]
-        content |= {"state_dir": "state", "sidecar_interval": "1s", "ports": {"sidecar": first, "alerts": page}}
+        content["ports"] = {"sidecar": first, "alerts": page, "leaderboard": board}
+        content |= {"state_dir": "state", "sidecar_interval": "1s"}
         content["alerts"] |= {"interval": "1s"}
         content["restart"] = {"first_delay": "1s"}
         (folder / "peerwatch.yaml").write_text(yaml.safe_dump(content))

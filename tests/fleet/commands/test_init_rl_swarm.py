@@ -55,4 +55,4 @@ def test_a_measurement_needs_a_trainer_of_ours(folder: Path) -> None:
     peerwatch("init", "--rl-swarm", "rl-swarm", "--peers", "1", folder=folder)
     done = peerwatch("plan", "--measure", folder=folder)
     assert done.returncode == 2
-    assert "--measure runs peers of `kind: peerwatch`" in done.stderr
+    assert "--measure is for peers of `kind: peerwatch`" in done.stderr

@@ -69,7 +69,7 @@ def test_the_watch_file_says_who_each_peer_is_in_its_swarm(base: Path) -> None:
 
 def test_what_is_not_known_is_absent(base: Path) -> None:
     text = "fleet: s\nstate_dir: state\npeers: [{name: a, kind: attached, find: {folder: ., command: x}}]\n"
-    assert "swarm" not in load(base, text).composition.watches["a"]
+    assert load(base, text).composition.watches["a"]["swarm"] is None
     (base / "other" / "swarm.pem").chmod(0o600)
     (base / "other" / "swarm.pem").write_text("no key")
     swarm = load(base).composition.watches["theirs"]["swarm"]
@@ -84,7 +84,7 @@ def test_each_instance_is_started_from_a_file_and_shares_one_login_server(base: 
     planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "owner", base=base, platform="linux")
     commands = {one.title: " ".join(one.command).partition(" -- ")[2].split(" -m ")[1] for one in planned}
     assert list(commands) == [
-        *("alerts", "login", "peer:one", "sidecar:one", "peer:two", "sidecar:two", "sidecar:theirs"),
+        *("leaderboard", "alerts", "login", "peer:one", "sidecar:one", "peer:two", "sidecar:two", "sidecar:theirs"),
     ]
     assert commands["peer:one"] == f"fleet.processes.rl_swarm --start {base}/state/peers/one/rl-swarm.json"
     assert commands["login"].startswith(f"fleet.processes.login_server --checkout {base}/rl-swarm --port 3000 --store ")
@@ -94,7 +94,7 @@ def test_each_instance_is_started_from_a_file_and_shares_one_login_server(base: 
     written = configurations(loaded.composition, loaded.folder)
     path, text = written["peer:two"]
     assert path == base / "state" / "peers" / "two" / "rl-swarm.json"
-    assert json.loads(text) | {"store": "", "threads": 0, "python": ""} == {
+    assert json.loads(text) | {"store": "", "python": ""} == {
         "name": "two",
         "checkout": f"{base}/rl-swarm",
         "instance": f"{base}/state/peers/two/rl-swarm",
@@ -110,7 +110,6 @@ def test_each_instance_is_started_from_a_file_and_shares_one_login_server(base: 
         "arguments": [],
         "environment": {},
         "spacing": 180.0,
-        "threads": 0,
     }
 
 

@@ -20,7 +20,7 @@ def test_an_example_is_a_configuration(example: str, tmp_path: Path) -> None:
 
 def test_every_key_stands_in_the_table_with_its_default() -> None:
     table = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", MANUAL, re.MULTILINE))
-    own = RlSwarmPeer.model_fields.keys() - WatchedPeer.model_fields.keys() - {"kind"}
+    own = (RlSwarmPeer.model_fields.keys() - WatchedPeer.model_fields.keys() - {"kind"}) | {"identity", "contract"}
     assert table.keys() == own
     assert table["login_port"].strip() == str(RlSwarmPeer.model_fields["login_port"].default)
     assert table["spacing"].strip() == f"{RlSwarmPeer.model_fields['spacing'].default / 60:g}m"
