@@ -1,4 +1,4 @@
-"""Two halves of a swarm in network namespaces are cut off from each other and joined again; needs root and `ip netns`."""
+"""Two halves of a swarm in network namespaces are cut off from each other and joined again; needs root and `ip`."""
 
 import os
 import shutil
