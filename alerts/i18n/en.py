@@ -103,6 +103,8 @@ WORDS = Words(
         "better": "up {places} from {span} ago",
         "worse": "down {places} from {span} ago",
         "reward": "Reward",
+        "credited": "credited {}",
+        "not_registered": "not registered",
         "reward_std": "spread",
         "groups_without_spread": "groups alike",
         "entropy": "entropy",

@@ -1,6 +1,6 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words, _zh_cn_learning
+from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
 from alerts.i18n._zh_cn_peer import PEER_PAGE
 
@@ -12,6 +12,15 @@ TEXTS = {
     "On SIGUSR1 it writes its stacks to stacks.log.": "收到 SIGUSR1 后，它会把调用栈写入 stacks.log。",
     "{seconds:.1f} s": "{seconds:.1f} 秒",
     "{seconds:.2f} s": "{seconds:.2f} 秒",
+    # AcceleratorLost
+    "Accelerators answer: {count}.": "加速卡应答正常：{count} 块。",
+    "Trainer runs without an accelerator.": "训练进程运行中，未使用加速卡。",
+    "{first} Accelerators lost: {count} of {all}.": "{first}失去的加速卡：{all} 块中的 {count} 块。",
+    "No answer about accelerator {told} in time: card or driver hangs.": "加速卡 {told} 未按时应答：卡或驱动已挂起。",
+    "Accelerator {told} lost: Xid {number} in the kernel's log.": "加速卡 {told} 已失去：内核日志中有 Xid {number}。",
+    "Accelerator {told} is gone: the driver does not list it any more.": "加速卡 {told} 已消失：驱动不再列出它。",
+    "Accelerator {told} must be reset, says its driver.": "驱动报告加速卡 {told} 必须重置。",
+    "Accelerator {told} is lost, says its driver.": "驱动报告加速卡 {told} 已失去。",
     # CrashLoop
     "{count} restarts in {time}; limit {limit} in {window}.": "{time}内重启 {count} 次；上限 {window}内 {limit} 次。",
     "No restart for {time}.": "已 {time}没有重启。",
@@ -91,6 +100,13 @@ TEXTS = {
     "No progress for {time} while {state}; limit {limit}.": "已 {time}没有进展，状态：{state}；上限 {limit}。",
     "Last step: {steps:.0f}, {time} ago.": "最后一步：第 {steps:.0f} 步，{time}前。",
     "CPU idle: {used:.1f} s used in {time}.": "CPU 空闲：{time}内使用 {used:.1f} 秒。",
+    "CPU idle: {cores:.2f} cores in use, usually {usual:.2f}.": "CPU 空闲：使用 {cores:.2f} 核，通常 {usual:.2f} 核。",
+    "CPU spinning in one thread: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 单线程空转：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
+    "CPU as busy as usual: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 与平常一样繁忙：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
     "CPU busy: {used:.1f} s used in {time}.": "CPU 繁忙：{time}内使用 {used:.1f} 秒。",
     "Trainer works, but no progress is read.": "训练进程在工作，但没有读到进展。",
     "Making progress again.": "已恢复进展。",
@@ -164,6 +180,10 @@ TERMS = {
 }
 
 REMEDIES = {
+    "AcceleratorLost": (
+        "查看内核日志（`sudo dmesg | grep -i xid`）；停止使用该卡的节点，用 `sudo nvidia-smi --gpu-reset` 重置它，"
+        "或重启机器；如果再次出现，检查散热、供电、线缆和插槽。"
+    ),
     "CrashLoop": (
         "在上次启动之前的训练日志中找最早的错误而不是最后的错误；检查是否被 OOM killer 终止；然后停止该节点"
         "，直到原因消除。"
@@ -326,6 +346,8 @@ WORDS = Words(
         "better": "比 {span}前上升 {places} 位",
         "worse": "比 {span}前下降 {places} 位",
         "reward": "奖励",
+        "credited": "合约记入 {}",
+        "not_registered": "未注册",
         "reward_std": "奖励标准差",
         "groups_without_spread": "奖励全同的组",
         "entropy": "熵",
@@ -376,9 +398,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS | _zh_cn_learning.TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_machines.TEXTS | _zh_cn_swarm.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_machines.REMEDIES | _zh_cn_swarm.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

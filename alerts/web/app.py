@@ -16,6 +16,7 @@ from alerts.history.api import HistoryApi
 from alerts.loop import Loop
 from alerts.web.actions import Actions
 from alerts.web.headers import HEADERS
+from alerts.web.joining import Joining
 from alerts.web.live_page import LivePage
 from alerts.web.login import LoginGuard, Throttle
 from alerts.web.own_metrics import MetricsPage
@@ -39,6 +40,7 @@ def make_app(
     history: HistoryApi,
     peer_pages: PeerPages,
     password: str,
+    joining: Joining | None = None,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
     pages = _Pages(config, loop, outbox, page_data, live)
@@ -56,6 +58,7 @@ def make_app(
         Route("/-/healthy", pages.healthy),
         *actions.routes(),
         *history.routes(),
+        *(joining.routes() if joining else ()),
     ]
     guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
     if config.login is not None:

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
+from fleet.configuration.elsewhere import Outside, WatchedMachine
+from fleet.configuration.sources import SourceEntry
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
 from trainer.multiaddr import check_multiaddr
@@ -87,8 +89,8 @@ AnyPeer = Annotated[
     Discriminator(_kind_of_peer),
 ]
 Peers = Annotated[
-    Annotated[Annotated[int, Field(ge=1, le=MAX_PEERS, strict=True)], Tag("count")]
-    | Annotated[Annotated[list[AnyPeer], Field(min_length=1, max_length=MAX_PEERS)], Tag("list")],
+    Annotated[Annotated[int, Field(ge=0, le=MAX_PEERS, strict=True)], Tag("count")]
+    | Annotated[Annotated[list[AnyPeer], Field(max_length=MAX_PEERS)], Tag("list")],
     Discriminator(_kind_of_peers),
 ]
 
@@ -107,8 +109,11 @@ class FleetConfig(FileModel):
     sidecar_interval: Annotated[Duration, Field(ge=0.2, le=300)] = 5.0
     ports: Ports = Ports()
     leaderboard: dict[str, Any] = Field(default_factory=dict)
+    sources: list[SourceEntry] = Field(default_factory=list, max_length=8)
     alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
+    outside: Outside | None = None
+    watch: list[WatchedMachine] = Field(default_factory=list, max_length=1000)
     restart: Restart = Restart()
 
     @property

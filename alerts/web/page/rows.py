@@ -19,6 +19,7 @@ LEARNING = ("reward_std", "groups_without_spread", "entropy", "kl", "completion_
 _VALUES = (
     *("steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
     *("reward_mean", "round", "stage"),
+    *("registered", "credited_reward", "credited_timestamp"),
     *LEARNING,
 )
 BOARD_TOP = 10

@@ -18,6 +18,7 @@ import msgpack
 import psutil
 import pytest
 
+from tests.exporter.sources.json_server import JsonServer
 from tests.fakes import descendants, get, reserve_ports, still_alive, wait_for
 from tests.programs import require
 from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key
@@ -302,6 +303,30 @@ def test_it_answers_before_the_swarm_is_there(tmp_path: Path) -> None:
     finally:
         assert board.stop() == 0
     assert "poll failed: no initial peer accepts connections yet" in board.output
+    assert "Traceback" not in board.output
+
+
+def test_sources_are_read_and_served_where_there_is_no_board(tmp_path: Path) -> None:
+    dashboard = JsonServer()
+    dashboard.answers["/api/v1/peer"] = {"peerId": f"0xab|{A}", "peerName": "meek owl", "reward": 7, "score": 2}
+    settings = {"initial_peers": [], "sources": [{"kind": "dashboard", "url": dashboard.url}], "names": {}}
+    board = Leaderboard(tmp_path, "", **settings)
+    try:
+        board.get(f"/api/standings/{A}")
+
+        def told() -> list[dict[str, Any]]:
+            (source,) = board.get(f"/api/standings/{A}").json()["sources"]
+            return source["standings"] if source["up"] else []
+
+        (standing,) = wait_for(told, 20, "the dashboard is read")
+        assert (standing["reward"], standing["name"]) == (7, "meek owl")
+        board.wait_for_health()
+        assert board.get(f"/api/peers/{A}").status_code == 404
+        assert not descendants(board.process.pid)
+        assert (tmp_path / "changes.json").stat().st_mode & 0o077 == 0
+    finally:
+        assert board.stop() == 0
+        dashboard.close()
     assert "Traceback" not in board.output
 
 
