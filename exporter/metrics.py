@@ -98,6 +98,8 @@ TRAINER: tuple[Metric, ...] = (
     Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),
     Metric("swarm_publish_failures_total", "counter", "Publications to the swarm that failed."),
+    Metric("swarm_leader_overruled", "gauge", "1 while the swarm shows another round than this leader's, else 0."),
+    Metric("swarm_reward_refused", "gauge", "1 while the swarm refuses this peer's reward, else 0."),
     Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
 )
 
@@ -177,6 +179,8 @@ SIDECAR: tuple[Metric, ...] = (
     ),
     Metric("accelerator_busy", "gauge", "1 if the peer works on an accelerator, 0 if not; nothing where unclear."),
     Metric("swarm_rank", "gauge", "Rank of this peer on the cumulative board, counted from 1."),
+    Metric("swarm_established_rank", "gauge", "Rank of this peer among those that have been on the board for long."),
+    Metric("swarm_established_peers", "gauge", "Peers that have been on the board for long, this one included."),
     Metric("swarm_ranked_peers", "gauge", "Peers on the cumulative board."),
     Metric("swarm_reward_cumulative", "gauge", "Reward of this peer over all rounds and stages."),
     Metric("swarm_reward_stage", "gauge", "Reward of this peer in the swarm's current stage."),

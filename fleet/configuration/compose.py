@@ -33,12 +33,17 @@ from trainer.grpo_values import Setting, judge_together
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset(
-    {"listen", "database", "initial_peers", "identity_path", "names", "sources", "identities", "checkouts"}
+    {
+        *("listen", "database", "initial_peers", "identity_path", "names", "sources", "identities", "checkouts"),
+        *("signed", "leaders", "members", "shards"),
+    }
 )
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})
 
 # Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
+# Who takes over from a leader that is gone, in the file's order.
+MAX_LEADERS = 16
 
 # Placeholder for a peer's id while a file is checked before its identities exist.
 ANY_PEER_ID = "Qm" + "1" * 44
@@ -73,7 +78,7 @@ def compose(
     ids = peer_ids or {peer.name: ANY_PEER_ID for peer in ours}
     composition = Composition()
     for peer in ours:
-        _add_trainer(composition, config, peer, folder, base, _addresses(config, ours, ids))
+        _add_trainer(composition, config, peer, folder, base, _Swarm.of(config, ours, ids))
     for peer in peers:
         if peer.watched is not None:
             _add_watch(composition, peer, peer.watched, folder, base)
@@ -136,18 +141,38 @@ def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[st
     return {peer.name: f"/ip4/{host}/tcp/{peer.trainer_port}/p2p/{ids[peer.name]}" for peer in peers}
 
 
+@dataclass(frozen=True)
+class _Swarm:
+    """Where our peers listen, by name, and who else belongs to their swarm."""
+
+    addresses: Mapping[str, str]
+    membership: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: FleetConfig, ours: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> "_Swarm":
+        own = [ids[peer.name] for peer in ours]
+        is_own_swarm = not config.swarm.initial_peers
+        membership = {
+            "signed": config.swarm.is_signed,
+            "leaders": config.swarm.leaders or (own[:MAX_LEADERS] if is_own_swarm else []),
+            "shards": config.swarm.shards,
+            "members": [*own, *config.swarm.members] if config.swarm.is_signed else [],
+        }
+        return cls(_addresses(config, ours, ids), membership)
+
+
 def _add_trainer(
     composition: Composition,
     config: FleetConfig,
     peer: PeerPlan,
     folder: StateFolder,
     base: Path,
-    addresses: Mapping[str, str],
+    swarm: "_Swarm",
 ) -> None:
     settings = _with_paths(_merge(config.trainer, peer.overrides), base)
     composition.trainer_settings[peer.name] = settings
     # Each peer gets the addresses of all others: a restarted leader must find the swarm that it led.
-    others = [address for name, address in addresses.items() if name != peer.name]
+    others = [address for name, address in swarm.addresses.items() if name != peer.name]
     data = {
         **settings,
         "name": peer.name,
@@ -158,6 +183,7 @@ def _add_trainer(
             "announce": list(peer.announce),
             "initial_peers": config.swarm.initial_peers or others[:MAX_INITIAL_PEERS],
             "leader": peer.leads,
+            **swarm.membership,
         },
     }
     mistakes = [Mistake((key,), "set by Peerwatch; remove it") for key in settings if key in _TRAINER_KEYS]
@@ -267,14 +293,16 @@ def _add_leaderboard(
         Problem(("sources", *place), message)
         for place, message in find_mistakes(config.sources, sources, has_ours=bool(peers))
     ]
+    swarm = _Swarm.of(config, peers, ids)
     data = {
         **config.leaderboard,
         "listen": f"{config.host}:{config.ports.leaderboard}",
         "database": folder.leaderboard / "board.sqlite",
         # Any of our own peers will do: the board must not depend on the leader.
-        "initial_peers": [*_addresses(config, peers, ids).values(), *config.swarm.initial_peers]
+        "initial_peers": [*swarm.addresses.values(), *config.swarm.initial_peers]
         if peers
         else list_dht_addresses(config.sources),
+        **swarm.membership,
         "names": {ids[peer.name]: peer.name for peer in peers},
         "sources": sources,
         "identities": {name: swarm["identity_path"] for name, swarm in swarms.items() if swarm.get("identity_path")},

@@ -195,13 +195,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Failed publications",
-                "Publications to the swarm that failed.",
+                "Publications that failed; 1 while the swarm refuses the peer's reward, or as a leader its round.",
                 "short",
                 "swarm",
                 ANY_IS_BAD,
                 (0, None),
             ),
             Query(failures),
+            Query(of_peers("swarm_reward_refused"), "{{peer}} reward refused"),
+            Query(of_peers("swarm_leader_overruled"), "{{peer}} round refused"),
         ),
         graph(
             About(
@@ -217,13 +219,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Rank",
-                "Rank on the swarm's cumulative board; 1 is the best.",
+                "Rank on the swarm's cumulative board, and among peers that have been there for long; 1 is the best.",
                 "short",
                 "swarm",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
+            Query(of_peers("swarm_established_rank"), "{{peer}} among the established"),
+            Query(of_peers("swarm_established_peers"), "{{peer}} established peers"),
             style=Style(is_stepped=True),
         ),
     ]

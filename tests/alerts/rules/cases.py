@@ -426,6 +426,23 @@ CASES = (
     Scenario("SwarmIsolated", "nothing is taken, then again", _unpublished, (52, 79), (30, 83)),
     Scenario("SwarmIsolated", "slow steps", lambda m, n: {"last_step": n - 1200, "published": n - 1195}, quiet=(60,)),
     Scenario(
+        "LeaderOverruled",
+        "its word is not taken, then again",
+        lambda m, n: {"overruled": int(5 <= m < 40)},
+        (9, 39),
+        (6, 43),
+    ),
+    Scenario("LeaderOverruled", "a follower", lambda m, n: {}, quiet=(60,)),
+    Scenario("LeaderOverruled", "the leaders change", lambda m, n: {"overruled": int(m == 20)}, quiet=(20, 60)),
+    Scenario(
+        "RewardRefused",
+        "refused, then taken",
+        lambda m, n: {"refused": int(5 <= m < 40)},
+        (12, 39),
+        (8, 43),
+    ),
+    Scenario("RewardRefused", "refused once", lambda m, n: {"refused": int(m == 20)}, quiet=(20, 60)),
+    Scenario(
         "SourceDown",
         "the leaderboard is down, then up",
         lambda m, n: {"source_up": int(not 5 <= m < 40)},

@@ -57,6 +57,8 @@ SAMPLES = {
     "connected": "swarm_connected_peers",
     "published": "swarm_last_publish_timestamp_seconds",
     "failures": "swarm_publish_failures_total",
+    "overruled": "swarm_leader_overruled",
+    "refused": "swarm_reward_refused",
     "source_up": 'swarm_source_up{source="leaderboard"}',
     "chain_up": 'swarm_source_up{source="chain"}',
     "chain_lag": 'swarm_source_round_lag{source="chain"}',
