@@ -32,6 +32,7 @@ _COARSE = {
     "trainer_loss": 6,
     "trainer_steps_per_second": 5,
     "accelerator_utilization_ratio": 2,
+    "trainer_phase_seconds_total": 2,
 }
 # Of a peer with eight accelerators, twenty collectors and five sources there are some 160.
 _MAX_SERIES_PER_SAMPLE = 192
