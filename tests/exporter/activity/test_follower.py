@@ -68,7 +68,7 @@ def test_the_page_tells_what_it_does_what_is_usual_and_how_long_it_may(sidecar):
     sidecar.collect(6, 1.5)
     assert sidecar.state() == "usual"
     assert (sidecar.value("cores"), sidecar.value("usual_cores")) == (1.5, 1.5)
-    assert sidecar.value("stall_after_seconds") == 200.0
+    assert sidecar.value("stall_after_seconds") == 180.0
     sidecar.collect(10, 0.0)
     assert sidecar.state() == "rest"
     assert sidecar.value("stall_after_seconds") < 80.0
