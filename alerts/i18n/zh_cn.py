@@ -1,7 +1,8 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words, _zh_cn_learning
+from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
+from alerts.i18n._zh_cn_peer import PEER_PAGE
 
 TEXTS = {
     # What several rules say.
@@ -11,6 +12,15 @@ TEXTS = {
     "On SIGUSR1 it writes its stacks to stacks.log.": "收到 SIGUSR1 后，它会把调用栈写入 stacks.log。",
     "{seconds:.1f} s": "{seconds:.1f} 秒",
     "{seconds:.2f} s": "{seconds:.2f} 秒",
+    # AcceleratorLost
+    "Accelerators answer: {count}.": "加速卡应答正常：{count} 块。",
+    "Trainer runs without an accelerator.": "训练进程运行中，未使用加速卡。",
+    "{first} Accelerators lost: {count} of {all}.": "{first}失去的加速卡：{all} 块中的 {count} 块。",
+    "No answer about accelerator {told} in time: card or driver hangs.": "加速卡 {told} 未按时应答：卡或驱动已挂起。",
+    "Accelerator {told} lost: Xid {number} in the kernel's log.": "加速卡 {told} 已失去：内核日志中有 Xid {number}。",
+    "Accelerator {told} is gone: the driver does not list it any more.": "加速卡 {told} 已消失：驱动不再列出它。",
+    "Accelerator {told} must be reset, says its driver.": "驱动报告加速卡 {told} 必须重置。",
+    "Accelerator {told} is lost, says its driver.": "驱动报告加速卡 {told} 已失去。",
     # CrashLoop
     "{count} restarts in {time}; limit {limit} in {window}.": "{time}内重启 {count} 次；上限 {window}内 {limit} 次。",
     "No restart for {time}.": "已 {time}没有重启。",
@@ -130,6 +140,12 @@ TEXTS = {
     ),
     "Reward grows again: {reward}.": "奖励恢复增长：{reward}。",
     "Reward: {reward}.": "奖励：{reward}。",
+    # LeaderOverruled
+    "The swarm shows another round than this leader announces.": "swarm 显示的轮次与该领导节点公布的不同。",
+    "The swarm shows the round that this leader announces.": "swarm 显示的轮次与该领导节点公布的一致。",
+    # RewardRefused
+    "The swarm refuses this peer's reward.": "swarm 拒绝该节点的奖励。",
+    "The swarm takes this peer's reward.": "swarm 接受该节点的奖励。",
     # RoundLag
     "{lag:.0f} rounds behind the swarm (in round {own:.0f}) while {state}; limit {limit}.": (
         "落后 swarm {lag:.0f} 轮（处于第 {own:.0f} 轮），状态：{state}；上限 {limit} 轮。"
@@ -170,6 +186,10 @@ TERMS = {
 }
 
 REMEDIES = {
+    "AcceleratorLost": (
+        "查看内核日志（`sudo dmesg | grep -i xid`）；停止使用该卡的节点，用 `sudo nvidia-smi --gpu-reset` 重置它，"
+        "或重启机器；如果再次出现，检查散热、供电、线缆和插槽。"
+    ),
     "CrashLoop": (
         "在上次启动之前的训练日志中找最早的错误而不是最后的错误；检查是否被 OOM killer 终止；然后停止该节点"
         "，直到原因消除。"
@@ -212,6 +232,14 @@ REMEDIES = {
     "RankDrop": (
         "在仪表盘上把该节点的奖励和步速与其他节点比较；在训练日志中查找发布失败；在训练却没有收益的节点可能是在独自训练"
         "。"
+    ),
+    "LeaderOverruled": (
+        "确认只有一个节点被配置为 swarm 的领导节点，且其时钟准确；如果是自己的 swarm，在 `swarm` 一节设置 "
+        "`signed: true`，陌生人的公告便不再生效。"
+    ),
+    "RewardRefused": (
+        "确认没有其他训练进程使用该节点的身份文件，且时钟准确；如果是自己的 swarm，在 `swarm` 一节设置 `signed: true`"
+        "，便无人能以该节点的名义写入。"
     ),
     "RestartUseless": "查看 restart.log、训练日志和仍在触发的告警，消除原因；然后自行重启该节点。",
     "RewardStagnant": (
@@ -332,6 +360,8 @@ WORDS = Words(
         "better": "比 {span}前上升 {places} 位",
         "worse": "比 {span}前下降 {places} 位",
         "reward": "奖励",
+        "credited": "合约记入 {}",
+        "not_registered": "未注册",
         "reward_std": "奖励标准差",
         "groups_without_spread": "奖励全同的组",
         "entropy": "熵",
@@ -370,6 +400,7 @@ WORDS = Words(
         "route_expired": "{} 条已过期",
         "no_route": "没有配置通知渠道：告警只在此处显示。",
         "no_event": "尚无告警。",
+        **PEER_PAGE,
     },
     charts={
         "memory_bytes": "内存（GiB）",
@@ -381,9 +412,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS | _zh_cn_learning.TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_machines.TEXTS | _zh_cn_swarm.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_machines.REMEDIES | _zh_cn_swarm.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

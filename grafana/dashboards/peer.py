@@ -2,12 +2,14 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from grafana.accelerator import accelerator
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
 from grafana.panels import ANY_IS_BAD, About, Column, Query, Style, graph, heat, number, rows, timeline
 from grafana.readers import readers
 from grafana.resources import MEMORY_USE, resources
 from grafana.series import of_peers
+from grafana.sources import sources
 from grafana.states import STATE_STEPS, state
 from grafana.thresholds import MEMORY_SHARE, bad_from, of_rule
 
@@ -23,10 +25,12 @@ def build() -> Dashboard:
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
+        Section("Accelerator", accelerator()),
         Section("Read progress", readers()),
         Section("In the swarm", _swarm()),
+        Section("Rank and reward by source", sources(), is_collapsed=True),
     ]
-    return make("peer", "All metrics of one peer, or of several side by side.", sections)
+    return make("peer", "All metrics of one peer, or of several side by side.", sections, has_page=True)
 
 
 def _numbers() -> list[PanelBuilder]:
@@ -191,13 +195,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Failed publications",
-                "Publications to the swarm that failed.",
+                "Publications that failed; 1 while the swarm refuses the peer's reward, or as a leader its round.",
                 "short",
                 "swarm",
                 ANY_IS_BAD,
                 (0, None),
             ),
             Query(failures),
+            Query(of_peers("swarm_reward_refused"), "{{peer}} reward refused"),
+            Query(of_peers("swarm_leader_overruled"), "{{peer}} round refused"),
         ),
         graph(
             About(
@@ -213,13 +219,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Rank",
-                "Rank on the swarm's cumulative board; 1 is the best.",
+                "Rank on the swarm's cumulative board, and among peers that have been there for long; 1 is the best.",
                 "short",
                 "swarm",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
+            Query(of_peers("swarm_established_rank"), "{{peer}} among the established"),
+            Query(of_peers("swarm_established_peers"), "{{peer}} established peers"),
             style=Style(is_stepped=True),
         ),
     ]
