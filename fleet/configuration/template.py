@@ -35,6 +35,7 @@ swarm:
   initial_peers: []             # empty: your own swarm, led by the first peer; else addresses like
                                 # /ip4/203.0.113.7/tcp/38331/p2p/Qm...
   host: 127.0.0.1               # 0.0.0.0 accepts peers from other machines
+  # members: [Qm...]            # ids of peers on other machines; your own swarm counts no stranger's records
 
 trainer:                        # for all peers
   model: {model:<22} # tiny (a toy, built locally), a Hugging Face id, or a local folder
