@@ -247,6 +247,9 @@ def _add_leaderboard(
         Problem(("sources", *place), message)
         for place, message in find_mistakes(config.sources, sources, has_ours=bool(peers))
     ]
+    if config.sources and not swarms:
+        unread = "no peer says who it is in a swarm, so that nothing is read of it; set its `identity`"
+        mistakes.append(Problem(("sources",), unread, is_warning=True))
     data = {
         **config.leaderboard,
         "listen": f"{config.host}:{config.ports.leaderboard}",

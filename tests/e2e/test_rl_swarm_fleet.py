@@ -172,7 +172,7 @@ class World:
 
     def _serve_sources(self, port: int) -> None:
         changes = Changes(self._leaderboard.database.with_name(CHANGES_FILE))
-        self.standings = Standings(self._leaderboard.make_sources(), changes, self._leaderboard.names)
+        self.standings = Standings(self._leaderboard.make_sources(), changes, self._leaderboard.list_watched())
         hosts = scraped_names("127.0.0.1", ())
         app = make_sources_app(self.standings, hosts, lambda: self.now)
         self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))

@@ -134,6 +134,12 @@ def test_a_mistake_is_named_at_its_place(more: str, said: str) -> None:
     assert line.startswith(said)
 
 
+def test_sources_that_nobody_is_read_from_are_a_warning() -> None:
+    (line,) = lines(PLAIN, "{name: ours}", more="sources: [{kind: dashboard}]")
+    assert line.startswith("warning: sources: no peer says who it is in a swarm")
+    assert load(PLAIN, more="sources: [{kind: dashboard}]").is_usable
+
+
 def test_one_board_is_kept_and_not_two() -> None:
     dht = f"{{kind: dht, initial_peers: [{ADDRESS}]}}"
     (line,) = lines(OWL, more=f"sources: [{dht}, {dht}]")
