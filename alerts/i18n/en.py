@@ -1,6 +1,7 @@
 """English: rules and evidence are written in it, so their texts need no translation."""
 
 from alerts.i18n import Words
+from alerts.i18n._en_peer import PEER_PAGE
 
 WORDS = Words(
     prefix={"firing": "", "reminder": "Still firing: ", "resolved": "Resolved: ", "passed": "Fired and resolved: "},
@@ -142,6 +143,7 @@ WORDS = Words(
         "route_expired": "{} expired",
         "no_route": "No routes configured: alerts are shown here only.",
         "no_event": "No alerts yet.",
+        **PEER_PAGE,
     },
     charts={
         "memory_bytes": "Memory, GiB",

@@ -58,6 +58,8 @@ class Collector:
             "swarm_ranked_peers": standing.ranked_peers,
             "swarm_reward_cumulative": standing.reward,
             "swarm_reward_stage": standing.stage_reward,
+            "swarm_established_rank": standing.established_rank,
+            "swarm_established_peers": standing.established_peers,
         }
         if self._own_round is not None and standing.round is not None:
             values["swarm_round_lag"] = max(0.0, standing.round - self._own_round)

@@ -14,7 +14,8 @@ from exporter.leaderboard.standings import label_sources
 from exporter.serving.listen_address import split_listen
 from exporter.sources import Source, check_options, make_source
 from trainer.multiaddr import check_peer_address
-from trainer.protocol import is_peer_id
+from trainer.protocol import MAX_SHARDS, check_peer_id
+from trainer.sealing import Members
 
 _log = logging.getLogger("leaderboard")
 
@@ -24,13 +25,7 @@ def _is_address(value: str) -> str:
     return value
 
 
-def _is_peer_id(value: str) -> str:
-    if not is_peer_id(value):
-        raise ValueError(f"{value!r} is not a peer id: Qm… with 46 characters, or 12D3KooW… with 52")
-    return value
-
-
-PeerId = Annotated[str, AfterValidator(_is_peer_id)]
+PeerId = Annotated[str, AfterValidator(check_peer_id)]
 Nickname = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -61,6 +56,10 @@ class LeaderboardConfig(FileModel):
     identities: dict[Nickname, Path] = Field(default_factory=dict)
     checkouts: list[Path] = Field(default_factory=list)
     identity_path: Path | None = None
+    signed: bool = Field(default=False, description="count only records that their owner signed")
+    leaders: list[PeerId] = Field(default_factory=list, description="peers that may lead a signed swarm")
+    shards: int = Field(default=1, ge=1, le=MAX_SHARDS, description="keys over which the swarm's rewards are spread")
+    members: list[PeerId] = Field(default_factory=list, description="peers of a signed swarm; empty: all that sign")
     poll_interval_seconds: float = Field(default=10.0, ge=0.2, le=3600)
     names: dict[PeerId, Nickname] = Field(default_factory=dict)
     max_peers: int = Field(default=5000, ge=1, le=20_000)
@@ -88,6 +87,11 @@ class LeaderboardConfig(FileModel):
     def find_words(self) -> WordLists | None:
         """The swarm's word lists, from the first checkout that has them."""
         return next((words for folder in self.checkouts if (words := find_words(folder))), None)
+
+    @property
+    def swarm_members(self) -> Members:
+        """Who may write to a signed swarm."""
+        return Members(tuple(self.leaders), frozenset(self.members))
 
 
 def load(path: Path) -> LeaderboardConfig:

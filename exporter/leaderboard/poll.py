@@ -176,7 +176,16 @@ class Poller:
         self._measures.epoch.set(self._position.epoch)
         if polled_at is not None:
             self._measures.field.update(board, place, now)
-        return render(board, names, self._history, place=place, gossip=self._gossip, polled_at=polled_at, now=now)
+        return render(
+            board,
+            names,
+            self._history,
+            place=place,
+            gossip=self._gossip,
+            polled_at=polled_at,
+            now=now,
+            is_signed=self._config.signed,
+        )
 
     def _save(self) -> None:
         try:

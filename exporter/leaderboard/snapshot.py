@@ -20,11 +20,13 @@ REWARD_POINTS = 100
 
 
 class PeerPage(NamedTuple):
-    """What `/api/peers/{id}` returns for one peer."""
+    """What `/api/peers/{id}` returns for one peer; `established_rank` is that among the established and itself."""
 
     peer_id: str
     nickname: str
     rank: int
+    established_rank: int
+    is_verified: bool
     cumulative: float
     stage_reward: float
     last_seen: float
@@ -50,6 +52,7 @@ class Snapshot:
     gossip: bytes = b'{"messages": []}'
     peers: Mapping[str, PeerPage] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
+    established: int = 0
 
     def peer_page(self, peer_id: str) -> dict[str, Any] | None:
         page = self.peers.get(peer_id)
@@ -59,6 +62,9 @@ class Snapshot:
             "nickname": page.nickname,
             "rank": page.rank,
             "total": len(self.peers),
+            "establishedRank": page.established_rank,
+            "establishedTotal": max(self.established, page.established_rank),
+            "verified": page.is_verified,
             "cumulative": page.cumulative,
             "stageReward": page.stage_reward,
             "round": place.round if place else -1,
@@ -102,13 +108,22 @@ def render(
     gossip: Iterable[Gossip],
     polled_at: float | None,
     now: float,
+    is_signed: bool = False,
 ) -> Snapshot:
-    """The pages of the board as it is."""
+    """The pages of the board as it is. Of a swarm that is not signed, only our own peers, in `names`, are verified."""
     ranking = board.ranking()
     shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names.ours]
     history.add(shown, now)
     scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores()]
-    leaders = [_cumulative_entry(entry, names, history) for entry in ranking]
+    leaders = [
+        {**_cumulative_entry(entry, names, history), "verified": is_signed or entry.peer_id in names.ours}
+        for entry in ranking
+    ]
+    pages, established = {}, 0
+    for entry in ranking:
+        is_verified = is_signed or entry.peer_id in names.ours
+        pages[entry.peer_id] = _page(entry, names, established + 1, is_verified=is_verified)
+        established += is_verified or entry.peer.is_established(now)
     return Snapshot(
         polled_at=polled_at,
         place=place,
@@ -116,8 +131,9 @@ def render(
         cumulative=_encode({"leaders": leaders, "total": len(leaders)}),
         history=_encode({"leaders": [{**_who(s.peer_id, names), "values": history.rewards(s.peer_id)} for s in shown]}),
         gossip=_encode({"messages": _messages(gossip, names)}),
-        peers={entry.peer_id: _page(entry, names) for entry in ranking},
+        peers=pages,
         names=names,
+        established=established,
     )
 
 
@@ -145,9 +161,18 @@ def _cumulative_entry(entry: BoardEntry, names: Names, history: History) -> dict
     }
 
 
-def _page(entry: BoardEntry, names: Names) -> PeerPage:
+def _page(entry: BoardEntry, names: Names, established_rank: int, *, is_verified: bool) -> PeerPage:
     peer, peer_id = entry.peer, entry.peer_id
-    return PeerPage(peer_id, names.of(peer_id), entry.rank, peer.cumulative, peer.stage_reward, peer.last_seen)
+    return PeerPage(
+        peer_id,
+        names.of(peer_id),
+        entry.rank,
+        established_rank,
+        is_verified,
+        peer.cumulative,
+        peer.stage_reward,
+        peer.last_seen,
+    )
 
 
 def _messages(gossip: Iterable[Gossip], names: Names) -> list[dict[str, str]]:

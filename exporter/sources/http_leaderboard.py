@@ -160,6 +160,9 @@ def parse_peer(answer: object, peer_id: str, now: float) -> Standing | None:
     reward = read_number(answer.get("cumulative"), limit=MAX_VALUE)
     if not rank or total is None or rank > total or reward is None:
         return None
+    established_rank = read_whole(answer.get("establishedRank"))
+    if (established_rank or 0) > rank:
+        return None
     at = read_place(answer)
     return Standing(
         peer_id,
@@ -172,6 +175,8 @@ def parse_peer(answer: object, peer_id: str, now: float) -> Standing | None:
         stage_reward=read_number(answer.get("stageReward"), limit=MAX_VALUE),
         round=at and at[0],
         stage=at and at[1],
+        established_rank=established_rank or None,
+        established_peers=read_whole(answer.get("establishedTotal")),
     )
 
 

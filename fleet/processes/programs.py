@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from exporter.machine.machine_file import MachineDescription
 from exporter.watch_file import WATCH_FILE
-from fleet.configuration.compose import has_board, has_leaderboard, leaderboard_url, reachable
+from fleet.configuration.compose import describe_machine, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
 from fleet.configuration.sources import needs_service
 from fleet.configuration.watched import CommandPeer
 from fleet.processes.launch import FINISHED_EXIT_CODE, Policy
@@ -67,6 +68,7 @@ def plan_programs(
     ours = our_trainers(peers)
     planned = [_leaderboard(config, ours, folder)] if has_leaderboard(config, peers) else []
     reads_sources = needs_service(config.sources, (peer.watched for peer in peers))
+    machine = describe_machine(config, peers, folder, base)
     planned.append(_alerts(folder))
     if prometheus:
         planned.append(_prometheus(config, folder, prometheus))
@@ -80,6 +82,7 @@ def plan_programs(
                 config,
                 peer,
                 folder,
+                machine=machine,
                 has_leaderboard=has_board(config, peers),
                 has_sources=reads_sources and peer.watched is not None,
             )
@@ -184,10 +187,17 @@ def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[st
 
 
 def _sidecar(
-    config: FleetConfig, peer: PeerPlan, folder: StateFolder, *, has_leaderboard: bool, has_sources: bool
+    config: FleetConfig,
+    peer: PeerPlan,
+    folder: StateFolder,
+    *,
+    machine: MachineDescription | None,
+    has_leaderboard: bool,
+    has_sources: bool,
 ) -> _Planned:
     run_folder = folder.peer(peer.name)
     limit = peer.memory_limit_bytes
+    outside = f"{config.outside.host}:{machine.peers[peer.name]}" if config.outside and machine else None
     return _Planned(
         "sidecar",
         peer.name,
@@ -196,6 +206,8 @@ def _sidecar(
             *(("--leaderboard-url", leaderboard_url(config)) if has_leaderboard else ()),
             *(("--sources-url", leaderboard_url(config)) if has_sources else ()),
             *(("--watch", str(run_folder / WATCH_FILE)) if peer.watched else ()),
+            *(("--machine", str(folder.machine)) if machine else ()),
+            *(("--outside", outside) if outside else ()),
             *("--interval-seconds", f"{config.sidecar_interval:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),

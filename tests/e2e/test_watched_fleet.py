@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from alerts.rules import discover
-from alerts.scraping.host import PRESSURE_FILE
+from exporter.system.host import PRESSURE_FILE
 from grafana.series import peer_series, service_series
 from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
@@ -233,6 +233,7 @@ NO_SERIES_HERE = {
     "trainer_kl": "GRPO runs without a reference model unless its beta is set",
     "trainer_sampling_mismatch": "nothing but the trainer itself generates",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
+    **{name: "no accelerator" for name in peer_series() if name.startswith("accelerator_")},
     "alerts_restart_phase": "this fleet's alert loop restarts no peer",
     **dict.fromkeys(
         (

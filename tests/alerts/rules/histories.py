@@ -58,10 +58,12 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         return {"for": ticks(hold), "recover_after": ticks(recover), **more}
 
     return {
+        "AcceleratorLost": timing(2, 2),
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
         "HostMemoryPressure": timing(2, 3),
+        "LeaderOverruled": timing(2, 1),
         "MemoryExceeded": timing(2, 1),
         "MemoryForecast": timing(3, 3, within=ticks(20), window=ticks(24), least_span=ticks(8), settle=ticks(4)),
         "NoLearningSignal": timing(0, 1, steps=20, after=ticks(5), longer=2),
@@ -72,6 +74,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         "PolicyMismatch": timing(0, 1, window=ticks(24)),
         "RankDrop": timing(0, 0, window=ticks(20), held_for=ticks(5)),
         "RewardNotCounting": timing(2, 1, after=ticks(8)),
+        "RewardRefused": timing(2, 1),
         "RewardStagnant": timing(0, 1, after=ticks(8), unlearned_after=ticks(12), least_steps=10),
         "RoundLag": timing(5, 2),
         "SourceDown": timing(4, 2),
@@ -108,8 +111,11 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "alone": (0,),
     "unpublished": (0,),
     "collector": (0,),
+    "card": (0,),
     "restarting": (0,),
     "useless": (0,),
+    "overruled": (0,),
+    "refused": (0,),
 }
 MISSING = (
     "up",
@@ -290,7 +296,8 @@ class _Peer:
         }
         # Such a peer has no board.
         values |= {"lag": None} if "chain lag" in active else {}
-        values |= {kind: float(kind in active) for kind in ("restarting", "useless")}
+        values["card_lost"] = 1.0 if "card" in active else None
+        values |= {kind: float(kind in active) for kind in ("restarting", "useless", "overruled", "refused")}
         for kind in active:
             if kind.startswith("no "):
                 values[kind.removeprefix("no ")] = None

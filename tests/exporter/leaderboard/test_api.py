@@ -70,8 +70,8 @@ def test_the_cumulative_board(get: Get) -> None:
     both = {"recordedRound": 3, "recordedStage": 1, "cumulativeScore": 7.0, "scoreHistory": [{"x": NOW, "y": 7.0}]}
     assert get("/api/leaderboard-cumulative").json() == {
         "leaders": [
-            {"id": B, "nickname": "Qm…bbbbbb", "lastScore": 7.0, **both},
-            {"id": A, "nickname": "a_b <i>", "lastScore": 2.0, **both},
+            {"id": B, "nickname": "Qm…bbbbbb", "lastScore": 7.0, "verified": False, **both},
+            {"id": A, "nickname": "a_b <i>", "lastScore": 2.0, "verified": True, **both},
         ],
         "total": 2,
     }
@@ -92,6 +92,9 @@ def test_one_peer(get: Get) -> None:
         "nickname": "a_b <i>",
         "rank": 2,
         "total": 2,
+        "establishedRank": 2,
+        "establishedTotal": 2,
+        "verified": True,
         "cumulative": 7.0,
         "stageReward": 2.0,
         "round": 3,

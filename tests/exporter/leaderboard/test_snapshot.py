@@ -3,7 +3,7 @@
 import json
 
 from exporter.identity.peer_name import WordLists, short_id
-from exporter.leaderboard.board import Board
+from exporter.leaderboard.board import BEGINNING_SECONDS, ESTABLISHED_SECONDS, Board
 from exporter.leaderboard.names import Names, names_of
 from exporter.leaderboard.records import Entry
 from exporter.leaderboard.snapshot import (
@@ -35,6 +35,24 @@ def test_histories_keep_their_newest_points() -> None:
     assert leader["scoreHistory"][-1] == {"x": NOW + 299, "y": 299.0}
     [leader] = json.loads(served.history)["leaders"]
     assert len(leader["values"]) == REWARD_POINTS == 100
+
+
+def test_a_crowd_that_comes_at_once_is_shown_unverified_and_not_established() -> None:
+    board, history, other = Board(), History(), "Qm" + "x" * 44
+    board.credit(RoundAndStage(0, 0), {OURS: Entry(1.0, NOW), other: Entry(2.0, NOW)}, NOW)
+    late = NOW + 2 * BEGINNING_SECONDS
+    crowd = {f"Qm{i:044d}".replace("0", "y"): Entry(1e6, late) for i in range(200)}
+    board.credit(RoundAndStage(0, 0), crowd, late)
+
+    served = rendered(board, history, late)
+    verified = [one["id"] for one in json.loads(served.cumulative)["leaders"] if one["verified"]]
+    assert verified == [OURS]
+    page = served.peer_page(OURS)
+    assert page is not None
+    assert (page["rank"], page["total"], page["establishedRank"], page["establishedTotal"]) == (202, 202, 2, 2)
+    page = rendered(board, history, late + ESTABLISHED_SECONDS).peer_page(OURS)
+    assert page is not None
+    assert (page["establishedRank"], page["establishedTotal"]) == (202, 202)
 
 
 def test_a_value_that_stays_adds_no_point() -> None:
