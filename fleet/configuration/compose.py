@@ -1,6 +1,6 @@
 """Completes the file's sections with the fleet's own values and makes each process's configuration; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,8 @@ from exporter.machine.machine_file import MachineDescription
 from exporter.serving.host_names import is_loopback
 from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
-from fleet.configuration.sources import (
-    DHT,
-    complete,
-    find_contract_mistake,
-    find_mistakes,
-    list_dht_addresses,
-    needs_service,
-)
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
+from fleet.configuration.sources import find_contract_mistake, list_dht_addresses, plan_sources
 from fleet.configuration.swarm_peers import describe_in_swarm, describe_start
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
@@ -127,16 +120,6 @@ def describe_machine(
     if is_loopback(config.host):
         return None
     return MachineDescription(name_of_this_machine(), {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
-
-
-def has_leaderboard(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
-    """Whether there is a process that keeps the board of a swarm, or reads sources."""
-    return any(peer.watched is None for peer in peers) or needs_service(config.sources, (one.watched for one in peers))
-
-
-def has_board(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
-    """Whether that process keeps a board."""
-    return any(peer.watched is None for peer in peers) or any(one.kind == DHT for one in config.sources)
 
 
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:
@@ -293,12 +276,7 @@ def _add_leaderboard(
     folder: StateFolder,
     ids: Mapping[str, str],
 ) -> None:
-    swarms = {name: watch["swarm"] for name, watch in composition.watches.items() if watch.get("swarm")}
-    sources = complete(config.sources, swarms.values())
-    mistakes = [
-        Problem(("sources", *place), message)
-        for place, message in find_mistakes(config.sources, sources, has_ours=bool(peers))
-    ]
+    read = plan_sources(config.sources, composition.watches, has_ours=bool(peers))
     swarm = _Swarm.of(config, peers, ids)
     data = {
         **config.leaderboard,
@@ -310,14 +288,11 @@ def _add_leaderboard(
         else list_dht_addresses(config.sources),
         **swarm.membership,
         "names": {ids[peer.name]: peer.name for peer in peers},
-        "sources": sources,
-        "identities": {name: swarm["identity_path"] for name, swarm in swarms.items() if swarm.get("identity_path")},
-        # They have the words of the swarm's names.
-        "checkouts": list(dict.fromkeys(composition.watches[name]["folder"] for name in swarms)),
+        **read.settings,
     }
     problems = _section(composition, "leaderboard", LeaderboardConfig, data, config.leaderboard, _LEADERBOARD_KEYS)
     # That nothing is left to read follows from a source's own mistake.
-    composition.problems += [*mistakes, *(one for one in problems if one.location[1:] or not mistakes)]
+    composition.problems += [*read.problems, *(one for one in problems if one.location[1:] or not read.problems)]
 
 
 def _add_alerts(

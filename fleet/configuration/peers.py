@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.configuration.model import FleetConfig, Peer
-from fleet.configuration.sources import needs_service
+from fleet.configuration.sources import DHT, needs_service
 from fleet.configuration.watched import RlSwarmPeer, WatchedPeer
 from fleet.configuration.yaml_lines import Location
 
@@ -70,11 +70,22 @@ def our_trainers(peers: Iterable[PeerPlan]) -> tuple[PeerPlan, ...]:
     return tuple(peer for peer in peers if peer.watched is None)
 
 
+def has_leaderboard(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
+    """Whether there is a process that keeps the board of a swarm, or reads sources."""
+    watched = [peer.watched for peer in peers]
+    return None in watched or needs_service(config.sources, watched)
+
+
+def has_board(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
+    """Whether that process keeps a board."""
+    return any(peer.watched is None for peer in peers) or any(one.kind == DHT for one in config.sources)
+
+
 def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheus: bool = False) -> Iterator[Service]:
     """Every socket that the fleet will listen on."""
     if with_prometheus:
         yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
-    if our_trainers(peers) or needs_service(config.sources, (peer.watched for peer in peers)):
+    if has_leaderboard(config, peers):
         yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
     yield Service("status page", config.page_host, config.ports.alerts, ("ports", "alerts"))
     for peer in peers:

@@ -167,12 +167,10 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
         for name in {"folder", "pid_file"} & set(find):
             find[name] = str(base / Path(find[name]).expanduser())
         folder = Path(find.get("folder", base))
-    swarm = {
-        "identity_path": None if peer.identity is None else str(base / peer.identity.expanduser()),
-        "contract": peer.contract,
-    }
+    identity = None if peer.identity is None else str(base / peer.identity.expanduser())
+    swarm = {name: value for name, value in (("identity_path", identity), ("contract", peer.contract)) if value}
     return {
-        "swarm": swarm if any(swarm.values()) else None,
+        **({"swarm": swarm} if swarm else {}),
         "folder": str(folder),
         "find": find,
         "progress": peer.list_readers(log),

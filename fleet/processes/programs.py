@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from exporter.machine.machine_file import MachineDescription
 from exporter.watch_file import WATCH_FILE
-from fleet.configuration.compose import describe_machine, has_board, has_leaderboard, leaderboard_url, reachable
+from fleet.configuration.compose import describe_machine, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
 from fleet.configuration.sources import needs_service
 from fleet.configuration.swarm_peers import START_FILE, locate_store
 from fleet.configuration.watched import CommandPeer, RlSwarmPeer
