@@ -56,7 +56,7 @@ def test_only_the_right_name_and_password_pass() -> None:
 def test_the_owners_token_passes_and_the_health_check_is_open() -> None:
     assert _ask(_guard(), "Bearer token") == 200
     assert _ask(_guard(), None, "/-/healthy") == 200
-    for path in ("/metrics", "/targets", "/api/stream", "/page.js", "/-/healthy/"):
+    for path in ("/metrics", "/targets", "/api/stream", "/page.js", "/peers/a", "/-/healthy/"):
         assert _ask(_guard(), None, path) == 401
 
 
