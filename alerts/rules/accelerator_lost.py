@@ -72,7 +72,7 @@ RULE = Rule(
     doc=__doc__ or "",
     inhibits=("PeerStalled", "StepRateDegraded"),
     evidence=("log",),
-    reads=("accelerator_up", "accelerator_xid_timestamp_seconds"),
+    reads=("accelerator_up", "accelerator_problem", "accelerator_xid_timestamp_seconds"),
     promql="max without (device, reason) (accelerator_problem == 1)",
     keeps="trainer_up == 0 unless on (instance) accelerator_up",
 )

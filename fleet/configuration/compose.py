@@ -15,9 +15,10 @@ from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
 from fleet.configuration.sources import find_contract_mistake, list_dht_addresses, plan_sources
+from fleet.configuration.swarm_peers import describe_in_swarm, describe_start
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
-from fleet.configuration.watched import AttachedPeer, WatchedPeer, describe_watch
+from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
@@ -51,6 +52,8 @@ class Composition:
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     # How the trainers that are not ours are found and read, by peer name.
     watches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # How the instances of rl-swarm are started, by peer name.
+    starts: dict[str, dict[str, Any]] = field(default_factory=dict)
     # None in a fleet without trainers of ours and without sources.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
@@ -180,7 +183,10 @@ def _add_trainer(
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
-    composition.watches[peer.name] = describe_watch(watched, base, folder.log("peer", peer.name))
+    watch = describe_watch(watched, base, folder.log("peer", peer.name))
+    composition.watches[peer.name] = watch | describe_in_swarm(watched, base, folder)
+    if isinstance(watched, RlSwarmPeer):
+        composition.starts[peer.name] = describe_start(watched, base, folder)
     if watched.contract is not None and (wrong := find_contract_mistake(watched.contract)):
         composition.problems.append(Problem((*(peer.where or ()), "contract"), wrong))
     for index, name, mistake in watched.find_reader_mistakes(base):

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.configuration.model import FleetConfig, Peer
 from fleet.configuration.sources import DHT, needs_service
-from fleet.configuration.watched import WatchedPeer
+from fleet.configuration.watched import RlSwarmPeer, WatchedPeer
 from fleet.configuration.yaml_lines import Location
 
 # Prometheus runs without authentication, so it listens on loopback only.
@@ -26,7 +26,8 @@ class PeerPlan:
     announce: tuple[str, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
     where: Location | None = None
-    # Of a trainer that is not ours; `trainer_port`, `threads`, `leads` and `announce` then mean nothing.
+    # Of a trainer that is not ours; `trainer_port`, `leads` and `announce` then mean nothing, nor does `threads` but of
+    # an rl-swarm that Peerwatch runs.
     watched: WatchedPeer | None = None
 
 
@@ -44,7 +45,8 @@ def plan_peers(config: FleetConfig, cores: int) -> tuple[PeerPlan, ...]:
     """Threads are divided, never multiplied: oversubscribed OpenMP threads spin against each other."""
     listed = config.peers if isinstance(config.peers, list) else [Peer()] * config.peers
     ours = [index for index, peer in enumerate(listed) if isinstance(peer, Peer)]
-    threads = max(1, cores // max(1, len(ours)))
+    run = [peer for peer in listed if isinstance(peer, Peer | RlSwarmPeer)]
+    threads = max(1, cores // max(1, len(run)))
     leader = ours[0] if ours and not config.swarm.initial_peers else None
     return tuple(
         PeerPlan(
