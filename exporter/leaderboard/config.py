@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
@@ -15,7 +15,9 @@ from exporter.serving.listen_address import split_listen
 from exporter.sources import Source, check_options, make_source
 from trainer.multiaddr import check_peer_address
 from trainer.protocol import MAX_SHARDS, check_peer_id
-from trainer.sealing import Members
+
+if TYPE_CHECKING:
+    from trainer.sealing import Members
 
 _log = logging.getLogger("leaderboard")
 
@@ -89,8 +91,11 @@ class LeaderboardConfig(FileModel):
         return next((words for folder in self.checkouts if (words := find_words(folder))), None)
 
     @property
-    def swarm_members(self) -> Members:
+    def swarm_members(self) -> "Members":
         """Who may write to a signed swarm."""
+        # It needs packages that only a board needs.
+        from trainer.sealing import Members
+
         return Members(tuple(self.leaders), frozenset(self.members))
 
 
