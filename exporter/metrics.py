@@ -91,6 +91,9 @@ TRAINER: tuple[Metric, ...] = (
     Metric("swarm_round", "gauge", "Current round of the trainer."),
     Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),
+    Metric("swarm_rounds_skipped_total", "counter", "Rounds that the peer left out to join the swarm's current one."),
+    Metric("swarm_stages_alone_total", "counter", "Stages without an output of another peer within the time limit."),
+    Metric("swarm_outputs_rejected_total", "counter", "Outputs of other peers that were malformed, and ignored."),
     Metric("swarm_publish_failures_total", "counter", "Publications to the swarm that failed."),
     Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
 )

@@ -10,6 +10,9 @@ from typing import Any, TypeGuard
 
 from trainer.protocol import MAX_ROUND, RoundAndStage, read_number, read_round_and_stage
 
+# Outputs that a peer publishes in a stage, about.
+OUTPUTS_PER_STAGE = 8
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -81,6 +84,24 @@ def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool)
         return replace(progress, position=Position(at.round, at.stage + 1))
     following = Position(at.round + 1, 0) if leader else None
     return _within(RoundProgress(following, at.round), plan)
+
+
+def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> RoundProgress:
+    """A follower's progress at the end of a stage: more than a round behind, it joins the swarm's current one."""
+    position = progress.position
+    if position is None or announced.round <= position.round + 1:
+        return progress
+    return follow(progress, announced, plan)
+
+
+def count_skipped(last: int | None, joined: int) -> int:
+    """The rounds between the one that the peer last played in and the one that it joins now."""
+    return max(0, joined - last - 1) if last is not None else 0
+
+
+def is_published(step: int, plan: Plan) -> bool:
+    """Whether the output of this step of a stage is published: a few, and the same at all peers, to be compared."""
+    return step % max(1, plan.steps_per_stage // OUTPUTS_PER_STAGE) == 0
 
 
 def to_record(progress: RoundProgress) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         from exporter.telemetry import PeerTelemetry
         from trainer.driver import RoundDriver, RunFinished
         from trainer.grpo import build_trainer, choose_device, quiet
+        from trainer.swarm.others import OtherPeers
         from trainer.swarm.publisher import Publisher
 
     with _as_configuration_error():
@@ -84,7 +85,8 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         config.run_dir, nickname=config.name, model=config.model, device=device, pace=Pace(**config.stall.model_dump())
     )
     telemetry.set_info(peer_id=peer_id)
-    publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds)
+    others = OtherPeers(peer_id, telemetry) if config.stages_per_round > 1 else None
+    publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds, others)
     publisher.start()
     log.info("%s building the model", START_STEP)
     try:
@@ -92,11 +94,19 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
             folder = config.run_dir / CHECKPOINTS
             with _as_configuration_error():
                 checkpoint = find_latest(folder, config.trained_as)
-                trainer = build_trainer(config, checkpoints=folder, phases=telemetry, shield=stopper)
+                trainer = build_trainer(
+                    config, checkpoints=folder, phases=telemetry, shield=stopper, peer_id=peer_id, others=others
+                )
             if checkpoint:
                 log.info("resuming from %s", checkpoint.name)
             driver = RoundDriver(
-                config, peer_id=peer_id, trainer=trainer, publisher=publisher, telemetry=telemetry, stopper=stopper
+                config,
+                peer_id=peer_id,
+                trainer=trainer,
+                publisher=publisher,
+                telemetry=telemetry,
+                stopper=stopper,
+                others=others,
             )
             trainer.add_callback(driver)
             trainer.add_callback(telemetry)

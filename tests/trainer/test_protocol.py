@@ -18,6 +18,7 @@ from trainer.protocol import (
     read_rewards,
     read_round_and_stage,
     rewards_key,
+    winners,
 )
 
 PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
@@ -32,14 +33,23 @@ def test_keys_are_those_of_the_protocol() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "name"),
-    [(0, "agent_answers"), (1, "agent_opinion"), (2, "final_agent_decision"), (5, "final_agent_decision")],
+    ("stage", "name", "prompt"),
+    [
+        (0, "agent_answers", {}),
+        (1, "agent_opinion", {"stage2_prompt": "p"}),
+        (2, "final_agent_decision", {"stage3_prompt": "p"}),
+        (5, "final_agent_decision", {"stage3_prompt": "p"}),
+    ],
 )
-def test_the_completion_goes_under_its_stages_name_and_is_read_back(stage: int, name: str) -> None:
-    at, outputs = outputs_value(7.5, RoundAndStage(1, stage), PEER, question="q", answer="a", completion="c")
+def test_the_completion_goes_under_its_stages_name_and_is_read_back(
+    stage: int, name: str, prompt: dict[str, str]
+) -> None:
+    at, outputs = outputs_value(
+        7.5, RoundAndStage(1, stage), PEER, question="q", answer="a", completion="c", prompt="p"
+    )
 
     assert at == 7.5
-    assert outputs == {"question": "q", "answer": "a", name: {PEER: "c"}}
+    assert outputs == {"question": "q", "answer": "a", name: {PEER: "c"}, **prompt}
     assert read_completion(outputs, PEER) == "c"
 
 
@@ -81,3 +91,8 @@ def test_only_peers_with_numbers_are_on_the_board() -> None:
 def test_an_invalid_peer_id_is_rejected(text: object) -> None:
     assert is_peer_id(PEER)
     assert not is_peer_id(text)
+
+
+def test_the_winners_of_a_round_are_its_highest_sums() -> None:
+    assert winners({PEER: 1.0, OTHER: 3.0, "third": 0.0}) == [OTHER, PEER]
+    assert winners({PEER: 2.0, OTHER: 2.0}) == winners({OTHER: 2.0, PEER: 2.0})

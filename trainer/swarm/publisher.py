@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from trainer.protocol import (
     rewards_key,
 )
 from trainer.swarm.error import SwarmError
+from trainer.swarm.others import REWARD_LIMIT, OtherPeers
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,15 @@ POSITION_FILE = "position.json"
 # Bounds memory while the swarm is unreachable.
 MAX_PENDING = 64
 MAX_BOARDS = 8
-# Other software reads only the newest output of a stage; a stage of thousands of steps keeps this many.
+# Readers of the swarm take some of a stage's outputs; a stage of thousands of steps keeps this many.
 MAX_OUTPUTS_PER_STAGE = 32
-MIN_FLUSH_SECONDS = 1.0
+MIN_FLUSH_SECONDS = 0.25
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
 WARN_SECONDS = 300.0
-REWARD_LIMIT = 1e12
 
 Slot = tuple[str, str | None]
+Query = Callable[["Records"], Any]
 
 
 class Records(Protocol):
@@ -65,18 +66,23 @@ class Publisher(threading.Thread):
     """All methods but `run` are called by the training thread, and return at once."""
 
     def __init__(
-        self, swarm: Records, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float
+        self,
+        swarm: Records,
+        telemetry: Telemetry,
+        run_dir: Path,
+        peer_id: str,
+        interval_seconds: float,
+        others: OtherPeers | None = None,
     ) -> None:
         super().__init__(name="publisher", daemon=True)
-        self._swarm, self._telemetry, self._peer_id = swarm, telemetry, peer_id
+        self._swarm, self._telemetry, self._peer_id, self._others = swarm, telemetry, peer_id, others
         self._position_path = run_dir / POSITION_FILE
         self._interval = interval_seconds
         self._changed = threading.Condition()
         self._pending: dict[Slot, Any] = {}
         self._boards: dict[RoundAndStage, None] = {}
-        self._output: tuple[RoundAndStage, str, Any] | None = None
-        self._outputs_stored: tuple[RoundAndStage, int] | None = None
-        self._requests: list[Future[RoundAndStage | None]] = []
+        self._outputs_put: tuple[RoundAndStage, int] | None = None
+        self._requests: list[tuple[Query, Future[Any]]] = []
         self._position: Mapping[str, Any] | None = None
         self._last_reward: tuple[Slot, float] | None = None
         self._urgent = self._closing = False
@@ -94,10 +100,21 @@ class Publisher(threading.Thread):
             self._last_reward = slot, reward
             self._put(slot, reward)
 
-    def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> None:
-        """The peer's best completion of a step; one per interval is published."""
+    def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> bool:
+        """The peer's completion of a question in a stage; whether the stage still takes one."""
         with self._changed:
-            self._output = at, outputs_subkey(question), value
+            count = self._outputs_put[1] if self._outputs_put and self._outputs_put[0] == at else 0
+            if count >= MAX_OUTPUTS_PER_STAGE:
+                return False
+            self._outputs_put = at, count + 1
+            self._put((outputs_key(self._peer_id, *at), outputs_subkey(question)), value)
+            return True
+
+    def hurry(self) -> None:
+        """What was left here does not wait for the interval: a stage has ended, and others need its outputs."""
+        with self._changed:
+            self._urgent = True
+            self._changed.notify()
 
     def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
         """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval."""
@@ -107,9 +124,8 @@ class Publisher(threading.Thread):
             self._boards[at] = None
             while len(self._boards) > MAX_BOARDS:
                 self._boards.pop(next(iter(self._boards)))
-            if is_new:
-                self._urgent = True
-                self._changed.notify()
+        if is_new:
+            self.hurry()
 
     def save_progress(self, position: Mapping[str, Any]) -> None:
         """Saves the peer's round progress in the run folder."""
@@ -118,9 +134,20 @@ class Publisher(threading.Thread):
 
     def ask_round_and_stage(self) -> "Future[RoundAndStage | None]":
         """The swarm's round and stage, once the DHT responds; None if there is none, or none valid."""
-        reply: Future[RoundAndStage | None] = Future()
+        return self._ask(lambda swarm: read_round_and_stage(swarm.get(ROUND_AND_STAGE_KEY)))
+
+    def ask_rewards(self, at: RoundAndStage) -> "Future[dict[str, float] | None]":
+        """All peers' sums of a stage, once the DHT responds; None if it cannot be read."""
+        return self._ask(lambda swarm: read_rewards(swarm.get(rewards_key(*at)), limit=REWARD_LIMIT))
+
+    def ask_others(self) -> "Future[None]":
+        """Done once the other peers' outputs were read again."""
+        return self._ask(self._others.refresh if self._others else lambda swarm: None)
+
+    def _ask(self, query: Query) -> "Future[Any]":
+        reply: Future[Any] = Future()
         with self._changed:
-            self._requests.append(reply)
+            self._requests.append((query, reply))
             self._changed.notify()
         return reply
 
@@ -171,11 +198,9 @@ class Publisher(threading.Thread):
         with self._changed:
             pending, self._pending = self._pending, {}
             boards, self._boards = self._boards, {}
-            output, self._output = self._output, None
             self._urgent = False
             if not pending and self._last_reward and self._flushed_at - self._stored_at >= REPEAT_SECONDS:
                 pending = dict([self._last_reward])
-        self._add_output(pending, output)
         try:
             while pending:
                 slot = next(iter(pending))
@@ -183,6 +208,8 @@ class Publisher(threading.Thread):
                 del pending[slot]
             for at in boards:
                 self._publish_board(at)
+            if self._others and not self._closing:
+                self._others.refresh(self._swarm)
             self._telemetry.set_connected_peers(self._swarm.count_peers())
             self._failing_since = None
         except SwarmError as error:
@@ -201,15 +228,6 @@ class Publisher(threading.Thread):
         if rewards:
             self._store((leaderboard_key(*at), None), leaderboard_value(rewards))
 
-    def _add_output(self, pending: dict[Slot, Any], output: tuple[RoundAndStage, str, Any] | None) -> None:
-        if output is None:
-            return
-        at, subkey, value = output
-        stored = self._outputs_stored[1] if self._outputs_stored and self._outputs_stored[0] == at else 0
-        if stored < MAX_OUTPUTS_PER_STAGE:
-            self._outputs_stored = at, stored + 1
-            pending[outputs_key(self._peer_id, *at), subkey] = value
-
     def _fail(self, error: SwarmError, unsent: dict[Slot, Any]) -> None:
         self._telemetry.publish_failed()
         with self._changed:
@@ -226,20 +244,17 @@ class Publisher(threading.Thread):
     def _answer_requests(self) -> None:
         with self._changed:
             requests, self._requests = self._requests, []
-        if not requests:
-            return
-        try:
-            reply = read_round_and_stage(self._swarm.get(ROUND_AND_STAGE_KEY))
-        except SwarmError:
-            reply = None
-        for request in requests:
-            request.set_result(reply)
+        for query, reply in requests:
+            try:
+                reply.set_result(query(self._swarm))
+            except SwarmError:
+                reply.set_result(None)
 
     def _cancel_requests(self) -> None:
         with self._changed:
             requests, self._requests = self._requests, []
-        for request in requests:
-            request.set_result(None)
+        for _, reply in requests:
+            reply.set_result(None)
 
     def _write_position(self) -> None:
         with self._changed:
