@@ -88,6 +88,8 @@ TRAINER: tuple[Metric, ...] = (
     Metric("trainer_tokens_total", "counter", "Tokens that this trainer process trained on."),
     Metric("trainer_accelerator_memory_bytes", "gauge", "Accelerator memory that torch holds for this trainer."),
     Metric("trainer_stacks_on_signal", "gauge", "1 if the trainer writes its stacks to stacks.log on SIGUSR1."),
+    Metric("trainer_checkpoints_paused", "gauge", "1 while the trainer writes no checkpoints, for want of disk space."),
+    Metric("trainer_checkpoint_timestamp_seconds", "gauge", "When this trainer process last completed a checkpoint."),
     Metric("swarm_round", "gauge", "Current round of the trainer."),
     Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),

@@ -179,7 +179,12 @@ class TrainerConfig(FileModel):
         default=None, description="rounds after which the run is finished; null: no limit"
     )
     publish_interval_seconds: PositiveFloat = 5.0
-    save_interval_seconds: PositiveFloat = 300.0
+    save_interval_seconds: PositiveFloat = Field(
+        default=300.0, description="a checkpoint at least so often, and at the end of each stage"
+    )
+    least_free_gib: float = Field(
+        default=0.5, ge=0, description="free space in GiB that a checkpoint must leave; with less nothing is saved"
+    )
     poll_interval_seconds: PositiveFloat = Field(
         default=2.0, description="how often a waiting follower polls the round"
     )

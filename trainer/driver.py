@@ -16,6 +16,7 @@ from trainer.config import TrainerConfig
 from trainer.grpo import Earnings
 from trainer.protocol import RoundAndStage, outputs_value, winners
 from trainer.rounds import Plan, RoundProgress, advance, catch_up, count_skipped, follow, is_published, lead, to_record
+from trainer.saving import Checkpoints
 from trainer.stages.order import source_of, stage_at
 from trainer.stages.published import Published
 from trainer.stages.rows import StageRows
@@ -30,6 +31,8 @@ REPLY_SECONDS = 15.0
 LOG_WAITING_SECONDS = 60.0
 # How often a stage that needs others' outputs asks for them.
 GATHER_SECONDS = 0.1
+# Stages of seconds are not all worth a checkpoint.
+STAGE_SAVE_SECONDS = 5.0
 # A round is decided once the next one is over too: until then slower peers still earn in it.
 ROUNDS_TO_SETTLE = 2
 # Without progress in a long stage, an output still shows that the peer lives.
@@ -44,6 +47,7 @@ class Earner(Protocol):
     """The part of the trainer that reports what a step earned, and takes the rows to train on."""
 
     rows: StageRows
+    checkpoints: Checkpoints
 
     def take_earnings(self) -> Earnings: ...
 
@@ -120,16 +124,19 @@ class RoundDriver(TrainerCallback):
         self._stopper.release()
         self._seconds = time.monotonic() - self._step_began
         self.is_saved = False
+        before = self._progress.position
         self._add(self._trainer.take_earnings())
+        after = self._progress.position
+        has_stage_ended = before is not None and (after is None or after.round_and_stage != before.round_and_stage)
         self.is_finished = self._progress.is_run_finished(self._plan) or state.global_step >= state.max_steps
         if self.is_finished or self._stopper.is_requested or self._publisher.is_swarm_lost:
             control.should_training_stop = control.should_save = True
-        elif time.monotonic() - self._saved_at >= self._config.save_interval_seconds:
+        elif time.monotonic() - self._saved_at >= self._seconds_to_save(has_stage_ended):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Records when the last checkpoint was written."""
-        self._saved_at, self.is_saved = time.monotonic(), True
+        self._saved_at, self.is_saved = time.monotonic(), not self._trainer.checkpoints.is_paused
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Prints the step's line; the last log of a run is not a step's."""
@@ -236,7 +243,13 @@ class RoundDriver(TrainerCallback):
 
     def _keep(self, progress: RoundProgress) -> None:
         self._progress = progress
-        self._publisher.save_progress(to_record(progress))
+        record = to_record(progress)
+        self._trainer.checkpoints.progress = record
+        self._publisher.save_progress(record)
+
+    def _seconds_to_save(self, has_stage_ended: bool) -> float:
+        interval = self._config.save_interval_seconds
+        return min(interval, STAGE_SAVE_SECONDS) if has_stage_ended else interval
 
     def _wait_for_round(self) -> None:
         self._telemetry.set_phase("waiting")

@@ -14,13 +14,12 @@ import transformers
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer
 
-from trainer.checkpoints import seal
 from trainer.config import TrainerConfig
 from trainer.data import load_model, load_task
 from trainer.lora import adapters
+from trainer.saving import Checkpoints, Nowhere, Reports
 from trainer.scoring import reward_functions, stage_reward, text_of, totals
 from trainer.stages.published import MAX_PROMPT, MAX_TEXT
 from trainer.stages.row import Limits, Row
@@ -64,8 +63,10 @@ class Earnings:
 class PeerTrainer(GRPOTrainer):
     """A GRPOTrainer that takes its rows from the stage that it is in, and reports its earnings and phases."""
 
-    def __init__(self, *, phases: Phases, shield: Shield, model_name: str, rows: StageRows, **options: Any) -> None:
-        self._phases, self._shield, self._model_name, self.rows = phases, shield, model_name, rows
+    def __init__(
+        self, *, phases: Phases, shield: Shield, checkpoints: Checkpoints, rows: StageRows, **options: Any
+    ) -> None:
+        self._phases, self._shield, self.checkpoints, self.rows = phases, shield, checkpoints, rows
         self._earnings = Earnings()
         super().__init__(**options)
 
@@ -112,9 +113,10 @@ class PeerTrainer(GRPOTrainer):
         return rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        with self._phases.phase("saving"), self._shield.shield():
+        if not self.checkpoints.may_save():
+            return
+        with self._phases.phase("saving"), self._shield.shield(), self.checkpoints.writing(self.state.global_step):
             super()._save_checkpoint(model, trial)
-            seal(Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}", self._model_name)
 
 
 def build_trainer(
@@ -125,6 +127,7 @@ def build_trainer(
     shield: Shield,
     peer_id: str = "",
     others: Others | None = None,
+    reports: Reports | None = None,
 ) -> PeerTrainer:
     """Model, data, rewards and trainer of a configuration. Raises ValueError with one line for the user."""
     device = choose_device(config.device)
@@ -143,6 +146,8 @@ def build_trainer(
         # TRL loads the reference model from where the model came from.
         model.save_pretrained(config.run_dir / REFERENCE)
         model.config._name_or_path = str(config.run_dir / REFERENCE)
+    # Removing older ones is left to us, who know which are complete.
+    keep, arguments.save_total_limit = arguments.save_total_limit, None
     is_chat = _is_conversational(tokenizer)
     rows = StageRows(
         task,
@@ -158,7 +163,13 @@ def build_trainer(
         rows=rows,
         phases=phases,
         shield=shield,
-        model_name=config.trained_as,
+        checkpoints=Checkpoints(
+            checkpoints,
+            model=config.trained_as,
+            keep=keep,
+            least_free_bytes=int(config.least_free_gib * 2**30),
+            telemetry=reports or Nowhere(),
+        ),
         model=model,
         peft_config=adapters(config.lora),
         reward_funcs=rewards,

@@ -5,7 +5,7 @@ swarm's current round at its current stage, finishes that round's stages, and wa
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeGuard
 
 from trainer.protocol import MAX_ROUND, RoundAndStage, read_number, read_round_and_stage
@@ -39,10 +39,11 @@ class Position:
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """A peer's position in its run, None between rounds, and its last finished round."""
+    """A peer's position in its run, None between rounds, its last finished round, and all that it ever earned."""
 
     position: Position | None = None
     finished_round: int | None = None
+    earned: float = field(default=0.0, compare=False)
 
     def is_run_finished(self, plan: Plan) -> bool:
         """Whether no round is left."""
@@ -58,7 +59,7 @@ def lead(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> Ro
     if swarm is not None and (position is None or swarm > position.round_and_stage):
         stage = min(swarm.stage, plan.stages_per_round - 1)
         position = Position(swarm.round, stage)
-    return _within(RoundProgress(position or Position(0, 0), progress.finished_round), plan)
+    return _within(replace(progress, position=position or Position(0, 0)), plan)
 
 
 def follow(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> RoundProgress:
@@ -70,7 +71,7 @@ def follow(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> 
         return progress
     if _is_done(swarm.round, progress.finished_round) or swarm.stage >= plan.stages_per_round:
         return replace(progress, position=None)
-    return _within(RoundProgress(Position(*swarm), progress.finished_round), plan)
+    return _within(replace(progress, position=Position(*swarm)), plan)
 
 
 def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool) -> RoundProgress:
@@ -78,12 +79,13 @@ def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool)
     at = progress.position
     if at is None:
         return progress
+    progress = replace(progress, earned=progress.earned + reward)
     if at.steps + 1 < plan.steps_per_stage:
         return replace(progress, position=replace(at, steps=at.steps + 1, reward=at.reward + reward))
     if at.stage + 1 < plan.stages_per_round:
         return replace(progress, position=Position(at.round, at.stage + 1))
     following = Position(at.round + 1, 0) if leader else None
-    return _within(RoundProgress(following, at.round), plan)
+    return _within(replace(progress, position=following, finished_round=at.round), plan)
 
 
 def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> RoundProgress:
@@ -118,7 +120,20 @@ def from_record(record: object) -> RoundProgress:
     return RoundProgress(
         _position(position) if isinstance(position, Mapping) else None,
         finished if _is_count(finished, MAX_ROUND) else None,
+        read_number(record.get("earned"), limit=float("inf")) or 0.0,
     )
+
+
+def further(one: RoundProgress, other: RoundProgress) -> RoundProgress:
+    """The progress of two that is further on: what was published once is not earned again."""
+    return max(one, other, key=_reached)
+
+
+def _reached(progress: RoundProgress) -> tuple[int, int, int]:
+    position = progress.position
+    if position is not None:
+        return position.round, position.stage, position.steps
+    return (progress.finished_round + 1 if progress.finished_round is not None else -1), -1, 0
 
 
 def _position(record: Mapping[str, Any]) -> Position | None:
@@ -142,5 +157,6 @@ def _is_done(round_number: int, finished: int | None) -> bool:
 def _within(progress: RoundProgress, plan: Plan) -> RoundProgress:
     position = progress.position
     if position is not None and plan.max_rounds is not None and position.round >= plan.max_rounds:
-        return RoundProgress(None, max(position.round - 1, progress.finished_round or 0))
+        done = max(position.round - 1, progress.finished_round or 0)
+        return replace(progress, position=None, finished_round=done)
     return progress

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.run_folder import find_trainer, read_bounded, write_process_record
-from trainer.checkpoints import find_latest
+from trainer import checkpoints
 from trainer.config import TrainerConfig
-from trainer.rounds import RoundProgress, from_record
+from trainer.rounds import RoundProgress, from_record, further
 from trainer.stopping import Stopper, StopRequested
 from trainer.swarm.error import SwarmError
 from trainer.swarm.identity import ensure_identity
@@ -93,9 +93,15 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         with quiet():
             folder = config.run_dir / CHECKPOINTS
             with _as_configuration_error():
-                checkpoint = find_latest(folder, config.trained_as)
+                checkpoint = checkpoints.find_latest(folder, config.trained_as)
                 trainer = build_trainer(
-                    config, checkpoints=folder, phases=telemetry, shield=stopper, peer_id=peer_id, others=others
+                    config,
+                    checkpoints=folder,
+                    phases=telemetry,
+                    shield=stopper,
+                    peer_id=peer_id,
+                    others=others,
+                    reports=telemetry,
                 )
             if checkpoint:
                 log.info("resuming from %s", checkpoint.name)
@@ -112,7 +118,8 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
             trainer.add_callback(telemetry)
             with contextlib.suppress(StopRequested, RunFinished):
                 log.info("%s waiting for the first step", START_STEP)
-                driver.start(read_progress(config.run_dir))
+                saved = from_record(checkpoints.read_progress(checkpoint)) if checkpoint else RoundProgress()
+                driver.start(further(read_progress(config.run_dir), saved))
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
                 stopper.disarm()
             stopper.disarm()

@@ -5,6 +5,9 @@ from alerts.i18n._zh_cn_evidence import EVIDENCE
 
 TEXTS = {
     # What several rules say.
+    "Checkpoints are written.": "正在写检查点。",
+    "No checkpoints are written; none has been since the trainer started.": "没有写检查点；启动以来还没有写过。",
+    "No checkpoints are written; the last one is {age} old.": "没有写检查点；最近的检查点已有 {age}。",
     "Trainer not running.": "训练进程未运行。",
     "Trainer was restarted.": "训练进程已重启。",
     "Trainer has stopped training.": "训练已结束。",
@@ -166,6 +169,10 @@ REMEDIES = {
     "CrashLoop": (
         "在上次启动之前的训练日志中找最早的错误而不是最后的错误；检查是否被 OOM killer 终止；然后停止该节点"
         "，直到原因消除。"
+    ),
+    "CheckpointsPaused": (
+        "在运行目录所在磁盘上腾出空间：旧检查点、日志和离线运行记录（wandb/offline-run-*）；检查磁盘是否以只读方式挂载。"
+        "下一个写得下的检查点会自动结束此警报。`trainer.least_free_gib` 是检查点必须留出的空间。"
     ),
     "DiskLow": (
         "删除旧的检查点、日志，以及 wandb 留下的离线记录（wandb/offline-run-*，如有），或把状态目录移到更大的磁盘。"

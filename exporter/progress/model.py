@@ -157,6 +157,10 @@ class Progress:
                 self._values[name] = value
         self._count_tokens(find_first(numbers, TOKENS_NAMES))
 
+    def set_values(self, **values: float) -> None:
+        """Sets values that only the trainer itself knows, by metric name."""
+        self._values.update(values)
+
     def set_swarm(self, **values: float) -> None:
         """Sets values of a peer in a swarm, by metric name."""
         self._join_swarm()

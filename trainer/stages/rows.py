@@ -1,5 +1,6 @@
 """The rows that the model is trained on next: the task's questions, or what other peers published of them."""
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -110,8 +111,12 @@ class StageRows:
                 outputs[self._peer_id] = tuple(own)
             build = stage_at(self.at.stage).build
             assert build is not None
-            self._built = mark, build(outputs, self._peer_id, self._find, self._limits)
+            self._built = mark, sorted(build(outputs, self._peer_id, self._find, self._limits), key=self._turn)
         return self._built[1]
+
+    def _turn(self, row: Row) -> tuple[int, str]:
+        """All peers take the questions in the same order, another one in each round: judgements then meet."""
+        return zlib.crc32(f"{self.at.round} {row.question}".encode()), row.question
 
     def _find(self, question: str) -> Entry | None:
         return self._known.get(question)

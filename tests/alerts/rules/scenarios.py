@@ -66,6 +66,8 @@ SAMPLES = {
     "host_limit": "host_memory_limit_bytes",
     "free": 'host_disk_free_bytes{path="/state"}',
     "disk": 'host_disk_total_bytes{path="/state"}',
+    "paused": "trainer_checkpoints_paused",
+    "saved": "trainer_checkpoint_timestamp_seconds",
     "restarting": 'alerts_restart_phase{phase="restarting"}',
     "useless": 'alerts_restart_phase{phase="useless"}',
 }

@@ -65,9 +65,11 @@ def test_a_judgements_prompt_quotes_what_others_answered() -> None:
     rows.remember(RoundAndStage(0, 0), answered(2, "mine alone"))
     rows.enter(RoundAndStage(0, 1))
 
-    first, second, again = rows.take(3)
+    first, other, again = rows.take(3)
+    second = max(first, other, key=lambda row: row["question"])
 
-    assert (first["question"], second["question"], again["question"]) == ("1 + 1?", "3 + 3?", "1 + 1?")
+    assert {first["question"], other["question"]} == {"1 + 1?", "3 + 3?"}
+    assert again["question"] == first["question"]
     assert second["prompt"] == (
         "The question we were given is: 3 + 3?  \n\nThe following answers to this question were suggested: \n"
         "<student>Student #0</student> said \n<answer>\n5\n</answer>\n\n\n"
@@ -86,7 +88,7 @@ def test_the_task_knows_better_than_a_publisher_what_is_right() -> None:
     rows = make(others)
     rows.take(4)
     rows.enter(RoundAndStage(0, 1))
-    known, foreign = rows.take(2)
+    known, foreign = sorted(rows.take(2), key=lambda row: row["question"])
     task = Task(Sums())
 
     assert (known["answer"], task.judge(known["entry"], "6"), task.judge(known["entry"], "7")) == ("6", 1.0, 0.0)
@@ -178,6 +180,19 @@ def test_a_stranger_cannot_add_answers_in_the_name_of_others() -> None:
     rows.enter(RoundAndStage(0, 1))
 
     assert list(rows.take(1)[0]["row"].students) == ["Student #0"]
+
+
+def test_all_peers_judge_the_same_questions_at_the_same_time() -> None:
+    orders = set()
+    for own in (0, 7):
+        others = Read()
+        others.add(RoundAndStage(0, 0), ANN, *(answered(number, "5") for number in range(8)))
+        rows = make(others)
+        rows.remember(RoundAndStage(0, 0), answered(own, "4"))
+        rows.enter(RoundAndStage(0, 1))
+        orders.add(tuple(row["question"] for row in rows.take(8)))
+
+    assert len(orders) == 1
 
 
 def test_chat_models_are_told_the_form_of_each_stage() -> None:
