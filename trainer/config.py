@@ -168,6 +168,9 @@ class TrainerConfig(FileModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights in memory")
     lora: LoraOptions | None = Field(default=None, description="train adapters only; null: all weights")
+    load_in_4bit: bool = Field(
+        default=False, description="frozen weights of four bits below adapters; needs lora, bitsandbytes and a GPU"
+    )
     grpo: Annotated[dict[str, Any], AfterValidator(_check_grpo)] = Field(default_factory=dict)
     steps_per_stage: PositiveInt = 20
     stages_per_round: int = Field(default=3, ge=1, le=100, description="1: no peer reads what others answer")
@@ -198,6 +201,14 @@ class TrainerConfig(FileModel):
         mistakes = list(judge_together(self.grpo, setting))
         if mistakes:
             raise ValueError(_joined(Mistake(f"grpo.{name}", message) for name, message in mistakes))
+        return self
+
+    @model_validator(mode="after")
+    def _check_four_bits(self) -> Self:
+        if self.load_in_4bit and (self.lora is None or self.model == TINY):
+            raise ValueError(
+                "load_in_4bit: needs lora and a model other than tiny: weights of four bits are not trained"
+            )
         return self
 
     @property

@@ -92,6 +92,7 @@ class RoundDriver(TrainerCallback):
 
     def start(self, saved: RoundProgress) -> None:
         """Resumes the progress saved in the run folder, as far as it agrees with the swarm's."""
+        self._last_round = saved.position.round if saved.position else saved.finished_round
         if self._config.swarm.leader:
             self._enter(lead(saved, self._ask(), self._plan))
         else:

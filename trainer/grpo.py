@@ -16,9 +16,10 @@ from transformers import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from trainer import trackers
 from trainer.config import TrainerConfig
 from trainer.data import load_model, load_task
-from trainer.lora import adapters
+from trainer.lora import adapters, four_bits
 from trainer.saving import Checkpoints, Nowhere, Reports
 from trainer.scoring import reward_functions, stage_reward, text_of, totals
 from trainer.stages.published import MAX_PROMPT, MAX_TEXT
@@ -131,6 +132,9 @@ def build_trainer(
 ) -> PeerTrainer:
     """Model, data, rewards and trainer of a configuration. Raises ValueError with one line for the user."""
     device = choose_device(config.device)
+    if config.load_in_4bit and device != "cuda":
+        raise ValueError(f"load_in_4bit: needs an NVIDIA GPU, and the device is {device}; remove it")
+    trackers.prepare(config.grpo.get("report_to"), config.run_dir)
     transformers.set_seed(config.seed)
     task = load_task(config)
     rewards = reward_functions(config.rewards, task.judge)
@@ -186,6 +190,7 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
     """The arguments of GRPOConfig: defaults, then the user's options, then what the trainer sets; the last one wins."""
     suited: dict[str, Any] = {
         **suited_options(config.model, config.grpo),
+        **trackers.options(config.grpo.get("report_to"), config.name),
         "lr_scheduler_type": "constant",
         "max_steps": 2**31 - 1,
         "report_to": "none",
@@ -209,7 +214,11 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
         decided["reward_weights"] = [*(config.grpo.get("reward_weights") or [1.0] * len(config.rewards)), 1.0]
     if config.model != TINY:
         # TRL loads a named model itself, and its reference model in the same way.
-        decided["model_init_kwargs"] = {"dtype": config.dtype, **(config.grpo.get("model_init_kwargs") or {})}
+        decided["model_init_kwargs"] = {
+            "dtype": config.dtype,
+            **({"quantization_config": four_bits(config.dtype)} if config.load_in_4bit else {}),
+            **(config.grpo.get("model_init_kwargs") or {}),
+        }
     return suited | config.grpo | decided
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.run_folder import find_trainer, read_bounded, write_process_record
-from trainer import checkpoints
+from trainer import checkpoints, events
 from trainer.config import TrainerConfig
 from trainer.rounds import RoundProgress, from_record, further
 from trainer.stopping import Stopper, StopRequested
@@ -62,6 +62,7 @@ def train(config: TrainerConfig, stopper: Stopper) -> bool:
     swarm = Swarm(config.swarm, config.run_dir, identity)
     try:
         log.info("peer %s (%s) listens on %s", config.name, peer_id, ", ".join(swarm.addresses))
+        events.record("swarm_joined", role="leader" if config.swarm.leader else "follower", peer_id=peer_id)
         stopper.enforce_deadline()
         return _train_in(swarm, config, peer_id, stopper)
     finally:
@@ -105,6 +106,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
                 )
             if checkpoint:
                 log.info("resuming from %s", checkpoint.name)
+                events.record("resumed", checkpoint=checkpoint.name)
             driver = RoundDriver(
                 config,
                 peer_id=peer_id,

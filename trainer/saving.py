@@ -86,6 +86,7 @@ class Checkpoints:
         if self._keep is not None:
             rotate(self._folder, max(1, self._keep))
         self._telemetry.checkpoint_saved()
+        events.record("checkpoint_saved", step=step)
         if self.is_paused:
             events.record("checkpoints_resumed", step=step)
             self._paused_because = None

@@ -108,7 +108,7 @@ def render(
     ranking = board.ranking()
     shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names]
     history.add(shown, now)
-    scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores()]
+    scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores(place)]
     leaders = [_cumulative_entry(entry, names, history) for entry in ranking]
     return Snapshot(
         polled_at=polled_at,
@@ -157,7 +157,8 @@ def _messages(gossip: Iterable[Gossip], names: Mapping[str, str]) -> list[dict[s
         {
             "id": _message_id(one),
             "message": f"{nickname(one.peer_id, names)}: {one.message.question} → {one.message.answer}",
-            "node": one.peer_id,
+            "node": nickname(one.peer_id, names),
+            "nodeId": one.peer_id,
         }
         for one in newest_first
     ]

@@ -1,5 +1,6 @@
 """Completes the file's sections with the fleet's own values and makes each process's configuration; pure."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
 from trainer.grpo_values import Setting, judge_together
+from trainer.protocol import STAGES
 
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
@@ -110,6 +112,7 @@ def _add_trainer(
     others = [address for name, address in addresses.items() if name != peer.name]
     data = {
         **settings,
+        "seed": _seed(settings, peer),
         "name": peer.name,
         "run_dir": folder.peer(peer.name),
         "swarm": {
@@ -121,6 +124,10 @@ def _add_trainer(
         },
     }
     mistakes = [Mistake((key,), "set by Peerwatch; remove it") for key in settings if key in _TRAINER_KEYS]
+    stages = settings.get("stages_per_round")
+    if config.swarm.initial_peers and isinstance(stages, int) and stages > STAGES:
+        remedy = f"set at most {STAGES}, or leave swarm.initial_peers empty for a swarm of your own"
+        mistakes.append(Mistake(("stages_per_round",), f"rl-swarm's peers end at a stage {STAGES}; {remedy}"))
     result = validate(TrainerConfig, data, top=keys_of(TrainerConfig) - _TRAINER_KEYS)
     if isinstance(result, TrainerConfig):
         composition.trainers[peer.name] = result
@@ -128,6 +135,14 @@ def _add_trainer(
         of_grpo = _grpo_mistakes(settings)
         mistakes += [one for one in result if not of_grpo or one.location not in (("grpo",), ())] + of_grpo
     composition.problems += [_of_trainer(mistake, peer) for mistake in mistakes]
+
+
+def _seed(settings: Mapping[str, Any], peer: PeerPlan) -> Any:
+    """A seed of the peer's own, whatever the others are called: peers of one seed sample and earn alike."""
+    given = settings.get("seed", 0)
+    if "seed" in peer.overrides or not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        return given
+    return (given + zlib.crc32(peer.name.encode())) % 2**32
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:

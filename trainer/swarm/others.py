@@ -1,6 +1,7 @@
 """Reads what other peers published, in the thread that owns the DHT: the training thread finds it ready."""
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from trainer.swarm.error import SwarmError
 # Peers read in one turn, and kept of one stage: a crowd of strangers costs no more.
 PEERS_PER_TURN = 16
 MAX_PEERS = 64
+# A swarm that is slow to answer must not hold up what we publish.
+TURN_SECONDS = 5.0
 MAX_MALFORMED = 4096
 REWARD_LIMIT = 1e12
 
@@ -74,12 +77,15 @@ class OtherPeers:
             places = self._places
         if not places:
             return
+        deadline = time.monotonic() + TURN_SECONDS
         self.announced = read_round_and_stage(swarm.get(ROUND_AND_STAGE_KEY))
         for place in places:
             earning = set(read_rewards(swarm.get(rewards_key(*place)), limit=REWARD_LIMIT)) - {self._peer_id}
             with self._lock:
                 self._earning[place] = frozenset(earning)
             for peer_id in self._next_peers(earning):
+                if time.monotonic() > deadline:
+                    break
                 self._read(swarm, peer_id, place)
         self._turn += 1
 

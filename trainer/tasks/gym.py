@@ -31,4 +31,7 @@ class GymSource:
         return entry
 
     def score(self, entry: Entry, answer: str) -> float:
-        return float(self._dataset.score_answer(answer=answer, entry=entry))
+        try:
+            return float(self._dataset.score_answer(answer=answer, entry=entry))
+        except Exception:  # noqa: BLE001 some datasets parse an answer without expecting that it is none
+            return 0.0

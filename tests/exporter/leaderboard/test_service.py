@@ -201,7 +201,7 @@ def test_good_records_count_and_hostile_ones_cost_only_themselves(seed: Seed, bo
     leaders = board.get("/api/leaderboard").json()
     assert [(leader["id"], leader["score"]) for leader in leaders["leaders"]] == [(B, 2.5), (A, 1.5)]
     gossip = wait_for(lambda: board.get("/api/gossip").json()["messages"], 10, "gossip")
-    assert gossip[0]["node"] == A
+    assert (gossip[0]["node"], gossip[0]["nodeId"]) == ("<i>ours</i>", A)
     assert gossip[0]["message"].startswith("<i>ours</i>: <b>2+2?</b> → four four")
     assert len(gossip[0]["message"]) < 1000
     assert httpx.post(f"{board.url}/api/id-to-name", content=b" " * 5_000_000).status_code == 413
