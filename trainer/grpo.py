@@ -162,6 +162,7 @@ def build_trainer(
         steps_per_stage=config.steps_per_stage,
         is_chat=is_chat,
         is_instructed=has_stages,
+        is_compact=config.model == TINY,
     )
     trainer = PeerTrainer(
         rows=rows,

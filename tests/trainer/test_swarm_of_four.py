@@ -79,7 +79,7 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
         return sorted(set.intersection(*(fully_played(peer) & set(won(peer)) for peer in peers)))
 
     try:
-        wait_for(lambda: len(rounds()) >= ROUNDS, 300, "three rounds that all play in full", every=1.0)
+        wait_for(lambda: len(rounds()) >= ROUNDS, 600, "three rounds that all play in full", every=1.0)
         found = rounds()
     finally:
         guest.communicate(b"stop\n", timeout=60)

@@ -74,10 +74,8 @@ def _row(question: str, found: Mapping[str, Published], own: str, find_entry: Fi
     judged = _judged_prompt(question, found, limits)
     students = read_students(judged)
     room = max(24, limits.prompt_chars // max(1, len(peers)) - 48)
-    parts = [
-        f"<criticism>Criticism #{number}</criticism> was \n{quote(found[peer_id].completion, room)}\n\n\n"
-        for number, peer_id in enumerate(peers)
-    ]
+    said = [quote(found[peer_id].completion, room) for peer_id in peers]
+    parts = [f"<criticism>Criticism #{n}</criticism> was \n{text}\n\n\n" for n, text in enumerate(said)]
     return Row(
         question=question,
         answer=str(entry["answer"]),
@@ -85,6 +83,7 @@ def _row(question: str, found: Mapping[str, Published], own: str, find_entry: Fi
         prompt=f"{judged}  \n{FEEDBACK}{''.join(parts)}",
         stage=STAGE.number,
         students=students,
+        quotes=(*students.values(), *said),
         consensus=find_consensus((output.completion for output in found.values()), students),
         others=sum(peer_id != own for peer_id in peers),
     )

@@ -64,13 +64,15 @@ def _row(question: str, found: Mapping[str, Published], own: str, find_entry: Fi
         return None
     peers = choose_peers(found, own, limits.quoted_peers)
     prompt = write_prompt(question, [found[peer_id].completion for peer_id in peers], limits)
+    students = read_students(prompt)
     return Row(
         question=question,
         answer=str(entry["answer"]),
         entry=entry,
         prompt=prompt,
         stage=STAGE.number,
-        students=read_students(prompt),
+        students=students,
+        quotes=tuple(students.values()),
         others=sum(peer_id != own for peer_id in peers),
     )
 

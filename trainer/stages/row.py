@@ -14,13 +14,15 @@ FindEntry = Callable[[str], Mapping[str, Any] | None]
 GIVEN = "The question we were given is: "
 SUGGESTED = "The following answers to this question were suggested: \n"
 _STUDENT = re.compile(r"<student>(Student #\d{1,3})</student> said \n(.*?)(?=\n\n\n(?:<student>|\s*$)|\Z)", re.DOTALL)
+_TAG = re.compile(r"</?[a-z_]{1,20}>")
 MAX_STUDENTS = 15
+COMPACT_QUOTE = 40
 
 
 @dataclass(frozen=True)
 class Row:
     """`prompt` is the user's text. `students` are the answers to choose from, by id; `consensus` the choice that most
-    of the published judgements made; `others` how many other peers' texts the prompt holds."""
+    of the published judgements made; `others` how many other peers' texts the prompt holds, `quotes` these texts."""
 
     question: str
     answer: str
@@ -30,6 +32,12 @@ class Row:
     students: Mapping[str, str] = field(default_factory=dict)
     consensus: str | None = None
     others: int = 0
+    quotes: tuple[str, ...] = ()
+
+    def compact(self) -> str:
+        """The prompt for a model that reads a byte per token: the question, and what was quoted without its markup."""
+        texts = (" ".join(_TAG.sub(" ", text).split()) for text in self.quotes)
+        return "\n".join([self.question, *(text[:COMPACT_QUOTE] for text in texts if text)])
 
 
 @dataclass(frozen=True)

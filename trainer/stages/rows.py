@@ -47,10 +47,11 @@ class StageRows:
         steps_per_stage: int,
         is_chat: bool,
         is_instructed: bool,
+        is_compact: bool = False,
     ) -> None:
         self._task, self._peer_id, self._others, self._limits = task, peer_id, others, limits
         self._per_step, self._per_stage = questions_per_step, questions_per_step * steps_per_stage
-        self._is_chat, self._is_instructed = is_chat, is_instructed
+        self._is_chat, self._is_instructed, self._is_compact = is_chat, is_instructed, is_compact
         self.at, self._taken = RoundAndStage(0, 0), 0
         self._known: OrderedDict[str, Entry] = OrderedDict()
         self._own: dict[RoundAndStage, list[Published]] = {}
@@ -123,6 +124,8 @@ class StageRows:
 
     def _as_input(self, row: Row) -> dict[str, Any]:
         prompt: Any = row.prompt
+        if self._is_compact:
+            prompt = row.compact()
         if self._is_chat:
             prompt = [{"role": "user", "content": row.prompt}]
         if self._is_chat and self._is_instructed:

@@ -204,6 +204,19 @@ def test_chat_models_are_told_the_form_of_each_stage() -> None:
     assert make(Read(), is_chat=True, is_instructed=False).take(1)[0]["prompt"] == [user]
 
 
+def test_the_tiny_model_reads_what_is_quoted_without_the_markup() -> None:
+    others = Read()
+    others.add(RoundAndStage(0, 0), ANN, answered(0, "5 " * 100))
+    rows = make(others, is_compact=True)
+    assert rows.take(1)[0]["prompt"] == "0 + 0?"
+    rows.enter(RoundAndStage(0, 1))
+
+    row = rows.take(1)[0]
+
+    assert row["prompt"] == "0 + 0?\n" + ("5 " * 20)
+    assert row["row"].prompt.startswith("The question we were given is: 0 + 0?  \n\nThe following answers")
+
+
 def test_a_long_answer_is_quoted_with_its_end() -> None:
     text = quote("because " * 200 + "<answer>\n42\n</answer>", 100)
 
