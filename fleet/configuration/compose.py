@@ -26,6 +26,8 @@ _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset({"listen", "database", "initial_peers", "identity_path", "names"})
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
 
+SEEDS = 2**32
+
 # Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
 
@@ -140,9 +142,9 @@ def _add_trainer(
 def _seed(settings: Mapping[str, Any], peer: PeerPlan) -> Any:
     """A seed of the peer's own, whatever the others are called: peers of one seed sample and earn alike."""
     given = settings.get("seed", 0)
-    if "seed" in peer.overrides or not isinstance(given, int) or isinstance(given, bool) or given < 0:
+    if "seed" in peer.overrides or type(given) is not int or not 0 <= given < SEEDS:
         return given
-    return (given + zlib.crc32(peer.name.encode())) % 2**32
+    return (given + zlib.crc32(peer.name.encode())) % SEEDS
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
