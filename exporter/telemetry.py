@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,32 @@ class PeerTelemetry(TrainerCallback):
     def publish_failed(self) -> None:
         """Counts a publication that failed."""
         with self._changed():
-            self._progress.count_publish_failure()
+            self._progress.count_in_swarm("swarm_publish_failures_total")
+
+    def rounds_skipped(self, count: int) -> None:
+        """Counts rounds that the peer left out to join the swarm's current one."""
+        with self._changed():
+            self._progress.count_in_swarm("swarm_rounds_skipped_total", count)
+
+    def stage_alone(self) -> None:
+        """Counts a stage that found no outputs of other peers in time."""
+        with self._changed():
+            self._progress.count_in_swarm("swarm_stages_alone_total")
+
+    def outputs_rejected(self, count: int) -> None:
+        """Counts outputs of other peers that were malformed."""
+        with self._changed():
+            self._progress.count_in_swarm("swarm_outputs_rejected_total", count)
+
+    def checkpoint_saved(self) -> None:
+        """Records that a checkpoint is complete."""
+        with self._changed():
+            self._progress.set_values(trainer_checkpoint_timestamp_seconds=time.time())
+
+    def set_checkpoints_paused(self, is_paused: bool) -> None:
+        """Sets whether the trainer goes on without writing checkpoints."""
+        with self._changed():
+            self._progress.set_values(trainer_checkpoints_paused=float(is_paused))
 
     def close(self) -> None:
         """Writes the state `stopped` and ends the writer thread, until a training begins. Again, it does nothing."""

@@ -24,6 +24,7 @@ _LONG = (
     "e2e/test_services_under_supervisor.py",
     "e2e/test_services_under_systemd.py",
     "trainer/test_main.py",
+    "trainer/test_swarm_of_four.py",
     "trainer/test_swarm_of_two.py",
     "fleet/plan/test_measure.py",
     "e2e/test_demo.py",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exporter import stacks
 from exporter.plain_output import allow_any_text
+from trainer import events
 from trainer.config import TrainerConfig, load_config
 from trainer.run import ConfigurationError, claim, train
 from trainer.stopping import Stopper, StopRequested
@@ -34,11 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StopRequested:
         finished = False
     except ConfigurationError as error:
+        _record_exit("configuration", INVALID_CONFIGURATION, error)
         return _report(error, INVALID_CONFIGURATION)
     except SwarmError as error:
+        _record_exit("swarm", FAILED, error)
         return _report(error, FAILED)
+    except Exception as error:
+        _record_exit("error", FAILED, error)
+        raise
+    code = options.finished_exit_code if finished else STOPPED
+    _record_exit("finished" if finished else "stop requested", code)
     logging.getLogger("trainer").info("run finished" if finished else "stopped")
-    return options.finished_exit_code if finished else STOPPED
+    return code
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -68,6 +76,11 @@ def _set_up_logs(config: TrainerConfig) -> None:
     for package in ("trainer", "exporter"):
         logging.getLogger(package).setLevel(logging.INFO)
     stacks.register(config.run_dir)
+
+
+def _record_exit(reason: str, code: int, error: Exception | None = None) -> None:
+    detail = None if error is None else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    events.record("exit", reason=reason, code=code, error=detail)
 
 
 def _report(error: Exception, code: int) -> int:

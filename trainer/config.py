@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -18,8 +19,8 @@ from pydantic import (
 from exporter.files import yaml_text
 from exporter.files.file_model import FileModel
 from exporter.serving.listen_address import is_host_name
-from trainer.grpo_fields import known_fields
-from trainer.grpo_values import Mistake, Setting, judge_fields, judge_together
+from trainer.grpo_settings.fields import known_fields
+from trainer.grpo_settings.values import Mistake, Setting, judge_fields, judge_together
 from trainer.multiaddr import check_multiaddr, check_peer_address
 from trainer.protocol import MAX_SHARDS, check_peer_id
 from trainer.rewards import discover
@@ -44,6 +45,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """`; did you mean …?` for the known name closest to a misspelt one, else an empty string."""
     found = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def is_table(task: str) -> bool:
+    """Whether a task is a dataset with columns, of the hub or in a file, and not one of reasoning-gym."""
+    return "/" in task or Path(task).suffix in (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
 def judge_grpo(options: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
@@ -153,14 +159,26 @@ class LoraOptions(FileModel):
     target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
 
 
+class StageRewards(FileModel):
+    """Weights of what the stages themselves reward, beside `rewards`; each is 0 to 1 before its weight."""
+
+    format: NonNegativeFloat = Field(default=0.2, description="the form that the stage asks for")
+    valid_choice: NonNegativeFloat = Field(default=0.2, description="choosing one of the answers shown, or none")
+    correct_choice: NonNegativeFloat = Field(default=0.5, description="choosing a correct answer")
+    consensus: NonNegativeFloat = Field(default=0.5, description="agreeing with most judgements")
+    recreated_question: NonNegativeFloat = Field(default=0.2, description="repeating the question")
+
+
 class TrainerConfig(FileModel):
     """One peer. `grpo` takes any field of trl.GRPOConfig; relative paths count from the file's folder."""
 
     name: str = Field(min_length=1, max_length=64, description="nickname of the peer")
     run_dir: Path = Field(description="folder of this peer's files")
     model: str = Field(default=TINY, min_length=1, description="tiny, a Hugging Face id, or a local path")
-    task: str = Field(default="chain_sum", min_length=1, description="name of a reasoning-gym dataset")
-    task_options: dict[str, Any] = Field(default_factory=dict, description="options of that dataset")
+    task: str = Field(default="chain_sum", min_length=1, description="a reasoning-gym dataset, a hub id, or a file")
+    task_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of that dataset; peers of one swarm need the same"
+    )
     rewards: list[Annotated[str, AfterValidator(_check_reward)]] = Field(
         default_factory=lambda: ["correctness", "answer_form"],
         min_length=1,
@@ -169,14 +187,26 @@ class TrainerConfig(FileModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights in memory")
     lora: LoraOptions | None = Field(default=None, description="train adapters only; null: all weights")
+    load_in_4bit: bool = Field(
+        default=False, description="frozen weights of four bits below adapters; needs lora, bitsandbytes and a GPU"
+    )
     grpo: Annotated[dict[str, Any], AfterValidator(_check_grpo)] = Field(default_factory=dict)
     steps_per_stage: PositiveInt = 20
-    stages_per_round: int = Field(default=3, ge=1, le=100)
+    stages_per_round: int = Field(default=3, ge=1, le=100, description="1: no peer reads what others answer")
+    stage_rewards: StageRewards = Field(default_factory=StageRewards)
+    others_timeout_seconds: float = Field(
+        default=10.0, ge=0, le=3600, description="how long a stage waits for what others published"
+    )
     max_rounds: PositiveInt | None = Field(
         default=None, description="rounds after which the run is finished; null: no limit"
     )
     publish_interval_seconds: PositiveFloat = 5.0
-    save_interval_seconds: PositiveFloat = 300.0
+    save_interval_seconds: PositiveFloat = Field(
+        default=300.0, description="a checkpoint at least so often, and at the end of each stage"
+    )
+    least_free_gib: float = Field(
+        default=0.5, ge=0, description="free space in GiB that a checkpoint must leave; with less nothing is saved"
+    )
     poll_interval_seconds: PositiveFloat = Field(
         default=2.0, description="how often a waiting follower polls the round"
     )
@@ -190,6 +220,14 @@ class TrainerConfig(FileModel):
         mistakes = list(judge_together(self.grpo, setting))
         if mistakes:
             raise ValueError(_joined(Mistake(f"grpo.{name}", message) for name, message in mistakes))
+        return self
+
+    @model_validator(mode="after")
+    def _check_four_bits(self) -> Self:
+        if self.load_in_4bit and (self.lora is None or self.model == TINY):
+            raise ValueError(
+                "load_in_4bit: needs lora and a model other than tiny: weights of four bits are not trained"
+            )
         return self
 
     @property

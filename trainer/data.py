@@ -1,13 +1,6 @@
-"""Loads the task, an endless dataset from reasoning-gym, and the model: the built-in tiny one or any other by name."""
+"""Loads the task and the model: the built-in tiny one or any other by name."""
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
-import reasoning_gym
 import torch
-from datasets import Dataset
-from reasoning_gym.factory import DATASETS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoTokenizer,
@@ -18,40 +11,22 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from trainer.config import TrainerConfig, nearest
-from trainer.scoring import Entry
+from trainer.config import TrainerConfig, is_table, nearest
 from trainer.suited import TINY, TINY_SHAPE
-
-# Rows before the dataset repeats. Each is generated on access, so a large number costs nothing.
-QUESTIONS = 100_000
-
-
-@dataclass(frozen=True)
-class Task:
-    """A reasoning-gym dataset: its questions, and its scoring of answers."""
-
-    source: Any
-
-    def judge(self, entry: Entry, answer: str) -> float:
-        """The task's score of an answer to the entry of a dataset row."""
-        return float(self.source.score_answer(answer=answer, entry=entry))
-
-    def dataset(self, *, conversational: bool) -> Dataset:
-        """Rows with prompt, question, answer and entry (the task's own record), generated on access."""
-        rows = partial(_rows, self.source, conversational)
-        return Dataset.from_dict({"index": range(QUESTIONS)}).with_transform(rows)
+from trainer.tasks.task import Task
 
 
 def load_task(config: TrainerConfig) -> Task:
-    """The configured task. Raises ValueError with one line for the user."""
-    if config.task not in DATASETS:
-        raise ValueError(f"task: unknown reasoning-gym dataset {config.task!r}{nearest(config.task, DATASETS)}")
-    options = {"seed": config.seed, "size": QUESTIONS, **config.task_options}
-    try:
-        source = reasoning_gym.create_dataset(config.task, **options)
-    except (TypeError, ValueError, AssertionError, AttributeError, LookupError) as error:
-        raise ValueError(f"task_options: rejected by {config.task}: {error}") from error
-    return Task(source)
+    """The configured task: a dataset of reasoning-gym, or one with columns. Raises ValueError with one line."""
+    if is_table(config.task):
+        from trainer.tasks.table import TableSource
+
+        return Task(TableSource(config.task, config.task_options))
+    from trainer.tasks.gym import GymSource, names
+
+    if config.task not in names():
+        raise ValueError(f"task: unknown reasoning-gym dataset {config.task!r}{nearest(config.task, names())}")
+    return Task(GymSource(config.task, config.task_options))
 
 
 def load_model(config: TrainerConfig) -> tuple[PreTrainedModel | str, PreTrainedTokenizerBase]:
@@ -88,15 +63,3 @@ def tiny_model(tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
         bos_token_id=None,
     )
     return Qwen2ForCausalLM(shape)
-
-
-def _rows(source: Any, conversational: bool, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-    entries = [source[index % len(source)] for index in batch["index"]]
-    questions = [entry["question"] for entry in entries]
-    prompts = [[{"role": "user", "content": question}] for question in questions] if conversational else questions
-    return {
-        "prompt": prompts,
-        "question": questions,
-        "answer": [str(entry["answer"]) for entry in entries],
-        "entry": entries,
-    }

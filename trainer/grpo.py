@@ -11,23 +11,27 @@ from typing import Any, Protocol
 
 import torch
 import transformers
+from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer
 
-from trainer.checkpoints import seal
+from trainer import trackers
 from trainer.config import TrainerConfig
 from trainer.data import load_model, load_task
-from trainer.lora import adapters
-from trainer.scoring import reward_functions, text_of, totals
-from trainer.suited import TINY, suited_options
+from trainer.lora import adapters, four_bits
+from trainer.saving import Checkpoints, Nowhere, Reports
+from trainer.scoring import reward_functions, stage_reward, text_of, totals
+from trainer.stages.published import MAX_PROMPT, MAX_TEXT
+from trainer.stages.row import Limits, Row
+from trainer.stages.rows import Nobody, Others, StageRows
+from trainer.suited import TINY, suited_options, suited_prompt
 
 # transformers keeps every logged step in memory and in each checkpoint; a month of short steps would fill both.
 KEPT_LOGS = 100
+ROWS_PER_EPOCH = 100_000
 # In the run folder: the first weights of a model that was made here.
 REFERENCE = "reference"
-MAX_TEXT = 2000
 
 
 class Phases(Protocol):
@@ -44,19 +48,26 @@ class Shield(Protocol):
 
 @dataclass
 class Earnings:
-    """What the rollouts since the last step earned, and the best of their completions."""
+    """What the rollouts since the last step earned, and the best of their completions with its row.
+
+    `others` is how many peers the row quotes.
+    """
 
     reward: float = 0.0
     question: str = ""
     answer: str = ""
     completion: str = ""
+    prompt: str = ""
+    others: int = 0
 
 
 class PeerTrainer(GRPOTrainer):
-    """A GRPOTrainer that reports its earnings and phases."""
+    """A GRPOTrainer that takes its rows from the stage that it is in, and reports its earnings and phases."""
 
-    def __init__(self, *, phases: Phases, shield: Shield, model_name: str, **options: Any) -> None:
-        self._phases, self._shield, self._model_name = phases, shield, model_name
+    def __init__(
+        self, *, phases: Phases, shield: Shield, checkpoints: Checkpoints, rows: StageRows, **options: Any
+    ) -> None:
+        self._phases, self._shield, self.checkpoints, self.rows = phases, shield, checkpoints, rows
         self._earnings = Earnings()
         super().__init__(**options)
 
@@ -74,6 +85,13 @@ class PeerTrainer(GRPOTrainer):
         super().log(logs, start_time)
         del self.state.log_history[:-KEPT_LOGS]
 
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
+        if self.model.training:
+            # Not from the dataloader, which fetches a batch ahead: a stage may have ended meanwhile.
+            group = self.num_generations
+            inputs = [row for row in self.rows.take(len(inputs) // group) for _ in range(group)]
+        return super()._generate_and_score_completions(inputs)
+
     def _generate(self, prompts: list[Any]) -> Any:
         with self._phases.phase("generating"):
             return super()._generate(prompts)
@@ -84,26 +102,45 @@ class PeerTrainer(GRPOTrainer):
         rewards = super()._calculate_rewards(inputs, prompts, completions, *rest)
         earned = totals(rewards.tolist(), self.reward_weights.tolist())
         best = max(range(len(completions)), key=earned.__getitem__)
+        row: Row = inputs[best]["row"]
         self._earnings = Earnings(
             self._earnings.reward + sum(earned),
-            str(inputs[best].get("question", ""))[:MAX_TEXT],
-            str(inputs[best].get("answer", ""))[:MAX_TEXT],
+            row.question[:MAX_TEXT],
+            row.answer[:MAX_TEXT],
             text_of(completions[best])[:MAX_TEXT],
+            row.prompt[:MAX_PROMPT],
+            row.others,
         )
         return rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        with self._phases.phase("saving"), self._shield.shield():
+        if not self.checkpoints.may_save():
+            return
+        with self._phases.phase("saving"), self._shield.shield(), self.checkpoints.writing(self.state.global_step):
             super()._save_checkpoint(model, trial)
-            seal(Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}", self._model_name)
 
 
-def build_trainer(config: TrainerConfig, *, checkpoints: Path, phases: Phases, shield: Shield) -> PeerTrainer:
+def build_trainer(
+    config: TrainerConfig,
+    *,
+    checkpoints: Path,
+    phases: Phases,
+    shield: Shield,
+    peer_id: str = "",
+    others: Others | None = None,
+    reports: Reports | None = None,
+) -> PeerTrainer:
     """Model, data, rewards and trainer of a configuration. Raises ValueError with one line for the user."""
     device = choose_device(config.device)
+    if config.load_in_4bit and device != "cuda":
+        raise ValueError(f"load_in_4bit: needs an NVIDIA GPU, and the device is {device}; remove it")
+    trackers.prepare(config.grpo.get("report_to"), config.run_dir)
     transformers.set_seed(config.seed)
     task = load_task(config)
     rewards = reward_functions(config.rewards, task.judge)
+    has_stages = config.stages_per_round > 1
+    if has_stages:
+        rewards.append(stage_reward(config.stage_rewards.model_dump(), task.judge))
     model, tokenizer = load_model(config)
     try:
         arguments = GRPOConfig(**grpo_options(config, device, checkpoints))
@@ -113,15 +150,36 @@ def build_trainer(config: TrainerConfig, *, checkpoints: Path, phases: Phases, s
         # TRL loads the reference model from where the model came from.
         model.save_pretrained(config.run_dir / REFERENCE)
         model.config._name_or_path = str(config.run_dir / REFERENCE)
+    # Removing older ones is left to us, who know which are complete.
+    keep, arguments.save_total_limit = arguments.save_total_limit, None
+    is_chat = _is_conversational(tokenizer)
+    rows = StageRows(
+        task,
+        peer_id=peer_id,
+        others=others or Nobody(),
+        limits=Limits(*suited_prompt(config.model)),
+        questions_per_step=_questions_per_step(arguments),
+        steps_per_stage=config.steps_per_stage,
+        is_chat=is_chat,
+        is_instructed=has_stages,
+        is_compact=config.model == TINY,
+    )
     trainer = PeerTrainer(
+        rows=rows,
         phases=phases,
         shield=shield,
-        model_name=config.trained_as,
+        checkpoints=Checkpoints(
+            checkpoints,
+            model=config.trained_as,
+            keep=keep,
+            least_free_bytes=int(config.least_free_gib * 2**30),
+            telemetry=reports or Nowhere(),
+        ),
         model=model,
         peft_config=adapters(config.lora),
         reward_funcs=rewards,
         args=arguments,
-        train_dataset=task.dataset(conversational=_is_conversational(tokenizer)),
+        train_dataset=_placeholders(is_chat),
         processing_class=tokenizer,
     )
     # The driver prints the step lines.
@@ -133,6 +191,7 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
     """The arguments of GRPOConfig: defaults, then the user's options, then what the trainer sets; the last one wins."""
     suited: dict[str, Any] = {
         **suited_options(config.model, config.grpo),
+        **trackers.options(config.grpo.get("report_to"), config.name),
         "lr_scheduler_type": "constant",
         "max_steps": 2**31 - 1,
         "report_to": "none",
@@ -148,10 +207,19 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
         "logging_strategy": "steps",
         "logging_steps": 1,
         "save_strategy": "no",
+        # The rows come from the stage, not from the position in a dataset.
+        "ignore_data_skip": True,
     }
+    if config.stages_per_round > 1:
+        # The stage's own reward comes last, with its weights inside.
+        decided["reward_weights"] = [*(config.grpo.get("reward_weights") or [1.0] * len(config.rewards)), 1.0]
     if config.model != TINY:
         # TRL loads a named model itself, and its reference model in the same way.
-        decided["model_init_kwargs"] = {"dtype": config.dtype, **(config.grpo.get("model_init_kwargs") or {})}
+        decided["model_init_kwargs"] = {
+            "dtype": config.dtype,
+            **({"quantization_config": four_bits(config.dtype)} if config.load_in_4bit else {}),
+            **(config.grpo.get("model_init_kwargs") or {}),
+        }
     return suited | config.grpo | decided
 
 
@@ -176,6 +244,19 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _placeholders(is_chat: bool) -> Dataset:
+    """As many empty rows as an epoch has; the trainer fills them."""
+    prompt = [{"role": "user", "content": ""}] if is_chat else ""
+    return Dataset.from_dict({"index": range(ROWS_PER_EPOCH)}).with_transform(
+        lambda batch: {"prompt": [prompt for _ in batch["index"]]}
+    )
+
+
+def _questions_per_step(arguments: GRPOConfig) -> int:
+    completions = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
+    return max(1, completions // arguments.num_generations)
 
 
 def _is_conversational(tokenizer: PreTrainedTokenizerBase) -> bool:

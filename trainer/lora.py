@@ -1,4 +1,4 @@
-"""Low-rank adapters: the only importer of peft, which is optional."""
+"""Low-rank adapters and weights of four bits: the only importer of peft and user of bitsandbytes, both optional."""
 
 import importlib.util
 from typing import Any
@@ -16,4 +16,21 @@ def adapters(options: LoraOptions | None) -> Any:
 
     return LoraConfig(
         r=options.r, lora_alpha=options.alpha, target_modules=options.target_modules, task_type="CAUSAL_LM"
+    )
+
+
+def four_bits(dtype: str) -> Any:
+    """The `transformers.BitsAndBytesConfig` for weights of four bits. Raises ValueError without bitsandbytes."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ValueError(
+            "load_in_4bit: bitsandbytes is not installed; pip install bitsandbytes, or remove load_in_4bit"
+        )
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
     )

@@ -127,26 +127,44 @@ def leaderboard_value(rewards: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(rewards.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
 
 
-# The field of a peer's completion in each stage; a round with more stages repeats the last one.
+# The fields of a record by stage: the peer's completion, and the prompt that it answers. A round with more stages
+# repeats the last one.
 _COMPLETION_NAMES = ("agent_answers", "agent_opinion", "final_agent_decision")
+_PROMPT_NAMES = (None, "stage2_prompt", "stage3_prompt")
+STAGES = len(_COMPLETION_NAMES)
+
+
+def prompt_name(stage: int) -> str | None:
+    """The field of an output that holds its prompt, which readers of the swarm require; None in stage 0."""
+    return _PROMPT_NAMES[min(stage, STAGES - 1)]
 
 
 def outputs_value(
-    now: float, at: RoundAndStage, peer_id: str, *, question: str, answer: str, completion: str
+    now: float, at: RoundAndStage, peer_id: str, *, question: str, answer: str, completion: str, prompt: str = ""
 ) -> tuple[float, dict[str, Any]]:
-    """One value under `rl_swarm_outputs_…`: (unix seconds, question, right answer and the completion)."""
-    name = _COMPLETION_NAMES[min(at.stage, len(_COMPLETION_NAMES) - 1)]
-    return now, {"question": question, "answer": answer, name: {peer_id: completion}}
+    """One value under `rl_swarm_outputs_…`: (unix seconds, question, right answer, completion; from stage 1 prompt)."""
+    record: dict[str, Any] = {"question": question, "answer": answer}
+    name = prompt_name(at.stage)
+    if name is not None:
+        record[name] = prompt
+    record[_COMPLETION_NAMES[min(at.stage, STAGES - 1)]] = {peer_id: completion}
+    return now, record
 
 
-def read_completion(outputs: Mapping[Any, Any], peer_id: str) -> str | None:
-    """The peer's completion in the dict of an outputs value; None if there is none."""
-    for name in reversed(_COMPLETION_NAMES):
+def read_completion(outputs: Mapping[Any, Any], peer_id: str, stage: int | None = None) -> str | None:
+    """The peer's completion in the dict of an outputs value, of one stage or the latest; None if there is none."""
+    names = _COMPLETION_NAMES if stage is None else [_COMPLETION_NAMES[min(stage, STAGES - 1)]]
+    for name in reversed(names):
         by_peer = outputs.get(name)
         text = by_peer.get(peer_id) if isinstance(by_peer, Mapping) else None
         if isinstance(text, str):
             return text
     return None
+
+
+def winners(rewards: Mapping[str, float], most: int = 3) -> list[str]:
+    """The peers with the highest sums of a round's final stage, the best first; a sum of 0 or less wins nothing."""
+    return [peer_id for peer_id, reward in leaderboard_value(rewards)[:most] if reward > 0]
 
 
 def _is_integer(value: object, limit: int) -> bool:

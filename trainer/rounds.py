@@ -5,10 +5,13 @@ swarm's current round at its current stage, finishes that round's stages, and wa
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeGuard
 
 from trainer.protocol import MAX_ROUND, RoundAndStage, read_number, read_round_and_stage
+
+# Outputs that a peer publishes in a stage, about.
+OUTPUTS_PER_STAGE = 8
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,11 @@ class Position:
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """A peer's position in its run, None between rounds, and its last finished round."""
+    """A peer's position in its run, None between rounds, its last finished round, and all that it ever earned."""
 
     position: Position | None = None
     finished_round: int | None = None
+    earned: float = field(default=0.0, compare=False)
 
     def is_run_finished(self, plan: Plan) -> bool:
         """Whether no round is left."""
@@ -55,7 +59,7 @@ def lead(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> Ro
     if swarm is not None and (position is None or swarm > position.round_and_stage):
         stage = min(swarm.stage, plan.stages_per_round - 1)
         position = Position(swarm.round, stage)
-    return _within(RoundProgress(position or Position(0, 0), progress.finished_round), plan)
+    return _within(replace(progress, position=position or Position(0, 0)), plan)
 
 
 def follow(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> RoundProgress:
@@ -67,7 +71,7 @@ def follow(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> 
         return progress
     if _is_done(swarm.round, progress.finished_round) or swarm.stage >= plan.stages_per_round:
         return replace(progress, position=None)
-    return _within(RoundProgress(Position(*swarm), progress.finished_round), plan)
+    return _within(replace(progress, position=Position(*swarm)), plan)
 
 
 def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool) -> RoundProgress:
@@ -75,12 +79,31 @@ def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool)
     at = progress.position
     if at is None:
         return progress
+    progress = replace(progress, earned=progress.earned + reward)
     if at.steps + 1 < plan.steps_per_stage:
         return replace(progress, position=replace(at, steps=at.steps + 1, reward=at.reward + reward))
     if at.stage + 1 < plan.stages_per_round:
         return replace(progress, position=Position(at.round, at.stage + 1))
     following = Position(at.round + 1, 0) if leader else None
-    return _within(RoundProgress(following, at.round), plan)
+    return _within(replace(progress, position=following, finished_round=at.round), plan)
+
+
+def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> RoundProgress:
+    """A follower's progress at the end of a stage: more than a round behind, it joins the swarm's current one."""
+    position = progress.position
+    if position is None or announced.round <= position.round + 1:
+        return progress
+    return follow(progress, announced, plan)
+
+
+def count_skipped(last: int | None, joined: int) -> int:
+    """The rounds between the one that the peer last played in and the one that it joins now."""
+    return max(0, joined - last - 1) if last is not None else 0
+
+
+def is_published(step: int, plan: Plan) -> bool:
+    """Whether the output of this step of a stage is published: a few, and the same at all peers, to be compared."""
+    return step % max(1, plan.steps_per_stage // OUTPUTS_PER_STAGE) == 0
 
 
 def to_record(progress: RoundProgress) -> dict[str, Any]:
@@ -97,7 +120,20 @@ def from_record(record: object) -> RoundProgress:
     return RoundProgress(
         _position(position) if isinstance(position, Mapping) else None,
         finished if _is_count(finished, MAX_ROUND) else None,
+        read_number(record.get("earned"), limit=float("inf")) or 0.0,
     )
+
+
+def further(one: RoundProgress, other: RoundProgress) -> RoundProgress:
+    """The progress of two that is further on: what was published once is not earned again."""
+    return max(one, other, key=_reached)
+
+
+def _reached(progress: RoundProgress) -> tuple[int, int, int]:
+    position = progress.position
+    if position is not None:
+        return position.round, position.stage, position.steps
+    return (progress.finished_round + 1 if progress.finished_round is not None else -1), -1, 0
 
 
 def _position(record: Mapping[str, Any]) -> Position | None:
@@ -121,5 +157,6 @@ def _is_done(round_number: int, finished: int | None) -> bool:
 def _within(progress: RoundProgress, plan: Plan) -> RoundProgress:
     position = progress.position
     if position is not None and plan.max_rounds is not None and position.round >= plan.max_rounds:
-        return RoundProgress(None, max(position.round - 1, progress.finished_round or 0))
+        done = max(position.round - 1, progress.finished_round or 0)
+        return replace(progress, position=None, finished_round=done)
     return progress

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.run_folder import find_trainer, read_bounded, write_process_record
-from trainer.checkpoints import find_latest
+from trainer import checkpoints, events
 from trainer.config import TrainerConfig
-from trainer.rounds import RoundProgress, from_record
+from trainer.rounds import RoundProgress, from_record, further
 from trainer.stopping import Stopper, StopRequested
 from trainer.swarm.error import SwarmError
 from trainer.swarm.identity import ensure_identity
@@ -62,6 +62,7 @@ def train(config: TrainerConfig, stopper: Stopper) -> bool:
     swarm = Swarm(config.swarm, config.run_dir, identity)
     try:
         log.info("peer %s (%s) listens on %s", config.name, peer_id, ", ".join(swarm.addresses))
+        events.record("swarm_joined", role="leader" if config.swarm.leader else "follower", peer_id=peer_id)
         stopper.enforce_deadline()
         return _train_in(swarm, config, peer_id, stopper)
     finally:
@@ -76,6 +77,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         from exporter.telemetry import PeerTelemetry
         from trainer.driver import RoundDriver, RunFinished
         from trainer.grpo import build_trainer, choose_device, quiet
+        from trainer.swarm.others import OtherPeers
         from trainer.swarm.publisher import Publisher
 
     with _as_configuration_error():
@@ -84,25 +86,42 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         config.run_dir, nickname=config.name, model=config.model, device=device, pace=Pace(**config.stall.model_dump())
     )
     telemetry.set_info(peer_id=peer_id)
-    publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds)
+    others = OtherPeers(peer_id, telemetry) if config.stages_per_round > 1 else None
+    publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds, others)
     publisher.start()
     log.info("%s building the model", START_STEP)
     try:
         with quiet():
             folder = config.run_dir / CHECKPOINTS
             with _as_configuration_error():
-                checkpoint = find_latest(folder, config.trained_as)
-                trainer = build_trainer(config, checkpoints=folder, phases=telemetry, shield=stopper)
+                checkpoint = checkpoints.find_latest(folder, config.trained_as)
+                trainer = build_trainer(
+                    config,
+                    checkpoints=folder,
+                    phases=telemetry,
+                    shield=stopper,
+                    peer_id=peer_id,
+                    others=others,
+                    reports=telemetry,
+                )
             if checkpoint:
                 log.info("resuming from %s", checkpoint.name)
+                events.record("resumed", checkpoint=checkpoint.name)
             driver = RoundDriver(
-                config, peer_id=peer_id, trainer=trainer, publisher=publisher, telemetry=telemetry, stopper=stopper
+                config,
+                peer_id=peer_id,
+                trainer=trainer,
+                publisher=publisher,
+                telemetry=telemetry,
+                stopper=stopper,
+                others=others,
             )
             trainer.add_callback(driver)
             trainer.add_callback(telemetry)
             with contextlib.suppress(StopRequested, RunFinished):
                 log.info("%s waiting for the first step", START_STEP)
-                driver.start(read_progress(config.run_dir))
+                saved = from_record(checkpoints.read_progress(checkpoint)) if checkpoint else RoundProgress()
+                driver.start(further(read_progress(config.run_dir), saved))
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
                 stopper.disarm()
             stopper.disarm()

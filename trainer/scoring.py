@@ -2,12 +2,16 @@
 
 import importlib.util
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trainer.rewards import Reward, discover
+from trainer.stages.order import stage_at
+from trainer.stages.rewards import discover as discover_stage_rewards
+from trainer.stages.row import Row
 
 RewardFunction = Callable[..., list[float]]
 Entry = Mapping[str, Any]
@@ -19,6 +23,27 @@ def reward_functions(names: Sequence[str], judge: TaskJudge) -> list[RewardFunct
     """One TRL reward function per name, in the same order. Raises ValueError with one line for the user."""
     built_in = discover()
     return [_built_in(name, built_in[name], judge) if name in built_in else load_function(name) for name in names]
+
+
+def stage_reward(weights: Mapping[str, float], judge: TaskJudge) -> RewardFunction:
+    """What each row's stage rewards, as one TRL reward function; its parts are logged by their own names."""
+    parts = {name: reward for name, reward in discover_stage_rewards().items() if weights[name]}
+
+    def stage(completions: Sequence[Any], row: Sequence[Row], log_metric: Any = None, **_: Any) -> list[float]:
+        sums, scores = [], defaultdict[str, list[float]](list)
+        for completion, one in zip(completions, row, strict=True):
+            text, asked, judged = text_of(completion), stage_at(one.stage), partial(judge, one.entry)
+            found = {name: part.score(text, one, asked, judged) for name, part in parts.items()}
+            for name, score in found.items():
+                if score is not None:
+                    scores[name].append(score)
+            sums.append(sum(weights[name] * score for name, score in found.items() if score is not None))
+        for name, values in scores.items():
+            if log_metric is not None:
+                log_metric(f"stage/{name}", sum(values) / len(values))
+        return sums
+
+    return stage
 
 
 def load_function(name: str) -> RewardFunction:

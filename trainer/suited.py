@@ -34,3 +34,9 @@ def suited_options(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if model == TINY:
         suited |= {"learning_rate": 3e-4, "max_completion_length": 16, "gradient_checkpointing": False}
     return suited
+
+
+def suited_prompt(model: str) -> tuple[int, int, int]:
+    """Bounds of the prompts of stages 1 and 2: their characters, the peers that they quote, a stranger's question."""
+    # The tiny model reads a byte per token.
+    return (300, 1, 1000) if model == TINY else (6000, 8, 2000)

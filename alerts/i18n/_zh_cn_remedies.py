@@ -1,6 +1,10 @@
 """Simplified Chinese of what to do about an alert, by rule."""
 
 REMEDIES = {
+    "CheckpointsPaused": (
+        "在运行目录所在磁盘上腾出空间：旧检查点、日志和离线运行记录（wandb/offline-run-*）；检查磁盘是否以只读方式挂载。"
+        "下一个写得下的检查点会自动结束此警报。`trainer.least_free_gib` 是检查点必须留出的空间。"
+    ),
     "AcceleratorLost": (
         "查看内核日志（`sudo dmesg | grep -i xid`）；停止使用该卡的节点，用 `sudo nvidia-smi --gpu-reset` 重置它，"
         "或重启机器；如果再次出现，检查散热、供电、线缆和插槽。"

@@ -8,6 +8,9 @@ from alerts.i18n._zh_cn_remedies import REMEDIES
 
 TEXTS = {
     # What several rules say.
+    "Checkpoints are written.": "正在写检查点。",
+    "No checkpoints are written; none has been since the trainer started.": "没有写检查点；启动以来还没有写过。",
+    "No checkpoints are written; the last one is {age} old.": "没有写检查点；最近的检查点已有 {age}。",
     "Trainer not running.": "训练进程未运行。",
     "Trainer was restarted.": "训练进程已重启。",
     "Trainer has stopped training.": "训练已结束。",

@@ -126,13 +126,20 @@ class Board:
         order = sorted(((peer.cumulative, peer_id) for peer_id, peer in self.peers.items()), reverse=True)
         return [BoardEntry(peer_id, rank, self.peers[peer_id]) for rank, (_, peer_id) in enumerate(order, start=1)]
 
-    def stage_scores(self) -> list[tuple[float, str]]:
-        """(reward, id) of the newest stage that anybody earned in, descending."""
-        newest = max((peer.stage for peer in self.peers.values() if peer.stamp > peer.not_before), default=None)
+    def stage_scores(self, announced: RoundAndStage | None = None) -> list[tuple[float, str]]:
+        """(reward, id) of the announced stage, descending, or the newest before it that anybody earned in.
+
+        A peer that is ahead of the swarm is listed with what it earned there. Without an announcement, or where nobody
+        earned yet, it is the newest stage of all.
+        """
+        peers = {peer_id: peer for peer_id, peer in self.peers.items() if peer.stamp > peer.not_before}
+        stages = {stage for peer in peers.values() for stage in (peer.stage, *peer.open)}
+        reached = {stage for stage in stages if announced is None or stage <= announced}
+        newest = max(reached or stages, default=START)
         scores = (
-            (peer.stage_reward, peer_id)
-            for peer_id, peer in self.peers.items()
-            if peer.stage == newest and peer.stamp > peer.not_before
+            (peer.stage_reward if peer.stage == newest else peer.open[newest], peer_id)
+            for peer_id, peer in peers.items()
+            if peer.stage == newest or newest in peer.open
         )
         return sorted(scores, reverse=True)
 

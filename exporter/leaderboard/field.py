@@ -57,7 +57,7 @@ class Field(Collector):
             Sample("leaderboard_active_peers", {}, len(active)),
             Sample("leaderboard_joins_total", {}, self._joins),
             Sample("leaderboard_leaves_total", {}, self._leaves),
-            *_spread("leaderboard_stage_reward", [reward for reward, _ in board.stage_scores()]),
+            *_spread("leaderboard_stage_reward", [reward for reward, _ in board.stage_scores(place)]),
             *_spread("leaderboard_cumulative_reward", cumulative),
         )
 

@@ -61,7 +61,11 @@ class Poller:
         self._announced = self._read_position()
         found = self._catch_up(now)
         if not found and (self._announced is None or self._board.peers):
-            raise ReadFailed("the DHT holds no rewards of this swarm")
+            raise ReadFailed(
+                "the DHT holds no rewards of this swarm"
+                if self._announced is not None
+                else "no source announces the swarm's round (nobody writes rl_swarm_rs), and no rewards were found"
+            )
         self._gossip = self._read_gossip(found)
         self.snapshot = self._render(now, now)
         self._measures.last_poll.set(now)

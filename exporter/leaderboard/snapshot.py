@@ -114,7 +114,7 @@ def render(
     ranking = board.ranking()
     shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names.ours]
     history.add(shown, now)
-    scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores()]
+    scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores(place)]
     leaders = [
         {**_cumulative_entry(entry, names, history), "verified": is_signed or entry.peer_id in names.ours}
         for entry in ranking
@@ -181,7 +181,8 @@ def _messages(gossip: Iterable[Gossip], names: Names) -> list[dict[str, str]]:
         {
             "id": _message_id(one),
             "message": f"{names.of(one.peer_id)}: {one.message.question} → {one.message.answer}",
-            "node": one.peer_id,
+            "node": names.of(one.peer_id),
+            "nodeId": one.peer_id,
         }
         for one in newest_first
     ]

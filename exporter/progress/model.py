@@ -11,6 +11,13 @@ from exporter.progress.names import TOKENS_NAMES, VALUES, find_first, is_finite
 
 # Time in these phases is not part of a step, and a peer in them is not expected to step.
 RESTING = frozenset({"waiting", "saving"})
+# They start at 0 with the first round, so that a first increase shows.
+SWARM_COUNTERS = (
+    "swarm_publish_failures_total",
+    "swarm_rounds_skipped_total",
+    "swarm_stages_alone_total",
+    "swarm_outputs_rejected_total",
+)
 # The phases that make up a step.
 STEPPING = frozenset({"generating", "training"})
 
@@ -154,6 +161,10 @@ class Progress:
                 self._values[name] = value
         self._count_tokens(find_first(numbers, TOKENS_NAMES))
 
+    def set_values(self, **values: float) -> None:
+        """Sets values that only the trainer itself knows, by metric name."""
+        self._values.update(values)
+
     def set_swarm(self, **values: float) -> None:
         """Sets values of a peer in a swarm, by metric name."""
         self._join_swarm()
@@ -165,10 +176,10 @@ class Progress:
         if stage is not None:
             self._values["swarm_stage"] = float(stage)
 
-    def count_publish_failure(self) -> None:
-        """Counts a publication to the swarm that failed."""
+    def count_in_swarm(self, name: str, count: int = 1) -> None:
+        """Adds to a counter of a peer in a swarm, by metric name."""
         self._join_swarm()
-        self._values["swarm_publish_failures_total"] += 1
+        self._values[name] += count
 
     # What is shown
 
@@ -192,7 +203,8 @@ class Progress:
         return samples
 
     def _join_swarm(self) -> None:
-        self._values.setdefault("swarm_publish_failures_total", 0.0)
+        for name in SWARM_COUNTERS:
+            self._values.setdefault(name, 0.0)
 
     def _rest(self) -> None:
         """Leaves what the hooks began; what the trainer announced goes on until it announces something else."""

@@ -1,5 +1,6 @@
 """Completes the file's sections with the fleet's own values and makes each process's configuration; pure."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
 from exporter.machine.machine_file import MachineDescription
 from exporter.serving.host_names import is_loopback
-from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
+from fleet.configuration.alert_paths import describe_watched, resolve_paths
+from fleet.configuration.elsewhere import name_of_this_machine
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
 from fleet.configuration.sources import find_contract_mistake, list_dht_addresses, plan_sources
@@ -22,7 +24,8 @@ from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer, 
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
-from trainer.grpo_values import Setting, judge_together
+from trainer.grpo_settings.values import Setting, judge_together
+from trainer.protocol import STAGES
 
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
@@ -33,6 +36,8 @@ _LEADERBOARD_KEYS = frozenset(
     }
 )
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})
+
+SEEDS = 2**32
 
 # Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
@@ -161,6 +166,7 @@ def _add_trainer(
     others = [address for name, address in swarm.addresses.items() if name != peer.name]
     data = {
         **settings,
+        "seed": _seed(settings, peer),
         "name": peer.name,
         "run_dir": folder.peer(peer.name),
         "swarm": {
@@ -173,6 +179,10 @@ def _add_trainer(
         },
     }
     mistakes = [Mistake((key,), "set by Peerwatch; remove it") for key in settings if key in _TRAINER_KEYS]
+    stages = settings.get("stages_per_round")
+    if config.swarm.initial_peers and isinstance(stages, int) and stages > STAGES:
+        remedy = f"set at most {STAGES}, or leave swarm.initial_peers empty for a swarm of your own"
+        mistakes.append(Mistake(("stages_per_round",), f"rl-swarm's peers end at a stage {STAGES}; {remedy}"))
     result = validate(TrainerConfig, data, top=keys_of(TrainerConfig) - _TRAINER_KEYS)
     if isinstance(result, TrainerConfig):
         composition.trainers[peer.name] = result
@@ -180,6 +190,14 @@ def _add_trainer(
         of_grpo = _grpo_mistakes(settings)
         mistakes += [one for one in result if not of_grpo or one.location not in (("grpo",), ())] + of_grpo
     composition.problems += [_of_trainer(mistake, peer) for mistake in mistakes]
+
+
+def _seed(settings: Mapping[str, Any], peer: PeerPlan) -> Any:
+    """A seed of the peer's own, whatever the others are called: peers of one seed sample and earn alike."""
+    given = settings.get("seed", 0)
+    if "seed" in peer.overrides or type(given) is not int or not 0 <= given < SEEDS:
+        return given
+    return (given + zlib.crc32(peer.name.encode())) % SEEDS
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
@@ -305,7 +323,7 @@ def _add_alerts(
         composition.problems.append(Problem(("alerts", "host"), str(error)))
         return
     data = {
-        **_with_secret_paths(given, base),
+        **resolve_paths(given, base),
         "fleet": config.fleet,
         "state_dir": folder.alerts,
         "listen": f"{config.page_host}:{config.ports.alerts}",
@@ -318,50 +336,10 @@ def _add_alerts(
             }
             for peer in peers
         ],
-        "machines": [_describe_watched(machine, base) for machine in config.watch],
+        "machines": [describe_watched(machine, base) for machine in config.watch],
         "leaderboard_url": leaderboard_url(config) if has_board(config, peers) else None,
     }
-    if isinstance(given.get("tls"), dict):
-        data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
-    if "templates" in given:
-        data["templates"] = _from(base, given["templates"])
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
-
-
-def _describe_watched(machine: WatchedMachine, base: Path) -> dict[str, Any]:
-    login = machine.login.get_secret_value() if machine.login is not None else None
-    described = _with_secret_path({"login": login}, "login", base)
-    certificate = base / machine.certificate.expanduser() if machine.certificate else None
-    return {"name": machine.title, "url": machine.url, "certificate": certificate, **described}
-
-
-def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The section with the paths of `file:` references resolved against the file's folder."""
-    routes = given.get("routes")
-    changed: dict[str, Any] = {
-        section: _with_secret_path(given[section], key, base)
-        for section, key in (("deadman", "url"), ("login", "password"))
-        if section in given
-    }
-    if isinstance(routes, list):
-        changed["routes"] = [_with_templates(_with_secret_path(route, "url", base), base) for route in routes]
-    return {**given, **changed}
-
-
-def _with_secret_path(given: Any, key: str, base: Path) -> Any:
-    secret = given.get(key) if isinstance(given, dict) else None
-    if not isinstance(secret, str) or not secret.startswith("file:"):
-        return given
-    return {**given, key: f"file:{_from(base, secret.removeprefix('file:'))}"}
-
-
-def _with_templates(route: Any, base: Path) -> Any:
-    has_templates = isinstance(route, dict) and "templates" in route
-    return {**route, "templates": _from(base, route["templates"])} if has_templates else route
-
-
-def _from(base: Path, path: object) -> object:
-    return str(base / Path(path).expanduser()) if isinstance(path, str) else path
 
 
 def _section(

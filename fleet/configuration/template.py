@@ -39,7 +39,7 @@ swarm:
 
 trainer:                        # for all peers
   model: {model:<22} # tiny (a toy, built locally), a Hugging Face id, or a local folder
-  task: {task:<23} # a dataset of reasoning-gym
+  task: {task:<23} # a dataset of reasoning-gym, openai/gsm8k or another of the hub, a .jsonl or .csv
   task_options: {task_options:<15} # options of that dataset
   # rewards: [rewards.py:reward]  # replaces the built-in ones: FILE:FUNCTION, with TRL's signature
   device: {device:<21} # auto, cpu, cuda or mps

@@ -16,7 +16,7 @@ from fleet.configuration.compose import is_path
 from fleet.configuration.load import Loaded
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
-from trainer.config import TrainerConfig
+from trainer.config import TrainerConfig, is_table
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LONGEST_MODEL_ID = 96
@@ -39,6 +39,9 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "lora"):
         if settings["lora"] is not None and importlib.util.find_spec("peft") is None:
             yield Problem(where, "needs the package peft: pip install 'peerwatch[lora]'; or remove it")
+    for where, settings in _places(loaded, "load_in_4bit"):
+        if settings["load_in_4bit"] is True and importlib.util.find_spec("bitsandbytes") is None:
+            yield Problem(where, "needs the package bitsandbytes: pip install bitsandbytes; or remove it")
     if importlib.util.find_spec("reasoning_gym") is not None:
         yield from _tasks(loaded)
 
@@ -129,7 +132,7 @@ def _task(where: Location, task: object) -> Iterator[Problem]:
     import reasoning_gym.factory
 
     datasets = reasoning_gym.factory.DATASETS
-    if isinstance(task, str) and task not in datasets:
+    if isinstance(task, str) and not is_table(task) and task not in datasets:
         yield Problem(where, f"unknown reasoning-gym dataset {task}{suggest(task, datasets)}")
 
 

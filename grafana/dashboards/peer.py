@@ -172,6 +172,28 @@ def _steps() -> list[PanelBuilder]:
             About("Tokens per second", "Tokens that the trainer trained on.", "short", "fleet", limits=(0, None)),
             Query(f"rate({of_peers('trainer_tokens_total')}[$__rate_interval])"),
         ),
+        graph(
+            About(
+                "Age of the last checkpoint",
+                "Time since this trainer process last completed a checkpoint.",
+                "s",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(f"time() - {of_peers('trainer_checkpoint_timestamp_seconds')}"),
+        ),
+        graph(
+            About(
+                "Checkpoints paused",
+                "1 while the trainer writes no checkpoints, for want of disk space.",
+                "short",
+                "fleet",
+                ANY_IS_BAD,
+                (0, 1),
+            ),
+            Query(of_peers("trainer_checkpoints_paused")),
+            style=Style(is_stepped=True),
+        ),
     ]
 
 
@@ -229,5 +251,26 @@ def _swarm() -> list[PanelBuilder]:
             Query(of_peers("swarm_established_rank"), "{{peer}} among the established"),
             Query(of_peers("swarm_established_peers"), "{{peer}} established peers"),
             style=Style(is_stepped=True),
+        ),
+        graph(
+            About(
+                "Stages alone",
+                "Stages without an output of another peer within the time limit, and rounds left out.",
+                "short",
+                "swarm",
+                limits=(0, None),
+            ),
+            Query(f"increase({of_peers('swarm_stages_alone_total')}[$__rate_interval])", "{{peer}} alone"),
+            Query(f"increase({of_peers('swarm_rounds_skipped_total')}[$__rate_interval])", "{{peer}} left out"),
+        ),
+        graph(
+            About(
+                "Outputs rejected",
+                "Outputs of other peers that were malformed, and ignored.",
+                "short",
+                "swarm",
+                limits=(0, None),
+            ),
+            Query(f"increase({of_peers('swarm_outputs_rejected_total')}[$__rate_interval])"),
         ),
     ]

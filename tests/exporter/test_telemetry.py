@@ -394,12 +394,18 @@ def test_the_swarm_is_reported(telemetry, tmp_path):
     telemetry.published(1_700_000_000.5)
     telemetry.publish_failed()
     telemetry.publish_failed()
+    telemetry.rounds_skipped(4)
+    telemetry.stage_alone()
+    telemetry.outputs_rejected(5)
     samples = written(telemetry, tmp_path)
     assert {r.name: r.value for r in samples if r.name.startswith("swarm_")} == {
         "swarm_round": 7,
         "swarm_stage": 2,
         "swarm_connected_peers": 3,
         "swarm_publish_failures_total": 2,
+        "swarm_rounds_skipped_total": 4,
+        "swarm_stages_alone_total": 1,
+        "swarm_outputs_rejected_total": 5,
         "swarm_last_publish_timestamp_seconds": 1_700_000_000.5,
     }
     info = next(sample.labels for sample in samples if sample.name == "trainer_info")

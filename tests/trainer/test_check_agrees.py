@@ -16,7 +16,7 @@ from fleet.configuration.trainer_checks import has_device
 from tests import warm
 from tests.trainer.sections import END, MEANT_OTHERWISE, TRAIN
 from trainer.config import TrainerConfig, load_config
-from trainer.grpo_fields import field_types
+from trainer.grpo_settings.fields import field_types
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,30 +15,26 @@ def config(**options: Any) -> TrainerConfig:
     return TrainerConfig(name="a", run_dir=Path("/tmp/a"), **options)
 
 
-def test_rows_carry_what_rewards_need() -> None:
+def test_the_task_judges_its_own_questions() -> None:
     task = data.load_task(config())
 
-    row = task.dataset(conversational=False)[7]
+    entry = task.entry(7)
 
-    assert row["prompt"] == row["question"] == task.source[7]["question"]
-    assert task.judge(row["entry"], row["answer"]) == 1.0
-    assert task.judge(row["entry"], "no number") == 0.0
-
-
-def test_the_seed_decides_the_questions() -> None:
-    first, same, other = (data.load_task(config(seed=seed)).dataset(conversational=False)[0] for seed in (1, 1, 2))
-
-    assert first["question"] == same["question"] != other["question"]
+    assert task.judge(entry, entry["answer"]) == 1.0
+    assert task.judge(entry, "no number") == 0.0
 
 
-def test_chat_models_get_messages() -> None:
-    row = data.load_task(config()).dataset(conversational=True)[0]
+def test_all_peers_answer_the_same_questions_unless_the_task_has_a_seed() -> None:
+    one, other = (data.load_task(config(seed=seed)).entry(0) for seed in (1, 2))
+    seeded = data.load_task(config(task_options={"seed": 3})).entry(0)
 
-    assert row["prompt"] == [{"role": "user", "content": row["question"]}]
+    assert one["question"] == other["question"] != seeded["question"]
 
 
 def test_questions_do_not_run_out() -> None:
-    assert len(data.load_task(config(task_options={"size": 10})).dataset(conversational=False)) == data.QUESTIONS
+    task = data.load_task(config(task_options={"size": 10}))
+
+    assert task.entry(13) == task.entry(3)
 
 
 @pytest.mark.parametrize(

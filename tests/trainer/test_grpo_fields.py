@@ -6,7 +6,7 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from trainer.grpo_fields import (
+from trainer.grpo_settings.fields import (
     FieldType,
     accelerator_options,
     class_fields,

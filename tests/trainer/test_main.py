@@ -51,10 +51,20 @@ def test_a_killed_trainer_leaves_nothing_behind_and_resumes(make_peer: MakePeer)
 
     assert code == 0, peer.text()
     assert "Traceback" not in peer.text()
+    assert_nothing_counts_twice(peer)
     last = int(peer.steps()[-1]["step"])
     assert (peer.run_dir / "checkpoints" / f"checkpoint-{last}" / "complete.json").exists()
     position = json.loads((peer.run_dir / "position.json").read_text())["position"]
     assert (position["round"], position["stage"]) >= (int(peer.steps()[-1]["round"]), int(peer.steps()[-1]["stage"]))
+
+
+def assert_nothing_counts_twice(peer: Peer) -> None:
+    """A stage's sum is at most what its logged steps earned, across the kill too."""
+    earned: dict[tuple[str, str], float] = {}
+    for step in peer.steps():
+        place = step["round"], step["stage"]
+        earned[place] = earned.get(place, 0.0) + float(step["reward"]) * QUICK["num_generations"]
+        assert float(step["stage_reward"]) <= earned[place] + 1e-3, step
 
 
 def test_a_long_step_is_abandoned_and_the_weights_are_saved(make_peer: MakePeer, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from trainer.protocol import (
     rewards_key,
     rewards_key_of,
     rewards_keys,
+    winners,
 )
 
 PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
@@ -37,14 +38,23 @@ def test_keys_are_those_of_the_protocol() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "name"),
-    [(0, "agent_answers"), (1, "agent_opinion"), (2, "final_agent_decision"), (5, "final_agent_decision")],
+    ("stage", "name", "prompt"),
+    [
+        (0, "agent_answers", {}),
+        (1, "agent_opinion", {"stage2_prompt": "p"}),
+        (2, "final_agent_decision", {"stage3_prompt": "p"}),
+        (5, "final_agent_decision", {"stage3_prompt": "p"}),
+    ],
 )
-def test_the_completion_goes_under_its_stages_name_and_is_read_back(stage: int, name: str) -> None:
-    at, outputs = outputs_value(7.5, RoundAndStage(1, stage), PEER, question="q", answer="a", completion="c")
+def test_the_completion_goes_under_its_stages_name_and_is_read_back(
+    stage: int, name: str, prompt: dict[str, str]
+) -> None:
+    at, outputs = outputs_value(
+        7.5, RoundAndStage(1, stage), PEER, question="q", answer="a", completion="c", prompt="p"
+    )
 
     assert at == 7.5
-    assert outputs == {"question": "q", "answer": "a", name: {PEER: "c"}}
+    assert outputs == {"question": "q", "answer": "a", name: {PEER: "c"}, **prompt}
     assert read_completion(outputs, PEER) == "c"
 
 
@@ -109,3 +119,8 @@ def test_the_swarms_own_records_are_its_leaders_and_outputs_the_peers_that_the_k
     assert read_owner(outputs_key(PEER, 3, 1), "a" * 32) == PEER
     for key in ("solver", "rl_swarm_rewards_3", "rl_swarm_rewards_3_1_x", f"rl_swarm_outputs_{PEER}_3"):
         assert read_owner(key, PEER) == ""
+
+
+def test_the_winners_of_a_round_are_its_highest_sums() -> None:
+    assert winners({PEER: 1.0, OTHER: 3.0, "third": 0.0}) == [OTHER, PEER]
+    assert winners({PEER: 2.0, OTHER: 2.0}) == winners({OTHER: 2.0, PEER: 2.0})

@@ -4,10 +4,15 @@ A model that is rarely correct still learns from it, because each character coun
 """
 
 from trainer.rewards import Judge
+from trainer.stages.tags import marked_answer
 
 
 def score(completion: str, answer: str, judge: Judge) -> float:
-    """The share of characters of the answer's kinds; half of it depends on how close the lengths are."""
+    """The share of characters of the answer's kinds; half of it depends on how close the lengths are.
+
+    Judges the last <answer>…</answer> of the completion, or all of it if there is none.
+    """
+    completion = marked_answer(completion) if "</answer>" in completion else completion
     if not completion or not answer:
         return 0.0
     kinds = {_kind(character) for character in answer}

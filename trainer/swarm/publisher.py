@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,17 @@ from trainer.protocol import (
     leaderboard_value,
     outputs_key,
     outputs_subkey,
-    read_rewards,
     rewards_key_of,
 )
 from trainer.rounds import from_record
 from trainer.swarm.backlog import Slot
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leadership import Leadership
+from trainer.swarm.others import OtherPeers
 from trainer.swarm.outlet import Outlet
 from trainer.swarm.records import Node, Telemetry
 from trainer.swarm.round_reader import RoundReader
-from trainer.swarm.stage_rewards import find_rewards
+from trainer.swarm.stage_rewards import read_stage_rewards
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,11 @@ POSITION_FILE = "position.json"
 MAX_BOARDS = 8
 # As many as fit into one value; other software reads the best ones.
 MAX_BOARD_PEERS = 1000
-# Other software reads only the newest output of a stage; a stage of thousands of steps keeps this many.
+# Readers of the swarm take some of a stage's outputs; a stage of thousands of steps keeps this many.
 MAX_OUTPUTS_PER_STAGE = 32
-MIN_FLUSH_SECONDS = 1.0
+MIN_FLUSH_SECONDS = 0.25
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
-REWARD_LIMIT = 1e12
 # How often a peer dials initial peers that it lost, while it waits: its half of the swarm may be the one that stands
 # still. While it trains it does so more rarely.
 DIAL_SECONDS = 30.0
@@ -57,9 +56,17 @@ MAX_FAILURES_TO_REBUILD = 96
 class Publisher(threading.Thread):
     """All methods but `run` are called by the training thread, and return at once."""
 
-    def __init__(self, swarm: Node, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float) -> None:
+    def __init__(
+        self,
+        swarm: Node,
+        telemetry: Telemetry,
+        run_dir: Path,
+        peer_id: str,
+        interval_seconds: float,
+        others: OtherPeers | None = None,
+    ) -> None:
         super().__init__(name="publisher", daemon=True)
-        self._swarm, self._telemetry, self._peer_id = swarm, telemetry, peer_id
+        self._swarm, self._telemetry, self._peer_id, self._others = swarm, telemetry, peer_id, others
         self._position_path = run_dir / POSITION_FILE
         self._interval = interval_seconds
         self._changed = threading.Condition()
@@ -70,9 +77,8 @@ class Publisher(threading.Thread):
         self._failed_flushes, self._failures_to_rebuild = 0, FAILURES_TO_REBUILD
         self._asked_at, self._dialled_at = float("-inf"), time.monotonic()
         self._boards: dict[RoundAndStage, None] = {}
-        self._output: tuple[RoundAndStage, str, Any] | None = None
-        self._outputs_stored: tuple[RoundAndStage, int] | None = None
-        self._requests: list[Future[RoundAndStage | None]] = []
+        self._outputs_put: tuple[RoundAndStage, int] | None = None
+        self._requests: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._position: Mapping[str, Any] | None = None
         self._last_reward: tuple[Slot, float] | None = None
         self._announced: RoundAndStage | None = None
@@ -94,10 +100,21 @@ class Publisher(threading.Thread):
             self._last_reward = slot, reward
             self._outlet.put(slot, reward)
 
-    def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> None:
-        """The peer's best completion of a step; one per interval is published."""
+    def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> bool:
+        """The peer's completion of a question in a stage; whether the stage still takes one."""
         with self._changed:
-            self._output = at, outputs_subkey(question), value
+            count = self._outputs_put[1] if self._outputs_put and self._outputs_put[0] == at else 0
+            if count >= MAX_OUTPUTS_PER_STAGE:
+                return False
+            self._outputs_put = at, count + 1
+            self._outlet.put((outputs_key(self._peer_id, *at), outputs_subkey(question)), value)
+            return True
+
+    def hurry(self) -> None:
+        """What was left here does not wait for the interval: a stage has ended, and others need its outputs."""
+        with self._changed:
+            self._urgent = True
+            self._changed.notify()
 
     def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
         """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval."""
@@ -108,9 +125,8 @@ class Publisher(threading.Thread):
             self._boards[at] = None
             while len(self._boards) > MAX_BOARDS:
                 self._boards.pop(next(iter(self._boards)))
-            if is_new:
-                self._urgent = True
-                self._changed.notify()
+        if is_new:
+            self.hurry()
 
     def save_progress(self, position: Mapping[str, Any]) -> None:
         """Saves the peer's round progress in the run folder."""
@@ -119,9 +135,20 @@ class Publisher(threading.Thread):
 
     def ask_round_and_stage(self) -> "Future[RoundAndStage | None]":
         """The swarm's round and stage, once the DHT responds; None if there is none, or none valid."""
-        reply: Future[RoundAndStage | None] = Future()
+        return self._ask(self._read_round)
+
+    def ask_rewards(self, at: RoundAndStage) -> "Future[dict[str, float] | None]":
+        """All peers' sums of a stage, once the DHT responds; None if it cannot be read."""
+        return self._ask(lambda: read_stage_rewards(self._swarm, at))
+
+    def ask_others(self) -> "Future[None]":
+        """Done once the other peers' outputs were read again."""
+        return self._ask(self._refresh_others)
+
+    def _ask(self, query: Callable[[], Any]) -> "Future[Any]":
+        reply: Future[Any] = Future()
         with self._changed:
-            self._requests.append(reply)
+            self._requests.append((query, reply))
             self._changed.notify()
         return reply
 
@@ -170,11 +197,9 @@ class Publisher(threading.Thread):
         with self._changed:
             boards, self._boards = self._boards, {}
             announced = self._announced
-            output, self._output = self._output, None
             self._urgent = False
             if self._outlet.is_empty() and self._last_reward and now - self._outlet.stored_at >= REPEAT_SECONDS:
                 self._outlet.put(*self._last_reward)
-        self._add_output(output)
         self._outlet.store_due(now)
         for at in boards:
             if self._outlet.responds and at not in self._unreadable:
@@ -183,6 +208,9 @@ class Publisher(threading.Thread):
         with self._outlet.isolated():
             self._leadership.keep(now)
             self._leadership.check(announced, self._outlet.outcome((ROUND_AND_STAGE_KEY, None)))
+        if self._outlet.responds and not self._closing:
+            with self._outlet.isolated():
+                self._refresh_others()
         with self._outlet.isolated():
             self._telemetry.set_connected_peers(len(self._swarm.connected_peers()))
         with self._outlet.isolated():
@@ -226,40 +254,33 @@ class Publisher(threading.Thread):
     def _publish_board(self, at: RoundAndStage, now: float) -> None:
         # Not read a second time if this one ends the connections: a flood of strangers outlasts the stage.
         self._unreadable = {one for one in self._unreadable if one.round >= at.round - 1} | {at}
-        found = find_rewards(self._swarm, at)
+        rewards = read_stage_rewards(self._swarm, at)
         self._unreadable.discard(at)
-        values = {peer_id: one.value for peer_id, one in found.items()}
-        rewards = read_rewards(values, limit=REWARD_LIMIT)
         if rewards:
             self._outlet.store((leaderboard_key(*at), None), leaderboard_value(rewards)[:MAX_BOARD_PEERS], now)
 
-    def _add_output(self, output: tuple[RoundAndStage, str, Any] | None) -> None:
-        if output is None:
-            return
-        at, subkey, value = output
-        stored = self._outputs_stored[1] if self._outputs_stored and self._outputs_stored[0] == at else 0
-        if stored < MAX_OUTPUTS_PER_STAGE:
-            self._outputs_stored = at, stored + 1
-            self._outlet.put((outputs_key(self._peer_id, *at), subkey), value)
+    def _read_round(self) -> RoundAndStage | None:
+        self._asked_at = time.monotonic()
+        return self._rounds.read()
+
+    def _refresh_others(self) -> None:
+        if self._others:
+            self._others.refresh(self._swarm, self._rounds.read)
 
     def _answer_requests(self) -> None:
         with self._changed:
             requests, self._requests = self._requests, []
-        if not requests:
-            return
-        self._asked_at = time.monotonic()
-        try:
-            reply = self._rounds.read()
-        except SwarmError:
-            reply = None
-        for request in requests:
-            request.set_result(reply)
+        for query, reply in requests:
+            try:
+                reply.set_result(query())
+            except SwarmError:
+                reply.set_result(None)
 
     def _cancel_requests(self) -> None:
         with self._changed:
             requests, self._requests = self._requests, []
-        for request in requests:
-            request.set_result(None)
+        for _, reply in requests:
+            reply.set_result(None)
 
     def _write_position(self) -> None:
         with self._changed:

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping
 
-from trainer.protocol import RoundAndStage, is_peer_id, rewards_keys
+from trainer.protocol import RoundAndStage, is_peer_id, read_rewards, rewards_keys
 from trainer.swarm.records import Found, Node
+
+REWARD_LIMIT = 1e12
 
 
 def find_rewards(swarm: Node, at: RoundAndStage, latest_expiry: float = math.inf) -> dict[str, Found]:
@@ -17,3 +19,8 @@ def find_rewards(swarm: Node, at: RoundAndStage, latest_expiry: float = math.inf
                 peer_id: one for peer_id, one in found.items() if is_peer_id(peer_id) and one.expires <= latest_expiry
             }
     return rewards
+
+
+def read_stage_rewards(swarm: Node, at: RoundAndStage) -> dict[str, float]:
+    """The same, of valid sums alone. Raises SwarmError."""
+    return read_rewards({peer_id: one.value for peer_id, one in find_rewards(swarm, at).items()}, limit=REWARD_LIMIT)

@@ -331,6 +331,17 @@ CASES = (
         quiet=(30,),
     ),
     Scenario(
+        "CheckpointsPaused",
+        "no room for an hour",
+        lambda m, n: {"paused": float(5 <= m < 65), "saved": n - (m - 4) * MINUTE if 5 <= m < 65 else n - 60},
+        (8, 60),
+        (3, 68),
+    ),
+    Scenario(
+        "CheckpointsPaused", "it ended meanwhile", lambda m, n: {"paused": 1.0} if m < 9 else _down(m, 9), (7,), (13,)
+    ),
+    Scenario("CheckpointsPaused", "one save that failed", lambda m, n: {"paused": float(m == 5)}, quiet=(4, 7, 20)),
+    Scenario(
         "DiskLow", "nearly full, then cleared", lambda m, n: {"free": (3 if 5 <= m < 15 else 20) * GIB}, (8,), (18,)
     ),
     Scenario("DiskLow", "a large disk", lambda m, n: {"free": 40 * GIB, "disk": 4000 * GIB}, quiet=(9,)),

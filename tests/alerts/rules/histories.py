@@ -60,6 +60,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
 
     return {
         "AcceleratorLost": timing(2, 2),
+        "CheckpointsPaused": timing(2, 2),
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),

@@ -84,6 +84,8 @@ SAMPLES = {
     "free": 'host_disk_free_bytes{path="/state"}',
     "clock_lead": "host_clock_lead_seconds",
     "disk": 'host_disk_total_bytes{path="/state"}',
+    "paused": "trainer_checkpoints_paused",
+    "saved": "trainer_checkpoint_timestamp_seconds",
     "restarting": 'alerts_restart_phase{phase="restarting"}',
     "useless": 'alerts_restart_phase{phase="useless"}',
 }

@@ -106,7 +106,7 @@ def test_one_peer(get: Get) -> None:
 def test_gossip_carries_markup_as_text_of_a_json_page(get: Get) -> None:
     answer = get("/api/gossip")
     [message] = answer.json()["messages"]
-    assert message["node"] == A
+    assert (message["node"], message["nodeId"]) == ("a_b <i>", A)
     assert message["message"] == "a_b <i>: <b>2+2?</b> → 4 </script>"
     assert len(message["id"]) == 32
     assert answer.headers["content-type"] == "application/json"

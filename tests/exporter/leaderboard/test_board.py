@@ -98,6 +98,18 @@ def test_the_stage_board_holds_the_newest_stage_only() -> None:
     assert board.stage_scores() == [(2.0, C), (1.0, B)]
 
 
+def test_the_stage_board_holds_the_announced_stage_and_whoever_is_ahead_of_it() -> None:
+    board = Board()
+    board.credit(At(0, 0), {A: entry(7.0), B: entry(3.0)}, NOW)
+    board.credit(At(0, 1), {A: entry(1.0)}, NOW)
+
+    assert board.stage_scores(At(0, 0)) == [(7.0, A), (3.0, B)]
+    assert board.stage_scores(At(0, 1)) == [(1.0, A)]
+    # Nobody has earned there yet.
+    assert board.stage_scores(At(0, 2)) == [(1.0, A)]
+    assert Board().stage_scores(At(0, 2)) == []
+
+
 def test_last_seen_is_when_the_newest_record_was_written() -> None:
     board = Board()
     board.credit(At(0, 0), {A: entry(1.0, age=30), B: Entry(1.0, NOW + 80_000)}, NOW)

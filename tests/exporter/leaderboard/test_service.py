@@ -216,7 +216,7 @@ def test_good_records_count_and_hostile_ones_cost_only_themselves(attacked: Lead
     leaders = attacked.get("/api/leaderboard").json()
     assert [(leader["id"], leader["score"]) for leader in leaders["leaders"]] == [(B, 2.5), (A, 1.5)]
     gossip = wait_for(lambda: attacked.get("/api/gossip").json()["messages"], 10, "gossip")
-    assert gossip[0]["node"] == A
+    assert (gossip[0]["node"], gossip[0]["nodeId"]) == ("<i>ours</i>", A)
     assert gossip[0]["message"].startswith("<i>ours</i>: <b>2+2?</b> → four four")
     assert len(gossip[0]["message"]) < 1000
     assert httpx.post(f"{attacked.url}/api/id-to-name", content=b" " * 5_000_000).status_code == 413

@@ -48,6 +48,26 @@ def test_a_swarm_that_others_began_is_open_unless_it_is_said_who_leads(load: Cal
     assert any("name the peers that lead it" in problem.message for problem in problems)
 
 
+def test_each_peer_has_a_seed_of_its_own_that_stays(load: Callable[[str], Loaded]) -> None:
+    def seeds(text: str) -> dict[str, int]:
+        return {name: trainer.seed for name, trainer in load(text).composition.trainers.items()}
+
+    first, more = seeds("fleet: a\npeers: 2\n"), seeds("fleet: a\npeers: 3\n")
+    assert len(set(more.values())) == 3
+    assert first == {name: more[name] for name in first}
+    assert not set(seeds("fleet: a\npeers: 3\ntrainer: {seed: 5}\n").values()) & set(more.values())
+    assert seeds("fleet: a\npeers: [{name: x, seed: 9}, {name: y}]\n")["x"] == 9
+
+
+def test_a_swarm_of_others_has_no_more_stages_than_its_peers_know(load: Callable[[str], Loaded]) -> None:
+    address = f"/ip4/203.0.113.7/tcp/1/p2p/{LEADER}"
+    more = "fleet: a\ntrainer: {stages_per_round: 4}\n"
+    [problem] = load(f"{more}swarm: {{initial_peers: [{address}]}}\n").lines()
+
+    assert "trainer.stages_per_round: rl-swarm's peers end at a stage 3; set at most 3" in problem
+    assert load(more).lines() == []
+
+
 def test_a_peer_overrides_single_settings_of_the_trainer(load: Callable[[str], Loaded]) -> None:
     text = """\
 fleet: a

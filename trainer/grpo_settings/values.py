@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from trainer.grpo_fields import FieldType, accelerator_options, compared_texts, field_types, reporters
+from trainer.grpo_settings.fields import FieldType, accelerator_options, compared_texts, field_types, reporters
 from trainer.suited import TINY, suited_options
 
 

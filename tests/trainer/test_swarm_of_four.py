@@ -1,0 +1,166 @@
+"""Four real peers and one written to rl-swarm v0.4's description play rounds of three stages together."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.fakes import wait_for
+from tests.trainer.peers import QUICK, ROOT, Peer
+from tests.trainer.v04_peer import ANSWERS, QUESTION, is_malformed
+from trainer.stages.published import clean
+from trainer.swarm.identity import read_peer_id
+
+STEPS = 4
+ROUNDS = 3
+# Steps of about as long as a real model's are to the swarm's delays; the leader, which closes a stage, is the slowest.
+PATIENT = """
+import time
+def patient(completions, **kwargs):
+    time.sleep(SECONDS)
+    return [float(text.count("e") + 1) for text in completions]
+"""
+
+
+class Played(NamedTuple):
+    """The peers, the rounds that all of them played in full, and what the v0.4 peer saw."""
+
+    peers: list[Peer]
+    rounds: list[int]
+    seen: dict[str, Any]
+
+
+def fully_played(peer: Peer) -> set[int]:
+    """Rounds of which the peer logged every step."""
+    places = [(int(step["round"]), int(step["stage"])) for step in peer.steps()]
+    return {number for number, _ in places if all(places.count((number, stage)) == STEPS for stage in range(3))}
+
+
+def won(peer: Peer) -> dict[int, str]:
+    """The winners that the peer logged, by round."""
+    return {
+        int(number): names for number, names in re.findall(r"event=round_won round=(\d+) .*winners=(\S+)", peer.text())
+    }
+
+
+@pytest.fixture(scope="module")
+def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("four")
+    options = {
+        "grpo": QUICK,
+        "steps_per_stage": STEPS,
+        "publish_interval_seconds": 0.5,
+        "poll_interval_seconds": 0.2,
+    }
+
+    def start(name: str, seconds: float, swarm: dict[str, Any], seed: int) -> Peer:
+        source = folder / f"{name}.py"
+        source.write_text(PATIENT.replace("SECONDS", str(seconds)))
+        return make_peer(name, swarm=swarm, rewards=[f"{source}:patient"], seed=seed, **options).start()
+
+    leader = start("lead", 0.3, {"port": 0, "leader": True}, 0)
+    address = leader.address()
+    followers = [
+        start(name, 0.2, {"port": 0, "initial_peers": [address]}, 1 + number)
+        for number, name in enumerate(["fay", "gus", "hal"])
+    ]
+    command = [sys.executable, "-m", "tests.trainer.v04_peer", address, str(folder / "seen.json")]
+    guest = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
+    peers = [leader, *followers]
+
+    def rounds() -> list[int]:
+        assert all(peer.process is not None and peer.process.poll() is None for peer in peers)
+        return sorted(set.intersection(*(fully_played(peer) & set(won(peer)) for peer in peers)))
+
+    try:
+        wait_for(lambda: len(rounds()) >= ROUNDS, 600, "three rounds that all play in full", every=1.0)
+        found = rounds()
+    finally:
+        guest.communicate(b"stop\n", timeout=60)
+    for peer in peers:
+        assert peer.end(signal.SIGTERM) == 0, peer.text()
+    return Played(peers, found, json.loads((folder / "seen.json").read_text()))
+
+
+def records(played: Played, stage: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(peer id, subkey, record) of every output of ours in a stage that the guest read, in the rounds of all."""
+    ours = {read_peer_id(peer.run_dir / "identity.pem") for peer in played.peers}
+    for number in played.rounds:
+        for peer_id, found in played.seen["records"].get(f"{number}_{stage}", {}).items():
+            if peer_id in ours:
+                yield from ((peer_id, subkey, record) for subkey, _, record in found)
+
+
+def test_every_later_stages_prompt_quotes_what_another_peer_published(played: Played) -> None:
+    for peer in played.peers:
+        steps = [step for step in peer.steps() if int(step["round"]) in played.rounds and int(step["stage"])]
+        assert len(steps) == len(played.rounds) * 2 * STEPS
+        assert all(int(step["others"]) >= 1 for step in steps)
+
+
+@pytest.mark.parametrize(("stage", "field"), [(1, "agent_answers"), (2, "agent_opinion")])
+def test_the_quoted_text_is_what_was_published_in_the_stage_before(played: Played, stage: int, field: str) -> None:
+    before: dict[str, set[str]] = {}
+    for peer_id, _, record in records(played, stage - 1):
+        before.setdefault(peer_id, set()).update(clean(text) for text in record[field].values())
+    guest = clean(ANSWERS[stage - 1])
+    prompts = [(peer_id, record[f"stage{stage + 1}_prompt"]) for peer_id, _, record in records(played, stage)]
+
+    assert len({peer_id for peer_id, _ in prompts}) == 4
+    for peer_id, prompt in prompts:
+        texts = set().union(*(found for other, found in before.items() if other != peer_id), [guest])
+        assert any(text[-40:] in prompt for text in texts), prompt
+
+
+def test_the_winners_of_a_round_are_the_same_at_all_peers(played: Played) -> None:
+    for number in played.rounds:
+        winners = {won(peer)[number] for peer in played.peers}
+        assert len(winners) == 1
+        assert winners != {"-"}
+
+
+def test_a_v04_peer_finds_nothing_malformed_and_is_asked_about(played: Played) -> None:
+    malformed = [
+        record
+        for stage in range(3)
+        for peer_id, subkey, record in records(played, stage)
+        if is_malformed(stage, peer_id, subkey, record)
+    ]
+    asked = [stage for stage in (1, 2) if any(record["question"] == QUESTION for *_, record in records(played, stage))]
+
+    assert malformed == []
+    assert asked == [1, 2]
+    for peer in played.peers:
+        assert "\nswarm_outputs_rejected_total 0.0\n" in (peer.run_dir / "trainer.prom").read_text()
+
+
+def test_a_v04_peer_reads_the_sums_that_the_peers_logged(played: Played) -> None:
+    compared = 0
+    for peer in played.peers:
+        for number, stage in ((number, stage) for number in played.rounds for stage in range(3)):
+            logged = [step for step in peer.steps() if (int(step["round"]), int(step["stage"])) == (number, stage)]
+            read = played.seen["rewards"].get(f"{number}_{stage}", {}).get(read_peer_id(peer.run_dir / "identity.pem"))
+            if read is not None:
+                compared += 1
+                sums = [float(step["stage_reward"]) for step in logged]
+                assert any(read == pytest.approx(one, abs=1e-4) for one in sums), (read, sums)
+    assert compared >= 4 * ROUNDS
+
+
+def test_peers_with_seeds_of_their_own_earn_different_sums(played: Played) -> None:
+    sums = {tuple(step["stage_reward"] for step in peer.steps()[-8:]) for peer in played.peers}
+
+    assert len(sums) == 4
+
+
+def test_transitions_are_one_structured_line_each(played: Played) -> None:
+    for peer in played.peers:
+        events = re.findall(r"event=(\w+)", peer.text())
+        assert {"stage_entered", "stage_finished", "outputs_gathered", "round_won"} <= set(events)
+    assert Path(played.peers[0].output).read_text().count("Traceback") == 0

@@ -1,0 +1,1 @@
+"""The fields of GRPOConfig and what each accepts, known without loading torch."""
