@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 TRACKERS := tests/exporter/progress/trackers.txt
+EARLIER := tests/exporter/progress/earlier_trl.txt
 PINNED := constraints.txt pyproject.toml
 # uv where it is there, as it takes a fraction of the time; else pip, with its progress on a terminal.
 INSTALL = if command -v uv >/dev/null; then uv pip install --python .venv/bin/python -c constraints.txt -e ".[$$extras]"; \
@@ -40,7 +41,8 @@ screenshots: .venv/.installed-dev
 	@extras=leaderboard,trainer; $(INSTALL)
 	@touch $@
 
-.venv/.installed-dev: .venv/.installed $(PINNED) $(TRACKERS)
+.venv/.installed-dev: .venv/.installed $(PINNED) $(TRACKERS) $(EARLIER)
 	@extras=dashboards,leaderboard,lora,plot,trainer,dev; $(INSTALL)
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/writers -r $(TRACKERS)
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile --upgrade --target .venv/earlier -r $(EARLIER)
 	@touch $@

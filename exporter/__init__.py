@@ -5,6 +5,7 @@ run_folder  the files of a peer's run folder and how they are written
 telemetry   the callback that writes trainer.prom from inside any Hugging Face Trainer
 textfile_reader  reads trainer.prom, once per collection
 pace        the stall threshold of a peer, from its own step times
+accelerators/ what the cards do, asked by a process of its own
 snapshot    runs the collectors at an interval and renders the page once per collection
 collectors/ one file for each source that the sidecar reads
 http_request, answers  what a request asks, and what the sidecar answers: gzip, basic auth, Host names

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from exporter.machine.machine_file import MACHINE_FILE
+
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux; supervisord first binds to the path with a dot and its pid.
 _LONGEST_SOCKET_PATH = 90
 
@@ -29,8 +31,18 @@ class StateFolder:
         return self.root / "leaderboard"
 
     @property
+    def machine(self) -> Path:
+        """What the sidecars tell watchers elsewhere."""
+        return self.root / MACHINE_FILE
+
+    @property
     def alerts(self) -> Path:
         return self.root / "alerts"
+
+    @property
+    def login(self) -> Path:
+        """What the instances of a checkout of rl-swarm share: its log-in server's log, copies of its log-in."""
+        return self.root / "login"
 
     @property
     def prometheus(self) -> Path:
@@ -49,6 +61,8 @@ class StateFolder:
         """A program's output: of a peer's trainer (`peer`) or sidecar, or of a group with one program."""
         if group == "peer":
             return self.peer(name) / "trainer.log"
+        if group == "login":
+            return self.login / f"{name}.log"
         return self.peer(name) / "sidecar.log" if group == "sidecar" else self.root / group / f"{group}.log"
 
     @property

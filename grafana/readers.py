@@ -23,7 +23,7 @@ def readers() -> list[PanelBuilder]:
         graph(
             About(
                 "Steps read and expected",
-                "Steps that each reader has reached, those of the whole run, and steps between two reports.",
+                "Steps that each reader has reached, those of the run, and between two reports; what counts as a step.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -32,7 +32,20 @@ def readers() -> list[PanelBuilder]:
             Query(of_peers("trainer_progress_step"), "{{peer}} {{reader}}"),
             Query(of_peers("trainer_expected_steps"), "{{peer}} expected"),
             Query(of_peers("trainer_progress_steps_per_report"), "{{peer}} per report"),
+            Query(of_peers("trainer_progress_unit"), "{{peer}} counts {{unit}}s"),
             style=Style(dashed=[".* expected"]),
+        ),
+        graph(
+            About(
+                "Requests at the inference server",
+                "Running and waiting: 0 of both while a trainer waits for answers means that its requests never came.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("trainer_inference_requests"), "{{peer}} {{reader}} {{state}}"),
+            span=24,
         ),
         graph(
             About(

@@ -20,6 +20,8 @@ ALLOWED_ACROSS = {
     "alerts": (
         "exporter.files",
         "exporter.known_problems",
+        "exporter.machine",
+        "exporter.metrics",
         "exporter.plain_output",
         "exporter.run_folder",
         "exporter.serving",
@@ -46,6 +48,7 @@ ALLOWED_ACROSS = {
 DOORS = {
     "apprise": {"alerts/delivery/apprise_sender.py"},
     "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py", "trainer/swarm/node.py"},
+    "pynvml": {"exporter/accelerators/nvidia.py"},
     "sqlite3": {
         "alerts/schema.py",
         "alerts/store.py",

@@ -1,7 +1,10 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words, _zh_cn_learning
+from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
+from alerts.i18n._zh_cn_page import PAGE
+from alerts.i18n._zh_cn_peer import PEER_PAGE
+from alerts.i18n._zh_cn_remedies import REMEDIES
 
 TEXTS = {
     # What several rules say.
@@ -11,6 +14,15 @@ TEXTS = {
     "On SIGUSR1 it writes its stacks to stacks.log.": "收到 SIGUSR1 后，它会把调用栈写入 stacks.log。",
     "{seconds:.1f} s": "{seconds:.1f} 秒",
     "{seconds:.2f} s": "{seconds:.2f} 秒",
+    # AcceleratorLost
+    "Accelerators answer: {count}.": "加速卡应答正常：{count} 块。",
+    "Trainer runs without an accelerator.": "训练进程运行中，未使用加速卡。",
+    "{first} Accelerators lost: {count} of {all}.": "{first}失去的加速卡：{all} 块中的 {count} 块。",
+    "No answer about accelerator {told} in time: card or driver hangs.": "加速卡 {told} 未按时应答：卡或驱动已挂起。",
+    "Accelerator {told} lost: Xid {number} in the kernel's log.": "加速卡 {told} 已失去：内核日志中有 Xid {number}。",
+    "Accelerator {told} is gone: the driver does not list it any more.": "加速卡 {told} 已消失：驱动不再列出它。",
+    "Accelerator {told} must be reset, says its driver.": "驱动报告加速卡 {told} 必须重置。",
+    "Accelerator {told} is lost, says its driver.": "驱动报告加速卡 {told} 已失去。",
     # CrashLoop
     "{count} restarts in {time}; limit {limit} in {window}.": "{time}内重启 {count} 次；上限 {window}内 {limit} 次。",
     "No restart for {time}.": "已 {time}没有重启。",
@@ -90,6 +102,13 @@ TEXTS = {
     "No progress for {time} while {state}; limit {limit}.": "已 {time}没有进展，状态：{state}；上限 {limit}。",
     "Last step: {steps:.0f}, {time} ago.": "最后一步：第 {steps:.0f} 步，{time}前。",
     "CPU idle: {used:.1f} s used in {time}.": "CPU 空闲：{time}内使用 {used:.1f} 秒。",
+    "CPU idle: {cores:.2f} cores in use, usually {usual:.2f}.": "CPU 空闲：使用 {cores:.2f} 核，通常 {usual:.2f} 核。",
+    "CPU spinning in one thread: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 单线程空转：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
+    "CPU as busy as usual: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 与平常一样繁忙：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
     "CPU busy: {used:.1f} s used in {time}.": "CPU 繁忙：{time}内使用 {used:.1f} 秒。",
     "Trainer works, but no progress is read.": "训练进程在工作，但没有读到进展。",
     "Making progress again.": "已恢复进展。",
@@ -168,78 +187,6 @@ TERMS = {
     "pending": "待触发",
 }
 
-REMEDIES = {
-    "CrashLoop": (
-        "在上次启动之前的训练日志中找最早的错误而不是最后的错误；检查是否被 OOM killer 终止；然后停止该节点"
-        "，直到原因消除。"
-    ),
-    "DiskLow": (
-        "删除旧的检查点、日志，以及 wandb 留下的离线记录（wandb/offline-run-*，如有），或把状态目录移到更大的磁盘。"
-    ),
-    "HostMemoryPressure": (
-        "在系统自行终止某个程序或停止响应之前，停止一个节点或减小其批大小；`peerwatch plan` 会说明能容纳多少个节点。"
-    ),
-    "MemoryExceeded": (
-        "减小批大小或序列长度（如果该训练会生成补全，则减小补全的数量或长度），改用更小的模型，或在本机运行更少的节点；"
-        "重启可暂时释放内存，但会丢失上个检查点之后的步。"
-    ),
-    "MemoryForecast": (
-        "在系统终止它之前，选择合适的时机（如果它写检查点，则在检查点之后）重启该节点；然后查找增长的原因：更长的序列、"
-        "不断增长的缓存、自定义代码（例如奖励函数）中的内存泄漏。"
-    ),
-    "OffBoard": (
-        "核对状态页上的节点 ID 是否是预期的那个：如果身份是密钥文件（identity.pem、swarm.pem）"
-        "，丢失它会变成新节点；在训练日志中查找发布失败，并确认排行榜与该节点属于同一个 swarm。"
-    ),
-    "PeerDown": (
-        "如果是 sidecar 没有响应，重新启动 sidecar；否则查看训练日志的末尾，检查本机内存或磁盘是否耗尽"
-        "，并在训练进程结束后重新启动它。"
-    ),
-    "PeerFailed": (
-        "查看其日志的最后几行，找到最早的错误；如果是因内存不足被终止，减小任务（批大小、补全长度、更小的模型）"
-        "或增加内存；然后重新启动。"
-    ),
-    "PeerRestarted": "目前无需处理；如果再次出现，在 restart.log 和训练日志中查找原因。",
-    "PeerStalled": (
-        "查看训练日志的末尾和本告警所附的调用栈（如有），了解卡在何处；如果一分钟后仍无动静，重启该节点，上个检查点之后"
-        "的步会丢失。"
-    ),
-    "ProgressMissing": (
-        "把该节点的 `progress:` 与训练进程现在写入的位置比较（`peerwatch attach` 会列出）；sidecar 的日志会指出失败的"
-        "读取器；如果训练进程什么也不写，先查看它在做什么，再决定是否结束它。"
-    ),
-    "RankDrop": (
-        "在仪表盘上把该节点的奖励和步速与其他节点比较；在训练日志中查找发布失败；在训练却没有收益的节点可能是在独自训练"
-        "。"
-    ),
-    "LeaderOverruled": (
-        "确认只有一个节点被配置为 swarm 的领导节点，且其时钟准确；如果是自己的 swarm，在 `swarm` 一节设置 "
-        "`signed: true`，陌生人的公告便不再生效。"
-    ),
-    "RewardRefused": (
-        "确认没有其他训练进程使用该节点的身份文件，且时钟准确；如果是自己的 swarm，在 `swarm` 一节设置 `signed: true`"
-        "，便无人能以该节点的名义写入。"
-    ),
-    "RestartUseless": "查看 restart.log、训练日志和仍在触发的告警，消除原因；然后自行重启该节点。",
-    "RewardStagnant": (
-        "在训练日志中查找发布或提交失败；核对节点 ID 与获得奖励的 ID 是否一致；检查该节点的奖励是否全为 0；如"
-        "果 swarm 拒绝旧的轮次，重启会有帮助。"
-    ),
-    "RoundLag": (
-        "在训练日志中查找读取 swarm 轮次失败的记录；重启该节点，让它加入当前轮次；如果只是比其他节点慢，缩短补全"
-        "长度或改用更小的模型。"
-    ),
-    "SourceDown": "查看 sidecar 的日志，其中写明原因；如果数据源是排行榜，检查它是否在运行、是否有任何节点的数据。",
-    "StepRateDegraded": (
-        "检查是否有其他程序占用处理器或加速器、是否过热（笔记本电脑降频）、是否在使用交换区，以及序列或补全是否变长。"
-    ),
-    "SwarmIsolated": (
-        "检查其他节点是否可达、该节点的端口是否开放；在训练日志中查找网络错误（使用 hivemind 时查找 p2pd"
-        "）；重启该节点，让它重新加入 swarm。"
-    ),
-    "Watchdog": "无需处理；如果它不再出现，检查告警循环是否在运行、其所在机器的网络是否正常。",
-}
-
 WORDS = Words(
     prefix={"firing": "", "reminder": "仍在告警：", "resolved": "已恢复：", "passed": "曾告警，已恢复："},
     count={
@@ -304,80 +251,7 @@ WORDS = Words(
         "is_inhibited": "被 {} 抑制",
         "more": "另有 {} 个",
     },
-    page={
-        "quiet": "没有告警",
-        "firing_one": "1 个告警",
-        "firing_many": "{} 个告警",
-        "peers_up": "{} / {} 个节点在运行",
-        "first_evaluation": "等待首次评估",
-        "unhealthy": "规则评估已停止",
-        "evaluated": "评估于",
-        "ago": "{}前",
-        "span": "最近 {}",
-        "live": "实时",
-        "connecting": "连接中",
-        "lost": "连接已断开，正在重连：页面内容已过时。",
-        "stale": "一段时间没有新的评估结果：页面内容已过时。",
-        "no_script": "未启用 JavaScript：页面只读，每 15 秒刷新一次。",
-        "skip": "跳到告警",
-        "unwritten": "数据库 {} 无法写入：{}",
-        "set_aside": "数据库 {} 已损坏，保留为 {}，并已新建。",
-        "alerts": "告警",
-        "peers": "节点",
-        "board": "排行榜",
-        "silences": "静默",
-        "recent": "最近事件",
-        "notifications": "通知",
-        "peer": "节点",
-        "state": "状态",
-        "step_rate": "步/秒",
-        "last_step": "上一步",
-        "memory": "内存",
-        "memory_of": "{} / {}",
-        "rank": "排名",
-        "rank_of": "{} / {}",
-        "better": "比 {span}前上升 {places} 位",
-        "worse": "比 {span}前下降 {places} 位",
-        "reward": "奖励",
-        "reward_std": "奖励标准差",
-        "groups_without_spread": "奖励全同的组",
-        "entropy": "熵",
-        "kl": "KL",
-        "completion_tokens": "补全长度",
-        "completions_cut_off": "被截断",
-        "round": "轮次",
-        "round_stage": "{}，阶段 {}",
-        "place": "名次",
-        "total": "累计奖励",
-        "last_reward": "上一阶段",
-        "ours": "本机",
-        "curve": "{}：{} 至 {}",
-        "no_peers": "没有配置节点。",
-        "no_board": "没有配置排行榜。",
-        "board_failed": "无法读取排行榜：{}",
-        "board_empty": "排行榜为空。",
-        "board_more": "榜上共 {} 个节点",
-        "since": "始于 {}",
-        "acknowledge": "确认",
-        "acknowledged": "已确认",
-        "silence": "静默",
-        "silence_for": "静默时长",
-        "silenced": "已静默",
-        "hidden_by": "被 {} 抑制",
-        "until": "至 {}",
-        "everything": "任意",
-        "end_silence": "结束",
-        "no_silence": "没有生效的静默。",
-        "failed": "请求失败：{}",
-        "route_failing": "连续失败 {} 次，最近一次：{}",
-        "route_delivered": "最近送达：{}",
-        "route_unused": "启动以来没有送达",
-        "route_waiting": "{} 条排队中",
-        "route_held": "{} 条因免打扰时段暂缓",
-        "route_expired": "{} 条已过期",
-        "no_route": "没有配置通知渠道：告警只在此处显示。",
-        "no_event": "尚无告警。",
-    },
+    page={**PAGE, **PEER_PAGE},
     charts={
         "memory_bytes": "内存（GiB）",
         "steps_per_second": "每秒步数",
@@ -388,9 +262,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS | _zh_cn_learning.TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_machines.TEXTS | _zh_cn_swarm.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_machines.REMEDIES | _zh_cn_swarm.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

@@ -9,11 +9,16 @@ from pydantic import BaseModel
 
 from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
+from exporter.machine.machine_file import MachineDescription
+from exporter.serving.host_names import is_loopback
+from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
+from fleet.configuration.sources import find_contract_mistake, list_dht_addresses, plan_sources
+from fleet.configuration.swarm_peers import describe_in_swarm, describe_start
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
-from fleet.configuration.watched import AttachedPeer, WatchedPeer, describe_watch
+from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
@@ -22,9 +27,12 @@ from trainer.grpo_values import Setting, judge_together
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset(
-    {"listen", "database", "initial_peers", "identity_path", "names", "signed", "leaders", "members", "shards"}
+    {
+        *("listen", "database", "initial_peers", "identity_path", "names", "sources", "identities", "checkouts"),
+        *("signed", "leaders", "members", "shards"),
+    }
 )
-_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
+_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})
 
 # Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
@@ -44,9 +52,13 @@ class Composition:
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     # How the trainers that are not ours are found and read, by peer name.
     watches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    # None in a fleet without trainers of ours.
+    # How the instances of rl-swarm are started, by peer name.
+    starts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # None in a fleet without trainers of ours and without sources.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
+    # What the sidecars tell watchers elsewhere; None where only this machine reaches them.
+    machine: MachineDescription | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -66,9 +78,10 @@ def compose(
     for peer in peers:
         if peer.watched is not None:
             _add_watch(composition, peer, peer.watched, folder, base)
-    if ours:
+    if has_leaderboard(config, peers):
         _add_leaderboard(composition, config, ours, folder, ids)
     _add_alerts(composition, config, peers, folder, base)
+    composition.machine = describe_machine(config, peers, folder, base)
     composition.problems = list(dict.fromkeys(composition.problems))
     return composition
 
@@ -93,6 +106,20 @@ def alerts_url(config: FleetConfig) -> str:
 
 def prometheus_url(config: FleetConfig) -> str:
     return f"http://{LOOPBACK}:{config.ports.prometheus}"
+
+
+def describe_machine(
+    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, base: Path
+) -> MachineDescription | None:
+    """What the sidecars tell watchers elsewhere; None where only this machine reaches them."""
+    outside = config.outside
+    if outside is not None:
+        ports = {peer.name: outside.port + index for index, peer in enumerate(peers)}
+        files = {name: base / path.expanduser() for name, path in dict(outside).items() if isinstance(path, Path)}
+        return MachineDescription(outside.machine, ports, (folder.root,), **files)
+    if is_loopback(config.host):
+        return None
+    return MachineDescription(name_of_this_machine(), {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
 
 
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:
@@ -156,7 +183,12 @@ def _add_trainer(
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
-    composition.watches[peer.name] = describe_watch(watched, base, folder.log("peer", peer.name))
+    watch = describe_watch(watched, base, folder.log("peer", peer.name))
+    composition.watches[peer.name] = watch | describe_in_swarm(watched, base, folder)
+    if isinstance(watched, RlSwarmPeer):
+        composition.starts[peer.name] = describe_start(watched, base, folder)
+    if watched.contract is not None and (wrong := find_contract_mistake(watched.contract)):
+        composition.problems.append(Problem((*(peer.where or ()), "contract"), wrong))
     for index, name, mistake in watched.find_reader_mistakes(base):
         composition.problems.append(Problem((*(peer.where or ()), "progress", index, name), mistake))
 
@@ -244,18 +276,23 @@ def _add_leaderboard(
     folder: StateFolder,
     ids: Mapping[str, str],
 ) -> None:
+    read = plan_sources(config.sources, composition.watches, has_ours=bool(peers))
     swarm = _Swarm.of(config, peers, ids)
     data = {
         **config.leaderboard,
         "listen": f"{config.host}:{config.ports.leaderboard}",
         "database": folder.leaderboard / "board.sqlite",
         # Any of our own peers will do: the board must not depend on the leader.
-        "initial_peers": [*swarm.addresses.values(), *config.swarm.initial_peers],
+        "initial_peers": [*swarm.addresses.values(), *config.swarm.initial_peers]
+        if peers
+        else list_dht_addresses(config.sources),
         **swarm.membership,
         "names": {ids[peer.name]: peer.name for peer in peers},
+        **read.settings,
     }
     problems = _section(composition, "leaderboard", LeaderboardConfig, data, config.leaderboard, _LEADERBOARD_KEYS)
-    composition.problems += problems
+    # That nothing is left to read follows from a source's own mistake.
+    composition.problems += [*read.problems, *(one for one in problems if one.location[1:] or not read.problems)]
 
 
 def _add_alerts(
@@ -281,13 +318,21 @@ def _add_alerts(
             }
             for peer in peers
         ],
-        "leaderboard_url": leaderboard_url(config) if our_trainers(peers) else None,
+        "machines": [_describe_watched(machine, base) for machine in config.watch],
+        "leaderboard_url": leaderboard_url(config) if has_board(config, peers) else None,
     }
     if isinstance(given.get("tls"), dict):
         data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
     if "templates" in given:
         data["templates"] = _from(base, given["templates"])
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
+
+
+def _describe_watched(machine: WatchedMachine, base: Path) -> dict[str, Any]:
+    login = machine.login.get_secret_value() if machine.login is not None else None
+    described = _with_secret_path({"login": login}, "login", base)
+    certificate = base / machine.certificate.expanduser() if machine.certificate else None
+    return {"name": machine.title, "url": machine.url, "certificate": certificate, **described}
 
 
 def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, mode
 
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
+from fleet.configuration.elsewhere import Outside, WatchedMachine
+from fleet.configuration.sources import SourceEntry
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
-from fleet.configuration.watched import AttachedPeer, CommandPeer
+from fleet.configuration.watched import AttachedPeer, CommandPeer, RlSwarmPeer
 from trainer.multiaddr import check_multiaddr
 from trainer.protocol import MAX_SHARDS, check_peer_id
 
@@ -101,18 +103,19 @@ def _kind_of_peers(value: object) -> str:
 def _kind_of_peer(value: object) -> str:
     kind = value.get("kind", "peerwatch") if isinstance(value, dict) else getattr(value, "kind", "peerwatch")
     # An unknown kind is reported at its key, by the model of our own.
-    return kind if kind in ("command", "attached") else "peerwatch"
+    return kind if kind in ("command", "attached", "rl-swarm") else "peerwatch"
 
 
 AnyPeer = Annotated[
     Annotated[Peer, Tag("peerwatch")]
     | Annotated[CommandPeer, Tag("command")]
-    | Annotated[AttachedPeer, Tag("attached")],
+    | Annotated[AttachedPeer, Tag("attached")]
+    | Annotated[RlSwarmPeer, Tag("rl-swarm")],
     Discriminator(_kind_of_peer),
 ]
 Peers = Annotated[
-    Annotated[Annotated[int, Field(ge=1, le=MAX_PEERS, strict=True)], Tag("count")]
-    | Annotated[Annotated[list[AnyPeer], Field(min_length=1, max_length=MAX_PEERS)], Tag("list")],
+    Annotated[Annotated[int, Field(ge=0, le=MAX_PEERS, strict=True)], Tag("count")]
+    | Annotated[Annotated[list[AnyPeer], Field(max_length=MAX_PEERS)], Tag("list")],
     Discriminator(_kind_of_peers),
 ]
 
@@ -131,8 +134,11 @@ class FleetConfig(FileModel):
     sidecar_interval: Annotated[Duration, Field(ge=0.2, le=300)] = 5.0
     ports: Ports = Ports()
     leaderboard: dict[str, Any] = Field(default_factory=dict)
+    sources: list[SourceEntry] = Field(default_factory=list, max_length=8)
     alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
+    outside: Outside | None = None
+    watch: list[WatchedMachine] = Field(default_factory=list, max_length=1000)
     restart: Restart = Restart()
 
     @property

@@ -57,11 +57,15 @@ class Manager:
 
     def files(self, programs: Iterable[Program]) -> list[File]:
         planned = list(programs)
-        peers = [program.name for program in planned if program.group == "peer"]
+        titles = {group: [program.title for program in planned if program.group == group] for group in _PER_PEER}
+        # The trainer of an attached peer is no service: the target of such a peer does not name one.
+        trained = {program.name for program in planned if program.group == "peer"}
+        attached = [one.name for one in planned if one.group == "sidecar" and one.name not in trained]
         return [
             File(self._directory / self._target, self._fleet_target(planned)),
-            File(self._directory / f"peerwatch-{self._fleet}-peer@.target", self._peer_target()),
-            *(self._template(group, [f"{group}:{name}" for name in peers]) for group in _PER_PEER),
+            self._peer_target("", _PER_PEER),
+            *(self._peer_target(name, ("sidecar",)) for name in attached),
+            *(self._template(group, titles[group]) for group in _PER_PEER),
             *map(self._own_file, planned),
             *self._rotation(planned[0].environment),
         ]
@@ -126,17 +130,19 @@ class Manager:
 
     def _fleet_target(self, programs: list[Program]) -> str:
         wanted = [self._unit(program.title) for program in programs if program.group not in _PER_PEER]
-        wanted += [f"peerwatch-{self._fleet}-peer@{one.name}.target" for one in programs if one.group == "peer"]
+        wanted += self._peer_targets(program.title for program in programs)
         wanted.append(self._timer)
         wants = "".join(f"Wants={unit}\n" for unit in wanted)
         unit = f"[Unit]\nDescription=Peerwatch fleet {self._fleet}\n{wants}"
         return f"{_head(self._target)}{unit}\n[Install]\nWantedBy=default.target\n"
 
-    def _peer_target(self) -> str:
-        units = "".join(f"Wants={self._kind(group)}@%i.service\n" for group in _PER_PEER)
-        head = _head(f"peerwatch-{self._fleet}-peer@.target")
+    def _peer_target(self, name: str, groups: Iterable[str]) -> File:
+        """Of the peer, or the template for all that have no own one."""
+        unit = f"peerwatch-{self._fleet}-peer@{name}.target"
+        units = "".join(f"Wants={self._kind(group)}@%i.service\n" for group in groups)
         description = f"Description=Peer %i of Peerwatch fleet {self._fleet}, with its sidecar"
-        return f"{head}[Unit]\n{description}\nPartOf={self._target}\n{units}"
+        text = f"{_head(unit)}[Unit]\n{description}\nPartOf={self._target}\n{units}"
+        return File(self._directory / unit, text)
 
     def _template(self, group: str, titles: list[str]) -> File:
         name = f"{self._kind(group)}@.service"

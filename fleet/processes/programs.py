@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from exporter.machine.machine_file import MachineDescription
 from exporter.watch_file import WATCH_FILE
-from fleet.configuration.compose import leaderboard_url, reachable
+from fleet.configuration.compose import describe_machine, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
-from fleet.configuration.watched import CommandPeer
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
+from fleet.configuration.sources import needs_service
+from fleet.configuration.swarm_peers import START_FILE, locate_store
+from fleet.configuration.watched import CommandPeer, RlSwarmPeer
 from fleet.processes.launch import FINISHED_EXIT_CODE, Policy
 from fleet.processes.owner import OWNER_VARIABLE, owner_of
 from fleet.state_folder import StateFolder
@@ -64,16 +67,30 @@ def plan_programs(
     without a shell's environment.
     """
     ours = our_trainers(peers)
-    planned = [_leaderboard(config, ours, folder)] if ours else []
+    planned = [_leaderboard(config, ours, folder)] if has_leaderboard(config, peers) else []
+    reads_sources = needs_service(config.sources, (peer.watched for peer in peers))
+    machine = describe_machine(config, peers, folder, base)
     planned.append(_alerts(folder))
     if prometheus:
         planned.append(_prometheus(config, folder, prometheus))
+    planned += _login_servers(peers, base, folder)
     for peer in peers:
         if peer.watched is None:
             planned.append(_trainer(config, ours, folder, ours.index(peer), platform))
         elif isinstance(peer.watched, CommandPeer):
             planned.append(_command(peer.watched, base, folder))
-        planned.append(_sidecar(config, peer, folder, has_leaderboard=bool(ours)))
+        elif isinstance(peer.watched, RlSwarmPeer):
+            planned.append(_rl_swarm(peer, folder, platform))
+        planned.append(
+            _sidecar(
+                config,
+                peer,
+                folder,
+                machine=machine,
+                has_leaderboard=has_board(config, peers),
+                has_sources=reads_sources and peer.watched is not None,
+            )
+        )
     limits = {peer.name: peer.memory_limit_bytes for peer in peers}
     return [
         Program(
@@ -151,6 +168,26 @@ def _command(peer: CommandPeer, base: Path, folder: StateFolder) -> _Planned:
     )
 
 
+def _rl_swarm(peer: PeerPlan, folder: StateFolder, platform: str) -> _Planned:
+    start = folder.peer(peer.name) / START_FILE
+    command = _python("fleet.processes.rl_swarm", "--start", str(start))
+    return _Planned("peer", peer.name, command, trainer_environment(peer.threads, platform))
+
+
+def _login_servers(peers: tuple[PeerPlan, ...], base: Path, folder: StateFolder) -> list[_Planned]:
+    """One for each checkout and port: its trainers submit what they earn through it."""
+    found: dict[tuple[Path, int], _Planned] = {}
+    for peer in peers:
+        if not isinstance(peer.watched, RlSwarmPeer):
+            continue
+        checkout, port = peer.watched.locate(base), peer.watched.login_port
+        name = str(port) if any(other != (checkout, port) for other in found) else "login"
+        options = ("--checkout", str(checkout), "--port", str(port), "--store", str(locate_store(folder, checkout)))
+        command = _python("fleet.processes.login_server", *options)
+        found.setdefault((checkout, port), _Planned("login", name, command, {"PYTHONUNBUFFERED": "1"}))
+    return list(found.values())
+
+
 def trainer_environment(threads: int, platform: str) -> dict[str, str]:
     """Keeps trainers on one machine from competing for cores, and third parties quiet."""
     environment = {
@@ -173,16 +210,28 @@ def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[st
     return "--wait-for", f"{reachable(config.swarm.host)}:{peers[0].trainer_port}"
 
 
-def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder, *, has_leaderboard: bool) -> _Planned:
+def _sidecar(
+    config: FleetConfig,
+    peer: PeerPlan,
+    folder: StateFolder,
+    *,
+    machine: MachineDescription | None,
+    has_leaderboard: bool,
+    has_sources: bool,
+) -> _Planned:
     run_folder = folder.peer(peer.name)
     limit = peer.memory_limit_bytes
+    outside = f"{config.outside.host}:{machine.peers[peer.name]}" if config.outside and machine else None
     return _Planned(
         "sidecar",
         peer.name,
         _python(
             *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
             *(("--leaderboard-url", leaderboard_url(config)) if has_leaderboard else ()),
+            *(("--sources-url", leaderboard_url(config)) if has_sources else ()),
             *(("--watch", str(run_folder / WATCH_FILE)) if peer.watched else ()),
+            *(("--machine", str(folder.machine)) if machine else ()),
+            *(("--outside", outside) if outside else ()),
             *("--interval-seconds", f"{config.sidecar_interval:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),
@@ -196,7 +245,7 @@ def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: State
         "leaderboard",
         _python("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
         _LIGHT,
-        () if config.swarm.initial_peers else _behind_leader(config, peers),
+        _behind_leader(config, peers) if peers and not config.swarm.initial_peers else (),
     )
 
 

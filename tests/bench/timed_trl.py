@@ -8,7 +8,7 @@ import time
 
 from transformers import TrainerCallback
 
-from tests.e2e.trl_script import build
+from tests.tiny_grpo import build
 
 
 class Notes(TrainerCallback):
@@ -26,6 +26,4 @@ class Notes(TrainerCallback):
 
 
 if __name__ == "__main__":
-    trainer = build(0.0)
-    trainer.add_callback(Notes(sys.argv[1]))
-    trainer.train()
+    build(max_steps=100_000, max_completion_length=4, callbacks=[Notes(sys.argv[1])]).train()

@@ -45,6 +45,7 @@ def settings(names: list[str], ports: list[int], **more: Any) -> dict[str, Any]:
             "model": "tiny",
             "device": "cpu",
             "rewards": ["reward.py:reward"],
+            "grpo": {"num_generations": 2, "max_completion_length": 4},
             "steps_per_stage": 5,
             "save_interval_seconds": 5,
         },

@@ -36,6 +36,28 @@ class Handler(BaseHTTPRequestHandler):
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
+# A GRPO run of TRL as its owner would write it, endless: `python train.py STEP_SECONDS [SERVER_URL]`. With a server it
+# generates as with vLLM beside it: every generation asks the server first and waits for its answer.
+TRL_TRAINER = """
+import sys, time, urllib.request
+
+from trl import GRPOTrainer
+
+from tests.tiny_grpo import build, count_letters
+
+class ServedTrainer(GRPOTrainer):
+    def _generate(self, *args, **kwargs):
+        if len(sys.argv) > 2:
+            urllib.request.urlopen(sys.argv[2]).read()
+        return super()._generate(*args, **kwargs)
+
+def take_time(**columns):
+    time.sleep(float(sys.argv[1]))
+    return count_letters(**columns)
+
+build(reward=take_time, trainer_class=ServedTrainer, max_steps=100_000, max_completion_length=4).train()
+"""
+
 # The launch script and the trainer's module of rl-swarm 0.4: its DHT is a forked child with a daemon below, its log
 # begins anew with each start and holds what TRL prints.
 SWARM_SCRIPT = """\
@@ -119,7 +141,7 @@ class Stranger:
 def make_trl(folder: Path, *arguments: str) -> Stranger:
     """A real run of TRL; its output is buffered as Python does into a file."""
     folder.mkdir()
-    (folder / "train.py").write_text((ROOT / "tests" / "e2e" / "trl_script.py").read_text())
+    (folder / "train.py").write_text(TRL_TRAINER)
     environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_TOKEN": SECRET}
     command = [sys.executable, "-W", "ignore", "train.py", str(STEP_SECONDS), *arguments]
     return Stranger(folder, command, "train.log", environment)

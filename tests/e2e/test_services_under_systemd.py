@@ -1,14 +1,20 @@
-"""Services under a real systemd, as an ordinary user: installed, killed, changed, upgraded, and removed."""
+"""Services under a real systemd, as an ordinary user: installed, killed, changed, upgraded, and removed.
 
+`amber` is a real trainer and `birch` one that is misconfigured. `cedar` is a command that Peerwatch starts, `dune` a
+trainer that the machine's own systemd starts: both are cheap scripts.
+"""
+
+import json
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 import yaml
 
 from tests.e2e.services import REWARD_SOURCE, settings
-from tests.fakes import wait_for
+from tests.fakes import LOOPBACK, wait_for
 from tests.systemd_box import Box, boot
 
 pytestmark = pytest.mark.e2e
@@ -17,14 +23,37 @@ FLEET = "my fleet 100% é"
 UNITS = ".config/systemd/user"
 TOKEN = "hunter2%21"
 STATUS = f"{sys.executable} -m fleet services status || true"
-ONE_OF_EACH = ["alerts", "exporter", "exporter.leaderboard", "trainer"]
 PROCESSES = "pgrep -l -u $(id -u) 'python|p2pd'"
 PORTS = [38331, 9700, 38332, 9701, 8700, 8750]
+SIDECARS = {"cedar": 9702, "dune": 9703}
+WITHOUT_COMMAND = {"leaderboard", "alerts", "peer:amber", "sidecar:amber", "sidecar:dune"}
+ALL = WITHOUT_COMMAND | {"peer:cedar", "sidecar:cedar"}
+
+# It prints what transformers prints; its child is one that it does not end itself.
+COMMAND = """
+import itertools, os, time
+
+if not os.fork():
+    time.sleep(100_000)
+for step in itertools.count(1):
+    print({"loss": "0.5", "grad_norm": "0.25", "reward": "0.75", "epoch": str(step / 100)}, flush=True)
+    time.sleep(0.3)
+"""
+OUTSIDE = "step=0; while :; do step=$((step + 1)); echo step $step reward 0.25; sleep 0.3; done"
 
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Box]:
     yield from boot()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A watched trainer as its sidecar serves it."""
+
+    pid: int
+    steps: float
+    reward: float
 
 
 class Operator:
@@ -43,8 +72,23 @@ class Operator:
     def write(self, name: str, text: str) -> None:
         self.shell(f"printf %s {shlex.quote(text)} > {shlex.quote(name)}")
 
+    def remove_peer(self, name: str, **alerts: str) -> None:
+        """From the file, with a change of the alerts' settings."""
+        content = yaml.safe_load(self.shell("cat peerwatch.yaml"))
+        content["peers"] = [peer for peer in content["peers"] if peer["name"] != name]
+        content["alerts"] |= alerts
+        self.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
+
     def systemctl(self, *arguments: str, status: int = 0) -> str:
         return self.shell(f"XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user {shlex.join(arguments)}", status)
+
+    def show(self, unit: str, *names: str) -> dict[str, str]:
+        lines = self.systemctl("show", f"peerwatch-tried-{unit}.service", "-p", ",".join(names)).splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def main_pid(self, unit: str) -> int:
+        """Of a unit's present run; 0 while there is none."""
+        return int(self.show(unit, "MainPID")["MainPID"])
 
     def pids(self) -> dict[str, int]:
         """The pid of each program that runs, by its title."""
@@ -52,9 +96,36 @@ class Operator:
         running = [line.split() for line in lines if " running, pid " in line]
         return {words[0]: int(words[-1]) for words in running}
 
+    def find(self, pattern: str) -> set[int]:
+        """Processes of the user with this in their command line."""
+        return set(map(int, self.shell(f"pgrep -u $(id -u) -f {shlex.quote(pattern)} || true").split()))
+
     def steps(self, name: str) -> int:
         text = self.shell(f"grep '^trainer_steps_total ' state/peers/{name}/trainer.prom 2>/dev/null || true")
         return int(float(text.split()[1])) if text else 0
+
+    def read_sidecar(self, name: str) -> Run | None:
+        """The run that the sidecar serves; None where it serves none that is up and has steps."""
+        page = f"http://{LOOPBACK}:{SIDECARS[name]}/metrics"
+        ask = f"import urllib.request as r; print(r.urlopen('{page}').read().decode())"
+        record = f"cat state/peers/{name}/process.json"
+        script = f"({record} && echo && {sys.executable} -ISc {shlex.quote(ask)}) 2>/dev/null || true"
+        first, *lines = self.shell(script).splitlines() or ["null"]
+        values = {name: float(value) for name, value in (line.split() for line in lines if line.count(" ") == 1)}
+        if values.get("trainer_up") != 1 or "trainer_reward_mean" not in values:
+            return None
+        return Run(json.loads(first)["pid"], values["trainer_steps_total"], values["trainer_reward_mean"])
+
+    def wait_for_run(self, name: str, what: str, *, other_than: Run | None = None) -> Run:
+        """The run that the sidecar serves, of another process than `other_than`."""
+
+        def look() -> Run | None:
+            run = self.read_sidecar(name)
+            return run if run and run.steps > 2 and (other_than is None or run.pid != other_than.pid) else None
+
+        run = wait_for(look, 60, what, every=0.5)
+        assert run is not None
+        return run
 
 
 @pytest.fixture
@@ -63,10 +134,34 @@ def operator(box: Box) -> Iterator[Operator]:
     operator.box.run("mkdir", FLEET)
     content = settings(["amber", "birch"], PORTS)
     content["peers"][0]["memory_limit"] = "2GiB"
+    command = {"kind": "command", "command": [sys.executable, "-IS", "cedar.py"]}
+    log = {"path": "dune.log", "pattern": r"step (?P<step>\d+) reward (?P<reward>\S+)"}
+    attached = {"kind": "attached", "find": {"unit": "dune.service"}, "progress": [{"log": log}]}
+    content["peers"] += [
+        {"name": name, "sidecar_port": SIDECARS[name], **peer}
+        for name, peer in (("cedar", command), ("dune", attached))
+    ]
     content["alerts"]["routes"] = [{"name": "hook", "url": "json://${TOKEN}@127.0.0.1:9/"}]
     operator.write("reward.py", REWARD_SOURCE)
+    operator.write("cedar.py", COMMAND)
+    operator.write("dune.sh", OUTSIDE)
     operator.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
+    _start_outside(operator)
     return operator
+
+
+def _start_outside(operator: Operator) -> None:
+    """As a service of the machine, of the same user."""
+    folder = operator.box.home / FLEET
+    user = operator.shell("id -u").strip()
+    options = {"WorkingDirectory": folder, "StandardOutput": f"append:{folder}/dune.log", "User": user}
+    options |= {"Restart": "always", "RestartSec": "0.5"}
+    properties = [f"--property={name}={value}" for name, value in options.items()]
+    operator.box.as_root("systemd-run", "--quiet", "--unit=dune", *properties, "sh", "dune.sh")
+
+
+def _outside_pid(operator: Operator) -> int:
+    return int(operator.box.as_root("systemctl", "show", "dune.service", "-p", "MainPID", "--value"))
 
 
 def test_services_are_installed_killed_changed_upgraded_and_removed(operator: Operator) -> None:
@@ -75,17 +170,18 @@ def test_services_are_installed_killed_changed_upgraded_and_removed(operator: Op
     # It waits for the leader's port before it reads this.
     operator.write("state/peers/birch/trainer.yaml", "nonsense: 1\n")
     _systemd_finds_nothing_wrong(operator)
-    wait_for(lambda: operator.steps("amber") > 2, 60, "the peer trains", every=1)
+    _a_command_is_restarted_whole_and_leaves_no_orphan(operator)
+    _an_attached_trainer_is_found_again_and_is_its_owners(operator)
+    wait_for(lambda: operator.steps("amber") > 2, 60, "the peer trains", every=0.5)
     _a_wrong_configuration_is_not_restarted(operator)
     _only_the_alert_loop_gets_the_secret(operator)
-    _only_what_has_changed_is_restarted(operator)
-    assert "up to date" in operator.peerwatch("services", "install")
     assert "is running as services of systemd" in operator.peerwatch("up", status=2)
     assert "amber" in operator.peerwatch("status")
-    _a_killed_program_is_restarted_and_leaves_no_child(operator)
-    _an_edited_unit_is_kept(operator)
+    _a_stopped_peer_leaves_its_siblings_alone(operator)
     _moved_modules_are_taken_over(operator)
-    _a_stopped_peer_leaves_its_sibling_alone(operator)
+    _an_edited_unit_is_kept(operator)
+    _only_what_has_changed_is_restarted(operator)
+    _all_start_again_with_the_machine(operator)
     _uninstall_leaves_nothing(operator)
 
 
@@ -101,17 +197,58 @@ def _a_dry_run_changes_nothing(operator: Operator) -> None:
 
 def _systemd_finds_nothing_wrong(operator: Operator) -> None:
     names = operator.shell(f"cd ~/{UNITS} && ls -d peerwatch-tried* | sed 's/[.]d$//' | grep -v @[.]").split()
-    assert "peerwatch-tried-trainer@amber.service" in names
+    assert {"peerwatch-tried-trainer@amber.service", "peerwatch-tried-trainer@cedar.service"} <= set(names)
+    assert "peerwatch-tried-sidecar@dune.service" in names
+    assert "peerwatch-tried-trainer@dune.service" not in names
     verify = f"XDG_RUNTIME_DIR=/run/user/$(id -u) systemd-analyze --user --man=no verify {shlex.join(names)}"
     assert operator.shell(f"cd ~/{UNITS} && {verify}") == ""
 
 
+def _a_command_is_restarted_whole_and_leaves_no_orphan(operator: Operator) -> None:
+    """Whichever of its processes is killed: the command itself, or what runs it for the service manager."""
+    first = operator.wait_for_run("cedar", "the command's steps are read")
+    sidecar = operator.main_pid("sidecar@cedar")
+    assert first.reward == 0.75
+    before = operator.find("cedar[.]py")
+    assert first.pid in before
+    assert len(before - {operator.main_pid("trainer@cedar")}) == 2
+
+    operator.shell(f"kill -9 {first.pid}")
+    second = operator.wait_for_run("cedar", "the killed command is started again", other_than=first)
+    assert not operator.find("cedar[.]py") & before
+    before = operator.find("cedar[.]py")
+    supervising = operator.main_pid("trainer@cedar")
+
+    operator.shell(f"kill -9 {supervising}")
+    operator.wait_for_run("cedar", "a command without supervision is started again", other_than=second)
+    assert not operator.find("cedar[.]py") & before
+    assert len(operator.find("cedar[.]py")) == len(before) == 3
+    assert operator.main_pid("trainer@cedar") != supervising
+    assert operator.main_pid("sidecar@cedar") == sidecar
+
+
+def _an_attached_trainer_is_found_again_and_is_its_owners(operator: Operator) -> None:
+    """Its sidecar is restarted by us, the trainer by its owner's manager, and neither with the other."""
+    first = operator.wait_for_run("dune", "the attached trainer's steps are read")
+    assert (first.pid, first.reward) == (_outside_pid(operator), 0.25)
+    sidecar = operator.main_pid("sidecar@dune")
+    operator.shell(f"kill -9 {sidecar}")
+    wait_for(lambda: operator.main_pid("sidecar@dune") not in (0, sidecar), 60, "the sidecar's restart", every=0.5)
+    assert operator.wait_for_run("dune", "its restarted sidecar has found it").pid == first.pid
+
+    sidecar = operator.main_pid("sidecar@dune")
+    operator.shell(f"kill -9 {first.pid}")
+    again = operator.wait_for_run("dune", "its owner's restart is noticed", other_than=first)
+    assert again.pid == _outside_pid(operator)
+    assert operator.main_pid("sidecar@dune") == sidecar
+
+
 def _a_wrong_configuration_is_not_restarted(operator: Operator) -> None:
-    failed = "failed (exit code 2); see"
-    wait_for(lambda: failed in operator.shell(STATUS), 60, "the misconfigured peer is given up", every=1)
-    operator.peerwatch("services", "status", status=1)
-    facts = operator.systemctl("show", "peerwatch-tried-trainer@birch.service", "-p", "NRestarts,ExecMainStatus")
-    assert set(facts.split()) == {"NRestarts=0", "ExecMainStatus=2"}
+    failed = {"ActiveState": "failed"}
+    wait_for(lambda: operator.show("trainer@birch", *failed) == failed, 60, "the peer is given up", every=0.5)
+    assert "failed (exit code 2); see" in operator.peerwatch("services", "status", status=1)
+    facts = operator.show("trainer@birch", "NRestarts", "ExecMainStatus")
+    assert facts == {"NRestarts": "0", "ExecMainStatus": "2"}
 
 
 def _only_the_alert_loop_gets_the_secret(operator: Operator) -> None:
@@ -124,22 +261,17 @@ def _only_the_alert_loop_gets_the_secret(operator: Operator) -> None:
     assert TOKEN not in operator.shell("cat /proc/*/cmdline 2>/dev/null; true")
 
 
-def _a_killed_program_is_restarted_and_leaves_no_child(operator: Operator) -> None:
+def _a_stopped_peer_leaves_its_siblings_alone(operator: Operator) -> None:
     before = operator.pids()
-    killed = f"$(pgrep -x p2pd) {before['peer:amber']} {before['alerts']}"
-    operator.shell(f"kill -9 {killed}; sleep 1; rm state/peers/amber/trainer.prom")
-
-    def is_back() -> bool:
-        now = operator.pids()
-        return all(
-            now.get(title) not in (None, pid) for title, pid in before.items() if title in ("peer:amber", "alerts")
-        )
-
-    wait_for(is_back, 60, "the killed programs are restarted", every=1)
-    assert operator.pids()["sidecar:amber"] == before["sidecar:amber"]
-    wait_for(lambda: operator.steps("amber") > 2, 60, "the peer trains again", every=1)
-    # One of the trainer and one of the leaderboard.
-    wait_for(lambda: len(operator.shell("pgrep -x p2pd || true").split()) == 2, 60, "the DHT is restarted", every=1)
+    assert set(before) == ALL | {"sidecar:birch"}
+    operator.peerwatch("services", "stop", "cedar")
+    rest = {title: pid for title, pid in before.items() if not title.endswith(":cedar")}
+    assert operator.pids() == rest
+    assert not operator.find("cedar[.]py")
+    operator.peerwatch("services", "start", "cedar")
+    after = operator.pids()
+    assert set(after) == set(before)
+    assert after.items() >= rest.items()
 
 
 def _an_edited_unit_is_kept(operator: Operator) -> None:
@@ -151,54 +283,64 @@ def _an_edited_unit_is_kept(operator: Operator) -> None:
     assert "up to date" in operator.peerwatch("services", "install")
 
 
-def _only_what_has_changed_is_restarted(operator: Operator) -> None:
-    before = operator.pids()
-    content = yaml.safe_load(operator.shell("cat peerwatch.yaml"))
-    del content["peers"][1]
-    content["alerts"]["reminder"] = "3h"
-    operator.write("reward.py", REWARD_SOURCE)
-    operator.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
-    operator.peerwatch("services", "install")
-    after = operator.pids()
-    same = {title for title in after if after[title] == before.get(title)}
-    assert "sidecar:amber" in same
-    assert "alerts" not in same
-    assert set(after) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
-    assert "birch" not in operator.shell(f"ls ~/{UNITS}")
-    # systemd unloads a unit without a file a moment later.
-    wait_for(lambda: "birch" not in str(_units(operator)), 30, "no unit of the removed peer is loaded", every=1)
-
-
 def _moved_modules_are_taken_over(operator: Operator) -> None:
-    """Every program runs under the units of an earlier version, and once under the new ones after the upgrade."""
-    operator.peerwatch("services", "stop")
-    assert operator.shell(PROCESSES, status=1) == ""
+    """Every program runs under the units of an earlier version, and once under the new ones after the upgrade.
+
+    The peer that was given up is gone with the same `services install`.
+    """
     operator.shell(f"{sys.executable} -m tests.earlier_services state")
     operator.systemctl("daemon-reload")
-    operator.peerwatch("services", "start")
+    _a_killed_program_is_restarted_and_leaves_no_child(operator)
+    names = ("leaderboard", "sidecar@amber", "sidecar@birch", "trainer@cedar", "sidecar@cedar", "sidecar@dune")
+    operator.systemctl("restart", *(f"peerwatch-tried-{name}.service" for name in names))
     assert "fleet.launch" in operator.systemctl("cat", "peerwatch-tried-trainer@amber.service")
-    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its old unit", every=1)
-    wait_for(lambda: _programs(operator) == ONE_OF_EACH, 60, "each program runs once", every=1)
+    _each_program_runs_once(operator, sidecars=4)
     before, units = operator.pids(), _units(operator)
     assert "run `peerwatch services install`" in operator.shell(STATUS)
 
+    operator.remove_peer("birch")
     operator.peerwatch("services", "install")
 
     after = operator.pids()
-    assert set(after) == set(before) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
+    assert set(after) == set(before) - {"sidecar:birch"} == ALL
     assert not set(after.values()) & set(before.values())
-    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its new unit", every=1)
+    wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its new unit", every=0.5)
     assert operator.pids() == after
-    wait_for(lambda: _programs(operator) == ONE_OF_EACH, 60, "each program runs once, after the upgrade", every=1)
-    # One of the trainer and one of the leaderboard.
-    wait_for(lambda: len(operator.shell("pgrep -x p2pd || true").split()) == 2, 60, "two DHTs, as before", every=1)
-    assert _units(operator) == units
+    _each_program_runs_once(operator, sidecars=3)
+    _no_unit_is_left_of(operator, "birch")
+    assert _units(operator) == [unit for unit in units if "birch" not in unit]
     assert operator.shell(f"grep -rlE 'fleet[.](launch|rotation)' ~/{UNITS} state/services", status=1) == ""
     for starts in operator.shell("cd state/launches && grep -ho 'starts.*' *.json").splitlines():
         assert starts.count(",") == 0, "started more than once"
     operator.systemctl("start", "peerwatch-tried-logs.service")
     assert "run `peerwatch services install`" not in operator.shell(STATUS)
     assert "up to date" in operator.peerwatch("services", "install")
+
+
+def _a_killed_program_is_restarted_and_leaves_no_child(operator: Operator) -> None:
+    units = ("trainer@amber", "alerts", "sidecar@amber")
+    trainer, alerts, sidecar = map(operator.main_pid, units)
+    operator.shell(f"kill -9 $(pgrep -x p2pd) {trainer} {alerts}; sleep 1; rm state/peers/amber/trainer.prom")
+
+    def is_back() -> bool:
+        return operator.main_pid("trainer@amber") not in (0, trainer) and operator.main_pid("alerts") not in (0, alerts)
+
+    wait_for(is_back, 60, "the killed programs are restarted", every=0.5)
+    assert operator.main_pid("sidecar@amber") == sidecar
+    wait_for(lambda: operator.steps("amber") > 2, 60, "the peer trains again", every=0.5)
+    _two_dhts_run(operator)
+
+
+def _two_dhts_run(operator: Operator) -> None:
+    """One of the trainer and one of the leaderboard."""
+    wait_for(lambda: len(operator.shell("pgrep -x p2pd || true").split()) == 2, 60, "two DHTs", every=0.5)
+
+
+def _each_program_runs_once(operator: Operator, sidecars: int) -> None:
+    modules = ["alerts", *["exporter"] * sidecars, "exporter.leaderboard", "fleet.processes.command", "trainer"]
+    wait_for(lambda: _programs(operator) == modules, 60, "each program runs once", every=0.5)
+    assert len(operator.find("cedar[.]py")) == 3
+    _two_dhts_run(operator)
 
 
 def _programs(operator: Operator) -> list[str]:
@@ -213,17 +355,43 @@ def _units(operator: Operator) -> list[str]:
     return sorted(" ".join(line.split()[:3]) for line in lines)
 
 
-def _a_stopped_peer_leaves_its_sibling_alone(operator: Operator) -> None:
-    operator.peerwatch("services", "stop", "amber")
-    assert set(operator.pids()) == {"leaderboard", "alerts"}
-    operator.peerwatch("services", "start")
-    assert set(operator.pids()) == {"leaderboard", "alerts", "peer:amber", "sidecar:amber"}
+def _no_unit_is_left_of(operator: Operator, name: str) -> None:
+    assert name not in operator.shell(f"ls ~/{UNITS}")
+    # systemd unloads a unit without a file a moment later.
+    wait_for(lambda: name not in str(_units(operator)), 30, "no unit of the removed peer is loaded", every=0.5)
+
+
+def _only_what_has_changed_is_restarted(operator: Operator) -> None:
+    """The command is removed, and the alert loop reminds less often."""
+    before, outside = operator.pids(), _outside_pid(operator)
+    operator.remove_peer("cedar", reminder="3h")
+    operator.write("reward.py", REWARD_SOURCE)
+    operator.peerwatch("services", "install")
+    after = operator.pids()
+    assert set(after) == WITHOUT_COMMAND
+    assert {title for title in after if after[title] != before[title]} == {"alerts"}
+    assert not operator.find("cedar[.]py")
+    _no_unit_is_left_of(operator, "cedar")
+    assert _outside_pid(operator) == outside
+
+
+def _all_start_again_with_the_machine(operator: Operator) -> None:
+    """With the manager of the user, which lingers: what was stopped, and the attached trainer's sidecar too."""
+    outside = _outside_pid(operator)
+    operator.peerwatch("services", "stop")
+    assert operator.shell(PROCESSES, status=1) == ""
+    user = operator.shell("id -u").strip()
+    operator.box.as_root("systemctl", "restart", f"user@{user}.service")
+    assert operator.wait_for_run("dune", "the attached trainer is watched").pid == outside == _outside_pid(operator)
+    assert set(operator.pids()) == WITHOUT_COMMAND
 
 
 def _uninstall_leaves_nothing(operator: Operator) -> None:
+    outside = _outside_pid(operator)
     assert "alert loop of fleet tried" in operator.peerwatch("services", "logs", "alerts")
     operator.peerwatch("services", "uninstall")
     assert operator.shell(f"cd ~/{UNITS} && find . -type f").split() == ["./peerwatch-tried-alerts.service.d/own.conf"]
     assert operator.shell(PROCESSES, status=1) == ""
     assert not operator.shell("ls state/services 2>/dev/null; true")
     assert operator.shell("ls state/peers/amber").split()[0] == "checkpoints"
+    assert _outside_pid(operator) == outside

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import yaml
 
+from tests import warm
 from tests.fakes import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -44,12 +45,18 @@ class Peer:
         self.config = folder / "peer.yaml"
         self.output = folder / "output.txt"
         self.config.write_text(yaml.safe_dump({"name": folder.name, "run_dir": str(self.run_dir), **options}))
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | warm.WarmProcess | None = None
 
     def start(self, *arguments: str) -> "Peer":
-        """Starts the trainer; the output of all its runs goes to one file."""
+        """Starts the trainer, with its imports done; the output of all its runs goes to one file."""
+        options = ("--config", str(self.config), *arguments)
+        self.process = warm.start("trainer", *options, out=self.output, err=self.output)
+        return self
+
+    def start_cold(self) -> "Peer":
+        """Starts the trainer as its users do."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "trainer", "--config", str(self.config), *arguments]
+        command = [sys.executable, "-m", "trainer", "--config", str(self.config)]
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         return self

@@ -1,7 +1,6 @@
 """`peerwatch check` calls good what trains, and names what would end a trainer: the same hundred files for both."""
 
 import contextlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from exporter.files.yaml_text import parse
 from fleet.configuration.checks import Machine, check
 from fleet.configuration.load import load_text
 from fleet.configuration.trainer_checks import has_device
-from tests.trainer.peers import ROOT
+from tests import warm
 from tests.trainer.sections import END, MEANT_OTHERWISE, TRAIN
 from trainer.config import TrainerConfig, load_config
 from trainer.grpo_fields import field_types
@@ -125,17 +124,17 @@ def test_every_field_has_a_type_that_is_judged() -> None:
 )
 def test_a_real_trainer_ends_with_the_same_line(tmp_path: Path, grpo: str, words: str) -> None:
     (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\ngrpo: {grpo}\n")
-    command = [sys.executable, "-m", "trainer", "--config", str(tmp_path / "trainer.yaml")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert words in done.stderr
+    options = ("--config", str(tmp_path / "trainer.yaml"))
+    code, _, errors = warm.run("trainer", *options, folder=tmp_path, timeout=600)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert words in errors
 
 
 def test_a_real_trainer_trains_with_numbers_as_people_write_them(tmp_path: Path) -> None:
     text = "grpo: {learning_rate: 1e-6, beta: '1e-3', max_completion_length: '4', num_generations: 2.0}\n"
     rounds = "max_rounds: 1\nstages_per_round: 1\nsteps_per_stage: 2\nswarm: {port: 0, leader: true}\n"
     (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\n{rounds}{text}")
-    command = [sys.executable, "-m", "trainer", "--config", str(tmp_path / "trainer.yaml")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "run finished" in done.stdout
+    options = ("--config", str(tmp_path / "trainer.yaml"))
+    code, output, errors = warm.run("trainer", *options, folder=tmp_path, timeout=600)
+    assert code == 0, output + errors
+    assert "run finished" in output

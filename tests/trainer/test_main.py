@@ -4,8 +4,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +11,9 @@ from pathlib import Path
 import psutil
 import yaml
 
+from tests import warm
 from tests.fakes import wait_for
-from tests.trainer.peers import QUICK, ROOT, SHORT, Peer
+from tests.trainer.peers import QUICK, SHORT, Peer
 from trainer.checkpoints import seal
 from trainer.config import TrainerConfig
 from trainer.swarm.identity import read_peer_id
@@ -30,7 +29,7 @@ MakePeer = Callable[..., Peer]
 
 
 def test_a_killed_trainer_leaves_nothing_behind_and_resumes(make_peer: MakePeer) -> None:
-    peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start()
+    peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start_cold()
     peer.wait_for_steps(30)
     children = peer.children()
     assert {"p2pd"} <= {child.name() for child in children}
@@ -76,7 +75,7 @@ def test_a_long_step_is_abandoned_and_the_weights_are_saved(make_peer: MakePeer,
 
 
 def test_a_stop_during_the_start_leaves_nothing_behind(make_peer: MakePeer) -> None:
-    peer = make_peer("starting", swarm={"port": 0, "leader": True}, **SHORT).start()
+    peer = make_peer("starting", swarm={"port": 0, "leader": True}, **SHORT).start_cold()
     wait_for(lambda: (peer.run_dir / "dht.json").exists(), 60, "the DHT is being started", every=0.02)
     children = peer.children()
 
@@ -90,9 +89,8 @@ def test_a_stop_during_the_start_leaves_nothing_behind(make_peer: MakePeer) -> N
 def run_to_exit(folder: Path, text: str) -> tuple[int, str]:
     """Exit code and standard error of a trainer with this configuration."""
     (folder / "peer.yaml").write_text(f"name: a\nrun_dir: run\n{text}\n")
-    command = [sys.executable, "-m", "trainer", "--config", str(folder / "peer.yaml")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    return done.returncode, done.stderr
+    code, _, errors = warm.run("trainer", "--config", str(folder / "peer.yaml"), folder=folder, timeout=600)
+    return code, errors
 
 
 def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:

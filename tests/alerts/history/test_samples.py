@@ -14,7 +14,7 @@ from alerts.rules import View
 from alerts.scraping.page import Page
 from tests.alerts.history.scenes import START, Peer
 
-_METRIC = re.compile(r"(trainer|swarm|sidecar|host)_[a-z_]+")
+_METRIC = re.compile(r"(trainer|swarm|sidecar|host|accelerator)_[a-z_]+")
 
 
 def _again(sample: HistorySample, before: float | None) -> HistorySample:

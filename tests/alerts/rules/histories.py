@@ -4,8 +4,9 @@ flapping, cut by a silent sidecar, a restart or a missing sample. Seeded, so tha
 A tick is one scrape and one evaluation; durations are counted in ticks, so that a history can be played at any pace.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from random import Random
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         return {"for": ticks(hold), "recover_after": ticks(recover), **more}
 
     return {
+        "AcceleratorLost": timing(2, 2),
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
@@ -72,6 +74,7 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         "PeerStalled": timing(0, 1),
         "PolicyMismatch": timing(0, 1, window=ticks(24)),
         "RankDrop": timing(0, 0, window=ticks(20), held_for=ticks(5)),
+        "RewardNotCounting": timing(2, 1, after=ticks(8)),
         "RewardRefused": timing(2, 1),
         "RewardStagnant": timing(0, 1, after=ticks(8), unlearned_after=ticks(12), least_steps=10),
         "RoundLag": timing(5, 2),
@@ -103,9 +106,13 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "alike": (0, 1e-4),
     "cut": (0,),
     "stagnant": (0,),
+    "uncounted": (0, 1),
+    "chain lag": (4,),
+    "chain unread": (0,),
     "alone": (0,),
     "unpublished": (0,),
     "collector": (0,),
+    "card": (0,),
     "restarting": (0,),
     "useless": (0,),
     "overruled": (0,),
@@ -118,6 +125,7 @@ MISSING = (
     "footprint",
     "limit",
     "lag",
+    "credited",
     "connected",
     "nonfinite",
     "gradient",
@@ -145,6 +153,16 @@ def generate(seed: int) -> list[History]:
                     name = f"{kind}-{size:g}-{shape}{'-host' if is_host else ''}"
                     found.append(History(name, tuple(episodes), is_host))
     return found
+
+
+def part_of(histories: Iterable[History], *, others: int) -> list[History]:
+    """Of each problem in each size its first shape, and so many of the others in turn."""
+    part = []
+    groups = groupby(histories, lambda one: (one.episodes[0].kind, one.episodes[0].size, one.is_host))
+    for place, (_, group) in enumerate(groups):
+        first, *more = group
+        part += [first, *(more[(place + number) % len(more)] for number in range(others))]
+    return part
 
 
 def _shapes(kind: str, size: float, random: Random, *, is_host: bool) -> Iterator[tuple[str, list[Episode]]]:
@@ -185,6 +203,7 @@ class _Peer:
         self.streaks: dict[str, int] = {}
         self.since: dict[str, float] = {}
         self.cumulative, self.published, self.failures = 50.0, now - 0.5 * tick, 0.0
+        self.credited = self.voted = self.round_change = now - 0.5 * tick
         self.footprint, self.is_gone = 0.5 * LIMIT, False
 
     def restart(self, number: int, takes: int, now: float) -> None:
@@ -229,10 +248,19 @@ class _Peer:
             self.since.setdefault(streak, now - 0.5 * self.tick)
             self.streaks[streak] = self.streaks.get(streak, 0) + STEPS_PER_TICK
         self.cumulative += 0.0 if "stagnant" in active else 1.0
+        self._take_part(now, active)
         if "unpublished" in active:
             self.failures += 1.0
         else:
             self.published = now - 0.2 * self.tick
+
+    def _take_part(self, now: float, active: Mapping[str, Episode]) -> None:
+        """On a contract: of size 1 its participation is counted, else only the peer's own rounds tell of it."""
+        self.round_change = now - 0.3 * self.tick
+        if "uncounted" not in active:
+            self.credited = now - 0.2 * self.tick
+        if "uncounted" not in active or active["uncounted"].size:
+            self.voted = now - 0.2 * self.tick
 
     def values(self, now: float, active: Mapping[str, Episode]) -> Values:
         memory = active["memory"].size * LIMIT if "memory" in active else self.footprint
@@ -270,8 +298,16 @@ class _Peer:
             "published": self.published,
             "failures": self.failures,
             "source_up": 0.0 if "unread" in active else 1.0,
+            "chain_up": 0.0 if "chain unread" in active else 1.0,
+            "chain_lag": active["chain lag"].size if "chain lag" in active else 0.0,
+            "credited": self.credited,
+            "voted": self.voted,
+            "round_change": self.round_change,
             "collector": 0.0 if "collector" in active else 1.0,
         }
+        # Such a peer has no board.
+        values |= {"lag": None} if "chain lag" in active else {}
+        values["card_lost"] = 1.0 if "card" in active else None
         values |= {kind: float(kind in active) for kind in ("restarting", "useless", "overruled", "refused")}
         for kind in active:
             if kind.startswith("no "):

@@ -78,16 +78,15 @@ def record(run: Run) -> list[dict[str, Any]]:
     """What each step of the run logged, in the trainer's own words, with `seconds` since the run's begin."""
     import torch
     import transformers
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
 
+    from tests.tiny_grpo import build, build_model
     from trainer.data import byte_tokenizer
 
     # Beside other work, two threads of a model this small wait for each other most of the time.
     torch.set_num_threads(1)
     transformers.set_seed(7)
     tokenizer = byte_tokenizer()
-    model = _small_model(tokenizer)
+    model = build_model(tokenizer, hidden_size=32, intermediate_size=64)
     rows: list[dict[str, Any]] = []
     begin = time.monotonic()
 
@@ -107,30 +106,21 @@ def record(run: Run) -> list[dict[str, Any]]:
             # TRL loads the reference model from where the model came from.
             model.save_pretrained(folder)
             model.config._name_or_path = folder
-        arguments = GRPOConfig(
+        trainer = build(
+            reward=lambda completion_ids, **_: run.reward(completion_ids),
+            model=model,
+            prompts="abcdefghijklmnop",
+            callbacks=[Notes()],
             output_dir=folder,
             max_steps=run.steps,
-            logging_steps=1,
-            save_strategy="no",
             per_device_train_batch_size=2 * GENERATIONS,
             num_generations=GENERATIONS,
             max_completion_length=LENGTH,
             generation_kwargs=generation,
             lr_scheduler_type="constant",
-            report_to=[],
-            use_cpu=True,
-            dataloader_pin_memory=False,
             disable_tqdm=True,
             seed=7,
             **options,
-        )
-        trainer = GRPOTrainer(
-            model,
-            reward_funcs=lambda completion_ids, **_: run.reward(completion_ids),
-            args=arguments,
-            train_dataset=Dataset.from_list([{"prompt": text} for text in "abcdefghijklmnop"]),
-            processing_class=tokenizer,
-            callbacks=[Notes()],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         try:
@@ -138,24 +128,6 @@ def record(run: Run) -> list[dict[str, Any]]:
         except (RuntimeError, ValueError) as error:
             print(f"the run ended early: {str(error).splitlines()[0]}", file=sys.stderr)
     return rows
-
-
-def _small_model(tokenizer: Any) -> Any:
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    return Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-        )
-    )
 
 
 def _is_told(name: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from exporter.leaderboard.api import MAX_BODY_BYTES, create_app
 from exporter.leaderboard.board import Board
 from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.records import Entry, Message
 from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
 from exporter.serving.host_names import scraped_names
@@ -29,7 +30,7 @@ def snapshot(polled_at: float | None = NOW) -> Snapshot:
     board.credit(RoundAndStage(3, 0), {A: Entry(5.0, stamp - 9)}, NOW)
     board.credit(PLACE, {A: Entry(2.0, stamp - 2), B: Entry(7.0, stamp - 1)}, NOW)
     gossip = [Gossip(A, PLACE, Message("q" * 32, NOW, "<b>2+2?</b>", "4 </script>"))]
-    return render(board, {A: "a_b <i>"}, history, place=PLACE, gossip=gossip, polled_at=polled_at, now=NOW)
+    return render(board, Names({A: "a_b <i>"}), history, place=PLACE, gossip=gossip, polled_at=polled_at, now=NOW)
 
 
 def client(served: Snapshot, clock: float = NOW + 2) -> Get:
@@ -181,7 +182,7 @@ def test_a_stale_board_is_not_served_as_its_state_either() -> None:
 
 
 def test_an_empty_board_has_no_ranks() -> None:
-    empty = render(Board(), {}, History(), place=PLACE, gossip=[], polled_at=NOW, now=NOW)
+    empty = render(Board(), Names(), History(), place=PLACE, gossip=[], polled_at=NOW, now=NOW)
     get = client(empty)
     assert get(f"/api/peers/{A}").status_code == 503
     assert get(f"/api/peers/{A}").json() == {"detail": "the board is empty"}

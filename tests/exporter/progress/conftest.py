@@ -15,11 +15,11 @@ from exporter.progress.readers import tensorboard, trackio, wandb
 from exporter.progress.readers.log import Reader
 from exporter.progress.record import ReadError
 from tests.architecture import ROOT
+from tests.programs import go_without
 
 POLL_SECONDS = 0.05
-
-
 WRITERS = ROOT / ".venv" / "writers"
+EARLIER = ROOT / ".venv" / "earlier"
 
 
 def tracker_readers(folder):
@@ -27,7 +27,7 @@ def tracker_readers(folder):
     return {
         "tensorboard": tensorboard.Reader.configured({"path": "output"}, folder),
         "wandb": wandb.Reader.configured({"path": "wandb"}, folder),
-        "trackio": trackio.Reader.configured({"path": "trackio", "project": "huggingface", "run": "digits"}, folder),
+        "trackio": trackio.Reader.configured({"path": "trackio", "project": "huggingface", "run": "letters"}, folder),
     }
 
 
@@ -38,15 +38,28 @@ def trl_run(tmp_path_factory):
     Of each reader, `records` as (time of the read, record); `written` is the trainer's own record of the first two.
     """
     folder = tmp_path_factory.mktemp("trl")
-    logs = ("unbuffered", "buffered")
-    readers = {name: Reader(folder / name / "run.log") for name in logs}
-    environment = os.environ | {"WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.exporter.progress.trl_writer", folder]
-    if WRITERS.is_dir():
-        readers |= tracker_readers(folder / "tracked")
-        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{WRITERS}"
-        environment["TRACKIO_DIR"] = str(folder / "tracked" / "trackio")
-        command += tracker_readers(folder)
+    if not WRITERS.is_dir():
+        return follow_runs(folder, ["unbuffered", "buffered"], {})
+    environment = {"PYTHONPATH": f"{ROOT}{os.pathsep}{WRITERS}", "TRACKIO_DIR": str(folder / "tracked" / "trackio")}
+    trackers = tracker_readers(folder / "tracked")
+    return follow_runs(folder, ["unbuffered", "buffered", "tracked"], trackers, **environment)
+
+
+@pytest.fixture(scope="session")
+def earlier_run(tmp_path_factory):
+    """As `trl_run`, of the run `unbuffered` with TRL and transformers of the generation before."""
+    if not EARLIER.is_dir():
+        go_without(f"needs them: pip install --no-deps --target {EARLIER} -r tests/exporter/progress/earlier_trl.txt")
+    path = f"{EARLIER}{os.pathsep}{ROOT}"
+    return follow_runs(tmp_path_factory.mktemp("earlier"), ["unbuffered"], {}, PYTHONPATH=path)
+
+
+def follow_runs(folder, runs, trackers, **environment):
+    """Lets `trl_writer` write in a process, and reads the logs and trackers until it ends."""
+    logs = [name for name in runs if name != "tracked"]
+    readers = {name: Reader(folder / name / "run.log") for name in logs} | trackers
+    command = [sys.executable, "-W", "ignore", "-m", "tests.exporter.progress.trl_writer", folder, *runs]
+    environment = os.environ | {"WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"} | environment
     with (folder / "errors").open("w") as errors:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=errors, stderr=errors)
     records = {name: [] for name in readers}
@@ -62,7 +75,7 @@ def trl_run(tmp_path_factory):
     finally:
         process.kill()
         process.wait()
-    said = [path.read_text()[-2000:] for path in (folder / "errors", folder / "tracked" / "out.txt") if path.exists()]
+    said = [path.read_text()[-2000:] for path in (folder / "errors", *folder.glob("*/run.log"))]
     assert process.returncode == 0, said
     written = {name: json.loads((folder / name / "written.json").read_text()) for name in logs}
     return SimpleNamespace(folder=folder, records=records, written=written)

@@ -68,6 +68,34 @@ def test_a_real_log_may_end_anywhere(tmp_path, trl_run, every):
     assert all(parts == whole for parts in check_ends("log of transformers", tmp_path, content, every))
 
 
+def test_the_generation_before_agrees_with_its_own_record(earlier_run):
+    """It prints numbers, where the present one prints them as texts of four digits."""
+    checkpoint = earlier_run.folder / "unbuffered" / "checkpoint-12"
+    versions = json.loads((checkpoint / "config.json").read_text())["transformers_version"]
+    assert versions.startswith("4.57.")
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    logged = [entry for entry in state["log_history"] if "reward" in entry]
+    looks = [(look, record) for look, record in earlier_run.records["unbuffered"] if record.values]
+    records = [record for _, record in looks]
+    assert [(r.step, r.total_steps) for r in records] == [(entry["step"], state["max_steps"]) for entry in logged]
+    for record, entry in zip(records, logged, strict=True):
+        values = translate(record.values)
+        assert (values["reward"], values["grad_norm"], values["loss"]) == (
+            entry["reward"],
+            entry["grad_norm"],
+            entry["loss"],
+        )
+        assert {"completion_length", "clipped_ratio", "zero_spread"} <= set(values)
+    # The state has no times: the trainer noted them.
+    written = earlier_run.written["unbuffered"]
+    assert [(step, reward) for step, reward, _ in written] == [(entry["step"], entry["reward"]) for entry in logged]
+    for (look, record), (_, _, at) in zip(looks, written, strict=True):
+        assert 0 <= look - at < 2.0
+        assert look - 2.0 < record.at <= look
+    told = CheckpointReader.configured({"path": "unbuffered"}, earlier_run.folder).read(NOW)
+    assert [(r.step, r.values["reward"]) for r in told] == [(entry["step"], entry["reward"]) for entry in logged]
+
+
 # What the trackers wrote
 
 
@@ -145,9 +173,8 @@ def test_copies_cut_off_anywhere_give_what_is_whole(run, tmp_path):
         copy = tmp_path / path.name
         content = path.read_bytes()[:MAX_TRUNCATED]
         make = {".db": trackio.Reader, ".wandb": wandb.Reader}.get(path.suffix, tensorboard.Reader)
-        # A database has one page there; of the others, each byte counts.
         copy.write_bytes(content)
-        for size in range(len(content), -1, -64 if path.suffix == ".db" else -1):
+        for size in range(len(content), -1, -1):
             os.truncate(copy, size)
             assert len(_read(make(copy))) <= STEPS
 

@@ -38,11 +38,14 @@ def install(units: dict[str, File]) -> None:
         file.path.write_text(file.text)
 
 
-def verify(folder: Path) -> str:
+OF_TWO = ("trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1")
+
+
+def verify(folder: Path, *of_peers: str) -> str:
     """systemd's warnings; it exits with 0 on a misspelt key, so only empty output is OK."""
     analyze = require("systemd-analyze")
-    kinds = ("trainer@amber", "sidecar@amber", "trainer@basalt.x-1", "sidecar@basalt.x-1", "leaderboard", "alerts")
-    names = [".target", "-logs.timer", "-logs.service", *(f"-{kind}.service" for kind in kinds)]
+    services = (f"-{kind}.service" for kind in (*of_peers, "leaderboard", "alerts"))
+    names = [".target", "-logs.timer", "-logs.service", *services]
     paths = [folder / f"peerwatch-attic{name}" for name in names]
     command = [analyze, "--user", "--man=no", "verify", *paths]
     # A short path, as other packages' units put sockets there.
@@ -56,7 +59,7 @@ def test_systemd_has_no_warning_about_the_units(tmp_path: Path, config_home: Pat
     loaded = load_text(TWO_PEERS, "peerwatch.yaml", tmp_path, tmp_path / place)
     loaded.folder.root.mkdir(parents=True)
     install(units_of(loaded))
-    assert verify(config_home) == ""
+    assert verify(config_home, *OF_TWO) == ""
 
 
 def test_systemd_warns_of_a_misspelt_key(load: Callable[[str], Loaded], config_home: Path) -> None:
@@ -66,7 +69,7 @@ def test_systemd_warns_of_a_misspelt_key(load: Callable[[str], Loaded], config_h
     install(units)
     alerts = config_home / "peerwatch-attic-alerts.service"
     alerts.write_text(alerts.read_text().replace("RestartSec", "RestartSecs"))
-    assert "'RestartSecs' in section" in verify(config_home)
+    assert "'RestartSecs' in section" in verify(config_home, *OF_TWO)
 
 
 def test_a_peer_has_its_own_drop_in_with_its_limits(load: Callable[[str], Loaded]) -> None:
@@ -77,6 +80,21 @@ def test_a_peer_has_its_own_drop_in_with_its_limits(load: Callable[[str], Loaded
     assert "Memory" not in basalt.text
     assert amber.read_by == {"peer:amber"}
     assert units["peerwatch-attic-trainer@.service"].read_by == {"peer:amber", "peer:basalt.x-1"}
+
+
+def test_an_attached_peer_starts_with_the_fleet_and_has_no_trainer(
+    load: Callable[[str], Loaded], config_home: Path
+) -> None:
+    loaded = load("fleet: attic\npeers: [{name: amber}, {name: dune, kind: attached, find: {pid_file: dune.pid}}]\n")
+    loaded.folder.root.mkdir(parents=True)
+    units = units_of(loaded)
+    assert "Wants=peerwatch-attic-peer@dune.target\n" in units["peerwatch-attic.target"].text
+    wanted = [line for line in units["peerwatch-attic-peer@dune.target"].text.splitlines() if "Wants" in line]
+    assert wanted == ["Wants=peerwatch-attic-sidecar@%i.service"]
+    assert units["peerwatch-attic-sidecar@.service"].read_by == {"sidecar:amber", "sidecar:dune"}
+    assert units["peerwatch-attic-trainer@.service"].read_by == {"peer:amber"}
+    install(units)
+    assert verify(config_home, "trainer@amber", "sidecar@amber", "sidecar@dune") == ""
 
 
 def test_what_has_finished_and_what_is_misconfigured_is_not_started_again(load: Callable[[str], Loaded]) -> None:

@@ -13,10 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
+from fleet.configuration.load import load_text
 from fleet.plan.answer import answer, case
 from fleet.plan.host import GIB, elsewhere
-from fleet.plan.measure import Measurement, is_disturbed, measure
+from fleet.plan.measure import Measurement, is_disturbed, measure, reason_to_end
+from fleet.plan.recipe import KEYS, find_recipes
 from fleet.plan.shapes import find_shape
+from fleet.plan.sizing import write
 from fleet.plan.trial import Span, TrialError
 from fleet.plan.workload import workload
 from tests.fakes import descendants, still_alive, wait_for
@@ -62,20 +65,17 @@ def test_peers_are_measured_one_after_another_and_none_stays() -> None:
     assert printed.lines[0] == "1 peer, 2 threads each"
     assert "2 peers, 1 thread each" in printed.lines
     assert any(line.startswith("ended: ") for line in printed.lines)
+    assert all(0 < cores < 3 for cores in found.own_cores.values())
     assert still_alive([one for one in descendants(os.getpid()) if one not in before]) == []
 
 
+@pytest.mark.bench
 @pytest.mark.parametrize(
     ("shape", "options"),
-    [
-        pytest.param(QWEN_5M, {"dtype": "bfloat16"}, marks=pytest.mark.bench),
-        (LLAMA_15M, {"dtype": "bfloat16", "lora": {}}),
-        pytest.param(QWEN_45M, {}, marks=pytest.mark.bench),
-    ],
+    [(QWEN_5M, {"dtype": "bfloat16"}), (LLAMA_15M, {"dtype": "bfloat16", "lora": {}}), (QWEN_45M, {})],
     ids=["5M, full, bfloat16", "15M, LoRA, bfloat16", "45M, full, float32"],
 )
 def test_the_prediction_holds_for_models_of_other_sizes(tmp_path: Path, shape: Shape, options: dict[str, Any]) -> None:
-    """`make test` measures what differs most from the tiny model; `make bench` also full training of other sizes."""
     grpo = {"num_generations": 2, "max_completion_length": 8}
     model = str(save_model(tmp_path / "model", shape))
 
@@ -83,6 +83,22 @@ def test_the_prediction_holds_for_models_of_other_sizes(tmp_path: Path, shape: S
 
     print(f"predicted {predicted / 2**20:.0f} MiB, measured {found.peak_bytes / 2**20:.0f} MiB")
     assert predicted == pytest.approx(found.peak_bytes, rel=0.15)
+
+
+def test_the_file_of_the_leanest_recipe_needs_what_it_promises(tmp_path: Path) -> None:
+    """It differs most from the tiny model as configured; `make bench` measures all recipes."""
+    model = str(save_model(tmp_path / "model", LLAMA_15M))
+    grpo = {"num_generations": 4, "max_completion_length": 64}
+    config = TrainerConfig(name="a", run_dir=Path("a"), model=model, device="cpu", grpo=grpo)
+    planned = case(find_shape(model), workload(config, "cpu"), elsewhere("cpu", 6 * GIB, 8))
+    recipe = find_recipes(planned)[-1]
+    assert [one.key for one in recipe.changes] == [key for key in KEYS if key != "gradient_checkpointing"]
+    loaded = load_text(write(recipe, config, "a"), "peerwatch.yaml", tmp_path, tmp_path / "state")
+    trainer = next(iter(loaded.composition.trainers.values()))
+
+    found, _, _ = run(cores=1, model=model, grpo=trainer.grpo, dtype=trainer.dtype, lora=trainer.lora)
+
+    assert recipe.planned.footprint.bytes == pytest.approx(found.peak_bytes, rel=0.15)
 
 
 def test_a_peer_that_cannot_start_ends_the_measurement_with_its_last_line() -> None:
@@ -106,6 +122,18 @@ def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path, number: in
     wait_for(lambda: not still_alive(peers), 10, "the trial's processes to end")
 
 
+def test_so_many_peers_as_are_asked_for_are_measured_unless_memory_forbids() -> None:
+    planned = case(
+        find_shape("tiny"), workload(TrainerConfig(name="a", run_dir=Path("a")), "cpu"), elsewhere("cpu", 8 * GIB, 2)
+    )
+    found = Measurement(peak_bytes=1.0 * GIB, pace={1: 10.0, 2: 9.0})
+
+    assert reason_to_end(found, planned, 3, None).startswith("ended: 2 peers change the pace by -10%")
+    assert reason_to_end(found, planned, 3, 4) == ""
+    assert reason_to_end(found, planned, 5, 4) == "ended: 4 peers were asked for"
+    assert reason_to_end(replace(found, peak_bytes=5.0 * GIB), planned, 3, 4).startswith("ended: 3 peers need")
+
+
 def test_a_pace_beside_busy_programs_is_not_kept() -> None:
     assert is_disturbed(Measurement(others_cores=0.5), cores=2)
     assert not is_disturbed(Measurement(others_cores=0.2), cores=2)
@@ -117,7 +145,7 @@ def test_the_measured_pace_limits_the_answer() -> None:
 
     result = answer(replace(planned, pace={1: 15.0, 2: 29.0, 3: 29.1}))
 
-    assert (result.peers, result.bound.name, result.advice) == (2, "the measured pace", ())
+    assert (result.peers, result.bound.name) == (2, "the measured pace")
 
 
 def _name(process: psutil.Process) -> str:

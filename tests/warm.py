@@ -1,0 +1,137 @@
+"""`python -m MODULE` without the seconds of importing torch, hivemind and TRL: forks of a process that has them.
+
+What runs is the module's own `__main__`, in a process of its own, with its own arguments, output and exit status. Only
+what was imported before it is shared; so each such program is started by Python itself in some test, too.
+"""
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import itertools
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PRELOADED = ("trainer.driver", "trainer.grpo", "trainer.swarm.dht", "trainer.swarm.publisher", "exporter.telemetry")
+_POLL_SECONDS = 0.02
+
+
+class WarmProcess:
+    """What of `subprocess.Popen` is needed; it is a grandchild, so its end is read from a file."""
+
+    def __init__(self, pid: int, status: Path) -> None:
+        self.pid, self._status = pid, status
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return int(self._status.read_text()) if self._status.exists() else None
+
+    def wait(self, timeout: float) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(_POLL_SECONDS)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def start(module: str, *arguments: str, out: Path, err: Path) -> WarmProcess:
+    """Starts it in the root of the source; its output is appended to the files, beside which its status is noted."""
+    server, numbers = _server()
+    status = out.with_name(f"{out.name}.{next(numbers)}.ended")
+    for file in (out, err):
+        file.touch()
+    request = {"module": module, "arguments": arguments, "out": str(out), "err": str(err), "status": str(status)}
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(request) + "\n")
+    server.stdin.flush()
+    return WarmProcess(int(server.stdout.readline()), status)
+
+
+@functools.cache
+def _server() -> tuple[subprocess.Popen[str], Iterator[int]]:
+    """One for each process that runs tests, and the numbers of what it starts; it ends when its input does."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    atexit.register(server.communicate)
+    return server, itertools.count()
+
+
+def main() -> None:
+    for module in PRELOADED:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        if os.fork() == 0:
+            _start_and_wait(json.loads(line))
+        _reap()
+    _reap()
+
+
+def _reap() -> None:
+    """Those that have ended, so that their time counts as this process's."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _start_and_wait(request: dict[str, Any]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        _run(request)
+    os.write(1, f"{pid}\n".encode())
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = Path(request["status"])
+    unfinished = status.with_suffix(".new")
+    unfinished.write_text(str(code))
+    unfinished.rename(status)
+    os._exit(0)
+
+
+def _run(request: dict[str, Any]) -> None:
+    """As Python does for `-m`; the end of the interpreter included, where the program leaves that to it."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, path in ((1, request["out"]), (2, request["err"])):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+    sys.argv = [request["module"], *request["arguments"]]
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+def run(module: str, *arguments: str, folder: Path, timeout: float) -> tuple[int, str, str]:
+    """Exit status, output and errors of a run to its end; the latter two in files of `folder`."""
+    out, err = folder / f"{module}.out", folder / f"{module}.err"
+    code = start(module, *arguments, out=out, err=err).wait(timeout)
+    return code, out.read_text(), err.read_text()
+
+
+if __name__ == "__main__":
+    main()
