@@ -15,6 +15,7 @@ from typing import Any
 from trainer.config import SwarmConfig
 from trainer.rounds import Plan, RoundProgress, advance, follow, from_record, lead, to_record
 from trainer.swarm.dht import Swarm
+from trainer.swarm.error import SwarmError
 from trainer.swarm.identity import ensure_identity
 from trainer.swarm.publisher import POSITION_FILE, Publisher
 
@@ -50,6 +51,16 @@ def end_with_input() -> None:
     os._exit(0)
 
 
+def join(config: SwarmConfig, run_dir: Path) -> Swarm:
+    """A start that fails, as the others are being killed too, is repeated, as a supervisor would."""
+    while True:
+        try:
+            return Swarm(config, run_dir, run_dir / "identity.pem")
+        except SwarmError as error:
+            print(error, flush=True)
+            time.sleep(1.0)
+
+
 def play(run_dir: Path, publisher: Publisher) -> None:
     saved = run_dir / POSITION_FILE
     progress = from_record(json.loads(saved.read_text())) if saved.exists() else RoundProgress()
@@ -79,7 +90,7 @@ def play(run_dir: Path, publisher: Publisher) -> None:
 def main() -> None:
     run_dir, config = Path(sys.argv[1]), SwarmConfig.model_validate_json(sys.argv[2])
     peer_id = ensure_identity(run_dir / "identity.pem")
-    swarm = Swarm(config, run_dir, run_dir / "identity.pem")
+    swarm = join(config, run_dir)
     print(swarm.addresses[0], flush=True)
     threading.Thread(target=end_with_input, daemon=True).start()
     publisher = Publisher(Loud(swarm), Telemetry(), run_dir, peer_id, interval_seconds=0.5)
