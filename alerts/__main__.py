@@ -5,13 +5,14 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load
@@ -25,16 +26,21 @@ from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
+from alerts.machines.discovery import Discovery
+from alerts.machines.joined import TOKEN_FILE, ensure_token
+from alerts.machines.membership import Membership, locator, read_membership, with_machines
 from alerts.startup import Prepared, describe, prepare
 from alerts.store import FILE as ALERTS_FILE
 from alerts.store import Store, StoreError
 from alerts.telegram.commands import Commands
 from alerts.web.actions import Actions, make_token
 from alerts.web.app import make_app
+from alerts.web.joining import Joining
 from alerts.web.leaderboard_client import BoardReader
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
+from alerts.web.peer_page import PeerPages
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
 from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
@@ -48,6 +54,8 @@ if TYPE_CHECKING:
 WRONG_CONFIGURATION = 2
 FAILED = 1
 STOP_GRACE_SECONDS = 4.0
+# The number of the listening socket, from one run of this program to the next in the same process.
+_SOCKET_VARIABLE = "PEERWATCH_LISTENING_SOCKET"
 # Connections of readers, sidecars and notifications, and the database.
 _WANTED_FILES = 4096
 
@@ -69,23 +77,34 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG_CONFIGURATION
+    listed = frozenset(machine.name for machine in config.machines)
+    known = read_membership(config.state_dir)
+    config = with_machines(config, known)
     prepared = prepare(config)
     if prepared.problems:
         for line in describe(prepared.problems):
             print(f"{arguments.config}: {line}", file=sys.stderr)
         return WRONG_CONFIGURATION
     sender = Sender(prepared.urls, prepared.bots)
-    _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password} - {""})
+    _log_to_stderr(sender.secrets | {prepared.deadman_url, prepared.password, *prepared.logins.values()} - {""})
     for line in describe(prepared.doubts):
         log.warning("%s", line)
     allow_open_files(_WANTED_FILES)
     try:
-        with _listen(config) as server_socket, _lock(config.state_dir):
-            asyncio.run(_run(config, sender, prepared, server_socket))
+        with _listen(config) as server_socket, _lock(config.state_dir), server_socket.dup() as kept:
+            is_again = asyncio.run(_run(config, sender, prepared, server_socket, known, listed))
+            if is_again:
+                _begin_again(kept)
     except (_StartError, StoreError) as error:
         print(error, file=sys.stderr)
         return FAILED
     return 0
+
+
+def _begin_again(listening: socket.socket) -> NoReturn:
+    """This program anew in this process, with its socket: who connects meanwhile waits instead of being refused."""
+    listening.set_inheritable(True)
+    os.execve(sys.executable, sys.orig_argv, os.environ | {_SOCKET_VARIABLE: str(listening.fileno())})
 
 
 async def _run(
@@ -93,7 +112,10 @@ async def _run(
     sender: Sender,
     prepared: Prepared,
     server_socket: socket.socket,
-) -> None:
+    known: Membership,
+    listed: frozenset[str],
+) -> bool:
+    """Whether the program is to begin again, as other peers are to be watched."""
     clock, certificate = SteadyClock(), prepared.certificate
     store = Store(config.state_dir / ALERTS_FILE)
     queue, silence_store, styles = (
@@ -103,19 +125,27 @@ async def _run(
     )
     chart_drawer = ChartDrawer(config.state_dir / FILE, config.language, config.timezone) if config.charts else None
     outbox = Outbox(queue, sender, styles, tuple(route.name for route in config.routes), clock, chart_drawer)
-    dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock)
+    dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock, locator(config))
     recorder = Recorder(config.state_dir, config.history)
-    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder)
+    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins)
     history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
     actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = SparklineReader([target.peer for target in config.targets], history.read)
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
-    live = LivePage(Renderer(config.language, styles.style().zone), page_data.collect)
+    renderer = Renderer(config.language, styles.style().zone)
+    live = LivePage(renderer, page_data.collect)
+    peer_pages = PeerPages(config, loop, page_data, history, renderer, styles.style())
     loop.on_status = silence_store.on_change = live.invalidate
-    app = make_app(config, loop, outbox, page_data, actions, live, history, prepared.password)
+    stop, is_changed = asyncio.Event(), asyncio.Event()
+
+    def begin_again() -> None:
+        is_changed.set()
+        stop.set()
+
+    joining = _make_joining(config, listed, begin_again)
+    app = make_app(config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining)
     server = make_server(app, certificate.context if certificate is not None else None)
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _log_start(config, sender, server_socket)
@@ -133,6 +163,8 @@ async def _run(
         background.append(asyncio.create_task(switch.run()))
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
+    if config.machines:
+        background.append(asyncio.create_task(Discovery(config, known, prepared.logins).run(begin_again)))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
@@ -154,7 +186,20 @@ async def _run(
         await asyncio.gather(outbox.close(STOP_GRACE_SECONDS), serving, *background, return_exceptions=True)
         recorder.close()
         store.close()
-        log.info("stopped")
+        log.info("begins again with other peers" if is_changed.is_set() else "stopped")
+    return is_changed.is_set()
+
+
+def _make_joining(config: AlertsConfig, listed: frozenset[str], on_change: Callable[[], None]) -> Joining | None:
+    """Machines join a page that others can reach, and that has a certificate to know it by."""
+    if config.tls is None or config.login is None:
+        return None
+    try:
+        token = ensure_token(config.state_dir, config.tls.certificate)
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("no machine can join: cannot write %s: %s", config.state_dir / TOKEN_FILE, error)
+        return None
+    return Joining(config.state_dir, token, listed, on_change)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":
@@ -201,6 +246,12 @@ def _log_to_stderr(secrets: set[str]) -> None:
 
 @contextlib.contextmanager
 def _listen(config: AlertsConfig) -> Iterator[socket.socket]:
+    kept = os.environ.pop(_SOCKET_VARIABLE, None)
+    if kept is not None:
+        with socket.socket(fileno=int(kept)) as server_socket:
+            server_socket.set_inheritable(False)
+            yield server_socket
+        return
     host, port = split_listen(config.listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as server_socket:

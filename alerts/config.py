@@ -11,7 +11,7 @@ from alerts.durations import Duration
 from alerts.history.settings import HistorySettings
 from alerts.restarts.policy import RestartPolicy
 from alerts.rules import RuleSettings, discover
-from alerts.scraping.target import Target, check_http_url
+from alerts.scraping.target import Machine, Target, check_http_url
 from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
 from exporter.files import yaml_text
@@ -86,7 +86,11 @@ class AlertsConfig(DeliverySettings):
     interval: Annotated[Duration, Field(ge=0.1, le=3600)] = 15.0
     timeout: Annotated[Duration, Field(gt=0, le=600)] = 5.0
     targets: tuple[Target, ...] = ()
+    machines: tuple[Machine, ...] = Field(default=(), description="machines elsewhere, whose peers are watched too")
     leaderboard_url: Annotated[str, AfterValidator(check_http_url)] | None = None
+    grafana_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+        default=None, description="Grafana with Peerwatch's dashboards; peers' pages link there"
+    )
     reminder: Duration = 4 * 3600.0
     history: HistorySettings = HistorySettings()
     charts: bool = Field(default=True, description="whether alerts have a chart, if matplotlib is installed")
@@ -123,6 +127,7 @@ class AlertsConfig(DeliverySettings):
         for kind, names in (
             ("peer of a target", [target.peer for target in self.targets]),
             ("route name", [route.name for route in self.routes]),
+            ("machine name", [machine.name for machine in self.machines]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -138,6 +143,9 @@ class AlertsConfig(DeliverySettings):
             found.append((("deadman", "url"), self.deadman.url.get_secret_value()))
         if self.login is not None:
             found.append((("login", "password"), self.login.password.get_secret_value()))
+        for index, machine in enumerate(self.machines):
+            if machine.login is not None:
+                found.append((("machines", index, "login"), machine.login.get_secret_value()))
         return found
 
 

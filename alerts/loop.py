@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from alerts.config import AlertsConfig
@@ -24,12 +25,13 @@ from alerts.engine.translation import translate_rule
 from alerts.evidence.gather import Gatherer
 from alerts.history.recorder import Recorder
 from alerts.history.samples import HistorySample
+from alerts.machines.views import MachineWatch
 from alerts.messages.single import render
 from alerts.restart_record import Record
 from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
-from alerts.scraping.host import HostCollector, read_host
+from alerts.scraping.host import read_host_page
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape, Scraper
 from alerts.store import FileHealth, Store
@@ -77,7 +79,8 @@ def _is_healthy(scrape: Scrape) -> bool:
 class Loop:
     """Evaluates the rules once per interval; `status` is the latest result.
 
-    `clock` never steps and measures durations; `wall` is the clock of the times on the pages.
+    `clock` never steps and measures durations; `wall` is the clock of the times on the pages. `logins` are
+    `user:password` by machine.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Loop:
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
         recorder: Recorder | None = None,
+        logins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._config = config
         self._store = store
@@ -104,8 +108,9 @@ class Loop:
             for name, rule in discover().items()
             if config.rules.of(name).enabled
         ]
-        self._scraper = Scraper(config.targets, config.timeout)
-        self._host = HostCollector((Path(config.state_dir),))
+        by_peer = {target.peer: logins[target.machine] for target in config.targets if target.machine in logins}
+        self._scraper = Scraper(config.targets, config.timeout, by_peer)
+        self._machines = MachineWatch([machine.name for machine in config.machines], config.targets, clock())
         self._host_name = socket.gethostname()
         self._has_host_failed = False
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
@@ -185,8 +190,10 @@ class Loop:
         if failed >= STORM_PEERS:
             scrapes |= await self._scraper.scrape_some(frozenset(healthy), self._config.timeout)
         at = self._begin(scrapes)
+        scrapes = self._machines.correct(scrapes, at.wall)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
-        evaluation = self._evaluate([*views, self._view_host(at.wall)], at)
+        hosts = [self._view_host(at.wall), *self._machines.views(scrapes, at.wall, at.steady)]
+        evaluation = self._evaluate([*views, *hosts], at)
         after = evaluation.alert_states
         await self._write(evaluation, Status(self._config.fleet, at.wall, scrapes, after))
         # Only a committed evaluation counts; after a failed commit the next round adds its time.
@@ -204,6 +211,7 @@ class Loop:
         if not scrapes:
             return
         at = self._begin(scrapes)
+        scrapes = self._machines.correct(scrapes, at.wall)
         part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
         after = self.status.alert_states.replaced(scrapes, part.alert_states)
         known = {**self.status.scrapes, **scrapes}
@@ -279,7 +287,7 @@ class Loop:
 
     def _read_host(self) -> Page | None:
         try:
-            return read_host(self._host)
+            return read_host_page((Path(self._config.state_dir),))
         except (OSError, RuntimeError) as error:
             if not self._has_host_failed:
                 log.warning("cannot read host metrics: %s", error)
@@ -304,7 +312,8 @@ class Loop:
         self._wall_lead = lead
 
     def _log_removed(self) -> None:
-        subjects = {"peer": [target.peer for target in self._config.targets], "host": [self._host_name]}
+        peers = [target.peer for target in self._config.targets]
+        subjects = {"peer": peers, "host": [self._host_name, *self._machines.names]}
         known = {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
         for key in sorted(set(self.status.alert_states.states) - known):
             log.info("%s of %s is no longer monitored; its alert is dropped without notification", key.rule, key.peer)

@@ -1,38 +1,10 @@
 """Every metric of the alert loop and its host: the table that collectors, rules and dashboards share."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
 from prometheus_client import Metric as Family
 
-
-class Metric(NamedTuple):
-    """A metric as the text format shows it: `name` is the series name, with `_total` for a counter."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    labels: tuple[str, ...] = ()
-
-
-HOST: tuple[Metric, ...] = (
-    Metric("host_memory_total_bytes", "gauge", "Memory of this machine that programs here may use."),
-    Metric("host_memory_available_bytes", "gauge", "Memory that programs can get without swapping."),
-    Metric("host_memory_limit_bytes", "gauge", "Limit of the container or slice, where it has less than the machine."),
-    Metric("host_memory_pressure_level", "gauge", "Memory pressure on macOS: 1 normal, 2 warning, 4 critical."),
-    Metric(
-        "host_memory_pressure_ratio",
-        "gauge",
-        "Share of the last minute in which some or all programs waited for memory.",
-        ("kind",),
-    ),
-    Metric("host_swap_used_bytes", "gauge", "Swap in use."),
-    Metric("host_swap_total_bytes", "gauge", "Swap that programs here may use."),
-    Metric("host_cpu_cores", "gauge", "Processors that the system sees."),
-    Metric("host_cpu_seconds_total", "counter", "Processor time by use, over all processors.", ("mode",)),
-    Metric("host_disk_free_bytes", "gauge", "Free space of the disk that holds the path.", ("path",)),
-    Metric("host_disk_total_bytes", "gauge", "Size of the disk that holds the path.", ("path",)),
-)
+from exporter.metrics import HOST, Metric
 
 LOOP: tuple[Metric, ...] = (
     Metric("alerts_firing", "gauge", "Alerts that fire.", ("rule", "severity")),

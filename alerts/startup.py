@@ -4,6 +4,7 @@ Routes need apprise, which takes a third of a second to import, so it is importe
 """
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 
 from alerts.config import AlertsConfig, ConfigError
 from alerts.delivery.settings import Route
+from alerts.scraping.scraper import trust
+from alerts.scraping.target import Machine
 from alerts.secret_references import UnresolvedReferenceError, doubts, resolve, resolve_url
 from alerts.web.tls import Certificate
 
@@ -34,6 +37,8 @@ class Prepared:
     deadman_url: str = ""
     password: str = ""
     certificate: Certificate | None = None
+    # `user:password` of the machines elsewhere, by their name.
+    logins: dict[str, str] = field(default_factory=dict)
     problems: list[StartProblem] = field(default_factory=list)
     # Valid, but probably not meant.
     doubts: list[StartProblem] = field(default_factory=list)
@@ -61,6 +66,8 @@ def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -
             prepared.certificate = Certificate(config.tls)
         except ConfigError as error:
             prepared.problems.append(StartProblem(("tls",), str(error)))
+    for index, machine in enumerate(config.machines):
+        _prepare_machine(prepared, index, machine, environment)
     return prepared
 
 
@@ -78,6 +85,22 @@ def _is_http_url(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port
+
+
+def _prepare_machine(prepared: Prepared, index: int, machine: Machine, environment: Mapping[str, str]) -> None:
+    if machine.login is not None:
+        where = ("machines", index, "login")
+        login = _resolve(prepared, where, machine.login.get_secret_value(), environment, is_url=False).strip()
+        if login and not login.partition(":")[2]:
+            prepared.problems.append(StartProblem(where, "must be user:password"))
+        prepared.logins[machine.name] = login
+    if machine.certificate is not None:
+        try:
+            trust(machine.certificate)
+        except OSError as error:
+            reason = "no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            where = ("machines", index, "certificate")
+            prepared.problems.append(StartProblem(where, f"{machine.certificate}: {reason}"))
 
 
 def _prepare_route(prepared: Prepared, index: int, route: Route, environment: Mapping[str, str]) -> None:

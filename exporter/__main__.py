@@ -1,5 +1,6 @@
 """The sidecar: `python -m exporter --run-dir DIR` serves the metrics of one trainer."""
 
+import contextlib
 import gc
 import logging
 import signal
@@ -7,6 +8,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 from exporter.collectors import discover
 from exporter.config import SidecarConfig, parse_arguments
@@ -33,14 +35,15 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     snapshot = _make_snapshot(config)
-    try:
-        server = _make_server(config, snapshot)
-    except (OSError, ssl.SSLError) as error:
-        print(f"python -m exporter: {_explain(config, error)}", file=sys.stderr)
-        return 1
-    with server:
-        _announce(config, server)
-        threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+    with contextlib.ExitStack() as stack:
+        try:
+            servers = [stack.enter_context(server) for server in _make_servers(config, snapshot)]
+        except (OSError, ssl.SSLError) as error:
+            print(f"python -m exporter: {_explain(config, error)}", file=sys.stderr)
+            return 1
+        _announce(config, servers[0])
+        for server in servers:
+            threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
         # What is alive now stays alive: the garbage collector need not visit it again.
         gc.collect()
         gc.freeze()
@@ -55,20 +58,32 @@ def _make_snapshot(config: SidecarConfig) -> Snapshot:
     return snapshot
 
 
-def _make_server(config: SidecarConfig, snapshot: Snapshot) -> Server:
+def _make_servers(config: SidecarConfig, snapshot: Snapshot) -> Iterator[Server]:
+    """The server for this machine, and the one for who comes from outside, if any."""
     tls = TlsFiles(config.tls_cert, config.tls_key) if config.tls_cert and config.tls_key else None
+    yield _make_server(config, snapshot, (config.host, config.port), tls, config.credentials)
+    machine = config.machine
+    if config.outside is not None and machine is not None and machine.certificate and machine.key:
+        tls = TlsFiles(machine.certificate, machine.key)
+        yield _make_server(config, snapshot, config.outside, tls, config.outside_credentials)
+
+
+def _make_server(
+    config: SidecarConfig,
+    snapshot: Snapshot,
+    address: tuple[str, int],
+    tls: TlsFiles | None,
+    credentials: bytes | None,
+) -> Server:
     answers = Answers(
         lambda: snapshot.latest(time.time()),
         stale_after_seconds=5.0 * config.interval_seconds + 30.0,
-        hosts=scraped_names(
-            config.host,
-            config.allowed_hosts,
-            is_protected=tls is not None or config.credentials is not None,
-        ),
-        credentials=config.credentials,
+        hosts=scraped_names(address[0], config.allowed_hosts, is_protected=tls is not None or credentials is not None),
+        credentials=credentials,
+        machine=config.describe_machine if config.machine else None,
     )
     limits = Limits(connections=allow_connections(MAX_CONNECTIONS))
-    return Server((config.host, config.port), answers.answer, tls=tls, limits=limits)
+    return Server(address, answers.answer, tls=tls, limits=limits)
 
 
 def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
@@ -93,7 +108,13 @@ def _announce(config: SidecarConfig, server: Server) -> None:
 def _explain(config: SidecarConfig, error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"cannot serve HTTPS with {config.tls_cert} and {config.tls_key}: {error.reason or error}"
-    return f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; choose another --listen"
+    if config.outside is not None:
+        host, port = config.outside
+        outside = f" or outside on {host}:{port}"
+    else:
+        outside = ""
+    reason = error.strerror or error
+    return f"cannot listen on {config.host}:{config.port}{outside}: {reason}; choose another --listen"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The sidecar's arguments; plain Python, because a validation library would double the sidecar's memory."""
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from exporter.accelerators.peer import PeerAccelerator
+from exporter.machine.machine_file import MachineDescription, read_machine
 from exporter.metrics import Sample
 from exporter.pace import Pace
 from exporter.progress.reported import ReportedProgress
@@ -33,12 +36,17 @@ class SidecarConfig:
     host: str = "127.0.0.1"
     port: int = 9700
     leaderboard_url: str | None = None
+    sources_url: str | None = None
     memory_limit_bytes: int | None = None
     interval_seconds: float = 5.0
     tls_cert: Path | None = None
     tls_key: Path | None = None
     credentials: bytes | None = None
     watch: Watch | None = None
+    machine_file: Path | None = None
+    machine: MachineDescription | None = None
+    outside: tuple[str, int] | None = None
+    outside_credentials: bytes | None = None
     allowed_hosts: tuple[str, ...] = ()
 
     @cached_property
@@ -48,9 +56,33 @@ class SidecarConfig:
             return TextfileReader(self.run_dir)
         return ReportedProgress(self.watch.readers, Pace(**self.watch.pace), started_at=self._read_start)
 
+    @cached_property
+    def accelerator(self) -> PeerAccelerator:
+        """What this peer does with the accelerators, read once in a collection for all collectors of this sidecar."""
+        return PeerAccelerator(self.run_dir, self.reports_cpu)
+
+    def reports_cpu(self, now: float) -> bool:
+        """Whether the trainer trains on the processor, or has not said yet; trainers of others never say."""
+        if self.watch is not None:
+            return False
+        try:
+            devices = [one.labels["device"] for one in self.reported.read(now) if one.name == "trainer_info"]
+        except (OSError, ValueError):
+            return True
+        return not devices or devices[0].startswith("cpu")
+
     def _read_start(self) -> float | None:
         record = read_process_record(self.run_dir)
         return record.started_at if record else None
+
+    def describe_machine(self) -> bytes:
+        """The list of the machine's peers as it is now, for who watches from elsewhere."""
+        machine = self.machine
+        if self.machine_file is not None:
+            # What the file was at the start holds while it cannot be read.
+            with contextlib.suppress(OSError, ValueError):
+                machine = read_machine(self.machine_file)
+        return machine.render_for_watchers() if machine else b""
 
     def is_exposed(self) -> bool:
         """Whether the network can read the page without a password."""
@@ -78,19 +110,48 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> SidecarConfig:
         parser.error(f"--watch {given.watch}: {error.strerror}")
     except ValueError as error:
         parser.error(f"--watch {error}")
+    try:
+        machine = read_machine(given.machine) if given.machine else None
+    except OSError as error:
+        parser.error(f"--machine {given.machine}: {error.strerror}")
+    except ValueError as error:
+        parser.error(f"--machine {error}")
+    outside_credentials = _check_outside(parser, given.outside, machine)
     return SidecarConfig(
         run_dir=given.run_dir,
         host=host,
         port=port,
         leaderboard_url=given.leaderboard_url,
+        sources_url=given.sources_url,
         memory_limit_bytes=given.memory_limit_bytes,
         interval_seconds=given.interval_seconds,
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
         credentials=credentials,
         watch=watch,
+        machine_file=given.machine,
+        machine=machine,
+        outside=given.outside,
+        outside_credentials=outside_credentials,
         allowed_hosts=tuple(given.allowed_host),
     )
+
+
+def _check_outside(
+    parser: argparse.ArgumentParser, outside: tuple[str, int] | None, machine: MachineDescription | None
+) -> bytes | None:
+    """The credentials for who comes from outside; without certificate and password, nobody does."""
+    if outside is None:
+        return None
+    if machine is None or machine.certificate is None or machine.key is None or machine.login is None:
+        parser.error("--outside needs --machine with a file that names certificate, key and login")
+    for path in (machine.certificate, machine.key):
+        if not path.is_file():
+            parser.error(f"--outside: {path}: no such file")
+    try:
+        return read_credentials(machine.login)
+    except (OSError, ValueError) as error:
+        parser.error(f"--outside: {machine.login}: {getattr(error, 'strerror', None) or error}")
 
 
 def read_credentials(path: Path) -> bytes:
@@ -124,6 +185,12 @@ def _parser() -> argparse.ArgumentParser:
         help="leaderboard to read, such as http://127.0.0.1:8700",
     )
     add(
+        "--sources-url",
+        type=_url,
+        metavar="URL",
+        help="service that reads the sources of rank and reward, such as http://127.0.0.1:8700",
+    )
+    add(
         "--memory-limit-bytes",
         type=_positive_int,
         metavar="N",
@@ -137,6 +204,18 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="how to find and read a trainer that does not report by itself; the fleet writes it",
+    )
+    add(
+        "--machine",
+        type=Path,
+        metavar="FILE",
+        help="serve this machine's figures and list of peers, for a watcher elsewhere; the fleet writes it",
+    )
+    add(
+        "--outside",
+        type=_address,
+        metavar="HOST:PORT",
+        help="listen here too, for a watcher elsewhere, with the certificate and password that --machine names",
     )
     add(
         "--basic-auth-file",

@@ -52,6 +52,8 @@ class LastValues:
         except SourceError as error:
             self._limits = self._limits + 1 if error.is_limit else 0
             return Report(self._merge(error.standings), False, self._report.success_at, str(error))
+        except Exception as error:  # noqa: BLE001 the fence of all sources: a mistake in one is its failed read
+            return self._report._replace(is_up=False, problem=f"{type(error).__name__}: {str(error)[:200]}")
         self._limits = 0
         return Report(tuple(standings), True, now)
 

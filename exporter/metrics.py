@@ -1,4 +1,4 @@
-"""Every metric of the trainer and of its sidecar: the table that writers, readers and rules share."""
+"""Every metric of the trainer, its sidecar and its machine: the table that writers, readers and rules share."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from prometheus_client import Metric as Family
 
 Kind = Literal["counter", "gauge", "histogram"]
 
+ACTIVITIES = ("usual", "rest", "spinning", "unknown")
 STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 
 # From a tiny model's 62 ms to the twelve minutes of a large one on a laptop's processor.
@@ -48,6 +49,11 @@ TRAINER: tuple[Metric, ...] = (
     ),
     Metric("trainer_last_step_timestamp_seconds", "gauge", "When the last step ended; kept across restarts."),
     Metric("trainer_stall_after_seconds", "gauge", "Silence after which this peer counts as stalled in this phase."),
+    Metric(
+        "trainer_stall_at_rest_after_seconds",
+        "gauge",
+        "Silence after which this peer counts as stalled in this phase if its processes rest.",
+    ),
     Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its current phase."),
     Metric(
         "trainer_phase_seconds_total", "counter", "Time that this trainer process spent in a phase.", ("trainer_state",)
@@ -92,8 +98,13 @@ TRAINER: tuple[Metric, ...] = (
     Metric("swarm_stage", "gauge", "Current stage of the trainer within the round."),
     Metric("swarm_connected_peers", "gauge", "Peers of the swarm that the trainer is connected to."),
     Metric("swarm_publish_failures_total", "counter", "Publications to the swarm that failed."),
+    Metric("swarm_leader_overruled", "gauge", "1 while the swarm shows another round than this leader's, else 0."),
+    Metric("swarm_reward_refused", "gauge", "1 while the swarm refuses this peer's reward, else 0."),
     Metric("swarm_last_publish_timestamp_seconds", "gauge", "When the swarm last accepted a publication."),
 )
+
+# The contract is there where a source reads several.
+_SOURCE = ("source", "contract")
 
 SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_up", "gauge", "1 while the trainer's process runs, else 0."),
@@ -109,6 +120,19 @@ SIDECAR: tuple[Metric, ...] = (
         "Memory limit of this peer: its setting, or a smaller one of its control groups.",
     ),
     Metric("trainer_cpu_seconds_total", "counter", "CPU time used by the trainer's process tree."),
+    Metric("trainer_activity_cores", "gauge", "Processors that the trainer's process tree uses."),
+    Metric("trainer_activity_usual_cores", "gauge", "The same as is usual in the trainer's current phase."),
+    Metric(
+        "trainer_activity_state",
+        "gauge",
+        "1 for what the trainer's processes do since its last progress, 0 for the others.",
+        ("trainer_activity_state",),
+    ),
+    Metric(
+        "trainer_activity_stall_after_seconds",
+        "gauge",
+        "Silence after which this peer counts as stalled, by its pace and by what its processes do.",
+    ),
     Metric("trainer_processes", "gauge", "Processes in the trainer's process tree."),
     Metric("trainer_threads", "gauge", "Threads in the trainer's process tree."),
     Metric("trainer_open_fds", "gauge", "Open file descriptors of the trainer's process tree."),
@@ -122,12 +146,41 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_progress_up", "gauge", "1 if the last read of this reader succeeded, else 0.", ("reader",)),
     Metric("trainer_progress_timestamp_seconds", "gauge", "When this reader last found a report.", ("reader",)),
     Metric("trainer_progress_step", "gauge", "Step that this reader has reached.", ("reader",)),
+    Metric(
+        "trainer_inference_requests",
+        "gauge",
+        "Requests at the inference server that this reader reads, by state.",
+        ("reader", "state"),
+    ),
     Metric("trainer_progress_steps_per_report", "gauge", "Usual steps between two reports; the pace is per report."),
     Metric("trainer_expected_steps", "gauge", "Steps that the run will make, where the trainer says so."),
     Metric("trainer_exit_code", "gauge", "How the trainer's last process ended: its exit code, 128 + N for signal N."),
     Metric("trainer_end_timestamp_seconds", "gauge", "When the trainer's last process ended."),
     Metric("trainer_oom_killed", "gauge", "1 if the kernel killed for memory as the trainer's last process ended."),
+    Metric("accelerator_up", "gauge", "1 if this device of the peer answers, 0 if it is lost.", ("device", "name")),
+    Metric("accelerator_problem", "gauge", "1 for why this device is lost.", ("device", "reason")),
+    Metric("accelerator_utilization_ratio", "gauge", "Share of the last seconds that the device worked.", ("device",)),
+    Metric("accelerator_memory_used_bytes", "gauge", "Memory of the device that programs hold.", ("device",)),
+    Metric("accelerator_memory_total_bytes", "gauge", "Memory of the device.", ("device",)),
+    Metric("accelerator_power_watts", "gauge", "Power that the device draws.", ("device",)),
+    Metric("accelerator_power_limit_watts", "gauge", "Power that the device may draw.", ("device",)),
+    Metric("accelerator_energy_joules_total", "counter", "Energy used since the driver was loaded.", ("device",)),
+    Metric("accelerator_temperature_celsius", "gauge", "Temperature of the device.", ("device",)),
+    Metric("accelerator_throttled", "gauge", "1 if the device's clock is lowered for this.", ("device", "reason")),
+    Metric(
+        "accelerator_xid_timestamp_seconds", "gauge", "When the kernel last logged this Xid error.", ("device", "xid")
+    ),
+    Metric("accelerator_process_memory_bytes", "gauge", "Device memory that the peer's processes hold.", ("device",)),
+    Metric(
+        "accelerator_process_utilization_ratio",
+        "gauge",
+        "Share of the last seconds that the device worked for the peer's processes.",
+        ("device",),
+    ),
+    Metric("accelerator_busy", "gauge", "1 if the peer works on an accelerator, 0 if not; nothing where unclear."),
     Metric("swarm_rank", "gauge", "Rank of this peer on the cumulative board, counted from 1."),
+    Metric("swarm_established_rank", "gauge", "Rank of this peer among those that have been on the board for long."),
+    Metric("swarm_established_peers", "gauge", "Peers that have been on the board for long, this one included."),
     Metric("swarm_ranked_peers", "gauge", "Peers on the cumulative board."),
     Metric("swarm_reward_cumulative", "gauge", "Reward of this peer over all rounds and stages."),
     Metric("swarm_reward_stage", "gauge", "Reward of this peer in the swarm's current stage."),
@@ -136,12 +189,58 @@ SIDECAR: tuple[Metric, ...] = (
     Metric(
         "swarm_source_success_timestamp_seconds", "gauge", "When the last read of this source succeeded.", ("source",)
     ),
+    Metric("swarm_round_change_timestamp_seconds", "gauge", "When the trainer was last seen to change its round."),
+    Metric("swarm_submit_period_seconds", "gauge", "Least time between two submissions of this peer's rewards."),
+    Metric("swarm_source_listed", "gauge", "1 if this source has the peer, on a board or registered, else 0.", _SOURCE),
+    Metric("swarm_source_counts", "gauge", "1 if this peer's rewards count on this contract, else 0.", _SOURCE),
+    Metric("swarm_source_rank", "gauge", "Rank of this peer by this source, counted from 1.", _SOURCE),
+    Metric("swarm_source_ranked_peers", "gauge", "Peers that this source ranks.", _SOURCE),
+    Metric("swarm_source_reward", "gauge", "Reward of this peer over all rounds by this source; may fall.", _SOURCE),
+    Metric("swarm_source_stage_reward", "gauge", "Reward of this peer in the stage by this source.", _SOURCE),
+    Metric("swarm_source_score", "gauge", "What this source calls the peer's score, without saying more.", _SOURCE),
+    Metric("swarm_source_wins", "gauge", "Votes for this peer as a round's winner by this source.", _SOURCE),
+    Metric("swarm_source_participation", "gauge", "Rounds in which this peer voted by this source.", _SOURCE),
+    Metric("swarm_source_round", "gauge", "Current round of the swarm by this source.", _SOURCE),
+    Metric("swarm_source_round_lag", "gauge", "Rounds that this peer is behind the round of this source.", ("source",)),
+    Metric(
+        "swarm_source_reward_change_timestamp_seconds",
+        "gauge",
+        "When this peer's reward was last seen to change where it counts, or was first read.",
+        _SOURCE,
+    ),
+    Metric(
+        "swarm_source_participation_change_timestamp_seconds",
+        "gauge",
+        "When this peer's participation was last seen to change where it counts, or was first read.",
+        _SOURCE,
+    ),
     Metric("sidecar_collector_success", "gauge", "1 if the collector's last run succeeded, else 0.", ("collector",)),
     Metric("sidecar_collector_duration_seconds", "gauge", "Duration of the collector's last run.", ("collector",)),
     Metric("sidecar_build_info", "gauge", "Version of the sidecar.", ("version",)),
 )
 
-ALL: tuple[Metric, ...] = TRAINER + SIDECAR
+# Of a machine: served by the alert loop for its own, by one sidecar for another that is watched from elsewhere.
+HOST: tuple[Metric, ...] = (
+    Metric("host_memory_total_bytes", "gauge", "Memory of this machine that programs here may use."),
+    Metric("host_memory_available_bytes", "gauge", "Memory that programs can get without swapping."),
+    Metric("host_memory_limit_bytes", "gauge", "Limit of the container or slice, where it has less than the machine."),
+    Metric("host_memory_pressure_level", "gauge", "Memory pressure on macOS: 1 normal, 2 warning, 4 critical."),
+    Metric(
+        "host_memory_pressure_ratio",
+        "gauge",
+        "Share of the last minute in which some or all programs waited for memory.",
+        ("kind",),
+    ),
+    Metric("host_swap_used_bytes", "gauge", "Swap in use."),
+    Metric("host_swap_total_bytes", "gauge", "Swap that programs here may use."),
+    Metric("host_cpu_cores", "gauge", "Processors that the system sees."),
+    Metric("host_cpu_seconds_total", "counter", "Processor time by use, over all processors.", ("mode",)),
+    Metric("host_disk_free_bytes", "gauge", "Free space of the disk that holds the path.", ("path",)),
+    Metric("host_disk_total_bytes", "gauge", "Size of the disk that holds the path.", ("path",)),
+    Metric("host_clock_timestamp_seconds", "gauge", "This machine's clock."),
+)
+
+ALL: tuple[Metric, ...] = TRAINER + SIDECAR + HOST
 
 
 def families(samples: Iterable[Sample]) -> list[Family]:

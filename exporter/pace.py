@@ -29,6 +29,9 @@ REACH_BEYOND_TWENTIETH = 6.5
 LONGEST_REACH = 3.5
 TWENTIETH = NormalDist().inv_cdf(0.95)
 
+# A peer whose processes rest is stalled after so many usual steps: a step that takes twice as long works meanwhile.
+AT_REST_FACTOR = 2.0
+
 # A rest that nobody announced may last this many times what a step may: evaluations and skipped data do.
 REST_FACTOR = 20.0
 # What an earlier process learnt holds while the usual step lies within this factor of what it was, either way.
@@ -97,6 +100,11 @@ class Pace:
         known = self._phases.get(phase)
         return known.allowance if known is not None else self._budgets.get(phase, self._ceiling)
 
+    def stall_at_rest_after(self, phase: str) -> float | None:
+        """The same where its processes rest; None while that is not known, or where it makes no difference."""
+        known = self._phases.get(phase)
+        return known.allowance_at_rest if known is not None else None
+
     def stall_between_steps(self) -> float:
         """Seconds of silence that mean a stall where nobody said what the trainer does between two steps."""
         longest = max((phase.allowance for phase in self._phases.values()), default=self._ceiling)
@@ -121,14 +129,15 @@ class Pace:
 class _Phase:
     """What one phase's silences allow the next one."""
 
-    __slots__ = ("_ceiling", "_first", "_floor", "_learnt", "_recent", "_tail", "allowance")
+    __slots__ = ("_ceiling", "_first", "_floor", "_learnt", "_recent", "_tail", "allowance", "allowance_at_rest")
 
     def __init__(self, floor_seconds: float, ceiling_seconds: float) -> None:
         self.allowance = ceiling_seconds
+        self.allowance_at_rest: float | None = None
         self._floor = floor_seconds
         self._ceiling = ceiling_seconds
-        self._recent = _Window(MEDIAN_STEPS)
-        self._tail = _Window(TAIL_STEPS)
+        self._recent = OrderedWindow(MEDIAN_STEPS)
+        self._tail = OrderedWindow(TAIL_STEPS)
         # What an earlier process learnt, until the first silences of this one confirm it.
         self._learnt: PhaseMemory | None = None
         self._first: list[float] = []
@@ -149,19 +158,18 @@ class _Phase:
         """What is known; None while it is too little."""
         if self._learnt is not None:
             return self._learnt
-        tail = self._tail.values()
-        return PhaseMemory(self._recent.values(), tail) if len(tail) >= UNKNOWN_STEPS else None
+        return PhaseMemory(self._recent.values(), self._tail.values()) if len(self._tail) >= UNKNOWN_STEPS else None
 
     def remember(self, learnt: PhaseMemory) -> None:
         first = self._recent.values()
-        if self._learnt is not None or len(self._tail.values()) >= len(learnt.tail):
+        if self._learnt is not None or len(self._tail) >= len(learnt.tail):
             return
         if len(first) >= UNKNOWN_STEPS:
             if _is_same_pace(learnt.recent, first):
                 self._go_on_from(learnt)
             return
         self._learnt, self._first = learnt, first
-        self.allowance = max(self._ceiling, 2.0 * median(learnt.recent))
+        self.allowance, self.allowance_at_rest = max(self._ceiling, 2.0 * median(learnt.recent)), None
 
     def _confirm(self, learnt: PhaseMemory) -> None:
         """Goes on with what was learnt before, or from nothing if the first silences show another pace."""
@@ -169,51 +177,61 @@ class _Phase:
         if _is_same_pace(learnt.recent, first):
             self._go_on_from(learnt)
             return
-        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
-        self.allowance = self._ceiling
+        self._recent, self._tail = OrderedWindow(MEDIAN_STEPS), OrderedWindow(TAIL_STEPS)
+        self.allowance, self.allowance_at_rest = self._ceiling, None
         for seconds in first:
             self.add(seconds)
 
     def _go_on_from(self, learnt: PhaseMemory) -> None:
-        self._recent, self._tail = _Window(MEDIAN_STEPS), _Window(TAIL_STEPS)
-        recent, tail = self._recent.fill(learnt.recent), self._tail.fill(learnt.tail)
-        self._allow(recent[len(recent) // 2], tail)
+        self._recent, self._tail = OrderedWindow(MEDIAN_STEPS, learnt.recent), OrderedWindow(TAIL_STEPS, learnt.tail)
+        self._allow(self._recent.quantile(0.5), self._tail.ordered())
 
     def _allow(self, usual: float, tail: list[float]) -> None:
         if len(tail) >= UNKNOWN_STEPS:
             ceiling = max(self._ceiling, 2.0 * usual)
             self.allowance = max(self._floor, min(usual * _factor(tail), ceiling))
+            self.allowance_at_rest = max(self._floor, min(AT_REST_FACTOR * usual, self.allowance))
 
 
 def _is_same_pace(before: Sequence[float], now: Sequence[float]) -> bool:
     return median(before) / SAME_PACE_FACTOR <= median(now) <= median(before) * SAME_PACE_FACTOR
 
 
-class _Window:
-    """The latest values, kept in order as they come and go: a median or a tail then costs nothing."""
+class OrderedWindow:
+    """The latest values of a series, kept in order as they come and go: a median or a tail then costs nothing."""
 
     __slots__ = ("_ordered", "_size", "_values")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, values: Iterable[float] = ()) -> None:
+        """Takes the latest of these values, the oldest first."""
         self._size = size
-        self._values: deque[float] = deque()
-        self._ordered: list[float] = []
+        self._values = deque(values, maxlen=size)
+        self._ordered = sorted(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def values(self) -> list[float]:
         """All that are held, the oldest first."""
         return list(self._values)
 
-    def fill(self, values: Iterable[float]) -> list[float]:
-        """Takes the latest of these values, the oldest first; all that are held, in rising order."""
-        self._values = deque(values, maxlen=self._size)
-        self._ordered = sorted(self._values)
+    def ordered(self) -> list[float]:
+        """All that are held, in rising order; not to be changed."""
         return self._ordered
+
+    def quantile(self, share: float) -> float:
+        """The value that this share of them lies below; of at least one value."""
+        return self._ordered[min(int(share * len(self._ordered)), len(self._ordered) - 1)]
+
+    def second_largest(self) -> float:
+        """0 where there are less than two."""
+        return self._ordered[-2] if len(self._ordered) > 1 else 0.0
 
     def push(self, value: float) -> list[float]:
         """Takes a value in place of the oldest; all that are held, in rising order."""
         values, ordered = self._values, self._ordered
         if len(values) == self._size:
-            del ordered[bisect_left(ordered, values.popleft())]
+            del ordered[bisect_left(ordered, values[0])]
         values.append(value)
         insort(ordered, value)
         return ordered

@@ -24,6 +24,8 @@ FRESH_WITHIN_SECONDS = 0.25
 _LAST_STEP = "trainer_last_step_timestamp_seconds"
 _PHASE_START = "trainer_phase_start_timestamp_seconds"
 _STALL_AFTER = "trainer_stall_after_seconds"
+# By what the trainer does meanwhile, where that is known.
+_ACTIVE_STALL_AFTER = "trainer_activity_stall_after_seconds"
 
 
 class Page(NamedTuple):
@@ -114,7 +116,8 @@ def _find_stall(samples: Sequence[Sample], now: float) -> float:
     values = {sample.name: sample.value for sample in samples}
     if _STALL_AFTER not in values or _PHASE_START not in values:
         return math.inf
-    stalls_at = max(values.get(_LAST_STEP, 0.0), values[_PHASE_START]) + values[_STALL_AFTER]
+    limit = values.get(_ACTIVE_STALL_AFTER, values[_STALL_AFTER])
+    stalls_at = max(values.get(_LAST_STEP, 0.0), values[_PHASE_START]) + limit
     return stalls_at if stalls_at > now else math.inf
 
 

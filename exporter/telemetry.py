@@ -127,6 +127,16 @@ class PeerTelemetry(TrainerCallback):
         with self._changed():
             self._progress.set_swarm(swarm_connected_peers=count)
 
+    def set_reward_refused(self, is_refused: bool) -> None:
+        """Records whether the swarm refuses this peer's reward."""
+        with self._changed():
+            self._progress.set_swarm(swarm_reward_refused=float(is_refused))
+
+    def set_leader_overruled(self, is_overruled: bool) -> None:
+        """Records whether the swarm shows another round than this peer announces as its leader."""
+        with self._changed():
+            self._progress.set_swarm(swarm_leader_overruled=float(is_overruled))
+
     def published(self, at: float) -> None:
         """Records that the swarm accepted a publication at this Unix time."""
         with self._changed():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +17,31 @@ MAX_BYTES = 1 << 16
 MAX_READERS = 8
 
 
+@dataclass(frozen=True)
+class SwarmIdentity:
+    """Who the trainer is in its swarm, as far as it was known when the file was written; None is unknown.
+
+    `version` is the release of rl-swarm, such as 0.6.4. `identity_path` is the key file, which tells the peer id too.
+    `contract` is where its rewards count, by name or address.
+    """
+
+    version: str | None = None
+    peer_id: str | None = None
+    name: str | None = None
+    identity_path: str | None = None
+    contract: str | None = None
+
+
 class Watch(NamedTuple):
     """`find` says how the trainer is found, None where the run folder records it; `readers` read its progress.
 
-    `pace` are arguments of `Pace`, in seconds.
+    `pace` are arguments of `Pace`, in seconds. `swarm` is None for a trainer that is in no swarm.
     """
 
     find: Criteria | None
     readers: Mapping[str, Reader]
     pace: Mapping[str, float]
+    swarm: SwarmIdentity | None = None
 
 
 def read_watch(path: Path) -> Watch:
@@ -35,6 +52,7 @@ def read_watch(path: Path) -> Watch:
         find = _read_criteria(content.get("find", {}))
         pace = {str(name): float(value) for name, value in content.get("pace", {}).items()}
         Pace(**pace)
+        swarm = _read_swarm(content.get("swarm"))
         listed = [(str(name), options) for one in content.get("progress", []) for name, options in one.items()]
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not what a fleet writes: {error}") from None
@@ -43,7 +61,16 @@ def read_watch(path: Path) -> Watch:
     readers: dict[str, Reader] = {}
     for name, options in listed:
         readers[name_reader(name, readers)] = make_reader(name, options, folder)
-    return Watch(find, readers, pace)
+    return Watch(find, readers, pace, swarm)
+
+
+def _read_swarm(given: Mapping[str, Any] | None) -> SwarmIdentity | None:
+    if not given:
+        return None
+    known = {field.name: given.get(field.name) for field in fields(SwarmIdentity)}
+    if not all(value is None or isinstance(value, str) for value in known.values()):
+        raise ValueError("swarm: holds what is not a text")
+    return SwarmIdentity(**known)
 
 
 def _read_criteria(given: Mapping[str, Any]) -> Criteria | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from exporter.machine.machine_file import MACHINE_FILE
+
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux; supervisord first binds to the path with a dot and its pid.
 _LONGEST_SOCKET_PATH = 90
 
@@ -27,6 +29,11 @@ class StateFolder:
     @property
     def leaderboard(self) -> Path:
         return self.root / "leaderboard"
+
+    @property
+    def machine(self) -> Path:
+        """What the sidecars tell watchers elsewhere."""
+        return self.root / MACHINE_FILE
 
     @property
     def alerts(self) -> Path:

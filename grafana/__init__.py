@@ -4,7 +4,7 @@ series        selectors that accept only exported metrics
 panels        one function for each kind of panel
 frame         what all dashboards share: variables, links, annotations
 thresholds    where colours change, from the rules' defaults
-machine, monitoring, learning, resources, leaderboard: one section of a dashboard each
+machine, monitoring, learning, resources, leaderboard, sources: one section of a dashboard each
 states        a peer's state as one number, and its value mappings
 dashboards/   one module per dashboard, the generated JSON beside it
 prometheus    the Prometheus configuration of a fleet (does not need the Grafana SDK)

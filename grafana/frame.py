@@ -11,6 +11,8 @@ from grafana.series import of_alerts, of_peers
 
 TAG = "peerwatch"
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+# Where the alert loop serves its pages by default; on a dashboard it can be changed.
+PAGE = "http://127.0.0.1:8750"
 TITLES = {"fleet": "Fleet", "peer": "Peer", "swarm": "Swarm"}
 
 _SELECTION = "${__url_time_range}&${datasource:queryparam}&${fleet:queryparam}"
@@ -42,8 +44,14 @@ def link_of_series() -> dashboard.DashboardLink:
     return link("peer", peer="var-peer=${__field.labels.peer}")
 
 
-def make(name: str, description: str, sections: Sequence[Section]) -> models.Dashboard:
-    """The dashboard `name` with these sections from top to bottom."""
+def link_to_page() -> dashboard.DashboardLink:
+    """A link to the peer's page of the alert loop, whose address is a variable."""
+    link = dashboard.DashboardLink("Peer's page").type(models.DashboardLinkType.LINK)
+    return link.url("${page:raw}/peers/${peer:percentencode}").target_blank(True)
+
+
+def make(name: str, description: str, sections: Sequence[Section], *, has_page: bool = False) -> models.Dashboard:
+    """The dashboard `name` with these sections from top to bottom; `has_page` links to the alert loop's page."""
     board = (
         dashboard.Dashboard(f"Peerwatch: {TITLES[name]}")
         .uid(uid(name))
@@ -56,9 +64,11 @@ def make(name: str, description: str, sections: Sequence[Section]) -> models.Das
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .with_variable(_choice("fleet", "Fleet", "label_values(trainer_up, fleet)"))
         .with_variable(_choice("peer", "Peer", f"label_values({of_peers('trainer_up').partition(',')[0]}}}, peer)"))
-        .links([_menu()])
+        .links([_menu(), link_to_page()] if has_page else [_menu()])
         .annotations(_annotations())
     )
+    if has_page:
+        board.with_variable(dashboard.TextBoxVariable("page").label("Alert loop").default_value(PAGE))
     for section in sections:
         _add(board, section)
     built = board.build()

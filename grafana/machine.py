@@ -12,6 +12,7 @@ def machine() -> list[PanelBuilder]:
     idle = f"rate({of_services('host_cpu_seconds_total', mode='idle')}[$__rate_interval])"
     free = f"{of_services('host_disk_free_bytes')} / {of_services('host_disk_total_bytes')}"
     pressed, stalled = of_services("host_memory_pressure_ratio"), of_rule("HostMemoryPressure", "stalled")
+    clock = of_services("host_clock_timestamp_seconds")
     return [
         graph(
             About(
@@ -79,5 +80,15 @@ def machine() -> list[PanelBuilder]:
             ),
             Query(of_services("host_memory_pressure_level"), "{{instance}}"),
             style=Style(is_stepped=True),
+        ),
+        graph(
+            About(
+                "Clock",
+                "How far a machine's clock is ahead of Prometheus'; up to a collection behind is no difference.",
+                "s",
+                "peer",
+            ),
+            Query(f"{clock} - timestamp({clock})", "{{instance}}"),
+            span=24,
         ),
     ]

@@ -39,6 +39,8 @@ _LABELS = {
     "version": "Version",
     "nickname": "Nickname",
     "peer_id": "Peer id",
+    "source": "Source",
+    "contract": "Contract",
     "model": "Model",
     "device": "Device",
 }

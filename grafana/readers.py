@@ -36,6 +36,18 @@ def readers() -> list[PanelBuilder]:
         ),
         graph(
             About(
+                "Requests at the inference server",
+                "Running and waiting: 0 of both while a trainer waits for answers means that its requests never came.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(of_peers("trainer_inference_requests"), "{{peer}} {{reader}} {{state}}"),
+            span=24,
+        ),
+        graph(
+            About(
                 "Ends",
                 "Exit code of the last process (128 + N for signal N), kills for memory, and time since it ended.",
                 "short",

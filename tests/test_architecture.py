@@ -20,12 +20,14 @@ ALLOWED_ACROSS = {
     "alerts": (
         "exporter.files",
         "exporter.known_problems",
+        "exporter.machine",
+        "exporter.metrics",
         "exporter.plain_output",
         "exporter.run_folder",
         "exporter.serving",
         "exporter.system",
     ),
-    "exporter": ("trainer.multiaddr", "trainer.protocol"),
+    "exporter": ("trainer.multiaddr", "trainer.protocol", "trainer.readable", "trainer.sealing"),
     "trainer": (
         "exporter.files",
         "exporter.identity.peer_id",
@@ -45,7 +47,8 @@ ALLOWED_ACROSS = {
 # Each outside system has one door in each package that uses it.
 DOORS = {
     "apprise": {"alerts/delivery/apprise_sender.py"},
-    "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py"},
+    "hivemind": {"exporter/leaderboard/dht.py", "trainer/swarm/dht.py", "trainer/swarm/node.py"},
+    "pynvml": {"exporter/accelerators/nvidia.py"},
     "sqlite3": {
         "alerts/schema.py",
         "alerts/store.py",

@@ -21,6 +21,7 @@ from exporter.serving.listen_address import is_host_name
 from trainer.grpo_fields import known_fields
 from trainer.grpo_values import Mistake, Setting, judge_fields, judge_together
 from trainer.multiaddr import check_multiaddr, check_peer_address
+from trainer.protocol import MAX_SHARDS, check_peer_id
 from trainer.rewards import discover
 from trainer.suited import TINY
 
@@ -106,6 +107,24 @@ class SwarmConfig(FileModel):
         default_factory=list, description="multiaddrs of peers to join, each ending in /p2p/PEER_ID"
     )
     leader: bool = Field(default=False, description="this peer leads the swarm's rounds; one per swarm")
+    signed: bool = Field(
+        default=False, description="count only records that their owner signed; all peers of the swarm must agree"
+    )
+    leaders: list[Annotated[str, AfterValidator(check_peer_id)]] = Field(
+        default_factory=list, max_length=16, description="ids of the peers that may lead, the leader first"
+    )
+    shards: int = Field(
+        default=1, ge=1, le=MAX_SHARDS, description="keys over which rewards are spread; all peers must agree"
+    )
+    members: list[Annotated[str, AfterValidator(check_peer_id)]] = Field(
+        default_factory=list, description="ids of the peers of a signed swarm; empty: every peer that signs"
+    )
+
+    @model_validator(mode="after")
+    def _check_leaders(self) -> Self:
+        if self.signed and not self.leader and not self.leaders:
+            raise ValueError("signed: name the peers that may lead in `leaders`, as ids")
+        return self
 
     def listen_multiaddr(self) -> str:
         """Host and port as a libp2p multiaddr."""

@@ -64,7 +64,7 @@ class RoundDriver(TrainerCallback):
 
     def start(self, saved: RoundProgress) -> None:
         """Resumes the progress saved in the run folder, as far as it agrees with the swarm's."""
-        if self._config.swarm.leader:
+        if self._publisher.leads:
             self._enter(lead(saved, self._ask(), self._plan))
         else:
             self._progress = saved
@@ -124,8 +124,8 @@ class RoundDriver(TrainerCallback):
         if earnings.question:
             texts = {"question": earnings.question, "answer": earnings.answer, "completion": earnings.completion}
             self._publisher.put_output(at, earnings.question, outputs_value(time.time(), at, self._peer_id, **texts))
-        following = advance(self._progress, earnings.reward, self._plan, leader=self._config.swarm.leader)
-        if self._config.swarm.leader:
+        following = advance(self._progress, earnings.reward, self._plan, leader=self._publisher.leads)
+        if self._publisher.leads:
             self._publisher.announce(at, is_new=False)
         if following.position is None or following.position.round_and_stage != at:
             self._enter(following)
@@ -139,7 +139,7 @@ class RoundDriver(TrainerCallback):
         at = progress.position.round_and_stage
         log.info("round %d, stage %d", at.round, at.stage)
         self._telemetry.set_round(*at)
-        if self._config.swarm.leader:
+        if self._publisher.leads:
             self._publisher.announce(at, is_new=True)
 
     def _keep(self, progress: RoundProgress) -> None:
@@ -158,7 +158,8 @@ class RoundDriver(TrainerCallback):
             if time.monotonic() - logged_at >= LOG_WAITING_SECONDS:
                 logged_at = time.monotonic()
                 log.info("waiting for the swarm's next round")
-            progress = follow(self._progress, self._ask(), self._plan)
+            decide = lead if self._publisher.leads else follow
+            progress = decide(self._progress, self._ask(), self._plan)
             if progress != self._progress:
                 self._enter(progress)
             else:

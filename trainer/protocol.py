@@ -11,15 +11,23 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 ROUND_AND_STAGE_KEY = "rl_swarm_rs"
+# Of swarms of our own: who could lead, with a sign of life of each.
+HEARTBEATS_KEY = "peerwatch_heartbeats"
 EXPIRATION_SECONDS = 4 * 3600.0
+# Clocks of peers differ by minutes at most.
+MAX_CLOCK_DIFFERENCE_SECONDS = 15 * 60.0
 
 # No swarm can have reached a round beyond this, even with stages of seconds; it also keeps untrusted numbers within
 # SQLite's and JSON's exact integers.
 MAX_ROUND = 2**31 - 1
 MAX_STAGE = 99
+MAX_SHARDS = 4096
 
 # base58btc of a multihash: "Qm…" for RSA keys (sha2-256), "12D3KooW…" for Ed25519 keys (identity).
 _PEER_ID = re.compile(r"(?:Qm[1-9A-HJ-NP-Za-km-z]{44}|12D3KooW[1-9A-HJ-NP-Za-km-z]{44})")
+_OF_SUBKEY = re.compile(rf"rl_swarm_rewards_\d+_\d+(?:_\d+)?|{HEARTBEATS_KEY}")
+_OF_KEY = re.compile(rf"rl_swarm_outputs_({_PEER_ID.pattern})_\d+_\d+")
+_OF_LEADER = re.compile(rf"rl_swarm_leaderboard_\d+_\d+|{ROUND_AND_STAGE_KEY}")
 
 
 class RoundAndStage(NamedTuple):
@@ -31,6 +39,18 @@ class RoundAndStage(NamedTuple):
 
 def rewards_key(round_number: int, stage: int) -> str:
     return f"rl_swarm_rewards_{round_number}_{stage}"
+
+
+def rewards_keys(round_number: int, stage: int, shards: int) -> list[str]:
+    """The keys of a stage's rewards: the protocol's one, or those of a swarm of our own that has several."""
+    key = rewards_key(round_number, stage)
+    return [key] if shards == 1 else [f"{key}_{shard}" for shard in range(shards)]
+
+
+def rewards_key_of(peer_id: str, round_number: int, stage: int, shards: int) -> str:
+    """The one of these keys under which a peer writes: ids begin alike, so the prefix of their hash decides."""
+    prefix = hashlib.md5(peer_id.encode(), usedforsecurity=False).digest()[:4]
+    return rewards_keys(round_number, stage, shards)[int.from_bytes(prefix) % shards]
 
 
 def leaderboard_key(round_number: int, stage: int) -> str:
@@ -46,8 +66,25 @@ def outputs_subkey(question: str) -> str:
     return hashlib.md5(question.encode(), usedforsecurity=False).hexdigest()
 
 
+def read_owner(key: str, subkey: object) -> str | None:
+    """The peer whose record this is; None for the swarm's own, which its leader writes; "" for nobody's."""
+    if _OF_LEADER.fullmatch(key):
+        return None if subkey is None else ""
+    if _OF_SUBKEY.fullmatch(key):
+        return subkey if isinstance(subkey, str) else ""
+    outputs = _OF_KEY.fullmatch(key)
+    return outputs[1] if outputs and subkey is not None else ""
+
+
 def is_peer_id(value: object) -> bool:
     return isinstance(value, str) and _PEER_ID.fullmatch(value) is not None
+
+
+def check_peer_id(value: str) -> str:
+    """The value. Raises ValueError if it is not a peer id."""
+    if not is_peer_id(value):
+        raise ValueError(f"{value!r} is not a peer id: Qm… with 46 characters, or 12D3KooW… with 52")
+    return value
 
 
 def read_number(value: object, *, limit: float) -> float | None:

@@ -50,8 +50,11 @@ class Dispatcher:
         styles: RouteStyles,
         outbox: Outbox,
         clock: Callable[[], float],
+        is_on: Callable[[str, str], bool] = lambda _peer, _host: True,
     ) -> None:
+        """`is_on` says whether a peer is on a host."""
         self._settings = settings
+        self._is_on = is_on
         self._queue = queue
         self._silence_store = silence_store
         self._styles = styles
@@ -71,7 +74,7 @@ class Dispatcher:
         silences = self._silence_store.silences(now)
         states = alert_states.states
         return Suppression(
-            find_inhibited(states, self._inhibits, self._host_rules),
+            find_inhibited(states, self._inhibits, self._host_rules, self._is_on),
             frozenset(key for key, state in states.items() if is_silenced(key, state.severity, silences, now)),
             self._silence_store.acknowledged,
         )

@@ -39,14 +39,22 @@ class Log(NamedTuple):
 
 
 def describe_log(run_dir: Path) -> list[str]:
-    """Its last lines; of a line that was drawn again, as a progress bar is, what was drawn last."""
+    """Its last lines, for a message."""
+    found = read_log_end(run_dir, LOG_LINES)
+    return [say("{file} ends:", file=found[0]), *(f"| {line}" for line in found[1])] if found else []
+
+
+def read_log_end(run_dir: Path, count: int) -> tuple[str, list[str]] | None:
+    """How the log is called, and its last lines; of one that was drawn again, as a progress bar, what was drawn last.
+
+    Bounded and without secrets; None without a log or without a line.
+    """
     found = _read_log(run_dir)
     if found is None:
-        return []
-    title, text = found
-    drawn = (_last_drawn(line) for line in text.split("\n"))
+        return None
+    drawn = (_last_drawn(line) for line in found[1].split("\n"))
     lines = [line for line in redact_lines(drawn) if line.strip()]
-    return [say("{file} ends:", file=title), *(f"| {line}" for line in lines[-LOG_LINES:])] if lines else []
+    return (found[0], lines[-count:]) if lines else None
 
 
 def describe_cause(run_dir: Path) -> list[str]:

@@ -11,7 +11,8 @@ from exporter.serving.listen_address import split_listen
 
 def describe_target(fleet: str, target: Target) -> dict[str, Any]:
     """A sidecar in the format of Prometheus' HTTP service discovery."""
-    return _describe(target.url, {**target.labels, "fleet": fleet, "peer": target.peer})
+    machine = {"machine": target.machine} if target.machine else {}
+    return _describe(target.url, {**target.labels, **machine, "fleet": fleet, "peer": target.peer})
 
 
 def describe_services(config: AlertsConfig) -> list[dict[str, Any]]:

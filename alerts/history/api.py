@@ -6,7 +6,9 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,9 +16,9 @@ from starlette.routing import Route
 
 from alerts.durations import parse_duration
 from alerts.engine.status import Status
-from alerts.history.query import MAX_POINTS, Query, Series, read_file
+from alerts.history.query import MAX_POINTS, Query, Series, read_file, read_file_with_firings
 from alerts.history.recorder import Recorder
-from alerts.history.store import FileError
+from alerts.history.store import FileError, Firing
 from alerts.history.summary import CHARTS, STATES
 from alerts.scraping.page import Page
 
@@ -25,6 +27,8 @@ MAX_NAMES = 1000
 _METRICS = ("steps_per_second", "memory_bytes", "rank", "reward_cumulative")
 _REWARDS = ("reward_cumulative", "rank")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+Found = TypeVar("Found")
 
 
 class HistoryApi:
@@ -45,9 +49,16 @@ class HistoryApi:
 
     async def read(self, query: Query) -> Series:
         """The points, for the page; raises FileError."""
+        return await self._read(partial(read_file, query=query))
+
+    async def read_with_firings(self, query: Query) -> tuple[Series, list[Firing]]:
+        """The points, and what fired meanwhile, for the page of a peer; raises FileError."""
+        return await self._read(partial(read_file_with_firings, query=query))
+
+    async def _read(self, read: Callable[[Path], Found]) -> Found:
         async with self._readers:
             try:
-                return await asyncio.to_thread(read_file, self._recorder.path, query)
+                return await asyncio.to_thread(read, self._recorder.path)
             except FileError as error:
                 if error.is_damage:
                     self._recorder.suspect()

@@ -2,13 +2,13 @@
 
 import logging
 import sqlite3
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 
 from alerts.history.block import Block, decode
 from alerts.history.packing import read_samples
 from alerts.history.samples import SeriesName, Subject
-from alerts.history.store import FORMAT, FileError, Firing, Span, load_series, load_subjects
+from alerts.history.store import FORMAT, GROUP, FileError, Firing, Span, load_series, load_subjects
 from exporter.files.database import Damaged, describe_error, explain
 
 log = logging.getLogger(__name__)
@@ -92,12 +92,12 @@ class Archive:
         return (Span(*row) for row in self._db.execute(query, (subject, slot_seconds, since)))
 
     def open_blocks(
-        self, subjects: Container[int], wanted: Container[int] | None = None, since: float = 0.0
+        self, subjects: Collection[int], wanted: Container[int] | None = None, since: float = 0.0
     ) -> dict[int, Block]:
         """The samples that are not in a block yet, by subject, with the wanted series."""
-        return read_samples(
-            self._db.execute("SELECT at, data FROM looks WHERE at >= ? ORDER BY id", (since,)), subjects, wanted
-        )
+        crowds = sorted({subject // GROUP for subject in subjects})
+        query = f"SELECT at, data FROM looks WHERE crowd IN ({','.join('?' * len(crowds))}) AND at >= ? ORDER BY id"
+        return read_samples(self._db.execute(query, (*crowds, since)), subjects, wanted)
 
     def firings(self, since: float) -> list[Firing]:
         """The firings after `since`, the earliest first."""

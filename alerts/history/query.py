@@ -14,12 +14,11 @@ from alerts.history.archive import Archive, read_blocks
 from alerts.history.block import Block
 from alerts.history.folding import LONG_SLOT_SECONDS
 from alerts.history.samples import Subject
-from alerts.history.store import Span
+from alerts.history.store import Firing, Span
 from alerts.history.summary import (
     CHARTS,
     SAMPLES_COLUMN,
     SLOT_SECONDS,
-    STATISTICS,
     Statistic,
     column_of,
     columns_for,
@@ -66,6 +65,15 @@ def read_file(path: Path, query: Query) -> Series:
         return _make_series(query, {})
 
 
+def read_file_with_firings(path: Path, query: Query) -> tuple[Series, list[Firing]]:
+    """The same, and the alerts that fired since the query's begin, the earliest first. Raises FileError."""
+    try:
+        with Archive(path) as archive:
+            return read_charts(archive, query), archive.firings(query.since)
+    except FileNotFoundError:
+        return _make_series(query, {}), []
+
+
 def read_charts(archive: Archive, query: Query) -> Series:
     """A value for each peer and step, by the statistic that CHARTS names."""
     ids = {
@@ -76,7 +84,8 @@ def read_charts(archive: Archive, query: Query) -> Series:
     }
     slot = _choose_slot(query)
     wanted = columns_for(query.metrics, archive.series)
-    columns = {column_of(metric, one) for metric in query.metrics for one in STATISTICS} | {SAMPLES_COLUMN}
+    columns = {column_of(metric, one) for metric in query.metrics for one in _statistics(metric, query)}
+    columns.add(SAMPLES_COLUMN)
     fresh = archive.open_blocks(ids, wanted, query.since - query.since % SLOT_SECONDS)
     rows: dict[str, list[Block]] = {}
     for subject, peer in ids.items():
@@ -91,6 +100,12 @@ def read_charts(archive: Archive, query: Query) -> Series:
                 summarize(fresh[subject], archive.series) if slot else _as_slots(fresh[subject], query, archive)
             )
     return _make_series(query, rows)
+
+
+def _statistics(metric: str, query: Query) -> set[Statistic]:
+    """What is read of each slot."""
+    usual = CHARTS[metric].statistic
+    return {usual, "min", "max"} if query.spread else {usual}
 
 
 def _choose_slot(query: Query) -> float:

@@ -20,15 +20,25 @@ SAMPLES_COLUMN = 0
 STATES = ("training", "generating", "saving", "waiting", "starting", "stopped", "down", "unreachable")
 
 
+# The phases that the trainer spends time in, each with a chart of its own.
+PHASES = ("starting", "waiting", "generating", "training", "saving")
+
+
 class Chart(NamedTuple):
-    """A chart: its series, and the statistic that represents a slot."""
+    """A chart: its series, the statistic that represents a slot, and those that summaries keep."""
 
     series: SeriesName
     statistic: Statistic = "mean"
+    kept: tuple[Statistic, ...] = STATISTICS
 
 
 def _chart(name: str, statistic: Statistic = "mean", **labels: str) -> Chart:
     return Chart(SeriesName(name, frozenset(labels.items())), statistic)
+
+
+def _last(name: str, **labels: str) -> Chart:
+    """A chart of which only the last value says anything: a counter, a time."""
+    return _chart(name, "last", **labels)._replace(kept=("last",))
 
 
 # Names as in /api/status where they exist there. Only add at the end: the position is part of the file's format.
@@ -50,6 +60,13 @@ CHARTS: Mapping[str, Chart] = {
     "host_memory_available_bytes": _chart("host_memory_available_bytes", "min"),
     "host_swap_used_bytes": _chart("host_swap_used_bytes", "max"),
     "host_disk_free_bytes": _chart("host_disk_free_bytes", "min"),
+    "reward_std": _chart("trainer_reward_std"),
+    "entropy": _chart("trainer_entropy"),
+    "kl": _chart("trainer_kl"),
+    "completion_tokens": _chart("trainer_completion_tokens"),
+    "completions_cut_off": _chart("trainer_completion_clipped_ratio"),
+    "start_timestamp": _last("trainer_start_timestamp_seconds"),
+    **{f"{phase}_seconds_total": _last("trainer_phase_seconds_total", trainer_state=phase) for phase in PHASES},
 }
 
 
@@ -113,10 +130,11 @@ def merge(block: Block, slot_seconds: float) -> Block:
 
 
 def _add(columns: dict[int, list[float | None]], chart: str, by_slot: Iterable[list[float]]) -> None:
-    first = column_of(chart, STATISTICS[0])
+    first, kept = column_of(chart, STATISTICS[0]), CHARTS[chart].kept
     rows = [(sum(v) / len(v), min(v), max(v), v[-1]) if v else (None,) * len(STATISTICS) for v in by_slot]
     for offset, column in enumerate(zip(*rows, strict=True)):
-        columns[first + offset] = list(column)
+        if STATISTICS[offset] in kept:
+            columns[first + offset] = list(column)
 
 
 def _join(

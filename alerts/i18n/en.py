@@ -1,6 +1,7 @@
 """English: rules and evidence are written in it, so their texts need no translation."""
 
 from alerts.i18n import Words
+from alerts.i18n._en_peer import PEER_PAGE
 
 WORDS = Words(
     prefix={"firing": "", "reminder": "Still firing: ", "resolved": "Resolved: ", "passed": "Fired and resolved: "},
@@ -102,6 +103,8 @@ WORDS = Words(
         "better": "up {places} from {span} ago",
         "worse": "down {places} from {span} ago",
         "reward": "Reward",
+        "credited": "credited {}",
+        "not_registered": "not registered",
         "reward_std": "spread",
         "groups_without_spread": "groups alike",
         "entropy": "entropy",
@@ -140,6 +143,7 @@ WORDS = Words(
         "route_expired": "{} expired",
         "no_route": "No routes configured: alerts are shown here only.",
         "no_event": "No alerts yet.",
+        **PEER_PAGE,
     },
     charts={
         "memory_bytes": "Memory, GiB",

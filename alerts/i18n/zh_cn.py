@@ -1,7 +1,9 @@
 """Simplified Chinese."""
 
-from alerts.i18n import Words, _zh_cn_learning
+from alerts.i18n import Words, _zh_cn_learning, _zh_cn_machines, _zh_cn_swarm
 from alerts.i18n._zh_cn_evidence import EVIDENCE
+from alerts.i18n._zh_cn_peer import PEER_PAGE
+from alerts.i18n._zh_cn_remedies import REMEDIES
 
 TEXTS = {
     # What several rules say.
@@ -11,6 +13,15 @@ TEXTS = {
     "On SIGUSR1 it writes its stacks to stacks.log.": "收到 SIGUSR1 后，它会把调用栈写入 stacks.log。",
     "{seconds:.1f} s": "{seconds:.1f} 秒",
     "{seconds:.2f} s": "{seconds:.2f} 秒",
+    # AcceleratorLost
+    "Accelerators answer: {count}.": "加速卡应答正常：{count} 块。",
+    "Trainer runs without an accelerator.": "训练进程运行中，未使用加速卡。",
+    "{first} Accelerators lost: {count} of {all}.": "{first}失去的加速卡：{all} 块中的 {count} 块。",
+    "No answer about accelerator {told} in time: card or driver hangs.": "加速卡 {told} 未按时应答：卡或驱动已挂起。",
+    "Accelerator {told} lost: Xid {number} in the kernel's log.": "加速卡 {told} 已失去：内核日志中有 Xid {number}。",
+    "Accelerator {told} is gone: the driver does not list it any more.": "加速卡 {told} 已消失：驱动不再列出它。",
+    "Accelerator {told} must be reset, says its driver.": "驱动报告加速卡 {told} 必须重置。",
+    "Accelerator {told} is lost, says its driver.": "驱动报告加速卡 {told} 已失去。",
     # CrashLoop
     "{count} restarts in {time}; limit {limit} in {window}.": "{time}内重启 {count} 次；上限 {window}内 {limit} 次。",
     "No restart for {time}.": "已 {time}没有重启。",
@@ -90,6 +101,13 @@ TEXTS = {
     "No progress for {time} while {state}; limit {limit}.": "已 {time}没有进展，状态：{state}；上限 {limit}。",
     "Last step: {steps:.0f}, {time} ago.": "最后一步：第 {steps:.0f} 步，{time}前。",
     "CPU idle: {used:.1f} s used in {time}.": "CPU 空闲：{time}内使用 {used:.1f} 秒。",
+    "CPU idle: {cores:.2f} cores in use, usually {usual:.2f}.": "CPU 空闲：使用 {cores:.2f} 核，通常 {usual:.2f} 核。",
+    "CPU spinning in one thread: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 单线程空转：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
+    "CPU as busy as usual: {cores:.2f} cores in use, usually {usual:.2f}.": (
+        "CPU 与平常一样繁忙：使用 {cores:.2f} 核，通常 {usual:.2f} 核。"
+    ),
     "CPU busy: {used:.1f} s used in {time}.": "CPU 繁忙：{time}内使用 {used:.1f} 秒。",
     "Trainer works, but no progress is read.": "训练进程在工作，但没有读到进展。",
     "Making progress again.": "已恢复进展。",
@@ -123,6 +141,12 @@ TEXTS = {
     ),
     "Reward grows again: {reward}.": "奖励恢复增长：{reward}。",
     "Reward: {reward}.": "奖励：{reward}。",
+    # LeaderOverruled
+    "The swarm shows another round than this leader announces.": "swarm 显示的轮次与该领导节点公布的不同。",
+    "The swarm shows the round that this leader announces.": "swarm 显示的轮次与该领导节点公布的一致。",
+    # RewardRefused
+    "The swarm refuses this peer's reward.": "swarm 拒绝该节点的奖励。",
+    "The swarm takes this peer's reward.": "swarm 接受该节点的奖励。",
     # RoundLag
     "{lag:.0f} rounds behind the swarm (in round {own:.0f}) while {state}; limit {limit}.": (
         "落后 swarm {lag:.0f} 轮（处于第 {own:.0f} 轮），状态：{state}；上限 {limit} 轮。"
@@ -160,70 +184,6 @@ TERMS = {
     "unknown": "未知",
     "firing": "告警中",
     "pending": "待触发",
-}
-
-REMEDIES = {
-    "CrashLoop": (
-        "在上次启动之前的训练日志中找最早的错误而不是最后的错误；检查是否被 OOM killer 终止；然后停止该节点"
-        "，直到原因消除。"
-    ),
-    "DiskLow": (
-        "删除旧的检查点、日志，以及 wandb 留下的离线记录（wandb/offline-run-*，如有），或把状态目录移到更大的磁盘。"
-    ),
-    "HostMemoryPressure": (
-        "在系统自行终止某个程序或停止响应之前，停止一个节点或减小其批大小；`peerwatch plan` 会说明能容纳多少个节点。"
-    ),
-    "MemoryExceeded": (
-        "减小批大小或序列长度（如果该训练会生成补全，则减小补全的数量或长度），改用更小的模型，或在本机运行更少的节点；"
-        "重启可暂时释放内存，但会丢失上个检查点之后的步。"
-    ),
-    "MemoryForecast": (
-        "在系统终止它之前，选择合适的时机（如果它写检查点，则在检查点之后）重启该节点；然后查找增长的原因：更长的序列、"
-        "不断增长的缓存、自定义代码（例如奖励函数）中的内存泄漏。"
-    ),
-    "OffBoard": (
-        "核对状态页上的节点 ID 是否是预期的那个：如果身份是密钥文件（identity.pem、swarm.pem）"
-        "，丢失它会变成新节点；在训练日志中查找发布失败，并确认排行榜与该节点属于同一个 swarm。"
-    ),
-    "PeerDown": (
-        "如果是 sidecar 没有响应，重新启动 sidecar；否则查看训练日志的末尾，检查本机内存或磁盘是否耗尽"
-        "，并在训练进程结束后重新启动它。"
-    ),
-    "PeerFailed": (
-        "查看其日志的最后几行，找到最早的错误；如果是因内存不足被终止，减小任务（批大小、补全长度、更小的模型）"
-        "或增加内存；然后重新启动。"
-    ),
-    "PeerRestarted": "目前无需处理；如果再次出现，在 restart.log 和训练日志中查找原因。",
-    "PeerStalled": (
-        "查看训练日志的末尾和本告警所附的调用栈（如有），了解卡在何处；如果一分钟后仍无动静，重启该节点，上个检查点之后"
-        "的步会丢失。"
-    ),
-    "ProgressMissing": (
-        "把该节点的 `progress:` 与训练进程现在写入的位置比较（`peerwatch attach` 会列出）；sidecar 的日志会指出失败的"
-        "读取器；如果训练进程什么也不写，先查看它在做什么，再决定是否结束它。"
-    ),
-    "RankDrop": (
-        "在仪表盘上把该节点的奖励和步速与其他节点比较；在训练日志中查找发布失败；在训练却没有收益的节点可能是在独自训练"
-        "。"
-    ),
-    "RestartUseless": "查看 restart.log、训练日志和仍在触发的告警，消除原因；然后自行重启该节点。",
-    "RewardStagnant": (
-        "在训练日志中查找发布或提交失败；核对节点 ID 与获得奖励的 ID 是否一致；检查该节点的奖励是否全为 0；如"
-        "果 swarm 拒绝旧的轮次，重启会有帮助。"
-    ),
-    "RoundLag": (
-        "在训练日志中查找读取 swarm 轮次失败的记录；重启该节点，让它加入当前轮次；如果只是比其他节点慢，缩短补全"
-        "长度或改用更小的模型。"
-    ),
-    "SourceDown": "查看 sidecar 的日志，其中写明原因；如果数据源是排行榜，检查它是否在运行、是否有任何节点的数据。",
-    "StepRateDegraded": (
-        "检查是否有其他程序占用处理器或加速器、是否过热（笔记本电脑降频）、是否在使用交换区，以及序列或补全是否变长。"
-    ),
-    "SwarmIsolated": (
-        "检查其他节点是否可达、该节点的端口是否开放；在训练日志中查找网络错误（使用 hivemind 时查找 p2pd"
-        "）；重启该节点，让它重新加入 swarm。"
-    ),
-    "Watchdog": "无需处理；如果它不再出现，检查告警循环是否在运行、其所在机器的网络是否正常。",
 }
 
 WORDS = Words(
@@ -325,6 +285,8 @@ WORDS = Words(
         "better": "比 {span}前上升 {places} 位",
         "worse": "比 {span}前下降 {places} 位",
         "reward": "奖励",
+        "credited": "合约记入 {}",
+        "not_registered": "未注册",
         "reward_std": "奖励标准差",
         "groups_without_spread": "奖励全同的组",
         "entropy": "熵",
@@ -363,6 +325,7 @@ WORDS = Words(
         "route_expired": "{} 条已过期",
         "no_route": "没有配置通知渠道：告警只在此处显示。",
         "no_event": "尚无告警。",
+        **PEER_PAGE,
     },
     charts={
         "memory_bytes": "内存（GiB）",
@@ -374,9 +337,9 @@ WORDS = Words(
         "limit": "上限 {:.4g}",
     },
     units={"d": "天", "h": "小时", "min": "分钟", "s": "秒"},
-    texts=TEXTS | _zh_cn_learning.TEXTS,
+    texts=TEXTS | _zh_cn_learning.TEXTS | _zh_cn_machines.TEXTS | _zh_cn_swarm.TEXTS,
     terms=TERMS,
-    remedies=REMEDIES | _zh_cn_learning.REMEDIES,
+    remedies=REMEDIES | _zh_cn_learning.REMEDIES | _zh_cn_machines.REMEDIES | _zh_cn_swarm.REMEDIES,
     between_sentences="",
     fonts=("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei"),
 )

@@ -138,6 +138,8 @@ RULE = Rule(
     inhibits=(
         "PeerStalled",
         "RewardStagnant",
+        "RewardNotCounting",
+        "NeverSubmits",
         "StepRateDegraded",
         "RoundLag",
         "OffBoard",

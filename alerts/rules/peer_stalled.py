@@ -2,9 +2,10 @@
 
 Progress is the later of its last step and the start of its phase. The time without progress that counts as a stall is
 the peer's own: its telemetry derives it from its steps, for generating and training apart, and has limits for waiting
-and saving. Between the steps of a trainer that does not say what it does there (it may evaluate, save, upload or skip
-data) a day passes before it counts. Where its progress is read from what it writes, and it works on, ProgressMissing
-speaks instead. One that is starting is PeerDown's, one that has stopped never stalls.
+and saving. Where its sidecar has learnt what its processes usually do, silence at rest counts sooner, at work later;
+steps that take longer are StepRateDegraded's. Between the steps of a trainer that does not say what it does there (it
+may evaluate, save, upload or skip data) a day passes before it counts. Where its progress is read from what it writes,
+and it works on, ProgressMissing speaks instead. One that is starting is PeerDown's, one that has stopped never stalls.
 
 What to do: read the end of the trainer's log and, where this alert shows them, its stacks, to see where it hangs; if
 nothing moves for another minute, restart the peer; the steps since its last checkpoint are then lost.
@@ -15,7 +16,14 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, Text, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Verdict, View, active, inactive
-from alerts.rules._activity import describe_activity, find_activity, find_progress, remember_silence
+from alerts.rules._activity import (
+    describe_activity,
+    find_activity,
+    find_limit,
+    find_next_limit,
+    find_progress,
+    remember_silence,
+)
 from alerts.scraping.page import Page
 
 SKEW_SECONDS = 2.0
@@ -33,7 +41,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
         return UNKNOWN
     if not page.is_up():
         return inactive(say("Trainer not running."))
-    stall_after = page.value("trainer_stall_after_seconds")
+    stall_after = find_limit(page)
     phase_start = page.value("trainer_phase_start_timestamp_seconds")
     state = page.state()
     if phase_start is None:
@@ -50,7 +58,8 @@ def judge(view: View, _settings: Settings) -> Verdict:
     silent_since = max(view.memory.get("silent_since", progress), view.clock_stepped_at)
     silence = view.now - silent_since
     if silence <= stall_after:
-        return inactive(say("Making progress again."), until=silent_since + stall_after)
+        next_limit = find_next_limit(page, silence) or stall_after
+        return inactive(say("Making progress again."), until=silent_since + next_limit)
     activity = find_activity(view)
     # Of a trainer that reports by itself every step is known; of others, only what is read.
     if page.value("trainer_progress_readers"):
@@ -82,7 +91,7 @@ def remember(view: View, _settings: Settings) -> Memory:
         return view.memory
     if _is_of_the_clock_before(progress, view):
         return {"progress": progress, "silent_since": view.clock_stepped_at}
-    return remember_silence(view, page.value("trainer_stall_after_seconds"))
+    return remember_silence(view, find_limit(page))
 
 
 def _is_of_the_clock_before(progress: float, view: View) -> bool:
@@ -118,11 +127,18 @@ RULE = Rule(
 time() - (
   trainer_last_step_timestamp_seconds > trainer_phase_start_timestamp_seconds
   or trainer_phase_start_timestamp_seconds
-) > trainer_stall_after_seconds
+) > (trainer_activity_stall_after_seconds or trainer_stall_after_seconds)
 and trainer_up == 1
 and trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 unless on (instance) trainer_state{trainer_state=~"starting|stopped"} == 1
-unless on (instance) (trainer_progress_readers > 0 and on (instance) rate(trainer_cpu_seconds_total[2m]) > 0.02)
+unless on (instance) (
+  trainer_progress_readers > 0
+  and on (instance) (
+    trainer_activity_state{trainer_activity_state=~"usual|spinning"} == 1
+    or rate(trainer_cpu_seconds_total[2m]) > 0.02
+    unless on (instance) trainer_activity_state{trainer_activity_state="rest"} == 1
+  )
+)
 """,
     keeps="""
 trainer_up == 1
@@ -133,5 +149,12 @@ unless on (instance) (
   and on (instance) trainer_state{trainer_state=~"starting|stopped"} == 1
 )
 """,
-    reads=("trainer_stacks_on_signal",),
+    reads=(
+        "trainer_activity_cores",
+        "trainer_activity_stall_after_seconds",
+        "trainer_activity_state",
+        "trainer_activity_usual_cores",
+        "trainer_stacks_on_signal",
+        "trainer_stall_at_rest_after_seconds",
+    ),
 )

@@ -12,7 +12,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.rules._activity import describe_activity, find_activity, find_progress, remember_silence
+from alerts.rules._activity import describe_activity, find_activity, find_limit, find_progress, remember_silence
 from alerts.scraping.page import Page
 
 
@@ -67,7 +67,7 @@ def remember(view: View, settings: Settings) -> Memory:
 def _find_limit(page: Page, settings: Settings) -> float | None:
     if page.state() == "starting":
         return settings.start_within
-    return page.value("trainer_stall_after_seconds")
+    return find_limit(page)
 
 
 def _describe_readers(page: Page) -> list[str]:

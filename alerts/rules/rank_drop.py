@@ -42,7 +42,9 @@ def remember(view: View, settings: Settings) -> Memory:
     page = view.page
     if page is None or page.value("swarm_source_up", source=SOURCE) == 0:
         return memory
-    rank, ranked = page.value("swarm_rank"), page.value("swarm_ranked_peers")
+    rank, ranked = page.value("swarm_established_rank"), page.value("swarm_established_peers")
+    if rank is None or ranked is None:
+        rank, ranked = page.value("swarm_rank"), page.value("swarm_ranked_peers")
     polled_at = page.value("swarm_source_success_timestamp_seconds", source=SOURCE) or view.now
     if rank is None or ranked is None or polled_at == view.memory.get("polled_at"):
         return memory

@@ -3,6 +3,8 @@
 A peer that is slower than the swarm finishes its round late and then joins the current one; that is no lag. A peer that
 waits for a round while the swarm is already in a later one, or that trains rounds behind for long, is left behind.
 
+The swarm's round is the board's, or that of another source, such as the contract on which the peer's rewards count.
+
 What to do: search the trainer's log for failed reads of the swarm's round; restart the peer, so that it joins the
 current round; if it is just slower than the others, shorten its completions or choose a smaller model.
 """
@@ -12,6 +14,7 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.scraping.page import Page
 
 
 class Settings(RuleSettings):
@@ -30,8 +33,8 @@ def judge(view: View, settings: Settings) -> Verdict:
         return UNKNOWN
     if not page.is_up():
         return inactive(say("Trainer not running."))
-    lag = page.value("swarm_round_lag")
-    if lag is None or page.value("swarm_source_up", source="leaderboard") != 1 or not page.is_current():
+    lag = _read_lag(page)
+    if lag is None or not page.is_current():
         return UNKNOWN
     state = page.state()
     limit = settings.rounds_waiting if state == "waiting" else settings.rounds
@@ -46,26 +49,41 @@ def judge(view: View, settings: Settings) -> Verdict:
     return inactive(say("In the swarm's round."))
 
 
+def _read_lag(page: Page) -> float | None:
+    """The board's word, else the largest of the sources that can be read."""
+    if page.value("swarm_source_up", source="leaderboard") == 1 and (lag := page.value("swarm_round_lag")) is not None:
+        return lag
+    lags = page.values("swarm_source_round_lag").items()
+    return max((lag for labels, lag in lags if page.value("swarm_source_up", **dict(labels)) == 1), default=None)
+
+
+# Rounds behind, as `_read_lag` has them.
+_LAG = """
+(
+  swarm_round_lag and on (instance) swarm_source_up{source="leaderboard"} == 1
+  or on (instance) max without (source) (swarm_source_round_lag and on (instance, source) swarm_source_up == 1)
+)
+""".strip()
+
 RULE = Rule(
     settings=Settings,
     judge=judge,
     restart="after a checkpoint",
     doc=__doc__ or "",
-    promql="""
+    promql=f"""
 (
-  swarm_round_lag >= %(rounds)d
-  or swarm_round_lag >= %(rounds_waiting)d and on (instance) trainer_state{trainer_state="waiting"} == 1
+  {_LAG} >= %(rounds)d
+  or {_LAG} >= %(rounds_waiting)d and on (instance) trainer_state{{trainer_state="waiting"}} == 1
 )
-and on (instance) swarm_source_up{source="leaderboard"} == 1
 and on (instance) trainer_up == 1
 and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 """,
-    keeps="""
+    keeps=f"""
 trainer_up == 1
 unless on (instance) (
-  swarm_round_lag
-  and on (instance) swarm_source_up{source="leaderboard"} == 1
+  {_LAG}
   and on (instance) trainer_phase_start_timestamp_seconds >= trainer_start_timestamp_seconds
 )
 """,
+    reads=("swarm_source_round_lag",),
 )

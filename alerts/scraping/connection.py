@@ -32,7 +32,9 @@ class BrokenError(Exception):
 
 
 class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
-    """Requests the page at `url`; `tls` is for https only. All connections may share the receive `buffer`.
+    """Requests the page at `url`; `tls` is for https only, `login` is `user:password`.
+
+    All connections may share the receive `buffer`.
 
     `keep` is given each page as it arrives, so that the pages of many sidecars are never in memory together.
     """
@@ -44,12 +46,13 @@ class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
         keep: Callable[[bytearray], Kept],
         tls: ssl.SSLContext | None = None,
         *,
+        login: str = "",
         max_bytes: int = MAX_PAGE_BYTES,
     ) -> None:
         parts = urlsplit(url)
         self._host, self._tls = parts.hostname or "", tls
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._request = _render_request(url)
+        self._request = _render_request(url, login)
         self._buffer = buffer
         self._keep = keep
         self._max_bytes = max_bytes
@@ -169,7 +172,7 @@ class PageConnection(asyncio.BufferedProtocol, Generic[Kept]):
             self.close()
 
 
-def _render_request(url: str) -> bytes:
+def _render_request(url: str, login: str) -> bytes:
     parts = urlsplit(url)
     target = quote(parts.path or "/", safe=string.punctuation)
     if parts.query:
@@ -182,7 +185,8 @@ def _render_request(url: str) -> bytes:
         "Accept-Encoding: identity",
         "User-Agent: peerwatch",
     ]
-    if parts.username is not None:
+    if not login and parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if login:
         lines.append(f"Authorization: Basic {base64.b64encode(login.encode()).decode()}")
     return "\r\n".join([*lines, "", ""]).encode("ascii")

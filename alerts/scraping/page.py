@@ -16,7 +16,7 @@ Labels = frozenset[tuple[str, str]]
 Places = Mapping[str, Mapping[Labels, int]]
 
 # A series of ours, and its number. No rule reads comments, and a hostile page may hold much else.
-_SAMPLE = re.compile(r"\n((?:trainer|swarm|sidecar)_(?:[^\n]* )?)([^ \n]*)")
+_SAMPLE = re.compile(r"\n((?:trainer|swarm|sidecar|accelerator|host)_(?:[^\n]* )?)([^ \n]*)")
 _SERIES = re.compile(r"[a-z][a-zA-Z0-9_]*(\{.*\})? *")
 _NONE: Mapping[Labels, int] = {}
 
@@ -50,6 +50,19 @@ class Page:
         """This page with one more sample."""
         places = {**self._places, name: {**self._places.get(name, _NONE), labels: len(self._numbers)}}
         return Page.of_page(places, [*self._numbers, value], self._infos)
+
+    def only(self, prefix: str) -> "Page":
+        """This page with the samples alone whose name begins so."""
+        return Page({name: self.values(name) for name in self._places if name.startswith(prefix)})
+
+    def shifted(self, seconds: float) -> "Page":
+        """This page with all its times later by so many seconds."""
+        numbers = array("d", self._numbers)
+        for name, places in self._places.items():
+            if name.endswith("_timestamp_seconds"):
+                for place in places.values():
+                    numbers[place] += seconds
+        return Page.of_page(self._places, numbers, self._infos)
 
     @property
     def places(self) -> Places:

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from alerts.i18n.translatable import say
 from alerts.scraping.connection import BUFFER_BYTES, BrokenError, PageConnection, RefusedError
@@ -25,14 +27,23 @@ class Scrape:
 class Scraper:
     """Keeps the connections to all sidecars open between scrapes."""
 
-    def __init__(self, targets: tuple[Target, ...], timeout_seconds: float) -> None:
+    def __init__(
+        self, targets: tuple[Target, ...], timeout_seconds: float, logins: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`logins` are `user:password` by peer."""
         self._timeout = timeout_seconds
         buffer = memoryview(bytearray(BUFFER_BYTES))
-        secured = {target.peer for target in targets if target.url.startswith("https:")}
-        # Certificates take time and memory to load, so only if a target needs them.
-        tls = ssl.create_default_context() if secured else None
+        # Certificates take time and memory to load, so only those that targets need, and each once.
+        secured = {target.certificate for target in targets if target.url.startswith("https:")}
+        trusted = {certificate: trust(certificate) for certificate in secured}
         self._connections = {
-            target.peer: PageConnection(target.url, buffer, _read_page, tls if target.peer in secured else None)
+            target.peer: PageConnection(
+                target.url,
+                buffer,
+                _read_page,
+                trusted[target.certificate] if target.url.startswith("https:") else None,
+                login=logins.get(target.peer, ""),
+            )
             for target in targets
         }
 
@@ -66,6 +77,8 @@ class Scraper:
     async def _read_one(self, peer: str) -> Scrape:
         try:
             return Scrape(await self._connections[peer].fetch())
+        except ssl.SSLCertVerificationError:
+            return Scrape(None, say("its certificate is not trusted"))
         except OSError:
             return Scrape(None, say("no connection"))
         except BrokenError:
@@ -77,6 +90,21 @@ class Scraper:
         except Exception:  # The guard: a page is untrusted text, and one sidecar must not stop the others.
             log.warning("peer %s: cannot parse the sidecar's page", peer, exc_info=True)
             return Scrape(None, say("the page is not a sidecar's"))
+
+
+def trust(certificate: Path | None) -> ssl.SSLContext:
+    """Trusts this certificate alone, whatever name it has; without one, those that the system trusts.
+
+    Raises OSError or ssl.SSLError where it cannot be used.
+    """
+    if certificate is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # It was handed over by the machine itself: it stands for the machine, not for a name of it.
+    context.check_hostname = False
+    context.load_verify_locations(certificate)
+    return context
 
 
 def _read_page(page: bytearray) -> Page:

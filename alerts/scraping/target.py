@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from alerts.secret_references import SecretReference
 from alerts.settings import Name, Settings
 
 # The labels that service discovery adds itself are not the user's to set.
@@ -29,7 +30,8 @@ def check_http_url(url: str) -> str:
 class Target(Settings):
     """A peer's sidecar. `run_dir` is the trainer's run folder on this host, from which alerts get evidence.
 
-    `restartable`: whether its process manager starts the trainer again; else no rule ends it.
+    `restartable`: whether its process manager starts the trainer again; else no rule ends it. `machine` is where it
+    runs if not here; `login` is `user:password` or a reference to it, `certificate` the only one that it may have.
     """
 
     peer: Name
@@ -37,3 +39,18 @@ class Target(Settings):
     labels: dict[LabelName, str] = Field(default_factory=dict)
     run_dir: Path | None = None
     restartable: bool = True
+    machine: str = ""
+    login: SecretReference | None = None
+    certificate: Path | None = None
+
+
+class Machine(Settings):
+    """A machine elsewhere, whose peers are watched; one of its sidecars, at `url`, lists the others.
+
+    `login` is `user:password` or a reference to it; `certificate` is the only one that its sidecars may have.
+    """
+
+    name: Name
+    url: Annotated[str, AfterValidator(check_http_url)]
+    login: SecretReference | None = None
+    certificate: Path | None = None

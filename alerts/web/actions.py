@@ -1,7 +1,6 @@
 """Changes over HTTP: silences, acknowledgements, test messages."""
 
 import asyncio
-import json
 import logging
 import secrets
 import threading
@@ -25,11 +24,9 @@ from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.loop import Loop
 from alerts.messages.single import Message
+from alerts.web.request_body import READ_TIMEOUT_SECONDS, problem, read_object
 from alerts.web.same_origin import refuse
 from exporter.run_folder import write_atomically
-
-MAX_REQUEST_BYTES = 16 * 1024
-READ_TIMEOUT_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +72,17 @@ class Actions:
         async def handle(request: Request) -> Response:
             refusal = refuse(request.headers, request.scope["scheme"], self.token)
             if refusal:
-                return _problem(403, refusal)
+                return problem(403, refusal)
             try:
                 async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-                    content = await _read(request)
+                    content = await read_object(request)
                 return await handler(request, content)
             except TimeoutError:
-                return _problem(408, "request timed out")
+                return problem(408, "request timed out")
             except ValidationError as error:
-                return _problem(422, "; ".join(describe_errors(error)))
+                return problem(422, "; ".join(describe_errors(error)))
             except ValueError as error:
-                return _problem(422, str(error))
+                return problem(422, str(error))
 
         return handle
 
@@ -98,7 +95,7 @@ class Actions:
         # A longer number is none of ours, and may be more than Python reads.
         is_number = number.isascii() and number.isdecimal() and len(number) < 16
         if not is_number or not self._silence_store.end_silence(int(number)):
-            return _problem(404, f"unknown silence {number[:20]}")
+            return problem(404, f"unknown silence {number[:20]}")
         return JSONResponse({"id": int(number)})
 
     async def _acknowledge(self, _request: Request, content: dict[str, Any]) -> Response:
@@ -106,16 +103,16 @@ class Actions:
         firing = [key for key, state in states.items() if state.phase == "firing"]
         keys = self._silence_store.acknowledge(AckRequest.model_validate(content), firing)
         if not keys:
-            return _problem(404, "no matching alert is firing")
+            return problem(404, "no matching alert is firing")
         return JSONResponse({"acknowledged": [key._asdict() for key in keys]})
 
     async def _test(self, _request: Request, content: dict[str, Any]) -> Response:
         name = content.get("route")
         if name is not None and name not in self._sender.routes:
-            return _problem(404, f"unknown route {name}")
+            return problem(404, f"unknown route {name}")
         routes = [name] if name is not None else list(self._sender.routes)
         if self._is_testing.locked():
-            return _problem(409, "another test is running")
+            return problem(409, "another test is running")
         async with self._is_testing:
             deliveries = await asyncio.gather(*(self._send_test(route) for route in routes))
         results = [
@@ -137,22 +134,3 @@ class Actions:
             return await asyncio.wait_for(asyncio.wrap_future(future), SEND_TIMEOUT_SECONDS)
         except TimeoutError:
             return DeliveryResult(False, f"no answer within {SEND_TIMEOUT_SECONDS:g} s")
-
-
-async def _read(request: Request) -> dict[str, Any]:
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_REQUEST_BYTES:
-            raise ValueError(f"request is larger than {MAX_REQUEST_BYTES} bytes")
-    try:
-        decoded = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        raise ValueError("request is not JSON") from None
-    if not isinstance(decoded, dict):
-        raise ValueError("request is not a JSON object")
-    return decoded
-
-
-def _problem(status: int, detail: str) -> Response:
-    return JSONResponse({"detail": detail}, status_code=status)

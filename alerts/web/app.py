@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,26 +14,20 @@ from alerts.delivery.outbox import Outbox
 from alerts.export.discovery import describe_services, describe_target
 from alerts.history.api import HistoryApi
 from alerts.loop import Loop
-from alerts.scraping.host import HostCollector
 from alerts.web.actions import Actions
+from alerts.web.headers import HEADERS
+from alerts.web.joining import Joining
 from alerts.web.live_page import LivePage
 from alerts.web.login import LoginGuard, Throttle
-from alerts.web.own_metrics import AlertCollector
+from alerts.web.own_metrics import MetricsPage
+from alerts.web.page.arrangement import read_arrangement
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
+from alerts.web.peer_page import PeerPages
 from alerts.web.stream import Stream
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
 from exporter.serving.listen_address import split_listen
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 def make_app(
@@ -45,15 +38,18 @@ def make_app(
     actions: Actions,
     live: LivePage,
     history: HistoryApi,
+    peer_pages: PeerPages,
     password: str,
+    joining: Joining | None = None,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
     pages = _Pages(config, loop, outbox, page_data, live)
     compressed = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = [
         Route("/", pages.show, middleware=compressed),
+        Route("/peers/{peer:path}", peer_pages.show, middleware=compressed),
         *(Route(f"/{name}", asset.serve, middleware=compressed) for name, asset in ASSETS.items()),
-        Route("/api/stream", Stream(live, _HEADERS)),
+        Route("/api/stream", Stream(live, HEADERS)),
         Route("/api/status", pages.status),
         Route("/api/alerts", pages.alerts),
         Route("/targets", pages.targets),
@@ -62,6 +58,7 @@ def make_app(
         Route("/-/healthy", pages.healthy),
         *actions.routes(),
         *history.routes(),
+        *(joining.routes() if joining else ()),
     ]
     guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
     if config.login is not None:
@@ -79,15 +76,16 @@ class _Pages:
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
+        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir))
 
-    async def show(self, _request: Request) -> Response:
-        return HTMLResponse(self._live.page(), headers=_HEADERS)
+    async def show(self, request: Request) -> Response:
+        return HTMLResponse(self._live.page(read_arrangement(request.query_params)), headers=HEADERS)
 
     async def status(self, _request: Request) -> Response:
-        return JSONResponse(self._page_data.describe_status(), headers=_HEADERS)
+        return JSONResponse(self._page_data.describe_status(), headers=HEADERS)
 
     async def alerts(self, _request: Request) -> Response:
-        return JSONResponse(self._page_data.describe_alerts(), headers=_HEADERS)
+        return JSONResponse(self._page_data.describe_alerts(), headers=HEADERS)
 
     async def targets(self, _request: Request) -> Response:
         return JSONResponse([describe_target(self._config.fleet, target) for target in self._config.targets])
@@ -96,12 +94,7 @@ class _Pages:
         return JSONResponse(describe_services(self._config))
 
     async def metrics(self, _request: Request) -> Response:
-        registry = CollectorRegistry()
-        pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        loop = self._loop
-        registry.register(AlertCollector(loop.status, self._outbox.results, pending, loop.restarts, loop.databases))
-        registry.register(HostCollector((Path(self._config.state_dir),)))
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(self._metrics.content(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def healthy(self, _request: Request) -> Response:
         if self._loop.is_healthy():

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
+from alerts.web.page.arrangement import AS_CONFIGURED, Arrangement
 from alerts.web.page.assets import EDITION
 from alerts.web.page.render import Content, Renderer, Shell
 
@@ -30,6 +31,7 @@ class LivePage:
         # Set when something may have changed, then replaced by a new one.
         self.changed = asyncio.Event()
         self._encoded: dict[int, bytes] = {}
+        self._page: str | None = None
         # Set on each request; a background reader that serves only requests clears it.
         self.viewed = asyncio.Event()
         self.is_closed = False
@@ -44,13 +46,20 @@ class LivePage:
         self.is_closed = True
         self._notify()
 
-    def page(self) -> str:
-        """The whole page."""
+    def page(self, arrangement: Arrangement = AS_CONFIGURED) -> str:
+        """The whole page; that of the configuration's order is rendered once for all readers."""
         self.viewed.set()
         content = self._refresh()
+        if arrangement != AS_CONFIGURED:
+            return self._render(content, arrangement)
+        if self._page is None:
+            self._page = self._render(content, arrangement)
+        return self._page
+
+    def _render(self, content: Content, arrangement: Arrangement) -> str:
         fragments = {name: part.html for name, part in self._parts.items()}
         title = self._renderer.title(content)
-        return self._renderer.page(Shell(fragments, title, bool(content.firing), self._mark(), content))
+        return self._renderer.page(Shell(fragments, title, bool(content.firing), self._mark(), content, arrangement))
 
     def since(self, mark: str) -> tuple[str, bytes]:
         """The newest mark, and as JSON the parts changed since `mark`; all parts for a mark of another process."""
@@ -83,6 +92,7 @@ class LivePage:
             self._content = self._collect()
             self._version += 1
             self._encoded.clear()
+            self._page = None
             for name, html in self._renderer.fragments(self._content).items():
                 if name not in self._parts or self._parts[name].html != html:
                     self._parts[name] = _Part(html, self._version)

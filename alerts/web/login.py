@@ -16,7 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from alerts.web.same_origin import is_owner
 
 # The health check reveals only up or down, and its clients often cannot log in.
-OPEN_PATHS = frozenset({"/-/healthy"})
+JOIN_PATH = "/api/machines"
+# A machine that joins has a token of its own.
+OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH})
 FREE_ATTEMPTS = 5
 LONGEST_PAUSE_SECONDS = 60.0
 FORGET_SECONDS = 900.0

@@ -1,15 +1,22 @@
 """The alert loop's own metrics, for its /metrics page."""
 
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from alerts.delivery.outbox import Outbox
 from alerts.engine.status import Status
+from alerts.loop import Loop
 from alerts.metrics import family
 from alerts.restart_record import PHASE_METRIC, Record
+from alerts.scraping.host import HostCollector
 from alerts.store import FileHealth
+
+FRESH_SECONDS = 1.0
 
 
 class AlertCollector(Collector):
@@ -48,3 +55,33 @@ class AlertCollector(Collector):
         )
         if self._status.now:
             yield family("alerts_last_evaluation_timestamp_seconds", self._status.now)
+
+
+class MetricsPage:
+    """The page, rendered anew for each evaluation, otherwise once a second: who asks more often costs nothing."""
+
+    def __init__(
+        self, loop: Loop, outbox: Outbox, state_dir: Path, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._loop = loop
+        self._outbox = outbox
+        self._host = HostCollector((state_dir,))
+        self._clock = clock
+        self._status: Status | None = None
+        self._rendered_at = 0.0
+        self._content = b""
+
+    def content(self) -> bytes:
+        """The page in Prometheus' text format, at most FRESH_SECONDS old."""
+        now = self._clock()
+        if self._loop.status is not self._status or now - self._rendered_at >= FRESH_SECONDS:
+            self._content = self._render()
+            self._status, self._rendered_at = self._loop.status, now
+        return self._content
+
+    def _render(self) -> bytes:
+        registry, loop = CollectorRegistry(), self._loop
+        pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
+        registry.register(AlertCollector(loop.status, self._outbox.results, pending, loop.restarts, loop.databases))
+        registry.register(self._host)
+        return generate_latest(registry)

@@ -1,13 +1,16 @@
 """The data of the API and the page, gathered from the loop, the store, the routes and the board."""
 
+import socket
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
-from alerts.config import AlertsConfig
+from alerts.config import AlertsConfig, is_loopback
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.outbox import Outbox
 from alerts.loop import HEALTHY_SECONDS, Loop
 from alerts.rules import is_problem
+from alerts.scraping.target import Target
 from alerts.store import Store
 from alerts.web.leaderboard_client import Board, BoardReader
 from alerts.web.page.render import Content
@@ -41,16 +44,17 @@ class PageData:
         self._outbox = outbox
         self._board = board
         self._sparklines = sparklines
+        self._machines = {target.peer: _machine_of(target) for target in config.targets}
         self._stale_after = max(3 * config.interval + config.timeout, HEALTHY_SECONDS)
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        return describe_status(self._loop.status, self._alerts(), self._outbox.count_deliveries())
+        return describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
 
     def describe_alerts(self) -> dict[str, Any]:
         """The JSON of /api/alerts."""
         silences = [silence._asdict() for silence in self._dispatcher.silences(time.time())]
-        return {"alerts": self._alerts(), "silences": silences, "events": self._events()}
+        return {"alerts": self.alerts(), "silences": silences, "events": self._events()}
 
     def collect(self) -> Content:
         """The content of the page."""
@@ -64,7 +68,7 @@ class PageData:
             evaluated_at=status["now"],
             is_healthy=self._loop.is_healthy(),
             stale_after=self._stale_after,
-            peers=peer_rows(names, status["peers"], status["alerts"], curves, now),
+            peers=peer_rows(names, status["peers"], status["alerts"], curves, now, self._machines),
             span=span_of(curves, now),
             alerts=status["alerts"],
             silences=self._dispatcher.silences(now),
@@ -85,7 +89,8 @@ class PageData:
     def _events(self) -> list[dict[str, Any]]:
         return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]
 
-    def _alerts(self) -> list[dict[str, Any]]:
+    def alerts(self) -> list[dict[str, Any]]:
+        """The pending and firing alerts as in /api/alerts."""
         return self._dispatcher.describe_alerts(self._loop.status.alert_states, time.time())
 
     def _describe_routes(self) -> list[RouteStatus]:
@@ -94,3 +99,9 @@ class PageData:
             RouteStatus(name, **{state: counts.get(name, {}).get(state, 0) for state in _SHOWN_STATES}, health=health)
             for name, health in self._outbox.health.items()
         ]
+
+
+def _machine_of(target: Target) -> str:
+    """Where a sidecar runs, by its address."""
+    host = urlsplit(target.url).hostname or ""
+    return socket.gethostname() if is_loopback(host) else host

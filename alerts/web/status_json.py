@@ -10,6 +10,7 @@ from alerts.engine.peer_state import read_peer_state
 from alerts.engine.status import Status
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
+from alerts.web.credit import describe_credit
 
 _NUMBERS = {
     "steps_total": ("trainer_steps_total", {}),
@@ -85,6 +86,7 @@ def _describe_peer(peer: str, scrape: Scrape, alert_states: AlertStates) -> dict
     for name, (metric, labels) in _NUMBERS.items():
         value = page.value(metric, **labels)
         described[name] = int(value) if value is not None and name in _WHOLE else value
+    described |= describe_credit(page)
     described["alerts"] = sorted(
         key.rule for key, state in alert_states.states.items() if key.peer == peer and state.phase == "firing"
     )

@@ -4,6 +4,7 @@ From the public sources of rl-swarm and gensyn-ai/rl-swarm-contracts. No functio
 removed, and calls of them revert.
 """
 
+import re
 from collections.abc import Mapping
 
 from exporter.chain.abi import Function, function
@@ -46,6 +47,58 @@ SIGNATURES: Mapping[str, Function] = {
     "getTotalWins(string)": WINS,
     "getVoterVoteCount(string)": PARTICIPATION,
 }
+
+
+# The second game is played beside the first, on a contract of its own.
+_SECOND_GAME = {"0.5": "0.6-prg"}
+
+# From these releases on, rewards are collected in memory and submitted at most so often; a restart discards them.
+SUBMIT_PERIOD_SECONDS = 3 * 3600.0
+_FIRST_WITH_PERIOD = (0, 5, 7)
+_CONTRACTS_WITH_PERIOD = ("0.6-prg", "0.7")
+
+# No address of a contract has half of its digits 0.
+_LEAST_ADDRESS = 2**80
+_RELEASE = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?!\d)")
+
+
+def read_contract(value: object) -> object:
+    """A contract as text: YAML takes 0.7 for a number, and an address without quotes for a very large one."""
+    if isinstance(value, float) or type(value) is int:
+        return f"0x{value:040x}" if isinstance(value, int) and value >= _LEAST_ADDRESS else str(value)
+    return value
+
+
+def name_contract(contract: str) -> str:
+    """The name of a contract that a release is known to have; any other is called by its address, in small letters."""
+    address = contract.lower()
+    return next((name for name, known in CONTRACTS.items() if known.lower() == address), None) or (
+        address if contract.startswith("0x") else contract
+    )
+
+
+def counting_contracts(version: str | None, contract: str | None) -> tuple[str, ...]:
+    """Names of the contracts on which a peer's rewards count, the one of its rounds first; none where unknown."""
+    try:
+        of_release = tuple(contracts_of(version)) if version is not None else ()
+    except ValueError:
+        of_release = ()
+    if contract is None:
+        return of_release
+    name = name_contract(contract)
+    beside = _SECOND_GAME.get(name)
+    return (name, beside) if beside is not None and beside in of_release else (name,)
+
+
+def submit_period(version: str | None, contract: str | None) -> float | None:
+    """Seconds between two submissions of a peer's rewards; None where they are submitted each round, or unknown."""
+    found = _RELEASE.match(version) if version is not None else None
+    if found is None:
+        has_period = contract is not None and name_contract(contract) in _CONTRACTS_WITH_PERIOD
+    else:
+        # 0.5 alone may be any of them.
+        has_period = tuple(int(part or 0) for part in found.groups()) >= _FIRST_WITH_PERIOD
+    return SUBMIT_PERIOD_SECONDS if has_period else None
 
 
 def contracts_of(version: str) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Self
 
 import psutil
 
+from exporter.activity.follower import ActivityFollower
+from exporter.activity.usage import TreeCounter
 from exporter.collectors import CollectError
 from exporter.config import Reported, SidecarConfig
 from exporter.metrics import Sample
@@ -33,7 +35,8 @@ class Collector:
         self._has_seen_trainer = False
         self._below: Descendants | None = None
         self._estimated = 0
-        self._cpu = CpuClock()
+        self._cpu = TreeCounter()
+        self._activity = ActivityFollower(run_dir, reported)
         self._footprints = Footprints()
 
     @classmethod
@@ -48,15 +51,17 @@ class Collector:
             self._refuse_hidden(samples)
             return [*samples, Sample("trainer_up", {}, 0.0)]
         tree = [trainer, *(self._below.find() if self._below else ())]
+        cpu_seconds = self._cpu.add(read_cpu_seconds(tree))
         measured = {
             "trainer_up": 1.0,
             "trainer_start_timestamp_seconds": self._record.started_at or self._record.identity.create_time,
             "trainer_processes": float(len(tree)),
             "trainer_threads": _total(tree, lambda process: process.num_threads()),
             "trainer_open_fds": _total(tree, lambda process: process.num_fds()),
-            "trainer_cpu_seconds_total": self._cpu.add(_cpu_seconds(tree)),
+            "trainer_cpu_seconds_total": cpu_seconds,
         }
         samples += [Sample(name, {}, value) for name, value in measured.items() if value is not None]
+        samples += self._activity.follow(tree, self._record, cpu_seconds, now)
         return samples + self._measure_memory(tree, samples, now)
 
     def _measure_memory(self, tree: list[psutil.Process], others: list[Sample], now: float) -> list[Sample]:
@@ -99,7 +104,7 @@ class Collector:
     def _find_trainer(self) -> psutil.Process | None:
         record = read_process_record(self._run_dir)
         if record != self._record:
-            self._record, self._trainer, self._cpu = record, None, CpuClock()
+            self._record, self._trainer, self._cpu = record, None, TreeCounter()
             self._has_seen_trainer = False
         # Once found, it is recognised by the kernel's own clock: where a record has only a start time, that matches no
         # process after the clock was set.
@@ -126,20 +131,6 @@ class Collector:
         return add_accelerator(footprint, held)
 
 
-class CpuClock:
-    """CPU seconds of a process tree as a counter: they do not fall when one of its processes ends."""
-
-    def __init__(self) -> None:
-        self._seen: Mapping[Hashable, float] = {}
-        self._total = 0.0
-
-    def add(self, seconds: Mapping[Hashable, float]) -> float:
-        """Adds the CPU seconds of each live process, by its identity; returns the total so far."""
-        self._total += sum(max(0.0, value - self._seen.get(process, 0.0)) for process, value in seconds.items())
-        self._seen = seconds
-        return self._total
-
-
 def add_accelerator(footprint: float, held: float | None) -> float:
     """A macOS footprint holds Metal's memory, except where it is smaller than what torch got from Metal."""
     return footprint + held if held is not None and held > footprint else footprint
@@ -161,8 +152,11 @@ def _total(tree: list[psutil.Process], measure: Callable[[psutil.Process], float
     return total
 
 
-def _cpu_seconds(tree: list[psutil.Process]) -> dict[Hashable, float]:
-    """By the process itself: psutil compares PID and ticks, whereas a start time moves with the clock."""
+def read_cpu_seconds(tree: list[psutil.Process]) -> dict[Hashable, float]:
+    """Processor time by process.
+
+    The process itself is the key: psutil compares PID and ticks, whereas a start time moves with the clock.
+    """
     seconds: dict[Hashable, float] = {}
     for process in tree:
         try:

@@ -1,115 +1,66 @@
 """Rank and reward of this peer, read from the leaderboard."""
 
-import json
-import math
-from typing import Any, NamedTuple, Self
-from urllib.parse import quote
+from typing import Self
 
 from exporter.collectors import CollectError
-from exporter.config import Reported, SidecarConfig
-from exporter.http_client import HttpClient, ReadError
+from exporter.config import SidecarConfig
+from exporter.http_client import HttpClient
+from exporter.identity.own_peer import OwnPeer
 from exporter.metrics import Sample
-from exporter.textfile_reader import value_of
+from exporter.sources import SourceError, Standing
+from exporter.sources.http_leaderboard import read_peer
 
 SOURCE = {"source": "leaderboard"}
-
-
-class PeerRank(NamedTuple):
-    """Rank and reward of a peer: `rank` counts from 1; `round` is the swarm's."""
-
-    rank: int
-    total: int
-    cumulative: float
-    stage_reward: float
-    round: int
 
 
 class Collector:
     """Reads `/api/peers/{peer id}`; keeps the last values when a read fails."""
 
-    def __init__(self, reported: Reported, url: str) -> None:
-        self._reported = reported
+    def __init__(self, own: OwnPeer, url: str) -> None:
+        self._own = own
         self._url = url
         self._client = HttpClient()
         self._peer_id = ""
         self._own_round: float | None = None
-        self._peer_rank: PeerRank | None = None
+        self._standing: Standing | None = None
         self._success_at: float | None = None
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
-        return cls(config.reported, config.leaderboard_url) if config.leaderboard_url else None
+        """None also for a trainer that is in no swarm, beside others that are."""
+        if config.leaderboard_url is None or (config.watch is not None and config.watch.swarm is None):
+            return None
+        return cls(OwnPeer.configured(config), config.leaderboard_url)
 
     def collect(self, now: float) -> list[Sample]:
-        self._read_trainer(now)
-        if not self._peer_id:
-            raise CollectError("no peer id in trainer.prom yet")
+        own = self._own.read(now)
+        if not own.peer_id:
+            raise CollectError(own.problem)
+        self._own_round = own.round
+        if own.peer_id != self._peer_id:
+            self._peer_id, self._standing = own.peer_id, None
         try:
-            self._peer_rank = self._read()
-        except (ReadError, ValueError) as error:
+            self._standing = read_peer(self._client, self._url, self._peer_id, now)
+        except SourceError as error:
             raise CollectError(str(error), self._samples(up=False)) from None
         self._success_at = now
         return self._samples(up=True)
-
-    def _read_trainer(self, now: float) -> None:
-        try:
-            samples = self._reported.read(now)
-        except (OSError, ValueError):
-            return
-        self._own_round = value_of(samples, "swarm_round")
-        peer_id = next((sample.labels["peer_id"] for sample in samples if sample.name == "trainer_info"), "")
-        if peer_id and peer_id != self._peer_id:
-            self._peer_id, self._peer_rank = peer_id, None
-
-    def _read(self) -> PeerRank | None:
-        url = f"{self._url}/api/peers/{quote(self._peer_id, safe='')}"
-        status, content_type, body = self._client.get(url)
-        if content_type != "application/json" or status not in (200, 404):
-            raise ReadError(f"{self._url} answered {status} {content_type}".rstrip())
-        return parse(body) if status == 200 else None
 
     def _samples(self, *, up: bool) -> list[Sample]:
         samples = [Sample("swarm_source_up", SOURCE, float(up))]
         if self._success_at is not None:
             samples.append(Sample("swarm_source_success_timestamp_seconds", SOURCE, self._success_at))
-        if self._peer_rank is None:
+        standing = self._standing
+        if standing is None:
             return samples
         values = {
-            "swarm_rank": self._peer_rank.rank,
-            "swarm_ranked_peers": self._peer_rank.total,
-            "swarm_reward_cumulative": self._peer_rank.cumulative,
-            "swarm_reward_stage": self._peer_rank.stage_reward,
+            "swarm_rank": standing.rank,
+            "swarm_ranked_peers": standing.ranked_peers,
+            "swarm_reward_cumulative": standing.reward,
+            "swarm_reward_stage": standing.stage_reward,
+            "swarm_established_rank": standing.established_rank,
+            "swarm_established_peers": standing.established_peers,
         }
-        if self._own_round is not None:
-            values["swarm_round_lag"] = max(0.0, self._peer_rank.round - self._own_round)
-        return samples + [Sample(name, {}, float(value)) for name, value in values.items()]
-
-
-def parse(body: bytes) -> PeerRank:
-    """Checks an answer of `/api/peers/{id}`. Raises ValueError."""
-    try:
-        answer = json.loads(body)
-        peer_rank = PeerRank(
-            rank=_whole(answer["rank"], least=1),
-            total=_whole(answer["total"], least=1),
-            cumulative=_finite(answer["cumulative"]),
-            stage_reward=_finite(answer["stageReward"]),
-            round=_whole(answer["round"], least=0),
-        )
-    except (KeyError, TypeError, ValueError, RecursionError, OverflowError):
-        raise ValueError("the leaderboard's answer is not a peer's rank") from None
-    if peer_rank.rank > peer_rank.total:
-        raise ValueError(f"the leaderboard's answer is rank {peer_rank.rank} of {peer_rank.total} peers")
-    return peer_rank
-
-
-def _whole(value: Any, *, least: int) -> int:
-    if type(value) is not int or not least <= value < 2**53:
-        raise ValueError(value)
-    return value
-
-
-def _finite(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError("not a number")
-    return float(value)
+        if self._own_round is not None and standing.round is not None:
+            values["swarm_round_lag"] = max(0.0, standing.round - self._own_round)
+        return samples + [Sample(name, {}, float(value)) for name, value in values.items() if value is not None]

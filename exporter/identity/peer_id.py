@@ -41,10 +41,22 @@ def peer_id(identity: bytes, *, name: str = "the identity") -> str:
         if kind == _ED25519:
             message = _public_key(_ED25519, _ed25519_public(key))
             return _base58(_PLAIN + bytes([len(message)]) + message)
-        message = _public_key(_RSA, _rsa_public(key))
-        return _base58(_SHA2_256 + hashlib.sha256(message).digest())
+        return peer_id_of_rsa(_rsa_public(key))
     except (ValueError, IndexError):
         raise ValueError(f"{name} is not a libp2p RSA private key, nor an Ed25519 one") from None
+
+
+def rsa_private_key(identity: bytes) -> bytes:
+    """The RSA key in DER of a libp2p private key. Raises ValueError."""
+    kind, key = _unwrap(identity)
+    if kind != _RSA:
+        raise ValueError("the identity is no RSA key")
+    return key
+
+
+def peer_id_of_rsa(public: bytes) -> str:
+    """The peer id of an RSA public key, SubjectPublicKeyInfo in DER."""
+    return _base58(_SHA2_256 + hashlib.sha256(_public_key(_RSA, public)).digest())
 
 
 def _unwrap(identity: bytes) -> tuple[int, bytes]:

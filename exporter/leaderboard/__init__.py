@@ -11,8 +11,10 @@ names     display names of peers
 snapshot  the served bytes, rendered once for each poll
 poll      the loop: query, follow, credit, save, render
 field     the swarm in a few numbers (pure)
+standings what other sources say of our own peers, and since when
+changes   when their numbers last changed
 measures  the service's own metrics
-api       HTTP
+api       HTTP, of the board; standings_api: of the sources
 
 What peers publish is decoded in the reader process alone; only text, numbers and lists of bounded size leave it.
 HTTP answers come from the newest snapshot and wait for neither the DHT nor the database.

@@ -9,19 +9,21 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from exporter.leaderboard.api import create_app
+from exporter.leaderboard.changes import CHANGES_FILE, Changes
 from exporter.leaderboard.config import LeaderboardConfig, load
-from exporter.leaderboard.measures import Measures
-from exporter.leaderboard.poll import Poller
-from exporter.leaderboard.reader import Reader
-from exporter.leaderboard.store import Store, StoreFailed
+from exporter.leaderboard.standings import Standings
+from exporter.leaderboard.standings_api import make_sources_app
 from exporter.plain_output import allow_any_text
 from exporter.serving.asgi import Server
-from exporter.serving.host_names import scraped_names
+from exporter.serving.host_names import HostRule, scraped_names
 from exporter.serving.listen_address import split_listen
+
+if TYPE_CHECKING:
+    from exporter.leaderboard.board_service import BoardService
 
 _log = logging.getLogger("leaderboard")
 
@@ -41,19 +43,16 @@ def listen(address: str) -> socket.socket:
 def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket) -> bool:
     """Serves until SIGTERM or SIGINT, then returns True; False when the polling thread failed.
 
-    Raises StoreFailed.
+    Raises ValueError for a database that cannot be used.
     """
     stop = threading.Event()
-    measures = Measures()
-    store = Store(config.database)
-    reader = Reader(config_path)
+    hosts = scraped_names(split_listen(config.listen)[0], config.allowed_hosts)
+    standings = Standings(config.make_sources(), Changes(config.database.with_name(CHANGES_FILE)), config.names)
+    board = _open_board(config, config_path, hosts, standings if config.sources else None)
     try:
-        poller = Poller(config, reader, store, measures)
-        hosts = scraped_names(split_listen(config.listen)[0], config.allowed_hosts)
-        app = create_app(lambda: poller.snapshot, measures, config.stale_after_seconds, hosts)
         server = Server(
             uvicorn.Config(
-                app,
+                board.app if board is not None else make_sources_app(standings, hosts),
                 http="h11",
                 ws="none",
                 log_config=None,
@@ -69,21 +68,36 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
 
         def poll_until_stopped() -> None:
             try:
-                poller.run(stop)
+                board.run(stop) if board is not None else stop.wait()
             finally:
                 server.should_exit = True
 
         polling = threading.Thread(target=poll_until_stopped, name="poll", daemon=True)
         polling.start()
+        standings.start(stop)
         server.run(sockets=[listener])
         was_signalled = stop.is_set()
         stop.set()
-        reader.close()
+        if board is not None:
+            board.end_reader()
         polling.join(1.0)
         return was_signalled
     finally:
-        reader.close()
-        store.close()
+        if board is not None:
+            board.close()
+
+
+def _open_board(
+    config: LeaderboardConfig, config_path: Path, hosts: HostRule, standings: Standings | None
+) -> "BoardService | None":
+    """None without the swarm's addresses: then there is no board to keep. Raises ValueError."""
+    if not config.initial_peers:
+        return None
+    try:
+        from exporter.leaderboard.board_service import BoardService
+    except ModuleNotFoundError as error:
+        raise ValueError(f"a board needs the package {error.name}: pip install 'peerwatch[leaderboard]'") from None
+    return BoardService(config, config_path, hosts, standings)
 
 
 def _version() -> str:
@@ -112,7 +126,7 @@ def main() -> int:
         host, port = listener.getsockname()[:2]
         _log.info("Peerwatch leaderboard %s on http://%s:%d", _version(), host, port)
         return 0 if serve(config, arguments.config, listener) else 1
-    except (ValueError, StoreFailed) as error:
+    except ValueError as error:
         print(f"leaderboard: {error}", file=sys.stderr)
         return 1
 

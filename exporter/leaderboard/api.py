@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import names_of
 from exporter.leaderboard.snapshot import Snapshot, find_id
+from exporter.leaderboard.standings import Standings
+from exporter.leaderboard.standings_api import make_route
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import HostRule
 
@@ -25,10 +27,12 @@ def create_app(
     stale_after_seconds: float,
     hosts: HostRule,
     clock: Callable[[], float] = time.time,
+    *,
+    standings: Standings | None = None,
 ) -> FastAPI:
     """The application; `read_snapshot` returns the newest snapshot, and `clock` unix seconds.
 
-    `hosts` are the names that requests may have.
+    `hosts` are the names that requests may have; `standings` is what the sources say, beside the board.
     """
     app = FastAPI(title="Peerwatch leaderboard", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_harden)
@@ -87,6 +91,8 @@ def create_app(
         if page is None:
             raise HTTPException(404, "peer not on the board")
         return JSONResponse(page)
+
+    app.router.routes.append(make_route(standings, clock))
 
     @app.get("/metrics")
     def metrics() -> Response:

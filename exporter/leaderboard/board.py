@@ -15,10 +15,18 @@ from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
 
 START = RoundAndStage(0, 0)
 
+# Anybody can bring a crowd of peers to an open swarm at once: a peer counts as established after this time, and so do
+# those that a new board finds at its beginning.
+ESTABLISHED_SECONDS = 3600.0
+BEGINNING_SECONDS = 600.0
+
 
 @dataclass(slots=True)
 class Peer:
-    """What is kept of one peer. `stamp` is the newest record's, `not_before` that of the last epoch's newest."""
+    """What is kept of one peer. `stamp` is the newest record's, `not_before` that of the last epoch's newest.
+
+    `first_seen` is endlessly long ago for one that was there before this process, and is not stored.
+    """
 
     settled: float = 0.0
     open: dict[RoundAndStage, float] = field(default_factory=dict)
@@ -27,6 +35,11 @@ class Peer:
     stamp: float = 0.0
     not_before: float = 0.0
     last_seen: float = 0.0
+    first_seen: float = float("-inf")
+
+    def is_established(self, now: float) -> bool:
+        """Whether it has been there for long."""
+        return self.first_seen <= now - ESTABLISHED_SECONDS
 
     @property
     def cumulative(self) -> float:
@@ -50,6 +63,7 @@ class Board:
         self.dirty: set[str] = set()
         self.gone: set[str] = set()
         self._stored = set(self.peers)
+        self._began = float("-inf") if self.peers else None
 
     def saved(self) -> None:
         self._stored.update(self.dirty)
@@ -66,10 +80,12 @@ class Board:
 
     def credit(self, place: RoundAndStage, entries: Mapping[str, Entry], now: float) -> None:
         """Takes in the rewards read of one stage; those of a closed stage only update when the peer was last seen."""
+        if self._began is None:
+            self._began = now
         for peer_id, entry in entries.items():
             peer = self.peers.get(peer_id)
             if peer is None:
-                peer = self.peers[peer_id] = Peer()
+                peer = self.peers[peer_id] = Peer() if now - self._began < BEGINNING_SECONDS else Peer(first_seen=now)
             elif entry.stamp <= peer.not_before:
                 continue
             if self._update(peer, place, entry, now):

@@ -24,12 +24,15 @@ from typing import Any
 import msgpack
 from hivemind import DHT
 from hivemind.dht.node import DHTNode
+from hivemind.dht.routing import DHTID
 from hivemind.dht.validation import DHTRecord, RecordValidatorBase
 from hivemind.utils.timed_storage import ValueWithExpiration
 
 from exporter.leaderboard.config import LeaderboardConfig, load
-from exporter.leaderboard.records import is_readable, read_messages, read_rewards
-from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_key
+from exporter.leaderboard.records import read_messages, read_rewards
+from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_keys
+from trainer.readable import is_readable
+from trainer.sealing import Members, Opener
 
 JOIN_SECONDS = 60.0
 READ_SECONDS = 15.0
@@ -50,6 +53,24 @@ class _Gate(RecordValidatorBase):
 
     def strip_value(self, record: DHTRecord) -> bytes:
         return record.value if is_readable(record.value) else _NIL
+
+
+class _SealedGate(RecordValidatorBase):
+    """Shows only records that their owner sealed; the answer of a node that holds others counts for nothing."""
+
+    def __init__(self, members: Members) -> None:
+        self._opener = Opener(members, lambda key: bytes(DHTID.generate(key).to_bytes()))
+
+    def validate(self, record: DHTRecord) -> bool:
+        try:
+            self.strip_value(record)
+        except ValueError:
+            return False
+        return True
+
+    def strip_value(self, record: DHTRecord) -> bytes:
+        now = time.time()
+        return self._opener.open_record(record.value, record.key, record.subkey, record.expiration_time, now)
 
 
 class _Lost(Exception):
@@ -79,7 +100,7 @@ def join(config: LeaderboardConfig) -> DHT:
         initial_peers=config.initial_peers,
         start=False,
         client_mode=True,
-        record_validators=[_Gate()],
+        record_validators=[_SealedGate(config.swarm_members) if config.signed else _Gate()],
         identity_path=None if config.identity_path is None else str(config.identity_path),
         startup_timeout=JOIN_SECONDS,
         nat_port_map=False,
@@ -87,6 +108,8 @@ def join(config: LeaderboardConfig) -> DHT:
         cache_locally=False,
         cache_nearest=0,
         reuse_get_requests=False,
+        # Clocks of members may differ by minutes; hivemind would refuse to join.
+        strict=False,
         # The ban of a node that did not answer doubles each time: after an outage it would outlast the outage.
         blacklist_time=0,
     )
@@ -104,22 +127,35 @@ def join(config: LeaderboardConfig) -> DHT:
 async def read(dht: DHT, node: DHTNode, *, queries: list[list[Any]]) -> bytes:
     """Runs in the DHT's process: the JSON answer to `queries`, None for each that found nothing in time."""
     config: LeaderboardConfig = dht.leaderboard_config
-    keys = [_key(query) for query in queries]
+    keys = [_keys(query, config.shards) for query in queries]
+    wanted = {key for of_query in keys for key in of_query}
     searches = await node.get_many(
-        set(keys), sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
+        wanted, sufficient_expiration_time=float("inf"), beam_size=BEAM_SIZE, return_futures=True
     )
-    await asyncio.wait(searches.values(), timeout=READ_SECONDS)
+    _, unfinished = await asyncio.wait(searches.values(), timeout=READ_SECONDS)
     found = {key: _unwrap(search) for key, search in searches.items()}
     now = time.time()
-    answers = [_answer(query, found[key], now, config) for query, key in zip(queries, keys, strict=True)]
-    return json.dumps({"peers": len(node.protocol.routing_table.uid_to_peer_id), "answers": answers}).encode()
+    answers = [
+        _answer(query, _join([found[key] for key in of_query]), now, config)
+        for query, of_query in zip(queries, keys, strict=True)
+    ]
+    peers = len(node.protocol.routing_table.uid_to_peer_id)
+    return json.dumps({"peers": peers, "answers": answers, "unfinished": len(unfinished)}).encode()
 
 
-def _key(query: list[Any]) -> str:
+def _keys(query: list[Any], shards: int) -> list[str]:
     kind, *arguments = query
     if kind == "position":
-        return ROUND_AND_STAGE_KEY
-    return outputs_key(*arguments) if kind == "outputs" else rewards_key(*arguments)
+        return [ROUND_AND_STAGE_KEY]
+    return [outputs_key(*arguments)] if kind == "outputs" else rewards_keys(arguments[0], arguments[1], shards)
+
+
+def _join(parts: list[Any]) -> Any:
+    """What several keys hold, as if it were one; None where none of them holds anything."""
+    if len(parts) == 1:
+        return parts[0]
+    held = [part for part in parts if isinstance(part, dict)]
+    return {subkey: item for part in held for subkey, item in part.items()} if held else None
 
 
 def _unwrap(search: "asyncio.Future[Any]") -> Any:
@@ -174,6 +210,9 @@ def _ask(dht: DHT, queries: list[list[Any]]) -> bytes:
     if not dht.is_alive():
         raise _Lost("the DHT's process ended")
     answer: bytes = dht.run_coroutine(partial(read, queries=queries), return_future=True).result(READ_SECONDS + 5)
+    # A key with more records than a message carries breaks the connection that it comes by, and all that follows.
+    if json.loads(answer)["unfinished"]:
+        raise _Lost(f"the DHT did not answer within {READ_SECONDS:.0f} s")
     # hivemind drops each node that does not answer and never asks the initial peers again.
     if json.loads(answer)["peers"] == 0:
         raise _Lost("lost all peers of the DHT")

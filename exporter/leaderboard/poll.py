@@ -3,11 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from exporter.identity.peer_name import WordLists
 from exporter.leaderboard.config import LeaderboardConfig
 from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.position import Evidence, follow, places_to_read
 from exporter.leaderboard.reader import Answers, ReadFailed
 from exporter.leaderboard.records import Entry, Message
@@ -34,12 +36,22 @@ class Source(Protocol):
 class Poller:
     """Owns board, position and store; publishes an immutable `snapshot` after each poll."""
 
-    def __init__(self, config: LeaderboardConfig, source: Source, store: Store, measures: Measures) -> None:
+    def __init__(
+        self,
+        config: LeaderboardConfig,
+        source: Source,
+        store: Store,
+        measures: Measures,
+        find_place: Callable[[], RoundAndStage | None] = lambda: None,
+    ) -> None:
+        """`find_place` knows the round where nobody announces it in the DHT, as in swarms with a contract."""
         self._config, self._source, self._store, self._measures = config, source, store, measures
+        self._find_place = find_place
         self._board, self._position = store.load()
         self._set_aside_count = 0
         self._count_set_aside()
         self._history = History()
+        self._words: WordLists | None = None
         self._gossip: list[Gossip] = []
         self._announced: RoundAndStage | None = None
         self.snapshot: Snapshot = self._render(None, time.time())
@@ -85,7 +97,7 @@ class Poller:
 
     def _read_position(self) -> RoundAndStage | None:
         [answer] = self._ask([["position"]])
-        return None if answer is None else RoundAndStage(*answer)
+        return self._find_place() if answer is None else RoundAndStage(*answer)
 
     def _catch_up(self, now: float) -> Found:
         """Reads and credits rewards until the frontier no longer moves."""
@@ -156,12 +168,24 @@ class Poller:
 
     def _render(self, polled_at: float | None, now: float) -> Snapshot:
         place = self._position.reported(self._announced)
-        board, names = self._board, self._config.names
+        board = self._board
+        # A checkout that is just being made has no word lists yet.
+        self._words = self._words or self._config.find_words()
+        names = Names(self._config.names, self._words)
         self._measures.peers.set(len(board.peers))
         self._measures.epoch.set(self._position.epoch)
         if polled_at is not None:
             self._measures.field.update(board, place, now)
-        return render(board, names, self._history, place=place, gossip=self._gossip, polled_at=polled_at, now=now)
+        return render(
+            board,
+            names,
+            self._history,
+            place=place,
+            gossip=self._gossip,
+            polled_at=polled_at,
+            now=now,
+            is_signed=self._config.signed,
+        )
 
     def _save(self) -> None:
         try:

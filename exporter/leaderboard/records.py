@@ -1,23 +1,15 @@
 """Checks of records from the DHT, which anybody can write; pure.
 
-Two gates. `is_readable` checks a value's bytes before hivemind decodes them: one value that does not decode would
-otherwise fail the read of all peers' values under its key. The `read_*` functions then keep what has the protocol's
-form, within bounds, and count what they reject by reason.
+Two gates. `trainer.readable` checks a value's bytes before hivemind decodes them. The `read_*` functions here then keep
+what has the protocol's form, within bounds, and count what they reject by reason.
 """
 
 import heapq
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
-
-import msgpack
+from typing import NamedTuple
 
 from trainer.protocol import is_peer_id, read_completion, read_number
-
-MAX_VALUE_BYTES = 64 * 1024
-MAX_DEPTH = 4
-MAX_ITEMS = 256
 
 # A record is written to live 4 hours. One that claims to live for years would outlast every later, valid one.
 MAX_SECONDS_TO_LIVE = 24 * 3600.0
@@ -25,8 +17,6 @@ MAX_SECONDS_TO_LIVE = 24 * 3600.0
 MAX_MESSAGES = 5
 MAX_QUESTION = 200
 MAX_ANSWER = 400
-
-_TUPLE = 0x40  # hivemind's msgpack extension type of a tuple
 
 
 class Entry(NamedTuple):
@@ -50,20 +40,6 @@ class Message(NamedTuple):
     at: float
     question: str
     answer: str
-
-
-class _TooDeep(ValueError):
-    pass
-
-
-def is_readable(raw: bytes) -> bool:
-    """Whether `raw` is a small msgpack value of plain numbers, text, lists, tuples and maps."""
-    if len(raw) > MAX_VALUE_BYTES:
-        return False
-    try:
-        return _is_plain(_decode(raw, 0), 0)
-    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
-        return False
 
 
 def read_rewards(
@@ -124,26 +100,3 @@ def _read_message(subkey: object, record: object, peer_id: str, now: float) -> M
         return None
     completion = read_completion(value[1], peer_id) or ""
     return Message(subkey, at, question[:MAX_QUESTION], completion[:MAX_ANSWER])
-
-
-def _decode(raw: bytes, depth: int) -> Any:
-    def decode_tuple(code: int, data: bytes) -> Any:
-        if code != _TUPLE or depth >= MAX_DEPTH:
-            raise _TooDeep
-        return tuple(_decode(data, depth + 1))
-
-    return msgpack.unpackb(
-        raw, ext_hook=decode_tuple, raw=False, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, strict_map_key=True
-    )
-
-
-def _is_plain(value: object, depth: int) -> bool:
-    if value is None or isinstance(value, bool | int | str):
-        return True
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if depth >= MAX_DEPTH:
-        return False
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(item, depth + 1) for key, item in value.items())
-    return isinstance(value, list | tuple) and all(_is_plain(item, depth + 1) for item in value)

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from exporter.identity.peer_name import short_id
 from exporter.leaderboard.board import Board, BoardEntry
-from exporter.leaderboard.names import nickname
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.records import Message
 from trainer.protocol import RoundAndStage
 
@@ -21,11 +20,13 @@ REWARD_POINTS = 100
 
 
 class PeerPage(NamedTuple):
-    """What `/api/peers/{id}` returns for one peer."""
+    """What `/api/peers/{id}` returns for one peer; `established_rank` is that among the established and itself."""
 
     peer_id: str
     nickname: str
     rank: int
+    established_rank: int
+    is_verified: bool
     cumulative: float
     stage_reward: float
     last_seen: float
@@ -50,7 +51,8 @@ class Snapshot:
     history: bytes = b'{"leaders": []}'
     gossip: bytes = b'{"messages": []}'
     peers: Mapping[str, PeerPage] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+    established: int = 0
 
     def peer_page(self, peer_id: str) -> dict[str, Any] | None:
         page = self.peers.get(peer_id)
@@ -60,6 +62,9 @@ class Snapshot:
             "nickname": page.nickname,
             "rank": page.rank,
             "total": len(self.peers),
+            "establishedRank": page.established_rank,
+            "establishedTotal": max(self.established, page.established_rank),
+            "verified": page.is_verified,
             "cumulative": page.cumulative,
             "stageReward": page.stage_reward,
             "round": place.round if place else -1,
@@ -96,20 +101,29 @@ class History:
 
 def render(
     board: Board,
-    names: Mapping[str, str],
+    names: Names,
     history: History,
     *,
     place: RoundAndStage | None,
     gossip: Iterable[Gossip],
     polled_at: float | None,
     now: float,
+    is_signed: bool = False,
 ) -> Snapshot:
-    """The pages of the board as it is."""
+    """The pages of the board as it is. Of a swarm that is not signed, only our own peers, in `names`, are verified."""
     ranking = board.ranking()
-    shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names]
+    shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names.ours]
     history.add(shown, now)
     scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores()]
-    leaders = [_cumulative_entry(entry, names, history) for entry in ranking]
+    leaders = [
+        {**_cumulative_entry(entry, names, history), "verified": is_signed or entry.peer_id in names.ours}
+        for entry in ranking
+    ]
+    pages, established = {}, 0
+    for entry in ranking:
+        is_verified = is_signed or entry.peer_id in names.ours
+        pages[entry.peer_id] = _page(entry, names, established + 1, is_verified=is_verified)
+        established += is_verified or entry.peer.is_established(now)
     return Snapshot(
         polled_at=polled_at,
         place=place,
@@ -117,24 +131,25 @@ def render(
         cumulative=_encode({"leaders": leaders, "total": len(leaders)}),
         history=_encode({"leaders": [{**_who(s.peer_id, names), "values": history.rewards(s.peer_id)} for s in shown]}),
         gossip=_encode({"messages": _messages(gossip, names)}),
-        peers={entry.peer_id: _page(entry, names) for entry in ranking},
+        peers=pages,
         names=names,
+        established=established,
     )
 
 
 def find_id(snapshot: Snapshot, name: str) -> str | None:
     """The peer of that name: one of ours before a stranger, the better ranked before the worse."""
-    ours = next((peer_id for peer_id, own in snapshot.names.items() if own == name), None)
+    ours = next((peer_id for peer_id, own in snapshot.names.ours.items() if own == name), None)
     if ours is not None or name in snapshot.peers:
         return ours or name
-    return next((peer_id for peer_id in snapshot.peers if short_id(peer_id) == name), None)
+    return next((peer_id for peer_id, page in snapshot.peers.items() if page.nickname == name), None)
 
 
-def _who(peer_id: str, names: Mapping[str, str]) -> dict[str, Any]:
-    return {"id": peer_id, "nickname": nickname(peer_id, names)}
+def _who(peer_id: str, names: Names) -> dict[str, Any]:
+    return {"id": peer_id, "nickname": names.of(peer_id)}
 
 
-def _cumulative_entry(entry: BoardEntry, names: Mapping[str, str], history: History) -> dict[str, Any]:
+def _cumulative_entry(entry: BoardEntry, names: Names, history: History) -> dict[str, Any]:
     peer = entry.peer
     return {
         **_who(entry.peer_id, names),
@@ -146,17 +161,26 @@ def _cumulative_entry(entry: BoardEntry, names: Mapping[str, str], history: Hist
     }
 
 
-def _page(entry: BoardEntry, names: Mapping[str, str]) -> PeerPage:
+def _page(entry: BoardEntry, names: Names, established_rank: int, *, is_verified: bool) -> PeerPage:
     peer, peer_id = entry.peer, entry.peer_id
-    return PeerPage(peer_id, nickname(peer_id, names), entry.rank, peer.cumulative, peer.stage_reward, peer.last_seen)
+    return PeerPage(
+        peer_id,
+        names.of(peer_id),
+        entry.rank,
+        established_rank,
+        is_verified,
+        peer.cumulative,
+        peer.stage_reward,
+        peer.last_seen,
+    )
 
 
-def _messages(gossip: Iterable[Gossip], names: Mapping[str, str]) -> list[dict[str, str]]:
+def _messages(gossip: Iterable[Gossip], names: Names) -> list[dict[str, str]]:
     newest_first = sorted(gossip, key=lambda one: (one.message.at, one.peer_id), reverse=True)
     return [
         {
             "id": _message_id(one),
-            "message": f"{nickname(one.peer_id, names)}: {one.message.question} → {one.message.answer}",
+            "message": f"{names.of(one.peer_id)}: {one.message.question} → {one.message.answer}",
             "node": one.peer_id,
         }
         for one in newest_first

@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """Answers requests with what `page()` returns, unless that is too old."""
+    """Answers requests with what `page()` returns, unless that is too old, and `/machine` with `machine()`, if any."""
 
     def __init__(
         self,
@@ -50,11 +50,13 @@ class Answers:
         stale_after_seconds: float,
         hosts: HostRule,
         credentials: bytes | None = None,
+        machine: Callable[[], bytes] | None = None,
     ) -> None:
         self._page = page
         self._stale_after_seconds = stale_after_seconds
         self._hosts = hosts
         self._credentials = credentials
+        self._machine = machine
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request."""
@@ -70,6 +72,8 @@ class Answers:
             return Answer(HTTPStatus.UNAUTHORIZED, b"unauthorized\n", {"WWW-Authenticate": 'Basic realm="peerwatch"'})
         if path == "/metrics":
             return self._metrics(request)
+        if path == "/machine" and self._machine is not None:
+            return Answer(HTTPStatus.OK, self._machine(), {"Content-Type": "application/json"})
         if path == "/":
             return Answer(HTTPStatus.OK, LANDING_PAGE, {"Content-Type": "text/html; charset=utf-8"})
         return Answer(HTTPStatus.NOT_FOUND, b"not found; the metrics are at /metrics\n")

@@ -174,6 +174,9 @@ class Progress:
         limit = self._stall_after()
         if math.isfinite(limit):
             samples.append(Sample("trainer_stall_after_seconds", {}, limit))
+        at_rest = self.pace.stall_at_rest_after(self.phase)
+        if at_rest is not None:
+            samples.append(Sample("trainer_stall_at_rest_after_seconds", {}, at_rest))
         samples += [Sample(name, {}, value) for name, value in self._values.items()]
         samples += self._learning.samples()
         return samples

@@ -118,10 +118,10 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 # transformers replaces a loss that is not finite before it logs it; the norm of the gradient still shows it.
 FINITE = ("loss", "grad_norm", "reward", "kl")
 
-# What an inference server does: it tells activity, never progress (vllm/v1/metrics/loggers.py).
+# States of an inference server's requests: they tell activity, never progress (vllm/v1/metrics/loggers.py).
 ACTIVITY_NAMES: Mapping[str, str] = {
-    "vllm:num_requests_running": "requests_running",
-    "vllm:num_requests_waiting": "requests_waiting",
+    "vllm:num_requests_running": "running",
+    "vllm:num_requests_waiting": "waiting",
 }
 
 # transformers puts it before what goes to wandb, TensorBoard and trackio (`rewrite_logs`), OpenRLHF too.

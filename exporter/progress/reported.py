@@ -153,7 +153,7 @@ class _Source:
 
     def can_tell_progress(self) -> bool:
         """Whether its silence says anything: a checkpoint comes too seldom, an inference server takes no steps."""
-        return self.is_live and not (self._found_at is None and getattr(self._reader, "activity", None))
+        return self.is_live and not (self._found_at is None and self._activity)
 
     def read(self, now: float) -> Sequence[Record]:
         """The new records; none, and one line in the log, where the source cannot be read."""
@@ -180,6 +180,14 @@ class _Source:
             yield Sample("trainer_progress_timestamp_seconds", labels, self._found_at)
         if self.step is not None:
             yield Sample("trainer_progress_step", labels, float(self.step))
+        if self._is_up:
+            for state, requests in self._activity.items():
+                yield Sample("trainer_inference_requests", {**labels, "state": state}, requests)
+
+    @property
+    def _activity(self) -> Mapping[str, float]:
+        """Requests at an inference server by state, where the reader reads one."""
+        return getattr(self._reader, "activity", {})
 
     def _report(self, failure: str) -> None:
         if failure and (self._is_up or not self._failure):

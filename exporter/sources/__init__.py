@@ -21,7 +21,8 @@ class Standing:
     source's own, of letters and spaces. `rank` counts from 1 among `ranked_peers`. `reward` is the sum over all rounds
     and may fall and be negative; `stage_reward` is that of the stage alone, `score` what a source calls so without
     saying what it counts. `participation` counts rounds in which the peer voted. `round` and `stage` are the swarm's.
-    `account` owns the peers `account_peers`.
+    `account` owns the peers `account_peers`. `established_rank` is the one among `established_peers`, which have been
+    there for long.
     """
 
     peer_id: str
@@ -41,6 +42,8 @@ class Standing:
     stage: int | None = None
     account: str | None = None
     account_peers: tuple[str, ...] | None = None
+    established_rank: int | None = None
+    established_peers: int | None = None
 
 
 class SourceError(Exception):

@@ -1,6 +1,6 @@
 """The options of a source: those of a reader, and numbers and lists."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from exporter.progress.options import Options
@@ -30,17 +30,20 @@ class SourceOptions(Options):
         value = self._options.get(name)
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else self.text(name)
 
-    def texts(self, name: str, *, default: Sequence[str], example: str) -> list[str]:
-        """One text, or several; each once."""
+    def texts(
+        self, name: str, *, default: Sequence[str], example: str, read: Callable[[object], object] = lambda one: one
+    ) -> list[str]:
+        """One text, or several; each once. `read` makes a text of what a file may hold in its place."""
         value = self._options.get(name)
         if value is None:
             return list(default)
-        values = value if isinstance(value, list | tuple) else [value]
-        if not 0 < len(values) <= MAX_LIST or not all(isinstance(one, str) and one.isprintable() for one in values):
+        values = [read(one) for one in (value if isinstance(value, list | tuple) else [value])]
+        texts = [one for one in values if isinstance(one, str) and one.isprintable()]
+        if not 0 < len(texts) == len(values) <= MAX_LIST:
             raise ValueError(f"{name}: is not a list of 1 to {MAX_LIST} texts; write one such as {example}")
-        if len(set(values)) < len(values):
+        if len(set(texts)) < len(texts):
             raise ValueError(f"{name}: has one of its values twice; write each once")
-        return list(values)
+        return texts
 
     def address(self, name: str, *, default: str | None, example: str) -> str:
         """The URL of a service, to which paths are added."""

@@ -23,6 +23,8 @@ from exporter.chain.coordinator import (
     RPC_URL,
     WINS,
     contracts_of,
+    name_contract,
+    read_contract,
 )
 from exporter.chain.multicall import Call, call_all
 from exporter.chain.rpc import Rpc, RpcError, Service, to_number
@@ -159,8 +161,11 @@ class Source:
 
 
 def _read_contracts(given: SourceOptions) -> dict[str, str]:
-    """{name: address}; a contract that is given by its address is its own name."""
-    version, contracts = given.version("version"), given.texts("contracts", default=[], example="0.5")
+    """{name: address}; a contract of no known release is called by its address."""
+    version, contracts = (
+        given.version("version"),
+        given.texts("contracts", default=[], example="0.5", read=read_contract),
+    )
     if version and contracts:
         raise ValueError("contracts: version says them already; give one of the two")
     if version:
@@ -174,7 +179,7 @@ def _read_contracts(given: SourceOptions) -> dict[str, str]:
     for name in contracts:
         if name not in CONTRACTS and not name.startswith("0x"):
             raise ValueError(f"contracts: {name[:64]!r} is neither an address nor one of {', '.join(CONTRACTS)}")
-        found[name] = CONTRACTS.get(name) or _check_address("contracts", name)
+        found[name_contract(name)] = CONTRACTS.get(name) or _check_address("contracts", name)
     return found
 
 

@@ -76,7 +76,7 @@ class Source:
             return []
         was_ours, self._is_ours = self._is_ours, False
         try:
-            found = [self._read_peer(peer_id, now) for peer_id in asked]
+            found = [read_peer(self._client, self._url, peer_id, now) for peer_id in asked]
         except SourceError:
             # Theirs has no such path. Ours that fails once is asked again, as its board would say less.
             if was_ours:
@@ -90,16 +90,6 @@ class Source:
         age = read_age(answer.get("lastPolled")) if isinstance(answer, dict) else None
         if age is not None and age > MAX_POLL_AGE_SECONDS:
             raise SourceError(f"{self._host}: the server last read its swarm {age:.0f} s ago")
-
-    def _read_peer(self, peer_id: str, now: float) -> Standing:
-        """Of our own service, whose answers are checked here as anybody's."""
-        status, answer = get_json(self._client, f"{self._url}/api/peers/{quote(peer_id, safe='')}", also=404)
-        if status == 404:
-            return Standing(peer_id, now, is_listed=False)
-        standing = parse_peer(answer, peer_id, now)
-        if standing is None:
-            raise SourceError(f"{self._host}: its answer is not a peer's rank")
-        return standing
 
     def _read_board(self, asked: Sequence[str], now: float) -> Sequence[Standing]:
         _, place = get_json(self._client, f"{self._url}/api/round_and_stage")
@@ -135,6 +125,17 @@ class Source:
             raise SourceError(f"{self._host}: the board has not changed for {age / 60:.0f} min")
 
 
+def read_peer(client: HttpClient, url: str, peer_id: str, now: float) -> Standing:
+    """One peer's answer of our own service at `url`, checked as anybody's. Raises SourceError."""
+    status, answer = get_json(client, f"{url}/api/peers/{quote(peer_id, safe='')}", also=404)
+    if status == 404:
+        return Standing(peer_id, now, is_listed=False)
+    standing = parse_peer(answer, peer_id, now)
+    if standing is None:
+        raise SourceError(f"{name_host(url)}: its answer is not a peer's rank")
+    return standing
+
+
 def read_age(value: object) -> float | None:
     """Seconds since the last poll, from a number or an ISO 8601 duration; None where it is neither."""
     if isinstance(value, str):
@@ -159,6 +160,9 @@ def parse_peer(answer: object, peer_id: str, now: float) -> Standing | None:
     reward = read_number(answer.get("cumulative"), limit=MAX_VALUE)
     if not rank or total is None or rank > total or reward is None:
         return None
+    established_rank = read_whole(answer.get("establishedRank"))
+    if (established_rank or 0) > rank:
+        return None
     at = read_place(answer)
     return Standing(
         peer_id,
@@ -171,6 +175,8 @@ def parse_peer(answer: object, peer_id: str, now: float) -> Standing | None:
         stage_reward=read_number(answer.get("stageReward"), limit=MAX_VALUE),
         round=at and at[0],
         stage=at and at[1],
+        established_rank=established_rank or None,
+        established_peers=read_whole(answer.get("establishedTotal")),
     )
 
 

@@ -1,7 +1,6 @@
 """`peerwatch init`: a commented configuration, sized for this machine."""
 
 import os
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ def command(
     Example: peerwatch init --model Qwen/Qwen2.5-0.5B-Instruct -f peerwatch.yaml
     """
     from fleet.configuration.checks import Machine
-    from fleet.configuration.template import render
+    from fleet.configuration.template import name_fleet, render
     from fleet.plan.question import Overrides, pose
     from fleet.plan.sizing import size
     from trainer.config import TrainerConfig
@@ -40,7 +39,7 @@ def command(
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
     count, sizing, warning = size(planned, peers)
-    text = render(_fleet_name(output), count, Machine.here(), sizing=replace(sizing, model=model))
+    text = render(name_fleet(output), count, Machine.here(), sizing=replace(sizing, model=model))
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with open(os.open(output, flags, 0o600), "w", encoding="utf-8") as file:
@@ -56,9 +55,3 @@ def command(
     peers_text = "1 peer" if count == 1 else f"{count} peers"
     print(f"{output} written for {peers_text}; next: peerwatch check -f {output}, then peerwatch up -f {output}")
     return 0
-
-
-def _fleet_name(output: Path) -> str:
-    """The folder's name, made a valid fleet name, so that two fleets of one user stay separate."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", output.absolute().parent.name).strip("-.")[:50]
-    return name or "fleet"

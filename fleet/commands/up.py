@@ -144,11 +144,11 @@ def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _S
 
 
 def _print_addresses(loaded: "Loaded", screen: "Screen") -> None:
-    from fleet.configuration.compose import alerts_url, leaderboard_url, prometheus_url, sidecar_url
+    from fleet.configuration.compose import alerts_url, has_board, leaderboard_url, prometheus_url, sidecar_url
 
     assert loaded.config is not None
     screen.write(f"status page   {alerts_url(loaded.config)}")
-    if loaded.composition.leaderboard is not None:
+    if has_board(loaded.config, loaded.peers):
         screen.write(f"leaderboard   {leaderboard_url(loaded.config)}/api/leaderboard")
     if loaded.prometheus:
         screen.write(f"prometheus    {prometheus_url(loaded.config)}")

@@ -17,6 +17,7 @@ from alerts.rules import discover
 from alerts.secret_references import path_of
 from alerts.sizes import show_size
 from alerts.startup import prepare
+from exporter.config import read_credentials
 from exporter.system.machine import read_cores, read_memory
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
@@ -60,6 +61,8 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
         loaded.add(taken_ports(listening))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))
+    loaded.add(_outside(loaded))
+    loaded.add(_watched_nothing(loaded))
     loaded.add(_restarts(loaded))
     loaded.add(_unexpanded(loaded))
     loaded.add(find_trainer_problems(loaded))
@@ -157,6 +160,11 @@ def _owner(port: int) -> str:
     return ""
 
 
+def _watched_nothing(loaded: Loaded) -> Iterator[Problem]:
+    if loaded.config is not None and not loaded.peers and not loaded.config.watch:
+        yield Problem(("peers",), "no peers, and no machines in `watch`; set one of them")
+
+
 def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:
     total = sum(peer.memory_limit_bytes or 0 for peer in peers)
     has = machine.describe_memory()
@@ -185,15 +193,38 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
         return
     prepared = prepare(alerts, environment)
     for problem in prepared.problems:
-        yield Problem(("alerts", *problem.location), problem.message)
+        yield Problem(_in_file(problem.location), problem.message)
     for doubt in prepared.doubts:
-        yield Problem(("alerts", *doubt.location), doubt.message, is_warning=True)
+        yield Problem(_in_file(doubt.location), doubt.message, is_warning=True)
     for location, text in alerts.secrets():
         path = path_of(text)
         if path is not None and path.exists():
-            yield from _check_permissions(path, ("alerts", *location))
+            yield from _check_permissions(path, _in_file(location))
     if alerts.tls is not None and alerts.tls.key.exists():
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
+
+
+def _in_file(location: Location) -> Location:
+    """Where the file has what the alert loop's configuration has there."""
+    return ("watch", *location[1:]) if location[0] == "machines" else ("alerts", *location)
+
+
+def _outside(loaded: Loaded) -> Iterator[Problem]:
+    """What keeps the sidecars from listening for who comes from outside."""
+    machine = loaded.composition.machine
+    if machine is None or loaded.config is None or loaded.config.outside is None:
+        return
+    for name in ("certificate", "key", "login"):
+        path = getattr(machine, name)
+        if not path.is_file():
+            yield Problem(("outside", name), f"{path}: no such file; `peerwatch join` makes it")
+        elif name != "certificate":
+            yield from _check_permissions(path, ("outside", name))
+    try:
+        if machine.login and machine.login.is_file():
+            read_credentials(machine.login)
+    except (OSError, ValueError) as error:
+        yield Problem(("outside", "login"), f"{machine.login}: {getattr(error, 'strerror', None) or error}")
 
 
 def _restarts(loaded: Loaded) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Completes the file's sections with the fleet's own values and makes each process's configuration; pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,19 @@ from pydantic import BaseModel
 
 from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
+from exporter.machine.machine_file import MachineDescription
+from exporter.serving.host_names import is_loopback
+from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.sources import (
+    DHT,
+    complete,
+    find_contract_mistake,
+    find_mistakes,
+    list_dht_addresses,
+    needs_service,
+)
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
 from fleet.configuration.watched import AttachedPeer, WatchedPeer, describe_watch
@@ -21,11 +32,18 @@ from trainer.grpo_values import Setting, judge_together
 
 # Keys of the models that Peerwatch sets, so that the file may not.
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
-_LEADERBOARD_KEYS = frozenset({"listen", "database", "initial_peers", "identity_path", "names"})
-_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "leaderboard_url"})
+_LEADERBOARD_KEYS = frozenset(
+    {
+        *("listen", "database", "initial_peers", "identity_path", "names", "sources", "identities", "checkouts"),
+        *("signed", "leaders", "members", "shards"),
+    }
+)
+_ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})
 
 # Enough to join our own swarm while some of them are down.
 MAX_INITIAL_PEERS = 8
+# Who takes over from a leader that is gone, in the file's order.
+MAX_LEADERS = 16
 
 # Placeholder for a peer's id while a file is checked before its identities exist.
 ANY_PEER_ID = "Qm" + "1" * 44
@@ -40,9 +58,11 @@ class Composition:
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     # How the trainers that are not ours are found and read, by peer name.
     watches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    # None in a fleet without trainers of ours.
+    # None in a fleet without trainers of ours and without sources.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
+    # What the sidecars tell watchers elsewhere; None where only this machine reaches them.
+    machine: MachineDescription | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -58,13 +78,14 @@ def compose(
     ids = peer_ids or {peer.name: ANY_PEER_ID for peer in ours}
     composition = Composition()
     for peer in ours:
-        _add_trainer(composition, config, peer, folder, base, _addresses(config, ours, ids))
+        _add_trainer(composition, config, peer, folder, base, _Swarm.of(config, ours, ids))
     for peer in peers:
         if peer.watched is not None:
             _add_watch(composition, peer, peer.watched, folder, base)
-    if ours:
+    if has_leaderboard(config, peers):
         _add_leaderboard(composition, config, ours, folder, ids)
     _add_alerts(composition, config, peers, folder, base)
+    composition.machine = describe_machine(config, peers, folder, base)
     composition.problems = list(dict.fromkeys(composition.problems))
     return composition
 
@@ -91,9 +112,53 @@ def prometheus_url(config: FleetConfig) -> str:
     return f"http://{LOOPBACK}:{config.ports.prometheus}"
 
 
+def describe_machine(
+    config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder, base: Path
+) -> MachineDescription | None:
+    """What the sidecars tell watchers elsewhere; None where only this machine reaches them."""
+    outside = config.outside
+    if outside is not None:
+        ports = {peer.name: outside.port + index for index, peer in enumerate(peers)}
+        files = {name: base / path.expanduser() for name, path in dict(outside).items() if isinstance(path, Path)}
+        return MachineDescription(outside.machine, ports, (folder.root,), **files)
+    if is_loopback(config.host):
+        return None
+    return MachineDescription(name_of_this_machine(), {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
+
+
+def has_leaderboard(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
+    """Whether there is a process that keeps the board of a swarm, or reads sources."""
+    return any(peer.watched is None for peer in peers) or needs_service(config.sources, (one.watched for one in peers))
+
+
+def has_board(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
+    """Whether that process keeps a board."""
+    return any(peer.watched is None for peer in peers) or any(one.kind == DHT for one in config.sources)
+
+
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:
     host = reachable(config.swarm.host)
     return {peer.name: f"/ip4/{host}/tcp/{peer.trainer_port}/p2p/{ids[peer.name]}" for peer in peers}
+
+
+@dataclass(frozen=True)
+class _Swarm:
+    """Where our peers listen, by name, and who else belongs to their swarm."""
+
+    addresses: Mapping[str, str]
+    membership: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: FleetConfig, ours: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> "_Swarm":
+        own = [ids[peer.name] for peer in ours]
+        is_own_swarm = not config.swarm.initial_peers
+        membership = {
+            "signed": config.swarm.is_signed,
+            "leaders": config.swarm.leaders or (own[:MAX_LEADERS] if is_own_swarm else []),
+            "shards": config.swarm.shards,
+            "members": [*own, *config.swarm.members] if config.swarm.is_signed else [],
+        }
+        return cls(_addresses(config, ours, ids), membership)
 
 
 def _add_trainer(
@@ -102,12 +167,12 @@ def _add_trainer(
     peer: PeerPlan,
     folder: StateFolder,
     base: Path,
-    addresses: Mapping[str, str],
+    swarm: "_Swarm",
 ) -> None:
     settings = _with_paths(_merge(config.trainer, peer.overrides), base)
     composition.trainer_settings[peer.name] = settings
     # Each peer gets the addresses of all others: a restarted leader must find the swarm that it led.
-    others = [address for name, address in addresses.items() if name != peer.name]
+    others = [address for name, address in swarm.addresses.items() if name != peer.name]
     data = {
         **settings,
         "name": peer.name,
@@ -118,6 +183,7 @@ def _add_trainer(
             "announce": list(peer.announce),
             "initial_peers": config.swarm.initial_peers or others[:MAX_INITIAL_PEERS],
             "leader": peer.leads,
+            **swarm.membership,
         },
     }
     mistakes = [Mistake((key,), "set by Peerwatch; remove it") for key in settings if key in _TRAINER_KEYS]
@@ -132,6 +198,8 @@ def _add_trainer(
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
     composition.watches[peer.name] = describe_watch(watched, base, folder.log("peer", peer.name))
+    if watched.contract is not None and (wrong := find_contract_mistake(watched.contract)):
+        composition.problems.append(Problem((*(peer.where or ()), "contract"), wrong))
     for index, name, mistake in watched.find_reader_mistakes(base):
         composition.problems.append(Problem((*(peer.where or ()), "progress", index, name), mistake))
 
@@ -219,16 +287,31 @@ def _add_leaderboard(
     folder: StateFolder,
     ids: Mapping[str, str],
 ) -> None:
+    swarms = {name: watch["swarm"] for name, watch in composition.watches.items() if watch.get("swarm")}
+    sources = complete(config.sources, swarms.values())
+    mistakes = [
+        Problem(("sources", *place), message)
+        for place, message in find_mistakes(config.sources, sources, has_ours=bool(peers))
+    ]
+    swarm = _Swarm.of(config, peers, ids)
     data = {
         **config.leaderboard,
         "listen": f"{config.host}:{config.ports.leaderboard}",
         "database": folder.leaderboard / "board.sqlite",
         # Any of our own peers will do: the board must not depend on the leader.
-        "initial_peers": [*_addresses(config, peers, ids).values(), *config.swarm.initial_peers],
+        "initial_peers": [*swarm.addresses.values(), *config.swarm.initial_peers]
+        if peers
+        else list_dht_addresses(config.sources),
+        **swarm.membership,
         "names": {ids[peer.name]: peer.name for peer in peers},
+        "sources": sources,
+        "identities": {name: swarm["identity_path"] for name, swarm in swarms.items() if swarm.get("identity_path")},
+        # They have the words of the swarm's names.
+        "checkouts": list(dict.fromkeys(composition.watches[name]["folder"] for name in swarms)),
     }
     problems = _section(composition, "leaderboard", LeaderboardConfig, data, config.leaderboard, _LEADERBOARD_KEYS)
-    composition.problems += problems
+    # That nothing is left to read follows from a source's own mistake.
+    composition.problems += [*mistakes, *(one for one in problems if one.location[1:] or not mistakes)]
 
 
 def _add_alerts(
@@ -254,13 +337,21 @@ def _add_alerts(
             }
             for peer in peers
         ],
-        "leaderboard_url": leaderboard_url(config) if our_trainers(peers) else None,
+        "machines": [_describe_watched(machine, base) for machine in config.watch],
+        "leaderboard_url": leaderboard_url(config) if has_board(config, peers) else None,
     }
     if isinstance(given.get("tls"), dict):
         data["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
     if "templates" in given:
         data["templates"] = _from(base, given["templates"])
     composition.problems += _section(composition, "alerts", AlertsConfig, data, given, _ALERTS_KEYS)
+
+
+def _describe_watched(machine: WatchedMachine, base: Path) -> dict[str, Any]:
+    login = machine.login.get_secret_value() if machine.login is not None else None
+    described = _with_secret_path({"login": login}, "login", base)
+    certificate = base / machine.certificate.expanduser() if machine.certificate else None
+    return {"name": machine.title, "url": machine.url, "certificate": certificate, **described}
 
 
 def _with_secret_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:

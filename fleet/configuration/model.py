@@ -5,17 +5,22 @@ values (names, ports, folders) to each and validates it with the model of the pa
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
+from fleet.configuration.elsewhere import Outside, WatchedMachine
+from fleet.configuration.sources import SourceEntry
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer
 from trainer.multiaddr import check_multiaddr
+from trainer.protocol import MAX_SHARDS, check_peer_id
 
 MAX_PEERS = 256
+
+PeerId = Annotated[str, AfterValidator(check_peer_id)]
 
 
 class Ports(FileModel):
@@ -33,6 +38,27 @@ class Swarm(FileModel):
 
     initial_peers: list[PeerAddress] = Field(default_factory=list)
     host: Address = "127.0.0.1"
+    signed: bool | None = Field(
+        default=None, description="count only signed records; null: in a swarm of your own, not in one that you join"
+    )
+    leaders: list[PeerId] = Field(
+        default_factory=list, description="ids of the peers that lead a signed swarm; empty: peers of this file"
+    )
+    members: list[PeerId] = Field(default_factory=list, description="ids of a signed swarm's peers on other machines")
+    shards: int = Field(
+        default=1, ge=1, le=MAX_SHARDS, description="keys over which rewards are spread; every peer must have the same"
+    )
+
+    @model_validator(mode="after")
+    def _check_leaders(self) -> Self:
+        if self.signed and self.initial_peers and not self.leaders:
+            raise ValueError("signed: in a swarm that you join, name the peers that lead it in `leaders`, as ids")
+        return self
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the records of the swarm are signed."""
+        return not self.initial_peers if self.signed is None else self.signed
 
 
 class Prometheus(FileModel):
@@ -87,8 +113,8 @@ AnyPeer = Annotated[
     Discriminator(_kind_of_peer),
 ]
 Peers = Annotated[
-    Annotated[Annotated[int, Field(ge=1, le=MAX_PEERS, strict=True)], Tag("count")]
-    | Annotated[Annotated[list[AnyPeer], Field(min_length=1, max_length=MAX_PEERS)], Tag("list")],
+    Annotated[Annotated[int, Field(ge=0, le=MAX_PEERS, strict=True)], Tag("count")]
+    | Annotated[Annotated[list[AnyPeer], Field(max_length=MAX_PEERS)], Tag("list")],
     Discriminator(_kind_of_peers),
 ]
 
@@ -107,8 +133,11 @@ class FleetConfig(FileModel):
     sidecar_interval: Annotated[Duration, Field(ge=0.2, le=300)] = 5.0
     ports: Ports = Ports()
     leaderboard: dict[str, Any] = Field(default_factory=dict)
+    sources: list[SourceEntry] = Field(default_factory=list, max_length=8)
     alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
+    outside: Outside | None = None
+    watch: list[WatchedMachine] = Field(default_factory=list, max_length=1000)
     restart: Restart = Restart()
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.configuration.model import FleetConfig, Peer
+from fleet.configuration.sources import needs_service
 from fleet.configuration.watched import WatchedPeer
 from fleet.configuration.yaml_lines import Location
 
@@ -71,7 +72,7 @@ def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheu
     """Every socket that the fleet will listen on."""
     if with_prometheus:
         yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
-    if our_trainers(peers):
+    if our_trainers(peers) or needs_service(config.sources, (peer.watched for peer in peers)):
         yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
     yield Service("status page", config.page_host, config.ports.alerts, ("ports", "alerts"))
     for peer in peers:
@@ -82,3 +83,7 @@ def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheu
         if peer.watched is None:
             yield Service(f"trainer of {peer.name}", config.swarm.host, peer.trainer_port, trainer)
         yield Service(f"sidecar of {peer.name}", config.host, peer.sidecar_port, sidecar)
+    if config.outside is not None:
+        for index, peer in enumerate(peers):
+            title = f"sidecar of {peer.name} for outside"
+            yield Service(title, config.outside.host, config.outside.port + index, ("outside", "port"))

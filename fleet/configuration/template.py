@@ -1,8 +1,13 @@
 """Renders the commented configuration that `init` writes and the demo runs, sized for a machine; pure."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from exporter.files import yaml_text
 from fleet.configuration.checks import Machine
 from trainer.config import TrainerConfig
 from trainer.suited import TINY
@@ -30,18 +35,19 @@ swarm:
   initial_peers: []             # empty: your own swarm, led by the first peer; else addresses like
                                 # /ip4/203.0.113.7/tcp/38331/p2p/Qm...
   host: 127.0.0.1               # 0.0.0.0 accepts peers from other machines
+  # members: [Qm...]            # ids of peers on other machines; your own swarm counts no stranger's records
 
 trainer:                        # for all peers
   model: {model:<22} # tiny (a toy, built locally), a Hugging Face id, or a local folder
   task: {task:<23} # a dataset of reasoning-gym
-  task_options: {{}}              # options of that dataset
+  task_options: {task_options:<15} # options of that dataset
   # rewards: [rewards.py:reward]  # replaces the built-in ones: FILE:FUNCTION, with TRL's signature
   device: {device:<21} # auto, cpu, cuda or mps
-  steps_per_stage: 20
-  # dtype: bfloat16             # halves the memory of the weights
-  # lora: {{r: 16}}               # train adapters only: less memory; needs peerwatch[lora]
+  steps_per_stage: {steps_per_stage:<12} # of a round
+  {dtype:<29} # halves the memory of the weights
+  {lora:<29} # train adapters only: less memory; needs peerwatch[lora]
   grpo: {grpo:<23} # any field of trl.GRPOConfig, such as learning_rate: 1.0e-5
-
+{others}
 # This machine has {cores} cores; compute threads per peer: {threads}.
 
 ports:                          # the first peer's; others count up. All but `trainer` serve this machine only.
@@ -65,12 +71,16 @@ alerts:
 
 @dataclass(frozen=True)
 class Sizing:
-    """What the plan found to fit: a memory limit in bytes, GRPOConfig fields, and the reasons, one line each."""
+    """What the plan found to fit: a memory limit in bytes, GRPOConfig fields, and the reasons, one line each.
+
+    `trainer` are further keys of the section of that name.
+    """
 
     model: str = TINY
     memory_limit_bytes: int | None = None
-    grpo: Mapping[str, int] = field(default_factory=dict)
+    grpo: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    trainer: Mapping[str, Any] = field(default_factory=dict)
 
 
 def render(
@@ -85,19 +95,38 @@ def render(
 ) -> str:
     """The text of a configuration that is valid as it is."""
     sizing = sizing or Sizing()
+    trainer = dict(sizing.trainer)
+    dtype, lora = trainer.pop("dtype", None), trainer.pop("lora", None)
+    fields = TrainerConfig.model_fields
     return _TEMPLATE.format(
         fleet=fleet,
         peers=peers,
         memory=_size(sizing.memory_limit_bytes or _share(machine.memory_bytes, peers, most_memory_bytes)),
         reasons="".join(f"# {reason}\n" for reason in sizing.reasons),
         model=sizing.model,
-        grpo="{" + ", ".join(f"{name}: {value}" for name, value in sizing.grpo.items()) + "}",
+        grpo=_flow(sizing.grpo),
+        dtype=f"dtype: {dtype}" if dtype else "# dtype: bfloat16",
+        lora=f"lora: {_flow(lora)}" if lora else "# lora: {r: 16}",
         cores=machine.cores,
         threads=max(1, machine.cores // peers),
-        task=TrainerConfig.model_fields["task"].default,
+        task=_flow(trainer.pop("task", fields["task"].default)),
+        task_options=_flow(trainer.pop("task_options", {})),
+        steps_per_stage=trainer.pop("steps_per_stage", fields["steps_per_stage"].default),
+        others="".join(f"  {name}: {_flow(value)}\n" for name, value in trainer.items()),
         device=device,
         interval=interval,
     )
+
+
+def _flow(value: object) -> str:
+    """In one line, as the configuration is read: JSON is YAML, but for numbers that only JSON takes for such."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_flow(name)}: {_flow(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    text = yaml_text.dump({"value": value}).removeprefix("value: ").strip()
+    # Within brackets, and over several lines, a text must be quoted.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and not text.isidentifier() else text
 
 
 def _share(memory_bytes: int, peers: int, most_bytes: int | None) -> float:
@@ -113,3 +142,9 @@ def _size(count: float) -> str:
     if count >= 4 * _GIB:
         return f"{int(count // _GIB)}GiB"
     return f"{max(64, int(count // 2**20 // 64 * 64))}MiB"
+
+
+def name_fleet(output: Path) -> str:
+    """The name of the file's folder, made a valid fleet name, so that two fleets of one user stay separate."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", output.absolute().parent.name).strip("-.")[:50]
+    return name or "fleet"

@@ -36,7 +36,8 @@ def parse_size(value: object) -> int:
     return int(size)
 
 
-def _is_name(value: str) -> str:
+def check_name(value: str) -> str:
+    """Returns a valid name unchanged; raises ValueError with a remedy for any other."""
     if not _NAME.fullmatch(value) or not value.strip("."):
         raise ValueError(f"{value!r} is not a valid name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -")
     return value
@@ -55,6 +56,6 @@ def check_ipv4(value: str) -> str:
 Size = Annotated[int, BeforeValidator(parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 # Names become folders, program names of the service manager and labels.
-Name = Annotated[str, AfterValidator(_is_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 Address = Annotated[str, AfterValidator(check_ipv4)]
 PeerAddress = Annotated[str, AfterValidator(check_peer_address)]

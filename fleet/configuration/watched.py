@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alerts.durations import Duration
+from exporter.chain.coordinator import read_contract
 from exporter.files.file_model import FileModel
 from exporter.progress.readers import check_options
 from exporter.watch_file import MAX_READERS
@@ -80,6 +81,10 @@ class WatchedPeer(FileModel):
     sidecar_port: Port | None = None
     progress: list[Reader] = Field(default_factory=list, max_length=MAX_READERS)
     stall: Stall = Stall()
+    identity: Path | None = Field(default=None, description="key file of its peer in a swarm, such as swarm.pem")
+    contract: Annotated[str | None, BeforeValidator(read_contract)] = Field(
+        default=None, max_length=64, description="where its rewards count: name or address"
+    )
 
     def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         """The readers as the sidecar takes them."""
@@ -123,7 +128,12 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
         for name in {"folder", "pid_file"} & set(find):
             find[name] = str(base / Path(find[name]).expanduser())
         folder = Path(find.get("folder", base))
+    swarm = {
+        "identity_path": None if peer.identity is None else str(base / peer.identity.expanduser()),
+        "contract": peer.contract,
+    }
     return {
+        "swarm": swarm if any(swarm.values()) else None,
         "folder": str(folder),
         "find": find,
         "progress": peer.list_readers(log),

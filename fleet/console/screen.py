@@ -46,8 +46,10 @@ def table(rows: Sequence[Row]) -> Table:
     """The rows as a table; cells are plain text, never rich's markup."""
     shown = Table()
     has_totals = any(row.steps for row in rows)
-    for heading in ("peer", "state", *(("steps",) if has_totals else ()), *_MEASURED, "alerts"):
-        shown.add_column(heading, justify="right" if heading in _MEASURED else "left")
+    has_credit = any(row.credited for row in rows)
+    measured = (*_MEASURED, *(("credited",) if has_credit else ()))
+    for heading in ("peer", "state", *(("steps",) if has_totals else ()), *measured, "alerts"):
+        shown.add_column(heading, justify="right" if heading in measured else "left")
     for row in rows:
         shown.add_row(
             Text(row.peer),
@@ -57,6 +59,7 @@ def table(rows: Sequence[Row]) -> Table:
             Text(row.memory),
             Text(row.rank),
             Text(row.reward),
+            *((Text(row.credited),) if has_credit else ()),
             Text(row.alerts, style="bold red"),
         )
     return shown

@@ -32,6 +32,8 @@ class Row:
     alerts: str
     # What a starting trainer is at.
     start_step: str = ""
+    # What the swarm's contract has credited; empty where no contract is read.
+    credited: str = ""
     # Steps of the whole run: `120/1000`, with a bar and a share; empty where the total is not known.
     steps: str = ""
 
@@ -42,6 +44,7 @@ class Row:
     def line(self) -> str:
         text = f"{self.peer} {self.shown_state}, {self.speed} steps/s, {self.memory}"
         text = f"{text}, rank {self.rank}, reward {self.reward}"
+        text = f"{text}, credited {self.credited}" if self.credited else text
         text = f"{text}, {self.steps}" if self.steps else text
         return f"{text}, alerts: {self.alerts}" if self.alerts else text
 
@@ -100,6 +103,7 @@ def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None, start
         reward=_number(peer.get("reward_mean"), "{:.3f}"),
         alerts=clean(", ".join(str(alert) for alert in peer.get("alerts") or [])),
         start_step=start_step,
+        credited=_credited(peer.get("registered"), peer.get("credited_reward")),
         steps=_steps(peer.get("steps_total"), peer.get("expected_steps")),
     )
 
@@ -135,6 +139,12 @@ def _rank(rank: Any, ranked: Any) -> str:
     if not isinstance(rank, int | float):
         return "-"
     return f"{rank:.0f}/{ranked:.0f}" if isinstance(ranked, int | float) else f"{rank:.0f}"
+
+
+def _credited(is_registered: Any, reward: Any) -> str:
+    if is_registered is False:
+        return "nothing: not registered"
+    return f"{reward:.0f}" if isinstance(reward, int | float) else ""
 
 
 def event_line(event: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Finds the running trainers of this user: Peerwatch's own, and those of rl-swarm by its module names."""
+"""Finds the running trainers of this user that swarms know: Peerwatch's own, and those of rl-swarm."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,12 @@ from pathlib import Path
 import psutil
 
 from exporter.run_folder import PROCESS_FILE
+from fleet.attach.command_line import read_command
+from fleet.attach.facts import ProcessFacts
+from fleet.attach.kinds import PEERWATCH, RL_SWARM, find_kind
 
-# rl-swarm 0.4, 0.5.0 to 0.5.1, 0.5.2 to 0.6 and 0.7: what the command line of its trainer contains.
-_RL_SWARM = (
-    "hivemind_exp.gsm8k.train_single_gpu",
-    "genrl_swarm/runner/swarm_launcher",
-    "rgym_exp.runner.swarm_launcher",
-    "code_gen_exp.runner.swarm_launcher",
-)
-_RL_SWARM_WITH_WANDB = _RL_SWARM[0]
+# Its trainer logs to wandb by itself: that of rl-swarm 0.4.
+_WITH_WANDB = "hivemind_exp."
 # The environment may hold tokens: only these are kept.
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "WANDB_MODE", "IDENTITY_PATH", "ROOT")
 
@@ -50,17 +47,12 @@ def find_trainers() -> list[RunningTrainer]:
     return sorted(found, key=lambda one: one.pid)
 
 
-def _kind(command: Sequence[str]) -> str:
-    """Which trainer a command line starts: `peerwatch`, a module of rl-swarm, or nothing."""
-    # A shell or an editor with the module's name in a long argument does not count.
-    for argument in command[1:]:
-        for module in _RL_SWARM:
-            if argument == module or (module in argument and argument.endswith(".py")):
-                return module
-    words = list(command)
-    if "-m" in words and words[words.index("-m") + 1 : words.index("-m") + 3] == ["trainer", "--config"]:
-        return "peerwatch"
-    return ""
+def _kind(command: Sequence[str]) -> str | None:
+    """`peerwatch`, `rl-swarm` or None. What a script imports, and the shell that starts it, do not count."""
+    if not read_command(command).is_python:
+        return None
+    kind = find_kind(ProcessFacts(0, 0, "", tuple(command)), lambda _: "")
+    return kind if kind in (PEERWATCH, RL_SWARM) else None
 
 
 def _read(process: psutil.Process, command: Sequence[str]) -> RunningTrainer:
@@ -68,20 +60,21 @@ def _read(process: psutil.Process, command: Sequence[str]) -> RunningTrainer:
     everything = process.environ()
     environment = {name: everything[name] for name in _VARIABLES if name in everything}
     cwd = Path(process.cwd())
-    if kind == "peerwatch":
+    if kind == PEERWATCH:
         run_folder = (cwd / _after(command, "--config", "trainer.yaml")).parent
         title = f"peer {run_folder.name}" if (run_folder / PROCESS_FILE).exists() else "trainer"
         return RunningTrainer(process.pid, title, run_folder, run_folder / "identity.pem", environment)
     # From 0.5 on the identity is in the environment; p2pd's command line has it in every version.
     named = environment.get("IDENTITY_PATH") or _after(command, "--identity_path", "") or _of_p2pd(process)
-    logs = Path(environment["ROOT"]) if "ROOT" in environment and kind != _RL_SWARM_WITH_WANDB else cwd
+    is_with_wandb = read_command(command).name.startswith(_WITH_WANDB)
+    logs = Path(environment["ROOT"]) if "ROOT" in environment and not is_with_wandb else cwd
     return RunningTrainer(
         process.pid,
         f"rl-swarm trainer in {cwd}",
         cwd / logs / "logs",
         cwd / named if named else None,
         environment,
-        logs_to_wandb=kind == _RL_SWARM_WITH_WANDB,
+        logs_to_wandb=is_with_wandb,
     )
 
 

@@ -10,7 +10,6 @@ from fleet.plan.host import GIB, Host, headroom
 from fleet.plan.pace import best_count
 from fleet.plan.shapes import Shape
 from fleet.plan.workload import Workload
-from trainer.config import LoraOptions
 
 # Leaderboard with its DHT and p2pd, alert loop and supervisord, measured on Linux.
 SERVICES_BYTES = 400 * MIB
@@ -60,7 +59,6 @@ class Answer:
     bounds: tuple[Bound, ...]
     threads: int
     memory_limit_bytes: int
-    advice: tuple[str, ...] = field(default=())
 
     @property
     def bound(self) -> Bound:
@@ -73,13 +71,11 @@ def case(shape: Shape, work: Workload, host: Host) -> Case:
 
 
 def answer(planned: Case) -> Answer:
-    """The count by all bounds, with advice where another setting would let more peers fit."""
+    """The count by all bounds."""
     bounds = tuple(_bounds(planned))
     peers = min(bound.peers for bound in bounds)
     threads = max(1, planned.host.cores // max(1, peers))
-    result = Answer(peers, bounds, threads, memory_limit(planned, peers))
-    # Where memory is not what limits, a leaner peer would not let more of them run.
-    return replace(result, advice=tuple(_advice(planned, peers))) if result.bound.is_of_memory else result
+    return Answer(peers, bounds, threads, memory_limit(planned, peers))
 
 
 def available_bytes(host: Host) -> float:
@@ -96,17 +92,16 @@ def checkpoint_bytes(shape: Shape, work: Workload) -> float:
 
 def fitted(planned: Case) -> Workload | None:
     """The same work in the largest batches in which one peer fits; None where none does."""
-    if _count(planned) > 0:
+    if count_of(planned) > 0:
         return planned.work
-    total = planned.work.generated
-    for batch in _batches(total, below=planned.work.batch):
-        smaller = replace(planned.work, batch=batch, accumulation=total // batch)
-        if _count(case(planned.shape, smaller, planned.host)) > 0:
+    for smaller in smaller_batches(planned.work):
+        if count_of(case(planned.shape, smaller, planned.host)) > 0:
             return smaller
     return None
 
 
-def _count(planned: Case) -> int:
+def count_of(planned: Case) -> int:
+    """How many peers fit."""
     return min(bound.peers for bound in _bounds(planned))
 
 
@@ -145,35 +140,10 @@ def memory_limit(planned: Case, peers: int) -> int:
     return max(_LIMIT_STEP, min(wanted, math.floor(share / _LIMIT_STEP) * _LIMIT_STEP))
 
 
-def _advice(planned: Case, peers: int) -> Iterator[str]:
-    """Settings with which more peers would fit."""
-    for variants in (_smaller_batches(planned.work), _leaner(planned.work)):
-        best = peers
-        for text, variant in variants:
-            changed = case(planned.shape, variant, planned.host)
-            count = _count(changed)
-            if count > best:
-                fit = "1 peer" if count == 1 else f"{count} peers"
-                yield f"`{text}`: {fit} of {show_size(changed.footprint.bytes)}"
-            if variant.batch < planned.work.batch:
-                # An even smaller, slower batch is worth naming only if yet more peers fit.
-                best = max(best, count)
-
-
-def _smaller_batches(work: Workload) -> Iterator[tuple[str, Workload]]:
+def smaller_batches(work: Workload) -> Iterator[Workload]:
+    """The same work in smaller batches, the largest first."""
     for batch in _batches(work.generated, below=work.batch):
-        accumulation = work.generated // batch
-        options = f"per_device_train_batch_size: {batch}, gradient_accumulation_steps: {accumulation}"
-        yield f"grpo: {{{options}}}", replace(work, batch=batch, accumulation=accumulation)
-
-
-def _leaner(work: Workload) -> Iterator[tuple[str, Workload]]:
-    if not work.checkpointing:
-        yield "grpo: {gradient_checkpointing: true}", replace(work, checkpointing=True)
-    if work.dtype == "float32":
-        yield "dtype: bfloat16", replace(work, dtype="bfloat16")
-    if not work.lora_rank:
-        yield "lora: {}", replace(work, lora_rank=LoraOptions().r, has_reference=False)
+        yield replace(work, batch=batch, accumulation=work.generated // batch)
 
 
 def _batches(total: int, *, below: int) -> Iterator[int]:

@@ -30,18 +30,25 @@ class Progress(Protocol):
 class Measurement:
     """Peak bytes of one peer alone, of which the accelerator held some; steps per second by number of peers.
 
-    `others_cores` is how many cores other programs kept busy meanwhile, at the worst.
+    `own_cores` is how many cores the peers kept busy, by their number; `others_cores` how many other programs did
+    meanwhile, at the worst.
     """
 
     peak_bytes: float = 0.0
     accelerator_bytes: float = 0.0
     pace: dict[int, float] = field(default_factory=dict)
+    own_cores: dict[int, float] = field(default_factory=dict)
     others_cores: float = 0.0
     ended_by: str = ""
 
 
-def measure(config: TrainerConfig, planned: Case, span: Span, progress: Progress) -> Measurement:
-    """Runs 1, 2, 3, … peers until another one adds too little or does not fit. Raises TrialError, OSError."""
+def measure(
+    config: TrainerConfig, planned: Case, span: Span, progress: Progress, *, most: int | None = None
+) -> Measurement:
+    """Runs 1, 2, 3, … peers until another one adds too little or does not fit. Raises TrialError, OSError.
+
+    With `most`, runs up to so many, whether they add anything or not, as long as they fit into the memory.
+    """
     settings = config.model_dump(mode="json", exclude={"name", "run_dir", "swarm"})
     found = Measurement()
     count = 1
@@ -51,7 +58,7 @@ def measure(config: TrainerConfig, planned: Case, span: Span, progress: Progress
         _run(settings, count, threads, title, found, span, progress)
         progress.say(f"{title}: {found.pace[count]:.3g} steps/s, {show_size(found.peak_bytes)} at the peak of one")
         count += 1
-        found.ended_by = _reason_to_end(found, planned, count)
+        found.ended_by = reason_to_end(found, planned, count, most)
     progress.say(found.ended_by)
     if is_disturbed(found, planned.host.cores):
         progress.say(
@@ -83,19 +90,29 @@ def _run(
     ):
         seen = trial.run(span, on_progress, sample_seconds=sample_seconds)
     found.others_cores = max(found.others_cores, trial.others_cores)
-    found.pace[count] = steps_per_second(seen)
+    found.pace[count], found.own_cores[count] = steps_per_second(seen), trial.own_cores
     if count == 1:
         found.peak_bytes, found.accelerator_bytes = seen[0].peak_bytes, seen[0].accelerator_bytes
 
 
-def _reason_to_end(found: Measurement, planned: Case, following: int) -> str:
+def reason_to_end(found: Measurement, planned: Case, following: int, most: int | None) -> str:
     """Why `following` peers are not tried; empty where they are."""
+    if most is not None:
+        return (
+            f"ended: {_peers(most)} were asked for"
+            if following > most
+            else _reason_of_memory(found, planned, following)
+        )
     last = following - 1
     if last > 1 and not is_worth(found.pace[last - 1], found.pace[last]):
         gain = found.pace[last] / found.pace[last - 1] - 1
         return f"ended: {_peers(last)} change the pace by {gain:+.0%}; {_peers(last - 1)} suffice"
     if following > planned.host.cores:
         return f"ended: {_peers(following)} would share {planned.host.cores} cores"
+    return _reason_of_memory(found, planned, following)
+
+
+def _reason_of_memory(found: Measurement, planned: Case, following: int) -> str:
     shared = planned.footprint.shared_bytes
     needed = shared + following * (found.peak_bytes - shared)
     if needed > available_bytes(planned.host):

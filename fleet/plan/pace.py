@@ -47,14 +47,26 @@ def check_plot(path: Path) -> None:
         raise ValueError(f"--plot {path}: no folder {path.absolute().parent}")
 
 
-def plot(pace: Mapping[int, float], path: Path, *, title: str) -> None:
-    """Writes the steps per second by number of peers. Raises OSError."""
+def plot(pace: Mapping[int, float], path: Path, *, title: str, use: Mapping[int, float] | None = None) -> None:
+    """Writes the steps per second by number of peers, and `use`, the share of all processors. Raises OSError."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     counts = sorted(pace)
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    drawn = axes.bar([str(count) for count in counts], [pace[count] for count in counts])
-    axes.bar_label(drawn, fmt="%.3g")
-    axes.set(title=title, xlabel="peers", ylabel="steps/s, all together")
-    figure.savefig(path)
+    names = [str(count) for count in counts]
+    # The same figures make the same file: neither a date nor random names are in it.
+    with mpl.rc_context({"svg.hashsalt": "peerwatch"}):
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.add_subplot()
+        drawn = axes.bar(names, [pace[count] for count in counts], color="#4c78a8", width=0.6)
+        axes.bar_label(drawn, fmt="%.3g", label_type="center", color="white")
+        axes.set(title=title, xlabel="peers", ylabel="steps/s, all together")
+        if use:
+            shares = axes.twinx()
+            line = [100 * use[count] for count in counts]
+            shares.plot(names, line, color="#e45756", marker="o")
+            for name, share in zip(names, line, strict=True):
+                shares.annotate(f"{share:.0f} %", (name, share), (0, 6), textcoords="offset points", ha="center")
+            shares.set(ylim=(0, 110), ylabel="processors in use, %")
+            shares.yaxis.label.set_color("#e45756")
+        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)

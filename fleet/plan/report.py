@@ -1,5 +1,6 @@
 """The plan as a table for a person and as data for a program; pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,19 +11,29 @@ from alerts.sizes import show_size
 from fleet.plan.answer import SERVICES_BYTES, Answer, Case, available_bytes, checkpoint_bytes
 from fleet.plan.footprint import SIDECAR_BYTES
 from fleet.plan.host import headroom
+from fleet.plan.known_points import compare
 from fleet.plan.pace import bars
+from fleet.plan.recipe import Recipe
+from fleet.plan.recipe_table import costs, describe_recipe, has_more, more, recipe_table
 
 Row = tuple[str, str, str]
 
 
-def show(planned: Case, result: Answer, console: Console) -> None:
+def show(planned: Case, result: Answer, recipes: Sequence[Recipe], console: Console) -> None:
     """Every figure with its origin, then the answer and what limits it."""
     console.print(_table("the machine", _machine_rows(planned), ""))
     console.print(_table(f"one peer: {planned.shape.name}", _peer_rows(planned), "footprint"))
     console.print(_table("how many fit", [(one.name, str(one.peers), one.why) for one in result.bounds], ""))
+    if has_more(result, recipes):
+        console.print(recipe_table(recipes))
+        for line in costs(recipes):
+            console.print(Text(line))
     for line in bars(planned.pace, planned.host.cores) if planned.pace else ():
         console.print(Text(line))
-    for line in sentences(planned, result):
+    lines = sentences(planned, result)
+    if has_more(result, recipes):
+        lines += [more(recipes), *compare(planned)]
+    for line in lines:
         console.print(Text(line))
 
 
@@ -36,13 +47,12 @@ def sentences(planned: Case, result: Answer) -> list[str]:
             f"{count}, limited by {result.bound.name}. Give each {_threads(result.threads)} "
             f"and a memory limit of {show_size(result.memory_limit_bytes)}."
         ]
-    lines += [f"More would fit with {line}." for line in result.advice]
     if result.peers > 1 and not planned.pace:
         lines.append("Only `peerwatch plan --measure` shows whether so many peers make more steps than fewer.")
     return lines
 
 
-def describe(planned: Case, result: Answer) -> dict[str, Any]:
+def describe(planned: Case, result: Answer, recipes: Sequence[Recipe]) -> dict[str, Any]:
     """Bytes throughout. `peers` is the answer; of the lines with a phase, the larger phase counts."""
     host, work = planned.host, planned.work
     return {
@@ -51,7 +61,8 @@ def describe(planned: Case, result: Answer) -> dict[str, Any]:
         "bounds": [{"name": one.name, "peers": one.peers, "why": one.why} for one in result.bounds],
         "threads_per_peer": result.threads,
         "memory_limit_bytes": result.memory_limit_bytes,
-        "advice": list(result.advice),
+        "recipes": [describe_recipe(one) for one in recipes],
+        "known_points": list(compare(planned)),
         "measured_steps_per_second": {str(count): value for count, value in planned.pace.items()},
         "machine": {
             "system": host.system,

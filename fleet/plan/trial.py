@@ -75,7 +75,8 @@ class Trial:
         self._offsets = [0] * peers
         self._busy_from: tuple[float, float, float] | None = None
         self.seen = [Seen() for _ in self._run_dirs]
-        self.others_cores = 0.0
+        # Cores kept busy while it was measured: by other programs, and by the peers together.
+        self.others_cores = self.own_cores = 0.0
 
     def __enter__(self) -> Self:
         ports = _free_ports(len(self._run_dirs))
@@ -134,7 +135,7 @@ class Trial:
                 done = min(fewest / span.steps, (now - measured_from) / max(span.seconds, 1e-3))
                 on_progress(min(1.0, done))
                 if done >= 1:
-                    self.others_cores = self._cores_of_others(now)
+                    self.others_cores, self.own_cores = self._cores_in_use(now)
                     return self.seen
             time.sleep(0.02)
 
@@ -162,11 +163,12 @@ class Trial:
                 ours += spent.user + spent.system
         return now, everything, ours
 
-    def _cores_of_others(self, now: float) -> float:
+    def _cores_in_use(self, now: float) -> tuple[float, float]:
+        """(by other programs, by the peers and their measurement)."""
         assert self._busy_from is not None
         spans = zip(self._busy(now), self._busy_from, strict=True)
         seconds, everything, ours = (after - before for after, before in spans)
-        return max(0.0, (everything - ours) / seconds) if seconds > 0 else 0.0
+        return (max(0.0, (everything - ours) / seconds), max(0.0, ours / seconds)) if seconds > 0 else (0.0, 0.0)
 
     def _shared_with_others(self) -> float:
         """Libraries that other programs of the moment share with a single peer; several peers share them rightly."""

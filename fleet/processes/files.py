@@ -15,6 +15,9 @@ from fleet.configuration.peers import PeerPlan, our_trainers
 from fleet.state_folder import StateFolder
 from trainer.swarm.identity import ensure_identity, read_peer_id
 
+# All sidecars read it.
+MACHINE = "machine"
+
 
 class RunError(Exception):
     """The fleet cannot be started; the text is one line for the user."""
@@ -40,7 +43,7 @@ def read_peer_ids(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, s
 
 
 def configurations(composition: Composition, folder: StateFolder) -> dict[str, tuple[Path, str]]:
-    """The configuration file of each program that has one, by the program's title."""
+    """The configuration file of each program that has one, by the program's title; that of all sidecars by MACHINE."""
     assert composition.alerts is not None
     found = {
         f"peer:{name}": (folder.peer(name) / "trainer.yaml", to_yaml(trainer.model_dump(mode="json")))
@@ -51,6 +54,8 @@ def configurations(composition: Composition, folder: StateFolder) -> dict[str, t
     if composition.leaderboard is not None:
         board = composition.leaderboard.model_dump(mode="json")
         found["leaderboard"] = (folder.leaderboard / "leaderboard.yaml", to_yaml(board))
+    if composition.machine is not None:
+        found[MACHINE] = (folder.machine, composition.machine.render().decode())
     # References to secrets are written as references: the alert loop alone resolves them.
     loop = composition.alerts.model_dump(mode="json")
     found["alerts"] = (folder.alerts / "alerts.yaml", to_yaml(loop))

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from exporter.machine.machine_file import MachineDescription
 from exporter.watch_file import WATCH_FILE
-from fleet.configuration.compose import leaderboard_url, reachable
+from fleet.configuration.compose import describe_machine, has_board, has_leaderboard, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.sources import needs_service
 from fleet.configuration.watched import CommandPeer
 from fleet.processes.launch import FINISHED_EXIT_CODE, Policy
 from fleet.processes.owner import OWNER_VARIABLE, owner_of
@@ -64,7 +66,9 @@ def plan_programs(
     without a shell's environment.
     """
     ours = our_trainers(peers)
-    planned = [_leaderboard(config, ours, folder)] if ours else []
+    planned = [_leaderboard(config, ours, folder)] if has_leaderboard(config, peers) else []
+    reads_sources = needs_service(config.sources, (peer.watched for peer in peers))
+    machine = describe_machine(config, peers, folder, base)
     planned.append(_alerts(folder))
     if prometheus:
         planned.append(_prometheus(config, folder, prometheus))
@@ -73,7 +77,16 @@ def plan_programs(
             planned.append(_trainer(config, ours, folder, ours.index(peer), platform))
         elif isinstance(peer.watched, CommandPeer):
             planned.append(_command(peer.watched, base, folder))
-        planned.append(_sidecar(config, peer, folder, has_leaderboard=bool(ours)))
+        planned.append(
+            _sidecar(
+                config,
+                peer,
+                folder,
+                machine=machine,
+                has_leaderboard=has_board(config, peers),
+                has_sources=reads_sources and peer.watched is not None,
+            )
+        )
     limits = {peer.name: peer.memory_limit_bytes for peer in peers}
     return [
         Program(
@@ -173,16 +186,28 @@ def _behind_leader(config: FleetConfig, peers: tuple[PeerPlan, ...]) -> tuple[st
     return "--wait-for", f"{reachable(config.swarm.host)}:{peers[0].trainer_port}"
 
 
-def _sidecar(config: FleetConfig, peer: PeerPlan, folder: StateFolder, *, has_leaderboard: bool) -> _Planned:
+def _sidecar(
+    config: FleetConfig,
+    peer: PeerPlan,
+    folder: StateFolder,
+    *,
+    machine: MachineDescription | None,
+    has_leaderboard: bool,
+    has_sources: bool,
+) -> _Planned:
     run_folder = folder.peer(peer.name)
     limit = peer.memory_limit_bytes
+    outside = f"{config.outside.host}:{machine.peers[peer.name]}" if config.outside and machine else None
     return _Planned(
         "sidecar",
         peer.name,
         _python(
             *("exporter", "--run-dir", str(run_folder), "--listen", f"{config.host}:{peer.sidecar_port}"),
             *(("--leaderboard-url", leaderboard_url(config)) if has_leaderboard else ()),
+            *(("--sources-url", leaderboard_url(config)) if has_sources else ()),
             *(("--watch", str(run_folder / WATCH_FILE)) if peer.watched else ()),
+            *(("--machine", str(folder.machine)) if machine else ()),
+            *(("--outside", outside) if outside else ()),
             *("--interval-seconds", f"{config.sidecar_interval:g}"),
             *(("--memory-limit-bytes", str(limit)) if limit else ()),
         ),
@@ -196,7 +221,7 @@ def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: State
         "leaderboard",
         _python("exporter.leaderboard", "--config", str(folder.leaderboard / "leaderboard.yaml")),
         _LIGHT,
-        () if config.swarm.initial_peers else _behind_leader(config, peers),
+        _behind_leader(config, peers) if peers and not config.swarm.initial_peers else (),
     )
 
 

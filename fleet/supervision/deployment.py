@@ -11,9 +11,9 @@ from exporter.version import VERSION
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.load import Loaded
 from fleet.managers import File, discover
-from fleet.processes.files import RunError, configurations, read_peer_ids
+from fleet.processes.files import MACHINE, RunError, configurations, read_peer_ids
 from fleet.processes.launch import write_variable
-from fleet.processes.programs import Program, plan_programs
+from fleet.processes.programs import Program, plan_programs, title
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import Installed, digest, service_environment
 
@@ -78,7 +78,11 @@ def _of_python() -> dict[str, str]:
 
 def _configuration_files(composition: Composition, folder: StateFolder) -> list[File]:
     written = configurations(composition, folder)
-    return [File(path, text, frozenset({title}), mode=0o600) for title, (path, text) in written.items()]
+    sidecars = [title("sidecar", peer) for peer in (composition.machine.peers if composition.machine else ())]
+    return [
+        File(path, text, frozenset(sidecars if name == MACHINE else {name}), mode=0o600)
+        for name, (path, text) in written.items()
+    ]
 
 
 def _environment_files(composition: Composition, folder: StateFolder, programs: list[Program]) -> list[File]:

@@ -2,16 +2,20 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from grafana.accelerator import accelerator
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
 from grafana.panels import ANY_IS_BAD, About, Column, Query, Style, graph, heat, number, rows, timeline
 from grafana.readers import readers
 from grafana.resources import MEMORY_USE, resources
 from grafana.series import of_peers
+from grafana.sources import sources
 from grafana.states import STATE_STEPS, state
 from grafana.thresholds import MEMORY_SHARE, bad_from, of_rule
 
 SILENCE = f"time() - {of_peers('trainer_last_step_timestamp_seconds')}"
+# By what the trainer does, where its sidecar knows that.
+STALL_LIMIT = f"{of_peers('trainer_activity_stall_after_seconds')} or {of_peers('trainer_stall_after_seconds')}"
 
 
 def build() -> Dashboard:
@@ -21,10 +25,12 @@ def build() -> Dashboard:
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
+        Section("Accelerator", accelerator()),
         Section("Read progress", readers()),
         Section("In the swarm", _swarm()),
+        Section("Rank and reward by source", sources(), is_collapsed=True),
     ]
-    return make("peer", "All metrics of one peer, or of several side by side.", sections)
+    return make("peer", "All metrics of one peer, or of several side by side.", sections, has_page=True)
 
 
 def _numbers() -> list[PanelBuilder]:
@@ -42,7 +48,7 @@ def _numbers() -> list[PanelBuilder]:
                 "fleet",
                 bad_from(1, 0.7),
             ),
-            Query(f"max(({SILENCE}) / {of_peers('trainer_stall_after_seconds')})", "longest"),
+            Query(f"max(({SILENCE}) / ({STALL_LIMIT}))", "longest"),
         ),
         number(
             About(
@@ -114,16 +120,31 @@ def _steps() -> list[PanelBuilder]:
         ),
         graph(
             About(
+                "Activity",
+                "Cores in use, and usual ones (dashed); 1 for what the processes do since the last progress.",
+                "short",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(of_peers("trainer_activity_cores"), "{{peer}} cores"),
+            Query(of_peers("trainer_activity_usual_cores"), "{{peer}} usual cores"),
+            Query(f"{of_peers('trainer_activity_state')} > 0", "{{peer}} {{trainer_activity_state}}"),
+            style=Style(dashed=[".* usual cores"]),
+            span=24,
+        ),
+        graph(
+            About(
                 "Silence against its limit",
-                "Time since the last step; the dashed line is the stall limit of the phase.",
+                "Time since the last step; the dashed lines are the stall limit that holds, and the one at rest.",
                 "s",
                 "fleet",
                 limits=(0, None),
             ),
             Query(SILENCE, "{{peer}} silent"),
             # The day that a trainer may rest between its steps would hide all else.
-            Query(f"{of_peers('trainer_stall_after_seconds')} < 86400", "{{peer}} limit"),
-            style=Style(dashed=[".* limit"]),
+            Query(f"({STALL_LIMIT}) < 86400", "{{peer}} limit"),
+            Query(of_peers("trainer_stall_at_rest_after_seconds"), "{{peer}} limit at rest"),
+            style=Style(dashed=[".* limit", ".* limit at rest"]),
         ),
         graph(
             About(
@@ -174,13 +195,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Failed publications",
-                "Publications to the swarm that failed.",
+                "Publications that failed; 1 while the swarm refuses the peer's reward, or as a leader its round.",
                 "short",
                 "swarm",
                 ANY_IS_BAD,
                 (0, None),
             ),
             Query(failures),
+            Query(of_peers("swarm_reward_refused"), "{{peer}} reward refused"),
+            Query(of_peers("swarm_leader_overruled"), "{{peer}} round refused"),
         ),
         graph(
             About(
@@ -196,13 +219,15 @@ def _swarm() -> list[PanelBuilder]:
         graph(
             About(
                 "Rank",
-                "Rank on the swarm's cumulative board; 1 is the best.",
+                "Rank on the swarm's cumulative board, and among peers that have been there for long; 1 is the best.",
                 "short",
                 "swarm",
                 limits=(1, None),
                 decimals=0,
             ),
             Query(of_peers("swarm_rank")),
+            Query(of_peers("swarm_established_rank"), "{{peer}} among the established"),
+            Query(of_peers("swarm_established_peers"), "{{peer}} established peers"),
             style=Style(is_stepped=True),
         ),
     ]

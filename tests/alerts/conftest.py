@@ -52,6 +52,8 @@ def sidecar_page(now: float | None = None, **changes: float | str | None) -> str
         "limit": "trainer_memory_limit_bytes",
         "rank": "swarm_rank",
         "ranked": "swarm_ranked_peers",
+        "established": "swarm_established_rank",
+        "established_peers": "swarm_established_peers",
         "cumulative": "swarm_reward_cumulative",
         "source_up": 'swarm_source_up{{source="leaderboard"}} {}',
         "polled": 'swarm_source_success_timestamp_seconds{{source="leaderboard"}} {}',

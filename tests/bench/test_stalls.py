@@ -1,47 +1,92 @@
-"""The pace against the watchdogs in use, on 504 simulated peer-weeks and on recorded runs."""
+"""The judgement of silences against the watchdogs in use, by family: `make bench ARGS=tests/bench/test_stalls.py`.
 
+The constants were chosen on the first family; the others only report.
+"""
+
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import reduce
 
+import numpy as np
 import pytest
 
-from tests.bench.stalls.judges import PACE, PACE_OF_STEPS, Score, judge
-from tests.bench.stalls.traces import make_traces, read_recorded
+from tests.bench.stalls.judges import OURS, OURS_OF_STEPS, Score, judge
+from tests.bench.stalls.recordings import read_hangs, read_recorded
+from tests.bench.stalls.regimes import make_regimes
+from tests.bench.stalls.traces import make_traces
+from tests.bench.stalls.watchdogs import WATCHDOGS
+from tests.bench.stalls.workload import AT_REST
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(7200)]
 
-SEEDS = (7, 8, 9, 10)
-WEEKS_PER_SEED = 126
-
-
-def test_no_watchdog_is_ahead_of_the_pace(record: Callable[..., None]) -> None:
-    scores: dict[str, Score] = {}
-    for seed in SEEDS:
-        for name, score in judge(make_traces(WEEKS_PER_SEED, seed), seed).items():
-            scores.setdefault(name, Score()).add(score)
-    _report(record, f"Stall detection, {len(SEEDS) * WEEKS_PER_SEED} simulated peer-weeks", "peer-week", scores)
-    pace = scores.pop(PACE)
-    assert pace.alarms_per_trace <= 0.02
-    assert pace.median_delay <= 5
-    of_steps = scores.pop(PACE_OF_STEPS)
-    assert of_steps.alarms_per_trace <= 0.02
-    assert of_steps.median_delay <= 5
-    for name, watchdog in scores.items():
-        assert pace.alarms_per_trace < watchdog.alarms_per_trace, name
-        assert pace.median_delay < watchdog.median_delay, name
-        # A multiple of the median that is small enough to be quick gives false alarms on every peer with uneven steps.
-        assert of_steps.alarms_per_trace < watchdog.alarms_per_trace, name
+SEEDS = tuple(range(201, 208))
+# One of each kind of peer.
+WEEKS_PER_SEED = {make_traces: 7, make_regimes: 6}
+FITTED, REGIMES = "log-normal and bimodal, fitted on", "sudden regimes, held out"
+RECORDED, RECORDED_SHORT = "recorded, held out, steps over 5 s", "recorded, held out, shorter steps"
+FAMILIES = {FITTED: make_traces, REGIMES: make_regimes}
+# Of shorter steps the floor of ten seconds decides, not the pace.
+LONG_SECONDS = 5.0
 
 
-def test_recorded_runs_give_no_false_alarm(record: Callable[..., None]) -> None:
-    scores = judge(read_recorded(), seed=7)
-    _report(record, f"Stall detection, {scores[PACE].traces} recorded runs", "run", scores)
-    assert scores[PACE].false_alarms == 0
-    assert scores[PACE].median_delay < scores["5 min"].median_delay
+def judge_part(family: str, seed: int) -> dict[str, Score]:
+    """The scores on the weeks of one seed."""
+    make = FAMILIES[family]
+    return judge(make(WEEKS_PER_SEED[make], seed), seed)
 
 
-def _report(record: Callable[..., None], subject: str, unit: str, scores: dict[str, Score]) -> None:
+def judge_recorded(*, are_long: bool) -> dict[str, Score]:
+    """The scores on the recorded runs of longer or of shorter steps."""
+    traces = [trace for trace in read_recorded() if (np.median(trace.steps) >= LONG_SECONDS) == are_long]
+    return judge(traces, SEEDS[0], read_hangs())
+
+
+@pytest.fixture(scope="module", params=[*FAMILIES, RECORDED, RECORDED_SHORT])
+def judged(request: pytest.FixtureRequest, record: Callable[..., None]) -> tuple[str, dict[str, Score]]:
+    """A family, and what each detector did on it."""
+    family = request.param
+    if family in FAMILIES:
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            scores = reduce(_add, pool.map(judge_part, [family] * len(SEEDS), SEEDS))
+    else:
+        scores = judge_recorded(are_long=family == RECORDED)
+    _report(record, family, scores)
+    return family, scores
+
+
+@pytest.mark.parametrize("name", [OURS, OURS_OF_STEPS])
+def test_alarms_are_rare_and_hangs_are_seen_soon(judged: tuple[str, dict[str, Score]], name: str) -> None:
+    family, scores = judged
+    score = scores[name]
+    assert score.alarms_per_trace <= 0.02
+    if family == RECORDED_SHORT:
+        return
+    assert score.delay(0.5) <= 4
+    assert score.delay(0.9) <= 10
+    assert score.delay(0.5, AT_REST) <= 2.5
+
+
+def test_no_watchdog_is_ahead(judged: tuple[str, dict[str, Score]]) -> None:
+    ours = judged[1][OURS]
+    for name in WATCHDOGS:
+        other = judged[1][name]
+        assert ours.alarms_per_trace <= other.alarms_per_trace or ours.delay(0.5) < other.delay(0.5), name
+
+
+def _add(one: dict[str, Score], other: dict[str, Score]) -> dict[str, Score]:
+    for name, score in one.items():
+        score.add(other[name])
+    return one
+
+
+def _report(record: Callable[..., None], family: str, scores: dict[str, Score]) -> None:
+    unit = "peer-week" if family in FAMILIES else "run"
+    subject = f"Stall detection, {scores[OURS].traces} {unit}s: {family}"
     for name, score in scores.items():
-        ours = "below every watchdog's, at most 0.02 and 5" if name == PACE else "at most 0.02 and 5"
-        goal = ours if name in (PACE, PACE_OF_STEPS) and unit == "peer-week" else ""
-        value = f"{score.alarms_per_trace:.3f} false alarms per {unit}, median delay {score.median_delay:.1f} steps"
-        record(subject, name, value, goal)
+        value = (
+            f"{score.alarms_per_trace:.3f} false alarms per {unit}; delay in steps: median {score.delay(0.5):.1f}, "
+            f"90 % {score.delay(0.9):.1f}, median at rest {score.delay(0.5, AT_REST):.1f}"
+        )
+        has_goal = name in (OURS, OURS_OF_STEPS) and family != RECORDED_SHORT
+        record(subject, name, value, "at most 0.02; 4, 10, 2.5" if has_goal else "")

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from alerts.rules import discover
-from alerts.scraping.host import PRESSURE_FILE
+from exporter.system.host import PRESSURE_FILE
 from grafana.series import peer_series, service_series
 from tests.browser import open_browser, open_page
 from tests.e2e.conftest import Fleet, Peer, count
@@ -227,11 +227,13 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
 EMPTY_BY_DESIGN = {
     "fleet: Memory pressure (macOS)": "macOS alone reports a level",
 }
+SOURCES_OF_ALL = ("swarm_source_up", "swarm_source_success_timestamp_seconds")
 NO_SERIES_HERE = {
     "host_memory_pressure_level": "macOS alone reports a level",
     "trainer_kl": "GRPO runs without a reference model unless its beta is set",
     "trainer_sampling_mismatch": "nothing but the trainer itself generates",
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
+    **{name: "no accelerator" for name in peer_series() if name.startswith("accelerator_")},
     "alerts_restart_phase": "this fleet's alert loop restarts no peer",
     **dict.fromkeys(
         (
@@ -240,9 +242,18 @@ NO_SERIES_HERE = {
             "trainer_progress_timestamp_seconds",
             "trainer_progress_step",
             "trainer_progress_steps_per_report",
+            "trainer_inference_requests",
             "trainer_expected_steps",
         ),
         "our trainers report their progress themselves",
+    ),
+    **dict.fromkeys(
+        (
+            "swarm_round_change_timestamp_seconds",
+            "swarm_submit_period_seconds",
+            *(name for name in peer_series() if name.startswith("swarm_source_") and name not in SOURCES_OF_ALL),
+        ),
+        "this fleet reads no sources but its own board",
     ),
     **dict.fromkeys(
         ("trainer_exit_code", "trainer_end_timestamp_seconds"), "a service manager starts the trainers of this fleet"

@@ -116,8 +116,9 @@ def sidecar(run_dir: Path) -> Iterator[tuple[int, int]]:
 class Scraper:
     """Scrapes alternately on a kept connection and on a new one; `seconds` are what the scrapes took."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = "/metrics") -> None:
         self._port = port
+        self._path = path
         self._kept = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         self.seconds: list[float] = []
 
@@ -126,7 +127,7 @@ class Scraper:
         with contextlib.closing(new):
             for connection in (self._kept, new):
                 begin = time.perf_counter()
-                connection.request("GET", "/metrics")
+                connection.request("GET", self._path)
                 answer = connection.getresponse()
                 body = answer.read()
                 self.seconds.append(time.perf_counter() - begin)
@@ -140,9 +141,9 @@ class Scraper:
         self._kept.close()
 
 
-def scrape_both(attacked: int, calm: int, rounds: int) -> tuple[Scraper, Scraper]:
+def scrape_both(attacked: int, calm: int, rounds: int, path: str = "/metrics") -> tuple[Scraper, Scraper]:
     """Scrapes of two servers by their ports, in turns, so that what else the machine does slows both."""
-    pair = Scraper(attacked), Scraper(calm)
+    pair = Scraper(attacked, path), Scraper(calm, path)
     with contextlib.ExitStack() as stack:
         for scraper in pair:
             stack.callback(scraper.close)

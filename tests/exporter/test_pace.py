@@ -94,6 +94,21 @@ def test_a_lasting_slow_down_is_learnt_within_a_few_steps():
     assert false_alarms([1.0] * 300 + [20.0] * 300) <= 6
 
 
+@pytest.mark.parametrize("factor", [2.5, 3.0, 3.5])
+def test_steps_that_become_longer_are_allowed_after_two_of_them(factor):
+    chance = random.Random(5)
+    steps = [20.0 * chance.lognormvariate(0.0, 0.1) for _ in range(500)]
+    assert pace_after([*steps, factor * 20.0, factor * 20.0]).stall_after("training") > 1.3 * factor * 20.0
+
+
+def test_a_stall_at_rest_is_one_of_two_usual_silences_between_floor_and_pace():
+    assert pace_after([20.0] * 4).stall_at_rest_after("training") is None
+    assert pace_after([20.0] * 200).stall_at_rest_after("training") == 40.0
+    assert pace_after([1.0] * 200, floor_seconds=30.0).stall_at_rest_after("training") == 30.0
+    assert pace_after([20.0] * 200, ceiling_seconds=35.0).stall_at_rest_after("training") == 40.0
+    assert Pace().stall_at_rest_after("saving") is None
+
+
 def test_a_speed_up_is_followed():
     assert pace_after([20.0] * 300 + [1.0] * 600).stall_after("training") == pytest.approx(3.0)
 

@@ -152,6 +152,12 @@ def test_the_time_to_a_stall_counts_from_the_later_of_last_step_and_phase_start(
     assert snapshot.seconds_to_stall(130.0) == math.inf
 
 
+def test_the_time_to_a_stall_is_that_of_the_activity_where_it_is_known():
+    snapshot = make(process=Fake([Sample("trainer_activity_stall_after_seconds", {}, 20.0)]), textfile=Fake(silence()))
+    snapshot.refresh(110.0)
+    assert snapshot.seconds_to_stall(110.0) == 10.0
+
+
 def test_a_scrape_after_the_stall_deadline_waits_for_the_next_collection():
     textfile = Fake(silence())
     snapshot = make(textfile=textfile)

@@ -15,7 +15,7 @@ from exporter.config import parse_arguments
 from exporter.run_folder import read_process_record, write_process_record
 from exporter.snapshot import Snapshot
 from exporter.system.process_identity import identify
-from exporter.watch_file import read_watch
+from exporter.watch_file import SwarmIdentity, read_watch
 
 
 def write_watch(folder: Path, **content: Any) -> Path:
@@ -63,6 +63,12 @@ def test_a_peer_without_readers_has_a_process_and_no_progress(tmp_path: Path) ->
     assert "trainer_steps_total" not in page
 
 
+def test_who_the_trainer_is_in_its_swarm_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    assert read_watch(write_watch(tmp_path)).swarm is None
+    path = write_watch(tmp_path, swarm={"version": "0.6.4", "identity_path": "/a/swarm.pem", "contract": None, "x": 1})
+    assert read_watch(path).swarm == SwarmIdentity(version="0.6.4", identity_path="/a/swarm.pem")
+
+
 def test_a_trainer_that_somebody_else_starts_is_found_at_each_start(tmp_path: Path) -> None:
     mark = f"marked-{os.getpid()}"
     command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", mark]
@@ -95,6 +101,8 @@ def test_a_trainer_that_somebody_else_starts_is_found_at_each_start(tmp_path: Pa
         ({"progress": 7}, "not what a fleet writes"),
         ({"pace": {"floor": 1}}, "not what a fleet writes"),
         ({"find": ["a"]}, "not what a fleet writes"),
+        ({"swarm": ["a"]}, "not what a fleet writes"),
+        ({"swarm": {"contract": 7}}, "holds what is not a text"),
         ({"find": {"command": "("}}, "is no regular expression"),
     ],
 )

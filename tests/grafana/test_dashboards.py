@@ -75,10 +75,12 @@ def test_panels_fill_the_grid_without_overlaps_and_gaps(name: str) -> None:
 def test_a_dashboard_has_its_variables_links_and_ids(name: str) -> None:
     board = BOARDS[name]
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
-    assert list(variables) == ["datasource", "fleet", "peer"]
+    assert list(variables) == ["datasource", "fleet", "peer", *(["page"] if name == "peer" else [])]
     assert variables["datasource"]["query"] == "prometheus"
     assert all(variables[name]["includeAll"] and variables[name]["multi"] for name in ("fleet", "peer"))
     assert board["links"][0]["tags"] == board["tags"] == ["peerwatch"]
+    pages = [link["url"] for link in board["links"] if link["type"] == "link"]
+    assert pages == (["${page:raw}/peers/${peer:percentencode}"] if name == "peer" else [])
     ids = [panel["id"] for panel in panels(board)]
     assert len(set(ids)) == len(ids)
     known = {f"/d/{one['uid']}?" for one in BOARDS.values()}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.fakes import wait_for
 from tests.trainer.peers import QUICK, SHORT, Peer, read_swarm
 from trainer.swarm.identity import read_peer_id
 
@@ -120,12 +121,19 @@ def test_metrics_and_log_agree(pair: Pair) -> None:
     assert reward == pytest.approx(float(steps[-1]["reward"]), rel=1e-4, abs=1e-6)
 
 
-def test_a_lost_p2pd_ends_the_trainer_with_one_line(pair: Pair, published: dict[str, Any]) -> None:
+def test_a_killed_p2pd_costs_no_step_and_a_lost_dht_process_ends_the_trainer_with_one_line(
+    pair: Pair, published: dict[str, Any]
+) -> None:
     """Needs a running peer and ends it, so it comes after the tests that read the swarm."""
     leader = pair.leader
     next(child for child in leader.children() if child.name() == "p2pd").kill()
-    assert leader.process is not None
+    wait_for(lambda: "the DHT's node was built again" in leader.text(), 30, "a new p2pd")
+    steps = leader.steps()
+    leader.wait_for_steps(len(steps) + 2)
+    assert [int(step["step"]) for step in steps] == list(range(1, len(steps) + 1))
 
+    next(child for child in leader.children() if child.name() != "p2pd").kill()
+    assert leader.process is not None
     assert leader.process.wait(120) == 1
     assert leader.text().splitlines()[-1] == "trainer: the DHT process ended; restart the trainer"
     assert list((leader.run_dir / "checkpoints").glob("checkpoint-*/complete.json"))

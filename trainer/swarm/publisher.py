@@ -1,7 +1,7 @@
 """Publishes what the peer earned from the one thread that uses the DHT, so that the swarm never delays a step.
 
 The training thread leaves its values here; every few seconds the latest of each key is stored. A failed store is
-retried, unless a newer value has replaced it.
+retried, unless a newer value has replaced it. What fails costs itself alone.
 """
 
 import json
@@ -11,9 +11,9 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from exporter.run_folder import write_atomically
+from exporter.run_folder import read_bounded, write_atomically
 from trainer.protocol import (
     ROUND_AND_STAGE_KEY,
     RoundAndStage,
@@ -22,77 +22,75 @@ from trainer.protocol import (
     outputs_key,
     outputs_subkey,
     read_rewards,
-    read_round_and_stage,
-    rewards_key,
+    rewards_key_of,
 )
+from trainer.rounds import from_record
+from trainer.swarm.backlog import Slot
 from trainer.swarm.error import SwarmError
+from trainer.swarm.leadership import Leadership
+from trainer.swarm.outlet import Outlet
+from trainer.swarm.records import Node, Telemetry
+from trainer.swarm.round_reader import RoundReader
+from trainer.swarm.stage_rewards import find_rewards
 
 log = logging.getLogger(__name__)
 
 POSITION_FILE = "position.json"
-# Bounds memory while the swarm is unreachable.
-MAX_PENDING = 64
 MAX_BOARDS = 8
+# As many as fit into one value; other software reads the best ones.
+MAX_BOARD_PEERS = 1000
 # Other software reads only the newest output of a stage; a stage of thousands of steps keeps this many.
 MAX_OUTPUTS_PER_STAGE = 32
 MIN_FLUSH_SECONDS = 1.0
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
-WARN_SECONDS = 300.0
 REWARD_LIMIT = 1e12
-
-Slot = tuple[str, str | None]
-
-
-class Records(Protocol):
-    """The part of the swarm that publishing needs. Its calls raise SwarmError."""
-
-    def store(self, key: str, value: Any, subkey: str | None = None) -> bool: ...
-    def get(self, key: str) -> Any: ...
-    def count_peers(self) -> int: ...
-    def is_alive(self) -> bool: ...
-
-
-class Telemetry(Protocol):
-    """The part of the telemetry that is notified of publishing."""
-
-    def published(self, at: float) -> None: ...
-    def publish_failed(self) -> None: ...
-    def set_connected_peers(self, count: int) -> None: ...
+# A waiting peer dials initial peers that it lost: its half of the swarm may be the one that stands still.
+DIAL_SECONDS = 30.0
+# Flushes in a row that failed, after which the node is built again, at first and at the most seldom.
+FAILURES_TO_REBUILD = 3
+MAX_FAILURES_TO_REBUILD = 96
 
 
 class Publisher(threading.Thread):
     """All methods but `run` are called by the training thread, and return at once."""
 
-    def __init__(
-        self, swarm: Records, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float
-    ) -> None:
+    def __init__(self, swarm: Node, telemetry: Telemetry, run_dir: Path, peer_id: str, interval_seconds: float) -> None:
         super().__init__(name="publisher", daemon=True)
         self._swarm, self._telemetry, self._peer_id = swarm, telemetry, peer_id
         self._position_path = run_dir / POSITION_FILE
         self._interval = interval_seconds
         self._changed = threading.Condition()
-        self._pending: dict[Slot, Any] = {}
+        self._outlet = Outlet(swarm, telemetry, interval_seconds)
+        self._leadership = Leadership(swarm, self._outlet, telemetry, peer_id, interval_seconds, time.monotonic())
+        self._rounds = RoundReader(swarm, peer_id, _read_place(self._position_path))
+        self._unreadable: set[RoundAndStage] = set()
+        self._failed_flushes, self._failures_to_rebuild = 0, FAILURES_TO_REBUILD
+        self._asked_at = self._dialled_at = float("-inf")
         self._boards: dict[RoundAndStage, None] = {}
         self._output: tuple[RoundAndStage, str, Any] | None = None
         self._outputs_stored: tuple[RoundAndStage, int] | None = None
         self._requests: list[Future[RoundAndStage | None]] = []
         self._position: Mapping[str, Any] | None = None
         self._last_reward: tuple[Slot, float] | None = None
+        self._announced: RoundAndStage | None = None
         self._urgent = self._closing = False
-        self._failing_since: float | None = None
-        self._warned_at = 0.0
-        self._flushed_at = self._stored_at = time.monotonic()
+        self._flushed_at = time.monotonic()
         self.is_swarm_lost = False
 
     # Called by the training thread
 
+    @property
+    def leads(self) -> bool:
+        """Whether this peer leads the swarm now."""
+        return self._leadership.leads
+
     def put_reward(self, at: RoundAndStage, reward: float) -> None:
         """The peer's reward sum of a stage so far."""
-        slot = (rewards_key(*at), self._peer_id)
+        slot = (rewards_key_of(self._peer_id, *at, self._swarm.shards), self._peer_id)
         with self._changed:
             self._last_reward = slot, reward
-            self._put(slot, reward)
+            self._outlet.put(slot, reward)
 
     def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> None:
         """The peer's best completion of a step; one per interval is published."""
@@ -102,7 +100,8 @@ class Publisher(threading.Thread):
     def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
         """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval."""
         with self._changed:
-            self._put((ROUND_AND_STAGE_KEY, None), tuple(at))
+            self._announced = at
+            self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(at))
             self._boards.pop(at, None)
             self._boards[at] = None
             while len(self._boards) > MAX_BOARDS:
@@ -160,76 +159,94 @@ class Publisher(threading.Thread):
         # At least once a second, to notice that the DHT ended.
         return min(1.0, max(0.0, pause - since))
 
-    def _put(self, slot: Slot, value: Any) -> None:
-        self._pending.pop(slot, None)
-        self._pending[slot] = value
-        while len(self._pending) > MAX_PENDING:
-            self._pending.pop(next(iter(self._pending)))
-
     def _flush(self) -> None:
-        self._flushed_at = time.monotonic()
+        now = self._flushed_at = time.monotonic()
+        with self._outlet.isolated():
+            if self._swarm.restore_node():
+                log.warning("p2pd was gone: the DHT's node was built again")
+                self._publish_again()
         with self._changed:
-            pending, self._pending = self._pending, {}
             boards, self._boards = self._boards, {}
+            announced = self._announced
             output, self._output = self._output, None
             self._urgent = False
-            if not pending and self._last_reward and self._flushed_at - self._stored_at >= REPEAT_SECONDS:
-                pending = dict([self._last_reward])
-        self._add_output(pending, output)
-        try:
-            while pending:
-                slot = next(iter(pending))
-                self._store(slot, pending[slot])
-                del pending[slot]
-            for at in boards:
-                self._publish_board(at)
-            self._telemetry.set_connected_peers(self._swarm.count_peers())
-            self._failing_since = None
-        except SwarmError as error:
-            self._fail(error, pending)
+            if self._outlet.is_empty() and self._last_reward and now - self._outlet.stored_at >= REPEAT_SECONDS:
+                self._outlet.put(*self._last_reward)
+        self._add_output(output)
+        self._outlet.store_due(now)
+        for at in boards:
+            if self._outlet.responds and at not in self._unreadable:
+                with self._outlet.isolated():
+                    self._publish_board(at, now)
+        with self._outlet.isolated():
+            self._leadership.keep(now)
+            self._leadership.check(announced, self._outlet.outcome((ROUND_AND_STAGE_KEY, None)))
+        with self._outlet.isolated():
+            self._telemetry.set_connected_peers(len(self._swarm.connected_peers()))
+        with self._outlet.isolated():
+            self._dial(now)
+        accepted = self._outlet.outcome(self._last_reward[0]) if self._last_reward else None
+        if accepted is not None:
+            self._telemetry.set_reward_refused(not accepted)
+        if self._outlet.report(now):
+            self._failed_flushes = 0
+            self._failures_to_rebuild = max(FAILURES_TO_REBUILD, self._failures_to_rebuild - 1)
+        else:
+            self._failed_flushes += 1
+            if self._failed_flushes >= self._failures_to_rebuild:
+                self._rebuild()
         self._write_position()
 
-    def _store(self, slot: Slot, value: Any) -> None:
-        key, subkey = slot
-        if not self._swarm.store(key, value, subkey):
-            raise SwarmError(f"the swarm rejected {key}")
-        self._stored_at = time.monotonic()
-        self._telemetry.published(time.time())
+    def _dial(self, now: float) -> None:
+        if now - self._asked_at <= DIAL_SECONDS <= now - self._dialled_at:
+            self._dialled_at = now
+            if self._swarm.dial_initial_peers():
+                log.warning("connected again to an initial peer that was lost")
 
-    def _publish_board(self, at: RoundAndStage) -> None:
-        rewards = read_rewards(self._swarm.get(rewards_key(*at)), limit=REWARD_LIMIT)
+    def _rebuild(self) -> None:
+        """A node that has read more than its connections carry answers nothing any more."""
+        self._failed_flushes = 0
+        self._failures_to_rebuild = min(2 * self._failures_to_rebuild, MAX_FAILURES_TO_REBUILD)
+        log.warning("the DHT does not respond: its node is built again")
+        with self._outlet.isolated():
+            self._swarm.rebuild_node()
+            self._publish_again()
+
+    def _publish_again(self) -> None:
+        """What the swarm may have lost with this peer's node."""
+        with self._changed:
+            if self._last_reward:
+                self._outlet.put(*self._last_reward)
+            if self._announced:
+                self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(self._announced))
+
+    def _publish_board(self, at: RoundAndStage, now: float) -> None:
+        # Not read a second time if this one ends the connections: a flood of strangers outlasts the stage.
+        self._unreadable = {one for one in self._unreadable if one.round >= at.round - 1} | {at}
+        found = find_rewards(self._swarm, at)
+        self._unreadable.discard(at)
+        values = {peer_id: one.value for peer_id, one in found.items()}
+        rewards = read_rewards(values, limit=REWARD_LIMIT)
         if rewards:
-            self._store((leaderboard_key(*at), None), leaderboard_value(rewards))
+            self._outlet.store((leaderboard_key(*at), None), leaderboard_value(rewards)[:MAX_BOARD_PEERS], now)
 
-    def _add_output(self, pending: dict[Slot, Any], output: tuple[RoundAndStage, str, Any] | None) -> None:
+    def _add_output(self, output: tuple[RoundAndStage, str, Any] | None) -> None:
         if output is None:
             return
         at, subkey, value = output
         stored = self._outputs_stored[1] if self._outputs_stored and self._outputs_stored[0] == at else 0
         if stored < MAX_OUTPUTS_PER_STAGE:
             self._outputs_stored = at, stored + 1
-            pending[outputs_key(self._peer_id, *at), subkey] = value
-
-    def _fail(self, error: SwarmError, unsent: dict[Slot, Any]) -> None:
-        self._telemetry.publish_failed()
-        with self._changed:
-            newer, self._pending = self._pending, unsent
-            for slot, value in newer.items():
-                self._put(slot, value)
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        if now - self._warned_at >= WARN_SECONDS or self._failing_since == now:
-            self._warned_at = now
-            log.warning("publishing failed, retrying: %s", error)
+            self._outlet.put((outputs_key(self._peer_id, *at), subkey), value)
 
     def _answer_requests(self) -> None:
         with self._changed:
             requests, self._requests = self._requests, []
         if not requests:
             return
+        self._asked_at = time.monotonic()
         try:
-            reply = read_round_and_stage(self._swarm.get(ROUND_AND_STAGE_KEY))
+            reply = self._rounds.read()
         except SwarmError:
             reply = None
         for request in requests:
@@ -249,3 +266,14 @@ class Publisher(threading.Thread):
                 write_atomically(self._position_path, json.dumps(position).encode())
             except OSError as error:
                 log.warning("cannot save the round progress: %s", error)
+
+
+def _read_place(path: Path) -> RoundAndStage | None:
+    """The place that was saved there last."""
+    try:
+        progress = from_record(json.loads(read_bounded(path, 65536)))
+    except (OSError, ValueError):
+        return None
+    if progress.position is not None:
+        return progress.position.round_and_stage
+    return None if progress.finished_round is None else RoundAndStage(progress.finished_round, 0)

@@ -37,6 +37,7 @@ def _read(name: str) -> Asset:
     return Asset(name, content, hashlib.sha256(content).hexdigest()[:16])
 
 
-ASSETS = {name: _read(name) for name in ("page.css", "page.js", "icon.svg", "alarm.svg")}
+_NAMES = ("page.css", "peer.css", "update.js", "acts.js", "page.js", "peer.js", "icon.svg", "alarm.svg")
+ASSETS = {name: _read(name) for name in _NAMES}
 # A page with another edition reloads itself.
 EDITION = hashlib.sha256("".join(asset.digest for asset in ASSETS.values()).encode()).hexdigest()[:16]

@@ -1,62 +1,16 @@
-// Keeps the page up to date from the stream, and sends the buttons' requests.
+// Keeps the overview up to date from the stream, and sorts and filters its peers.
 "use strict";
 
-const root = document.documentElement;
-const at = (id) => document.getElementById(id);
-const units = root.dataset.units.split(" ");
 const TIMEOUT_MS = 40_000;
 const RETRY_MS = 3_000;
 
 let mark = root.dataset.mark;
-// The server's clock minus ours: ages must be right on a phone whose clock is not.
-let clockOffset = Number(root.dataset.now) - Date.now() / 1000;
 let source = null;
 let receivedAt = Date.now();
 let openedAt = 0;
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-// Makes `old` like `fresh`; keeps equal elements, and with them focus, an open list, a screen reader's place.
-function morph(old, fresh) {
-  if (old.isEqualNode(fresh)) return;
-  for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && name !== "open" && name !== "aria-busy") old.removeAttribute(name);
-  }
-  for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  }
-  morphChildren(old, fresh);
-}
-
-function morphChildren(old, fresh) {
-  const wanted = new Set([...fresh.children].map((child) => child.id));
-  let place = old.firstChild;
-  const drop = () => {
-    const gone = place;
-    place = place.nextSibling;
-    gone.remove();
-  };
-  for (const child of [...fresh.childNodes]) {
-    const known = child.id ? [...old.children].find((one) => one.id === child.id) : place;
-    // Removes before it inserts: an element that is moved loses the focus.
-    while (child.id && known && place && place !== known && !(place.id && wanted.has(place.id))) drop();
-    if (!known || !isAlike(known, child)) {
-      old.insertBefore(child, place);
-      continue;
-    }
-    if (known === place) place = place.nextSibling;
-    else old.insertBefore(known, place);
-    if (known.nodeType === Node.ELEMENT_NODE) morph(known, child);
-    else if (known.nodeValue !== child.nodeValue) known.nodeValue = child.nodeValue;
-  }
-  while (place) drop();
-}
-
-function isAlike(known, child) {
-  return known.nodeName === child.nodeName && (known.id ?? "") === (child.id ?? "");
-}
+// The arrangement that is asked for and not there yet.
+let arranging = null;
+let typing = 0;
 
 function show(change) {
   clockOffset = change.now - Date.now() / 1000;
@@ -72,6 +26,8 @@ function show(change) {
     morph(old, template.content.firstElementChild);
   }
   if (hadFocus && !hadFocus.isConnected) focusNear(holder);
+  // Rows do not move under a pointer or the focus.
+  if (location.search && !arranging && !document.querySelector("#rows:hover, #rows:focus-within")) arrange(location.href);
   setText(document.querySelector("title"), change.title);
   const icon = at("icon");
   const wanted = change.alarming ? icon.dataset.alarm : icon.dataset.calm;
@@ -85,25 +41,9 @@ function focusNear(holder) {
   target.focus({ preventScroll: true });
 }
 
-function describe(seconds) {
-  let left = Math.max(0, Math.round(seconds));
-  const words = [];
-  for (const [index, size] of [86400, 3600, 60, 1].entries()) {
-    const count = Math.floor(left / size);
-    left %= size;
-    if (count) words.push(`${count} ${units[index]}`);
-    else if (words.length) break;
-  }
-  return words.slice(0, 2).join(" ") || `0 ${units[3]}`;
-}
-
 // Updates ages and the state of the connection every second: stale data must look stale.
 function tick() {
-  const now = Date.now() / 1000 + clockOffset;
-  for (const element of document.querySelectorAll("[data-age]")) {
-    const text = describe(now - Number(element.dataset.age));
-    setText(element, element.dataset.form ? root.dataset.ago.replace("{}", text) : text);
-  }
+  const now = showAges();
   const evaluated = Number(at("evaluated").dataset.evaluated);
   const isLost = source?.readyState !== EventSource.OPEN;
   const isStale = evaluated > 0 && now - evaluated > Number(root.dataset.staleAfter);
@@ -115,6 +55,31 @@ function tick() {
   root.classList.toggle("is-lost", isLost);
   root.classList.toggle("is-old", isShown || isStale);
   setText(at("link"), isLost ? at("link").dataset.connecting : at("link").dataset.live);
+}
+
+// Orders and filters the rows as the page at `address` does: the server sorts, with or without scripts.
+async function arrange(address) {
+  const { pathname, search } = new URL(address, location.href);
+  history.replaceState(null, "", `${pathname}${search}`);
+  const asked = (arranging = {});
+  const fresh = await fetchPage(address);
+  if (asked !== arranging) return;
+  arranging = null;
+  if (!fresh) return;
+  let place = at("rows").firstElementChild;
+  for (const row of fresh.getElementById("rows").children) {
+    const known = at(row.id);
+    if (!known) return location.reload();
+    known.hidden = row.hidden;
+    if (known === place) place = place.nextElementSibling;
+    else at("rows").insertBefore(known, place);
+  }
+  morph(at("columns"), fresh.getElementById("columns"));
+}
+
+function filterPeers() {
+  const given = new FormData(at("filter"));
+  arrange(`/?${new URLSearchParams([...given].filter(([, value]) => value))}`);
 }
 
 function connect() {
@@ -142,39 +107,19 @@ function reconnectIfLost() {
   if ((isClosed && Date.now() - openedAt > RETRY_MS) || isSilent) connect();
 }
 
-const REQUESTS = {
-  acknowledge: (place) => ["POST", "/api/acknowledgements", { rule: place.rule, peer: place.peer }],
-  silence: (place, button) => [
-    "POST",
-    "/api/silences",
-    { rule: place.rule, peer: place.peer, lasts: button.parentElement.querySelector("select").value },
-  ],
-  end: (place) => ["DELETE", `/api/silences/${place.silence}`, {}],
-};
-
-async function act(button) {
-  const [method, path, content] = REQUESTS[button.dataset.act](button.closest(".acts").dataset, button);
-  const error = at("said");
-  setText(error, "");
-  button.setAttribute("aria-busy", "true");
-  try {
-    const answer = await fetch(path, {
-      method,
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(content),
-      signal: AbortSignal.timeout(10_000),
-    });
-    if (!answer.ok) throw new Error((await answer.json()).detail);
-  } catch (problem) {
-    setText(error, error.dataset.failed.replace("{}", problem.message));
-  } finally {
-    button.removeAttribute("aria-busy");
-  }
-}
-
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-act]");
-  if (button && !button.hasAttribute("aria-busy")) act(button);
+  const link = event.target.closest("#columns a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  arrange(link.href);
+});
+at("filter")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  filterPeers();
+});
+at("filter")?.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(filterPeers, 150);
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) {
@@ -185,7 +130,6 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pagehide", () => source?.close());
 window.addEventListener("pageshow", (event) => event.persisted && connect());
 
-root.classList.add("has-script");
 connect();
 setInterval(() => {
   reconnectIfLost();

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,7 +15,12 @@ from alerts.durations import parse_duration
 from alerts.i18n import Language, Words, discover
 from alerts.messages.single import format_time
 from alerts.sizes import show_size
+from alerts.web.page.arrangement import AS_CONFIGURED, LEAST_FILTERED, Arrangement, arrange
 from alerts.web.page.assets import ASSETS, EDITION
+from alerts.web.page.chart import HEIGHT as CHART_HEIGHT
+from alerts.web.page.chart import WIDTH as CHART_WIDTH
+from alerts.web.page.chart import Unit
+from alerts.web.page.peer_view import PeerView
 from alerts.web.page.rows import DAY_SECONDS, BoardRow, PeerRow
 from alerts.web.page.sparkline import HEIGHT, WIDTH
 
@@ -48,6 +54,11 @@ class Content:
     notices: Sequence[tuple[str, str, str]] = ()
 
     @property
+    def has_machines(self) -> bool:
+        """Whether the peers are on more than one machine."""
+        return len({row.machine for row in self.peers}) > 1
+
+    @property
     def firing(self) -> list[Mapping[str, Any]]:
         """Firing alerts that are neither silenced nor inhibited."""
         return [
@@ -64,6 +75,7 @@ class Shell:
     is_alarming: bool
     mark: str
     content: Content = field(repr=False)
+    arrangement: Arrangement = AS_CONFIGURED
 
 
 class Renderer:
@@ -71,6 +83,7 @@ class Renderer:
 
     def __init__(self, language: Language, zone: tzinfo | None) -> None:
         self._environment = _make_environment(language, zone)
+        self._terms = discover()[language].terms
 
     def fragments(self, content: Content) -> dict[str, str]:
         """Each part of the page by the id of its element."""
@@ -87,13 +100,27 @@ class Renderer:
 
     def page(self, shell: Shell) -> str:
         parts = {name: Markup(text) for name, text in shell.fragments.items()}
-        return self._render("page.html", shell=shell, content=shell.content, parts=parts, edition=EDITION)
+        rows = [
+            Markup(shell.fragments[f"peer-{row.index}"] if is_shown else _hide(shell.fragments[f"peer-{row.index}"]))
+            for row, is_shown in arrange(shell.content.peers, shell.arrangement, self._terms)
+        ]
+        is_filtered = len(rows) >= LEAST_FILTERED or bool(shell.arrangement.text)
+        values = {"parts": parts, "rows": rows, "is_filtered": is_filtered, "edition": EDITION}
+        return self._render("page.html", shell=shell, content=shell.content, arrangement=shell.arrangement, **values)
+
+    def peer_page(self, view: PeerView) -> str:
+        """The page of one peer."""
+        return self._render("peer_page.html", view=view, content=view, edition=EDITION)
 
     def _render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(**values)
 
 
 _PARTS = ("summary", "alerts", "silences", "board", "routes", "events", "evaluated", "span")
+
+
+def _hide(row: str) -> str:
+    return row.replace("<tr ", "<tr hidden ", 1)
 
 
 def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
@@ -114,16 +141,21 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
         moment=lambda at: _format(at, zone, "%H:%M:%S"),
         day=lambda at: _format(at, zone, "%m-%d %H:%M"),
         iso=_iso,
+        offset=lambda at: _offset(at, zone),
+        value=lambda value, unit: "–" if value is None else _shown_by_unit(common)[unit](value),
+        path=lambda name: f"/peers/{quote(name, safe='')}",
         slug=lambda name: hashlib.sha256(name.encode()).hexdigest()[:8],
     )
     environment.globals.update(
         language=language,
+        zone_name=getattr(zone, "key", ""),
         common=common,
         words=common.page,
         units=" ".join(common.units.get(unit, unit) for unit in ("d", "h", "min", "s")),
         assets=ASSETS,
         choices=[(choice, common.duration(parse_duration(choice))) for choice in _SILENCE_CHOICES],
         box=(WIDTH, HEIGHT),
+        chart_box=(CHART_WIDTH, CHART_HEIGHT),
         shown=_SHOWN,
     )
     return environment
@@ -153,11 +185,29 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 }
 
 
+def _shown_by_unit(words: Words) -> Mapping[Unit, Callable[[float], str]]:
+    """How the numbers of a chart are shown."""
+    second = words.units.get("s", "s")
+    return {
+        "seconds": lambda value: f"{value:.3g} {second}" if value < 100 else words.duration(value),
+        "bytes": show_size,
+        "count": lambda value: f"{value:,.0f}",
+        "number": lambda value: f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}",
+        "share": lambda value: f"{value:.0%}",
+    }
+
+
 def _format(at: float, zone: tzinfo | None, form: str) -> str:
     try:
         return datetime.fromtimestamp(at).astimezone(zone).strftime(form)
     except (OverflowError, ValueError, OSError):
         return "–"
+
+
+def _offset(at: float, zone: tzinfo | None) -> int:
+    """Seconds by which local time is ahead of UTC."""
+    offset = datetime.fromtimestamp(at).astimezone(zone).utcoffset()
+    return round(offset.total_seconds()) if offset else 0
 
 
 def _iso(at: float) -> str:

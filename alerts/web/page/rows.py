@@ -1,7 +1,7 @@
 """The page's rows of peers and of the board. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from alerts.engine.peer_state import SEVERITIES, PeerState, Severity, is_running
@@ -19,6 +19,7 @@ LEARNING = ("reward_std", "groups_without_spread", "entropy", "kl", "completion_
 _VALUES = (
     *("steps_per_second", "last_step_timestamp", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
     *("reward_mean", "round", "stage"),
+    *("registered", "credited_reward", "credited_timestamp"),
     *LEARNING,
 )
 BOARD_TOP = 10
@@ -42,6 +43,8 @@ class PeerRow:
     # Places gained since the curve's start; a loss is negative.
     places_gained: int = 0
     curves: Mapping[str, Sparkline] = field(default_factory=dict)
+    # Where its sidecar runs.
+    machine: str = ""
 
     @property
     def learning(self) -> list[tuple[str, float]]:
@@ -76,18 +79,20 @@ def peer_rows(
     alerts: Iterable[Mapping[str, Any]],
     curves: Curves,
     now: float,
+    machines: Mapping[str, str] | None = None,
 ) -> list[PeerRow]:
-    """A row for each configured peer in order; `peers` and `alerts` as in /api/status."""
+    """A row for each configured peer in order; `peers` and `alerts` as in /api/status, `machines` by peer."""
     found = {peer["peer"]: peer for peer in peers}
     severities: dict[str, list[tuple[str, str]]] = {}
     for alert in alerts:
         if alert["state"] == "firing":
             severities.setdefault(alert["peer"], []).append((alert["rule"], alert["severity"]))
     span = span_of(curves, now)
-    return [
+    rows = [
         _row(index, name, found.get(name, {}), severities.get(name, []), curves.get(name, {}), now - span, now)
         for index, name in enumerate(names)
     ]
+    return [replace(row, machine=(machines or {}).get(row.peer, "")) for row in rows]
 
 
 def board_rows(leaders: Sequence[Mapping[str, Any]], ours: frozenset[str]) -> list[BoardRow | None]:

@@ -38,7 +38,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_:]")
 
 
 class Reader:
-    """Reads one page. `activity` is what the page last said of an inference server's requests; it is no progress."""
+    """Reads one page. `activity` is its last number of an inference server's requests, by state: no progress."""
 
     is_live: ClassVar[bool] = True
 

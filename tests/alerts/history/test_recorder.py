@@ -53,6 +53,16 @@ def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float,
         recorder.record(group, AlertStates())
 
 
+def test_samples_of_this_hour_are_read_for_every_peer_of_a_hundred(recorder: Recorder) -> None:
+    peers = [Peer(f"rig-{number}", number) for number in range(100)]
+    _record(recorder, peers, HOUR, 60)
+    recorder.close()
+    query = Query([peer.name for peer in (peers[0], peers[70], peers[99])], ("steps_total",), HOUR, HOUR + 59, 4)
+    with Archive(recorder.path) as archive:
+        values = read_charts(archive, query).values
+    assert [len([v for v in values[peer]["steps_total"] if v is not None]) for peer in query.peers] == [4, 4, 4]
+
+
 def test_hours_that_are_over_become_blocks_and_summaries_and_nothing_is_lost(
     recorder: Recorder,
 ) -> None:

@@ -28,6 +28,18 @@ def test_a_slot_keeps_least_greatest_mean_and_last() -> None:
     assert summary.columns[SAMPLES_COLUMN] == [20.0, 1.0]
 
 
+def test_of_a_total_only_the_last_value_is_kept_and_a_phase_has_its_own() -> None:
+    phases = {
+        7: SeriesName("trainer_phase_seconds_total", frozenset({("trainer_state", "saving")})),
+        8: SeriesName("trainer_phase_seconds_total", frozenset({("trainer_state", "training")})),
+    }
+    block = Block([1500.0, 1515.0], {7: [1.0, 2.0], 8: [30.0, 40.0]})
+    summary = summarize(block, {**IDS, **phases})
+    assert summary.columns[column_of("saving_seconds_total", "last")] == [2.0]
+    assert summary.columns[column_of("training_seconds_total", "last")] == [40.0]
+    assert len(summary.columns) == 3
+
+
 def test_what_was_not_measured_is_no_number_in_any_slot() -> None:
     summary = summarize(_block(memory=[None] * 20 + [3.0], rank=[None] * 21), IDS)
     assert summary.columns[column_of("memory_bytes", "mean")] == [None, 3.0]

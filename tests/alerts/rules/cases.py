@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.alerts.rules.accelerator_cases import ACCELERATOR_CASES
 from tests.alerts.rules.learning_cases import LEARNING_CASES
 from tests.alerts.rules.scenarios import GIB, MINUTE, Changes, Scenario
+from tests.alerts.rules.swarm_cases import SWARM_CASES
 
 
 def _restarted(minute: float, now: float, *, at: float, every: float = 1e9, takes: float = 1.0) -> dict[str, Any]:
@@ -49,6 +51,12 @@ def _hung(minute: float, now: float) -> Changes:
     return _paused(minute, now, begin=10, end=30, state="training", budget=60)
 
 
+def _slow(minute: float, now: float, *, limit: float, **activity: float) -> Changes:
+    """A silence of twenty minutes during which the sidecar tells a limit and an activity."""
+    changes = _paused(minute, now, begin=10, end=30, state="training", budget=300)
+    return {**changes, "active_stall_after": limit, **activity} if changes else {}
+
+
 def _growing(minute: float, now: float, *, hourly: float, until: float = 1e9) -> Changes:
     return {"footprint": (2 + hourly * min(minute, until) / 60) * GIB}
 
@@ -86,6 +94,7 @@ def _phase(phase: str, begin: float, end: float) -> Callable[[float, float], Cha
 
 
 CASES = (
+    *ACCELERATOR_CASES,
     Scenario("PeerDown", "the process is gone, then back", lambda m, n: _down(m, 5, 15), (7, 14), (4, 17)),
     Scenario("PeerDown", "the sidecar is silent", lambda m, n: None if 5 <= m < 15 else {}, (8, 14), (5, 17)),
     Scenario("PeerDown", "one restart", lambda m, n: _restarted(m, n, at=5, takes=3), quiet=(5, 6, 8, 9, 20)),
@@ -195,6 +204,41 @@ CASES = (
         (12, 19),
         (10, 22, 59),
     ),
+    Scenario(
+        "PeerStalled", "a hang at rest", lambda m, n: _slow(m, n, limit=120, rests=1, works=0), (13, 29), (11, 31)
+    ),
+    Scenario(
+        "PeerStalled", "slow, but at work", lambda m, n: _slow(m, n, limit=1500, rests=0, works=1), quiet=(16, 29, 31)
+    ),
+    Scenario(
+        "PeerStalled", "a hang at work", lambda m, n: _slow(m, n, limit=900, rests=0, works=1), (26, 29), (16, 24, 31)
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it hardly does anything any more",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.05), **({"rests": 1, "works": 0} if m >= 10 else {})},
+        (14, 29),
+        (10, 33),
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it works as little as always",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "works": 1} if m >= 10 else {})},
+        quiet=(14, 29),
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it stops, and it spins",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "spins": 1} if m >= 10 else {})},
+        quiet=(14, 29),
+    ),
+    Scenario(
+        "ProgressMissing",
+        "it works as little as always",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "works": 1} if m >= 10 else {})},
+        (14, 29),
+        (10, 33),
+    ),
     Scenario("PeerStalled", "a peer that is down", lambda m, n: {**_hung(m, n), **_down(m, 8)}, quiet=(12, 29)),
     Scenario(
         "MemoryExceeded",
@@ -292,6 +336,16 @@ CASES = (
     Scenario("DiskLow", "a large disk", lambda m, n: {"free": 40 * GIB, "disk": 4000 * GIB}, quiet=(9,)),
     Scenario("DiskLow", "a small disk", lambda m, n: {"free": 1.5 * GIB, "disk": 8 * GIB}, quiet=(9,)),
     Scenario("DiskLow", "a full small disk", lambda m, n: {"free": 0.9 * GIB, "disk": 8 * GIB}, (9,)),
+    Scenario("HostDown", "gone, then back", lambda m, n: None if 5 <= m < 15 else {}, (7, 14), (4, 5, 17)),
+    Scenario("HostDown", "one scrape fails", lambda m, n: None if m == 5 else {}, quiet=(5, 6, 9)),
+    Scenario(
+        "ClockSkew",
+        "an hour off, then set right",
+        lambda m, n: {"clock_lead": -3600 if 5 <= m < 15 else 0},
+        (11, 15),
+        (5, 9, 21),
+    ),
+    Scenario("ClockSkew", "a little off", lambda m, n: {"clock_lead": 20}, quiet=(30,)),
     Scenario(
         "RewardStagnant",
         "the credit stops for hours, then comes back",
@@ -372,6 +426,23 @@ CASES = (
     Scenario("SwarmIsolated", "nothing is taken, then again", _unpublished, (52, 79), (30, 83)),
     Scenario("SwarmIsolated", "slow steps", lambda m, n: {"last_step": n - 1200, "published": n - 1195}, quiet=(60,)),
     Scenario(
+        "LeaderOverruled",
+        "its word is not taken, then again",
+        lambda m, n: {"overruled": int(5 <= m < 40)},
+        (9, 39),
+        (6, 43),
+    ),
+    Scenario("LeaderOverruled", "a follower", lambda m, n: {}, quiet=(60,)),
+    Scenario("LeaderOverruled", "the leaders change", lambda m, n: {"overruled": int(m == 20)}, quiet=(20, 60)),
+    Scenario(
+        "RewardRefused",
+        "refused, then taken",
+        lambda m, n: {"refused": int(5 <= m < 40)},
+        (12, 39),
+        (8, 43),
+    ),
+    Scenario("RewardRefused", "refused once", lambda m, n: {"refused": int(m == 20)}, quiet=(20, 60)),
+    Scenario(
         "SourceDown",
         "the leaderboard is down, then up",
         lambda m, n: {"source_up": int(not 5 <= m < 40)},
@@ -392,6 +463,7 @@ CASES = (
         lambda m, n: {**_restarted(m, n, at=0, takes=50), "collector": int(m >= 50)},
         quiet=(30, 49),
     ),
+    *SWARM_CASES,
     Scenario("Watchdog", "always", lambda m, n: {}, (0, 5), settings={"enabled": True}),
     Scenario("PeerRestarted", "a restart that helps", _phase("restarting", 5, 8), (5, 7), (4, 9)),
     Scenario("PeerRestarted", "no restart", lambda m, n: {}, quiet=(1, 9)),

@@ -59,10 +59,12 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         return {"for": ticks(hold), "recover_after": ticks(recover), **more}
 
     return {
+        "AcceleratorLost": timing(2, 2),
         "CrashLoop": timing(0, 0, restarts=3, window=ticks(40), stable_after=ticks(10)),
         "CompletionsCut": timing(0, 1, steps=20),
         "DiskLow": timing(2, 2),
         "HostMemoryPressure": timing(2, 3),
+        "LeaderOverruled": timing(2, 1),
         "MemoryExceeded": timing(2, 1),
         "MemoryForecast": timing(3, 3, within=ticks(20), window=ticks(24), least_span=ticks(8), settle=ticks(4)),
         "NoLearningSignal": timing(0, 1, steps=20, after=ticks(5), longer=2),
@@ -72,6 +74,8 @@ def settings(tick: float) -> dict[str, dict[str, Any]]:
         "PeerStalled": timing(0, 1),
         "PolicyMismatch": timing(0, 1, window=ticks(24)),
         "RankDrop": timing(0, 0, window=ticks(20), held_for=ticks(5)),
+        "RewardNotCounting": timing(2, 1, after=ticks(8)),
+        "RewardRefused": timing(2, 1),
         "RewardStagnant": timing(0, 1, after=ticks(8), unlearned_after=ticks(12), least_steps=10),
         "RoundLag": timing(5, 2),
         "SourceDown": timing(4, 2),
@@ -102,11 +106,17 @@ PROBLEMS: Mapping[str, tuple[float, ...]] = {
     "alike": (0, 1e-4),
     "cut": (0,),
     "stagnant": (0,),
+    "uncounted": (0, 1),
+    "chain lag": (4,),
+    "chain unread": (0,),
     "alone": (0,),
     "unpublished": (0,),
     "collector": (0,),
+    "card": (0,),
     "restarting": (0,),
     "useless": (0,),
+    "overruled": (0,),
+    "refused": (0,),
 }
 MISSING = (
     "up",
@@ -115,6 +125,7 @@ MISSING = (
     "footprint",
     "limit",
     "lag",
+    "credited",
     "connected",
     "nonfinite",
     "gradient",
@@ -192,6 +203,7 @@ class _Peer:
         self.streaks: dict[str, int] = {}
         self.since: dict[str, float] = {}
         self.cumulative, self.published, self.failures = 50.0, now - 0.5 * tick, 0.0
+        self.credited = self.voted = self.round_change = now - 0.5 * tick
         self.footprint, self.is_gone = 0.5 * LIMIT, False
 
     def restart(self, number: int, takes: int, now: float) -> None:
@@ -236,10 +248,19 @@ class _Peer:
             self.since.setdefault(streak, now - 0.5 * self.tick)
             self.streaks[streak] = self.streaks.get(streak, 0) + STEPS_PER_TICK
         self.cumulative += 0.0 if "stagnant" in active else 1.0
+        self._take_part(now, active)
         if "unpublished" in active:
             self.failures += 1.0
         else:
             self.published = now - 0.2 * self.tick
+
+    def _take_part(self, now: float, active: Mapping[str, Episode]) -> None:
+        """On a contract: of size 1 its participation is counted, else only the peer's own rounds tell of it."""
+        self.round_change = now - 0.3 * self.tick
+        if "uncounted" not in active:
+            self.credited = now - 0.2 * self.tick
+        if "uncounted" not in active or active["uncounted"].size:
+            self.voted = now - 0.2 * self.tick
 
     def values(self, now: float, active: Mapping[str, Episode]) -> Values:
         memory = active["memory"].size * LIMIT if "memory" in active else self.footprint
@@ -277,9 +298,17 @@ class _Peer:
             "published": self.published,
             "failures": self.failures,
             "source_up": 0.0 if "unread" in active else 1.0,
+            "chain_up": 0.0 if "chain unread" in active else 1.0,
+            "chain_lag": active["chain lag"].size if "chain lag" in active else 0.0,
+            "credited": self.credited,
+            "voted": self.voted,
+            "round_change": self.round_change,
             "collector": 0.0 if "collector" in active else 1.0,
         }
-        values |= {kind: float(kind in active) for kind in ("restarting", "useless")}
+        # Such a peer has no board.
+        values |= {"lag": None} if "chain lag" in active else {}
+        values["card_lost"] = 1.0 if "card" in active else None
+        values |= {kind: float(kind in active) for kind in ("restarting", "useless", "overruled", "refused")}
         for kind in active:
             if kind.startswith("no "):
                 values[kind.removeprefix("no ")] = None

@@ -21,6 +21,10 @@ SAMPLES = {
     "phase_start": "trainer_phase_start_timestamp_seconds",
     "last_step": "trainer_last_step_timestamp_seconds",
     "stall_after": "trainer_stall_after_seconds",
+    "active_stall_after": "trainer_activity_stall_after_seconds",
+    "rests": 'trainer_activity_state{trainer_activity_state="rest"}',
+    "works": 'trainer_activity_state{trainer_activity_state="usual"}',
+    "spins": 'trainer_activity_state{trainer_activity_state="spinning"}',
     "steps": "trainer_steps_total",
     "step_seconds": "trainer_step_duration_seconds_sum",
     "step_count": "trainer_step_duration_seconds_count",
@@ -43,6 +47,9 @@ SAMPLES = {
     "cpu": "trainer_cpu_seconds_total",
     "footprint": 'trainer_memory_bytes{kind="footprint"}',
     "limit": "trainer_memory_limit_bytes",
+    "card_up": 'accelerator_up{device="GPU-a",name="RTX"}',
+    "card_lost": 'accelerator_problem{device="GPU-a",reason="lost"}',
+    "card_silent": 'accelerator_problem{device="GPU-a",reason="timed_out"}',
     "rank": "swarm_rank",
     "ranked": "swarm_ranked_peers",
     "cumulative": "swarm_reward_cumulative",
@@ -50,7 +57,17 @@ SAMPLES = {
     "connected": "swarm_connected_peers",
     "published": "swarm_last_publish_timestamp_seconds",
     "failures": "swarm_publish_failures_total",
+    "overruled": "swarm_leader_overruled",
+    "refused": "swarm_reward_refused",
     "source_up": 'swarm_source_up{source="leaderboard"}',
+    "chain_up": 'swarm_source_up{source="chain"}',
+    "chain_lag": 'swarm_source_round_lag{source="chain"}',
+    "credited": 'swarm_source_reward_change_timestamp_seconds{source="chain",contract="0.5"}',
+    "voted": 'swarm_source_participation_change_timestamp_seconds{source="chain",contract="0.5"}',
+    "credited_prg": 'swarm_source_reward_change_timestamp_seconds{source="chain",contract="0.6-prg"}',
+    "voted_prg": 'swarm_source_participation_change_timestamp_seconds{source="chain",contract="0.6-prg"}',
+    "round_change": "swarm_round_change_timestamp_seconds",
+    "submit_period": "swarm_submit_period_seconds",
     "collector": 'sidecar_collector_success{collector="process"}',
     "readers": "trainer_progress_readers",
     "log_up": 'trainer_progress_up{reader="log"}',
@@ -65,6 +82,7 @@ SAMPLES = {
     "swap_total": "host_swap_total_bytes",
     "host_limit": "host_memory_limit_bytes",
     "free": 'host_disk_free_bytes{path="/state"}',
+    "clock_lead": "host_clock_lead_seconds",
     "disk": 'host_disk_total_bytes{path="/state"}',
     "restarting": 'alerts_restart_phase{phase="restarting"}',
     "useless": 'alerts_restart_phase{phase="useless"}',
@@ -181,8 +199,8 @@ def read(page: str) -> Page:
 
 
 def split_sample(line: str) -> tuple[str, dict[str, str], float]:
-    """Name, labels (one at most) and value of a sample line."""
+    """Name, labels (whose values have no comma) and value of a sample line."""
     series, _, value = line.rpartition(" ")
     name, _, labels = series.partition("{")
-    label, _, text = labels.rstrip("}").partition("=")
-    return name, {label: text.strip('"')} if label else {}, float(value)
+    pairs = (pair.partition("=") for pair in labels.rstrip("}").split(",") if pair)
+    return name, {label: text.strip('"') for label, _, text in pairs}, float(value)

@@ -83,6 +83,41 @@ def test_a_stall_says_whether_the_cpu_is_idle_or_busy(cpu: float, words: str) ->
     assert verdict.summary.endswith(words)
 
 
+def _active(silence: float, state: str, *, limit: float = 100.0, cores: float = 0.01, **changes: float) -> View:
+    """A view of a peer that is silent, with what its sidecar has learnt of it."""
+    page = sidecar_page(NOW, last_step=NOW - silence, phase_start=NOW - 500, **changes) + (
+        f"trainer_activity_stall_after_seconds {limit}\ntrainer_activity_cores {cores}\n"
+        f'trainer_activity_usual_cores 3.9\ntrainer_activity_state{{trainer_activity_state="{state}"}} 1\n'
+        "trainer_stall_at_rest_after_seconds 20\n"
+    )
+    return View("a", NOW, parse(page))
+
+
+@pytest.mark.parametrize(
+    ("state", "cores", "words"),
+    [
+        ("rest", 0.01, "CPU idle: 0.01 cores in use, usually 3.90."),
+        ("spinning", 1.0, "CPU spinning in one thread: 1.00 cores in use, usually 3.90."),
+        ("usual", 3.5, "CPU as busy as usual: 3.50 cores in use, usually 3.90."),
+    ],
+)
+def test_a_stall_says_what_the_trainer_does_instead(state: str, cores: float, words: str) -> None:
+    verdict = judge(_active(101, state, cores=cores), SETTINGS)
+    assert verdict.condition == "active"
+    assert verdict.summary.startswith("No progress for 1 min 41 s while training; limit 1 min 40 s.")
+    assert verdict.summary.endswith(words)
+
+
+def test_the_limit_is_the_sidecars_where_it_knows_what_the_trainer_does() -> None:
+    assert judge(_active(99, "usual"), SETTINGS).condition == "inactive"
+    assert judge(_active(21, "rest", limit=20.0), SETTINGS).condition == "active"
+
+
+@pytest.mark.parametrize(("silence", "next_check"), [(5, 20), (25, 30), (35, 100)])
+def test_it_is_judged_again_when_another_activity_would_make_it_a_stall(silence: float, next_check: float) -> None:
+    assert judge(_active(silence, "usual"), SETTINGS).until == NOW - silence + next_check
+
+
 @pytest.mark.parametrize(("fact", "is_advised"), [("1", True), ("0", False), (None, False)])
 def test_the_signal_is_advised_only_where_it_would_not_end_the_trainer(fact: str | None, is_advised: bool) -> None:
     page = sidecar_page(NOW, last_step=NOW - 100, phase_start=NOW - 150)

@@ -41,6 +41,15 @@ def test_a_drop_counts_once_enough_polls_agree() -> None:
     assert verdict.summary == "Rank 5 of 10, 3 below rank 2 within 6 h; limit 3."
 
 
+def test_a_crowd_of_strangers_costs_no_rank_among_those_that_have_been_there() -> None:
+    ranks = {"established": 1, "established_peers": 2}
+    before = [{**ranks, "rank": 1, "ranked": 2} for _ in range(4)]
+    flooded = [{**ranks, "rank": 201, "ranked": 202} for _ in range(4)]
+    overtaken = [{"established": 2, "established_peers": 2, "rank": 202, "ranked": 202} for _ in range(4)]
+    assert "active" not in _see(_views(*before, *flooded))[0]
+    assert _see(_views(*before, *flooded, *overtaken))[0][-1] == "active"
+
+
 def test_a_smaller_drop_does_not_count() -> None:
     assert "active" not in _see(_views(2, 2, 2, 4, 4, 4, 4))[0]
 

@@ -1,102 +1,278 @@
 """Scores stall detectors on traces: false alarms while the peer works, and the delay until a hang is detected."""
 
-from collections.abc import Iterable
+import copy
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
+from exporter.activity.model import Activity, Limits
+from exporter.activity.usage import LEAST_SECONDS, Usage
 from exporter.pace import Pace
-from tests.bench.stalls.traces import Series, Trace
+from tests.bench.stalls.traces import Trace
+from tests.bench.stalls.watchdogs import WATCHDOGS, judge_watchdogs
+from tests.bench.stalls.workload import COLLECTION_SECONDS, Hang, hang_of, list_uses
 
 HANGS_PER_TRACE = 20
-MEDIAN_WINDOW = 64
+OURS, OURS_OF_STEPS = "pace of each phase, and activity", "pace of whole steps, and activity"
 PACE, PACE_OF_STEPS = "pace of each phase", "pace of whole steps"
+DETECTORS = (OURS, OURS_OF_STEPS, PACE, PACE_OF_STEPS, *WATCHDOGS)
+# Nobody waits longer for a detector.
+LONGEST_DELAY_SECONDS = 86400.0
 
 
 @dataclass
 class Score:
-    """What one detector did on a set of traces; delays in median steps of the peer."""
+    """What one detector did on a set of traces; delays in median steps of the peer, by the kind of hang."""
 
     traces: int = 0
     false_alarms: int = 0
-    delays: list[float] = field(default_factory=list)
+    delays: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def alarms_per_trace(self) -> float:
         return self.false_alarms / self.traces
 
-    @property
-    def median_delay(self) -> float:
-        return float(np.median(self.delays))
+    def delay(self, share: float, kind: str | None = None) -> float:
+        """The delay in median steps that this share of the hangs of a kind, or of all, is detected within."""
+        delays = [delay for one, found in self.delays.items() if kind in (None, one) for delay in found]
+        return float(np.quantile(delays, share, method="higher")) if delays else float("nan")
+
+    def note(self, kind: str, delay: float) -> None:
+        """Takes the delay of one hang; an alarm before it began is a false one, counted as such."""
+        self.delays.setdefault(kind, []).append(max(delay, 0.0))
 
     def add(self, other: "Score") -> None:
         """Adds what the detector did on more traces."""
         self.traces += other.traces
         self.false_alarms += other.false_alarms
-        self.delays += other.delays
+        for kind, delays in other.delays.items():
+            self.delays.setdefault(kind, []).extend(delays)
 
 
-def judge(traces: Iterable[Trace], seed: int) -> dict[str, Score]:
-    """Scores of Peerwatch's pace and of the watchdogs that operators use now, on the same hangs.
+@dataclass(frozen=True)
+class Placed:
+    """A hang, the step that it begins in, and how many seconds into it."""
+
+    step: int
+    elapsed: float
+    hang: Hang
+
+
+def judge(traces: Iterable[Trace], seed: int, recorded: Sequence[Hang] = ()) -> dict[str, Score]:
+    """Scores of Peerwatch and of the watchdogs that operators use now, on the same hangs; `recorded`, or of the model.
 
     A hang begins at any instant of a step. Our trainers report their phases; a log shows only whole steps.
     """
-    names = (PACE, PACE_OF_STEPS, "5 min", "10 min", "30 min", "3 x median")
-    scores = {name: Score() for name in names}
+    scores = {name: Score() for name in DETECTORS}
     for index, trace in enumerate(traces):
         random = np.random.default_rng([seed, index])
-        hangs = np.sort(random.choice(np.arange(1, len(trace.steps)), size=HANGS_PER_TRACE, replace=False))
+        # A recording of minutes stands for a run of weeks, which hangs in its first minute seldom.
+        possible = np.arange(len(trace.steps) // 4 if recorded else 1, len(trace.steps))
+        steps = np.sort(random.choice(possible, size=HANGS_PER_TRACE, replace=len(possible) < HANGS_PER_TRACE))
         unit = float(np.median(trace.steps))
-        elapsed = random.random(HANGS_PER_TRACE) * trace.steps[hangs]
-        # A watchdog sees only the age of the last log line: steps, saves and waits alike.
-        rests = np.concatenate(([0.0], (trace.saves + trace.waits)[:-1]))
-        silences = trace.steps + rests
-        for name, limits in _watchdogs(silences).items():
-            _note(scores[name], silences > limits, (limits[hangs] - rests[hangs] - elapsed) / unit)
-        for name, generating in ((PACE, trace.generating), (PACE_OF_STEPS, np.zeros(len(trace.steps)))):
-            alarms, allowed = _pace(trace, generating, dict(zip(hangs.tolist(), elapsed.tolist(), strict=True)))
-            _note(scores[name], alarms, np.array(allowed) / unit)
+        placed = [
+            Placed(
+                int(step),
+                float(random.random() * trace.steps[step]),
+                recorded[int(random.integers(len(recorded)))] if recorded else hang_of(random, trace.workload),
+            )
+            for step in steps
+        ]
+        for score in scores.values():
+            score.traces += 1
+        judge_watchdogs(trace, placed, unit, scores)
+        uses = list_uses(trace.activity, trace.workload)
+        for ours, pace, generating in (
+            (OURS, PACE, trace.generating),
+            (OURS_OF_STEPS, PACE_OF_STEPS, np.zeros(len(trace.steps))),
+        ):
+            watch = Watch(trace, placed, uses)
+            watch.follow(generating.tolist())
+            scores[ours].false_alarms += watch.alarms
+            scores[pace].false_alarms += watch.alarms_of_pace
+            for one, delay, delay_of_pace in watch.delays:
+                scores[ours].note(one, delay / unit)
+                scores[pace].note(one, delay_of_pace / unit)
     return scores
 
 
-def _watchdogs(silences: Series) -> dict[str, Series]:
-    """The silence that each of them allows before each step."""
-    fixed = {f"{minutes} min": np.full(len(silences), 60.0 * minutes) for minutes in (5, 10, 30)}
-    return fixed | {"3 x median": 3 * _rolling_median(silences)}
+class Watch:
+    """The sidecar and the rule on one trace: they collect at an interval, and when the silence becomes a stall."""
+
+    def __init__(self, trace: Trace, placed: Sequence[Placed], uses: Sequence[Usage]) -> None:
+        self.alarms = self.alarms_of_pace = 0
+        self.delays: list[tuple[str, float, float]] = []
+        self._trace = trace
+        self._placed: dict[int, list[Placed]] = {}
+        for one in placed:
+            self._placed.setdefault(one.step, []).append(one)
+        self._pace = Pace()
+        self._activity = Activity()
+        self._uses = uses
+        self._ends = trace.activity.ends.tolist()
+        self._next = 0
+        self._collected_at = 0.0
+
+    def follow(self, generating: Sequence[float]) -> None:
+        """Follows the trace; `generating` are the seconds of each step that are reported as such."""
+        trace, at = self._trace, 0.0
+        rows = zip(
+            trace.starts.tolist(),
+            generating,
+            trace.steps.tolist(),
+            trace.saves.tolist(),
+            trace.waits.tolist(),
+            strict=True,
+        )
+        for index, (starts, made, whole, saves, waits) in enumerate(rows):
+            if starts:
+                self._pace = Pace()
+                self._activity.pause()
+            for one in self._placed.get(index, ()):
+                self._try_hang(at, made, one)
+            if made:
+                self._silence(at, at + made, "generating")
+            self._silence(at + made, at + whole, "training")
+            at += whole
+            for phase, seconds in (("saving", saves), ("waiting", waits)):
+                if seconds:
+                    self._rest(at, at + seconds, phase)
+                    at += seconds
+        if trace.hang is not None:
+            phase = "training" if not any(generating) else "generating"
+            self._hang_at_the_end(at, phase)
+
+    def _silence(self, begin: float, end: float, phase: str) -> None:
+        seconds = end - begin
+        is_seen = self._next < len(self._ends) and self._ends[self._next] <= end
+        if not is_seen and seconds <= self._pace.stall_after(phase):
+            self._pace.add(seconds, phase)
+            return
+        limits = self._limits(phase)
+        self.alarms_of_pace += seconds > limits.anyhow
+        found = _first_alarm(self._activity, self._collections(end), begin, end, phase, limits, self._collected_at)
+        self.alarms += found is not None
+        self._collected_at = self._ends[self._next - 1] if self._next else 0.0
+        self._pace.add(seconds, phase)
+
+    def _rest(self, begin: float, end: float, phase: str) -> None:
+        is_late = end - begin > self._pace.stall_after(phase)
+        self.alarms += is_late
+        self.alarms_of_pace += is_late
+        if any(True for _ in self._collections(end)):
+            self._activity.pause()
+
+    def _collections(self, end: float) -> Iterator[tuple[float, Usage]]:
+        """Those that are due up to an instant."""
+        while self._next < len(self._ends) and self._ends[self._next] <= end:
+            self._next += 1
+            yield self._ends[self._next - 1], self._uses[self._next - 1]
+
+    def _limits(self, phase: str) -> Limits:
+        return Limits(self._pace.stall_after(phase), self._pace.stall_at_rest_after(phase))
+
+    def _try_hang(self, step_begin: float, made: float, one: Placed) -> None:
+        """Lets a copy of the watch see a hang, and notes both delays; the watch itself goes on."""
+        kept = self._next, self._collected_at
+        activity = copy.deepcopy(self._activity)
+        hang_at = step_begin + one.elapsed
+        begin, phase = (step_begin, "generating") if one.elapsed < made else (step_begin + made, "training")
+        if phase == "training" and made:
+            seen = self._collections(begin)
+            _first_alarm(activity, seen, step_begin, begin, "generating", self._limits("generating"), kept[1])
+        collected_at = self._ends[self._next - 1] if self._next else 0.0
+        before = list(self._collections(hang_at))
+        hung = _hung_collections(
+            before[-1][0] if before else collected_at, hang_at, self._uses[self._next - 1], one.hang
+        )
+        self._next, self._collected_at = kept
+        self._note(activity, itertools.chain(before, hung), begin, hang_at, phase, one.hang.kind, collected_at)
+
+    def _hang_at_the_end(self, begin: float, phase: str) -> None:
+        hang = self._trace.hang
+        assert hang is not None
+        uses = list_uses(hang.activity, self._trace.workload)
+        ends = hang.activity.ends.tolist()
+        uses[0] = uses[0]._replace(seconds=min(uses[0].seconds, COLLECTION_SECONDS))
+        later = _repeat(ends[-1], uses[-1])
+        self._note(
+            self._activity,
+            itertools.chain(zip(ends, uses, strict=True), later),
+            begin,
+            hang.at,
+            phase,
+            f"recorded {self._trace.kind}",
+            self._collected_at,
+        )
+
+    def _note(
+        self,
+        activity: Activity,
+        seen: Iterable[tuple[float, Usage]],
+        begin: float,
+        hang_at: float,
+        phase: str,
+        kind: str,
+        collected_at: float,
+    ) -> None:
+        limits = self._limits(phase)
+        end = hang_at + LONGEST_DELAY_SECONDS
+        at = _first_alarm(activity, seen, begin, end, phase, limits, collected_at, is_hang=True)
+        self.delays.append((kind, (end if at is None else at) - hang_at, begin + limits.anyhow - hang_at))
 
 
-def _note(score: Score, alarms: Series, delays: Series) -> None:
-    score.traces += 1
-    score.false_alarms += int(np.sum(alarms))
-    # An alarm before the hang began is a false one, counted as such.
-    score.delays.extend(np.maximum(delays, 0.0).tolist())
+def _hung_collections(last: float, hang_at: float, mixed: Usage, hang: Hang) -> Iterator[tuple[float, Usage]]:
+    """The one that the hang begins in, with some of the work before it, then those of the hang alone."""
+    at = last + COLLECTION_SECONDS
+    worked = min(1.0, max(0.0, hang_at - last) / COLLECTION_SECONDS)
+    cores = worked * mixed.cores + (1.0 - worked) * hang.uses[0].cores
+    yield at, hang.uses[0]._replace(seconds=COLLECTION_SECONDS, cores=cores)
+    for use in hang.uses:
+        at += COLLECTION_SECONDS
+        yield at, use._replace(seconds=COLLECTION_SECONDS)
+    yield from _repeat(at, hang.uses[-1])
 
 
-def _rolling_median(values: Series) -> Series:
-    """Median of the steps before each one; the first ones, with nothing before them, have no limit."""
-    medians = np.full(len(values), np.inf)
-    windows = sliding_window_view(values, MEDIAN_WINDOW)[:-1]
-    for begin in range(0, len(windows), 50_000):
-        chunk = windows[begin : begin + 50_000]
-        medians[MEDIAN_WINDOW + begin : MEDIAN_WINDOW + begin + len(chunk)] = np.median(chunk, axis=1)
-    return medians
+def _repeat(at: float, use: Usage) -> Iterator[tuple[float, Usage]]:
+    for count in range(1, int(LONGEST_DELAY_SECONDS / COLLECTION_SECONDS)):
+        yield at + count * COLLECTION_SECONDS, use._replace(seconds=COLLECTION_SECONDS)
 
 
-def _pace(trace: Trace, generating: Series, hangs: dict[int, float]) -> tuple[Series, list[float]]:
-    """Alarms per step, and the delay until each hang is detected; `hangs` are seconds into a step, by step."""
-    pace, alarms, delays = Pace(), np.zeros(len(trace.steps)), []
-    rest = (trace.saves > pace.stall_after("saving")) | (trace.waits > pace.stall_after("waiting"))
-    steps = zip(trace.starts.tolist(), generating.tolist(), (trace.steps - generating).tolist(), strict=True)
-    for index, (starts, made, trained) in enumerate(steps):
-        if starts:
-            pace = Pace()
-        to_make, to_train = pace.stall_after("generating"), pace.stall_after("training")
-        if index in hangs:
-            at = hangs[index]
-            delays.append(to_make - at if at < made else to_train - (at - made))
-        alarms[index] = (made > to_make) + (trained > to_train)
-        if made:
-            pace.add(made, "generating")
-        pace.add(trained, "training")
-    return alarms + rest, delays
+def _first_alarm(
+    activity: Activity,
+    seen: Iterable[tuple[float, Usage]],
+    begin: float,
+    end: float,
+    phase: str,
+    limits: Limits,
+    collected_at: float,
+    *,
+    is_hang: bool = False,
+) -> float | None:
+    """When a silence from `begin` to `end` becomes a stall; None if it does not. All collections up to there are taken,
+    and of one that is no hang all of them.
+    """
+    found: float | None = None
+    # What the collections before showed is of an earlier silence.
+    limit = limits.anyhow
+    for at, use in seen:
+        due = begin + limit
+        if found is None and due < at and due - collected_at >= LEAST_SECONDS:
+            # The sidecar collects at the instant of the stall too.
+            activity.observe(use._replace(seconds=due - collected_at), phase, begin, limits, due)
+            limit = activity.stall_after() or limits.anyhow
+            collected_at = due
+            use = use._replace(seconds=at - due)
+        if found is None and begin + limit < at:
+            found = max(begin + limit, collected_at)
+            if is_hang:
+                break
+        if at - collected_at >= LEAST_SECONDS:
+            activity.observe(use, phase, begin, limits, at)
+            limit = activity.stall_after() or limits.anyhow
+            collected_at = at
+    if found is None and begin + limit < end:
+        found = max(begin + limit, collected_at)
+    return found

@@ -1,11 +1,16 @@
-"""Peer-weeks of step times with the problems of real peers, generated from a seed."""
+"""Peer-weeks of log-normal and bimodal step times with the problems of real peers, generated from a seed.
+
+The detector's constants were chosen on this family.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.bench.stalls.workload import Activity, Series, Workload, make_workload, simulate
 
 WEEK_SECONDS = 7 * 86400.0
 SHORTEST_STEP, LONGEST_STEP = 0.5, 720.0
@@ -13,7 +18,12 @@ STEPS_PER_ROUND = 60
 # Multiples of the golden ratio, without their whole part, fill the range evenly however many there are.
 GOLDEN = (5**0.5 - 1) / 2
 
-Series = NDArray[np.float64]
+
+class RecordedHang(NamedTuple):
+    """A hang at the end of a recorded run: the second at which it began, and the collections since the last step."""
+
+    at: float
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,8 @@ class Trace:
 
     `generating` is the part of the step that comes first, in which completions are made, 0 where none are or it is not
     known; `saves` and `waits` are what passes after the step, in a phase of its own, before the next step begins;
-    `starts` is 1 where the step is the first of a restarted process.
+    `starts` is 1 where the step is the first of a restarted process. `activity` is what the processes did in each
+    collection; `hang` where and how the run itself hung at its end, for a recorded one.
     """
 
     kind: str
@@ -31,6 +42,9 @@ class Trace:
     saves: Series
     waits: Series
     starts: NDArray[np.bool_]
+    workload: Workload
+    activity: Activity
+    hang: RecordedHang | None = None
 
 
 def make_traces(count: int, seed: int, shortest: float = SHORTEST_STEP) -> Iterator[Trace]:
@@ -43,86 +57,92 @@ def make_traces(count: int, seed: int, shortest: float = SHORTEST_STEP) -> Itera
         yield kinds[index % len(kinds)](random, median)
 
 
-def read_recorded() -> Iterator[Trace]:
-    """The recorded runs of `recorded/`, a file each: how it was made, then the seconds of one step a line."""
-    for path in sorted((Path(__file__).parent / "recorded").glob("*.txt")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        steps = np.array([float(line) for line in lines if not line.startswith("#")])
-        yield _trace(path.stem, steps, np.zeros(len(steps)))
+def shorten(trace: Trace, seconds: float) -> Trace:
+    """The beginning of a trace."""
+    length = int(np.searchsorted(np.cumsum(trace.steps + trace.saves + trace.waits), seconds))
+    fields = ("steps", "generating", "saves", "waits", "starts")
+    activity = Activity(*(column[trace.activity.ends <= seconds] for column in trace.activity))
+    return replace(trace, activity=activity, **{name: getattr(trace, name)[:length] for name in fields})
 
 
-def _trace(kind: str, steps: Series, generating: Series, **extra: Series | NDArray[np.bool_]) -> Trace:
+def make_trace(
+    random: np.random.Generator, kind: str, steps: Series, generating: Series, **extra: Series | NDArray[np.bool_]
+) -> Trace:
+    """A week of these steps, with what the processes do meanwhile; `shares` is what they get of the processors."""
     nothing = np.zeros(len(steps))
     parts = {"saves": nothing, "waits": nothing, "starts": np.zeros(len(steps), dtype=bool)} | extra
     length = int(np.searchsorted(np.cumsum(steps + parts["saves"] + parts["waits"]), WEEK_SECONDS))
-    return Trace(
-        kind, steps[:length], generating[:length], *(parts[name][:length] for name in ("saves", "waits", "starts"))
-    )
+    shares = parts.pop("shares", np.ones(len(steps)))[:length]
+    parts = {name: values[:length] for name, values in parts.items()}
+    workload = make_workload(random)
+    series = steps[:length], generating[:length]
+    activity = simulate(random, workload, *series, parts["saves"], parts["waits"], shares)
+    return Trace(kind, *series, parts["saves"], parts["waits"], parts["starts"], workload, activity)
 
 
-def _steps(random: np.random.Generator, median: float, spread: float) -> Series:
+def log_normal(random: np.random.Generator, median: float, spread: float) -> Series:
     """Log-normal step times, enough for the week."""
     return median * np.exp(spread * random.standard_normal(int(1.1 * WEEK_SECONDS / median) + 10))
 
 
-def _generating(random: np.random.Generator, steps: Series) -> Series:
+def split(random: np.random.Generator, steps: Series) -> Series:
     """The part of each step that makes completions: a share of the peer's own, both parts as uneven as the whole."""
     share = random.uniform(0.3, 0.8) * np.exp(0.1 * random.standard_normal(len(steps)))
     return steps * np.minimum(share, 0.95)
 
 
 def _steady(random: np.random.Generator, median: float) -> Trace:
-    steps = _steps(random, median, random.uniform(0.02, 0.1))
-    return _trace("steady", steps, _generating(random, steps))
+    steps = log_normal(random, median, random.uniform(0.02, 0.1))
+    return make_trace(random, "steady", steps, split(random, steps))
 
 
 def _heavy_tailed(random: np.random.Generator, median: float) -> Trace:
     """Completion lengths differ widely: the longest steps are many times the median."""
-    steps = _steps(random, median, random.uniform(0.3, 0.6))
-    return _trace("heavy-tailed", steps, _generating(random, steps))
+    steps = log_normal(random, median, random.uniform(0.3, 0.6))
+    return make_trace(random, "heavy-tailed", steps, split(random, steps))
 
 
 def _bimodal(random: np.random.Generator, median: float) -> Trace:
     """Some steps generate and train, some only train; or two tasks of different length take turns."""
     longer = random.uniform(2.0, 6.0)
-    steps = _steps(random, min(median, LONGEST_STEP / longer), 0.08)
+    steps = log_normal(random, min(median, LONGEST_STEP / longer), 0.08)
     slow = random.random(len(steps)) < random.uniform(0.1, 0.4)
     steps[slow] *= longer
     only_slow_generate = np.where(slow, steps * (1.0 - 1.0 / longer), 0.0)
-    return _trace("bimodal", steps, random.choice([only_slow_generate, _generating(random, steps)]))
+    return make_trace(random, "bimodal", steps, random.choice([only_slow_generate, split(random, steps)]))
 
 
 def _drifting(random: np.random.Generator, median: float) -> Trace:
     """Thermal throttling by day and completions that grow over the week."""
-    steps = _steps(random, median, random.uniform(0.05, 0.15))
+    steps = log_normal(random, median, random.uniform(0.05, 0.15))
     at = np.cumsum(steps)
     day = 1 + random.uniform(0.2, 0.8) * (1 + np.sin(2 * np.pi * at / 86400)) / 2
     growth = 1 + random.uniform(0.0, 1.5) * at / WEEK_SECONDS
     steps *= day * growth
-    return _trace("drifting", steps, _generating(random, steps))
+    return make_trace(random, "drifting", steps, split(random, steps))
 
 
 def _checkpointing(random: np.random.Generator, median: float) -> Trace:
-    steps = _steps(random, median, random.uniform(0.03, 0.15))
+    steps = log_normal(random, median, random.uniform(0.03, 0.15))
     saves = np.zeros(len(steps))
     every = int(random.integers(25, 200))
     saves[every::every] = random.uniform(5.0, 240.0, size=len(saves[every::every]))
-    return _trace("checkpoint pauses", steps, _generating(random, steps), saves=saves)
+    return make_trace(random, "checkpoint pauses", steps, split(random, steps), saves=saves)
 
 
 def _round_bound(random: np.random.Generator, median: float) -> Trace:
     """After each round the peer waits for the swarm, up to the back-off that rl-swarm's peers use."""
-    steps = _steps(random, median, random.uniform(0.05, 0.2))
+    steps = log_normal(random, median, random.uniform(0.05, 0.2))
     waits = np.zeros(len(steps))
     ends = waits[STEPS_PER_ROUND::STEPS_PER_ROUND]
     ends[:] = np.minimum(random.exponential(200.0, size=len(ends)), 900.0)
-    return _trace("round waits", steps, _generating(random, steps), waits=waits)
+    return make_trace(random, "round waits", steps, split(random, steps), waits=waits)
 
 
 def _restarting(random: np.random.Generator, median: float) -> Trace:
     """The process is restarted a few times; its first step is slower, as caches are cold."""
-    steps = _steps(random, median, random.uniform(0.05, 0.2))
+    steps = log_normal(random, median, random.uniform(0.05, 0.2))
     starts = np.zeros(len(steps), dtype=bool)
     starts[random.integers(1, len(steps), size=int(random.integers(2, 15)))] = True
     steps[starts] *= random.uniform(1.5, 3.0)
-    return _trace("restarts", steps, _generating(random, steps), starts=starts)
+    return make_trace(random, "restarts", steps, split(random, steps), starts=starts)

@@ -11,8 +11,9 @@ import time
 import psutil
 import pytest
 
+from exporter.activity.usage import TreeCounter
 from exporter.collectors import CollectError
-from exporter.collectors.process import Collector, CpuClock, add_accelerator
+from exporter.collectors.process import Collector, add_accelerator
 from exporter.config import SidecarConfig
 from exporter.system.footprint import read_footprint
 from exporter.system.machine import Limit
@@ -231,7 +232,7 @@ def test_processor_time_does_not_jump_when_the_boot_time_moves(trainer, tmp_path
 
 
 def test_processor_time_counts_each_process_once():
-    clock = CpuClock()
+    clock = TreeCounter()
     assert clock.add({(1, 0.0): 5.0}) == 5.0
     assert clock.add({(1, 0.0): 6.0, (2, 0.0): 3.0}) == 9.0
     assert clock.add({(1, 0.0): 7.0}) == 10.0

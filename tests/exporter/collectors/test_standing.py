@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from exporter.collectors import CollectError
-from exporter.collectors.standing import Collector, PeerRank, parse
+from exporter.collectors.standing import Collector
 from exporter.config import SidecarConfig
+from exporter.identity.own_peer import OwnPeer
 from exporter.textfile_reader import TextfileReader
 
 ANSWER = {
@@ -72,6 +73,10 @@ def write_trainer(run_dir, peer_id="Qm", round_number=5):
     )
 
 
+def make(run_dir, board):
+    return Collector(OwnPeer(TextfileReader(run_dir)), board.url)
+
+
 def values(samples):
     return {sample.name: sample.value for sample in samples}
 
@@ -84,7 +89,7 @@ def failed_values(collector, now):
 
 def test_the_rank_of_this_peer_is_read(board, tmp_path):
     write_trainer(tmp_path)
-    assert values(Collector(TextfileReader(tmp_path), board.url).collect(1000.0)) == {
+    assert values(make(tmp_path, board).collect(1000.0)) == {
         "swarm_source_up": 1.0,
         "swarm_source_success_timestamp_seconds": 1000.0,
         "swarm_rank": 2.0,
@@ -98,18 +103,19 @@ def test_the_rank_of_this_peer_is_read(board, tmp_path):
 
 def test_a_peer_ahead_of_the_board_does_not_lag(board, tmp_path):
     write_trainer(tmp_path, round_number=9)
-    assert values(Collector(TextfileReader(tmp_path), board.url).collect(0.0))["swarm_round_lag"] == 0.0
+    assert values(make(tmp_path, board).collect(0.0))["swarm_round_lag"] == 0.0
 
 
 def test_a_strange_peer_id_stays_inside_the_path(board, tmp_path):
     write_trainer(tmp_path, peer_id="../../x?y#z")
-    Collector(TextfileReader(tmp_path), board.url).collect(0.0)
+    board.answer(**(ANSWER | {"id": "../../x?y#z"}))
+    make(tmp_path, board).collect(0.0)
     assert board.paths == ["/api/peers/..%2F..%2Fx%3Fy%23z"]
 
 
 def test_the_last_values_stay_when_a_read_fails(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(TextfileReader(tmp_path), board.url)
+    collector = make(tmp_path, board)
     before = values(collector.collect(1000.0))
     board.answer(503, detail="the board is empty")
     reason, after = failed_values(collector, 1005.0)
@@ -119,7 +125,7 @@ def test_the_last_values_stay_when_a_read_fails(board, tmp_path):
 
 def test_a_leaderboard_that_is_gone_is_a_failed_read(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(TextfileReader(tmp_path), board.url)
+    collector = make(tmp_path, board)
     collector.collect(1000.0)
     board.close()
     reason, after = failed_values(collector, 1005.0)
@@ -129,7 +135,7 @@ def test_a_leaderboard_that_is_gone_is_a_failed_read(board, tmp_path):
 
 def test_a_peer_that_the_board_does_not_know_has_no_rank(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(TextfileReader(tmp_path), board.url)
+    collector = make(tmp_path, board)
     collector.collect(1000.0)
     board.answer(404, detail="unknown peer")
     assert values(collector.collect(1005.0)) == {
@@ -140,7 +146,7 @@ def test_a_peer_that_the_board_does_not_know_has_no_rank(board, tmp_path):
 
 def test_another_identity_does_not_inherit_the_rank(board, tmp_path):
     write_trainer(tmp_path)
-    collector = Collector(TextfileReader(tmp_path), board.url)
+    collector = make(tmp_path, board)
     collector.collect(1000.0)
     write_trainer(tmp_path, peer_id="QmOther")
     board.answer(503)
@@ -148,7 +154,7 @@ def test_another_identity_does_not_inherit_the_rank(board, tmp_path):
 
 
 def test_without_a_peer_id_the_leaderboard_is_not_queried(board, tmp_path):
-    assert "peer id" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
+    assert "peer id" in failed_values(make(tmp_path, board), 0.0)[0]
     assert board.paths == []
 
 
@@ -156,29 +162,28 @@ def test_without_a_peer_id_the_leaderboard_is_not_queried(board, tmp_path):
 def test_another_status_is_a_failed_read_and_no_redirect_is_followed(board, tmp_path, status):
     write_trainer(tmp_path)
     board.answer(status, **ANSWER)
-    assert str(status) in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
+    assert str(status) in failed_values(make(tmp_path, board), 0.0)[0]
     assert len(board.paths) == 1
 
 
 def test_a_page_of_html_is_a_failed_read(board, tmp_path):
     write_trainer(tmp_path)
     board.content_type, board.body = "text/html", "<html>"
-    assert "text/html" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
+    assert "is a web page" in failed_values(make(tmp_path, board), 0.0)[0]
     board.status = 404
-    failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)
+    failed_values(make(tmp_path, board), 0.0)
 
 
 def test_a_huge_answer_is_a_failed_read(board, tmp_path):
     write_trainer(tmp_path)
     board.body = json.dumps(ANSWER | {"nickname": "x" * 10_000_000})
-    assert "too large" in failed_values(Collector(TextfileReader(tmp_path), board.url), 0.0)[0]
+    assert "too large" in failed_values(make(tmp_path, board), 0.0)[0]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"rank": 0},
-        {"rank": -1},
         {"rank": 1.5},
         {"rank": True},
         {"rank": "1"},
@@ -190,24 +195,31 @@ def test_a_huge_answer_is_a_failed_read(board, tmp_path):
         {"cumulative": float("inf")},
         {"cumulative": 10**400},
         {"cumulative": "12"},
-        {"stageReward": [1]},
-        {"round": -1},
-        {"round": 1e3},
+        {"id": "QmOther"},
     ],
 )
-def test_an_answer_that_cannot_be_true_is_refused(wrong):
-    with pytest.raises(ValueError, match="answer"):
-        parse(json.dumps(ANSWER | wrong).encode())
+def test_an_answer_that_cannot_be_true_is_refused(board, tmp_path, wrong):
+    write_trainer(tmp_path)
+    board.answer(**(ANSWER | wrong))
+    reason, shown = failed_values(make(tmp_path, board), 0.0)
+    assert "its answer is not a peer's rank" in reason
+    assert shown == {"swarm_source_up": 0.0}
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b"\xff\xfe", b"[" * 60_000, b'"x"'])
-def test_another_shape_is_refused(body):
-    with pytest.raises(ValueError, match="not a peer's rank"):
-        parse(body)
+@pytest.mark.parametrize("wrong", [{"round": -1}, {"round": 1e3}, {"round": None}])
+def test_without_the_swarms_round_there_is_no_lag(board, tmp_path, wrong):
+    write_trainer(tmp_path)
+    board.answer(**(ANSWER | wrong))
+    shown = values(make(tmp_path, board).collect(0.0))
+    assert shown["swarm_rank"] == 2.0
+    assert "swarm_round_lag" not in shown
 
 
-def test_an_answer_is_read():
-    assert parse(json.dumps(ANSWER).encode()) == PeerRank(2, 3, 12.5, 1.5, 7)
+@pytest.mark.parametrize("body", ["", "null", "[]", "{}", "[" * 60_000, '"x"'])
+def test_another_shape_is_refused(board, tmp_path, body):
+    write_trainer(tmp_path)
+    board.body = body
+    assert "not" in failed_values(make(tmp_path, board), 0.0)[0]
 
 
 def test_without_a_leaderboard_there_is_no_such_collector(tmp_path):

@@ -1,8 +1,8 @@
 """A real DHT node that publishes what its standard input says; a program of its own, as hivemind forks.
 
 Arguments: port, identity file. Prints its address, then `done` for each line: a list of {"key", "subkey" or absent,
-"value" or "raw" (msgpack in hex), "lives"} to store, or null to forget everything. Values are stored as any peer's
-request would store them, bytes unseen, so that hostile ones get in too.
+"value" or "raw" (msgpack in hex), "lives" or "expires"} to store, or null to forget everything. Values are stored as
+any peer's request would store them, bytes unseen, so that hostile ones get in too.
 """
 
 import json
@@ -33,7 +33,7 @@ async def store(_dht, node, path) -> None:
     """A file, as hivemind's pipe breaks on a message of more than 64 KiB."""
     for record in json.loads(Path(path).read_text()):
         raw = bytes.fromhex(record["raw"]) if "raw" in record else MSGPackSerializer.dumps(record["value"])
-        expiry = time.time() + record.get("lives", 4 * 3600)
+        expiry = record.get("expires", time.time() + record.get("lives", 4 * 3600))
         node.protocol.storage.store(DHTID.generate(record["key"]), raw, expiry, subkey=record.get("subkey"))
 
 

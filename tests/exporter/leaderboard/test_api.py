@@ -11,6 +11,7 @@ import pytest
 from exporter.leaderboard.api import MAX_BODY_BYTES, create_app
 from exporter.leaderboard.board import Board
 from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.records import Entry, Message
 from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
 from exporter.serving.host_names import scraped_names
@@ -29,7 +30,7 @@ def snapshot(polled_at: float | None = NOW) -> Snapshot:
     board.credit(RoundAndStage(3, 0), {A: Entry(5.0, stamp - 9)}, NOW)
     board.credit(PLACE, {A: Entry(2.0, stamp - 2), B: Entry(7.0, stamp - 1)}, NOW)
     gossip = [Gossip(A, PLACE, Message("q" * 32, NOW, "<b>2+2?</b>", "4 </script>"))]
-    return render(board, {A: "a_b <i>"}, history, place=PLACE, gossip=gossip, polled_at=polled_at, now=NOW)
+    return render(board, Names({A: "a_b <i>"}), history, place=PLACE, gossip=gossip, polled_at=polled_at, now=NOW)
 
 
 def client(served: Snapshot, clock: float = NOW + 2) -> Get:
@@ -69,8 +70,8 @@ def test_the_cumulative_board(get: Get) -> None:
     both = {"recordedRound": 3, "recordedStage": 1, "cumulativeScore": 7.0, "scoreHistory": [{"x": NOW, "y": 7.0}]}
     assert get("/api/leaderboard-cumulative").json() == {
         "leaders": [
-            {"id": B, "nickname": "Qm…bbbbbb", "lastScore": 7.0, **both},
-            {"id": A, "nickname": "a_b <i>", "lastScore": 2.0, **both},
+            {"id": B, "nickname": "Qm…bbbbbb", "lastScore": 7.0, "verified": False, **both},
+            {"id": A, "nickname": "a_b <i>", "lastScore": 2.0, "verified": True, **both},
         ],
         "total": 2,
     }
@@ -91,6 +92,9 @@ def test_one_peer(get: Get) -> None:
         "nickname": "a_b <i>",
         "rank": 2,
         "total": 2,
+        "establishedRank": 2,
+        "establishedTotal": 2,
+        "verified": True,
         "cumulative": 7.0,
         "stageReward": 2.0,
         "round": 3,
@@ -178,7 +182,7 @@ def test_a_stale_board_is_not_served_as_its_state_either() -> None:
 
 
 def test_an_empty_board_has_no_ranks() -> None:
-    empty = render(Board(), {}, History(), place=PLACE, gossip=[], polled_at=NOW, now=NOW)
+    empty = render(Board(), Names(), History(), place=PLACE, gossip=[], polled_at=NOW, now=NOW)
     get = client(empty)
     assert get(f"/api/peers/{A}").status_code == 503
     assert get(f"/api/peers/{A}").json() == {"detail": "the board is empty"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.leaderboard.config import load
+from tests.exporter.identity.test_own_peer import write_key
 
 PEER = "Qm" + "a" * 44
 GOOD = f"database: board.sqlite\ninitial_peers: [/ip4/127.0.0.1/tcp/38331/p2p/{PEER}]\n"
@@ -28,7 +29,9 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
         (GOOD + "listen: 127.0.0.1:99999\n", "listen: '127.0.0.1:99999' is not HOST:PORT"),
         (GOOD + "names: {bob: x}\n", "'bob' is not a peer id"),
         (GOOD + "poll_interval_seconds: .nan\n", "poll_interval_seconds: not a finite number"),
-        ("database: x\ninitial_peers: []\n", "initial_peers: List should have at least 1 item"),
+        ("database: x\ninitial_peers: []\n", "initial_peers: missing; name addresses of the swarm's"),
+        ("database: x\nsources: [{kind: fax}]\n", "sources.0: 'fax' is no source; the sources are chain, "),
+        ("database: x\nsources: [{kind: dashboard, url: x}]\n", "sources.0: dashboard: url: is not a URL"),
         ("database: x\ninitial_peers: [there]\n", "'there' is not a multiaddr, such as /ip4/"),
         ("{", "while parsing a flow node"),
     ],
@@ -45,3 +48,19 @@ def test_a_mistake_is_one_line(tmp_path: Path, text: str, error: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"absent\.yaml: No such file"):
         load(tmp_path / "absent.yaml")
+
+
+def test_the_key_files_of_other_trainers_name_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    peer_id = write_key(tmp_path / "swarm.pem", "somebody")
+    path = tmp_path / "leaderboard.yaml"
+    path.write_text(f"{GOOD}identities: {{fox: {tmp_path / 'swarm.pem'}, gone: {tmp_path / 'gone.pem'}}}\n")
+    assert load(path).names == {peer_id: "fox"}
+    assert "peer gone has no name on the board: No such file or directory" in caplog.text
+
+
+def test_sources_of_one_kind_are_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard.yaml"
+    path.write_text(
+        "database: x\nsources: [{kind: chain, version: 0.7}, {kind: dashboard}, {kind: chain, version: 0.4}]\n"
+    )
+    assert list(load(path).make_sources()) == ["chain", "dashboard", "chain-2"]

@@ -18,9 +18,12 @@ import msgpack
 import psutil
 import pytest
 
+from tests.exporter.sources.json_server import JsonServer
 from tests.fakes import descendants, get, reserve_ports, still_alive, wait_for
 from tests.programs import require
-from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key
+from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key, rewards_key_of
+from trainer.sealing import Seal
+from trainer.swarm.identity import ensure_identity
 
 A, B, C = ("Qm" + letter * 44 for letter in "abc")
 TUPLE = 0x40
@@ -201,6 +204,9 @@ def test_good_records_count_and_hostile_ones_cost_only_themselves(attacked: Lead
         "nickname": "<i>ours</i>",
         "rank": 1,
         "total": 2,
+        "establishedRank": 1,
+        "establishedTotal": 2,
+        "verified": True,
         "cumulative": 3.5,
         "stageReward": 1.5,
         "round": 3,
@@ -295,6 +301,42 @@ def test_a_swarm_that_vanishes_and_returns_is_found_again(tmp_path: Path) -> Non
         seed.stop()
 
 
+def test_a_signed_board_counts_what_the_owners_sealed_and_nothing_else(seed: Seed, tmp_path: Path) -> None:
+    ensure_identity(tmp_path / "a.pem")
+    ensure_identity(tmp_path / "b.pem")
+    member, stranger = Seal.read(tmp_path / "a.pem"), Seal.read(tmp_path / "b.pem")
+
+    def sealed(seal: Seal, key: str, value: Any, subkey: str | None = None) -> dict[str, Any]:
+        expires = time.time() + 3 * 3600.0
+        payload = seal.close(key, subkey, msgpack.packb(value), expires)
+        return {"key": key, "subkey": subkey, "raw": raw(payload), "expires": expires}
+
+    seed.publish([sealed(member, "rl_swarm_rs", [0, 1]), sealed(member, rewards_key(0, 0), 2.5, member.peer_id)])
+    seed.publish([sealed(stranger, rewards_key(0, 1), 1e6, stranger.peer_id)])
+    seed.publish([{"key": rewards_key(1, 0), "subkey": "Qm" + letter * 44, "value": 1e6} for letter in "abc"])
+    members = {"signed": True, "leaders": [member.peer_id], "members": [member.peer_id], "names": {}}
+    board = Leaderboard(tmp_path, seed.address, **members)
+    try:
+        board.wait_for_cumulative(member.peer_id, 2.5)
+        leaders = board.get("/api/leaderboard-cumulative").json()["leaders"]
+        assert [leader["id"] for leader in leaders] == [member.peer_id]
+        assert board.get("/api/round_and_stage").json() == {"round": 0, "stage": 1}
+    finally:
+        assert board.stop() == 0, board.output
+
+
+def test_a_board_of_rewards_that_are_spread_over_keys(seed: Seed, tmp_path: Path) -> None:
+    peers = {f"Qm{letter * 44}": float(number) for number, letter in enumerate("abcdefgh", start=1)}
+    seed.publish([place(0, 0)])
+    seed.publish([{"key": rewards_key_of(one, 0, 0, 5), "subkey": one, "value": sum_} for one, sum_ in peers.items()])
+    board = Leaderboard(tmp_path, seed.address, shards=5)
+    try:
+        board.wait_for_cumulative(A, 1.0)
+        assert board.peer(A)["total"] == len(peers)
+    finally:
+        assert board.stop() == 0, board.output
+
+
 def test_it_answers_before_the_swarm_is_there(tmp_path: Path) -> None:
     [port] = reserve_ports(1)
     board = Leaderboard(tmp_path, f"/ip4/127.0.0.1/tcp/{port}/p2p/{A}")
@@ -306,6 +348,30 @@ def test_it_answers_before_the_swarm_is_there(tmp_path: Path) -> None:
     finally:
         assert board.stop() == 0
     assert "poll failed: no initial peer accepts connections yet" in board.output
+    assert "Traceback" not in board.output
+
+
+def test_sources_are_read_and_served_where_there_is_no_board(tmp_path: Path) -> None:
+    dashboard = JsonServer()
+    dashboard.answers["/api/v1/peer"] = {"peerId": f"0xab|{A}", "peerName": "meek owl", "reward": 7, "score": 2}
+    settings = {"initial_peers": [], "sources": [{"kind": "dashboard", "url": dashboard.url}], "names": {}}
+    board = Leaderboard(tmp_path, "", **settings)
+    try:
+        board.get(f"/api/standings/{A}")
+
+        def told() -> list[dict[str, Any]]:
+            (source,) = board.get(f"/api/standings/{A}").json()["sources"]
+            return source["standings"] if source["up"] else []
+
+        (standing,) = wait_for(told, 20, "the dashboard is read")
+        assert (standing["reward"], standing["name"]) == (7, "meek owl")
+        board.wait_for_health()
+        assert board.get(f"/api/peers/{A}").status_code == 404
+        assert not descendants(board.process.pid)
+        assert (tmp_path / "changes.json").stat().st_mode & 0o077 == 0
+    finally:
+        assert board.stop() == 0
+        dashboard.close()
     assert "Traceback" not in board.output
 
 

@@ -151,10 +151,11 @@ def test_what_is_over_tells_no_steps_of_a_live_run() -> None:
 
 def test_requests_at_an_inference_server_are_no_progress_to_wait_for() -> None:
     server = Written()
-    server.activity = {"requests_running": 5.0}
+    server.activity = {"running": 5.0}
     assert values(ReportedProgress({"prometheus": server}), 1000.0) == {
         "trainer_progress_readers": 0,
         "trainer_progress_up prometheus": 1,
+        "trainer_inference_requests prometheus running": 5,
     }
     # A trainer may serve both.
     server.new = [step(7, 1005.0)]

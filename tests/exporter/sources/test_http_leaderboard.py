@@ -13,6 +13,7 @@ from exporter.last_values import LastValues
 from exporter.leaderboard.api import create_app
 from exporter.leaderboard.board import Board
 from exporter.leaderboard.measures import Measures
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.records import Entry
 from exporter.leaderboard.snapshot import History, Snapshot, render
 from exporter.serving.host_names import scraped_names
@@ -258,7 +259,7 @@ class OurService:
             entries = {peer_id: Entry(reward, NOW + EXPIRATION_SECONDS - 9) for peer_id, reward in rewards.items()}
             board.credit(RoundAndStage(3, stage), entries, NOW)
         place = RoundAndStage(3, len(stages) - 1)
-        self.snapshot = render(board, {ALFA: "alfa"}, History(), place=place, gossip=[], polled_at=NOW, now=NOW)
+        self.snapshot = render(board, Names({ALFA: "alfa"}), History(), place=place, gossip=[], polled_at=NOW, now=NOW)
 
     def close(self) -> None:
         self._server.should_exit = True

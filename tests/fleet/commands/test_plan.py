@@ -41,6 +41,27 @@ def test_the_device_of_the_command_line_comes_before_the_file_s(tmp_path: Path) 
     assert [one["name"] for one in data["bounds"]] == ["memory", "Metal's working set", "cores"]
 
 
+def test_a_recipe_is_written_as_a_configuration_that_passes_check(tmp_path: Path) -> None:
+    asked = ("plan", "--model", "Qwen/Qwen2.5-0.5B-Instruct", "--memory", "16GiB", "--cores", "10", "--device", "mps")
+
+    result = peerwatch(*asked, "--write", "peerwatch.yaml", folder=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert "No peer fits: memory allows none" in result.stdout
+    assert "With the settings above up to 4 peers fit" in " ".join(result.stdout.split())
+    assert "peerwatch.yaml written for 4 peers" in result.stderr
+    checked = peerwatch("check", folder=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    assert "4 peers" in checked.stdout
+    again = peerwatch(*asked, "--write", "peerwatch.yaml", "-f", "peerwatch.yaml", folder=tmp_path)
+    assert (again.returncode, again.stderr) == (2, "peerwatch: peerwatch.yaml exists; name another file\n")
+    fewer = peerwatch(*asked, "--write", "two.yaml", "--peers", "2", folder=tmp_path)
+    assert "two.yaml written for 2 peers" in fewer.stderr
+    many = peerwatch(*asked, "--write", "nine.yaml", "--peers", "9", folder=tmp_path)
+    assert many.stderr == "peerwatch: nine.yaml is not written: 9 peers do not fit, whatever is set\n"
+    assert not (tmp_path / "nine.yaml").exists()
+
+
 def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
     result = peerwatch("plan", "--parameters", "7B", *MAC, folder=tmp_path)
 
@@ -54,6 +75,12 @@ def test_no_peer_is_exit_status_1(tmp_path: Path) -> None:
         (("--memory", "16"), "--memory: '16' is not a size; write it like 4GiB, 512MiB or 4GB"),
         (("--memory", "16GiB"), "--memory describes another machine; give its --cores too"),
         (("--cores", "4"), "--cores describes another machine; give its --memory too"),
+        (("--measure-peers", "4"), "--measure-peers is for --measure; leave it out, or give both"),
+        (("--peers", "2"), "--peers is for --write; leave it out, or give --write FILE"),
+        (
+            ("--parameters", "0.5B", *MAC, "--write", "x.yaml"),
+            "--write needs a model that can be loaded: give --model beside --parameters",
+        ),
         (("--device", "tpu"), "--device tpu: unknown device; use cpu, mps or cuda"),
         (("--parameters", "huge"), "'huge' is not a number of parameters; write it like 0.5B or 150M"),
         (

@@ -80,7 +80,7 @@ MISTAKES = {
         "fleet: a\npeers:\n  - name: x\n  - name: X\n",
         "4: peers[1].name: duplicate peer name X; names must differ in more than case",
     ),
-    "no peers": ("fleet: a\npeers: 0\n", "2: peers: should be greater than or equal to 1, not 0"),
+    "no peers": ("fleet: a\npeers: 0\n", "2: peers: no peers, and no machines in `watch`; set one of them"),
     "bad address": (
         "fleet: a\nhost: here\n",
         "2: host: 'here' is not an IPv4 address; use 127.0.0.1 for this machine only, 0.0.0.0 for the network",

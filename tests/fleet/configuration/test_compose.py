@@ -29,6 +29,25 @@ def test_no_peer_leads_a_swarm_that_it_joins(load: Callable[[str], Loaded]) -> N
     assert address in composition.leaderboard.initial_peers
 
 
+def test_an_own_swarm_is_signed_and_led_by_its_own_peers(load: Callable[[str], Loaded]) -> None:
+    other = "Qm" + "2" * 44
+    composition = load(f"fleet: a\npeers: 2\nswarm: {{members: [{other}]}}\n").composition
+    board = composition.leaderboard
+    assert board is not None
+    for one in (board, *(trainer.swarm for trainer in composition.trainers.values())):
+        assert (one.signed, one.leaders, one.members) == (True, [LEADER, LEADER], [LEADER, LEADER, other])
+
+
+def test_a_swarm_that_others_began_is_open_unless_it_is_said_who_leads(load: Callable[[str], Loaded]) -> None:
+    joined = f"initial_peers: [/ip4/203.0.113.7/tcp/1/p2p/{LEADER}]"
+    trainer = load(f"fleet: a\nswarm: {{{joined}}}\n").composition.trainers["a-0"]
+    assert (trainer.swarm.signed, trainer.swarm.leaders, trainer.swarm.members) == (False, [], [])
+    trainer = load(f"fleet: a\nswarm: {{{joined}, signed: true, leaders: [{LEADER}]}}\n").composition.trainers["a-0"]
+    assert (trainer.swarm.signed, trainer.swarm.leaders) == (True, [LEADER])
+    problems = load(f"fleet: a\nswarm: {{{joined}, signed: true}}\n").problems
+    assert any("name the peers that lead it" in problem.message for problem in problems)
+
+
 def test_a_peer_overrides_single_settings_of_the_trainer(load: Callable[[str], Loaded]) -> None:
     text = """\
 fleet: a

@@ -36,6 +36,15 @@ def test_a_peer_is_one_line() -> None:
     assert _row(PEER, _process("RUNNING")).line() == line
 
 
+def test_what_a_contract_credits_is_told_where_one_is_read() -> None:
+    credited = _row({**PEER, "registered": True, "credited_reward": 27.0}, _process("RUNNING"))
+    assert "reward 0.500, credited 27, alerts" in credited.line()
+    absent = _row({**PEER, "registered": False, "credited_reward": 0.0}, _process("RUNNING"))
+    assert "credited nothing: not registered" in absent.line()
+    assert [column.header for column in table([absent]).columns][-2:] == ["credited", "alerts"]
+    assert "credited" not in [column.header for column in table([_row(PEER, None)]).columns]
+
+
 def test_what_is_not_measured_is_a_dash_and_never_zero() -> None:
     assert _row(None, None).line() == "a -, - steps/s, -, rank -, reward -"
 

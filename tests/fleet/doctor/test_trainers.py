@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fleet.doctor.trainers import find_trainers
 
 Start = Callable[..., int]
@@ -43,6 +45,23 @@ def test_a_forked_child_is_no_trainer_of_its_own(tmp_path: Path) -> None:
     finally:
         os.killpg(process.pid, 9)
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("module", "logs_to_wandb"),
+    [
+        ("hivemind_exp.gsm8k.train_single_gpu", True),
+        ("rgym_exp.runner.swarm_launcher", False),
+        ("code_gen_exp.runner.swarm_launcher", False),
+    ],
+)
+def test_each_release_of_rl_swarm_is_known(
+    start_trainer: Start, tmp_path: Path, module: str, *, logs_to_wandb: bool
+) -> None:
+    pid = start_trainer(module, ROOT=str(tmp_path / "elsewhere"))
+    (trainer,) = [one for one in find_trainers() if one.pid == pid]
+    assert trainer.logs_to_wandb == logs_to_wandb
+    assert trainer.log_folder == (tmp_path / ("logs" if logs_to_wandb else "elsewhere/logs"))
 
 
 def test_a_shell_that_names_the_module_is_no_trainer(tmp_path: Path) -> None:

@@ -52,14 +52,6 @@ def test_a_card_bounds_by_its_own_memory() -> None:
     assert (result.bound.name, result.peers) == ("the card's memory", 2)
 
 
-def test_where_none_fits_the_settings_that_would_are_named() -> None:
-    result = plan(16, completion_tokens=512)
-
-    assert result.peers == 0
-    assert any(line.startswith("`grpo: {per_device_train_batch_size: 2,") for line in result.advice)
-    assert any(line.startswith("`lora: {}`: 1 peer of ") for line in result.advice)
-
-
 def test_work_is_cut_into_the_largest_batches_that_fit() -> None:
     assert fitted(on(64)) == on(64).work
     smaller = fitted(on(16, completion_tokens=512))

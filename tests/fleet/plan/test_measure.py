@@ -15,7 +15,7 @@ import pytest
 
 from fleet.plan.answer import answer, case
 from fleet.plan.host import GIB, elsewhere
-from fleet.plan.measure import Measurement, is_disturbed, measure
+from fleet.plan.measure import Measurement, is_disturbed, measure, reason_to_end
 from fleet.plan.shapes import find_shape
 from fleet.plan.trial import Span, TrialError
 from fleet.plan.workload import workload
@@ -62,6 +62,7 @@ def test_peers_are_measured_one_after_another_and_none_stays() -> None:
     assert printed.lines[0] == "1 peer, 2 threads each"
     assert "2 peers, 1 thread each" in printed.lines
     assert any(line.startswith("ended: ") for line in printed.lines)
+    assert all(0 < cores < 3 for cores in found.own_cores.values())
     assert still_alive([one for one in descendants(os.getpid()) if one not in before]) == []
 
 
@@ -106,6 +107,18 @@ def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path, number: in
     wait_for(lambda: not still_alive(peers), 10, "the trial's processes to end")
 
 
+def test_so_many_peers_as_are_asked_for_are_measured_unless_memory_forbids() -> None:
+    planned = case(
+        find_shape("tiny"), workload(TrainerConfig(name="a", run_dir=Path("a")), "cpu"), elsewhere("cpu", 8 * GIB, 2)
+    )
+    found = Measurement(peak_bytes=1.0 * GIB, pace={1: 10.0, 2: 9.0})
+
+    assert reason_to_end(found, planned, 3, None).startswith("ended: 2 peers change the pace by -10%")
+    assert reason_to_end(found, planned, 3, 4) == ""
+    assert reason_to_end(found, planned, 5, 4) == "ended: 4 peers were asked for"
+    assert reason_to_end(replace(found, peak_bytes=5.0 * GIB), planned, 3, 4).startswith("ended: 3 peers need")
+
+
 def test_a_pace_beside_busy_programs_is_not_kept() -> None:
     assert is_disturbed(Measurement(others_cores=0.5), cores=2)
     assert not is_disturbed(Measurement(others_cores=0.2), cores=2)
@@ -117,7 +130,7 @@ def test_the_measured_pace_limits_the_answer() -> None:
 
     result = answer(replace(planned, pace={1: 15.0, 2: 29.0, 3: 29.1}))
 
-    assert (result.peers, result.bound.name, result.advice) == (2, "the measured pace", ())
+    assert (result.peers, result.bound.name) == (2, "the measured pace")
 
 
 def _name(process: psutil.Process) -> str:

@@ -37,6 +37,16 @@ def test_a_picture_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "pace.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_of_the_same_figures_is_the_same_file_and_names_them(tmp_path: Path) -> None:
+    for name in ("one.svg", "two.svg"):
+        plot({1: 5.0, 2: 9.0}, tmp_path / name, title="tiny", use={1: 0.3, 2: 0.62})
+
+    text = (tmp_path / "one.svg").read_text()
+    assert text == (tmp_path / "two.svg").read_text()
+    for shown in ("62 %", "processors in use, %", "steps/s, all together"):
+        assert f"<!-- {shown} -->" in text
+
+
 @pytest.mark.parametrize("name", ["pace", "pace.doc", "none/pace.png"])
 def test_a_picture_that_could_not_be_written_is_refused_before_the_measurement(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="--plot"):

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from fleet.plan.answer import answer
+from fleet.plan.recipe import find_recipes
 from fleet.plan.report import describe, sentences, show
 from tests.fleet.plan.test_answer import on
 
@@ -12,7 +13,7 @@ from tests.fleet.plan.test_answer import on
 def text_of(**options: float) -> str:
     planned = on(**options)
     console = Console(file=io.StringIO(), width=140)
-    show(planned, answer(planned), console)
+    show(planned, answer(planned), find_recipes(planned), console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -52,7 +53,7 @@ def test_the_answer_that_no_peer_fits_has_its_figures() -> None:
 def test_json_has_the_same_figures() -> None:
     planned = on(memory=32)
     result = answer(planned)
-    data = describe(planned, result)
+    data = describe(planned, result, find_recipes(planned))
 
     assert (data["peers"], data["limited_by"]) == (result.peers, result.bound.name)
     assert data["peer"]["footprint_bytes"] == planned.footprint.bytes

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tests.fakes import wait_for
-from trainer.protocol import RoundAndStage
+from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
+from trainer.swarm.backlog import MAX_RECORDS
 from trainer.swarm.error import SwarmError
-from trainer.swarm.publisher import MAX_OUTPUTS_PER_STAGE, MAX_PENDING, Publisher
+from trainer.swarm.publisher import MAX_BOARD_PEERS, MAX_OUTPUTS_PER_STAGE, Publisher
+from trainer.swarm.records import Found
 
 PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
 OTHER = "QmRu2j7TxZvUt4cGgtvNFbv8LrMbM5nwCwwTgvhQJNTVoi"
@@ -26,15 +28,25 @@ class FakeSwarm:
         self.stored: dict[str, Any] = {}
         self.calls: list[tuple[str, str | None]] = []
         self.refused = 0
+        self.refused_keys: set[str] = set()
+        self.slow_keys: set[str] = set()
+        self.is_daemon_gone = False
+        self.leaders: list[str] = []
+        self.leads, self.is_signed, self.shards = False, False, 1
+        self.rebuilt = self.dialled = 0
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
         self.alive = True
 
-    def store(self, key: str, value: Any, subkey: str | None = None) -> bool:
+    def store(self, key: str, value: Any, subkey: str | None = None, *, outlast: float = 0.0) -> bool:
         self.entered.set()
         self.open.wait(120)
         self.calls.append((key, subkey))
+        if key in self.slow_keys:
+            raise SwarmError(f"storing {key}: TimeoutError")
+        if key in self.refused_keys:
+            return False
         if self.refused:
             self.refused -= 1
             return False
@@ -44,14 +56,29 @@ class FakeSwarm:
             self.stored.setdefault(key, {})[subkey] = value
         return True
 
-    def get(self, key: str) -> Any:
+    def find(self, key: str) -> Any:
         self.open.wait(120)
-        if not self.alive:
+        if not self.alive or key in self.slow_keys:
             raise SwarmError("gone")
-        return self.stored.get(key)
+        value, expires = self.stored.get(key), time.time() + EXPIRATION_SECONDS
+        if isinstance(value, dict):
+            return {subkey: Found(one, expires) for subkey, one in value.items()}
+        return None if value is None else Found(value, expires)
 
-    def count_peers(self) -> int:
-        return 2
+    def rebuild_node(self) -> None:
+        self.rebuilt += 1
+        self.slow_keys.clear()
+
+    def dial_initial_peers(self) -> int:
+        self.dialled += 1
+        return 0
+
+    def connected_peers(self) -> list[str]:
+        return [OTHER, PEER]
+
+    def restore_node(self) -> bool:
+        was_gone, self.is_daemon_gone = self.is_daemon_gone, False
+        return was_gone
 
     def is_alive(self) -> bool:
         return self.alive
@@ -64,6 +91,14 @@ class FakeTelemetry:
         self.published_at: list[float] = []
         self.failures = 0
         self.peers: int | None = None
+        self.is_reward_refused: bool | None = None
+        self.is_overruled: bool | None = None
+
+    def set_leader_overruled(self, is_overruled: bool) -> None:
+        self.is_overruled = is_overruled
+
+    def set_reward_refused(self, is_refused: bool) -> None:
+        self.is_reward_refused = is_refused
 
     def published(self, at: float) -> None:
         self.published_at.append(at)
@@ -117,6 +152,20 @@ def test_a_leader_publishes_round_and_stage_and_the_stages_board(publisher: Publ
     assert swarm.stored["rl_swarm_leaderboard_3_1"] == [(OTHER, 9.0), (PEER, 4.0)]
 
 
+def test_rewards_spread_over_keys_make_one_board(swarm: FakeSwarm, tmp_path: Path) -> None:
+    swarm.shards = 7
+    for number, peer_id in enumerate((PEER, OTHER, *(f"Qm{letter * 44}" for letter in "abcdefg"))):
+        publisher = Publisher(swarm, FakeTelemetry(), tmp_path, peer_id, interval_seconds=0.05)
+        publisher.put_reward(AT, float(number))
+        publisher.announce(AT, is_new=True)
+        publisher.start()
+        publisher.close(60)
+
+    assert "rl_swarm_rewards_3_1" not in swarm.stored
+    assert 1 < len([key for key in swarm.stored if key.startswith("rl_swarm_rewards_3_1_")]) <= 7
+    assert [reward for _, reward in swarm.stored["rl_swarm_leaderboard_3_1"]] == [float(n) for n in range(8, -1, -1)]
+
+
 def test_a_hanging_swarm_does_not_block_the_training_thread(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.open.clear()
     publisher.put_reward(AT, 0.0)
@@ -144,6 +193,61 @@ def test_a_failed_store_is_retried(publisher: Publisher, swarm: FakeSwarm, telem
     assert telemetry.failures == 2
 
 
+def test_a_refused_reward_holds_up_nothing_and_is_told(
+    publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry
+) -> None:
+    swarm.refused_keys = {"rl_swarm_rewards_3_1"}
+    publisher.put_reward(AT, 5.0)
+    publisher.announce(AT, is_new=True)
+    publisher.put_output(AT, "question", (0.0, {}))
+    publisher.start()
+
+    wait_for(lambda: len(swarm.stored) == 2, 5, "the records that come later", every=0.01)
+
+    assert swarm.stored["rl_swarm_rs"] == (3, 1)
+    assert telemetry.is_reward_refused is True
+    swarm.refused_keys.clear()
+    publisher.put_reward(AT, 6.0)
+    wait_for(lambda: "rl_swarm_rewards_3_1" in swarm.stored, 5, "the reward", every=0.01)
+    wait_for(lambda: telemetry.is_reward_refused is False, 5, "that it is accepted again", every=0.01)
+
+
+def test_a_key_that_does_not_answer_holds_up_no_other(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.slow_keys = {"rl_swarm_rewards_3_1"}
+    publisher.put_reward(AT, 5.0)
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+
+    wait_for(lambda: "rl_swarm_rs" in swarm.stored, 5, "the announcement", every=0.01)
+
+
+def test_what_a_lost_node_held_is_published_again(publisher: Publisher, swarm: FakeSwarm) -> None:
+    held = {"rl_swarm_rewards_3_1", "rl_swarm_rs"}
+    publisher.put_reward(AT, 5.0)
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+    wait_for(lambda: held <= swarm.stored.keys(), 5, "both records", every=0.01)
+    swarm.stored.clear()
+    swarm.is_daemon_gone = True
+
+    wait_for(lambda: held <= swarm.stored.keys(), 5, "both records again", every=0.01)
+
+    assert swarm.stored["rl_swarm_rewards_3_1"] == {PEER: 5.0}
+    assert swarm.stored["rl_swarm_rs"] == (3, 1)
+
+
+def test_the_board_of_a_crowd_fits_into_a_value(publisher: Publisher, swarm: FakeSwarm) -> None:
+    crowd = {f"Qm{number:044d}".replace("0", "z"): float(number) for number in range(3 * MAX_BOARD_PEERS)}
+    swarm.stored["rl_swarm_rewards_3_1"] = crowd
+    publisher.announce(AT, is_new=True)
+    publisher.start()
+    publisher.close(60)
+
+    board = swarm.stored["rl_swarm_leaderboard_3_1"]
+    assert len(board) == MAX_BOARD_PEERS
+    assert board[0][1] == max(crowd.values())
+
+
 def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.refused = 1
     publisher.put_reward(AT, 5.0)
@@ -158,13 +262,13 @@ def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSw
 
 
 def test_pending_values_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
-    for stage in range(5 * MAX_PENDING):
+    for stage in range(5 * MAX_RECORDS):
         publisher.put_reward(RoundAndStage(stage, 0), 1.0)
     publisher.start()
     publisher.close(60)
 
-    assert len(swarm.stored) == MAX_PENDING
-    assert f"rl_swarm_rewards_{5 * MAX_PENDING - 1}_0" in swarm.stored
+    assert len(swarm.stored) == MAX_RECORDS
+    assert f"rl_swarm_rewards_{5 * MAX_RECORDS - 1}_0" in swarm.stored
 
 
 def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
@@ -178,7 +282,9 @@ def test_outputs_of_a_stage_are_bounded(publisher: Publisher, swarm: FakeSwarm) 
     assert len(swarm.stored[f"rl_swarm_outputs_{PEER}_3_1"]) <= MAX_OUTPUTS_PER_STAGE
 
 
-def test_round_and_stage_are_read_and_invalid_ones_ignored(publisher: Publisher, swarm: FakeSwarm) -> None:
+def test_round_and_stage_are_read_and_invalid_ones_ignored(swarm: FakeSwarm, tmp_path: Path) -> None:
+    swarm.is_signed = True
+    publisher = Publisher(swarm, FakeTelemetry(), tmp_path, PEER, interval_seconds=0.05)
     publisher.start()
 
     assert publisher.ask_round_and_stage().result(5) is None
@@ -186,6 +292,40 @@ def test_round_and_stage_are_read_and_invalid_ones_ignored(publisher: Publisher,
     assert publisher.ask_round_and_stage().result(5) == RoundAndStage(7, 2)
     swarm.stored["rl_swarm_rs"] = ("7", None)
     assert publisher.ask_round_and_stage().result(5) is None
+    publisher.close(60)
+
+
+def test_a_leader_whose_word_is_not_taken_says_so(
+    publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry
+) -> None:
+    swarm.leads = publisher._leadership.leads = True
+    publisher.start()
+    publisher.announce(AT, is_new=True)
+    wait_for(lambda: telemetry.is_overruled is False, 5, "that it is taken", every=0.01)
+    swarm.refused_keys = {"rl_swarm_rs"}
+    swarm.stored["rl_swarm_rs"] = (1003, 0)
+    publisher.announce(AT, is_new=True)
+
+    wait_for(lambda: telemetry.is_overruled, 5, "that it is not", every=0.01)
+
+
+def test_a_node_that_does_not_respond_is_built_again(publisher: Publisher, swarm: FakeSwarm) -> None:
+    swarm.slow_keys = {"rl_swarm_rewards_3_1"}
+    publisher.put_reward(AT, 5.0)
+    publisher.start()
+
+    wait_for(lambda: swarm.rebuilt, 5, "a new node", every=0.01)
+    wait_for(lambda: "rl_swarm_rewards_3_1" in swarm.stored, 5, "the reward", every=0.01)
+
+
+def test_a_waiting_peer_dials_the_initial_peers_that_it_lost(publisher: Publisher, swarm: FakeSwarm) -> None:
+    publisher.start()
+    publisher.put_reward(AT, 5.0)
+    wait_for(lambda: swarm.stored, 5, "a flush", every=0.01)
+    assert not swarm.dialled
+    publisher.ask_round_and_stage().result(5)
+
+    wait_for(lambda: swarm.dialled, 5, "a call", every=0.01)
 
 
 def test_a_lost_swarm_ends_the_publisher(publisher: Publisher, swarm: FakeSwarm) -> None:

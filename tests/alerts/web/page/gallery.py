@@ -20,6 +20,8 @@ from alerts.scraping.page import parse
 from tests.alerts.conftest import Sidecar, sidecar_page
 from tests.fakes import LOOPBACK
 
+# When its peers began to train, as their totals say.
+SINCE = 1_760_000_000.0
 NAMES = ("amber", "basalt", "cedar", "dune", "ember", "fjord")
 
 
@@ -33,12 +35,23 @@ def peer_page(index: int, at: float | None = None, **changes: float | str | None
         "rank": 2 + 3 * index + round(1.2 * math.sin(now / 11_000 + 2 * index)),
         "ranked": 24,
         "cumulative": 900.0 - 40 * index,
+        "started": SINCE + (now - SINCE) // 40_000 * 40_000,
         "nickname": f"quick {NAMES[index % len(NAMES)]} fox",
     }
     page = sidecar_page(now, **{**usual, **changes}).replace('peer_id="QmA"', f'peer_id="Qm{index}"')
+    page = page.replace("trainer_steps_total 12", f"trainer_steps_total {int(now - SINCE)}")
     more = [
         f"trainer_steps_per_second {0.8 + 0.1 * index + 0.05 * wave + 0.02 * noise}",
         f"trainer_reward_mean {0.5 + 0.02 * index + 0.05 * math.sin(now / 20_000) + 0.008 * noise}",
+        f"trainer_reward_std {0.2 + 0.01 * noise}",
+        f"trainer_entropy {1.5 + 0.2 * wave}",
+        f"trainer_completion_tokens {180 + 20 * wave}",
+        f"trainer_cpu_seconds_total {1.7 * (now - SINCE)}",
+        *(
+            f'trainer_phase_seconds_total{{trainer_state="{phase}"}} {share * (now - SINCE + 2000 * wave)}'
+            for phase, share in (("generating", 0.6), ("training", 0.3), ("waiting", 0.1))
+        ),
+        f'trainer_phase_seconds_total{{trainer_state="saving"}} {10 * ((now - SINCE) // 7200)}',
         "swarm_round 41",
         "swarm_stage 1",
     ]
@@ -49,10 +62,10 @@ def peer_page(index: int, at: float | None = None, **changes: float | str | None
 BATCH = 40
 
 
-def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float) -> None:
-    """Records what a loop over these peers would have recorded."""
+def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: float, hours_ago: float = 0.0) -> None:
+    """Records what a loop over these peers would have recorded up to so many hours ago."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    end = time.time()
+    end = time.time() - hours_ago * 3600
     times = [end - hours * 3600 + number * every for number in range(int(hours * 3600 / every))]
     # A recorder drops what it cannot write in time; closing it writes the rest.
     for first in range(0, len(times), BATCH):
@@ -64,10 +77,7 @@ def fill_history(state_dir: Path, names: Sequence[str], *, hours: float, every: 
             recorder.record(samples, AlertStates())
         recorder.close()
     store = Store(recorder.path)
-    folder = Folder(store, HistorySettings())
-    for crowd in store.crowds():
-        while folder.fold(crowd):
-            pass
+    Folder(store, HistorySettings()).work(time.time())
     store.close()
 
 

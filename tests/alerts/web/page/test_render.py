@@ -1,6 +1,7 @@
 """The page's HTML, part by part."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -62,6 +63,22 @@ def test_what_a_peer_learns_from_is_told_beside_its_reward() -> None:
     assert 'title="entropy 0.250 · cut off 0.950"' in page
     silent = LivePage(Renderer("en", None), lambda: _content(peers=peer_rows([NASTY], [PEER], [], {}, 1000.0))).page()
     assert "entropy" not in silent
+
+
+@pytest.mark.parametrize(
+    ("credit", "said"),
+    [
+        ({}, ""),
+        ({"registered": False, "credited_reward": 0.0}, "not registered"),
+        ({"registered": True, "credited_reward": 27.0, "credited_timestamp": 400.0}, "credited 27 10 min ago"),
+        ({"registered": True, "credited_reward": -4.0}, "credited -4"),
+    ],
+)
+def test_what_a_contract_credits_is_told_beside_the_reward(credit: dict[str, Any], said: str) -> None:
+    rows = peer_rows([NASTY], [{**PEER, **credit}], [], {}, 1000.0)
+    page = LivePage(Renderer("en", None), lambda: _content(peers=rows)).page()
+    found = re.search(r'<span class="credit.*?>(.*?)</span>', page)
+    assert " ".join(re.sub("<.*?>", " ", found[1]).split()) == said if found else not said
 
 
 def test_suppressed_alerts_do_not_count_as_firing() -> None:

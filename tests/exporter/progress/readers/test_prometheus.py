@@ -84,7 +84,7 @@ def test_requests_at_an_inference_server_are_activity_and_no_progress(page):
     )
     reader = configured(page)
     assert reader.read(0.0) == ()
-    assert reader.activity == {"requests_running": 5.0, "requests_waiting": 1.0}
+    assert reader.activity == {"running": 5.0, "waiting": 1.0}
 
 
 @pytest.mark.parametrize(

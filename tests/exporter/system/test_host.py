@@ -1,10 +1,11 @@
 """What is read of the machine's memory and disks."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alerts.scraping.host import HostCollector, parse_pressure, read_host, read_pressure_level
+from exporter.system.host import parse_pressure, read_host, read_pressure_level
 from exporter.system.machine import Limit, Memory
 
 GIB = 2**30
@@ -13,6 +14,11 @@ RECORDED = """\
 some avg10=41.26 avg60=32.09 avg300=11.83 total=78283123
 full avg10=38.70 avg60=29.62 avg300=10.82 total=71120348
 """
+
+
+def read(*arguments: Any) -> dict[str, float]:
+    """The samples by name, and by their label."""
+    return {" ".join([one.name, *one.labels.values()]): one.value for one in read_host(*arguments)}
 
 
 def test_pressure_is_the_last_minutes_share() -> None:
@@ -33,13 +39,13 @@ def test_macos_level_is_one_that_apple_names(answer: int | None, level: int | No
 def test_the_machine_is_read_as_the_rules_need_it(tmp_path: Path) -> None:
     pressure = tmp_path / "memory"
     pressure.write_text(RECORDED)
-    page = read_host(HostCollector((tmp_path,), pressure))
-    assert page.value("host_memory_pressure_ratio", kind="full") == pytest.approx(0.2962)
-    total, available = page.value("host_memory_total_bytes"), page.value("host_memory_available_bytes")
+    page = read((tmp_path,), pressure)
+    assert page.get("host_memory_pressure_ratio full") == pytest.approx(0.2962)
+    total, available = page.get("host_memory_total_bytes"), page.get("host_memory_available_bytes")
     assert total is not None
     assert available is not None
     assert 0 < available < total
-    free, size = (page.value(f"host_disk_{name}_bytes", path=str(tmp_path)) for name in ("free", "total"))
+    free, size = (page.get(f"host_disk_{name}_bytes" + f" {tmp_path}") for name in ("free", "total"))
     assert free is not None
     assert size is not None
     assert 0 < free < size
@@ -51,21 +57,21 @@ def test_within_a_limit_the_machine_is_what_the_limit_leaves(tmp_path: Path) -> 
     memory = Memory(
         4 * GIB, GIB, 2 * GIB, GIB // 2, Limit(4 * GIB, "a container"), (tmp_path / "group", tmp_path / "no")
     )
-    page = read_host(HostCollector((), tmp_path / "system", lambda: memory))
-    assert page.value("host_memory_total_bytes") == page.value("host_memory_limit_bytes") == 4 * GIB
-    assert page.value("host_memory_available_bytes") == GIB
-    assert page.value("host_swap_used_bytes") == GIB // 2
-    assert page.value("host_memory_pressure_ratio", kind="full") == pytest.approx(0.2962)
-    assert page.value("host_memory_pressure_ratio", kind="some") == pytest.approx(0.3209)
+    page = read((), tmp_path / "system", lambda: memory)
+    assert page.get("host_memory_total_bytes") == page.get("host_memory_limit_bytes") == 4 * GIB
+    assert page.get("host_memory_available_bytes") == GIB
+    assert page.get("host_swap_used_bytes") == GIB // 2
+    assert page.get("host_memory_pressure_ratio full") == pytest.approx(0.2962)
+    assert page.get("host_memory_pressure_ratio some") == pytest.approx(0.3209)
 
 
 def test_without_a_limit_none_is_exported(tmp_path: Path) -> None:
-    page = read_host(HostCollector((), tmp_path / "none", lambda: Memory(4 * GIB, GIB, 2 * GIB, 0)))
-    assert page.value("host_memory_limit_bytes") is None
+    page = read((), tmp_path / "none", lambda: Memory(4 * GIB, GIB, 2 * GIB, 0))
+    assert page.get("host_memory_limit_bytes") is None
 
 
 def test_what_cannot_be_read_is_absent(tmp_path: Path) -> None:
-    page = read_host(HostCollector((tmp_path / "gone",), tmp_path / "none"))
-    assert not page.values("host_disk_free_bytes")
-    assert page.value("host_memory_pressure_ratio", kind="full") is None
-    assert page.value("host_memory_total_bytes")
+    page = read((tmp_path / "gone",), tmp_path / "none")
+    assert not [one for one in page if one.startswith("host_disk_")]
+    assert page.get("host_memory_pressure_ratio full") is None
+    assert page.get("host_memory_total_bytes")

@@ -1,0 +1,43 @@
+"""The swarm refuses this peer's reward: what the peer earns is counted nowhere.
+
+Somebody stored a reward under this peer's id that expires later than its own: a second trainer with the same identity,
+this peer with a clock that was ahead, or a stranger.
+
+What to do: make sure that no other trainer uses this peer's identity file, and that the clock is right; in a swarm of
+your own set `signed: true` in the section `swarm`, so that nobody can write in this peer's name.
+"""
+
+from pydantic import Field
+
+from alerts.durations import Duration
+from alerts.i18n.translatable import say
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+
+
+class Settings(RuleSettings):
+    """Thresholds of RewardRefused."""
+
+    for_: Duration = Field(default=300.0, alias="for")
+    recover_after: Duration = 60.0
+
+
+def judge(view: View, settings: Settings) -> Verdict:
+    page = view.page
+    if page is None or page.is_up() is None:
+        return UNKNOWN
+    if not page.is_up():
+        return inactive(say("Trainer not running."))
+    refused = page.value("swarm_reward_refused")
+    if refused is None:
+        return UNKNOWN
+    if refused:
+        return active(say("The swarm refuses this peer's reward."))
+    return inactive(say("The swarm takes this peer's reward."))
+
+
+RULE = Rule(
+    settings=Settings,
+    judge=judge,
+    doc=__doc__ or "",
+    promql="swarm_reward_refused == 1 and on (instance) trainer_up == 1",
+)

@@ -1,0 +1,79 @@
+"""The models for more than one machine: machines to watch, and how watchers elsewhere reach this one."""
+
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from alerts.scraping.target import check_http_url
+from alerts.secret_references import SecretReference
+from exporter.files.file_model import FileModel
+from fleet.configuration.values import Address, Name, Port
+
+FIRST_PORT = 9800
+_PLAIN_PORT = 9700
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def _complete_url(value: object) -> object:
+    """`10.0.0.5` is the first sidecar there, as a fleet without passwords has it; `https://` the one for outside."""
+    if not isinstance(value, str):
+        return value
+    url = value if "://" in value else f"http://{value}"
+    try:
+        parts = urlsplit(url)
+        if parts.port is None and parts.hostname:
+            return f"{url.rstrip('/')}:{FIRST_PORT if parts.scheme == 'https' else _PLAIN_PORT}"
+    except ValueError:
+        pass
+    return url
+
+
+class WatchedMachine(FileModel):
+    """A machine elsewhere, by the address of one of its sidecars, which lists the others.
+
+    `login` is `user:password` or a reference to it, `certificate` the only one that its sidecars may have.
+    """
+
+    url: Annotated[str, BeforeValidator(_complete_url), AfterValidator(check_http_url)]
+    name: Name = ""
+    login: SecretReference | None = None
+    certificate: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_an_address(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_a_secret_way(self) -> "WatchedMachine":
+        if self.login is not None and not self.url.startswith("https:"):
+            raise ValueError("login: would be sent unencrypted; use an https:// URL")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Its name, else its address."""
+        return self.name or urlsplit(self.url).hostname or self.url
+
+
+def name_of_this_machine() -> str:
+    """What this machine is called unless the file says otherwise."""
+    return _NOT_IN_A_NAME.sub("-", socket.gethostname().partition(".")[0]).strip("-.")[:64] or "machine"
+
+
+class Outside(FileModel):
+    """How watchers on other machines reach the sidecars of this one: with a certificate and a password, or not at all.
+
+    Peer i listens on `port` + i. `login` is a file with one line user:password.
+    """
+
+    machine: Name = Field(default_factory=name_of_this_machine)
+    host: Address = "0.0.0.0"
+    port: Port = FIRST_PORT
+    certificate: Path
+    key: Path
+    login: Path

@@ -1,0 +1,104 @@
+"""Asks a watcher to watch this machine."""
+
+import ipaddress
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+
+from exporter.run_folder import read_bounded
+
+TIMEOUT_SECONDS = 15.0
+MAX_TOKEN_BYTES = 1 << 16
+_BEGIN = "-----BEGIN CERTIFICATE-----"
+
+
+class JoinError(Exception):
+    """The watcher cannot be asked, or refuses; the text is one line for the user."""
+
+
+class Token(NamedTuple):
+    """What lets a machine join: `secret`, and the certificate of the watcher (PEM), if the file has it."""
+
+    secret: str
+    certificate: str
+
+
+def read_token(path: Path) -> Token:
+    """The content of a watcher's join.token. Raises JoinError."""
+    try:
+        text = read_bounded(path, MAX_TOKEN_BYTES).decode("ascii")
+    except OSError as error:
+        raise JoinError(f"{path}: {error.strerror}; copy join.token from the watcher's state folder") from None
+    except ValueError:
+        raise JoinError(f"{path}: is no token; copy join.token from the watcher's state folder") from None
+    secret, _, rest = text.partition("\n")
+    if not 16 <= len(secret.strip()) <= 256 or " " in secret.strip():
+        raise JoinError(f"{path}: its first line is no token; copy join.token from the watcher's state folder")
+    return Token(secret.strip(), rest if _BEGIN in rest else "")
+
+
+def check_watcher(url: str) -> str:
+    """The URL of a watcher, without a path. Raises JoinError."""
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    try:
+        port = parts.port or 8750
+    except ValueError:
+        port = 0
+    if not parts.hostname or not port or parts.scheme not in ("https", "http") or parts.path.strip("/"):
+        raise JoinError(f"{url!r} is no address of a watcher, such as https://watcher.example.org:8750")
+    if parts.scheme != "https":
+        raise JoinError(f"{url}: this machine's password would be sent unencrypted; use https://")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"https://{host}:{port}"
+
+
+def address_towards(watcher: str) -> str:
+    """The address of this machine on the way to the watcher. Raises JoinError."""
+    parts = urlsplit(watcher)
+    try:
+        with socket.create_connection((parts.hostname, parts.port), TIMEOUT_SECONDS) as connection:
+            return str(ipaddress.ip_address(connection.getsockname()[0]))
+    except OSError as error:
+        raise JoinError(f"cannot reach {watcher}: {error.strerror or error}") from None
+
+
+def ask(watcher: str, token: Token, machine: Mapping[str, str]) -> bool:
+    """Asks the watcher; whether it did not know this machine as it is. Raises JoinError with its reason."""
+    context = ssl.create_default_context()
+    if token.certificate:
+        # The file came from the watcher itself: its certificate stands for it, whatever its name is.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        try:
+            context.load_verify_locations(cadata=token.certificate)
+        except ssl.SSLError:
+            raise JoinError("the certificate below the token is none; copy join.token again") from None
+    headers = {"Authorization": f"Bearer {token.secret}"}
+    try:
+        with httpx.Client(verify=context, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            answer = client.post(f"{watcher}/api/machines", json=dict(machine), headers=headers)
+    except httpx.ConnectError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise JoinError(
+                f"{watcher}: its certificate is not the one in the token's file; copy join.token again"
+            ) from None
+        raise JoinError(f"cannot reach {watcher}: {error}") from None
+    except httpx.HTTPError as error:
+        raise JoinError(f"cannot reach {watcher}: {error or type(error).__name__}") from None
+    if answer.status_code not in (200, 201):
+        raise JoinError(f"{watcher} refuses ({answer.status_code}): {_reason(answer)}")
+    return answer.status_code == 201
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        reason = json.loads(answer.content[:4096])["detail"]
+    except (ValueError, KeyError, TypeError):
+        return "it is no watcher of Peerwatch, or an older one" if answer.status_code == 404 else "no reason given"
+    return " ".join("".join(c for c in str(reason) if c.isprintable()).split())[:300]

@@ -1,0 +1,58 @@
+"""What the rules see of machines elsewhere: who answers, and times by a clock that may be off."""
+
+import pytest
+
+from alerts.machines.views import START_SECONDS, MachineWatch
+from alerts.scraping.page import Page
+from alerts.scraping.scraper import Scrape
+from alerts.scraping.target import Target
+
+NONE: frozenset[tuple[str, str]] = frozenset()
+TARGETS = [Target(peer=peer, url="http://10.0.0.5:9700", machine="rack-1") for peer in ("amber", "basalt")]
+NOW = 1_800_000_000.0
+
+
+def page(clock: float, last_step: float, *, host: bool = True) -> Page:
+    samples = {"trainer_last_step_timestamp_seconds": {NONE: last_step}, "trainer_steps_total": {NONE: 7.0}}
+    if host:
+        samples |= {"host_clock_timestamp_seconds": {NONE: clock}, "host_memory_total_bytes": {NONE: 1e9}}
+    return Page(samples)
+
+
+@pytest.mark.parametrize("lead", [3600.0, -3600.0, 45.0])
+def test_times_of_a_clock_that_is_off_are_corrected_for_every_peer_there(lead: float) -> None:
+    watch = MachineWatch(["rack-1"], TARGETS, 0.0)
+    there = NOW + lead
+    scrapes = {"amber": Scrape(page(there, there - 5.0)), "basalt": Scrape(page(0.0, there - 9.0, host=False))}
+    corrected = watch.correct(scrapes, NOW)
+    found = [corrected[peer].page for peer in ("amber", "basalt")]
+    assert [one.value("trainer_last_step_timestamp_seconds") for one in found if one] == [NOW - 5.0, NOW - 9.0]
+    assert all(one and one.value("trainer_steps_total") == 7.0 for one in found)
+    (view,) = watch.views(corrected, NOW, 0.0)
+    assert view.page is not None
+    assert view.page.value("host_clock_lead_seconds") == pytest.approx(lead)
+
+
+def test_an_old_page_is_no_slow_clock() -> None:
+    watch = MachineWatch(["rack-1"], TARGETS, 0.0)
+    for age in (1.0, 14.0, 28.0, 3.0, 17.0):
+        corrected = watch.correct({"amber": Scrape(page(NOW - age, NOW - age))}, NOW)
+    assert corrected["amber"].page is not None
+    assert corrected["amber"].page.value("trainer_last_step_timestamp_seconds") == NOW - 17.0
+
+
+def test_a_machine_is_missed_once_none_of_its_sidecars_answers() -> None:
+    watch = MachineWatch(["rack-1"], TARGETS, 0.0)
+    answer, silence = Scrape(page(NOW, NOW, host=False)), Scrape(None, "no connection")
+    (view,) = watch.views({"amber": silence, "basalt": answer}, NOW, 50.0)
+    assert (view.page is not None, view.failure, view.unreachable_seconds) == (True, "", 0.0)
+    (view,) = watch.views({"amber": silence, "basalt": silence}, NOW, 90.0)
+    assert (view.page, view.failure, view.unreachable_seconds) == (None, "no connection", 40.0)
+
+
+def test_a_machine_that_has_just_joined_is_not_missed_at_once() -> None:
+    watch = MachineWatch(["rack-9"], [], 0.0)
+    (view,) = watch.views({}, NOW, START_SECONDS)
+    assert (view.scope, view.page, view.unreachable_seconds) == ("host", None, 0.0)
+    (view,) = watch.views({}, NOW, START_SECONDS + 70.0)
+    assert view.unreachable_seconds == 70.0

@@ -1,0 +1,66 @@
+"""A flood of made-up peers on the rewards key: training goes on, and the board recovers when it has expired."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.exporter.leaderboard.test_service import Leaderboard
+from tests.fakes import wait_for
+from tests.trainer.swarm.conftest import flood
+from tests.trainer.swarm.test_publisher import FakeTelemetry
+from trainer.config import SwarmConfig
+from trainer.protocol import RoundAndStage, rewards_key
+from trainer.swarm.dht import Swarm
+from trainer.swarm.identity import ensure_identity
+from trainer.swarm.publisher import Publisher
+
+SUBKEYS = 70_000
+LIVES_SECONDS = 120.0
+AT = RoundAndStage(0, 0)
+
+
+@pytest.mark.bench
+@pytest.mark.filterwarnings("ignore")
+def test_a_flood_of_subkeys_stops_nobody(tmp_path: Path, record: Callable[..., None]) -> None:
+    peer_id = ensure_identity(tmp_path / "identity.pem")
+    (tmp_path / "other").mkdir()
+    ensure_identity(tmp_path / "other" / "identity.pem")
+    stranger = Swarm(SwarmConfig(port=0, leader=True), tmp_path / "other", tmp_path / "other" / "identity.pem")
+    joined = SwarmConfig(port=0, leader=True, initial_peers=stranger.addresses)
+    swarm, telemetry = Swarm(joined, tmp_path, tmp_path / "identity.pem"), FakeTelemetry()
+    publisher = Publisher(swarm, telemetry, tmp_path, peer_id, interval_seconds=1.0)
+    publisher.start()
+    board = Leaderboard(tmp_path, swarm.addresses[0], names={peer_id: "ours"}, stale_after_seconds=30, max_peers=200)
+    try:
+        publisher.announce(AT, is_new=True)
+        publisher.put_reward(AT, 1.0)
+        board.wait_for_cumulative(peer_id, 1.0, 60)
+        flood(stranger, rewards_key(*AT), SUBKEYS, lives=LIVES_SECONDS)
+        flooded = time.monotonic()
+        for stage in range(1, 6):
+            following = RoundAndStage(0, stage)
+            before = len(telemetry.published_at)
+            publisher.announce(AT, is_new=False)
+            publisher.put_reward(following, 1.0)
+            wait_for(lambda before=before: len(telemetry.published_at) > before, 60, "publishing")  # type: ignore[misc]
+        slowest = max(b - a for a, b in zip(telemetry.published_at, telemetry.published_at[1:], strict=False))
+        record("Flood of subkeys", "longest pause between publications of the leader", f"{slowest:.1f} s", "< 60 s")
+        failed = wait_for(lambda: "poll_failures_total 0.0" not in board.get("/metrics").text, 60, "a failed poll")
+        assert failed
+        assert board.peer(peer_id).get("cumulative", 1.0) >= 1.0
+        wait_for(lambda: time.monotonic() - flooded > LIVES_SECONDS, LIVES_SECONDS, "the flood to expire", every=1)
+        publisher.announce(RoundAndStage(0, 5), is_new=True)
+        expired = time.monotonic()
+        board.wait_for_cumulative(peer_id, 6.0, 120)
+        board.wait_for_health()
+        record(
+            "Flood of subkeys", f"recovery after {SUBKEYS} subkeys", f"{time.monotonic() - expired:.0f} s", "< 120 s"
+        )
+        assert swarm.is_alive()
+    finally:
+        publisher.close(10)
+        board.stop()
+        swarm.close()
+        stranger.close()

@@ -1,0 +1,123 @@
+"""The sidecar tells what a trainer does and how long it may be silent, and goes on where an earlier one was."""
+
+import psutil
+import pytest
+
+from exporter.activity.activity_file import ACTIVITY_FILE
+from exporter.activity.follower import ActivityFollower
+from exporter.activity.usage import UsageMeter
+from exporter.metrics import STATES, Sample, families
+from exporter.run_folder import ProcessRecord
+from exporter.system.process_identity import ProcessIdentity, identify
+from exporter.textfile_reader import value_of
+
+START = 1_700_000_000.0
+
+
+class Reported:
+    """What a trainer reports: steps of 20 s until it hangs."""
+
+    def __init__(self):
+        self.now = self.last_step = START
+        self.state, self.failure = "training", None
+
+    def read(self, now):
+        if self.failure is not None:
+            raise self.failure
+        numbers = {
+            "trainer_phase_start_timestamp_seconds": START - 9,
+            "trainer_last_step_timestamp_seconds": self.last_step,
+            "trainer_stall_after_seconds": 60.0,
+            "trainer_stall_at_rest_after_seconds": 40.0,
+        }
+        states = [Sample("trainer_state", {"trainer_state": one}, float(one == self.state)) for one in STATES]
+        return states + [Sample(name, {}, value) for name, value in numbers.items()]
+
+
+class Sidecar:
+    def __init__(self, run_dir, reported, record=None, **options):
+        self.reported, self.cpu = reported, 0.0
+        self.record = record or ProcessRecord(identify())
+        self.follower = ActivityFollower(run_dir, reported, meter=UsageMeter(clock=lambda: reported.now), **options)
+        self.samples = []
+        self.collect(1, 0.0)
+
+    def collect(self, count, cores, *, steps=False):
+        for _ in range(count):
+            self.reported.now += 5.0
+            self.cpu += 5.0 * cores
+            if steps and self.reported.now - self.reported.last_step >= 20:
+                self.reported.last_step = self.reported.now - 1
+            self.samples = self.follower.follow([psutil.Process()], self.record, self.cpu, self.reported.now)
+        families(self.samples)
+        return self
+
+    def state(self):
+        return next(one.labels["trainer_activity_state"] for one in self.samples if one.value and one.labels)
+
+    def value(self, name):
+        return value_of(self.samples, f"trainer_activity_{name}")
+
+
+@pytest.fixture
+def sidecar(tmp_path):
+    return Sidecar(tmp_path, Reported()).collect(60, 1.5, steps=True)
+
+
+def test_the_page_tells_what_it_does_what_is_usual_and_how_long_it_may(sidecar):
+    sidecar.collect(6, 1.5)
+    assert sidecar.state() == "usual"
+    assert (sidecar.value("cores"), sidecar.value("usual_cores")) == (1.5, 1.5)
+    assert sidecar.value("stall_after_seconds") == 200.0
+    sidecar.collect(10, 0.0)
+    assert sidecar.state() == "rest"
+    assert sidecar.value("stall_after_seconds") < 80.0
+
+
+@pytest.mark.parametrize("state", ["waiting", "saving", "starting", "stopped"])
+def test_in_a_phase_that_need_not_step_its_own_limit_holds(sidecar, state):
+    sidecar.reported.state = state
+    sidecar.collect(6, 0.0)
+    assert sidecar.state() == "unknown"
+    assert sidecar.value("stall_after_seconds") is None
+    assert sidecar.value("cores") == 0.0
+
+
+@pytest.mark.parametrize("failure", [OSError("gone"), ValueError("damaged")])
+def test_a_trainer_that_reports_nothing_readable_costs_nothing_else(sidecar, failure):
+    sidecar.reported.failure = failure
+    assert sidecar.collect(2, 1.5).value("usual_cores") == 1.5
+
+
+def test_an_accelerator_is_asked_about_the_tree(tmp_path):
+    trees = []
+    busy = iter([True] * 61 + [False] * 20)
+    ask = lambda tree: (trees.append(tree), next(busy))[1]  # noqa: E731
+    sidecar = Sidecar(tmp_path, Reported(), accelerator_busy=ask).collect(60, 1.5, steps=True).collect(12, 1.5)
+    assert trees[0] == [psutil.Process()]
+    assert sidecar.state() == "rest"
+
+
+def test_a_sidecar_that_is_restarted_knows_the_trainer_at_once(sidecar, tmp_path):
+    assert (tmp_path / ACTIVITY_FILE).stat().st_size > 0
+    later = Sidecar(tmp_path, sidecar.reported)
+    later.reported.last_step = later.reported.now
+    assert later.collect(6, 0.0).state() == "rest"
+
+
+def test_of_another_process_it_must_be_confirmed(sidecar, tmp_path):
+    other = ProcessRecord(ProcessIdentity(pid=1, create_time=START))
+    later = Sidecar(tmp_path, sidecar.reported, other)
+    assert later.collect(6, 0.0).state() == "unknown"
+    sidecar.record = other
+    assert sidecar.collect(6, 0.0).state() == "unknown"
+
+
+def test_a_damaged_file_or_a_full_disk_is_one_line_in_the_log(tmp_path, caplog):
+    (tmp_path / ACTIVITY_FILE).write_text("{")
+    sidecar = Sidecar(tmp_path / ".", Reported())
+    assert caplog.text.count("is not used") == 1
+    sidecar.follower._path = tmp_path / "missing" / ACTIVITY_FILE
+    sidecar.collect(120, 1.5, steps=True)
+    assert caplog.text.count("cannot keep what is usual") == 1
+    assert sidecar.value("usual_cores") == 1.5

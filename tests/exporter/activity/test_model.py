@@ -1,0 +1,210 @@
+"""What a silent trainer does decides how long it may be silent."""
+
+import random
+
+import pytest
+
+from exporter.activity.model import Activity, Limits
+from exporter.activity.usage import Usage
+
+# Steady steps of 20 s, as the pace judges them: at rest two of them, else three.
+LIMITS = Limits(60.0, 40.0)
+STEP, INTERVAL = 20.0, 5.0
+
+
+class Peer:
+    """A trainer and its sidecar, on a clock of their own."""
+
+    def __init__(self, cores=4.0, *, limits=LIMITS, **sample):
+        self.activity, self.now, self.progress_at = Activity(), 0.0, 0.0
+        self.limits, self.usual = limits, {"cores": cores, "moved": 1e3, "machine_busy": 0.5, **sample}
+        self.step(20)
+
+    def collect(self, seconds, phase="training", **sample):
+        for _ in range(int(seconds / INTERVAL)):
+            self.now += INTERVAL
+            usage = Usage(INTERVAL, **(self.usual | sample))
+            self.activity.observe(usage, phase, self.progress_at, self.limits, self.now)
+        return self
+
+    def step(self, count=1, rests=0.0, **sample):
+        for _ in range(count):
+            self.collect(STEP - rests, **sample)
+            self.collect(rests, cores=0.0)
+            self.progress_at = self.now
+        return self
+
+    def judged(self):
+        return self.activity.state, self.activity.stall_after()
+
+
+def test_silence_at_rest_is_a_stall_after_two_usual_silences():
+    assert Peer().collect(15, cores=0.01).judged() == ("rest", 40.0)
+
+
+def test_a_rest_that_begins_late_counts_once_it_has_lasted_a_usual_silence():
+    assert Peer().collect(50).collect(5, cores=0.01).judged() == ("rest", 70.0)
+
+
+def test_silence_at_work_is_allowed_ten_usual_silences():
+    assert Peer().collect(50).judged() == ("usual", 200.0)
+
+
+def test_an_uneven_trainer_is_allowed_what_its_pace_allows_at_work():
+    assert Peer(limits=Limits(900.0, 40.0)).collect(50).judged() == ("usual", 900.0)
+
+
+def test_work_beside_other_programs_is_work():
+    assert Peer().collect(30, cores=1.0, machine_busy=1.0).judged()[0] == "usual"
+
+
+def test_one_thread_that_spins_as_never_before_is_a_stall_after_three_usual_silences():
+    assert Peer().collect(30, cores=1.0).judged() == ("spinning", 60.0)
+    assert Peer(cores=0.05).collect(30, cores=1.0).judged() == ("spinning", 60.0)
+
+
+def test_one_thread_is_work_for_a_trainer_that_always_uses_one():
+    assert Peer(cores=1.0).collect(30, cores=1.0).judged() == ("usual", 200.0)
+
+
+def test_who_moves_bytes_does_not_rest():
+    assert Peer().collect(30, cores=0.0, moved=5e6).judged() == ("usual", 200.0)
+
+
+def test_a_wait_for_the_disk_is_judged_by_the_silence_alone():
+    assert Peer().collect(30, cores=0.0, waits_for_disk=True).judged() == ("unknown", 100.0)
+
+
+def test_where_the_system_tells_no_bytes_the_processor_decides():
+    assert Peer(moved=None, machine_busy=None).collect(30, cores=0.0).judged() == ("rest", 40.0)
+
+
+def test_a_trainer_that_hardly_computes_is_judged_by_the_silence_alone():
+    assert Peer(cores=0.01).collect(30, cores=0.0).judged() == ("unknown", 100.0)
+
+
+@pytest.mark.parametrize("cores", [0.0, 1.0, 4.0])
+def test_an_accelerator_at_idle_power_rests_whatever_the_processor_does(cores):
+    assert Peer(accelerator_busy=True).collect(30, cores=cores, accelerator_busy=False).judged() == ("rest", 40.0)
+
+
+def test_an_accelerator_that_computes_is_work_without_a_processor():
+    assert Peer(accelerator_busy=True).collect(30, cores=0.0).judged() == ("usual", 200.0)
+
+
+def test_an_accelerator_that_was_never_busy_says_nothing():
+    assert Peer(accelerator_busy=False).collect(30).judged() == ("usual", 200.0)
+
+
+def test_a_trainer_that_rests_in_each_step_may_rest_longer():
+    peer = Peer().step(20, rests=15.0)
+    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", 50.0)
+
+
+def test_one_hang_that_ended_excuses_no_other():
+    peer = Peer()
+    peer.collect(600, cores=0.0).step(3)
+    assert peer.collect(30, cores=0.0).judged() == ("rest", 40.0)
+
+
+def test_a_long_hang_does_not_become_what_is_usual():
+    peer = Peer().collect(4 * 3600, cores=0.0).step()
+    assert peer.activity.usual_cores == 4.0
+
+
+def test_until_a_minute_is_known_the_pace_alone_decides():
+    activity = Activity()
+    for now in range(5, 60, 5):
+        activity.observe(Usage(5.0, 0.0), "training", 0.0, LIMITS, float(now))
+        assert activity.state == "unknown"
+        assert activity.stall_after() == LIMITS.anyhow
+
+
+def test_without_a_pace_there_is_no_limit():
+    peer = Peer()
+    peer.limits = Limits(3600.0, None)
+    assert peer.collect(50, cores=0.0).judged() == ("rest", None)
+
+
+def test_what_was_seen_before_the_last_progress_says_nothing_about_the_silence():
+    peer = Peer().collect(15, cores=0.0)
+    peer.progress_at = peer.now - 2.0
+    assert peer.collect(5, cores=0.0).judged()[0] == "rest"
+    peer.progress_at = peer.now + 3.0
+    assert peer.collect(5, cores=0.0).judged() == ("unknown", None)
+
+
+def test_each_phase_has_its_own_usual_activity():
+    peer = Peer()
+    for _ in range(20):
+        peer.collect(STEP, "generating", cores=0.3)
+        peer.progress_at = peer.now
+        peer.step()
+    assert peer.collect(30, "generating", cores=0.3).judged()[0] == "usual"
+    peer.progress_at = peer.now
+    assert peer.collect(30, cores=0.3).judged()[0] == "rest"
+
+
+def test_no_limit_is_below_a_stall_at_rest_nor_above_one_at_work():
+    chance = random.Random(5)
+    for _ in range(300):
+        at_rest = chance.uniform(10.0, 600.0)
+        anyhow = at_rest * chance.uniform(1.0, 9.0)
+        peer = Peer(cores=chance.choice([0.01, 0.05, 1.0, 4.0]), limits=Limits(anyhow, at_rest))
+        for _ in range(40):
+            sample = {
+                "cores": peer.usual["cores"] * chance.choice([0.0, 0.05, 0.3, 1.0, 2.0]),
+                "moved": chance.choice([None, 0.0, 1e7]),
+                "waits_for_disk": chance.random() < 0.1,
+                "accelerator_busy": chance.choice([None, False, True]),
+            }
+            peer.collect(5, **sample)
+            if chance.random() < 0.1:
+                peer.progress_at = peer.now
+            limit = peer.activity.stall_after()
+            assert limit is None or at_rest <= limit <= max(anyhow, 5 * at_rest)
+
+
+def test_more_rest_never_allows_more():
+    chance = random.Random(6)
+    for _ in range(100):
+        worked = 5.0 * chance.randrange(1, 12)
+        rests = [Peer().collect(worked).collect(5.0 * count, cores=0.0).judged()[1] for count in range(1, 6)]
+        assert rests == sorted(rests, reverse=True)
+
+
+# After a restart
+
+
+def test_what_was_learnt_of_the_same_process_holds_at_once():
+    later = Peer()
+    later.activity = Activity()
+    later.activity.remember(Peer().activity.memory(), is_same_process=True)
+    later.progress_at = later.now
+    assert later.collect(15, cores=0.0).judged() == ("rest", 40.0)
+
+
+def restarted(peer, cores):
+    peer.activity.begin_again()
+    peer.progress_at = peer.now
+    peer.collect(15, cores=0.0)
+    assert peer.activity.state == "unknown"
+    peer.activity.pause()
+    peer.progress_at = peer.now
+    return peer.step(5, cores=cores)
+
+
+def test_another_process_confirms_what_was_learnt():
+    peer = restarted(Peer().step(30, rests=5.0), 3.0)
+    assert peer.activity.usual_cores == 4.0
+
+
+def test_another_process_that_does_something_else_drops_what_was_learnt():
+    assert restarted(Peer(), 0.5).activity.usual_cores == 0.5
+
+
+def test_what_was_not_confirmed_yet_is_kept():
+    peer = Peer()
+    known = peer.activity.memory()
+    peer.activity.begin_again()
+    assert peer.activity.memory() == known

@@ -1,0 +1,45 @@
+"""A search of the DHT that does not end is no empty answer: the reader is replaced."""
+
+import asyncio
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from exporter.leaderboard import dht
+from exporter.leaderboard.config import LeaderboardConfig
+
+PEER = "Qm" + "a" * 44
+CONFIG = LeaderboardConfig(database=Path("board.sqlite"), initial_peers=[f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}"])
+
+
+class Node:
+    """Finds nothing under one key, and never answers for another."""
+
+    protocol = SimpleNamespace(routing_table=SimpleNamespace(uid_to_peer_id={1: PEER}))
+
+    async def get_many(self, keys: set[str], **_options: Any) -> dict[str, "asyncio.Future[Any]"]:
+        searches = {key: asyncio.get_running_loop().create_future() for key in keys}
+        searches["rl_swarm_rs"].set_result(None)
+        return searches
+
+
+class Process:
+    """Runs a coroutine as the DHT's process does."""
+
+    leaderboard_config = CONFIG
+
+    def is_alive(self) -> bool:
+        return True
+
+    def run_coroutine(self, coroutine: Any, *, return_future: bool) -> Any:
+        return SimpleNamespace(result=lambda _seconds: asyncio.run(coroutine(self, Node())))
+
+
+def test_a_key_that_is_not_answered_ends_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dht, "READ_SECONDS", 0.02)
+    assert json.loads(dht._ask(Process(), [["position"]])) == {"peers": 1, "answers": [None], "unfinished": 0}
+    with pytest.raises(dht._Lost, match="the DHT did not answer within 0 s"):
+        dht._ask(Process(), [["position"], ["rewards", 3, 1]])

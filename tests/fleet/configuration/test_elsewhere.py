@@ -1,0 +1,53 @@
+"""Machines to watch, and how this one is reached, as the file has them."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet.configuration.elsewhere import WatchedMachine
+from fleet.configuration.load import load_text
+
+OUTSIDE = "fleet: a\npeers: [{name: x}, {name: y}]\noutside: {machine: rack-1, certificate: c, key: k, login: l}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "title"),
+    [
+        ("10.0.0.5", "http://10.0.0.5:9700", "10.0.0.5"),
+        ("10.0.0.5:9710", "http://10.0.0.5:9710", "10.0.0.5"),
+        ("https://10.0.0.5", "https://10.0.0.5:9800", "10.0.0.5"),
+        ({"url": "https://[fd00::5]:1", "name": "rack-2"}, "https://[fd00::5]:1", "rack-2"),
+    ],
+)
+def test_an_address_is_enough(given: object, url: str, title: str) -> None:
+    machine = WatchedMachine.model_validate(given)
+    assert (machine.url, machine.title) == (url, title)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("10.0.0.5:99999", "must be an http:// or https:// address"),
+        ("{url: 'http://10.0.0.5', login: 'a:b'}", "login: would be sent unencrypted"),
+        ("{name: rack-1}", "watch[0].url: missing"),
+        ("{url: 10.0.0.5, adress: x}", "unknown key"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, entry: str, said: str) -> None:
+    lines = load_text(f"fleet: a\npeers: []\nwatch:\n  - {entry}\n", "f", tmp_path).lines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_a_machine_tells_its_peers_at_the_ports_for_outside(tmp_path: Path) -> None:
+    loaded = load_text(OUTSIDE, "f", tmp_path, tmp_path / "state")
+    machine = loaded.composition.machine
+    assert machine is not None
+    assert (machine.name, machine.peers, machine.login) == ("rack-1", {"x": 9800, "y": 9801}, tmp_path / "l")
+
+
+def test_a_machine_that_only_itself_reaches_tells_nothing(tmp_path: Path) -> None:
+    assert load_text("fleet: a\n", "f", tmp_path).composition.machine is None
+    open_one = load_text("fleet: a\nhost: 10.0.0.5\n", "f", tmp_path).composition.machine
+    assert open_one is not None
+    assert open_one.peers == {"a-0": 9700}

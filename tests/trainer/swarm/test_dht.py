@@ -1,0 +1,106 @@
+"""A peer's node on a real DHT: what strangers write, and the loss of p2pd, end neither it nor its publishing."""
+
+import itertools
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fakes import wait_for
+from tests.trainer.swarm.conftest import MakeSwarm, plant
+from tests.trainer.swarm.test_publisher import AT, FakeTelemetry
+from trainer.protocol import rewards_key
+from trainer.swarm.dht import MAX_VALUE_BYTES, Swarm
+from trainer.swarm.leftovers import find_daemon
+from trainer.swarm.publisher import MAX_BOARD_PEERS, Publisher
+
+PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
+KEY = rewards_key(*AT)
+
+# The node is forked from this process, where a warning of what it imports would end it.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def leader(make_swarm: MakeSwarm) -> Swarm:
+    return make_swarm(leader=True)
+
+
+@pytest.fixture(scope="module")
+def follower(make_swarm: MakeSwarm, leader: Swarm) -> Swarm:
+    return make_swarm(initial_peers=leader.addresses)
+
+
+def crowd(count: int) -> dict[str | None, float]:
+    """Rewards of that many strangers, from 0 up."""
+    letters = "abcdefghijkmnopqrstuvwxyz"
+    ids = ("".join(trio) for trio in itertools.product(letters, repeat=3))
+    return {f"Qm{trio}{'b' * 41}": float(number) for number, trio in zip(range(count), ids, strict=False)}
+
+
+def test_the_board_of_a_crowd_of_strangers_is_published(leader: Swarm, follower: Swarm, tmp_path: Path) -> None:
+    plant(leader, KEY, crowd(1500))
+    telemetry = FakeTelemetry()
+    publisher = Publisher(leader, telemetry, tmp_path, PEER, interval_seconds=0.1)
+    publisher.start()
+    publisher.announce(AT, is_new=True)
+    wait_for(lambda: len(telemetry.published_at) >= 2, 60, "round and board")
+    publisher.put_reward(AT, 1.5)
+    publisher.close(60)
+
+    assert leader.is_alive()
+    board = follower.get("rl_swarm_leaderboard_3_1")
+    assert len(board) == MAX_BOARD_PEERS
+    assert board[0][1] == 1499.0
+    assert follower.get(KEY)[PEER] == 1.5
+
+
+def test_a_value_of_any_size_up_to_the_limit_arrives_whole(leader: Swarm, follower: Swarm) -> None:
+    for size in (2040, 2048, 2060, 16_384, MAX_VALUE_BYTES - 10):
+        value = ("é" * size)[: size // 2]
+        assert leader.store(f"size {size}", value)
+        assert follower.get(f"size {size}") == value
+
+
+def test_a_value_beyond_the_limit_is_refused_before_the_pipe(leader: Swarm) -> None:
+    with pytest.raises(ValueError, match=r"huge cannot be stored: \d+ bytes; readers take 65536"):
+        leader.store("huge", "x" * 10_000_000)
+    with pytest.raises(ValueError, match="odd cannot be stored"):
+        leader.store("odd", object())
+    assert leader.store("small", 1)
+
+
+def test_a_reward_that_a_stranger_overwrote_holds_up_nothing(leader: Swarm, follower: Swarm, tmp_path: Path) -> None:
+    for swarm in (leader, follower):
+        plant(swarm, rewards_key(8, 0), {PEER: -5.0}, lives=24 * 3600.0)
+    telemetry = FakeTelemetry()
+    publisher = Publisher(follower, telemetry, tmp_path, PEER, interval_seconds=0.1)
+    publisher.put_reward(AT._replace(round=8, stage=0), 1.0)
+    publisher.put_reward(AT._replace(round=8, stage=1), 2.0)
+    publisher.start()
+    wait_for(lambda: telemetry.published_at, 30, "the later reward")
+    publisher.close(60)
+
+    assert leader.get(rewards_key(8, 0)) == {PEER: -5.0}
+    assert leader.get(rewards_key(8, 1)) == {PEER: 2.0}
+    assert telemetry.failures
+
+
+def test_a_node_whose_p2pd_was_killed_is_built_again(leader: Swarm, follower: Swarm) -> None:
+    assert leader.store("kept", 7)
+    before = leader.addresses
+    daemon = find_daemon(psutil.Process(leader._dht.pid))
+    assert daemon is not None
+    assert not leader.restore_node()
+    daemon.send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    wait_for(leader.restore_node, 10, "the loss is noticed")
+
+    assert leader.is_alive()
+    assert leader.addresses == before
+    wait_for(lambda: follower.dial_initial_peers() or follower.connected_peers(), 20, "the follower connects")
+    assert leader.store("after", 8)
+    wait_for(lambda: (follower.get("kept"), follower.get("after")) == (7, 8), 20, "both values")
+    assert time.monotonic() - began < 30
