@@ -183,14 +183,9 @@ def attacked(node: Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     packed = raw(msgpack.ExtType(TUPLE, msgpack.packb(said)))
     node.earn(3, 0, a=2.0)
     node.earn(3, 1, a=1.5, b=2.5)
-    node.publish(hostile_records(3, 1))
-    node.publish(
-        [
-            {"key": outputs_key(A, 3, 1), "subkey": "a" * 32, "raw": packed},
-            {"key": outputs_key(A, 3, 1), "subkey": "b" * 32, "raw": "91" * 5000 + "01"},
-            {"key": "rl_swarm_leaderboard_3_1", "value": leaderboard_value({A: 1.5})},
-        ]
-    )
+    outputs = (("a" * 32, packed), ("b" * 32, "91" * 5000 + "01"))
+    node.publish([{"key": outputs_key(A, 3, 1), "subkey": subkey, "raw": value} for subkey, value in outputs])
+    node.publish([*hostile_records(3, 1), {"key": "rl_swarm_leaderboard_3_1", "value": leaderboard_value({A: 1.5})}])
     board = Leaderboard(tmp_path_factory.mktemp("attacked"), node.address)
     board.wait_for_health()
     yield board
