@@ -178,20 +178,15 @@ def hostile_records(number: int, stage: int) -> list[dict[str, Any]]:
 def attacked(node: Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leaderboard]:
     """A board that has read two peers' rewards among hostile records."""
     node.publish(None)
+    board = Leaderboard(tmp_path_factory.mktemp("attacked"), node.address)
     at = RoundAndStage(3, 1)
     said = outputs_value(time.time(), at, A, question="<b>2+2?</b>", answer="4", completion="four " * 5000)
     packed = raw(msgpack.ExtType(TUPLE, msgpack.packb(said)))
     node.earn(3, 0, a=2.0)
     node.earn(3, 1, a=1.5, b=2.5)
-    node.publish(hostile_records(3, 1))
-    node.publish(
-        [
-            {"key": outputs_key(A, 3, 1), "subkey": "a" * 32, "raw": packed},
-            {"key": outputs_key(A, 3, 1), "subkey": "b" * 32, "raw": "91" * 5000 + "01"},
-            {"key": "rl_swarm_leaderboard_3_1", "value": leaderboard_value({A: 1.5})},
-        ]
-    )
-    board = Leaderboard(tmp_path_factory.mktemp("attacked"), node.address)
+    outputs = (("a" * 32, packed), ("b" * 32, "91" * 5000 + "01"))
+    node.publish([{"key": outputs_key(A, 3, 1), "subkey": subkey, "raw": value} for subkey, value in outputs])
+    node.publish([*hostile_records(3, 1), {"key": "rl_swarm_leaderboard_3_1", "value": leaderboard_value({A: 1.5})}])
     board.wait_for_health()
     yield board
     assert board.stop() == 0, board.output
@@ -211,7 +206,7 @@ def test_good_records_count_and_hostile_ones_cost_only_themselves(attacked: Lead
         "stageReward": 1.5,
         "round": 3,
         "stage": 1,
-        "lastSeen": pytest.approx(time.time(), abs=30),
+        "lastSeen": pytest.approx(time.time(), abs=120),
     }
     leaders = attacked.get("/api/leaderboard").json()
     assert [(leader["id"], leader["score"]) for leader in leaders["leaders"]] == [(B, 2.5), (A, 1.5)]
