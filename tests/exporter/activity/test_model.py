@@ -102,9 +102,9 @@ def test_a_trainer_that_rests_in_each_step_may_rest_longer():
     assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", 65.0)
 
 
-def test_a_rest_that_few_silences_have_is_allowed_three_times():
+def test_a_rest_that_few_silences_have_is_allowed_eight_times():
     peer = Peer(limits=Limits(600.0, 40.0)).step(2, rests=15.0).step(40)
-    assert peer.collect(20).collect(15, cores=0.0).judged() == ("rest", 65.0)
+    assert peer.collect(20).collect(15, cores=0.0).judged() == ("rest", 140.0)
 
 
 def test_a_rest_may_be_one_that_the_collections_before_did_not_show():
