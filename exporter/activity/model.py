@@ -46,8 +46,9 @@ UNTOLD = 2.5
 # What was learnt of an earlier process holds while the usual activity lies within this factor of what it was.
 SAME_FACTOR = 2.0
 # Rests and spins within steps that ended are remembered, and are as uneven as steps are. The second longest decides, so
-# one hang changes nothing. One shorter than a collection may not have been seen at all.
-RUNS = 1024
+# one hang changes nothing. One shorter than a collection may not have been seen at all, nor one that few silences have
+# while few silences are known.
+RUNS, SETTLED_RUNS = 1024, 64
 RUN_REACH, UNSEEN_COLLECTIONS = 8.0, 3.0
 
 
@@ -158,7 +159,8 @@ class Activity:
             least = max(limits.anyhow, UNTOLD * limits.at_rest if known.is_known else 0.0)
             return min(at_work, max(least, worked + limits.anyhow))
         learnt = max(RUN_REACH * before.second_largest(), UNSEEN_COLLECTIONS * interval)
-        held = min(max(held, learnt), limits.anyhow)
+        novelty = limits.anyhow * (1.0 - len(before) / SETTLED_RUNS)
+        held = min(max(held, learnt, novelty), limits.anyhow)
         return min(at_work, max(least, worked + held))
 
     def _end_silence(self) -> None:
