@@ -20,7 +20,7 @@ from tests.bench.stalls.workload import AT_REST
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(7200)]
 
-SEEDS = (201, 202, 203)
+SEEDS = tuple(range(201, 208))
 # One of each kind of peer.
 WEEKS_PER_SEED = {make_traces: 7, make_regimes: 6}
 FITTED, REGIMES = "log-normal and bimodal, fitted on", "sudden regimes, held out"
