@@ -45,11 +45,11 @@ SPIN, SPIN_HELD = 1.5, 1.0
 UNTOLD = 2.5
 # What was learnt of an earlier process holds while the usual activity lies within this factor of what it was.
 SAME_FACTOR = 2.0
-# Rests and spins within steps that ended are remembered. The second longest decides, so one hang changes nothing; where
-# one silence in ten has them, they are as uneven as steps are.
-RUNS = 1024
-RUN_REACH = 3.0
-COMMON_REACH = 8.0
+# Rests and spins within steps that ended are remembered, and are as uneven as steps are. The second longest decides, so
+# one hang changes nothing. One shorter than a collection may not have been seen at all, nor one that few silences have
+# while few silences are known.
+RUNS, SETTLED_RUNS = 1024, 64
+RUN_REACH, UNSEEN_COLLECTIONS = 8.0, 3.0
 
 
 class Learnt(NamedTuple):
@@ -158,9 +158,9 @@ class Activity:
         else:
             least = max(limits.anyhow, UNTOLD * limits.at_rest if known.is_known else 0.0)
             return min(at_work, max(least, worked + limits.anyhow))
-        # A rest shorter than a collection may not have been seen at all.
-        longest = max(before.second_largest(), interval)
-        held = min(max(held, RUN_REACH * longest, COMMON_REACH * before.quantile(0.9)), limits.anyhow)
+        learnt = max(RUN_REACH * before.second_largest(), UNSEEN_COLLECTIONS * interval)
+        novelty = limits.anyhow * (1.0 - len(before) / SETTLED_RUNS)
+        held = min(max(held, learnt, novelty), limits.anyhow)
         return min(at_work, max(least, worked + held))
 
     def _end_silence(self) -> None:

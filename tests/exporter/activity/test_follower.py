@@ -63,7 +63,7 @@ class Sidecar:
 
 @pytest.fixture
 def sidecar(tmp_path):
-    return Sidecar(tmp_path, Reported()).collect(60, 1.5, steps=True)
+    return Sidecar(tmp_path, Reported()).collect(300, 1.5, steps=True)
 
 
 def test_the_page_tells_what_it_does_what_is_usual_and_how_long_it_may(sidecar):
@@ -106,7 +106,7 @@ class Card:
 
 def test_a_card_that_idles_or_waits_for_other_ranks_rests_whatever_the_processor_does(tmp_path):
     card = Card()
-    sidecar = Sidecar(tmp_path, Reported(), accelerator=card).collect(60, 1.0, steps=True)
+    sidecar = Sidecar(tmp_path, Reported(), accelerator=card).collect(300, 1.0, steps=True)
     assert sidecar.collect(6, 0.0).state() == "usual"
     card.is_busy, card.watts = None, 120.0
     assert sidecar.collect(2, 1.0).state() == "rest"
@@ -116,7 +116,7 @@ def test_a_card_that_idles_or_waits_for_other_ranks_rests_whatever_the_processor
 
 def test_a_card_of_which_nothing_is_told_leaves_it_to_the_processor(tmp_path):
     card = Card()
-    sidecar = Sidecar(tmp_path, Reported(), accelerator=card).collect(60, 1.0, steps=True)
+    sidecar = Sidecar(tmp_path, Reported(), accelerator=card).collect(300, 1.0, steps=True)
     card.is_busy = None
     assert sidecar.collect(6, 1.0).state() == "usual"
     card.failure = OSError("no answer can be shared")
