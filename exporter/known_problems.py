@@ -14,7 +14,8 @@ MAX_LINE = 2000
 class Class(NamedTuple):
     """One kind of problem; `pattern` matches within a line. Some persist while rounds go on: `outlives_progress`.
 
-    `is_warning`: the trainer goes on for a while.
+    `is_warning`: the trainer goes on for a while. `as_consequence` matches lines that mean this problem only behind
+    `origin`: the same words have another cause elsewhere.
     """
 
     pattern: re.Pattern[str]
@@ -22,13 +23,16 @@ class Class(NamedTuple):
     remedy: str
     is_warning: bool = False
     outlives_progress: bool = False
+    as_consequence: re.Pattern[str] | None = None
+    origin: re.Pattern[str] | None = None
 
 
 class Cause(NamedTuple):
-    """What the end of a log says about why a trainer ended; None where it does not."""
+    """What the end of a log says about why a trainer ended; None where it does not. `times`: lines of the problem."""
 
     exception: str | None
     problem: Class | None
+    times: int = 0
 
 
 def _class(
@@ -38,13 +42,22 @@ def _class(
     *,
     is_warning: bool = False,
     outlives_progress: bool = False,
+    consequence: tuple[str, str] | None = None,
 ) -> Class:
-    return Class(re.compile("|".join(patterns), re.IGNORECASE), message, remedy, is_warning, outlives_progress)
+    """`consequence` is (what has this cause, behind what)."""
+    pattern = re.compile("|".join(patterns), re.IGNORECASE)
+    also, origin = map(re.compile, consequence) if consequence else (None, None)
+    return Class(pattern, message, remedy, is_warning, outlives_progress, also, origin)
 
 
 def _in_order(*parts: str) -> str:
     """Matches a line that holds all parts in this order, each searched for once."""
     return "^" + "".join(f"(?>.*?{part})" for part in parts)
+
+
+def _local(name: str) -> str:
+    """Python's words, before 3.11 and since, for a variable that is used before it has a value."""
+    return rf"local variable '{name}' (referenced before assignment|where it is not associated)"
 
 
 # The first match classifies a line.
@@ -114,16 +127,28 @@ CLASSES = (
             r"\[Errno (11|35)\] Resource temporarily unavailable",
             r"\bBlockingIOError\b",
             r"EOFError: Ran out of input",
+            _local("train_result"),
         ),
         "the connection to the DHT process broke; rl-swarm 0.4 crashes soon after",
         "restart the peer now, before it crashes",
+        # Its own clean-up ends the run that the next report is for.
+        consequence=(r"must call wandb\.init\(\)", r"DHT IPC error|hivemind_exp"),
+    ),
+    _class(
+        (_local("current_batch"),),
+        "a stage had too few questions for the configuration",
+        "set steps_per_generation: 1 in rl-swarm's configuration, or let more peers join",
+    ),
+    _class(
+        (_local("trainer"),),
+        "the peer joined a round behind its last stage",
+        "start it again: it joins at the next round",
     ),
     _class(
         (
             r"api_key not configured \(no-tty\)",
             r"No API key configured\. Use `wandb login`",
-            r"wandb: Enter your choice",
-            r"must call wandb\.init\(\)",
+            r"(wandb:\s{1,4}|^\s*+)Enter your choice:",
         ),
         "wandb waits for a log-in without a terminal",
         "start the trainer with WANDB_MODE=offline",
@@ -143,15 +168,36 @@ CLASSES = (
             r"\bFailedOp\b",
             _in_order(r"endpoint", r"(submit_reward|submit-winner)"),
             r"calling (submit_reward|submit-winner)",
+            r"Failed to call submit(Reward|Winners)\b",
+            r"\bfailed after \d{1,6} replacements\b",
         ),
         "rewards are not accepted by the chain",
         "log in again at the log-in server, and see its yarn.log",
         outlives_progress=True,
     ),
     _class(
+        (
+            r"calling register-peer endpoint",
+            r"Failed to call registerPeer\b",
+            # 400 is for one that is registered already.
+            _in_order(r"\b5\d\d\b ", r"api/register-peer\b"),
+            _in_order(r"api/register-peer\b", r" 5\d\d\b"),
+        ),
+        "the peer could not be registered on the chain",
+        "log in again at the log-in server, and see its yarn.log",
+        is_warning=True,
+        outlives_progress=True,
+    ),
+    _class(
         (r"Could not fetch round and stage",),
         "the chain did not answer when asked for the round",
         "wait; if it persists, use another RPC address",
+        is_warning=True,
+    ),
+    _class(
+        (r"Unable to refresh DHT visible addrs", r"Failed to decode value\b", r"Can't retrieve round \d+ stage"),
+        "what other peers publish could not be read",
+        "wait; if it persists, restart the peer",
         is_warning=True,
     ),
     _class(
@@ -182,12 +228,50 @@ CLASSES = (
     _class(
         (
             r"Error with swarm payloads, continuing with local state",
-            r"Error occurred during training, continuing",
+            r"Error occurred during (training|evaluation), continuing",
         ),
         "rounds go on, but nothing is learned or shared",
         "restart the peer; see the error above that line in its log",
         is_warning=True,
         outlives_progress=True,
+    ),
+    _class(
+        (
+            r"Error pulling model from ollama\b",
+            r"\bcould not connect to ollama\b",
+            r"\bollama\._types\.ResponseError\b",
+            r"Failed to connect to Ollama\b",
+        ),
+        "ollama, which judges the answers, gave no model",
+        "see that ollama runs and its disk has space: `ollama list`",
+    ),
+    _class(
+        (r"Error playing PRG game\b",),
+        "the prediction game failed; training goes on",
+        "update rl-swarm, or start it with PRG_GAME=false",
+        is_warning=True,
+        outlives_progress=True,
+    ),
+    _class(
+        (
+            r"Failed to push model to the Hugging ?Face Hub",
+            _in_order(r"\b40[13]\b", r"huggingface\.co/api/(repos|models)"),
+            r"You don't have the rights to create a model under the namespace",
+        ),
+        "the model could not be pushed to Hugging Face",
+        "give it a token that may write, or start without one",
+        is_warning=True,
+        outlives_progress=True,
+    ),
+    _class(
+        (
+            r"Re-attempting training starting at stage 0!",
+            r"Skipped malformed stage\d output",
+            r"Missing '\w{1,40}' key in output",
+        ),
+        "parts of a round were lost or begun again",
+        "nothing, if it is rare; else see the error above that line in its log",
+        is_warning=True,
     ),
     _class(
         (
@@ -223,8 +307,9 @@ _LAUNCHERS = re.compile(
 def classify(text: str) -> list[tuple[Class, int]]:
     """The problems since the last progress, with their number of lines, in the order of the table."""
     counts: dict[Class, int] = {}
+    consequences = _list_consequences(text)
     for line in _list_lines(text):
-        problem = _find_class(line)
+        problem = _find_class(line, consequences)
         if problem is not None:
             counts[problem] = counts.get(problem, 0) + 1
         elif PROGRESS.search(line):
@@ -235,10 +320,11 @@ def classify(text: str) -> list[tuple[Class, int]]:
 def find_cause(text: str) -> Cause:
     """The last exception since the last progress, and the known problem that it is, or that other lines tell."""
     exception = _find_exception(text)
-    problem = _find_class(exception) if exception else None
+    problem = _find_class(exception, _list_consequences(text)) if exception else None
+    counts = dict(classify(text))
     if problem is None:
-        problem = next((one for one, _ in classify(text) if not one.is_warning), None)
-    return Cause(exception, problem)
+        problem = next((one for one in counts if not one.is_warning), None)
+    return Cause(exception, problem, counts.get(problem, 1) if problem else 0)
 
 
 def _find_exception(text: str) -> str | None:
@@ -269,5 +355,13 @@ def _list_lines(text: str) -> Iterator[str]:
         yield _COLOR.sub("", line[:MAX_LINE])
 
 
-def _find_class(line: str) -> Class | None:
+def _list_consequences(text: str) -> tuple[Class, ...]:
+    """The classes that have consequences in this text."""
+    return tuple(one for one in CLASSES if one.origin is not None and one.origin.search(text))
+
+
+def _find_class(line: str, consequences: tuple[Class, ...]) -> Class | None:
+    for one in consequences:
+        if one.as_consequence is not None and one.as_consequence.search(line):
+            return one
     return next((one for one in CLASSES if one.pattern.search(line)), None)

@@ -147,6 +147,12 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_progress_timestamp_seconds", "gauge", "When this reader last found a report.", ("reader",)),
     Metric("trainer_progress_step", "gauge", "Step that this reader has reached.", ("reader",)),
     Metric(
+        "trainer_progress_unit",
+        "gauge",
+        "1 for what counts as a step, and has a pace, of a trainer that does not report it itself: step or round.",
+        ("unit",),
+    ),
+    Metric(
         "trainer_inference_requests",
         "gauge",
         "Requests at the inference server that this reader reads, by state.",

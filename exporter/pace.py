@@ -220,8 +220,8 @@ class OrderedWindow:
         return self._ordered
 
     def quantile(self, share: float) -> float:
-        """The value that this share of them lies below; of at least one value."""
-        return self._ordered[min(int(share * len(self._ordered)), len(self._ordered) - 1)]
+        """The value that this share of them lies below; 0 where there is none."""
+        return self._ordered[min(int(share * len(self._ordered)), len(self._ordered) - 1)] if self._ordered else 0.0
 
     def second_largest(self) -> float:
         """0 where there are less than two."""

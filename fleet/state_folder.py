@@ -40,6 +40,11 @@ class StateFolder:
         return self.root / "alerts"
 
     @property
+    def login(self) -> Path:
+        """What the instances of a checkout of rl-swarm share: its log-in server's log, copies of its log-in."""
+        return self.root / "login"
+
+    @property
     def prometheus(self) -> Path:
         """Configuration, rules and data of the Prometheus beside the fleet, if it runs one."""
         return self.root / "prometheus"
@@ -56,6 +61,8 @@ class StateFolder:
         """A program's output: of a peer's trainer (`peer`) or sidecar, or of a group with one program."""
         if group == "peer":
             return self.peer(name) / "trainer.log"
+        if group == "login":
+            return self.login / f"{name}.log"
         return self.peer(name) / "sidecar.log" if group == "sidecar" else self.root / group / f"{group}.log"
 
     @property

@@ -23,7 +23,7 @@ def readers() -> list[PanelBuilder]:
         graph(
             About(
                 "Steps read and expected",
-                "Steps that each reader has reached, those of the whole run, and steps between two reports.",
+                "Steps that each reader has reached, those of the run, and between two reports; what counts as a step.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -32,6 +32,7 @@ def readers() -> list[PanelBuilder]:
             Query(of_peers("trainer_progress_step"), "{{peer}} {{reader}}"),
             Query(of_peers("trainer_expected_steps"), "{{peer}} expected"),
             Query(of_peers("trainer_progress_steps_per_report"), "{{peer}} per report"),
+            Query(of_peers("trainer_progress_unit"), "{{peer}} counts {{unit}}s"),
             style=Style(dashed=[".* expected"]),
         ),
         graph(

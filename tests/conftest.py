@@ -28,6 +28,7 @@ _LONG = (
     "fleet/plan/test_measure.py",
     "e2e/test_demo.py",
     "alerts/rules/test_two_engines.py",
+    "exporter/progress/test_trl_run.py",
     "exporter/test_telemetry.py",
     "exporter/test_phases.py",
     "exporter/leaderboard/test_service.py",

@@ -4,7 +4,9 @@ It is made of namespaces: its processes, network (loopback only), /tmp and /run 
 disk goes to memory and is gone afterwards. It needs root, util-linux, and Debian's systemd, dbus and libpam-systemd.
 """
 
+import compileall
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -105,6 +107,8 @@ def boot() -> Iterator[Box]:
         require(program)
     if os.getuid() != 0:
         go_without("needs root, to make a box")
+    # The box's user may not write bytecode beside the source, and would compile it at each start.
+    compileall.compile_dir(ROOT, quiet=1, rx=re.compile(r"/\."))
     base = tempfile.mkdtemp(dir="/var/lib", prefix="peerwatch-box-")
     log = Path(f"{base}.log")
     with log.open("wb") as sink:

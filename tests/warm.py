@@ -9,14 +9,15 @@ import contextlib
 import functools
 import gc
 import importlib
+import itertools
 import json
 import os
 import runpy
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,17 @@ class WarmProcess:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
 
 def start(module: str, *arguments: str, out: Path, err: Path) -> WarmProcess:
-    """Starts it in the root of the source; its output is appended to the files."""
-    server, folder, numbers = _server()
-    status = folder / str(next(numbers))
+    """Starts it in the root of the source; its output is appended to the files, beside which its status is noted."""
+    server, numbers = _server()
+    status = out.with_name(f"{out.name}.{next(numbers)}.ended")
     for file in (out, err):
         file.touch()
     request = {"module": module, "arguments": arguments, "out": str(out), "err": str(err), "status": str(status)}
@@ -67,9 +69,8 @@ def start(module: str, *arguments: str, out: Path, err: Path) -> WarmProcess:
 
 
 @functools.cache
-def _server() -> tuple[subprocess.Popen[str], Path, Any]:
-    """One for each process that runs tests; it ends when its input does."""
-    folder = tempfile.TemporaryDirectory(prefix="peerwatch-warm-")
+def _server() -> tuple[subprocess.Popen[str], Iterator[int]]:
+    """One for each process that runs tests, and the numbers of what it starts; it ends when its input does."""
     server = subprocess.Popen(
         [sys.executable, "-m", __name__],
         cwd=ROOT,
@@ -79,12 +80,8 @@ def _server() -> tuple[subprocess.Popen[str], Path, Any]:
         text=True,
     )
 
-    def end() -> None:
-        server.communicate()
-        folder.cleanup()
-
-    atexit.register(end)
-    return server, Path(folder.name), iter(range(10**9))
+    atexit.register(server.communicate)
+    return server, itertools.count()
 
 
 def main() -> None:

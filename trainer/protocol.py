@@ -43,14 +43,18 @@ def rewards_key(round_number: int, stage: int) -> str:
 
 def rewards_keys(round_number: int, stage: int, shards: int) -> list[str]:
     """The keys of a stage's rewards: the protocol's one, or those of a swarm of our own that has several."""
-    key = rewards_key(round_number, stage)
-    return [key] if shards == 1 else [f"{key}_{shard}" for shard in range(shards)]
+    return [_shard_key(round_number, stage, shard, shards) for shard in range(shards)]
 
 
 def rewards_key_of(peer_id: str, round_number: int, stage: int, shards: int) -> str:
     """The one of these keys under which a peer writes: ids begin alike, so the prefix of their hash decides."""
     prefix = hashlib.md5(peer_id.encode(), usedforsecurity=False).digest()[:4]
-    return rewards_keys(round_number, stage, shards)[int.from_bytes(prefix) % shards]
+    return _shard_key(round_number, stage, int.from_bytes(prefix) % shards, shards)
+
+
+def _shard_key(round_number: int, stage: int, shard: int, shards: int) -> str:
+    key = rewards_key(round_number, stage)
+    return key if shards == 1 else f"{key}_{shard}"
 
 
 def leaderboard_key(round_number: int, stage: int) -> str:

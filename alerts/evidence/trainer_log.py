@@ -62,14 +62,16 @@ def describe_cause(run_dir: Path) -> list[str]:
     found = None if find_trainer(run_dir) else _read_log(run_dir)
     if found is None:
         return []
-    exception, problem = find_cause(found[1])
+    exception, problem, times = find_cause(found[1])
     lines: list[str] = []
     if exception:
         lines.append(say("Last exception: {line}", line=redact(exception, MAX_EXCEPTION)))
     if problem:
-        lines.append(
-            say("Known problem: {problem}. Remedy: {remedy}.", problem=say(problem.message), remedy=say(problem.remedy))
-        )
+        texts = {"problem": say(problem.message), "remedy": say(problem.remedy)}
+        if times > 1:
+            lines.append(say("Known problem, {count} times: {problem}. Remedy: {remedy}.", count=times, **texts))
+        else:
+            lines.append(say("Known problem: {problem}. Remedy: {remedy}.", **texts))
     return lines
 
 

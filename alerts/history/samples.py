@@ -17,16 +17,26 @@ trainer_phase_start_timestamp_seconds trainer_phase_seconds_total trainer_last_s
 trainer_stall_after_seconds
 trainer_step_duration_seconds_sum trainer_step_duration_seconds_count trainer_nonfinite_steps_total
 trainer_cpu_seconds_total trainer_memory_bytes trainer_memory_limit_bytes trainer_accelerator_memory_bytes
+accelerator_utilization_ratio accelerator_process_memory_bytes
 trainer_reward_mean trainer_reward_std trainer_loss swarm_round swarm_stage swarm_round_lag swarm_rank
 swarm_ranked_peers swarm_reward_cumulative swarm_connected_peers swarm_publish_failures_total
 swarm_last_publish_timestamp_seconds swarm_source_up swarm_source_success_timestamp_seconds
+swarm_established_rank swarm_established_peers swarm_leader_overruled swarm_reward_refused
 sidecar_collector_success host_memory_total_bytes host_memory_available_bytes host_memory_pressure_ratio
 host_memory_pressure_level host_swap_used_bytes host_disk_free_bytes host_disk_total_bytes
 """
 NAMES = frozenset(_NAMES.split()).union(*(rule.reads for rule in discover().values()))
 # Noise beyond what a chart can show; no rule reads these.
-_COARSE = {"trainer_reward_mean": 4, "trainer_reward_std": 4, "trainer_loss": 6, "trainer_steps_per_second": 5}
-_MAX_SERIES_PER_SAMPLE = 96
+_COARSE = {
+    "trainer_reward_mean": 4,
+    "trainer_reward_std": 4,
+    "trainer_loss": 6,
+    "trainer_steps_per_second": 5,
+    "accelerator_utilization_ratio": 2,
+    "trainer_phase_seconds_total": 2,
+}
+# Of a peer with eight accelerators, twenty collectors and five sources there are some 160.
+_MAX_SERIES_PER_SAMPLE = 192
 _VIEW_NUMBERS = tuple(name for name, value in View._field_defaults.items() if isinstance(value, float))
 # An elapsed time that differs from the clock's by less than this is not stored.
 _SAME_SECONDS = 0.05

@@ -66,6 +66,9 @@ CHARTS: Mapping[str, Chart] = {
     "completion_tokens": _chart("trainer_completion_tokens"),
     "completions_cut_off": _chart("trainer_completion_clipped_ratio"),
     "start_timestamp": _last("trainer_start_timestamp_seconds"),
+    # Of the peer's first device.
+    "accelerator_utilization": _chart("accelerator_utilization_ratio"),
+    "accelerator_process_memory_bytes": _chart("accelerator_process_memory_bytes", "max"),
     **{f"{phase}_seconds_total": _last("trainer_phase_seconds_total", trainer_state=phase) for phase in PHASES},
 }
 

@@ -59,4 +59,5 @@ PEER_PAGE = {
         "Alerts are shown here only: add a route (`routes:` under `alerts:`), and try it with `peerwatch alerts test`."
     ),
     "before": "{} earlier",
+    "accelerator_utilization": "Accelerator in use",
 }

@@ -6,6 +6,9 @@ EVIDENCE = {
     "{file} ends:": "{file} 的末尾：",
     "Last exception: {line}": "最后的异常：{line}",
     "Known problem: {problem}. Remedy: {remedy}.": "已知问题：{problem}。处理办法：{remedy}。",
+    "Known problem, {count} times: {problem}. Remedy: {remedy}.": (
+        "已知问题（{count} 次）：{problem}。处理办法：{remedy}。"
+    ),
     "Process {pid} waits for a connection to {end}.": "进程 {pid} 正在等待与 {end} 建立连接。",
     "Process {pid} waits for {end}.": "进程 {pid} 正在等待 {end}。",
     "Process {pid} is connected to {end}.": "进程 {pid} 已连接到 {end}。",
@@ -51,12 +54,31 @@ EVIDENCE = {
         "与 DHT 进程的连接中断；rl-swarm 0.4 随后会崩溃"
     ),
     "restart the peer now, before it crashes": "现在就重启该节点，不要等它崩溃",
+    "a stage had too few questions for the configuration": "某一阶段的题目数量不足以满足配置",
+    "set steps_per_generation: 1 in rl-swarm's configuration, or let more peers join": (
+        "在 rl-swarm 的配置中设置 steps_per_generation: 1，或让更多节点加入"
+    ),
+    "the peer joined a round behind its last stage": "节点在某一轮的最后阶段之后才加入",
+    "start it again: it joins at the next round": "重新启动：它会在下一轮加入",
     "wandb waits for a log-in without a terminal": "wandb 在没有终端的情况下等待登录",
     "start the trainer with WANDB_MODE=offline": "启动训练时设置 WANDB_MODE=offline",
     "several peers of one account submitted at once": "同一账户的多个节点同时提交",
     "start them some minutes apart, so that their submissions do not collide": "相隔几分钟依次启动，避免提交冲突",
     "rewards are not accepted by the chain": "链不接受奖励提交",
     "log in again at the log-in server, and see its yarn.log": "在登录服务器上重新登录，并查看其 yarn.log",
+    "the peer could not be registered on the chain": "节点无法在链上注册",
+    "what other peers publish could not be read": "无法读取其他节点发布的内容",
+    "wait; if it persists, restart the peer": "稍等；如果持续，重启该节点",
+    "ollama, which judges the answers, gave no model": "负责评判答案的 ollama 没有提供模型",
+    "see that ollama runs and its disk has space: `ollama list`": "确认 ollama 正在运行且磁盘有空间：`ollama list`",
+    "the prediction game failed; training goes on": "预测游戏失败；训练继续进行",
+    "update rl-swarm, or start it with PRG_GAME=false": "更新 rl-swarm，或以 PRG_GAME=false 启动",
+    "the model could not be pushed to Hugging Face": "模型无法推送到 Hugging Face",
+    "give it a token that may write, or start without one": "使用有写权限的令牌，或不使用令牌启动",
+    "parts of a round were lost or begun again": "一轮中的部分内容丢失或重新开始",
+    "nothing, if it is rare; else see the error above that line in its log": (
+        "若很少出现则无需处理；否则查看日志中该行之前的错误"
+    ),
     "the chain did not answer when asked for the round": "查询当前轮次时链没有应答",
     "wait; if it persists, use another RPC address": "稍等；如果持续，换用其他 RPC 地址",
     "a port was in use": "端口已被占用",

@@ -57,4 +57,5 @@ PEER_PAGE = {
     "filter": "筛选",
     "add_route": "告警只显示在这里：请添加通知渠道（`alerts:` 下的 `routes:`），并用 `peerwatch alerts test` 试发。",
     "before": "{}前",
+    "accelerator_utilization": "加速器使用率",
 }

@@ -102,6 +102,8 @@ class PageData:
 
 
 def _machine_of(target: Target) -> str:
-    """Where a sidecar runs, by its address."""
+    """Where a sidecar runs: as its machine is called, or by its address."""
+    if target.machine:
+        return target.machine
     host = urlsplit(target.url).hostname or ""
     return socket.gethostname() if is_loopback(host) else host

@@ -15,13 +15,13 @@ from alerts.config import AlertsConfig
 from alerts.durations import parse_duration
 from alerts.engine.evaluate import Key
 from alerts.engine.peer_state import read_peer_state
+from alerts.evidence.log_end import LogEnd, LogReader
 from alerts.history.api import HistoryApi
 from alerts.history.query import Series
 from alerts.history.store import FileError, Firing
 from alerts.loop import Loop
 from alerts.messages.single import Style
 from alerts.web.headers import HEADERS
-from alerts.web.log_end import LogEnd, LogReader
 from alerts.web.page.chart import draw, time_ticks
 from alerts.web.page.marks import draw_marks, find_marks
 from alerts.web.page.panels import make_charts

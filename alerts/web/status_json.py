@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.delivery.outbox import RouteHealth
+from alerts.engine.credit import describe_credit
 from alerts.engine.evaluate import AlertStates
 from alerts.engine.peer_state import read_peer_state
 from alerts.engine.status import Status
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
-from alerts.web.credit import describe_credit
 
 _NUMBERS = {
     "steps_total": ("trainer_steps_total", {}),

@@ -176,10 +176,11 @@ def _is_busy(device: Device, share: Share | None, own: Sequence[Process]) -> boo
         return False if utilization is not None and utilization < LEAST_WORK else None
     if used < LEAST_WORK:
         return False
-    return None if _spins(device) else True
+    return None if spins(device) else True
 
 
-def _spins(device: Device) -> bool:
+def spins(device: Device) -> bool:
+    """Whether it is at full utilisation and far below its power, as a kernel that waits for other ranks keeps it."""
     values = device.values
     power, limit = values.get("power_watts"), values.get("power_limit_watts")
     is_full = values.get("utilization_ratio", 0.0) >= SPIN_UTILIZATION

@@ -1,11 +1,12 @@
 """Follows what the processes of a trainer do, collection by collection, and shows it as samples."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
+from exporter.accelerators.peer import PeerAccelerator, PeerReading, spins
 from exporter.activity.activity_file import ACTIVITY_FILE, MAX_BYTES, parse, render
 from exporter.activity.model import Activity, Limits
 from exporter.activity.usage import Usage, UsageMeter
@@ -21,16 +22,15 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS = 60.0
 
 
-def tell_nothing(_tree: Sequence[psutil.Process]) -> bool | None:
-    """Where no accelerator can be asked."""
-    return None
+def computes(found: PeerReading | None) -> bool | None:
+    """Whether an accelerator computes for the trainer, by the power that it draws; None where that is not known."""
+    if found is None or found.is_busy is not None:
+        return found.is_busy if found else None
+    return False if any(spins(one) for one in found.devices if not one.problem) else None
 
 
 class ActivityFollower:
-    """Learns what is usual for the trainer of a run folder, and keeps it there.
-
-    `accelerator_busy` tells of a process tree whether an accelerator computes for it, by the power it draws.
-    """
+    """Learns what is usual for the trainer of a run folder, and keeps it there."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class ActivityFollower:
         reported: Reported,
         *,
         meter: UsageMeter | None = None,
-        accelerator_busy: Callable[[Sequence[psutil.Process]], bool | None] = tell_nothing,
+        accelerator: PeerAccelerator | None = None,
     ) -> None:
         self._path = run_dir / ACTIVITY_FILE
         self._reported = reported
         self._meter = meter or UsageMeter()
-        self._accelerator_busy = accelerator_busy
+        self._accelerator = accelerator
         self._activity = Activity()
         self._record: ProcessRecord | None = None
         self._kept_at: float | None = None
@@ -55,7 +55,7 @@ class ActivityFollower:
         """Measures a tree, whose processor time so far is a counter, at the Unix time `now`."""
         if record != self._record:
             self._begin(record)
-        usage = self._meter.measure(tree, cpu_seconds, accelerator_busy=self._accelerator_busy(tree))
+        usage = self._meter.measure(tree, cpu_seconds, accelerator_busy=self._read_accelerator(now))
         if usage is not None:
             self._observe(usage, now)
             self._keep(record, now)
@@ -67,6 +67,12 @@ class ActivityFollower:
         else:
             self._activity.begin_again()
         self._record = record
+
+    def _read_accelerator(self, now: float) -> bool | None:
+        try:
+            return computes(self._accelerator.read(now)) if self._accelerator else None
+        except OSError:
+            return None  # The collector that shows it says why.
 
     def _observe(self, usage: Usage, now: float) -> None:
         try:

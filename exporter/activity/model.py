@@ -20,9 +20,11 @@ LEAST_COLLECTIONS = 12
 # A long step counts as no more than this, or one evaluation would be all that is known.
 MOST_OF_A_SILENCE = 16
 
-# Processes that use less than this of a core at work, as those of a trainer that waits for a server, tell nothing.
-IDLE_CORES = 0.02
-# The threads that go on in a hung trainer use a few hundredths of what it used; a co-tenant leaves a quarter or more.
+# The threads that go on in a hung trainer use a few hundredths of what it used, or less than a hundredth of a core; a
+# co-tenant leaves a quarter or more. Processes that use hardly more than that at work, such as those of a trainer that
+# waits for a server, tell nothing by it.
+IDLE_CORES = 0.01
+LEAST_CORES = 0.02
 REST_SHARE = 0.1
 # Helpers of a trainer at rest (heartbeats, logging) move less than this a second; a slow network disk moves more.
 MOVING_BYTES = 256e3
@@ -31,20 +33,23 @@ ONE_THREAD = (0.9, 1.15)
 # Where the machine has nothing left, one core may be all that a trainer gets.
 FULL_MACHINE = 0.9
 
-# All in silences that mean a stall at rest, which are two usual ones. At work ten usual silences are allowed, if the
-# pace does not allow more: another task or another program makes steps up to 3.5 times as long from one to the next,
-# uneven ones among them twice that. A rest counts once it has lasted for the latter half of its silence; a spin, which
-# may be work of another kind, after three usual silences, two of them spun. Where what it does tells nothing, as of a
-# trainer that waits for a server, a stall takes five: nothing but the silence speaks for it.
-AT_WORK = 5.0
+# All in silences that mean a stall at rest, which are two usual ones. At work ten usual silences are allowed, or three
+# times what the pace allows if that is less, but no less than that: another task or another program makes steps up to
+# 3.5 times as long from one to the next, uneven ones among them twice that. A rest counts once it has lasted for the
+# latter half of its silence; a spin, which may be work of another kind, after three usual silences, two of them spun.
+# Where what it does tells nothing, as of a trainer that waits for a server, a stall takes five: nothing but the silence
+# speaks for it.
+AT_WORK, MOST_AT_WORK = 5.0, 3.0
 REST_HELD = 0.5
 SPIN, SPIN_HELD = 1.5, 1.0
 UNTOLD = 2.5
 # What was learnt of an earlier process holds while the usual activity lies within this factor of what it was.
 SAME_FACTOR = 2.0
-# Rests and spins within steps that ended are remembered; the second longest decides, so one hang changes nothing.
+# Rests and spins within steps that ended are remembered. The second longest decides, so one hang changes nothing; where
+# one silence in ten has them, they are as uneven as steps are.
 RUNS = 1024
 RUN_REACH = 3.0
+COMMON_REACH = 8.0
 
 
 class Learnt(NamedTuple):
@@ -111,7 +116,7 @@ class Activity:
         elif self.state in self._longest:
             run = now - self._worked_until
             self._longest[self.state] = max(self._longest[self.state], run)
-        self._limit = self._find_limit(known, limits)
+        self._limit = self._find_limit(known, limits, usage.seconds)
 
     def pause(self, usage: Usage | None = None) -> None:
         """It is in a phase that need not make progress, and does this meanwhile."""
@@ -139,10 +144,10 @@ class Activity:
         self._phases = {name: _Phase(learnt) for name, learnt in memory.items()} if is_same_process else {}
         self._unconfirmed = {} if is_same_process else dict(memory)
 
-    def _find_limit(self, known: "_Phase", limits: Limits) -> float | None:
+    def _find_limit(self, known: "_Phase", limits: Limits, interval: float) -> float | None:
         if limits.at_rest is None:
             return None
-        at_work = max(limits.anyhow, AT_WORK * limits.at_rest)
+        at_work = max(limits.anyhow, min(AT_WORK * limits.at_rest, MOST_AT_WORK * limits.anyhow))
         worked = self._worked_until - self._progress_at
         if self.state == "usual":
             return at_work
@@ -153,7 +158,9 @@ class Activity:
         else:
             least = max(limits.anyhow, UNTOLD * limits.at_rest if known.is_known else 0.0)
             return min(at_work, max(least, worked + limits.anyhow))
-        held = min(max(held, RUN_REACH * before.second_largest()), limits.anyhow)
+        # A rest shorter than a collection may not have been seen at all.
+        longest = max(before.second_largest(), interval)
+        held = min(max(held, RUN_REACH * longest, COMMON_REACH * before.quantile(0.9)), limits.anyhow)
         return min(at_work, max(least, worked + held))
 
     def _end_silence(self) -> None:
@@ -216,9 +223,9 @@ class _Phase:
             return "spinning"
         if usage.accelerator_busy or is_moving:
             return "usual"
-        if usual < IDLE_CORES:
+        if usual < LEAST_CORES:
             return "unknown"
-        return "rest" if usage.cores < REST_SHARE * usual else "usual"
+        return "rest" if usage.cores < max(IDLE_CORES, REST_SHARE * usual) else "usual"
 
     def _accelerator_is_usually_busy(self) -> bool:
         return len(self._accelerator) >= LEAST_COLLECTIONS and self._accelerator.quantile(0.5) > 0.0

@@ -8,6 +8,7 @@ from typing import Self
 
 import psutil
 
+from exporter.accelerators.peer import PeerAccelerator
 from exporter.activity.follower import ActivityFollower
 from exporter.activity.usage import TreeCounter
 from exporter.collectors import CollectError
@@ -26,7 +27,13 @@ log = logging.getLogger(__name__)
 class Collector:
     """Measures the process tree of the trainer that the run folder records."""
 
-    def __init__(self, run_dir: Path, reported: Reported, limit_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        reported: Reported,
+        limit_bytes: int | None = None,
+        accelerator: PeerAccelerator | None = None,
+    ) -> None:
         self._run_dir = run_dir
         self._reported = reported
         self._limit_bytes = limit_bytes
@@ -36,12 +43,12 @@ class Collector:
         self._below: Descendants | None = None
         self._estimated = 0
         self._cpu = TreeCounter()
-        self._activity = ActivityFollower(run_dir, reported)
+        self._activity = ActivityFollower(run_dir, reported, accelerator=accelerator)
         self._footprints = Footprints()
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self:
-        return cls(config.run_dir, config.reported, config.memory_limit_bytes)
+        return cls(config.run_dir, config.reported, config.memory_limit_bytes, config.accelerator)
 
     def collect(self, now: float) -> list[Sample]:
         """Raises CollectError where a process cannot be measured at all: no rule may take that for no memory."""

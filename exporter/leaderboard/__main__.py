@@ -47,7 +47,8 @@ def serve(config: LeaderboardConfig, config_path: Path, listener: socket.socket)
     """
     stop = threading.Event()
     hosts = scraped_names(split_listen(config.listen)[0], config.allowed_hosts)
-    standings = Standings(config.make_sources(), Changes(config.database.with_name(CHANGES_FILE)), config.names)
+    changes = Changes(config.database.with_name(CHANGES_FILE))
+    standings = Standings(config.make_sources(), changes, config.list_watched())
     board = _open_board(config, config_path, hosts, standings if config.sources else None)
     try:
         server = Server(

@@ -80,6 +80,10 @@ class LeaderboardConfig(FileModel):
             for label, one in zip(labels, self.sources, strict=True)
         }
 
+    def list_watched(self) -> list[str]:
+        """Ids of the peers that are not ours, as far as their key files could be read: the sources know them."""
+        return [peer_id for peer_id, name in self.names.items() if name in self.identities]
+
     def find_words(self) -> WordLists | None:
         """The swarm's word lists, from the first checkout that has them."""
         return next((words for folder in self.checkouts if (words := find_words(folder))), None)

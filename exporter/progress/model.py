@@ -74,6 +74,10 @@ class Progress:
         self.phase, self.is_announced = phase, announced
         self._values["trainer_phase_start_timestamp_seconds"] = self._wall_clock()
 
+    def renew_phase(self) -> None:
+        """The trainer says again that it is in this phase: it is alive, and its rest may last as long again."""
+        self._values["trainer_phase_start_timestamp_seconds"] = self._wall_clock()
+
     def begin_training(self) -> None:
         """Training begins; until its first step nothing is known: it may evaluate, or skip data for hours."""
         self._step_begin = self._before_evaluation = None
@@ -154,6 +158,12 @@ class Progress:
         """Sets values of a peer in a swarm, by metric name."""
         self._join_swarm()
         self._values.update(values)
+
+    def take_place(self, round_number: int, stage: int | None) -> None:
+        """Takes where in a swarm a trainer is that tells nothing of its publications."""
+        self._values["swarm_round"] = float(round_number)
+        if stage is not None:
+            self._values["swarm_stage"] = float(stage)
 
     def count_publish_failure(self) -> None:
         """Counts a publication to the swarm that failed."""

@@ -17,6 +17,9 @@ class Record(NamedTuple):
     same step. `at` is the Unix time at which the trainer wrote it: by the writer's clock, else for the last record of a
     read the time at which the file was changed; None where neither is known. `values` are numbers by the writer's own
     names, not finite ones included, those of an evaluation left out; `exporter.progress.names` translates them.
+
+    `phase` is what the trainer says that it does from now on, one of `metrics.STATES`; `round` and `stage` are where in
+    a swarm it is. A record may tell these alone: then it is a notice, and no report of progress.
     """
 
     values: Mapping[str, float]
@@ -24,6 +27,14 @@ class Record(NamedTuple):
     at: float | None = None
     total_steps: int | None = None
     unit: str = "step"
+    phase: str | None = None
+    round: int | None = None
+    stage: int | None = None
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it tells a phase or a place in a swarm, and no step."""
+        return self.step is None and not self.values and (self.phase is not None or self.round is not None)
 
 
 class Reader(Protocol):

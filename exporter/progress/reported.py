@@ -7,7 +7,7 @@ from statistics import median_low
 
 from exporter.metrics import Sample
 from exporter.pace import Pace
-from exporter.progress.model import Progress
+from exporter.progress.model import RESTING, Progress
 from exporter.progress.record import Reader, ReadError, Record
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ GAPS = 32
 CLOCK_SET_SECONDS = 60.0
 # Readers of one trainer are at different reports for a moment; after so many collections they disagree.
 DISAGREEING_COLLECTIONS = 5
+# A trainer that says again and again that it waits is alive; but for so long no swarm lets one wait.
+LONGEST_REST_SECONDS = 6 * 3600.0
 
 
 class ReportedProgress:
@@ -44,6 +46,7 @@ class ReportedProgress:
         self._progress: Progress | None = None
         # The instant that the model takes for the present one.
         self._at = 0.0
+        self._rest_began_at = 0.0
         self._step: int | None = None
         self._unit: str | None = None
         self._expected_steps: int | None = None
@@ -72,13 +75,18 @@ class ReportedProgress:
         return self._describe(self._progress, now)
 
     def _take(self, progress: Progress, record: Record, source: "_Source", now: float) -> None:
+        if record.round is not None:
+            progress.take_place(record.round, record.stage)
+        if record.is_notice:
+            self._take_notice(progress, record, now)
+            return
         self._expected_steps = record.total_steps or self._expected_steps
         steps = self._count_new(record, source)
         if steps or record.step in (None, self._step):
             progress.take_logged(record.values)
         if not steps:
             return
-        self._at = max(self._at, min(now, record.at or now)) if progress.phase == "training" else record.at or now
+        self._go_to(progress, record, now)
         if record.at is None and not source.has_been_read:
             progress.forget_step()
         progress.enter("training")
@@ -86,6 +94,20 @@ class ReportedProgress:
         self._step = (self._step or 0) + 1 if record.step is None else record.step
         progress.set_steps(self._step)
         progress.begin_step()
+
+    def _go_to(self, progress: Progress, record: Record, now: float) -> None:
+        self._at = max(self._at, min(now, record.at or now)) if progress.phase == "training" else record.at or now
+
+    def _take_notice(self, progress: Progress, record: Record, now: float) -> None:
+        """Enters the phase that the trainer names; what it trains meanwhile, only its reports tell."""
+        if record.phase is None:
+            return
+        self._go_to(progress, record, now)
+        if progress.phase != record.phase or not progress.is_announced:
+            progress.enter(record.phase)
+            self._rest_began_at = self._at
+        elif record.phase in RESTING and self._at - self._rest_began_at <= LONGEST_REST_SECONDS:
+            progress.renew_phase()
 
     def _follow_process(self, progress: Progress) -> None:
         """A process that has begun since the last report starts anew, until it reports."""
@@ -130,6 +152,8 @@ class ReportedProgress:
             self._at = reported_at
         for source in self._sources:
             samples += source.describe()
+        if count and self._unit:
+            samples.append(Sample("trainer_progress_unit", {"unit": self._unit}, 1.0))
         if self._gaps:
             samples.append(Sample("trainer_progress_steps_per_report", {}, float(median_low(self._gaps))))
         if self._expected_steps:

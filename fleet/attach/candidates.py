@@ -10,6 +10,7 @@ from exporter.attached_process import Criteria
 from fleet.attach.command_line import Started, read_command, read_options
 from fleet.attach.facts import ProcessFacts, ProcessTree
 from fleet.attach.kinds import PEERWATCH, RL_SWARM, UNKNOWN, VLLM, ReadText, find_kind
+from fleet.attach.rl_swarm import SwarmFacts, find_swarm
 from fleet.attach.sources import ListWritten, ReaderChoice, find_sources
 
 # What a run is told by besides its script; none of it is a secret.
@@ -27,7 +28,8 @@ class Candidate:
     """One trainer. `criteria` find it again after its owner restarted it; None where nothing would.
 
     `is_watched` says that Peerwatch runs it already, `is_activity_only` that it serves others and has no steps.
-    `notes` are sentences for its owner. Nothing here holds a secret of its command line or environment.
+    `notes` are sentences for its owner, `swarm` is there for an rl-swarm. Nothing here holds a secret of its command
+    line or environment.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Candidate:
     notes: tuple[str, ...]
     is_watched: bool = False
     is_activity_only: bool = False
+    swarm: SwarmFacts | None = None
 
 
 def find_candidates(
@@ -75,6 +78,7 @@ def _describe(
     kind = _most_special([kinds[one.pid] for one in (top, *below) if one.pid in kinds])
     members = [top, *below]
     sources = find_sources(kind, members, tree, read_text, list_written)
+    swarm = find_swarm(members) if kind == RL_SWARM else None
     criteria = _criteria_of(top)
     notes = list(sources.notes)
     is_watched = kind == PEERWATCH or top.is_of_fleet
@@ -84,6 +88,8 @@ def _describe(
         notes.append(f"it runs as {top.user}: only that user, or root, can read where it writes")
     elif kind == RL_SWARM and not any(kinds.get(one.pid) for one in below) and _is_script(top):
         notes.append("its trainer does not run yet")
+    elif swarm is not None and swarm.is_of_rounds:
+        notes.append("its log tells rounds and no steps: its pace is that of rounds")
     if criteria is None and not is_watched:
         notes.append("nothing in its command line tells it: name a pid_file or a unit")
     return Candidate(
@@ -98,6 +104,7 @@ def _describe(
         tuple(notes),
         is_watched=is_watched,
         is_activity_only=kind == VLLM,
+        swarm=swarm,
     )
 
 

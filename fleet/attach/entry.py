@@ -36,12 +36,19 @@ def describe_peer(candidate: Candidate, name: str) -> dict[str, Any]:
             "with `find: {pid_file: …}` or `find: {unit: …}`"
         )
     find = {name: str(value) for name, value in vars(candidate.criteria).items() if value is not None}
-    return {
+    peer = {
         "name": name,
         "kind": "attached",
         "find": find,
         "progress": [{reader.name: dict(reader.options)} for reader in candidate.readers],
     }
+    if candidate.swarm is not None:
+        identity, contract, checkout = candidate.swarm[:3]
+        if checkout == candidate.criteria.folder:
+            checkout = None
+        named = {"identity": identity, "contract": contract, "checkout": checkout}
+        peer |= {key: str(value) for key, value in named.items() if value is not None}
+    return peer
 
 
 def choose_name(candidate: Candidate, taken: Collection[str]) -> str:

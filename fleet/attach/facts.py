@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# The environment holds tokens: only these are read, which name folders and modes.
+# The environment holds tokens: only these are read, which name files, modes and contracts.
 VARIABLES = (
     "HF_HOME",
     "HOME",
+    "IDENTITY_PATH",
     "LOGGING_DIR",
     "ROOT",
+    "SWARM_CONTRACT",
     "TENSORBOARD_DIR",
     "TENSORBOARD_LOGGING_DIR",
     "TRACKIO_DIR",

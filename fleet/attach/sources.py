@@ -8,7 +8,8 @@ from pathlib import Path
 from exporter.progress.readers.trackio import default_folder, to_file_name
 from fleet.attach.command_line import Started, read_command, read_options
 from fleet.attach.facts import ProcessFacts, ProcessTree
-from fleet.attach.kinds import VLLM, ReadText, locate_script
+from fleet.attach.kinds import RL_SWARM, VLLM, ReadText, locate_script
+from fleet.attach.rl_swarm import find_swarm
 
 # How the log of a kind is written; of others the log reader finds out.
 _FORMATS = {
@@ -90,6 +91,9 @@ def find_sources(
         port = port if port.isdecimal() and len(port) <= 5 else str(_VLLM_PORT)
         found.add("prometheus", url=f"http://127.0.0.1:{port}/metrics")
         return found
+    if kind == RL_SWARM and (log := _find_swarm_log(members, read_text)) is not None:
+        found.add("log", path=str(log), format="rl_swarm")
+        return found
     settings = read_settings(members, read_text)
     for member in members:
         _add_files(found, member.files)
@@ -105,6 +109,12 @@ def find_sources(
     found.readers[:0] = logs.readers
     found.notes += logs.notes
     return found
+
+
+def _find_swarm_log(members: Sequence[ProcessFacts], read_text: ReadText) -> Path | None:
+    """Its own log, which has times; nothing else that it writes tells more."""
+    opened = {path for member in members for path in member.files}
+    return next((path for path in find_swarm(members).logs if path in opened or read_text(path)), None)
 
 
 def read_settings(members: Sequence[ProcessFacts], read_text: ReadText) -> dict[str, str]:

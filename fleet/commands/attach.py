@@ -61,6 +61,10 @@ def _list(candidates: "list[Candidate]", *, as_json: bool) -> None:
         print("no trainer runs here that this user can see")
     for one in candidates:
         print(f"{one.pid:>8}  {clean(one.title)}")
+        if swarm := _describe_swarm(one):
+            names = {"version": "rl-swarm", "name": "named", "peer_id": "peer", "identity_path": "identity"}
+            told = ", ".join(f"{text} {swarm[key]}" for key, text in names.items() if key in swarm)
+            print(f"          {clean(told)}")
         for reader in one.readers:
             options = ", ".join(f"{key}: {value}" for key, value in reader.options.items())
             print(f"          reads {reader.name}: {clean(options)}" if options else f"          reads {reader.name}")
@@ -82,7 +86,18 @@ def _as_json(one: "Candidate") -> dict[str, object]:
         "progress": [{reader.name: dict(reader.options)} for reader in one.readers],
         "notes": list(one.notes),
         "watched": one.is_watched,
-    }
+    } | ({"swarm": swarm} if (swarm := _describe_swarm(one)) else {})
+
+
+def _describe_swarm(one: "Candidate") -> dict[str, str]:
+    """Who an rl-swarm is, as far as its files tell; empty for any other."""
+    from fleet.configuration.swarm_peers import identify
+    from fleet.rl_swarm.checkout import read_checkout
+
+    if one.swarm is None:
+        return {}
+    checkout = read_checkout(one.swarm.checkout) if one.swarm.checkout else None
+    return identify(one.swarm.identity, one.swarm.contract, checkout)
 
 
 def _choose(candidates: "list[Candidate]", target: str | None) -> "list[Candidate]":

@@ -58,8 +58,9 @@ def command(
     Example: peerwatch plan --model Qwen/Qwen2.5-0.5B-Instruct --memory 16GiB --cores 10 --device mps
     """
     from fleet.plan.answer import answer
-    from fleet.plan.question import Overrides, pose, read_configuration, with_model
+    from fleet.plan.question import Overrides, find_instance, pose, read_configuration, with_model
     from fleet.plan.recipe import find_recipes
+    from fleet.plan.rl_swarm import pose_peer
     from fleet.plan.trial import TrialError
 
     try:
@@ -75,8 +76,15 @@ def command(
             disk_bytes=_size("--disk", disk),
             card_bytes=_size("--card-memory", card_memory),
         )
-        config, _ = read_configuration(file)
-        planned = pose(config, overrides)
+        config, loaded = read_configuration(file)
+        instance = find_instance(loaded) if loaded else None
+        if loaded is not None and instance is not None:
+            if measures or write:
+                option = "--measure" if measures else "--write"
+                raise ValueError(f"{option} is for peers of `kind: peerwatch`, and the file has none; leave it out")
+            planned = pose_peer(instance, loaded.base, overrides)
+        else:
+            planned = pose(config, overrides)
         if measure_peers and not measures:
             raise ValueError("--measure-peers is for --measure; leave it out, or give both")
         if peers and not write:
@@ -92,7 +100,8 @@ def command(
         print(f"peerwatch: {error}", file=sys.stderr)
         return 1
     result = answer(planned)
-    recipes = find_recipes(planned)
+    # They name fields of our own trainer.
+    recipes = () if instance else find_recipes(planned)
     _print(planned, result, recipes, as_json=as_json)
     if write:
         return _write(write, with_model(config, overrides), find_recipes(planned, peers), peers)

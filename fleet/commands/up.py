@@ -144,7 +144,8 @@ def _follow(fleet: "Fleet", loaded: "Loaded", seconds: float | None, signals: _S
 
 
 def _print_addresses(loaded: "Loaded", screen: "Screen") -> None:
-    from fleet.configuration.compose import alerts_url, has_board, leaderboard_url, prometheus_url, sidecar_url
+    from fleet.configuration.compose import alerts_url, leaderboard_url, prometheus_url, sidecar_url
+    from fleet.configuration.peers import has_board
 
     assert loaded.config is not None
     screen.write(f"status page   {alerts_url(loaded.config)}")

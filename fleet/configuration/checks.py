@@ -22,6 +22,7 @@ from exporter.system.machine import read_cores, read_memory
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, Service, services
+from fleet.configuration.swarm_checks import find_swarm_problems
 from fleet.configuration.trainer_checks import find_trainer_problems
 from fleet.configuration.yaml_lines import Location, Problem
 
@@ -66,6 +67,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
     loaded.add(_restarts(loaded))
     loaded.add(_unexpanded(loaded))
     loaded.add(find_trainer_problems(loaded))
+    loaded.add(find_swarm_problems(loaded))
 
 
 def _names(peers: tuple[PeerPlan, ...]) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Completes the file's sections with the fleet's own values and makes each process's configuration; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,12 @@ from exporter.machine.machine_file import MachineDescription
 from exporter.serving.host_names import is_loopback
 from fleet.configuration.elsewhere import WatchedMachine, name_of_this_machine
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
-from fleet.configuration.sources import (
-    DHT,
-    complete,
-    find_contract_mistake,
-    find_mistakes,
-    list_dht_addresses,
-    needs_service,
-)
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
+from fleet.configuration.sources import find_contract_mistake, list_dht_addresses, plan_sources
+from fleet.configuration.swarm_peers import describe_in_swarm, describe_start
 from fleet.configuration.validate import Mistake, keys_of, suggest, validate
 from fleet.configuration.values import check_ipv4
-from fleet.configuration.watched import AttachedPeer, WatchedPeer, describe_watch
+from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
 from trainer.config import TrainerConfig, judge_grpo
@@ -58,6 +52,8 @@ class Composition:
     trainer_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     # How the trainers that are not ours are found and read, by peer name.
     watches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # How the instances of rl-swarm are started, by peer name.
+    starts: dict[str, dict[str, Any]] = field(default_factory=dict)
     # None in a fleet without trainers of ours and without sources.
     leaderboard: LeaderboardConfig | None = None
     alerts: AlertsConfig | None = None
@@ -126,16 +122,6 @@ def describe_machine(
     return MachineDescription(name_of_this_machine(), {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
 
 
-def has_leaderboard(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
-    """Whether there is a process that keeps the board of a swarm, or reads sources."""
-    return any(peer.watched is None for peer in peers) or needs_service(config.sources, (one.watched for one in peers))
-
-
-def has_board(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
-    """Whether that process keeps a board."""
-    return any(peer.watched is None for peer in peers) or any(one.kind == DHT for one in config.sources)
-
-
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:
     host = reachable(config.swarm.host)
     return {peer.name: f"/ip4/{host}/tcp/{peer.trainer_port}/p2p/{ids[peer.name]}" for peer in peers}
@@ -197,7 +183,10 @@ def _add_trainer(
 
 
 def _add_watch(composition: Composition, peer: PeerPlan, watched: WatchedPeer, folder: StateFolder, base: Path) -> None:
-    composition.watches[peer.name] = describe_watch(watched, base, folder.log("peer", peer.name))
+    watch = describe_watch(watched, base, folder.log("peer", peer.name))
+    composition.watches[peer.name] = watch | describe_in_swarm(watched, base, folder)
+    if isinstance(watched, RlSwarmPeer):
+        composition.starts[peer.name] = describe_start(watched, base, folder)
     if watched.contract is not None and (wrong := find_contract_mistake(watched.contract)):
         composition.problems.append(Problem((*(peer.where or ()), "contract"), wrong))
     for index, name, mistake in watched.find_reader_mistakes(base):
@@ -287,12 +276,7 @@ def _add_leaderboard(
     folder: StateFolder,
     ids: Mapping[str, str],
 ) -> None:
-    swarms = {name: watch["swarm"] for name, watch in composition.watches.items() if watch.get("swarm")}
-    sources = complete(config.sources, swarms.values())
-    mistakes = [
-        Problem(("sources", *place), message)
-        for place, message in find_mistakes(config.sources, sources, has_ours=bool(peers))
-    ]
+    read = plan_sources(config.sources, composition.watches, has_ours=bool(peers))
     swarm = _Swarm.of(config, peers, ids)
     data = {
         **config.leaderboard,
@@ -304,14 +288,11 @@ def _add_leaderboard(
         else list_dht_addresses(config.sources),
         **swarm.membership,
         "names": {ids[peer.name]: peer.name for peer in peers},
-        "sources": sources,
-        "identities": {name: swarm["identity_path"] for name, swarm in swarms.items() if swarm.get("identity_path")},
-        # They have the words of the swarm's names.
-        "checkouts": list(dict.fromkeys(composition.watches[name]["folder"] for name in swarms)),
+        **read.settings,
     }
     problems = _section(composition, "leaderboard", LeaderboardConfig, data, config.leaderboard, _LEADERBOARD_KEYS)
     # That nothing is left to read follows from a source's own mistake.
-    composition.problems += [*mistakes, *(one for one in problems if one.location[1:] or not mistakes)]
+    composition.problems += [*read.problems, *(one for one in problems if one.location[1:] or not read.problems)]
 
 
 def _add_alerts(

@@ -14,7 +14,7 @@ from exporter.files.file_model import FileModel
 from fleet.configuration.elsewhere import Outside, WatchedMachine
 from fleet.configuration.sources import SourceEntry
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
-from fleet.configuration.watched import AttachedPeer, CommandPeer
+from fleet.configuration.watched import AttachedPeer, CommandPeer, RlSwarmPeer
 from trainer.multiaddr import check_multiaddr
 from trainer.protocol import MAX_SHARDS, check_peer_id
 
@@ -103,13 +103,14 @@ def _kind_of_peers(value: object) -> str:
 def _kind_of_peer(value: object) -> str:
     kind = value.get("kind", "peerwatch") if isinstance(value, dict) else getattr(value, "kind", "peerwatch")
     # An unknown kind is reported at its key, by the model of our own.
-    return kind if kind in ("command", "attached") else "peerwatch"
+    return kind if kind in ("command", "attached", "rl-swarm") else "peerwatch"
 
 
 AnyPeer = Annotated[
     Annotated[Peer, Tag("peerwatch")]
     | Annotated[CommandPeer, Tag("command")]
-    | Annotated[AttachedPeer, Tag("attached")],
+    | Annotated[AttachedPeer, Tag("attached")]
+    | Annotated[RlSwarmPeer, Tag("rl-swarm")],
     Discriminator(_kind_of_peer),
 ]
 Peers = Annotated[

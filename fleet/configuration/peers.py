@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.configuration.model import FleetConfig, Peer
-from fleet.configuration.sources import needs_service
-from fleet.configuration.watched import WatchedPeer
+from fleet.configuration.sources import DHT, needs_service
+from fleet.configuration.watched import RlSwarmPeer, WatchedPeer
 from fleet.configuration.yaml_lines import Location
 
 # Prometheus runs without authentication, so it listens on loopback only.
@@ -26,7 +26,8 @@ class PeerPlan:
     announce: tuple[str, ...] = ()
     overrides: dict[str, Any] = field(default_factory=dict)
     where: Location | None = None
-    # Of a trainer that is not ours; `trainer_port`, `threads`, `leads` and `announce` then mean nothing.
+    # Of a trainer that is not ours; `trainer_port`, `leads` and `announce` then mean nothing, nor does `threads` but of
+    # an rl-swarm that Peerwatch runs.
     watched: WatchedPeer | None = None
 
 
@@ -44,7 +45,8 @@ def plan_peers(config: FleetConfig, cores: int) -> tuple[PeerPlan, ...]:
     """Threads are divided, never multiplied: oversubscribed OpenMP threads spin against each other."""
     listed = config.peers if isinstance(config.peers, list) else [Peer()] * config.peers
     ours = [index for index, peer in enumerate(listed) if isinstance(peer, Peer)]
-    threads = max(1, cores // max(1, len(ours)))
+    run = [peer for peer in listed if isinstance(peer, Peer | RlSwarmPeer)]
+    threads = max(1, cores // max(1, len(run)))
     leader = ours[0] if ours and not config.swarm.initial_peers else None
     return tuple(
         PeerPlan(
@@ -68,11 +70,22 @@ def our_trainers(peers: Iterable[PeerPlan]) -> tuple[PeerPlan, ...]:
     return tuple(peer for peer in peers if peer.watched is None)
 
 
+def has_leaderboard(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
+    """Whether there is a process that keeps the board of a swarm, or reads sources."""
+    watched = [peer.watched for peer in peers]
+    return None in watched or needs_service(config.sources, watched)
+
+
+def has_board(config: FleetConfig, peers: Iterable[PeerPlan]) -> bool:
+    """Whether that process keeps a board."""
+    return any(peer.watched is None for peer in peers) or any(one.kind == DHT for one in config.sources)
+
+
 def services(config: FleetConfig, peers: tuple[PeerPlan, ...], *, with_prometheus: bool = False) -> Iterator[Service]:
     """Every socket that the fleet will listen on."""
     if with_prometheus:
         yield Service("Prometheus", LOOPBACK, config.ports.prometheus, ("ports", "prometheus"))
-    if our_trainers(peers) or needs_service(config.sources, (peer.watched for peer in peers)):
+    if has_leaderboard(config, peers):
         yield Service("leaderboard", config.host, config.ports.leaderboard, ("ports", "leaderboard"))
     yield Service("status page", config.page_host, config.ports.alerts, ("ports", "alerts"))
     for peer in peers:

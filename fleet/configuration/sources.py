@@ -5,7 +5,7 @@ files of `exporter.sources`. A peer that names its contract names a source, too:
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -13,7 +13,7 @@ from exporter.chain.coordinator import counting_contracts, name_contract
 from exporter.files.file_model import FileModel
 from exporter.sources import list_sources, make_source
 from fleet.configuration.watched import WatchedPeer
-from fleet.configuration.yaml_lines import Location
+from fleet.configuration.yaml_lines import Location, Problem
 from trainer.multiaddr import check_peer_address
 
 DHT = "dht"
@@ -42,6 +42,34 @@ class SourceEntry(FileModel):
     @property
     def options(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
+
+
+class SourcePlan(NamedTuple):
+    """What the leaderboard's process reads for peers in other swarms: keys of its configuration, and their problems."""
+
+    settings: dict[str, Any]
+    problems: list[Problem]
+
+
+def plan_sources(
+    sources: Sequence[SourceEntry], watches: Mapping[str, Mapping[str, Any]], *, has_ours: bool
+) -> SourcePlan:
+    """`watches` are by peer name, as `exporter.watch_file` reads them; `has_ours`: the board is of an own swarm."""
+    swarms = {name: watch["swarm"] for name, watch in watches.items() if watch.get("swarm")}
+    completed = complete(sources, swarms.values())
+    problems = [
+        Problem(("sources", *place), message) for place, message in find_mistakes(sources, completed, has_ours=has_ours)
+    ]
+    if sources and not swarms:
+        unread = "no peer says who it is in a swarm, so that nothing is read of it; set its `identity`"
+        problems.append(Problem(("sources",), unread, is_warning=True))
+    settings = {
+        "sources": completed,
+        "identities": {name: swarm["identity_path"] for name, swarm in swarms.items() if swarm.get("identity_path")},
+        # They have the words of the swarm's names.
+        "checkouts": list(dict.fromkeys(watches[name]["folder"] for name in swarms)),
+    }
+    return SourcePlan(settings, problems)
 
 
 def needs_service(sources: Sequence[SourceEntry], watched: Iterable[WatchedPeer | None]) -> bool:

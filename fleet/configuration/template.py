@@ -69,6 +69,23 @@ alerts:
 """
 
 
+_RL_SWARM = """\
+# Peerwatch: instances of one rl-swarm side by side, and where their alerts go.
+# `peerwatch check` reports every error in this file; `peerwatch up` starts them.
+
+fleet: {fleet}
+{reasons}memory_limit: {memory:<17} # per peer; MemoryExceeded fires near this limit
+peers:                          # each in a folder of links to the checkout, with logs and an identity of its own
+{peers}
+# All submit through one log-in server, which runs beside them. Log in once, at http://localhost:3000.
+
+alerts:
+  routes: []                    # apprise URLs to notify; without any, alerts show in the terminal and on the page
+  #  - name: phone
+  #    url: tgram://${{TELEGRAM_TOKEN}}/${{TELEGRAM_CHAT}}
+"""
+
+
 @dataclass(frozen=True)
 class Sizing:
     """What the plan found to fit: a memory limit in bytes, GRPOConfig fields, and the reasons, one line each.
@@ -127,6 +144,27 @@ def _flow(value: object) -> str:
     text = yaml_text.dump({"value": value}).removeprefix("value: ").strip()
     # Within brackets, and over several lines, a text must be quoted.
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and not text.isidentifier() else text
+
+
+def render_rl_swarm(
+    fleet: str, peers: int, folder: Path, *, identity: Path | None = None, model: str = "", sizing: Sizing
+) -> str:
+    """The same for instances of a checkout; `identity` is the first one's, which has run before."""
+    lines = []
+    for number in range(peers):
+        peer: dict[str, object] = {"name": f"{fleet}-{number}", "kind": "rl-swarm", "folder": str(folder)}
+        if identity is not None and number == 0:
+            peer["identity"] = str(identity)
+        if model:
+            peer["model"] = model
+        _, *written = yaml_text.dump({"peers": [peer]}).splitlines()
+        lines += [f"  {line}\n" for line in written]
+    return _RL_SWARM.format(
+        fleet=fleet,
+        reasons="".join(f"# {reason}\n" for reason in sizing.reasons),
+        memory=_size(sizing.memory_limit_bytes or _GIB),
+        peers="".join(lines),
+    )
 
 
 def _share(memory_bytes: int, peers: int, most_bytes: int | None) -> float:

@@ -13,6 +13,7 @@ from exporter.files.file_model import FileModel
 from exporter.progress.readers import check_options
 from exporter.watch_file import MAX_READERS
 from fleet.configuration.values import Name, Port, Size
+from fleet.rl_swarm.checkout import LOGIN_PORT, Checkout, find_python, read_checkout
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -54,6 +55,12 @@ class Stall(FileModel):
     ceiling: Annotated[Duration, Field(gt=0)] = 3600.0
 
 
+class RoundStall(Stall):
+    """Of a trainer of rounds: before its pace is known, one that takes hours is no stall."""
+
+    ceiling: Annotated[Duration, Field(gt=0)] = 4 * 3600.0
+
+
 class Find(FileModel):
     """What tells a trainer that somebody else starts; all that is given must hold."""
 
@@ -74,7 +81,7 @@ class Find(FileModel):
 
 
 class WatchedPeer(FileModel):
-    """What both kinds have in common."""
+    """What all kinds have in common."""
 
     name: Name
     memory_limit: Size | None = None
@@ -117,6 +124,38 @@ class AttachedPeer(WatchedPeer):
 
     kind: Literal["attached"]
     find: Find
+    checkout: Path | None = Field(default=None, description="its rl-swarm, where that is not its working directory")
+
+
+class RlSwarmPeer(WatchedPeer):
+    """One instance of rl-swarm that Peerwatch runs from a checkout, beside others of it.
+
+    Without `identity` it has a key of its own, without `contract` that of the launch script.
+    """
+
+    kind: Literal["rl-swarm"]
+    folder: Path = Field(description="the checkout; several peers may share one")
+    account: str | None = Field(default=None, max_length=200, description="ORG_ID; by default who is logged in")
+    model: str | None = Field(default=None, max_length=200, description="MODEL_NAME; by default its configuration's")
+    config: Path | None = Field(default=None, description="its configuration file; by default the launch script's")
+    game: Literal["gsm8k", "dapo"] = "gsm8k"
+    python: Path | None = Field(default=None, description="by default that of the checkout's .venv")
+    arguments: list[str] = Field(default_factory=list, max_length=100)
+    environment: Annotated[dict[str, str], AfterValidator(_check_variables)] = Field(default_factory=dict)
+    login_port: Port = LOGIN_PORT
+    spacing: Annotated[Duration, Field(ge=0, le=3600)] = 180.0
+    stall: RoundStall = RoundStall()
+
+    def locate(self, base: Path) -> Path:
+        """The checkout's folder."""
+        return (base / self.folder.expanduser()).absolute()
+
+    def read_checkout(self, base: Path) -> Checkout | None:
+        """None where the folder is no rl-swarm."""
+        return read_checkout(self.locate(base))
+
+    def find_python(self, base: Path) -> str:
+        return str(base / self.python.expanduser()) if self.python else find_python(self.locate(base))
 
 
 def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
@@ -128,12 +167,10 @@ def describe_watch(peer: WatchedPeer, base: Path, log: Path) -> dict[str, Any]:
         for name in {"folder", "pid_file"} & set(find):
             find[name] = str(base / Path(find[name]).expanduser())
         folder = Path(find.get("folder", base))
-    swarm = {
-        "identity_path": None if peer.identity is None else str(base / peer.identity.expanduser()),
-        "contract": peer.contract,
-    }
+    identity = None if peer.identity is None else str(base / peer.identity.expanduser())
+    swarm = {name: value for name, value in (("identity_path", identity), ("contract", peer.contract)) if value}
     return {
-        "swarm": swarm if any(swarm.values()) else None,
+        **({"swarm": swarm} if swarm else {}),
         "folder": str(folder),
         "find": find,
         "progress": peer.list_readers(log),

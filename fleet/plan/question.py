@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fleet.configuration.load import DEFAULT_FILE, Loaded, load_file
+from fleet.configuration.watched import RlSwarmPeer
 from fleet.plan.answer import Case, case
 from fleet.plan.calibration import read
 from fleet.plan.host import Host, elsewhere, here
@@ -42,13 +43,22 @@ def read_configuration(file: Path | None) -> tuple[TrainerConfig, Loaded | None]
         loaded = load_file(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; `peerwatch init -f {path}` writes one") from None
+    if loaded.is_usable and find_instance(loaded) is not None:
+        return TrainerConfig(name="peer", run_dir=Path("peer")), loaded
     if loaded.is_usable and not loaded.composition.trainers:
         raise ValueError(
-            f"{path}: no peer of `kind: peerwatch`, and only these can be planned; leave out -f, or add one"
+            f"{path}: no peer of `kind: peerwatch` or `rl-swarm`, which alone can be planned; leave out -f or add one"
         )
     if not loaded.is_usable:
         raise ValueError(f"{loaded.lines()[0]}; `peerwatch check -f {path}` shows all")
     return next(iter(loaded.composition.trainers.values())), loaded
+
+
+def find_instance(loaded: Loaded) -> RlSwarmPeer | None:
+    """The first peer of rl-swarm of a file that has no trainer of ours."""
+    if loaded.composition.trainers:
+        return None
+    return next((peer.watched for peer in loaded.peers if isinstance(peer.watched, RlSwarmPeer)), None)
 
 
 def with_model(config: TrainerConfig, overrides: Overrides) -> TrainerConfig:

@@ -15,9 +15,12 @@ _NOT_OF_ALL = ("name", "run_dir", "swarm", "model", "device", "grpo")
 MOST_UNMEASURED = 4
 
 
-def size(planned: Case, wanted: int | None) -> tuple[int, Sizing, str]:
-    """(count of peers, sizing, warning or ""): as many as fit, in the largest batches; or as many as wanted."""
-    work = fitted(planned)
+def size(planned: Case, wanted: int | None, *, may_cut: bool = True) -> tuple[int, Sizing, str]:
+    """(count of peers, sizing, warning or ""): as many as fit, in the largest batches; or as many as wanted.
+
+    `may_cut`: whether the batches are ours to choose.
+    """
+    work = fitted(planned) if may_cut else None
     cut = case(planned.shape, work, planned.host) if work and work != planned.work else planned
     result = answer(cut)
     peers = wanted or max(1, result.peers if planned.pace else min(result.peers, MOST_UNMEASURED))

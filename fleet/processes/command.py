@@ -31,10 +31,12 @@ def run_command(
     environment: Mapping[str, str] | None = None,
     output: int | None = None,
     tick: Callable[[], None] = lambda: None,
+    judge: Callable[[int], int] = lambda exit_code: exit_code,
 ) -> int:
     """Runs it to its end; the exit code as a shell gives it. Raises OSError where it cannot be started.
 
-    `output` is a file descriptor for its output and errors; `tick` is called some times a second meanwhile.
+    `output` is a file descriptor for its output and errors; `tick` is called some times a second meanwhile. `judge`
+    makes of the exit code what it is worth.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
@@ -46,7 +48,7 @@ def run_command(
         write_process_record(run_dir, identity)
     while (status := _wait(process)) is None:
         tick()
-    exit_code = status if status >= 0 else 128 - status
+    exit_code = judge(status if status >= 0 else 128 - status)
     with contextlib.suppress(OSError):
         write_ending(run_dir, Ending(identity, exit_code, time.time()))
     return exit_code
@@ -90,9 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{error.filename or given.command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         return CANNOT_RUN
+    return to_status(exit_code, given.run_dir)
+
+
+def to_status(exit_code: int, run_dir: Path) -> int:
+    """The exit status by which service managers know whether to start it again."""
     if exit_code == os.EX_OK:
         # Many trainers save and exit cleanly on SIGTERM.
-        return 128 + signal.SIGTERM if is_restart_requested(given.run_dir) else FINISHED_EXIT_CODE
+        return 128 + signal.SIGTERM if is_restart_requested(run_dir) else FINISHED_EXIT_CODE
     # These are the launcher's own words for "do not restart".
     return 1 if exit_code in FINAL_EXIT_CODES else exit_code
 

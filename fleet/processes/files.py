@@ -12,6 +12,8 @@ from exporter.run_folder import write_atomically
 from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import ANY_PEER_ID, Composition
 from fleet.configuration.peers import PeerPlan, our_trainers
+from fleet.configuration.swarm_peers import START_FILE
+from fleet.configuration.watched import RlSwarmPeer
 from fleet.state_folder import StateFolder
 from trainer.swarm.identity import ensure_identity, read_peer_id
 
@@ -33,6 +35,10 @@ def make_folders(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, st
         make_private(run_folder)
         if peer.watched is None:
             peer_ids[peer.name] = ensure_identity(run_folder / "identity.pem")
+        elif isinstance(peer.watched, RlSwarmPeer) and peer.watched.identity is None:
+            # rl-swarm would make one too, but only at its start: so the peer is known before.
+            ensure_identity(run_folder / "identity.pem")
+            make_private(folder.login)
     return peer_ids
 
 
@@ -49,6 +55,8 @@ def configurations(composition: Composition, folder: StateFolder) -> dict[str, t
         f"peer:{name}": (folder.peer(name) / "trainer.yaml", to_yaml(trainer.model_dump(mode="json")))
         for name, trainer in composition.trainers.items()
     }
+    for name, start in composition.starts.items():
+        found[f"peer:{name}"] = (folder.peer(name) / START_FILE, json.dumps(start, indent=1) + "\n")
     for name, watch in composition.watches.items():
         found[f"sidecar:{name}"] = (folder.peer(name) / WATCH_FILE, json.dumps(watch, indent=1) + "\n")
     if composition.leaderboard is not None:

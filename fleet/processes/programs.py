@@ -8,11 +8,12 @@ from types import MappingProxyType
 
 from exporter.machine.machine_file import MachineDescription
 from exporter.watch_file import WATCH_FILE
-from fleet.configuration.compose import describe_machine, has_board, has_leaderboard, leaderboard_url, reachable
+from fleet.configuration.compose import describe_machine, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.peers import LOOPBACK, PeerPlan, our_trainers
+from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
 from fleet.configuration.sources import needs_service
-from fleet.configuration.watched import CommandPeer
+from fleet.configuration.swarm_peers import START_FILE, locate_store
+from fleet.configuration.watched import CommandPeer, RlSwarmPeer
 from fleet.processes.launch import FINISHED_EXIT_CODE, Policy
 from fleet.processes.owner import OWNER_VARIABLE, owner_of
 from fleet.state_folder import StateFolder
@@ -72,11 +73,14 @@ def plan_programs(
     planned.append(_alerts(folder))
     if prometheus:
         planned.append(_prometheus(config, folder, prometheus))
+    planned += _login_servers(peers, base, folder)
     for peer in peers:
         if peer.watched is None:
             planned.append(_trainer(config, ours, folder, ours.index(peer), platform))
         elif isinstance(peer.watched, CommandPeer):
             planned.append(_command(peer.watched, base, folder))
+        elif isinstance(peer.watched, RlSwarmPeer):
+            planned.append(_rl_swarm(peer, folder, platform))
         planned.append(
             _sidecar(
                 config,
@@ -162,6 +166,26 @@ def _command(peer: CommandPeer, base: Path, folder: StateFolder) -> _Planned:
         ),
         {"PYTHONUNBUFFERED": "1", **peer.environment},
     )
+
+
+def _rl_swarm(peer: PeerPlan, folder: StateFolder, platform: str) -> _Planned:
+    start = folder.peer(peer.name) / START_FILE
+    command = _python("fleet.processes.rl_swarm", "--start", str(start))
+    return _Planned("peer", peer.name, command, trainer_environment(peer.threads, platform))
+
+
+def _login_servers(peers: tuple[PeerPlan, ...], base: Path, folder: StateFolder) -> list[_Planned]:
+    """One for each checkout and port: its trainers submit what they earn through it."""
+    found: dict[tuple[Path, int], _Planned] = {}
+    for peer in peers:
+        if not isinstance(peer.watched, RlSwarmPeer):
+            continue
+        checkout, port = peer.watched.locate(base), peer.watched.login_port
+        name = str(port) if any(other != (checkout, port) for other in found) else "login"
+        options = ("--checkout", str(checkout), "--port", str(port), "--store", str(locate_store(folder, checkout)))
+        command = _python("fleet.processes.login_server", *options)
+        found.setdefault((checkout, port), _Planned("login", name, command, {"PYTHONUNBUFFERED": "1"}))
+    return list(found.values())
 
 
 def trainer_environment(threads: int, platform: str) -> dict[str, str]:

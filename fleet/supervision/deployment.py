@@ -10,6 +10,7 @@ from alerts.secret_references import variables
 from exporter.version import VERSION
 from fleet.configuration.compose import Composition, compose
 from fleet.configuration.load import Loaded
+from fleet.configuration.watched import RlSwarmPeer
 from fleet.managers import File, discover
 from fleet.processes.files import MACHINE, RunError, configurations, read_peer_ids
 from fleet.processes.launch import write_variable
@@ -42,7 +43,7 @@ def plan_deployment(
         folder,
         owner,
         base=loaded.base,
-        environment_files={group: folder.environment_file(group) for group in ("alerts", "peer")},
+        environment_files={group: folder.environment_file(group) for group in _groups_with_environment(loaded)},
     )
     programs = [replace(one, environment=one.environment | _of_python()) for one in planned]
     titles = tuple(one.title for one in programs)
@@ -56,6 +57,11 @@ def plan_deployment(
     except ValueError as error:
         raise RunError(str(error)) from None
     return replace(target, files={str(file.path): digest(file.text) for file in files}), files
+
+
+def _groups_with_environment(loaded: Loaded) -> tuple[str, ...]:
+    has_login = any(isinstance(peer.watched, RlSwarmPeer) for peer in loaded.peers)
+    return ("alerts", "peer", "login") if has_login else ("alerts", "peer")
 
 
 def is_current(loaded: Loaded, installed: Installed) -> bool:
@@ -90,6 +96,9 @@ def _environment_files(composition: Composition, folder: StateFolder, programs: 
     referred = [name for _, text in composition.alerts.secrets() for name in variables(text)]
     wanted = {"alerts": [*referred, *_both_cases(_NETWORK)], "peer": [*_both_cases(_NETWORK), *_MODELS, *_DEVICES]}
     files = []
+    if any(program.group == "login" for program in programs):
+        # Of who installs it, as node is seldom in a service manager's.
+        wanted["login"] = ["PATH", *_both_cases(_NETWORK)]
     for group, names in wanted.items():
         values = service_environment(folder, group)
         values |= {name: os.environ[name] for name in names if os.environ.get(name)}

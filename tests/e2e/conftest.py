@@ -197,6 +197,8 @@ def _settings(
         "trainer": {
             "model": "tiny",
             "device": "cpu",
+            # Enough text for digits in it: groups without spread would be alerts of their own.
+            "grpo": {"num_generations": 4, "max_completion_length": 8},
             "steps_per_stage": 4,
             "publish_interval_seconds": 1,
             "stall": {"floor_seconds": 6},

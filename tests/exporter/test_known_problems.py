@@ -5,6 +5,10 @@ import time
 import pytest
 
 from exporter.known_problems import CLASSES, MAX_LINE, classify, find_cause
+from tests.architecture import ROOT
+
+# Of real runs, where they lie beside the checkout.
+SAMPLES = ROOT.parent / "shared" / "samples" / "rl-swarm-0.4.3"
 
 KILLED = (
     "./run_rl_swarm.sh: line 160: 91115 Killed: 9               python -m hivemind_exp.gsm8k.train_single_gpu",
@@ -109,15 +113,42 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "BlockingIOError: [Errno 35] Resource temporarily unavailable",
             "EOFError: Ran out of input",
         ),
-        ("bash: fork: retry: Resource temporarily unavailable", "EOFError: EOF when reading a line"),
+        (
+            "bash: fork: retry: Resource temporarily unavailable",
+            "EOFError: EOF when reading a line",
+            "the DHT's IPC is fine",
+            "UnboundLocalError: cannot access local variable 'train_results' where it is not associated with a value",
+            # Of a trainer that has nothing to do with the swarm.
+            "wandb.errors.errors.Error: You must call wandb.init() before wandb.log()",
+        ),
+    ),
+    "too few questions for the configuration": (
+        (
+            "UnboundLocalError: cannot access local variable 'current_batch' where it is not associated with a value",
+            "UnboundLocalError: local variable 'current_batch' referenced before assignment",
+            "[rank0]: UnboundLocalError: cannot access local variable 'current_batch' where it is not associated with",
+        ),
+        (
+            "    current_batch = send_to_device(current_batch, self.device, non_blocking=self._non_blocking)",
+            "UnboundLocalError: cannot access local variable 'batch' where it is not associated with a value",
+        ),
+    ),
+    "joined a round behind its last stage": (
+        (
+            "UnboundLocalError: cannot access local variable 'trainer' where it is not associated with a value",
+            "UnboundLocalError: local variable 'trainer' referenced before assignment",
+            "2026-01-02 03:04:05,678 - ERROR - x:1 - local variable 'trainer' referenced before assignment",
+        ),
+        ("cannot access local variable 'trainer_state' where it is not associated with a value", "trainer: x"),
     ),
     "wandb waits for a log-in": (
         (
             "wandb.errors.UsageError: api_key not configured (no-tty). call wandb.login(key=[your_api_key])",
             "wandb.errors.errors.UsageError: No API key configured. Use `wandb login` to log in.",
             "\x1b[34m\x1b[1mwandb\x1b[0m: Enter your choice: ",
+            "Enter your choice: ",
         ),
-        ("wandb: Currently logged in as: amber", "Enter your choice of model"),
+        ("wandb: Currently logged in as: amber", "Enter your choice of model", "please Enter your choice: below"),
     ),
     "of one account submitted at once": (
         (
@@ -132,8 +163,29 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "[2026-01-02][genrl][ERROR] - Failed to submit to chain.",
             "400 Client Error: Bad Request for url: http://localhost:3000/api/submit-reward",
             "POST /api/submit-winner 500 in 812ms",
+            "[x][DEBUG] - 500 Server Error: Internal Server Error for url: http://localhost:3000/api/submit-winner",
+            "DEBUG - hivemind_exp.chain_utils:92 - Unknown error calling submit_reward endpoint! Continuing.",
+            "DEBUG - hivemind_exp.chain_utils:92 - Unknown error calling submit-winner endpoint! Continuing.",
+            "Failed to call submitReward: InvalidRoundNumber",
+            "Failed to call submitWinners: InvalidVoterPeerId",
+            "FailedOp(0, execution reverted)",
+            "user operation 0x3d94 failed after 5 replacements",
         ),
-        ("POST /api/submit-reward 200 in 1400ms", "submitted to chain"),
+        ("POST /api/submit-reward 200 in 1400ms", "submitted to chain", "failed after replacements", "submitReward"),
+    ),
+    "could not be registered": (
+        (
+            "DEBUG - hivemind_exp.chain_utils:92 - Unknown error calling register-peer endpoint! Continuing.",
+            "requests.exceptions.HTTPError: 502 Server Error: Bad Gateway for url: http://localhost:3000/api/register-peer",
+            " POST /api/register-peer 500 in 2041ms",
+            "Failed to call registerPeer: UnknownError",
+        ),
+        (
+            "Registering self with peer ID: Qm",
+            "Peer ID [Qm] is already registered! Continuing.",
+            "POST /api/register-peer 200 in 1500ms",
+            "400 Client Error: Bad Request for url: http://localhost:3000/api/register-peer",
+        ),
     ),
     "the chain did not answer": (
         (
@@ -142,6 +194,14 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "DEBUG:hivemind_exp.trainer:Could not fetch round and stage: x",
         ),
         ("fetched round and stage: 7, 1",),
+    ),
+    "what other peers publish could not be read": (
+        (
+            "[2026-01-02 03:04:05,678][genrl][DEBUG] - Unable to refresh DHT visible addrs: timed out",
+            "[2026-01-02 03:04:05,678][genrl][DEBUG] - Failed to decode value",
+            "2026-01-02 03:04:05,678 - INFO - x:9 - Can't retrieve round 7 stage 0 rewards",
+        ),
+        ("refreshed DHT visible addrs", "decoded value", "Failed to decode values of the header"),
     ),
     "a port was in use": (
         (
@@ -180,16 +240,62 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Error with swarm payloads, continuing with local state",
             "[genrl][ERROR] - Error occurred during training, continuing",
             "ERROR:genrl:Error with swarm payloads, continuing with local state: x",
+            "[genrl][ERROR] - Error occurred during evaluation, continuing: CUDA error",
         ),
-        ("continuing with local state",),
+        (
+            "continuing with local state",
+            "no Error occurred during evaluation",
+            "Error occurred during saving, continuing",
+        ),
+    ),
+    "ollama, which judges": (
+        (
+            "[2026-01-02 03:04:05,678][genrl][ERROR] - Error pulling model from ollama: qwen2.5-coder:1.5b-instruct",
+            "ConnectionError: Failed to connect to Ollama. Please check that Ollama is downloaded, running",
+            "Error: could not connect to ollama app, is it running?",
+            "ollama._types.ResponseError: model 'qwen2.5-coder:1.5b-instruct' not found (status code: 404)",
+        ),
+        ("pulling model from ollama", "connected to ollama", "time=03:04 level=INFO source=ollama.go"),
+    ),
+    "the prediction game failed": (
+        (
+            "[2026-01-02 03:04:05,678][genrl][DEBUG] - Error playing PRG game: 500 Server Error",
+            "Error playing PRG game: HTTPConnectionPool(host='localhost', port=3000): Read timed out.",
+            "\x1b[31m[x][ERROR] - Error playing PRG game: KeyError 'game'\x1b[0m",
+        ),
+        (">> Playing PRG game: true", "playing PRG game"),
+    ),
+    "could not be pushed": (
+        (
+            "[genrl][ERROR] - Failed to push model to the Hugging Face Hub. When you conclude training please try",
+            "huggingface_hub.errors.HfHubHTTPError: 403 Client Error: Forbidden for url: "
+            "https://huggingface.co/api/repos/create",
+            'You don\'t have the rights to create a model under the namespace "amber"',
+        ),
+        ("pushing model to huggingface", "Pushing model to Hugging Face Hub...", "api/models: 2403 files"),
+    ),
+    "parts of a round were lost": (
+        (
+            "2026-01-02 03:04:05,678 - INFO - x:9 - Re-attempting training starting at stage 0!",
+            "2026-01-02 03:04:05,678 - WARN - x:9 - Skipped malformed stage2 output from Qm: Missing 'x' key in output",
+            "2026-01-02 03:04:05,678 - DEBUG - x:9 - Missing 'stage2_prompt' key in output",
+        ),
+        ("starting at stage 0", "malformed stage", "Missing keys in output"),
     ),
     "the trainer ended with an error": (
         (
             "[x][INFO] - Exception occurred during game run.",
             "Exception during training: x",
             ">> An error was detected while running rl-swarm. See logs/ for full logs.",
+            "Encountered error during training!",
+            "2026-01-02 03:04:05,678 - INFO - x:9 - Training timed out!",
         ),
-        ("no exception occurred", "Training timed out? No."),
+        (
+            "no exception occurred",
+            "Training timed out? No.",
+            ">> Shutting down trainer...",
+            "Exception during trainings",
+        ),
     ),
 }
 SPELT = [(message, line) for message, (lines, _) in LINES.items() for line in lines]
@@ -213,6 +319,44 @@ def test_each_class_has_three_spellings_and_a_near_miss() -> None:
         ((lines, near),) = [pair for message, pair in LINES.items() if message in problem.message]
         assert len(lines) >= 3
         assert near
+
+
+# The DHT's fault ends the run of wandb that the next report is logged to.
+BROKEN_IPC = """\
+2026-01-02 03:04:05,678 - WARN - hivemind_exp.trainer.hivemind_grpo_trainer:x:236 - DHT IPC error: [Errno 11] Resource \
+temporarily unavailable. Restarting training...
+2026-01-02 03:04:12,678 - ERROR - hivemind_exp.trainer.hivemind_grpo_trainer:x:343 - Exception during training
+Traceback (most recent call last):
+  File "/home/u/rl-swarm/hivemind_exp/trainer/hivemind_grpo_trainer.py", line 339, in train
+    self._train()
+wandb.errors.errors.Error: You must call wandb.init() before wandb.log()
+"""
+
+
+@pytest.mark.parametrize("begin", [0, BROKEN_IPC.index("Traceback")])
+def test_a_lost_run_of_wandb_is_the_fault_of_the_connection_to_the_dht(begin: int) -> None:
+    """Also where only the end of the traceback was read."""
+    exception, problem, count = find_cause(BROKEN_IPC[begin:])
+    assert exception == "wandb.errors.errors.Error: You must call wandb.init() before wandb.log()"
+    assert problem is not None
+    assert problem.message.startswith("the connection to the DHT process broke")
+    assert count == (1 if begin else 2)
+    assert "WANDB_MODE" not in problem.remedy
+
+
+def test_a_report_to_wandb_before_its_start_is_a_mistake_of_the_script_elsewhere() -> None:
+    text = f"{TRACEBACK}wandb.errors.errors.Error: You must call wandb.init() before wandb.log()\n"
+    assert find_cause(text).problem is None
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the logs of real runs do not lie beside this checkout")
+@pytest.mark.parametrize("log", ["swarm.log", "console.log"])
+def test_the_logs_of_real_runs_are_judged_right(log: str) -> None:
+    crashed = find_cause((SAMPLES / "current_batch-alfa" / log).read_text())
+    assert crashed.problem is not None
+    assert crashed.problem.message == "a stage had too few questions for the configuration"
+    for peer in ("alfa", "bravo"):
+        assert find_cause((SAMPLES / f"two-peers-{peer}" / log).read_text()) == (None, None, 0)
 
 
 def test_an_error_that_the_trainer_recovered_from_does_not_count() -> None:

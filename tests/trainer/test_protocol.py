@@ -1,11 +1,13 @@
 """Keys and values are rl-swarm v0.4's, and untrusted records are validated."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from trainer.protocol import (
+    HEARTBEATS_KEY,
     RoundAndStage,
     is_peer_id,
     leaderboard_key,
@@ -15,9 +17,12 @@ from trainer.protocol import (
     outputs_value,
     read_completion,
     read_number,
+    read_owner,
     read_rewards,
     read_round_and_stage,
     rewards_key,
+    rewards_key_of,
+    rewards_keys,
 )
 
 PEER = "QmcWq6BpmqBwrui8BcNGm36ks4XCKQkH8rENKnfhkAgthf"
@@ -81,3 +86,26 @@ def test_only_peers_with_numbers_are_on_the_board() -> None:
 def test_an_invalid_peer_id_is_rejected(text: object) -> None:
     assert is_peer_id(PEER)
     assert not is_peer_id(text)
+
+
+def test_rewards_are_spread_evenly_over_keys_and_the_protocols_one_is_the_default() -> None:
+    peers = [f"Qm{number:044d}".replace("0", "z") for number in range(3000)]
+    assert {rewards_key_of(one, 3, 1, 1) for one in peers} == {rewards_key(3, 1)} == set(rewards_keys(3, 1, 1))
+    counts = Counter(rewards_key_of(one, 3, 1, 16) for one in peers)
+    assert set(counts) == set(rewards_keys(3, 1, 16))
+    assert max(counts.values()) < 2 * min(counts.values())
+
+
+@pytest.mark.parametrize("key", [*rewards_keys(3, 1, 1), *rewards_keys(3, 1, 2), HEARTBEATS_KEY])
+def test_the_owner_of_a_peers_record_is_named_by_its_subkey(key: str) -> None:
+    assert read_owner(key, PEER) == PEER
+    assert read_owner(key, None) == read_owner(key, 7) == ""
+
+
+def test_the_swarms_own_records_are_its_leaders_and_outputs_the_peers_that_the_key_names() -> None:
+    assert read_owner("rl_swarm_rs", None) is None
+    assert read_owner("rl_swarm_leaderboard_3_1", None) is None
+    assert read_owner("rl_swarm_rs", PEER) == ""
+    assert read_owner(outputs_key(PEER, 3, 1), "a" * 32) == PEER
+    for key in ("solver", "rl_swarm_rewards_3", "rl_swarm_rewards_3_1_x", f"rl_swarm_outputs_{PEER}_3"):
+        assert read_owner(key, PEER) == ""

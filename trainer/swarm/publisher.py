@@ -45,8 +45,10 @@ MIN_FLUSH_SECONDS = 1.0
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
 REWARD_LIMIT = 1e12
-# A waiting peer dials initial peers that it lost: its half of the swarm may be the one that stands still.
+# How often a peer dials initial peers that it lost, while it waits: its half of the swarm may be the one that stands
+# still. While it trains it does so more rarely.
 DIAL_SECONDS = 30.0
+DIAL_TRAINING_SECONDS = 60.0
 # Flushes in a row that failed, after which the node is built again, at first and at the most seldom.
 FAILURES_TO_REBUILD = 3
 MAX_FAILURES_TO_REBUILD = 96
@@ -66,7 +68,7 @@ class Publisher(threading.Thread):
         self._rounds = RoundReader(swarm, peer_id, _read_place(self._position_path))
         self._unreadable: set[RoundAndStage] = set()
         self._failed_flushes, self._failures_to_rebuild = 0, FAILURES_TO_REBUILD
-        self._asked_at = self._dialled_at = float("-inf")
+        self._asked_at, self._dialled_at = float("-inf"), time.monotonic()
         self._boards: dict[RoundAndStage, None] = {}
         self._output: tuple[RoundAndStage, str, Any] | None = None
         self._outputs_stored: tuple[RoundAndStage, int] | None = None
@@ -198,7 +200,8 @@ class Publisher(threading.Thread):
         self._write_position()
 
     def _dial(self, now: float) -> None:
-        if now - self._asked_at <= DIAL_SECONDS <= now - self._dialled_at:
+        pause = DIAL_SECONDS if now - self._asked_at <= DIAL_SECONDS else DIAL_TRAINING_SECONDS
+        if now - self._dialled_at >= pause:
             self._dialled_at = now
             if self._swarm.dial_initial_peers():
                 log.warning("connected again to an initial peer that was lost")

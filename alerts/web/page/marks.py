@@ -13,7 +13,7 @@ Kind = Literal["alert", "restart", "checkpoint"]
 # A start's time may be read with an error, as where a virtual machine's clock is set.
 _SAME_START_SECONDS = 5.0
 _LEAST_WIDTH = 2
-_TICK_HEIGHT = 6
+_TICK_HEIGHT = 12
 MAX_LISTED = 50
 
 

@@ -13,7 +13,8 @@ from alerts.web.page.chart import Chart, Curve, Unit, Values
 METRICS = (
     *("steps_per_second", "steps_total", "memory_bytes", "memory_limit_bytes", "rank", "ranked_peers"),
     *("reward_mean", "reward_std", "entropy", "kl", "completion_tokens", "completions_cut_off", "loss"),
-    *("cpu_seconds_total", "accelerator_memory_bytes", "start_timestamp"),
+    *("cpu_seconds_total", "accelerator_utilization", "accelerator_process_memory_bytes", "accelerator_memory_bytes"),
+    "start_timestamp",
     *(f"{phase}_seconds_total" for phase in PHASES),
 )
 # In the order in which they are stacked; nothing is a step while the trainer starts.
@@ -47,8 +48,11 @@ def make_charts(
     builder.add_plain("loss", "number", mine)
     cores = [Curve("cores", "line", _cores(series.times, mine))]
     builder.add("processor", "number", cores, lambda its: _cores(series.times, its), is_from_zero=True)
-    accelerator = [Curve("accelerator_memory", "line", mine["accelerator_memory_bytes"])]
-    builder.add("accelerator_memory", "bytes", accelerator, "accelerator_memory_bytes", is_from_zero=True)
+    builder.add_plain("accelerator_utilization", "share", mine, is_from_zero=True)
+    held = "accelerator_process_memory_bytes"
+    held = held if any(value is not None for value in mine[held]) else "accelerator_memory_bytes"
+    accelerator = [Curve("accelerator_memory", "line", mine[held])]
+    builder.add("accelerator_memory", "bytes", accelerator, held, is_from_zero=True)
     return builder.charts
 
 
@@ -61,8 +65,8 @@ class _Builder:
         self._theirs = theirs
         self._other = other
 
-    def add_plain(self, name: str, unit: Unit, mine: Columns) -> None:
-        self.add(name, unit, [Curve(name, "line", mine[name])], name)
+    def add_plain(self, name: str, unit: Unit, mine: Columns, **options: Any) -> None:
+        self.add(name, unit, [Curve(name, "line", mine[name])], name, **options)
 
     def add(
         self,

@@ -18,6 +18,9 @@ class Printed(NamedTuple):
     step: int | None = None
     total_steps: int | None = None
     unit: str = "step"
+    phase: str | None = None
+    round: int | None = None
+    stage: int | None = None
 
 
 class Format(Protocol):

@@ -139,7 +139,8 @@ class Reader:
             values = without_evaluation(report.values)
             if values or not report.values:
                 at = self._read_clock(line)
-                self._add(Record(values, report.step, at, report.total_steps, report.unit))
+                record = Record(values, report.step, at, report.total_steps, report.unit)
+                self._add(record._replace(phase=report.phase, round=report.round, stage=report.stage))
 
     def _parse_known(self, line: str) -> Sequence[formats.Printed]:
         return [report for one in self._formats.values() for report in one.parse(line)]
@@ -166,7 +167,7 @@ class Reader:
         return None
 
     def _add(self, record: Record) -> None:
-        if record.step is not None or not self._bar.last or self._is_buffered:
+        if record.step is not None or record.is_notice or not self._bar.last or self._is_buffered:
             self._append(record)
             return
         self._has_waited &= bool(self._waiting)
@@ -196,13 +197,17 @@ class Reader:
 
     def _append(self, record: Record) -> None:
         """Adds a record; one that only a bar told gives way to the next."""
+        if record.is_notice:
+            self._records.append(record)
+            return
         bar = self._bar.last
         if record.total_steps is None and bar and record.step is not None and abs(bar.step - record.step) <= 1:
             record = record._replace(total_steps=bar.total_steps)
         if record.values:
             self._writers.note(record.values, record.step)
         last = self._records[-1] if self._records else None
-        if last and not last.values and last.unit == record.unit == "step" and record.step is not None:
+        is_of_bar = last and last.step is not None and not last.values and last.unit == record.unit == "step"
+        if is_of_bar and record.step is not None:
             self._records.pop()
         self._records.append(record)
         self._told_step = record.step

@@ -48,13 +48,18 @@ def _secret_files(site: Site) -> set[Path]:
     paths = {folder.alerts / "alerts.yaml", folder.alerts / TOKEN_FILE}
     for peer in loaded.peers:
         paths |= {folder.peer(peer.name) / "identity.pem", folder.peer(peer.name) / "trainer.yaml"}
+    swarms = (watch.get("swarm") or {} for watch in loaded.composition.watches.values())
+    paths |= {Path(path) for swarm in swarms if (path := swarm.get("identity_path"))}
+    paths.add(folder.leaderboard / "leaderboard.yaml")
     paths |= {folder.environment_file(group) for group in ("alerts", "peer")}
     alerts = loaded.composition.alerts
     secrets = [text for _, text in alerts.secrets()] if alerts is not None else []
     paths |= {path for path in map(path_of, secrets) if path is not None}
     if alerts is not None and alerts.tls is not None:
         paths.add(alerts.tls.key)
-    # A literal secret in the configuration makes that file secret.
-    if any(path_of(text) is None and not variables(text) for text in secrets) and Path(loaded.source).is_file():
+    # A literal secret in the configuration makes that file secret; the URL of a chain's service may be one.
+    has_literal = any(path_of(text) is None and not variables(text) for text in secrets)
+    has_rpc = loaded.config is not None and any("rpc" in source.options for source in loaded.config.sources)
+    if (has_literal or has_rpc) and Path(loaded.source).is_file():
         paths.add(Path(loaded.source))
     return paths

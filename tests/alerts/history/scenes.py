@@ -51,6 +51,7 @@ def _label(name: str, text: str) -> Labels:
 _SERIES: list[tuple[str, Labels]] = [
     *((name, NONE) for name in _PLAIN),
     *(("trainer_state", _label("trainer_state", one)) for one in STATES),
+    *(("trainer_phase_seconds_total", _label("trainer_state", one)) for one in STATES[:-1]),
     ("trainer_memory_bytes", _label("kind", "footprint")),
     ("trainer_memory_bytes", _label("kind", "rss")),
     ("swarm_source_up", _label("source", "leaderboard")),
@@ -134,6 +135,10 @@ class Peer:
             float(self._steps // 500),
             self._last_step - draw.random(),
             *(float(one == state) for one in STATES),
+            # Their sum is the time since the start: starting, waiting, generating, training, saving.
+            12.5,
+            *(round(share * (now - self._started) + draw.random(), 3) for share in (0.1, 0.55, 0.3)),
+            7.5 * (self._steps // 500),
             float(self._footprint),
             float(self._footprint - 2**24),
             1.0,

@@ -4,8 +4,9 @@ flapping, cut by a silent sidecar, a restart or a missing sample. Seeded, so tha
 A tick is one scrape and one evaluation; durations are counted in ticks, so that a history can be played at any pace.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from random import Random
 from typing import Any, NamedTuple
 
@@ -152,6 +153,16 @@ def generate(seed: int) -> list[History]:
                     name = f"{kind}-{size:g}-{shape}{'-host' if is_host else ''}"
                     found.append(History(name, tuple(episodes), is_host))
     return found
+
+
+def part_of(histories: Iterable[History], *, others: int) -> list[History]:
+    """Of each problem in each size its first shape, and so many of the others in turn."""
+    part = []
+    groups = groupby(histories, lambda one: (one.episodes[0].kind, one.episodes[0].size, one.is_host))
+    for place, (_, group) in enumerate(groups):
+        first, *more = group
+        part += [first, *(more[(place + number) % len(more)] for number in range(others))]
+    return part
 
 
 def _shapes(kind: str, size: float, random: Random, *, is_host: bool) -> Iterator[tuple[str, list[Episode]]]:

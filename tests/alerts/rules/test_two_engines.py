@@ -9,7 +9,7 @@ loop fires, so that one expression names every pair that differs.
 
 import subprocess
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from alerts.config import AlertsConfig
 from alerts.export.prometheus import render_rules
 from alerts.rules import discover
 from tests.alerts.rules.engines import active_rules, evaluations_of, replay
-from tests.alerts.rules.histories import TICKS, History, generate, settings
+from tests.alerts.rules.histories import TICKS, History, generate, part_of, settings
 from tests.alerts.rules.scenarios import split_sample
 from tests.programs import require
 
@@ -37,7 +37,7 @@ def test_both_engines_fire_and_resolve_within_one_evaluation(tmp_path: Path, is_
     histories = generate(SEED)
     assert len(histories) >= 200
     if not is_whole:
-        histories = _part_of(histories)
+        histories = part_of(histories, others=1)
         assert len(histories) >= 60
     rules = tmp_path / "rules.yaml"
     config = AlertsConfig.model_validate({"fleet": "demo", "state_dir": "/state", "rules": settings(TICK)})
@@ -57,16 +57,6 @@ def test_both_engines_fire_and_resolve_within_one_evaluation(tmp_path: Path, is_
     )
     differences = [line for line in (result.stdout + result.stderr).splitlines() if "got:" in line or "err:" in line]
     assert result.returncode == 0, "\n".join(differences)[:20000]
-
-
-def _part_of(histories: Sequence[History]) -> list[History]:
-    """Of each problem in each size its first shape, and one of the others in turn."""
-    part = []
-    groups = groupby(histories, lambda one: (one.episodes[0].kind, one.episodes[0].size, one.is_host))
-    for place, (_, group) in enumerate(groups):
-        first, *others = group
-        part += [first, others[place % len(others)]]
-    return part
 
 
 def _series(history: History) -> Iterator[tuple[str, list[str]]]:

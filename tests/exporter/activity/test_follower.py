@@ -3,6 +3,8 @@
 import psutil
 import pytest
 
+from exporter.accelerators.peer import PeerReading
+from exporter.accelerators.reading import Device
 from exporter.activity.activity_file import ACTIVITY_FILE
 from exporter.activity.follower import ActivityFollower
 from exporter.activity.usage import UsageMeter
@@ -68,7 +70,7 @@ def test_the_page_tells_what_it_does_what_is_usual_and_how_long_it_may(sidecar):
     sidecar.collect(6, 1.5)
     assert sidecar.state() == "usual"
     assert (sidecar.value("cores"), sidecar.value("usual_cores")) == (1.5, 1.5)
-    assert sidecar.value("stall_after_seconds") == 200.0
+    assert sidecar.value("stall_after_seconds") == 180.0
     sidecar.collect(10, 0.0)
     assert sidecar.state() == "rest"
     assert sidecar.value("stall_after_seconds") < 80.0
@@ -89,13 +91,36 @@ def test_a_trainer_that_reports_nothing_readable_costs_nothing_else(sidecar, fai
     assert sidecar.collect(2, 1.5).value("usual_cores") == 1.5
 
 
-def test_an_accelerator_is_asked_about_the_tree(tmp_path):
-    trees = []
-    busy = iter([True] * 61 + [False] * 20)
-    ask = lambda tree: (trees.append(tree), next(busy))[1]  # noqa: E731
-    sidecar = Sidecar(tmp_path, Reported(), accelerator_busy=ask).collect(60, 1.5, steps=True).collect(12, 1.5)
-    assert trees[0] == [psutil.Process()]
-    assert sidecar.state() == "rest"
+class Card:
+    """The accelerator of the trainer, as the probe's answers make it."""
+
+    def __init__(self):
+        self.is_busy, self.watts, self.failure = True, 600.0, None
+
+    def read(self, now):
+        if self.failure is not None:
+            raise self.failure
+        values = {"utilization_ratio": 1.0, "power_watts": self.watts, "power_limit_watts": 700.0}
+        return PeerReading((Device("a", values=values),), {}, self.is_busy)
+
+
+def test_a_card_that_idles_or_waits_for_other_ranks_rests_whatever_the_processor_does(tmp_path):
+    card = Card()
+    sidecar = Sidecar(tmp_path, Reported(), accelerator=card).collect(60, 1.0, steps=True)
+    assert sidecar.collect(6, 0.0).state() == "usual"
+    card.is_busy, card.watts = None, 120.0
+    assert sidecar.collect(2, 1.0).state() == "rest"
+    card.is_busy = False
+    assert sidecar.collect(2, 1.0).state() == "rest"
+
+
+def test_a_card_of_which_nothing_is_told_leaves_it_to_the_processor(tmp_path):
+    card = Card()
+    sidecar = Sidecar(tmp_path, Reported(), accelerator=card).collect(60, 1.0, steps=True)
+    card.is_busy = None
+    assert sidecar.collect(6, 1.0).state() == "usual"
+    card.failure = OSError("no answer can be shared")
+    assert sidecar.collect(6, 0.0).state() == "rest"
 
 
 def test_a_sidecar_that_is_restarted_knows_the_trainer_at_once(sidecar, tmp_path):

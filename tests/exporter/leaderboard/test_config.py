@@ -55,6 +55,9 @@ def test_the_key_files_of_other_trainers_name_them(tmp_path: Path, caplog: pytes
     path = tmp_path / "leaderboard.yaml"
     path.write_text(f"{GOOD}identities: {{fox: {tmp_path / 'swarm.pem'}, gone: {tmp_path / 'gone.pem'}}}\n")
     assert load(path).names == {peer_id: "fox"}
+    assert load(path).list_watched() == [peer_id]
+    path.write_text(f"{GOOD}names: {{{PEER}: ours}}\n")
+    assert load(path).list_watched() == []
     assert "peer gone has no name on the board: No such file or directory" in caplog.text
 
 

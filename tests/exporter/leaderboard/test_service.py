@@ -174,22 +174,31 @@ def hostile_records(number: int, stage: int) -> list[dict[str, Any]]:
     return records
 
 
-def test_good_records_count_and_hostile_ones_cost_only_themselves(seed: Seed, board: Leaderboard) -> None:
+@pytest.fixture(scope="module")
+def attacked(node: Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leaderboard]:
+    """A board that has read two peers' rewards among hostile records."""
+    node.publish(None)
     at = RoundAndStage(3, 1)
     said = outputs_value(time.time(), at, A, question="<b>2+2?</b>", answer="4", completion="four " * 5000)
     packed = raw(msgpack.ExtType(TUPLE, msgpack.packb(said)))
-    seed.earn(3, 0, a=2.0)
-    seed.earn(3, 1, a=1.5, b=2.5)
-    seed.publish(hostile_records(3, 1))
-    seed.publish(
+    node.earn(3, 0, a=2.0)
+    node.earn(3, 1, a=1.5, b=2.5)
+    node.publish(hostile_records(3, 1))
+    node.publish(
         [
             {"key": outputs_key(A, 3, 1), "subkey": "a" * 32, "raw": packed},
             {"key": outputs_key(A, 3, 1), "subkey": "b" * 32, "raw": "91" * 5000 + "01"},
             {"key": "rl_swarm_leaderboard_3_1", "value": leaderboard_value({A: 1.5})},
         ]
     )
+    board = Leaderboard(tmp_path_factory.mktemp("attacked"), node.address)
     board.wait_for_health()
-    page = board.peer(A)
+    yield board
+    assert board.stop() == 0, board.output
+
+
+def test_good_records_count_and_hostile_ones_cost_only_themselves(attacked: Leaderboard) -> None:
+    page = attacked.peer(A)
     assert page == {
         "id": A,
         "nickname": "<i>ours</i>",
@@ -204,27 +213,35 @@ def test_good_records_count_and_hostile_ones_cost_only_themselves(seed: Seed, bo
         "stage": 1,
         "lastSeen": pytest.approx(time.time(), abs=30),
     }
-    leaders = board.get("/api/leaderboard").json()
+    leaders = attacked.get("/api/leaderboard").json()
     assert [(leader["id"], leader["score"]) for leader in leaders["leaders"]] == [(B, 2.5), (A, 1.5)]
-    gossip = wait_for(lambda: board.get("/api/gossip").json()["messages"], 10, "gossip")
+    gossip = wait_for(lambda: attacked.get("/api/gossip").json()["messages"], 10, "gossip")
     assert gossip[0]["node"] == A
     assert gossip[0]["message"].startswith("<i>ours</i>: <b>2+2?</b> → four four")
     assert len(gossip[0]["message"]) < 1000
-    assert httpx.post(f"{board.url}/api/id-to-name", content=b" " * 5_000_000).status_code == 413
+    assert httpx.post(f"{attacked.url}/api/id-to-name", content=b" " * 5_000_000).status_code == 413
 
 
-def test_the_metrics_page_passes_the_linter(seed: Seed, board: Leaderboard) -> None:
-    seed.earn(0, 0, a=1.0)
-    seed.publish(hostile_records(0, 0))
-    board.wait_for_health()
-    page = board.get("/metrics").text
-    assert "leaderboard_peers 1.0" in page
+def test_the_metrics_page_passes_the_linter(attacked: Leaderboard) -> None:
+    page = attacked.get("/metrics").text
+    assert "leaderboard_peers 2.0" in page
     assert 'leaderboard_rejected_records_total{reason="reward"} 0.0' not in page
     assert "leaderboard_dht_nodes 1.0" in page
     checked = subprocess.run(
         [require("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_hundreds_of_connections_that_send_nothing_do_not_close_the_board(attacked: Leaderboard) -> None:
+    address = ("127.0.0.1", int(attacked.url.rsplit(":", 1)[1]))
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(400)]
+        for connection in silent:
+            connection.sendall(b"G")
+        assert attacked.get("/api/leaderboard").status_code == 200
+        assert attacked.get("/metrics").status_code == 200
+        assert httpx.get(f"{attacked.url}/api/leaderboard", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_an_emptied_dht_takes_nothing_away(seed: Seed, board: Leaderboard) -> None:
@@ -255,19 +272,6 @@ def test_the_board_outlives_a_kill_and_leaves_no_process(seed: Seed, board: Lead
     wait_for(lambda: not still_alive(family), 8, f"no orphan: {still_alive(family)}")
     board.wait_for_cumulative(A, 5.0)
     assert board.peer(B)["cumulative"] == 1.0
-
-
-def test_hundreds_of_connections_that_send_nothing_do_not_close_the_board(seed: Seed, board: Leaderboard) -> None:
-    seed.earn(1, 0, a=4.0)
-    board.wait_for_cumulative(A, 4.0)
-    address = ("127.0.0.1", int(board.url.rsplit(":", 1)[1]))
-    with contextlib.ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(400)]
-        for connection in silent:
-            connection.sendall(b"G")
-        assert board.get("/api/leaderboard").status_code == 200
-        assert board.get("/metrics").status_code == 200
-        assert httpx.get(f"{board.url}/api/leaderboard", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_a_killed_reader_is_replaced_and_its_dht_ends(seed: Seed, board: Leaderboard) -> None:

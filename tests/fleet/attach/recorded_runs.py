@@ -22,6 +22,9 @@ TRL = (
 )
 # rl-swarm 0.4 with TRL 0.19, as its logger captures it.
 SWARM_OF_STAGES = (
+    "logging_steps=2,\n"
+    "2026-11-28 03:23:32,184 - INFO - hivemind_exp.trainer.hivemind_grpo_trainer:meek soaring vulture:170 - "
+    "📈 Training round: 0 stage: 0\n"
     "2026-11-28 03:23:34,538 - DEBUG - root:144 - [PRINT] {'loss': -0.0, 'grad_norm': 0.4798416793346405,"
     " 'learning_rate': 3.4e-09, 'num_tokens': 43519.0, 'completions/mean_length': 24.0,"
     " 'completions/clipped_ratio': 1.0, 'reward': 0.0, 'reward_std': 0.0, 'frac_reward_zero_std': 1.0,"

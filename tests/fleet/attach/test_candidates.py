@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from fleet.attach.candidates import Candidate, find_candidates, make_pattern
+from fleet.attach.entry import add_peers, describe_peer, new_file
 from fleet.attach.facts import ProcessFacts
+from fleet.configuration.load import load_text
 from tests.fleet.attach import trees
 from tests.fleet.attach.trees import ACCELERATE, FOLDER, MACOS, PYTHON, RL_SWARM, SECRET, TRL_SCRIPT, process
 
@@ -86,8 +88,36 @@ def test_an_rl_swarm_is_its_script_with_all_below() -> None:
     candidate = find_one(*RL_SWARM)
     assert (candidate.kind, candidate.pid) == ("rl-swarm", 300)
     assert set(candidate.pids) == {300, 310, 320, 330, 340}
-    # Releases print in different formats: the reader finds out which.
-    assert readers(candidate)["log"] == {"path": "/home/ann/rl-swarm/logs/swarm_launcher.log"}
+    log = {"path": "/home/ann/rl-swarm/logs/swarm_launcher.log", "format": "rl_swarm"}
+    assert readers(candidate) == {"log": log}
+    assert "its pace is that of rounds" in candidate.notes[0]
+    assert candidate.swarm is not None
+    assert candidate.swarm[:3] == (trees.SWARM / "swarm.pem", None, trees.SWARM)
+    assert describe_peer(candidate, "s")["identity"] == "/home/ann/rl-swarm/swarm.pem"
+
+
+def test_an_identity_is_known_before_its_daemon_runs() -> None:
+    """From 0.5 on by a variable, which is relative to the working directory."""
+    contract = "0x7745a8FE4b8D2D2c3BB103F8dCae822746F35Da0"
+    trainer = process(
+        320,
+        1,
+        "python -m code_gen_exp.runner.swarm_launcher --config-name code-gen-swarm.yaml",
+        folder=trees.SWARM,
+        environment={"IDENTITY_PATH": "keys/one.pem", "ROOT": "/data/one", "SWARM_CONTRACT": contract},
+        unit="one.service",
+    )
+    candidate = find_one(trainer, files={"/data/one/logs/swarm_launcher.log": "[x][INFO] - Starting round: 7/9."})
+    assert readers(candidate)["log"]["path"] == "/data/one/logs/swarm_launcher.log"
+    peer = describe_peer(candidate, "one")
+    assert peer["find"]["unit"] == "one.service"
+    # Nothing else tells where its word lists and its release are.
+    assert (peer["identity"], peer["contract"], peer["checkout"]) == (
+        "/home/ann/rl-swarm/keys/one.pem",
+        contract,
+        "/home/ann/rl-swarm",
+    )
+    assert load_text(add_peers(new_file("m"), [peer], []), "x", Path("/base")).lines() == []
 
 
 def test_an_rl_swarm_that_waits_for_its_login_says_so() -> None:
@@ -102,6 +132,9 @@ def test_the_older_rl_swarm_is_known_by_its_module() -> None:
     assert SECRET not in repr(candidate)
     assert re.search(candidate.criteria.command or "", command)
     assert not re.search(candidate.criteria.command or "", command.replace("a.pem", "b.pem"))
+    assert candidate.swarm is not None
+    assert candidate.swarm.identity == trees.SWARM / "a.pem"
+    assert candidate.notes == ()
 
 
 def test_on_macos_trainers_are_found_without_what_it_does_not_tell() -> None:

@@ -63,7 +63,7 @@ def test_a_peers_contract_is_a_source_that_is_read_once_for_all() -> None:
     assert sources(loaded) == [{"kind": "chain", "contracts": ["0.6-prg"]}]
     watch = json.loads(files(loaded)["sidecar:fox"])
     assert watch["swarm"] == {"identity_path": "/base/swarm.pem", "contract": "0.6-prg"}
-    assert json.loads(files(loaded)["sidecar:plain"])["swarm"] is None
+    assert "swarm" not in json.loads(files(loaded)["sidecar:plain"])
     assert loaded.config is not None
     assert "leaderboard" in [one.title for one in services(loaded.config, loaded.peers)]
 
@@ -132,6 +132,12 @@ def test_the_dht_of_another_swarm_is_kept_as_the_board() -> None:
 def test_a_mistake_is_named_at_its_place(more: str, said: str) -> None:
     (line,) = lines(OWL, more=more)
     assert line.startswith(said)
+
+
+def test_sources_that_nobody_is_read_from_are_a_warning() -> None:
+    (line,) = lines(PLAIN, "{name: ours}", more="sources: [{kind: dashboard}]")
+    assert line.startswith("warning: sources: no peer says who it is in a swarm")
+    assert load(PLAIN, more="sources: [{kind: dashboard}]").is_usable
 
 
 def test_one_board_is_kept_and_not_two() -> None:

@@ -319,8 +319,9 @@ def test_a_node_that_does_not_respond_is_built_again(publisher: Publisher, swarm
 
 
 def test_a_waiting_peer_dials_the_initial_peers_that_it_lost(publisher: Publisher, swarm: FakeSwarm) -> None:
-    publisher.start()
+    publisher._dialled_at = time.monotonic() - 40.0
     publisher.put_reward(AT, 5.0)
+    publisher.start()
     wait_for(lambda: swarm.stored, 5, "a flush", every=0.01)
     assert not swarm.dialled
     publisher.ask_round_and_stage().result(5)

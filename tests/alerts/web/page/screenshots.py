@@ -3,8 +3,9 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.alerts.conftest import ROOT, AlertLoop
 from tests.alerts.web.page.gallery import NAMES, Board, fill_history, make_peer, peer_page
@@ -57,11 +58,18 @@ def take(address: str) -> None:
                 expect(page.locator("#link")).to_have_text("live")
                 expect(page.get_by_role("article")).to_have_count(2)
                 expect(page.locator(".curve").first).to_be_visible()
-                page.wait_for_timeout(500)
-                height = min(page.evaluate("document.documentElement.scrollHeight"), 1240)
-                clip = {"x": 0, "y": 0, "width": size[0], "height": height}
-                page.screenshot(path=DOCS / name, full_page=True, clip=clip)  # type: ignore[arg-type]
-            print(DOCS / name)
+                _take(page, name, size)
+        with open_page(browser, f"{address}/peers/ember", DESK) as page:
+            expect(page.locator("#chart-memory .stroke-line")).to_be_visible()
+            _take(page, "peer-page.png", DESK)
+
+
+def _take(page: Page, name: str, size: tuple[int, int]) -> None:
+    page.wait_for_timeout(500)
+    height = min(page.evaluate("document.documentElement.scrollHeight"), 1240)
+    clip: Any = {"x": 0, "y": 0, "width": size[0], "height": height}
+    page.screenshot(path=DOCS / name, full_page=True, clip=clip)
+    print(DOCS / name)
 
 
 if __name__ == "__main__":

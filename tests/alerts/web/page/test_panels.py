@@ -53,6 +53,13 @@ def test_processors_in_use_are_a_rate_that_starts_again_with_the_process():
     assert used.values == [None, 2.0, None, 2.0, None, 1.0]
 
 
+def test_of_an_accelerator_the_peers_own_share_is_drawn_where_it_is_known():
+    both = make_series(accelerator_process_memory_bytes=[5.0], accelerator_memory_bytes=[3.0])
+    assert curves_of(both, "accelerator_memory")["accelerator_memory"].values == [5.0]
+    torch = make_series(accelerator_memory_bytes=[3.0])
+    assert curves_of(torch, "accelerator_memory", other="b")["b"].values == [3.0]
+
+
 @pytest.mark.parametrize("trend", [None, {"slope": None, "level": 1.0}, {"slope": -1.0, "level": 1.0}, {}])
 def test_only_growth_is_forecast(trend):
     series = make_series(memory_bytes=[1.0, 2.0])

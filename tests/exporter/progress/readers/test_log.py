@@ -278,8 +278,9 @@ Memory: 3.000GB
 
     def test_rl_swarm_of_rounds(self, log):
         line = "[2026-11-28 03:23:02,821][genrl.logging_utils.global_defs][INFO] - Starting round: 7/1000000.\n"
-        (record,) = read(log, line + "[…] - Already finished round: 6. Next check in 300.0s\n")
+        record, notice = read(log, line + "[…] - Already finished round: 6. Next check in 300.0s\n")
         assert (record.step, record.unit, record.values) == (7, "round", {})
+        assert (notice.step, notice.phase, notice.is_notice) == (None, "waiting", True)
 
     def test_a_time_with_nine_digits_behind_the_second(self, log):
         now = datetime.fromisoformat("2026-11-28T12:00:01+00:00").timestamp()

@@ -26,6 +26,18 @@ def test_a_configuration_with_a_token_in_it_is_a_secret(examine: Examine, tmp_pa
     assert "abc" not in found
 
 
+def test_a_swarms_key_and_the_url_of_a_chains_service_are_secrets(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / "swarm.pem").touch(mode=0o644)
+    text = "peers: [{name: fox, kind: attached, find: {folder: .}, identity: swarm.pem, contract: 0.7}]\n"
+    text += "sources: [{kind: chain, rpc: ['https://rpc.example.org/my-key']}]\n"
+    examine("secrets", text)
+    (tmp_path / "peerwatch.yaml").chmod(0o644)
+    found = messages(examine("secrets", text), Level.FAILURE)
+    assert f"other users can read {tmp_path / 'peerwatch.yaml'};" in found
+    assert f"other users can read {tmp_path / 'swarm.pem'};" in found
+    assert "my-key" not in found
+
+
 def test_a_configuration_that_refers_to_a_token_is_no_secret(examine: Examine, tmp_path: Path) -> None:
     routes = "alerts: {routes: [{name: phone, url: '${PHONE_URL}'}]}\n"
     assert messages(examine("secrets", routes), Level.FAILURE) == ""
