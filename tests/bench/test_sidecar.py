@@ -50,7 +50,15 @@ class Board(BaseHTTPRequestHandler):
     """The leaderboard's answer for every peer."""
 
     def do_GET(self) -> None:
-        body = {"rank": 2, "total": 9, "cumulative": 31.5, "stageReward": 1.5, "round": 3, "stage": 1}
+        body = {
+            "id": self.path.rpartition("/")[2],
+            "rank": 2,
+            "total": 9,
+            "cumulative": 31.5,
+            "stageReward": 1.5,
+            "round": 3,
+            "stage": 1,
+        }
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
