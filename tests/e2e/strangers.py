@@ -55,7 +55,8 @@ def take_time(**columns):
     time.sleep(float(sys.argv[1]))
     return count_letters(**columns)
 
-build(reward=take_time, trainer_class=ServedTrainer, max_steps=100_000, max_completion_length=4).train()
+options = dict(output_dir="out", max_steps=100_000, max_completion_length=4)
+build(reward=take_time, trainer_class=ServedTrainer, **options).train()
 """
 
 # The launch script and the trainer's module of rl-swarm 0.4: its DHT is a forked child with a daemon below, its log
