@@ -33,6 +33,7 @@ from alerts.restart_record import Record
 from alerts.restarts.records import Records
 from alerts.store import Store
 from exporter.leaderboard.board import Board
+from exporter.leaderboard.names import Names
 from exporter.leaderboard.position import Position
 from exporter.leaderboard.records import Entry
 from exporter.leaderboard.snapshot import History, render
@@ -209,7 +210,7 @@ def _try_board(good: Path, folder: Path, number: int) -> str:
     path = folder / good.name
     store = BoardStore(path)
     board, position = store.load()
-    render(board, {}, History(), place=position.reported(None), gossip=[], polled_at=1.0, now=2.0)
+    render(board, Names(), History(), place=position.reported(None), gossip=[], polled_at=1.0, now=2.0)
     for peer, entry in _board().peers.items():
         board.credit(PLACE, {peer: Entry(9.5, entry.stamp + 1)}, 501.0)
     store.save(board, Position(PLACE, 2, 4))

@@ -9,13 +9,15 @@ import pytest
 
 from tests.exporter.leaderboard.test_service import Leaderboard
 from tests.fakes import wait_for
+from tests.lazy import lazily
 from tests.trainer.swarm.conftest import flood
 from tests.trainer.swarm.test_publisher import FakeTelemetry
 from trainer.config import SwarmConfig
 from trainer.protocol import RoundAndStage, rewards_key
-from trainer.swarm.dht import Swarm
 from trainer.swarm.identity import ensure_identity
 from trainer.swarm.publisher import Publisher
+
+dht = lazily("trainer.swarm.dht")
 
 SUBKEYS = 70_000
 LIVES_SECONDS = 60.0
@@ -29,9 +31,9 @@ def test_a_flood_of_subkeys_stops_nobody(tmp_path: Path, record: Callable[..., N
     peer_id = ensure_identity(tmp_path / "identity.pem")
     (tmp_path / "other").mkdir()
     ensure_identity(tmp_path / "other" / "identity.pem")
-    stranger = Swarm(SwarmConfig(port=0, leader=True), tmp_path / "other", tmp_path / "other" / "identity.pem")
+    stranger = dht.Swarm(SwarmConfig(port=0, leader=True), tmp_path / "other", tmp_path / "other" / "identity.pem")
     joined = SwarmConfig(port=0, leader=True, initial_peers=stranger.addresses)
-    swarm, telemetry = Swarm(joined, tmp_path, tmp_path / "identity.pem"), FakeTelemetry()
+    swarm, telemetry = dht.Swarm(joined, tmp_path, tmp_path / "identity.pem"), FakeTelemetry()
     publisher = Publisher(swarm, telemetry, tmp_path, peer_id, interval_seconds=1.0)
     publisher.start()
     board = Leaderboard(tmp_path, swarm.addresses[0], names={peer_id: "ours"}, stale_after_seconds=30, max_peers=200)

@@ -11,15 +11,15 @@ from statistics import median
 from typing import Any
 
 import pytest
-from hivemind.dht.routing import DHTID
-from hivemind.utils import MSGPackSerializer
 
+from tests.lazy import lazily
 from trainer.config import SwarmConfig
 from trainer.protocol import RoundAndStage, rewards_key_of
-from trainer.swarm.dht import Swarm
 from trainer.swarm.error import SwarmError
 from trainer.swarm.identity import ensure_identity
 from trainer.swarm.stage_rewards import find_rewards
+
+dht, routing, utils = lazily("trainer.swarm.dht"), lazily("hivemind.dht.routing"), lazily("hivemind.utils")
 
 NODES = 4
 STORES = 15
@@ -33,10 +33,10 @@ def name_peer(number: int) -> str:
 
 
 async def _fill(_dht: Any, node: Any, *, round_number: int, peers: int, shards: int) -> None:
-    expires, raw = time.time() + 3600.0, MSGPackSerializer.dumps(12.5)
+    expires, raw = time.time() + 3600.0, utils.MSGPackSerializer.dumps(12.5)
     for number in range(peers):
         peer_id = name_peer(number)
-        key = DHTID.generate(rewards_key_of(peer_id, round_number, 0, shards))
+        key = routing.DHTID.generate(rewards_key_of(peer_id, round_number, 0, shards))
         node.protocol.storage.store(key, raw, expires, subkey=peer_id)
 
 
@@ -45,13 +45,13 @@ async def _empty(_dht: Any, node: Any) -> None:
 
 
 @pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[list[Swarm]]:
-    swarms: list[Swarm] = []
+def nodes(tmp_path: Path) -> Iterator[list[Any]]:
+    swarms: list[Any] = []
     for number in range(NODES):
         folder = tmp_path / str(number)
         ensure_identity(folder / "identity.pem")
         known = [one.addresses[0] for one in swarms]
-        swarms.append(Swarm(SwarmConfig(port=0, leader=True, initial_peers=known), folder, folder / "identity.pem"))
+        swarms.append(dht.Swarm(SwarmConfig(port=0, leader=True, initial_peers=known), folder, folder / "identity.pem"))
     yield swarms
     for swarm in swarms:
         swarm.close()
@@ -60,7 +60,7 @@ def nodes(tmp_path: Path) -> Iterator[list[Swarm]]:
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore")
-def test_what_a_store_costs_by_peers_and_shards(nodes: list[Swarm], record: Callable[..., None]) -> None:
+def test_what_a_store_costs_by_peers_and_shards(nodes: list[Any], record: Callable[..., None]) -> None:
     peer = nodes[-1]
     costs: dict[tuple[int, int], float] = {}
     for number, (peers, shards) in enumerate(SIZES):

@@ -18,7 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes import LOOPBACK, Mailbox, Message, Webhook, descendants, get, reserve_ports, still_alive, wait_for
 
-STEP_LINE = re.compile(r"^step=\d+ round=(\d+) stage=(\d+) stage_reward=(\S+) reward=(\S+)", re.MULTILINE)
+STEP_LINE = re.compile(
+    r"^step=\d+ round=(\d+) stage=(\d+) stage_reward=(\S+)(?: others=\S+)? reward=(\S+)", re.MULTILINE
+)
 
 # A peer earns by the share of digits that it writes, until its operator puts the file `idle` into its folder; a file
 # `hoard` makes it keep that many mebibytes of memory, for real. It pauses, as a fleet that trains without rest would

@@ -243,6 +243,7 @@ NO_SERIES_HERE = {
             "trainer_progress_step",
             "trainer_progress_steps_per_report",
             "trainer_inference_requests",
+            "trainer_progress_unit",
             "trainer_expected_steps",
         ),
         "our trainers report their progress themselves",

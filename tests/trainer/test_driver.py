@@ -1,6 +1,7 @@
 """The driver joins stages: with what others published if there is any in time, and in the swarm's current round."""
 
 import logging
+import math
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from trainer.rounds import Position, RoundProgress
 from trainer.stages.row import Limits
 from trainer.stages.rows import StageRows
 from trainer.swarm.others import OtherPeers
+from trainer.swarm.records import Found
 from trainer.tasks.task import Task
 
 driver = lazily("trainer.driver")
@@ -53,12 +55,16 @@ class Publisher:
     """A swarm of records in memory, which answers at once."""
 
     is_swarm_lost = False
+    shards = 1
 
-    def __init__(self, others: OtherPeers) -> None:
-        self.others, self.records, self.put, self.asked = others, {}, [], 0  # type: ignore[var-annotated]
+    def __init__(self, others: OtherPeers, *, leads: bool) -> None:
+        self.leads, self.others, self.records, self.put, self.asked = leads, others, {}, [], 0  # type: ignore[var-annotated]
 
     def get(self, key: str) -> Any:
         return self.records.get(key)
+
+    def find(self, key: str) -> Any:
+        return {subkey: Found(value, math.inf) for subkey, value in self.records.get(key, {}).items()}
 
     def put_reward(self, at: RoundAndStage, reward: float) -> None:
         self.put.append((at, reward))
@@ -77,12 +83,15 @@ class Publisher:
 
     def ask_others(self) -> "Future[None]":
         self.asked += 1
-        self.others.refresh(self)
+        self.others.refresh(self, self.read_round)
         return self._done(None)
 
     def ask_round_and_stage(self) -> "Future[Any]":
+        return self._done(self.read_round())
+
+    def read_round(self) -> RoundAndStage | None:
         found = self.records.get("rl_swarm_rs")
-        return self._done(None if found is None else RoundAndStage(*found))
+        return None if found is None else RoundAndStage(*found)
 
     def ask_rewards(self, at: RoundAndStage) -> "Future[Any]":
         return self._done(self.records.get(f"rl_swarm_rewards_{at.round}_{at.stage}"))
@@ -110,7 +119,7 @@ class Run:
         config = TrainerConfig(name="a", run_dir=Path("/tmp/a"), swarm={"leader": leader}, **settings)
         self.telemetry = Telemetry()
         others = OtherPeers(ME, self.telemetry)
-        self.publisher = Publisher(others)
+        self.publisher = Publisher(others, leads=leader)
         rows = StageRows(
             Task(Sums()),
             peer_id=ME,
@@ -160,7 +169,7 @@ def test_a_stage_begins_at_once_where_others_outputs_are_read_already() -> None:
     run.publisher.publishes(PEER, RoundAndStage(0, 0))
     run.driver.on_step_begin(None, STATE, CONTROL)
     # As the publishing thread does during the stage.
-    run.publisher.others.refresh(run.publisher)
+    run.publisher.others.refresh(run.publisher, run.publisher.read_round)
     run.step()
 
     run.step()
@@ -209,7 +218,7 @@ def test_a_follower_that_fell_behind_joins_the_current_round_and_counts_the_othe
     run.start()
     assert run.at == (3, 0)
     run.publisher.records["rl_swarm_rs"] = (9, 1)
-    run.publisher.others.refresh(run.publisher)
+    run.publisher.others.refresh(run.publisher, run.publisher.read_round)
 
     run.step()
 
@@ -222,7 +231,7 @@ def test_a_follower_that_is_a_round_behind_finishes_its_own() -> None:
     run.publisher.records["rl_swarm_rs"] = (3, 0)
     run.start()
     run.publisher.records["rl_swarm_rs"] = (4, 1)
-    run.publisher.others.refresh(run.publisher)
+    run.publisher.others.refresh(run.publisher, run.publisher.read_round)
 
     run.step()
 

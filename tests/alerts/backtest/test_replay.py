@@ -101,7 +101,7 @@ def _test(path: Path, since: float = START - 86400, **settings: Any) -> Backtest
 def test_the_rules_in_force_fire_as_they_did(recorded: Path) -> None:
     test = _test(recorded)
     fired = {one.rule: one.fired for one in test.results if one.fired}
-    assert fired == {"PeerStalled": 1, "PeerDown": 1, "RankDrop": 1}
+    assert fired == {"PeerStalled": 1, "PeerDown": 1, "RankDrop": 3}
     assert [one for one in test.results if one.fired != one.recorded or one.new or one.gone] == []
     assert (test.subjects, test.samples) == (3, 3 * HOURS * 240)
     report = render(test)

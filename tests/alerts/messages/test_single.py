@@ -1,6 +1,7 @@
 """The message of one alert, as a person reads it."""
 
 import time
+from collections.abc import Iterator
 from html import escape
 
 import pytest
@@ -17,8 +18,11 @@ def _style(remedy: str = "x", *, fleet: str = "demo") -> Style:
 
 
 @pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
+def berlin() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
     time.tzset()
 
 

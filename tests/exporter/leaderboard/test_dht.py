@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from exporter.leaderboard import dht
 from exporter.leaderboard.config import LeaderboardConfig
 
 PEER = "Qm" + "a" * 44
@@ -39,6 +38,8 @@ class Process:
 
 
 def test_a_key_that_is_not_answered_ends_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    from exporter.leaderboard import dht
+
     monkeypatch.setattr(dht, "READ_SECONDS", 0.02)
     assert json.loads(dht._ask(Process(), [["position"]])) == {"peers": 1, "answers": [None], "unfinished": 0}
     with pytest.raises(dht._Lost, match="the DHT did not answer within 0 s"):

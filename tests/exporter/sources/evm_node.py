@@ -5,9 +5,11 @@ of calls of any length.
 """
 
 import json
+import subprocess
 import sys
 import threading
 import warnings
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ _LIMIT = sys.getrecursionlimit()
 with warnings.catch_warnings():
     # Of packages that eth-tester imports, about others that they import.
     warnings.simplefilter("ignore")
-    import vyper
     from eth_abi import encode
     from eth_tester import EthereumTester, PyEVMBackend
     from eth_tester.exceptions import TransactionFailed
@@ -24,6 +25,12 @@ with warnings.catch_warnings():
 
 # py-evm raises it for contracts that call each other 1024 deep, which lets a deeply nested JSON overflow the stack.
 sys.setrecursionlimit(_LIMIT)
+
+# By a process of its own: an import of vyper forbids all others to set the precision of decimals.
+COMPILE = """
+import sys, vyper
+print(vyper.compile_code(sys.stdin.read(), output_formats=["bytecode"])["bytecode"])
+"""
 
 GAS = 15_000_000
 BLOCK_GAS = 400_000_000
@@ -168,13 +175,15 @@ class Node:
         return float(self.chain.get_block_by_number("latest")["timestamp"])
 
 
+@cache
 def compile_coordinator(*, without: str = "") -> bytes:
     """Code that makes the swarm's contract; `without` is a function that this release no longer has."""
     source = Path(__file__).with_name("coordinator.vy").read_text()
     if without:
         assert f"def {without}(" in source
         source = source.replace(f"def {without}(", f"def removed_{without}(")
-    return bytes.fromhex(vyper.compile_code(source, output_formats=["bytecode"])["bytecode"][2:])
+    compiled = subprocess.run([sys.executable, "-c", COMPILE], input=source, capture_output=True, text=True, check=True)
+    return bytes.fromhex(compiled.stdout.strip().removeprefix("0x"))
 
 
 class RpcServer:

@@ -287,6 +287,8 @@ def test_our_own_service_tells_the_sum_over_all_stages(ours: OurService) -> None
         ranked_peers=2,
         reward=7.0,
         stage_reward=2.0,
+        established_rank=1,
+        established_peers=2,
         round=3,
         stage=1,
     )

@@ -98,7 +98,10 @@ def test_what_the_peers_had_set_is_kept(tmp_path: Path) -> None:
     loaded = load_text(write(recipe, config, "a"), "peerwatch.yaml", tmp_path, tmp_path / "state")
     assert loaded.is_usable, loaded.lines()
     trainer = next(iter(loaded.composition.trainers.values()))
-    for name in ("task", "task_options", "rewards", "seed", "stall"):
+    # Each peer's own is made from it.
+    assert loaded.config is not None
+    assert loaded.config.trainer["seed"] == 7
+    for name in ("task", "task_options", "rewards", "stall"):
         assert getattr(trainer, name) == getattr(config, name)
     assert trainer.grpo["learning_rate"] == 1e-6
     assert trainer.grpo["lr_scheduler_type"] == "cosine"

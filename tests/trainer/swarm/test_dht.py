@@ -4,6 +4,7 @@ import itertools
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ from tests.fakes import wait_for
 from tests.trainer.swarm.conftest import MakeSwarm, plant
 from tests.trainer.swarm.test_publisher import AT, FakeTelemetry
 from trainer.protocol import rewards_key
-from trainer.swarm.dht import MAX_VALUE_BYTES, Swarm
+from trainer.readable import MAX_VALUE_BYTES
 from trainer.swarm.leftovers import find_daemon
 from trainer.swarm.publisher import MAX_BOARD_PEERS, Publisher
 
@@ -24,12 +25,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def leader(make_swarm: MakeSwarm) -> Swarm:
+def leader(make_swarm: MakeSwarm) -> Any:
     return make_swarm(leader=True)
 
 
 @pytest.fixture(scope="module")
-def follower(make_swarm: MakeSwarm, leader: Swarm) -> Swarm:
+def follower(make_swarm: MakeSwarm, leader: Any) -> Any:
     return make_swarm(initial_peers=leader.addresses)
 
 
@@ -40,7 +41,7 @@ def crowd(count: int) -> dict[str | None, float]:
     return {f"Qm{trio}{'b' * 41}": float(number) for number, trio in zip(range(count), ids, strict=False)}
 
 
-def test_the_board_of_a_crowd_of_strangers_is_published(leader: Swarm, follower: Swarm, tmp_path: Path) -> None:
+def test_the_board_of_a_crowd_of_strangers_is_published(leader: Any, follower: Any, tmp_path: Path) -> None:
     plant(leader, KEY, crowd(1500))
     telemetry = FakeTelemetry()
     publisher = Publisher(leader, telemetry, tmp_path, PEER, interval_seconds=0.1)
@@ -57,14 +58,14 @@ def test_the_board_of_a_crowd_of_strangers_is_published(leader: Swarm, follower:
     assert follower.get(KEY)[PEER] == 1.5
 
 
-def test_a_value_of_any_size_up_to_the_limit_arrives_whole(leader: Swarm, follower: Swarm) -> None:
+def test_a_value_of_any_size_up_to_the_limit_arrives_whole(leader: Any, follower: Any) -> None:
     for size in (2040, 2048, 2060, 16_384, MAX_VALUE_BYTES - 10):
         value = ("é" * size)[: size // 2]
         assert leader.store(f"size {size}", value)
         assert follower.get(f"size {size}") == value
 
 
-def test_a_value_beyond_the_limit_is_refused_before_the_pipe(leader: Swarm) -> None:
+def test_a_value_beyond_the_limit_is_refused_before_the_pipe(leader: Any) -> None:
     with pytest.raises(ValueError, match=r"huge cannot be stored: \d+ bytes; readers take 65536"):
         leader.store("huge", "x" * 10_000_000)
     with pytest.raises(ValueError, match="odd cannot be stored"):
@@ -72,7 +73,7 @@ def test_a_value_beyond_the_limit_is_refused_before_the_pipe(leader: Swarm) -> N
     assert leader.store("small", 1)
 
 
-def test_a_reward_that_a_stranger_overwrote_holds_up_nothing(leader: Swarm, follower: Swarm, tmp_path: Path) -> None:
+def test_a_reward_that_a_stranger_overwrote_holds_up_nothing(leader: Any, follower: Any, tmp_path: Path) -> None:
     for swarm in (leader, follower):
         plant(swarm, rewards_key(8, 0), {PEER: -5.0}, lives=24 * 3600.0)
     telemetry = FakeTelemetry()
@@ -88,7 +89,7 @@ def test_a_reward_that_a_stranger_overwrote_holds_up_nothing(leader: Swarm, foll
     assert telemetry.failures
 
 
-def test_a_node_whose_p2pd_was_killed_is_built_again(leader: Swarm, follower: Swarm) -> None:
+def test_a_node_whose_p2pd_was_killed_is_built_again(leader: Any, follower: Any) -> None:
     assert leader.store("kept", 7)
     before = leader.addresses
     daemon = find_daemon(psutil.Process(leader._dht.pid))

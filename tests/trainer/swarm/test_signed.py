@@ -4,13 +4,13 @@ import time
 from typing import Any, NamedTuple
 
 import pytest
-from hivemind.dht.routing import DHTID
-from hivemind.utils import MSGPackSerializer
 
+from tests.lazy import lazily
 from tests.trainer.swarm.conftest import MakeSwarm, plant
 from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, rewards_key
-from trainer.swarm.dht import Swarm
 from trainer.swarm.identity import ensure_identity
+
+routing, utils = lazily("hivemind.dht.routing"), lazily("hivemind.utils")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -27,9 +27,9 @@ HOSTILE = {
 class Peers(NamedTuple):
     """A leader and a follower who sign, and a stranger who has joined their DHT and does not."""
 
-    leader: Swarm
-    follower: Swarm
-    stranger: Swarm
+    leader: Any
+    follower: Any
+    stranger: Any
     ids: dict[str, str]
 
 
@@ -47,18 +47,20 @@ def peers(make_swarm: MakeSwarm, tmp_path_factory: pytest.TempPathFactory) -> Pe
 async def _send(_dht: Any, node: Any, *, key: str, subkey: str | None, value: Any, expires: float) -> int:
     """How many of the nodes that this one knows take the record; a value by its name does not cross hivemind's pipe."""
     value = HOSTILE.get(value, value) if isinstance(value, str) else value
-    raw = value if isinstance(value, bytes) else MSGPackSerializer.dumps(value)
+    raw = value if isinstance(value, bytes) else utils.MSGPackSerializer.dumps(value)
     taken = 0
     for peer in node.protocol.routing_table.uid_to_peer_id.values():
-        taken += sum(await node.protocol.call_store(peer, [DHTID.generate(key)], [raw], expires, [subkey]) or ())
+        taken += sum(
+            await node.protocol.call_store(peer, [routing.DHTID.generate(key)], [raw], expires, [subkey]) or ()
+        )
     return taken
 
 
 async def _held(_dht: Any, node: Any, *, key: str, subkey: str) -> bytes:
-    return bytes(node.protocol.storage.get(DHTID.generate(key)).value.get(subkey).value)
+    return bytes(node.protocol.storage.get(routing.DHTID.generate(key)).value.get(subkey).value)
 
 
-def send(swarm: Swarm, key: str, value: Any, subkey: str | None = None, expires: float | None = None) -> int:
+def send(swarm: Any, key: str, value: Any, subkey: str | None = None, expires: float | None = None) -> int:
     arguments = {"key": key, "subkey": subkey, "value": value, "expires": expires or time.time() + 4 * 3600.0}
     return int(swarm._call("sending", _send, seconds=30.0, **arguments))
 
