@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.fakes import wait_for
 from tests.lazy import lazily
 from tests.trainer.swarm.conftest import MakeSwarm, plant
-from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, rewards_key
+from trainer.protocol import ROUND_AND_STAGE_KEY, leaderboard_key, outputs_key, rewards_key
 from trainer.swarm.identity import ensure_identity
 
 routing, utils = lazily("hivemind.dht.routing"), lazily("hivemind.utils")
@@ -78,9 +79,13 @@ def test_members_read_what_members_wrote(peers: Peers) -> None:
 
 
 def test_a_member_cannot_write_for_another_or_lead(peers: Peers) -> None:
-    assert not peers.follower.store(rewards_key(2, 0), 2.5, peers.ids["leader"])
-    assert not peers.follower.store(ROUND_AND_STAGE_KEY, (1003, 0))
-    assert peers.leader.get(rewards_key(2, 0)) is None
+    # The stranger's node, which asks for no signature, may take it.
+    peers.follower.store(rewards_key(2, 0), 2.5, peers.ids["leader"])
+    peers.follower.store(leaderboard_key(2, 0), [["x", 1e9]])
+    for key in (rewards_key(2, 0), leaderboard_key(2, 0)):
+        assert not peers.leader.get(key)
+    # In its own cache it has what it would not take from others, and shows nothing of it.
+    assert peers.follower.get(leaderboard_key(2, 0)) is None
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -100,7 +105,7 @@ def test_what_a_strangers_own_node_holds_is_not_shown(peers: Peers) -> None:
 
     assert peers.leader.get(key) == {own: 1.5}
     assert peers.follower.get(ROUND_AND_STAGE_KEY) == (1, 0)
-    assert peers.leader.store(ROUND_AND_STAGE_KEY, (1, 1))
+    wait_for(lambda: peers.leader.store(ROUND_AND_STAGE_KEY, (1, 1)), 10, "the members take the announcement")
     assert peers.follower.get(ROUND_AND_STAGE_KEY) == (1, 1)
 
 
