@@ -168,7 +168,7 @@ def test_the_running_loop_and_prometheus_fire_where_they_must(seen: Seen) -> Non
     must = {pair for history in seen.histories if history.is_plain for pair in _expect(history)}
     ours = {(rule, peer) for rule, peer, kind in seen.loop_notified if kind == "firing"}
     assert len({rule for rule, _ in must}) >= 8
-    assert not must - ours
+    assert not must - ours, sorted(must - ours)
     assert not must - set(seen.fires)
 
 
