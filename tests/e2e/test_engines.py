@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import pytest
 
@@ -60,7 +61,7 @@ class Pages:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                page = pages.now(self.path.strip("/"))
+                page = pages.now(unquote(self.path).strip("/"))
                 content = (page or "").encode()
                 self.send_response(200 if page is not None else 503)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
