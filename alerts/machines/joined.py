@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
 
+from alerts.scraping.scraper import trust
 from alerts.scraping.target import Machine
 from alerts.settings import Name, Settings
 from exporter.run_folder import read_bounded, write_atomically
@@ -65,7 +66,10 @@ def read_joined(state_dir: Path) -> list[Machine]:
     for path in sorted((state_dir / FOLDER).glob("*.json"))[:MAX_MACHINES]:
         try:
             content = json.loads(read_bounded(path, MAX_BYTES))
-            found.append(Machine.model_validate({**content, "certificate": path.with_suffix(".pem")}))
+            machine = Machine.model_validate({**content, "certificate": path.with_suffix(".pem")})
+            # The alert loop would not start with one that it cannot use.
+            trust(machine.certificate)
+            found.append(machine)
         except ValidationError:
             log.warning("%s is not used: no machine that joined; let it join again", path)
         except (OSError, ValueError, TypeError) as error:

@@ -24,7 +24,7 @@ from fleet.processes.programs import plan_programs
 from tests.architecture import ROOT
 from tests.certificates import write_certificate
 from tests.fakes import Webhook, reserve_ports, wait_for
-from tests.programs import require
+from tests.programs import go_without, require
 
 NETWORK = "10.213.77"
 WATCHER = f"{NETWORK}.1"
@@ -58,7 +58,7 @@ def network() -> Iterator[str]:
     """A bridge with the watcher's address and one namespace for each machine; their names begin with what it yields."""
     require("ip")
     if os.geteuid():
-        pytest.skip("needs root for network namespaces")
+        go_without("needs root for network namespaces")
     mark = f"pw{os.getpid() % 100000}"
     with ExitStack() as stack:
         run("link", "add", f"{mark}b", "type", "bridge")

@@ -3,16 +3,21 @@
 import asyncio
 import gzip
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from alerts.scraping.connection import MAX_PAGE_BYTES
 from alerts.scraping.scraper import Scrape, Scraper
 from alerts.scraping.target import Target
+from exporter.machine.machine_file import MACHINE_FILE, MachineDescription
 from tests.alerts.conftest import Sidecar, sidecar_page
+from tests.certificates import write_certificate
 from tests.fakes import LOOPBACK, reserve_ports
 
 
@@ -119,3 +124,37 @@ def test_an_error_a_redirect_and_a_compressed_page_are_failures(sidecar: Sidecar
 
 def test_a_closed_port_is_a_failure() -> None:
     assert _scrape(f"http://{LOOPBACK}:{reserve_ports(1)[0]}/metrics") == [Scrape(None, "no connection")]
+
+
+def _scrape_secured(target: Target, login: str) -> Scrape:
+    async def scrape() -> Scrape:
+        scraper = Scraper((target,), 5.0, {"a": login})
+        try:
+            return (await scraper.scrape())["a"]
+        finally:
+            await scraper.close()
+
+    return asyncio.run(scrape())
+
+
+def test_a_machine_is_known_by_its_certificate_and_asked_with_its_password(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path / "one")
+    other, _ = write_certificate(tmp_path / "other")
+    (tmp_path / "login").write_text("watcher:s3cret\n")
+    described = MachineDescription("rack-1", {"a": 9800}, (), certificate, key, tmp_path / "login")
+    (tmp_path / MACHINE_FILE).write_bytes(described.render())
+    (port, outside) = reserve_ports(2)
+    words = ["--run-dir", tmp_path, "--listen", f"{LOOPBACK}:{port}", "--machine", tmp_path / MACHINE_FILE]
+    command = [sys.executable, "-m", "exporter", *map(str, words), "--outside", f"{LOOPBACK}:{outside}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sidecar:
+        try:
+            assert sidecar.stderr is not None
+            assert any("peerwatch sidecar" in line for line in iter(sidecar.stderr.readline, ""))
+            url = f"https://{LOOPBACK}:{outside}/metrics"
+            known = Target(peer="a", url=url, machine="rack-1", certificate=certificate)
+            assert _scrape_secured(known, "watcher:s3cret").page is not None
+            assert _scrape_secured(known, "watcher:wrong").failure == "it answered 401"
+            stranger = known.model_copy(update={"certificate": other})
+            assert _scrape_secured(stranger, "watcher:s3cret").failure == "its certificate is not trusted"
+        finally:
+            sidecar.kill()

@@ -113,5 +113,9 @@ def test_the_token_stays_and_its_file_follows_the_certificate(watcher: Watcher, 
 def test_a_damaged_file_costs_only_its_machine(watcher: Watcher) -> None:
     assert watcher.join()[0] == 201
     assert watcher.join(name="rack-2")[0] == 201
+    assert watcher.join(name="rack-3")[0] == 201
     (watcher.folder / FOLDER / "rack-1.json").write_text("{")
+    (watcher.folder / FOLDER / "rack-3.pem").write_text("half a certif")
+    assert [one.name for one in read_joined(watcher.folder)] == ["rack-2"]
+    (watcher.folder / FOLDER / "rack-3.pem").unlink()
     assert [one.name for one in read_joined(watcher.folder)] == ["rack-2"]
