@@ -9,9 +9,9 @@ from trainer.stages.row import (
     FindEntry,
     Limits,
     Row,
-    by_question,
     choose_peers,
     find_truth,
+    make_rows,
     quote,
     read_students,
 )
@@ -37,9 +37,7 @@ your final answer
 
 def build(outputs: Outputs, own: str, find_entry: FindEntry, limits: Limits) -> list[Row]:
     """One row for each question that others answered; without any, for each that we answered ourselves."""
-    made = (_row(question, found, own, find_entry, limits) for question, found in by_question(outputs).items())
-    rows = [row for row in made if row is not None]
-    return [row for row in rows if row.others] or rows
+    return make_rows(outputs, lambda question, found: _row(question, found, own, find_entry, limits))
 
 
 def publish(completion: str) -> str:

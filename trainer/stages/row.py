@@ -68,6 +68,15 @@ def by_question(outputs: Mapping[str, Sequence[Published]]) -> dict[str, dict[st
     return dict(sorted(grouped.items()))
 
 
+def make_rows(
+    outputs: Mapping[str, Sequence[Published]], make: Callable[[str, dict[str, Published]], Row | None]
+) -> list[Row]:
+    """What `make` makes of each question: of those that others answered too, or of all where nobody else did."""
+    made = (make(question, found) for question, found in by_question(outputs).items())
+    rows = [row for row in made if row is not None]
+    return [row for row in rows if row.others] or rows
+
+
 def agreed_answer(outputs: Mapping[str, Published]) -> str:
     """The right answer that most publishers of a question claim; the smallest of several."""
     claims = sorted(output.answer for output in outputs.values())
