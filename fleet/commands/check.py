@@ -42,7 +42,10 @@ def command(
     threads = f"; {_count(loaded.ours[0].threads, 'thread')} per trainer" if loaded.ours else ""
     alerts = loaded.composition.alerts
     peers, routes = len(loaded.peers), len(alerts.routes) if alerts is not None else 0
-    counts = ", ".join(_count(number, what) for number, what in ((peers, "peer"), (routes, "alert route")))
+    counted = [(peers, "peer"), (routes, "alert route")]
+    if loaded.config is not None and loaded.config.watch:
+        counted.insert(1, (len(loaded.config.watch), "other machine"))
+    counts = ", ".join(_count(number, what) for number, what in counted)
     print(f"{file}: OK: {counts}{threads}{limits}")
     return 0
 

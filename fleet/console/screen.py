@@ -112,7 +112,7 @@ class Lines:
             if self._is_change(self._states.get(row.peer), row.shown_state):
                 self.write(f"{clock} {row.peer} is {row.shown_state}")
             self._states[row.peer] = row.shown_state
-        if now - self._shown_at >= _STATUS_SECONDS:
+        if rows and now - self._shown_at >= _STATUS_SECONDS:
             self._shown_at = now
             self.write(f"{clock} " + " | ".join(row.line() for row in rows))
 

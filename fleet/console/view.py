@@ -87,8 +87,10 @@ def rows(
     processes: Iterable[ProcessState],
     start_steps: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Row]:
-    """A row for each peer of the fleet, in its order; an unknown value is `-`."""
+    """A row for each peer of the fleet, in its order, then of machines elsewhere; an unknown value is `-`."""
     reported = {one.get("peer"): one for one in (status or {}).get("peers", [])}
+    own = list(names)
+    names = [*own, *(str(name) for name in reported if name and name not in own)]
     trainers = {process.name: process for process in processes if process.group == "peer"}
     return [_row(name, reported.get(name, {}), trainers.get(name), start_steps.get(name, "")) for name in names]
 

@@ -36,6 +36,11 @@ def test_a_peer_is_one_line() -> None:
     assert _row(PEER, _process("RUNNING")).line() == line
 
 
+def test_peers_of_machines_elsewhere_come_after_our_own() -> None:
+    found = rows(["b"], {"peers": [{**PEER, "peer": "a@rack-2"}, {**PEER, "peer": "b"}]}, [])
+    assert [(row.peer, row.state) for row in found] == [("b", "training"), ("a@rack-2", "training")]
+
+
 def test_what_a_contract_credits_is_told_where_one_is_read() -> None:
     credited = _row({**PEER, "registered": True, "credited_reward": 27.0}, _process("RUNNING"))
     assert "reward 0.500, credited 27, alerts" in credited.line()
