@@ -79,7 +79,7 @@ class _Pages:
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
-        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir), page_data.is_standing_by)
+        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir), is_standing_by=page_data.is_standing_by)
 
     async def show(self, request: Request) -> Response:
         return HTMLResponse(self._live.page(read_arrangement(request.query_params)), headers=HEADERS)

@@ -69,8 +69,8 @@ class MetricsPage:
         loop: Loop,
         outbox: Outbox,
         state_dir: Path,
-        is_standing_by: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
+        is_standing_by: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_standing_by = is_standing_by
         self._loop = loop
