@@ -73,8 +73,8 @@ def monitoring() -> list[PanelBuilder]:
         graph(
             About(
                 "Pending notifications",
-                "Notifications not delivered yet; databases that cannot be written, and damaged ones set aside; 1 for an "
-                "alert loop that stands by for another one, which notifies.",
+                "Notifications not delivered yet; databases that cannot be written, and damaged ones set aside; 1 for "
+                "an alert loop that stands by for another one, which notifies.",
                 "short",
                 "fleet",
                 limits=(0, None),

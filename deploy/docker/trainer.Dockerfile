@@ -2,6 +2,8 @@
 # Needs no right, and writes only where something is mounted: run it with --read-only --tmpfs /tmp and a volume at /peer.
 # Torch for the processor alone makes the image much smaller: --build-arg PIP_EXTRA_INDEX_URL with the index that has it.
 FROM python:3.11-slim-bookworm AS build
+# Some packages of reasoning-gym are built here; the image itself has no compiler.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 COPY pyproject.toml constraints.txt README.md LICENSE /source/
 COPY alerts /source/alerts
 COPY exporter /source/exporter
