@@ -147,7 +147,12 @@ async def _run(
         of, token = config.standby_of, prepared.standby_token
         second = Second(of, token, config.fleet, watcher, here, outbox, config.state_dir)
         first.is_standing_by = lambda: second is not None and second.is_standing_by
-    outbox.guard(lambda: first.may_send() and (second is None or second.may_send()), first.note_delivered)
+
+    def may_send() -> bool:
+        return first.may_send() and (second is None or second.may_send())
+
+    outbox.guard(may_send, first.note_delivered)
+    dispatcher.may_notify = may_send
     describe_standby = second.describe if second is not None else first.describe
     page_data = PageData(config, loop, store, dispatcher, outbox, board, curves, describe_standby)
     renderer = Renderer(config.language, styles.style().zone)

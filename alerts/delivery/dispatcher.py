@@ -74,6 +74,8 @@ class Dispatcher:
         self._covered: Callable[[str], bool] | None = None
         self._borrowed: tuple[tuple[Silence, ...], frozenset[Key]] = ((), frozenset())
         self.ended: set[Key] = set()
+        # Whether what is not about an alert may be sent now.
+        self.may_notify: Callable[[], bool] = lambda: True
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -164,7 +166,9 @@ class Dispatcher:
             self._has_news.clear()
             try:
                 pause = self.dispatch(time.time())
-                if self._covered is None:
+                if self._covered is not None:
+                    self.skip_digest(time.time())
+                elif self.may_notify():
                     self.send_digest(status(), time.time())
                     self.send_watchdog(status().alert_states)
             except Exception:  # The guard: a full disk must not end the dispatch.
@@ -202,6 +206,14 @@ class Dispatcher:
                 self._queue.post(route, "", [message], self._clock())
             self._queue.set_mark(_DIGEST, now)
         self._outbox.wake()
+
+    def skip_digest(self, now: float) -> None:
+        """Leaves the summary that was due to another watcher."""
+        if self._settings.digest is None:
+            return
+        last = self._queue.mark(_DIGEST)
+        if last is None or last < latest_occurrence(self._settings.digest, now, find_zone(self._settings.timezone)):
+            self._queue.set_mark(_DIGEST, now)
 
     def announce_loss(self, aside: Path) -> None:
         """Notifies that the alert states were lost: their file was damaged, and is kept as `aside`."""

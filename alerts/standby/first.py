@@ -104,6 +104,7 @@ class First:
 
         def done() -> None:
             self._taken, self._taking = question.period, None
+            self._here.dispatcher.skip_digest(time.time())
             self._here.dispatcher.announce("handed_back", socket.gethostname())
             log.info("standby: it hands back; this watcher notifies again")
             self._news.set()

@@ -1,8 +1,11 @@
 """Two real alert loops of one fleet, a real receiver, and a first watcher that is killed, stopped, and back."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +16,61 @@ import httpx
 import pytest
 
 from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.certificates import write_certificate
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports, wait_for
 
 AFTER_SECONDS = 3.0
+
+
+class Cable:
+    """What connects the second watcher with the first; once cut, it is as silent as one that is not there."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._ends: list[socket.socket] = []
+        self.is_cut = False
+        self._server = socket.create_server((LOOPBACK, 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self._server.getsockname()[1]}"
+
+    def cut(self) -> None:
+        self.is_cut = True
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.cut()
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        for end in (self._server, *self._ends):
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._server.accept()[0]
+                self._ends.append(near)
+                if self.is_cut:
+                    continue
+                try:
+                    far = socket.create_connection((LOOPBACK, self._port))
+                except ConnectionRefusedError:
+                    near.shutdown(socket.SHUT_RDWR)
+                    continue
+                self._ends.append(far)
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
 
 
 class Pair:
@@ -24,9 +79,10 @@ class Pair:
     def __init__(self, folder: Path, url: str) -> None:
         self.peers = {"a": Sidecar(), "b": Sidecar()}
         port = reserve_ports(1)[0]
+        self.cable = Cable(port)
         self.first = self._loop(folder / "first", url, listen=f"{LOOPBACK}:{port}")
         of = {
-            "url": f"http://{LOOPBACK}:{port}",
+            "url": self.cable.url,
             "token_file": str(folder / "first" / "state" / "standby.token"),
             "after": f"{AFTER_SECONDS:g}s",
         }
@@ -65,6 +121,7 @@ class Pair:
             if loop.process is not None and loop.process.poll() is None:
                 loop.process.send_signal(signal.SIGCONT)
                 loop.kill()
+        self.cable.close()
         for peer in self.peers.values():
             peer.close()
 
@@ -190,6 +247,52 @@ def test_what_the_first_one_could_not_deliver_is_told_by_the_second_and_never_ag
     finally:
         pair.close()
         mailbox.stop()
+
+
+def test_two_that_cannot_see_each_other_both_tell_and_repeat_nothing_once_they_do(pair: Pair, webhook: Webhook) -> None:
+    pair.start()
+    pair.cable.cut()
+    pair.wait("notifying")
+    pair.stall("a")
+    wait_for(lambda: _titles(webhook)["PeerStalled: a"] == 2, 20, "both tell", every=0.02)
+    pair.cable.is_cut = False
+    pair.wait("standing by")
+    pair.recover("a")
+    _wait_for(webhook, "Resolved: PeerStalled: a")
+    pair.stall("b")
+    _wait_for(webhook, "PeerStalled: b")
+    time.sleep(1)
+    counts = _titles(webhook)
+    assert {title: count for title, count in counts.items() if "Peer" in title} == {
+        "PeerStalled: a": 2,
+        "PeerStalled: b": 1,
+        "Resolved: PeerStalled: a": 1,
+    }
+
+
+def test_a_standby_knows_the_first_one_by_its_certificate(tmp_path: Path, webhook: Webhook) -> None:
+    pair = Pair(tmp_path, webhook.url)
+    try:
+        certificate, key = write_certificate(tmp_path)
+        pair.first.settings |= {
+            "tls": {"certificate": str(certificate), "key": str(key)},
+            "login": {"password": "open sesame"},
+        }
+        of = pair.second.settings["standby_of"]
+        of["url"] = of["url"].replace("http://", "https://")
+        pair.first.start()
+        pair.second.start()
+        wait_for(lambda: (pair.second.folder / "state" / "standby.json").exists(), 20, "it is answered", every=0.05)
+        assert _standby(pair.second) == {"role": "standing by", "of": of["url"], "problem": "", "asked_timestamp": None}
+        assert pair.second.stop() == 0
+        other, _ = write_certificate(tmp_path / "other")
+        token = (pair.first.folder / "state" / "standby.token").read_text().split("\n", 1)[0]
+        (tmp_path / "standby.token").write_text(f"{token}\n{other.read_text()}")
+        of["token_file"] = str(tmp_path / "standby.token")
+        pair.second.start()
+        wait_for(lambda: "certificate is not the one" in _standby(pair.second)["problem"], 20, "it is refused")
+    finally:
+        pair.close()
 
 
 def test_a_stranger_learns_nothing_and_hands_nothing_over(pair: Pair) -> None:
