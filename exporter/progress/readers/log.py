@@ -87,6 +87,11 @@ class Reader:
         named = _read_pattern(pattern) if pattern else formats.create(_SAME.get(name, name)) if name else None
         return cls(path, is_pattern=is_pattern, named=named, zone=find_zone(zone) if zone else None)
 
+    @property
+    def followed(self) -> Path:
+        """The file that is read; the pattern while it matches none."""
+        return self._follower.path
+
     def read(self, now: float) -> Sequence[Record]:
         """The reports since the last call, and the step that the progress bar shows if it is beyond them."""
         self._records = []
