@@ -9,6 +9,11 @@ from prometheus_client import Metric as Family
 Kind = Literal["counter", "gauge", "histogram"]
 
 ACTIVITIES = ("usual", "rest", "spinning", "unknown")
+# What a training was set up with; a label is empty where that is not known.
+SETTINGS = (
+    *("task", "learning_rate", "beta", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("max_completion_length", "dtype", "lora", "trl", "transformers", "torch"),
+)
 STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 
 # From a tiny model's 62 ms to the twelve minutes of a large one on a laptop's processor.
@@ -42,6 +47,7 @@ TRAINER: tuple[Metric, ...] = (
     Metric(
         "trainer_info", "gauge", "Identity, model, device of this peer.", ("peer_id", "nickname", "model", "device")
     ),
+    Metric("trainer_settings_info", "gauge", "What the training was set up with, and versions of libraries.", SETTINGS),
     Metric("trainer_state", "gauge", "1 for the current phase of the trainer, 0 for the others.", ("trainer_state",)),
     Metric("trainer_steps_total", "counter", "Optimizer steps that this trainer process finished."),
     Metric(
