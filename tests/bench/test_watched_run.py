@@ -32,7 +32,7 @@ INTERVAL_SECONDS, USUAL_SECONDS = 0.25, 5.0
 # On, off, off, on: a drift of the machine falls on both alike.
 PATTERN, TURN_SECONDS = (True, False, False, True), 1.1
 # So many at a time, until both intervals are as narrow as they have to be; at most so many.
-BLOCKS_AT_ONCE, MOST_BLOCKS, NARROW = 20, 120, 0.003
+BLOCKS_AT_ONCE, MOST_BLOCKS, NARROW = 20, 100, 0.004
 # Before the machine's other work, as far as this user may: the run and what watches it alike.
 FIRST = ["nice", "-n", "-20"]
 SUBJECT = "A run of TRL watched from outside"
