@@ -322,15 +322,16 @@ PROGRESS = re.compile(
 
 # Each line above holds one of these; all others, most of a log, need no pattern.
 MARKERS = (
-    *("rror", "ailed", "illed", "xception", "SIGKILL", "-9", "137", "oom", "emory", "bad_alloc"),
+    *("rror", "ailed", "illed", "xception", "SIGKILL", "xit", "return code", "oom", "emory", "bad_alloc"),
     *("ALLOC_FAILED", "rrno", "already", "AA2", "initial", "p2pd", "no-tty", "API key", "your choice"),
     *("local variable", "已杀死", "submit", "replacements", "register-peer", "ould not", "Unable", "retrieve"),
-    *("EADDRINUSE", "in use", "429", "oo Many", "oo many", "No space", "quota", "EMFILE", "ace.co/api"),
-    *("ights to", "empting", "malformed", "Missing '", "timed out"),
+    *("EADDRINUSE", "in use", "429 ", "oo Many", "oo many", "No space", "quota", "EMFILE", "ace.co/api"),
+    *("ights to", "e-attempting", "malformed", "Missing '", "timed out"),
 )
-PROGRESS_MARKERS = ("ound: ", "round ", "'reward'", "'loss'", "tep ", "tep:", "tep=", "Iter ")
+_PROGRESS_WORDS = ("'reward'", "'loss'", "Finished training round", "Submitting winners for round")
+PROGRESS_MARKERS = (*_PROGRESS_WORDS, "ound: ", "round ", "tep ", "tep:", "tep=", "Iter ")
 
-_HAVE_CONSEQUENCES = tuple(one for one in CLASSES if one.origin is not None)
+_ORIGINS = {one: one.origin for one in CLASSES if one.origin is not None}
 _COLOR = re.compile(r"\x1b\[[0-9;]{0,32}m")
 
 
@@ -348,21 +349,16 @@ class Tally:
     def take(self, line: str) -> Class | None:
         """Counts a line; the problem that it tells."""
         line = _clean(line)
-        for one in _HAVE_CONSEQUENCES:
-            if one not in self.consequences and one.origin is not None and one.origin.search(line):
-                self.consequences += (one,)
+        self.consequences += tuple(
+            one for one, origin in _ORIGINS.items() if one not in self.consequences and origin.search(line)
+        )
         problem = _find_class(line, self.consequences) if any(marker in line for marker in MARKERS) else None
         if problem is not None:
             self.counts[problem] = self.counts.get(problem, 0) + 1
-        elif any(marker in line for marker in PROGRESS_MARKERS) and PROGRESS.search(line):
+        elif _is_progress(line):
             self.has_progressed = True
             self.counts = {one: count for one, count in self.counts.items() if one.outlives_progress}
         return problem
-
-
-def find(name: str) -> Class | None:
-    """The class of this name; None where this version has none."""
-    return next((one for one in CLASSES if one.name == name), None)
 
 
 def classify(text: str) -> list[tuple[Class, int]]:
@@ -385,6 +381,12 @@ def _tally(text: str) -> Tally:
     for line in text.splitlines():
         tally.take(line)
     return tally
+
+
+def _is_progress(line: str) -> bool:
+    """The same as by the pattern, which is slow on the long lines that most reports are."""
+    has_marker = any(marker in line for marker in PROGRESS_MARKERS)
+    return any(word in line for word in _PROGRESS_WORDS) or (has_marker and PROGRESS.search(line) is not None)
 
 
 def _clean(line: str) -> str:

@@ -19,8 +19,10 @@ from exporter.run_folder import read_process_record
 
 LOG_FILE = "trainer.log"
 # Of each log in a collection, and of a processor: a log may grow by megabytes, all of them problems.
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 15
 MAX_SECONDS = 0.02
+# Asking how long it took takes longer than a line.
+LINES_AT_ONCE = 16
 # A trainer tries again in each round what failed; rounds take minutes.
 QUIET_SECONDS = 3600.0
 _MARKERS = tuple(marker.encode() for marker in (*MARKERS, *PROGRESS_MARKERS))
@@ -131,11 +133,11 @@ class _Log:
         self.tally.counts, self.tally.has_progressed, self.read_at = {}, False, now
         latest = time.thread_time() + MAX_SECONDS
         try:
-            for line in self._follower.read(now):
+            for number, line in enumerate(self._follower.read(now)):
                 problem = self.tally.take(line.rstrip("\r\n"))
                 if problem is not None:
                     found[problem] += 1
-                if time.thread_time() > latest:
+                if number % LINES_AT_ONCE == LINES_AT_ONCE - 1 and time.thread_time() > latest:
                     break
         except ReadError:
             return found
