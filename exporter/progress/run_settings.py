@@ -8,22 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from exporter.metrics import SETTINGS
+from exporter.progress.printed_settings import ARGUMENTS, MIXED
 
 MAX_CHARACTERS = 64
-_ARGUMENTS = (
-    "learning_rate",
-    "beta",
-    "num_generations",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "max_completion_length",
-)
 _LIBRARIES = ("trl", "transformers", "torch")
 
 
 def read_settings(args: Any, model: Any) -> dict[str, str]:
     """The settings that can be read, by label; never raises, whatever the objects are."""
-    found = {name: _try(getattr, args, name, None) for name in _ARGUMENTS}
+    found = {name: _try(getattr, args, name, None) for name in ARGUMENTS}
     found["dtype"] = _try(_find_dtype, args, model)
     found["lora"] = _try(_find_lora, model)
     found |= {name: _try(getattr, sys.modules.get(name), "__version__", "") for name in _LIBRARIES}
@@ -38,7 +31,7 @@ def clean_settings(given: Mapping[str, Any]) -> dict[str, str]:
 def _find_dtype(args: Any, model: Any) -> str:
     """Of the weights, and of the computation where that is another."""
     weights = str(getattr(model, "dtype", None) or "").removeprefix("torch.")
-    mixed = next((name for flag, name in (("bf16", "bfloat16"), ("fp16", "float16")) if getattr(args, flag, None)), "")
+    mixed = next((name for flag, name in MIXED.items() if getattr(args, flag, None)), "")
     return f"{weights}, computing in {mixed}" if weights and mixed not in ("", weights) else weights or mixed
 
 
