@@ -93,6 +93,11 @@ TEXTS = {
     "Trainer was stopped.": "训练进程被人为停止。",
     "Trainer ended by signal {signal}.": "训练进程因信号 {signal} 结束。",
     "Trainer ended with exit code {code:.0f}.": "训练进程结束，退出码 {code:.0f}。",
+    # KnownProblem
+    "No known problem lasts.": "没有持续的已知问题。",
+    "Known problem for {time}, while rounds go on: {problem}. Remedy: {remedy}.": (
+        "已知问题已持续 {time}，而轮次仍在推进：{problem}。处理办法：{remedy}。"
+    ),
     # ProgressMissing
     "The trainer reports its progress itself.": "训练进程自行报告进展。",
     "Nothing is read of its progress as it goes.": "没有读取器随时读取其进展。",

@@ -24,6 +24,7 @@ from alerts.rules._activity import (
     find_progress,
     remember_silence,
 )
+from alerts.rules._problems import describe_problem
 from alerts.scraping.page import Page
 
 SKEW_SECONDS = 2.0
@@ -74,7 +75,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
         limit=Seconds(stall_after),
     )
     worked = describe_activity(activity) if activity else None
-    details = [_describe_last_step(view, page), worked, _describe_signal(page)]
+    details = [describe_problem(page), _describe_last_step(view, page), worked, _describe_signal(page)]
     return active(join([stalled, *details]), since=progress)
 
 
@@ -120,7 +121,7 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     evidence=("process", "waiting", "log", "stacks"),
-    inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag"),
+    inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag", "KnownProblem"),
     restart="at once",
     doc=__doc__ or "",
     promql="""

@@ -13,6 +13,7 @@ from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.rules._activity import describe_activity, find_activity, find_limit, find_progress, remember_silence
+from alerts.rules._problems import describe_problem
 from alerts.scraping.page import Page
 
 
@@ -54,7 +55,7 @@ def judge(view: View, settings: Settings) -> Verdict:
         readers=", ".join(_describe_readers(page)),
         limit=Seconds(limit),
     )
-    return active(join([missing, describe_activity(activity)]), since=progress)
+    return active(join([missing, describe_problem(page), describe_activity(activity)]), since=progress)
 
 
 def remember(view: View, settings: Settings) -> Memory:
@@ -82,7 +83,7 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     evidence=("process", "waiting", "log"),
-    inhibits=("StepRateDegraded", "RewardStagnant"),
+    inhibits=("StepRateDegraded", "RewardStagnant", "KnownProblem"),
     doc=__doc__ or "",
     reads=("trainer_progress_readers", "trainer_progress_up"),
 )

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from exporter.metrics import SETTINGS
 from grafana.accelerator import accelerator
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
@@ -21,7 +22,7 @@ STALL_LIMIT = f"{of_peers('trainer_activity_stall_after_seconds')} or {of_peers(
 def build() -> Dashboard:
     """State, steps, training metrics, resources and swarm."""
     sections = [
-        Section("Now", [*_numbers(), _states(), _identity()]),
+        Section("Now", [*_numbers(), _states(), _identity(), _settings()]),
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
@@ -97,6 +98,12 @@ def _identity() -> PanelBuilder:
     stacks = f"max by (fleet, peer) ({of_peers('trainer_stacks_on_signal')})"
     columns = [Column("", f"max by ({of}) ({of_peers('trainer_info')})"), Column("SIGUSR1", stacks, "bool_yes_no")]
     return rows(about, columns, height=4)
+
+
+def _settings() -> PanelBuilder:
+    about = About("Settings", "What each training was set up with, and versions of its libraries.", "short", "fleet")
+    of = f"fleet, peer, {', '.join(SETTINGS)}"
+    return rows(about, [Column("", f"max by ({of}) ({of_peers('trainer_settings_info')})")], height=4)
 
 
 def _steps() -> list[PanelBuilder]:
