@@ -100,8 +100,12 @@ class Pace:
 
     def add(self, seconds: float, phase: str = "training") -> None:
         """Takes the longest silence of one finished step in a phase; of a step without phases, the whole of it."""
-        if phase not in self._budgets:
-            self._phases.setdefault(phase, _Phase(self._floor, self._ceiling)).add(seconds)
+        known = self._phases.get(phase)
+        if known is None:
+            if phase in self._budgets:
+                return
+            known = self._phases[phase] = _Phase(self._floor, self._ceiling)
+        known.add(seconds)
 
     def add_save(self, seconds: float) -> None:
         """Takes how long a finished save lasted."""

@@ -203,11 +203,12 @@ class Activity:
         else:
             least = max(limits.anyhow, longer if known.is_known else 0.0)
             return min(at_work, max(least, worked + limits.anyhow))
-        if not known.tells_of_itself():
-            least = max(least, min(longer, limits.anyhow))
-        unseen = UNSEEN_COLLECTIONS * interval
+        unseen, longest = UNSEEN_COLLECTIONS * interval, math.inf
         if len(known.silences) >= SETTLED_RUNS:
-            unseen = min(unseen, UNSEEN_SILENCES * known.silences.second_largest())
+            longest = known.silences.second_largest()
+            unseen = min(unseen, UNSEEN_SILENCES * longest)
+        if not known.tells_of_itself():
+            least = max(least, min(longer, LONGER_STEPS * longest, limits.anyhow))
         learnt = max(RUN_REACH * before.second_largest(), unseen)
         novelty = limits.anyhow * (1.0 - len(before) / SETTLED_RUNS)
         held = min(max(held, learnt, novelty), limits.anyhow)

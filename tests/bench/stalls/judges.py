@@ -1,8 +1,8 @@
 """Scores stall detectors on traces: false alarms while the peer works, and the delay until a hang is detected."""
 
-import copy
 import itertools
 import math
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -202,7 +202,7 @@ class Watch:
     def _try_hang(self, step_begin: float, made: float, one: Placed) -> None:
         """Lets a copy of the watch see a hang, and notes both delays; the watch itself goes on."""
         kept = self._next, self._collected_at
-        activity, spent = copy.deepcopy((self._activity, self._spent))
+        activity, spent = pickle.loads(pickle.dumps((self._activity, self._spent)))
         hang_at = step_begin + one.elapsed
         begin, phase = (step_begin, "generating") if one.elapsed < made else (step_begin + made, "training")
         if phase == "training" and made:
