@@ -35,9 +35,10 @@ AT_REST_FACTOR = 2.0
 AT_REST_FLOOR = 0.5
 
 # A save that moves nothing and computes nothing is stalled after ten times the second longest of the latest saves, as
-# one disk is that much slower at times, but no sooner than a busy disk keeps anybody waiting. Fewer saves tell nothing.
+# a disk or a network is that much slower at times, but no sooner than a busy one keeps anybody waiting. Fewer saves
+# tell nothing.
 SAVES, UNKNOWN_SAVES = 64, 3
-SAVE_REACH, SAVE_AT_REST_SECONDS = 10.0, 60.0
+SAVE_REACH, SAVE_AT_REST_SECONDS = 10.0, 120.0
 
 # A rest that nobody announced may last this many times what a step may: evaluations and skipped data do.
 REST_FACTOR = 20.0

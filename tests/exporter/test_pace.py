@@ -115,9 +115,9 @@ def test_a_save_at_rest_is_held_to_how_long_saves_are_between_a_busy_disk_and_th
         pace.add_save(known)
         assert pace.stall_at_rest_after("saving") is None
     pace.add_save(0.1)
-    assert pace.stall_at_rest_after("saving") == 60.0
+    assert pace.stall_at_rest_after("saving") == 120.0
     pace.add_save(3600.0)
-    assert pace.stall_at_rest_after("saving") == 60.0
+    assert pace.stall_at_rest_after("saving") == 120.0
     pace.add_save(20.0)
     assert pace.stall_at_rest_after("saving") == 200.0
     pace.add_save(90.0)

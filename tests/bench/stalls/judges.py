@@ -26,11 +26,15 @@ LONGEST_DELAY_SECONDS = 86400.0
 
 @dataclass
 class Score:
-    """What one detector did on a set of traces; delays in median steps of the peer, by the kind of hang."""
+    """What one detector did on a set of traces; delays in median steps of the peer, by the kind of hang.
+
+    `seconds` are the same delays in seconds, of Peerwatch only.
+    """
 
     traces: int = 0
     false_alarms: int = 0
     delays: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
 
     @property
     def alarms_per_trace(self) -> float:
@@ -49,6 +53,7 @@ class Score:
         """Adds what the detector did on more traces."""
         self.traces += other.traces
         self.false_alarms += other.false_alarms
+        self.seconds += other.seconds
         for kind, delays in other.delays.items():
             self.delays.setdefault(kind, []).extend(delays)
 
@@ -96,6 +101,7 @@ def judge(traces: Iterable[Trace], seed: int, recorded: Sequence[Hang] = ()) -> 
             scores[pace].false_alarms += watch.alarms_of_pace
             for one, delay, delay_of_pace in watch.delays:
                 scores[ours].note(one, delay / unit)
+                scores[ours].seconds.append(max(delay, 0.0))
                 scores[pace].note(one, delay_of_pace / unit)
     return scores
 

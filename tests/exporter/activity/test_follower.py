@@ -122,7 +122,7 @@ def save(sidecar, saver, collections, *, writes=False):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the bytes of a process")
-def test_a_save_that_hangs_is_a_stall_after_a_minute_where_saves_are_short_and_one_that_writes_is_not(tmp_path, saver):
+def test_a_save_that_hangs_is_a_stall_where_saves_are_short_and_one_that_writes_is_not(tmp_path, saver):
     sidecar = Sidecar(tmp_path, Reported())
     sidecar.reported.state, sidecar.reported.last_step = "saving", START + 5
     save(sidecar, saver, 1, writes=True)
@@ -130,7 +130,7 @@ def test_a_save_that_hangs_is_a_stall_after_a_minute_where_saves_are_short_and_o
     for _ in range(3):
         sidecar.reported.pace.add_save(0.1)
     assert save(sidecar, saver, 3, writes=True) == ("unknown", None)
-    assert save(sidecar, saver, 2) == ("rest", 90.0)
+    assert save(sidecar, saver, 2) == ("rest", 150.0)
 
 
 def test_a_trainer_stopped_by_a_signal_while_it_saves_is_a_stall_after_a_minute_and_goes_on(tmp_path, saver):
