@@ -29,6 +29,7 @@ class Reported:
         self.now = self.last_step = START
         self.state, self.failure = "training", None
         self.pace = Pace()
+        self.seconds = {}
 
     def read(self, now):
         if self.failure is not None:
@@ -45,6 +46,7 @@ class Reported:
             if at_rest := self.pace.stall_at_rest_after("saving"):
                 numbers["trainer_stall_at_rest_after_seconds"] = at_rest
         states = [Sample("trainer_state", {"trainer_state": one}, float(one == self.state)) for one in STATES]
+        states += [Sample("trainer_phase_seconds_total", {"trainer_state": one}, s) for one, s in self.seconds.items()]
         return states + [Sample(name, {}, value) for name, value in numbers.items()]
 
 
@@ -181,6 +183,22 @@ def test_a_card_of_which_nothing_is_told_leaves_it_to_the_processor(tmp_path):
     assert sidecar.collect(6, 1.0).state() == "usual"
     card.failure = OSError("no answer can be shared")
     assert sidecar.collect(6, 0.0).state() == "rest"
+
+
+@pytest.mark.parametrize(("tells_seconds", "limit"), [(True, 40.0), (False, 60.0)])
+def test_steps_shorter_than_a_collection_are_known_by_the_trainers_own_seconds_in_the_phase(
+    tmp_path, tells_seconds, limit
+):
+    reported = Reported()
+    sidecar = Sidecar(tmp_path, reported)
+    for _ in range(40):
+        reported.last_step = reported.now + 4.0
+        if tells_seconds:
+            reported.seconds = {"training": reported.now - START, "waiting": 1.0}
+        sidecar.collect(1, 1.5)
+    reported.last_step = reported.now
+    assert sidecar.collect(4, 0.0).state() == "rest"
+    assert sidecar.value("stall_after_seconds") == limit
 
 
 def test_a_sidecar_that_is_restarted_knows_the_trainer_at_once(sidecar, tmp_path):
