@@ -57,7 +57,8 @@ STOPPED_SECONDS = 60.0
 SAME_FACTOR = 2.0
 # Rests and spins within steps that ended are remembered, and are as uneven as steps are. The second longest decides, so
 # one hang changes nothing. One shorter than a collection may not have been seen at all, unless the silences themselves
-# were shorter, nor one that few silences have while few silences are known.
+# were shorter, nor one that few silences have while few silences are known: it may be part of a longer step. (The pace
+# is generous to a new trainer, too; a share of what that allows would be so twice.)
 RUNS, SETTLED_RUNS = 1024, 64
 RUN_REACH, UNSEEN_COLLECTIONS, UNSEEN_SILENCES = 8.0, 3.0, 3.0
 
@@ -210,7 +211,7 @@ class Activity:
         if not known.tells_of_itself():
             least = max(least, min(longer, LONGER_STEPS * longest, limits.anyhow))
         learnt = max(RUN_REACH * before.second_largest(), unseen)
-        novelty = limits.anyhow * (1.0 - len(before) / SETTLED_RUNS)
+        novelty = LONGER_STEPS * usual * (1.0 - len(before) / SETTLED_RUNS)
         held = min(max(held, learnt, novelty), limits.anyhow)
         return min(at_work, max(least, worked + held))
 

@@ -121,7 +121,7 @@ def test_a_rest_of_a_new_trainer_is_judged_generously():
         peer.step(steps)
         known.append(peer.collect(15, cores=0.0).judged()[1])
     assert known == sorted(known, reverse=True)
-    assert known[0] > 80.0
+    assert known[0] > 60.0
     assert known[-1] == 40.0
 
 
