@@ -103,6 +103,7 @@ TEXTS = {
     "Nothing is read of its progress as it goes.": "没有读取器随时读取其进展。",
     "Progress is read again.": "已重新读到进展。",
     "Trainer idle.": "训练进程空闲。",
+    "Trainer spins in one thread.": "训练进程在单个线程中空转。",
     "No report of progress read for {time} ({readers}); limit {limit}.": (
         "已 {time}没有读到进展记录（{readers}）；上限 {limit}。"
     ),
