@@ -93,11 +93,17 @@ TEXTS = {
     "Trainer was stopped.": "训练进程被人为停止。",
     "Trainer ended by signal {signal}.": "训练进程因信号 {signal} 结束。",
     "Trainer ended with exit code {code:.0f}.": "训练进程结束，退出码 {code:.0f}。",
+    # KnownProblem
+    "No known problem lasts.": "没有持续的已知问题。",
+    "Known problem for {time}, while rounds go on: {problem}. Remedy: {remedy}.": (
+        "已知问题已持续 {time}，而轮次仍在推进：{problem}。处理办法：{remedy}。"
+    ),
     # ProgressMissing
     "The trainer reports its progress itself.": "训练进程自行报告进展。",
     "Nothing is read of its progress as it goes.": "没有读取器随时读取其进展。",
     "Progress is read again.": "已重新读到进展。",
     "Trainer idle.": "训练进程空闲。",
+    "Trainer spins in one thread.": "训练进程在单个线程中空转。",
     "No report of progress read for {time} ({readers}); limit {limit}.": (
         "已 {time}没有读到进展记录（{readers}）；上限 {limit}。"
     ),
