@@ -26,6 +26,7 @@ RUN = """
 set -e
 mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"
 mount -t tmpfs tmpfs "$1/tmp"; mount -t proc proc "$1/proc"; mount --bind /dev "$1/dev"
+mount -t tmpfs -o size=64m,mode=1777 tmpfs "$1/dev/shm"
 cp "$2" "$1/tmp/settings.yaml"; chown -R 10001:10001 "$1/tmp"; root="$1"; shift 2
 chroot="$(command -v chroot) --userspec=10001:10001"
 in_image() { env -i HOME=/tmp PATH=/opt/peerwatch/bin:/usr/bin:/bin $chroot "$root" "$@"; }
