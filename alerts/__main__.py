@@ -26,9 +26,11 @@ from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
-from alerts.machines.discovery import Discovery
+from alerts.machines.discovery import Discovery, pause_seconds
 from alerts.machines.joined import TOKEN_FILE, ensure_token
-from alerts.machines.membership import Membership, locator, read_membership, with_machines
+from alerts.machines.membership import Membership, Roster, locator, read_membership, with_machines
+from alerts.machines.sequences import Sequences
+from alerts.scraping.inbox import Inbox
 from alerts.startup import Prepared, describe, prepare
 from alerts.store import FILE as ALERTS_FILE
 from alerts.store import Store, StoreError
@@ -41,6 +43,7 @@ from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
+from alerts.web.pushing import Pushing
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
 from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
@@ -127,7 +130,10 @@ async def _run(
     outbox = Outbox(queue, sender, styles, tuple(route.name for route in config.routes), clock, chart_drawer)
     dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock, locator(config))
     recorder = Recorder(config.state_dir, config.history)
-    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins)
+    inbox = Inbox(config.targets, config.interval, clock)
+    loop = Loop(
+        config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins, inbox=inbox
+    )
     history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
     actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
@@ -144,7 +150,11 @@ async def _run(
         stop.set()
 
     joining = _make_joining(config, listed, begin_again)
-    app = make_app(config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining)
+    roster = Roster(config.state_dir, known, begin_again, pause_seconds=pause_seconds(config), clock=clock)
+    pushing = _make_pushing(config, prepared, inbox, roster, clock)
+    app = make_app(
+        config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining, pushing
+    )
     server = make_server(app, certificate.context if certificate is not None else None)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -164,7 +174,7 @@ async def _run(
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
     if config.machines:
-        background.append(asyncio.create_task(Discovery(config, known, prepared.logins).run(begin_again)))
+        background.append(asyncio.create_task(Discovery(config, roster, prepared.logins).run()))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
@@ -200,6 +210,18 @@ def _make_joining(config: AlertsConfig, listed: frozenset[str], on_change: Calla
         log.error("no machine can join: cannot write %s: %s", config.state_dir / TOKEN_FILE, error)
         return None
     return Joining(config.state_dir, token, listed, on_change)
+
+
+def _make_pushing(
+    config: AlertsConfig, prepared: Prepared, inbox: Inbox, roster: Roster, clock: Callable[[], float]
+) -> Pushing | None:
+    """Takes pages where machines push; without any there is nothing that could be sent."""
+    names = [machine.name for machine in config.machines if machine.pushes]
+    if not names:
+        return None
+    passwords = {name: prepared.logins[name].partition(":")[2] for name in names}
+    sequences = Sequences(config.state_dir)
+    return Pushing(passwords, inbox, roster, sequences, interval_seconds=config.interval, clock=clock)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

@@ -29,12 +29,14 @@ class AlertCollector(Collector):
         pending: int,
         restarts: Mapping[str, Record],
         databases: Mapping[str, FileHealth],
+        pushes: Counter[tuple[str, str]],
     ) -> None:
         self._status = status
         self._restarts = restarts
         self._databases = databases
         self._results = results
         self._pending = pending
+        self._pushes = pushes
 
     def collect(self) -> Iterator[Metric]:
         states = self._status.alert_states.states
@@ -42,6 +44,7 @@ class AlertCollector(Collector):
         yield family("alerts_firing", dict(sorted(counts.items())))
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
         yield family("alerts_outbox_pending", self._pending)
+        yield family("alerts_pushes_total", dict(sorted(self._pushes.items())))
         phases: dict[tuple[str, ...], float] = {
             (peer, record.phase): 1.0 for peer, record in sorted(self._restarts.items())
         }
@@ -61,10 +64,16 @@ class MetricsPage:
     """The page, rendered anew for each evaluation, otherwise once a second: who asks more often costs nothing."""
 
     def __init__(
-        self, loop: Loop, outbox: Outbox, state_dir: Path, clock: Callable[[], float] = time.monotonic
+        self,
+        loop: Loop,
+        outbox: Outbox,
+        state_dir: Path,
+        pushes: Counter[tuple[str, str]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = loop
         self._outbox = outbox
+        self._pushes = pushes
         self._host = HostCollector((state_dir,))
         self._clock = clock
         self._status: Status | None = None
@@ -82,6 +91,7 @@ class MetricsPage:
     def _render(self) -> bytes:
         registry, loop = CollectorRegistry(), self._loop
         pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        registry.register(AlertCollector(loop.status, self._outbox.results, pending, loop.restarts, loop.databases))
+        results = self._outbox.results
+        registry.register(AlertCollector(loop.status, results, pending, loop.restarts, loop.databases, self._pushes))
         registry.register(self._host)
         return generate_latest(registry)

@@ -41,6 +41,28 @@ def test_an_old_page_is_no_slow_clock() -> None:
     assert corrected["amber"].page.value("trainer_last_step_timestamp_seconds") == NOW - 17.0
 
 
+def test_a_start_stays_where_it_was_while_the_difference_wavers() -> None:
+    watch, starts = MachineWatch(["rack-1"], TARGETS, 0.0), set()
+    for round_, late in enumerate((0.9, 0.2, 1.4, 0.05, 0.7) * 6):
+        now = NOW + 15.0 * round_
+        scrape = Scrape(page(now + 3600.0 - late, NOW + 3600.0), age_seconds=0.0)
+        corrected = watch.correct({"amber": scrape}, now)["amber"].page
+        assert corrected is not None
+        starts.add(corrected.value("trainer_last_step_timestamp_seconds"))
+    assert len(starts) == 1
+    assert starts.pop() == pytest.approx(NOW, abs=2.0)
+
+
+def test_the_clock_of_a_machine_that_pushes_is_judged_by_when_its_page_came() -> None:
+    watch = MachineWatch(["rack-1"], TARGETS, 0.0)
+    for late in (14.0, 13.0, 12.5):
+        kept = Scrape(page(NOW - late, NOW - late - 3.0), age_seconds=late)
+        corrected = watch.correct({"amber": kept}, NOW)
+    assert watch.lead_seconds("rack-1") == 0.0
+    assert corrected["amber"].page is not None
+    assert corrected["amber"].page.value("trainer_last_step_timestamp_seconds") == NOW - 15.5
+
+
 def test_a_machine_is_missed_once_none_of_its_sidecars_answers() -> None:
     watch = MachineWatch(["rack-1"], TARGETS, 0.0)
     answer, silence = Scrape(page(NOW, NOW, host=False)), Scrape(None, "no connection")
