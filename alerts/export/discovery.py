@@ -10,6 +10,8 @@ from exporter.serving.listen_address import split_listen
 
 # Where the page of a sidecar elsewhere can be read here.
 MACHINE_PAGE = "/api/machines/{machine}/peers/{peer}/metrics"
+# A label for relabelling alone, of those that are read so.
+ELSEWHERE_LABEL = "__meta_peerwatch_elsewhere"
 
 
 def describe_target(fleet: str, target: Target, here: str) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def describe_target(fleet: str, target: Target, here: str) -> dict[str, Any]:
     if not target.machine:
         return _describe(target.url, labels)
     # Rules join what one sidecar says by `instance`, which would be this alert loop's for all.
-    labels |= {"machine": target.machine, "instance": f"{target.machine}/{target.peer}"}
+    labels |= {"machine": target.machine, "instance": f"{target.machine}/{target.peer}", ELSEWHERE_LABEL: "yes"}
     return _describe(here + MACHINE_PAGE.format(machine=target.machine, peer=target.peer), labels)
 
 

@@ -31,6 +31,7 @@ def test_a_sidecar_elsewhere_is_read_through_the_alert_loop(way: dict[str, objec
             "machine": "rack-2",
             "peer": "amber@rack-2",
             "instance": "rack-2/amber@rack-2",
+            "__meta_peerwatch_elsewhere": "yes",
             "__scheme__": "https",
             "__metrics_path__": "/api/machines/rack-2/peers/amber@rack-2/metrics",
         },
