@@ -155,7 +155,8 @@ async def _run(
     app = make_app(
         config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining, pushing
     )
-    server = make_server(app, certificate.context if certificate is not None else None)
+    context = certificate.context if certificate is not None else None
+    server = make_server(app, context, interval_seconds=config.interval)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _log_start(config, sender, server_socket)

@@ -40,6 +40,8 @@ MAX_ANSWER_BYTES = 1 << 14
 # Sidecars read at the same time, so that some that hang do not keep the others waiting.
 READERS = 32
 
+_AGAIN = "copy join.token from the watcher and run `peerwatch join … --push` again"
+
 log = logging.getLogger("push")
 
 
@@ -58,14 +60,22 @@ class BehindError(Exception):
 class Watcher:
     """One kept connection to the watcher's page."""
 
-    def __init__(self, url: str, machine: str, password: str, tls: ssl.SSLContext) -> None:
-        parts = urlsplit(url)
-        self._url = url
+    def __init__(self, described: PushDescription) -> None:
+        """Connects with the first push. Raises OSError or ValueError for a file that cannot be used, in one line."""
+        self._url = described.watcher
+        parts = urlsplit(self._url)
+        try:
+            password = read_credentials(described.login).decode().partition(":")[2]
+            tls = trust(described.certificate)
+        except ssl.SSLError:
+            raise ValueError(f"{described.certificate}: no PEM certificate; {_AGAIN}") from None
+        except ValueError as error:
+            raise ValueError(f"{described.login}: {error}; {_AGAIN}") from None
         self._connection = http.client.HTTPSConnection(
             parts.hostname or "", parts.port, timeout=SEND_SECONDS, context=tls
         )
         self._fields = {
-            "Authorization": f"Basic {base64.b64encode(f'{machine}:{password}'.encode()).decode()}",
+            "Authorization": f"Basic {base64.b64encode(f'{described.machine}:{password}'.encode()).decode()}",
             "Content-Type": "application/octet-stream",
             "Content-Encoding": "gzip",
             "User-Agent": f"peerwatch/{VERSION}",
@@ -83,10 +93,7 @@ class Watcher:
             content = answer.read(MAX_ANSWER_BYTES)
         except ssl.SSLCertVerificationError:
             self.close()
-            raise PushError(
-                f"{self._url}: its certificate is not the one that this machine knows; if the watcher has a new one, "
-                "copy join.token from it and run `peerwatch join … --push` again"
-            ) from None
+            raise PushError(f"{self._url}: its certificate is not the one that this machine knows; {_AGAIN}") from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if is_kept and not isinstance(error, TimeoutError):
@@ -114,9 +121,10 @@ class Watcher:
         sequence = found.get("sequence")
         if status == 409 and type(sequence) is int:
             raise BehindError(sequence)
-        reason = " ".join(str(found.get("detail") or "no reason given").split())[:300]
+        detail = str(found.get("detail") or "no reason given")
+        reason = " ".join("".join(c if c.isprintable() else " " for c in detail).split())[:300]
         if status == 401:
-            reason = "it does not know this machine by this password; run `peerwatch join … --push` again"
+            reason = f"it does not know this machine by this password; {_AGAIN}"
         elif status == 404:
             reason = "it is no watcher of Peerwatch, or an older one"
         raise PushError(f"{self._url} refuses ({status}): {reason}")
@@ -203,10 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         described = read_push(path)
-        password = read_credentials(described.login).decode().partition(":")[2]
-        tls = trust(described.certificate)
-    except ssl.SSLError:
-        parser.error(f"{described.certificate}: no PEM certificate; run `peerwatch join … --push` again")
+        watcher = Watcher(described)
     except OSError as error:
         parser.error(f"{error.filename or path}: {error.strerror}")
     except ValueError as error:
@@ -215,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     log.info("peerwatch %s pushes %d sidecars' pages to %s", VERSION, len(described.peers), described.watcher)
-    Pusher(described, Watcher(described.watcher, described.machine, password, tls)).run(stopping.wait)
+    Pusher(described, watcher).run(stopping.wait)
     return 0
 
 
