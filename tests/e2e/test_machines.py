@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPSConnection
@@ -141,16 +141,22 @@ class Machine:
         find = {"pid_file": str(folder / "pid")}
         return {"name": peer, "kind": "attached", "find": find, "progress": [reader], "stall": {"floor": "2s"}}
 
-    def change_peers(self, *, without: str = "", more: dict[str, Any] | None = None) -> None:
-        """Changes the list in the fleet's file, and starts the sidecars again as `services install` does."""
+    def change_peers(self, *, without: str = "", more: dict[str, Any] | None = None) -> list[str]:
+        """Changes the list in the fleet's file and starts what is new; what is to be ended then, by title."""
         content = yaml.safe_load(self.file.read_text())
         content["peers"] = [one for one in content["peers"] if one["name"] != without] + ([more] if more else [])
         self.file.write_text(yaml.safe_dump(content))
-        self.end_sidecars()
+        gone = [title for title in self.processes if title in (f"sidecar:{without}", "push")]
+        for title in gone:
+            self.processes[f"old {title}"] = self.processes.pop(title)
         self.start_sidecars()
+        return [f"old {title}" for title in gone]
 
     def end_sidecars(self) -> None:
-        for title in [title for title in self.processes if title.startswith(("sidecar:", "push"))]:
+        self.end_some([title for title in self.processes if title.startswith(("sidecar:", "push"))])
+
+    def end_some(self, titles: Iterable[str]) -> None:
+        for title in titles:
             process = self.processes.pop(title)
             process.kill()
             process.wait()
@@ -164,7 +170,7 @@ class Machine:
         for path, text in configurations(loaded.composition, loaded.folder).values():
             write(path, text)
         for program in plan_programs(loaded.config, loaded.peers, loaded.folder, "test", base=loaded.base):
-            if program.group in ("sidecar", "push"):
+            if program.group in ("sidecar", "push") and program.title not in self.processes:
                 words = list(program.command)
                 self.start(program.title, *words[words.index("-m", words.index("--") if "--" in words else 0) :])
 
@@ -365,10 +371,12 @@ def test_other_peers_of_a_machine_are_taken_up_without_a_message(
 ) -> None:
     wait_for(lambda: not watcher.firing(), 60, "nothing fires")
     before = len(watcher.webhook.messages)
-    machines["rack-2"].change_peers(without="cobalt")
-    script = machines["rack-3"].folder.parent / "trainer.py"
-    machines["rack-3"].change_peers(more=machines["rack-3"].start_trainer("garnet", script))
+    asked, pushes = machines["rack-2"], machines[PUSHES]
+    asked_gone = asked.change_peers(without="cobalt")
+    pushes_gone = pushes.change_peers(more=pushes.start_trainer("garnet", pushes.folder.parent / "trainer.py"))
     wait_for(lambda: watcher.peers() == NAMES - {"cobalt"} | {"garnet"}, 60, "the peers are those that there are")
+    asked.end_some(asked_gone)
+    pushes.end_some(pushes_gone)
     wait_for(lambda: {one["state"] for one in watcher.status()["peers"]} == {"training"}, 60, "all train")
     assert watcher.said(before) == []
 
