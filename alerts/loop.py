@@ -77,6 +77,13 @@ def _is_healthy(scrape: Scrape) -> bool:
     return scrape.page is not None and scrape.page.is_up() is not False
 
 
+def as_it_came(view: View, scrape: Scrape | None) -> View:
+    """The view of a peer at the moment at which its page came: what a later one would say is not known."""
+    if scrape is None or not scrape.age_seconds or view.scope != "peer":
+        return view
+    return view._replace(now=view.now - scrape.age_seconds)
+
+
 class Loop:
     """Evaluates the rules once per interval; `status` is the latest result.
 
@@ -237,9 +244,8 @@ class Loop:
         samples = [HistorySample(view, elapsed) for elapsed, group in by_elapsed.items() for view in group]
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
-            ages = ((view, scrapes[view.peer].age_seconds if view.peer in scrapes else 0.0) for view in group)
             part, more = evaluate(
-                [view._replace(now=view.now - age) if age else view for view, age in ages],
+                [as_it_came(view, scrapes.get(view.peer)) for view in group],
                 self._rules,
                 self.status.alert_states,
                 Moment(at.wall, elapsed),

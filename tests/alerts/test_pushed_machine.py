@@ -165,6 +165,11 @@ def test_pages_are_pushed_over_one_connection_and_judged_like_others(pushed: Sit
 
     first, before = outgoing(), pushed.results()['machine="rack-1",result="accepted"']
     assert len(first) == 1
+    peers = pushed.get("/api/status").json()["peers"]
+    assert [(one["peer"], one["machine"], one["pushed"]) for one in peers] == [
+        ("amber", "rack-1", True),
+        ("basalt", "rack-1", True),
+    ]
     wait_for(lambda: pushed.results()['machine="rack-1",result="accepted"'] >= before + 4, 30, "further pushes")
     assert outgoing() == first
     pushed.sidecars["amber"].serve(last_step=time.time() - 100, phase_start=time.time() - 200)
