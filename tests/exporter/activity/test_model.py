@@ -316,7 +316,8 @@ def test_a_stopped_trainer_is_stalled_a_minute_later_however_long_its_steps_take
 
 
 def test_a_stopped_trainer_with_short_steps_is_stalled_when_one_at_rest_is():
-    assert Peer().collect(30).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 40.0)
+    assert Peer().collect(15).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 40.0)
+    assert Peer().collect(100).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 120.0)
 
 
 def test_a_new_trainer_that_is_stopped_is_known_to_be():
