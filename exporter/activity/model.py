@@ -269,8 +269,8 @@ class _Phase:
 
     @property
     def is_known_alone(self) -> bool:
-        """Whether what is known is of this phase alone."""
-        return len(self._cores) >= LEAST_COLLECTIONS
+        """Whether what is known is of this phase alone: long ago it may have been longer, and something else."""
+        return min(self._shares.count_from(OWN_SHARE), len(self._cores)) >= LEAST_COLLECTIONS
 
     @property
     def usual_cores(self) -> float | None:
