@@ -155,7 +155,7 @@ class Activity:
         self._follow_silence(usage, phase, since, now)
         self.state, self._limit = "unknown", None
         if usage.is_stopped:
-            self.state, self._limit = "rest", self._find_stopped(limits)
+            self.state, self._limit = "rest", min(limits.anyhow, self._find_stopped(limits))
         elif limits.at_rest is not None and _is_still(usage):
             self.state = "rest"
             self._limit = min(limits.anyhow, self._worked_until - since + limits.at_rest)
@@ -226,8 +226,10 @@ class Activity:
             self._ran_until = now
 
     def _find_stopped(self, limits: Limits) -> float:
-        stopped = self._ran_until - self._progress_at + STOPPED_SECONDS
-        return min(limits.anyhow, stopped if limits.at_rest is None else min(stopped, limits.at_rest))
+        """One that a person stopped and lets go on in a slow step is none at once."""
+        ran = self._ran_until - self._progress_at
+        at_rest = math.inf if limits.at_rest is None else max(limits.at_rest, ran + REST_HELD * limits.at_rest)
+        return min(at_rest, ran + STOPPED_SECONDS)
 
     def _end_silence(self) -> None:
         if self._pending:
@@ -267,8 +269,8 @@ class _Phase:
 
     @property
     def is_known_alone(self) -> bool:
-        """Whether what is known is of this phase alone."""
-        return len(self._cores) >= LEAST_COLLECTIONS
+        """Whether what is known is of this phase alone: long ago it may have been longer, and something else."""
+        return min(self._shares.count_from(OWN_SHARE), len(self._cores)) >= LEAST_COLLECTIONS
 
     @property
     def usual_cores(self) -> float | None:
