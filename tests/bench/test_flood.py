@@ -10,7 +10,7 @@ import pytest
 from tests.exporter.leaderboard.test_service import Leaderboard
 from tests.fakes import wait_for
 from tests.lazy import lazily
-from tests.trainer.swarm.conftest import flood
+from tests.trainer.swarm.conftest import earn, flood
 from tests.trainer.swarm.test_publisher import FakeTelemetry
 from trainer.config import SwarmConfig
 from trainer.protocol import RoundAndStage, rewards_key
@@ -39,7 +39,7 @@ def test_a_flood_of_subkeys_stops_nobody(tmp_path: Path, record: Callable[..., N
     board = Leaderboard(tmp_path, swarm.addresses[0], names={peer_id: "ours"}, stale_after_seconds=30, max_peers=200)
     try:
         publisher.announce(AT, is_new=True)
-        publisher.put_reward(AT, 1.0)
+        earn(publisher, AT, 1.0)
         board.wait_for_cumulative(peer_id, 1.0, 60)
         flood(stranger, rewards_key(*AT), SUBKEYS, lives=LIVES_SECONDS)
         flooded = time.monotonic()
@@ -47,7 +47,7 @@ def test_a_flood_of_subkeys_stops_nobody(tmp_path: Path, record: Callable[..., N
             following = RoundAndStage(0, stage)
             before = len(telemetry.published_at)
             publisher.announce(AT, is_new=False)
-            publisher.put_reward(following, 1.0)
+            earn(publisher, following, 1.0)
             wait_for(lambda before=before: len(telemetry.published_at) > before, 60, "publishing")  # type: ignore[misc]
         slowest = max(b - a for a, b in zip(telemetry.published_at, telemetry.published_at[1:], strict=False))
         record("Flood of subkeys", "longest pause between publications of the leader", f"{slowest:.1f} s", "< 60 s")

@@ -13,7 +13,7 @@ from exporter.leaderboard.poll import Poller
 from exporter.leaderboard.position import POLLS_TO_MOVE
 from exporter.leaderboard.reader import Answers, ReadFailed
 from exporter.leaderboard.store import Store
-from trainer.protocol import EXPIRATION_SECONDS, MAX_ROUND
+from trainer.protocol import EXPIRATION_SECONDS, LATE_ROUNDS, MAX_ROUND
 
 NOW = 1_700_000_000.0
 A, B, C = ("Qm" + letter * 44 for letter in "abc")
@@ -222,3 +222,37 @@ def test_a_board_full_of_fakes_keeps_its_bounds(tmp_path: Path) -> None:
     assert len(snapshot.history) < 1_000_000
     assert service.store.size_bytes() < 16 * 1024 * 1024
     service.stop()
+
+
+def test_a_sum_that_is_published_some_rounds_late_counts_once(service: Service) -> None:
+    service.swarm.position = (3, 0)
+    service.swarm.earn((3, 0), a=1.0, b=2.0)
+    service.poll()
+    for number in range(4, 4 + LATE_ROUNDS):
+        service.swarm.position = (number, 0)
+        service.swarm.earn((number, 0), b=1.0)
+        service.poll()
+    service.swarm.earn((3, 0), a=4.0, b=2.0)
+    service.swarm.earn((5, 1), a=8.0)
+    service.poll(2 * LATE_ROUNDS)
+    assert (service.page(A)["cumulative"], service.page(B)["cumulative"]) == (12.0, 2.0 + LATE_ROUNDS)
+
+    service.swarm.position = (4 + LATE_ROUNDS, 0)
+    service.swarm.earn((4 + LATE_ROUNDS, 0), b=1.0)
+    service.poll()
+    service.swarm.earn((3, 0), a=50.0)
+    service.poll(2 * LATE_ROUNDS)
+    assert service.page(A)["cumulative"] == 12.0
+
+
+def test_a_swarm_that_restarts_within_those_rounds_counts_its_records_once(service: Service) -> None:
+    for number in range(5):
+        service.swarm.position = (number, 0)
+        service.swarm.earn((number, 0), a=10.0)
+        service.poll()
+    for number in range(POLLS_TO_MOVE):
+        service.swarm.position = (0, 0)
+        service.swarm.earn((0, 0), a=1.0 + number)
+        service.poll()
+    service.poll(2 * LATE_ROUNDS)
+    assert service.page(A)["cumulative"] == 50.0 + POLLS_TO_MOVE
