@@ -15,7 +15,18 @@ from trainer import events
 from trainer.config import TrainerConfig
 from trainer.grpo import Earnings
 from trainer.protocol import RoundAndStage, outputs_value, winners
-from trainer.rounds import Plan, RoundProgress, advance, catch_up, count_skipped, follow, is_published, lead, to_record
+from trainer.rounds import (
+    Plan,
+    RoundProgress,
+    advance,
+    catch_up,
+    count_skipped,
+    follow,
+    is_published,
+    lead,
+    list_sums,
+    to_record,
+)
 from trainer.saving import Checkpoints
 from trainer.stages.order import source_of, stage_at
 from trainer.stages.published import Published
@@ -93,11 +104,8 @@ class RoundDriver(TrainerCallback):
     def start(self, saved: RoundProgress) -> None:
         """Resumes the progress saved in the run folder, as far as it agrees with the swarm's."""
         self._last_round = saved.position.round if saved.position else saved.finished_round
-        newest = saved.newest
-        if newest is not None:
-            # What the log holds of later steps was neither saved nor published, and is not counted.
-            steps, reward = saved.sums[newest]
-            events.record("progress_resumed", **newest._asdict(), steps=steps, stage_reward=f"{reward:.4f}")
+        # What the log holds beyond these was neither saved nor published, and is not counted.
+        events.record("progress_resumed", sums=list_sums(saved))
         self._progress = saved
         self._enter(self._decide())
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 from trainer.protocol import LATE_ROUNDS, MAX_ROUND, RoundAndStage, read_number, read_round_and_stage
 
+# A board closes a round when it sees the swarm in a later one, which is after the peers are there.
+KEPT_ROUNDS = LATE_ROUNDS + 1
 # Outputs that a peer publishes in a stage, about.
 OUTPUTS_PER_STAGE = 8
 
@@ -48,7 +50,7 @@ class StageSum(NamedTuple):
 class RoundProgress:
     """A peer's position in its run, None between rounds, its last finished round, and all that it ever earned.
 
-    `sums` are what it earned in each stage of the last `LATE_ROUNDS` rounds, to be published again after a restart.
+    `sums` are what it earned in each stage of the last `KEPT_ROUNDS` rounds, to be published again after a restart.
     """
 
     position: Position | None = None
@@ -71,10 +73,10 @@ def lead(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> Ro
     """The leader's progress at its start: the further of its saved one and the one last published to the swarm."""
     position = progress.position
     if position is None and progress.finished_round is not None:
-        position = Position(progress.finished_round + 1, 0)
+        position = _next_round(progress, progress.finished_round, plan)
     if swarm is not None and (position is None or swarm > position.round_and_stage):
         joined = _join(progress, RoundAndStage(swarm.round, min(swarm.stage, plan.stages_per_round - 1)), plan)
-        position = joined or Position(swarm.round + 1, 0)
+        position = joined or _next_round(progress, swarm.round, plan)
     return _within(replace(progress, position=position or Position(0, 0)), plan)
 
 
@@ -101,16 +103,16 @@ def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool)
     at = progress.position
     if at is None:
         return progress
-    here = at.round_and_stage
-    kept = {place: one for place, one in progress.sums.items() if at.round - LATE_ROUNDS < place.round and place < here}
-    sums = {**kept, here: StageSum(at.steps + 1, at.reward + reward)}
+    kept = {place: one for place, one in progress.sums.items() if place.round >= at.round - KEPT_ROUNDS}
+    sums = {**kept, at.round_and_stage: StageSum(at.steps + 1, at.reward + reward)}
     progress = replace(progress, earned=progress.earned + reward, sums=sums)
     if at.steps + 1 < plan.steps_per_stage:
         return replace(progress, position=replace(at, steps=at.steps + 1, reward=at.reward + reward))
-    if at.stage + 1 < plan.stages_per_round:
-        return replace(progress, position=Position(at.round, at.stage + 1))
-    following = Position(at.round + 1, 0) if leader else None
-    return _within(replace(progress, position=following, finished_round=at.round), plan)
+    following = _join(progress, RoundAndStage(at.round, at.stage + 1), plan)
+    if following is not None:
+        return replace(progress, position=following)
+    progress = replace(progress, finished_round=at.round)
+    return _within(replace(progress, position=_next_round(progress, at.round, plan) if leader else None), plan)
 
 
 def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> RoundProgress:
@@ -155,6 +157,11 @@ def from_record(record: object) -> RoundProgress:
     )
 
 
+def list_sums(progress: RoundProgress) -> str:
+    """The sums as one word for the log: `round/stage:reward,…`, or `none`."""
+    return ",".join(f"{at.round}/{at.stage}:{one.reward:.4f}" for at, one in sorted(progress.sums.items())) or "none"
+
+
 def further(one: RoundProgress, other: RoundProgress) -> RoundProgress:
     """The progress of two that is further on: what was published once is not earned again."""
     return max(one, other, key=_reached)
@@ -195,6 +202,15 @@ def _sums(record: object) -> dict[RoundAndStage, StageSum]:
             if at is not None and reward is not None and _is_count(entry[2], 2**53):
                 sums[at] = StageSum(entry[2], reward)
     return sums
+
+
+def _next_round(progress: RoundProgress, number: int, plan: Plan) -> Position:
+    """Where a leader goes on after a round; in one that it was in before, a swarm that went back comes again."""
+    while True:
+        number += 1
+        position = _join(progress, RoundAndStage(number, 0), plan)
+        if position is not None:
+            return position
 
 
 def _is_count(value: object, limit: int) -> TypeGuard[int]:

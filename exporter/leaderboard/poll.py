@@ -10,7 +10,7 @@ from exporter.identity.peer_name import WordLists
 from exporter.leaderboard.config import LeaderboardConfig
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import Names
-from exporter.leaderboard.position import Evidence, follow, late_places, places_to_read
+from exporter.leaderboard.position import Evidence, closing_places, follow, late_places, places_to_read
 from exporter.leaderboard.reader import Answers, ReadFailed
 from exporter.leaderboard.records import Entry, Message
 from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
@@ -145,15 +145,19 @@ class Poller:
             # A far place counts from the poll that moves there: nothing of it may be credited before.
             if frontier is not None and self._board.open_from <= place <= frontier:
                 self._board.credit(place, found[place], now)
-        self._board.close_before(self._position.counted_from)
         self._board.evict(self._config.max_peers, self._config.names.keys())
 
     def _read_late(self, now: float) -> None:
-        """Credits what peers that were away publish of earlier rounds; it says nothing of where the swarm is."""
-        self._turn += 1
+        """Credits what peers that were away publish of earlier rounds; it says nothing of where the swarm is.
+
+        A round is read one last time before it is closed, so that no pace of rounds or polls leaves one out.
+        """
         places = late_places(self._position, self._announced, self._turn)
+        places += closing_places(self._position, self._board.open_from)
         if places:
             self._credit(self._read_rewards(places), now)
+        self._turn += 1
+        self._board.close_before(self._position.counted_from)
 
     def _read_gossip(self, found: Found) -> list[Gossip]:
         """The newest answers of some peers that earned lately, ours first; without any, those read before."""

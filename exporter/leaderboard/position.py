@@ -93,6 +93,13 @@ def late_places(position: Position, announced: RoundAndStage | None, turn: int) 
     return [RoundAndStage(number, stage) for stage in range(position.stages)]
 
 
+def closing_places(position: Position, open_from: RoundAndStage) -> list[RoundAndStage]:
+    """The stages from `open_from` whose rewards no longer count after this poll; the last ones of too many."""
+    first, end = open_from.round, position.counted_from.round
+    first = max(first, end - MAX_PLACES // position.stages)
+    return [RoundAndStage(number, stage) for number in range(first, end) for stage in range(position.stages)]
+
+
 def follow(
     position: Position,
     announced: RoundAndStage | None,

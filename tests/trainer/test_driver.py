@@ -270,7 +270,7 @@ def test_a_resumed_run_says_what_it_knows_of_and_publishes_that_once_it_knows_th
     run = Run(leader=False)
     sums = {RoundAndStage(1, 2): StageSum(1, 6.0), RoundAndStage(2, 1): StageSum(1, 7.0)}
     run.start(RoundProgress(Position(2, 1, 1, 7.0), finished_round=1, sums=sums))
-    assert "event=progress_resumed round=2 stage=1 steps=1 stage_reward=7.0000" in caplog.text
+    assert "event=progress_resumed sums=1/2:6.0000,2/1:7.0000" in caplog.text
     assert run.publisher.put == []
 
     run.publisher.announce(RoundAndStage(2, 2), is_new=True)

@@ -1,11 +1,13 @@
 """The round progress of leaders and followers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from trainer.protocol import LATE_ROUNDS, RoundAndStage
+from trainer.protocol import RoundAndStage
 from trainer.rounds import (
+    KEPT_ROUNDS,
     Plan,
     Position,
     RoundProgress,
@@ -132,11 +134,11 @@ def played(rounds: int) -> RoundProgress:
 
 
 def test_the_sums_of_the_last_rounds_are_kept_and_come_back() -> None:
-    progress = played(LATE_ROUNDS + 3)
-    last = LATE_ROUNDS + 2
+    progress = played(KEPT_ROUNDS + 3)
+    last = KEPT_ROUNDS + 2
 
     assert set(progress.sums.values()) == {StageSum(2, 2.0)}
-    assert min(progress.sums) == RoundAndStage(last - LATE_ROUNDS + 1, 0)
+    assert min(progress.sums) == RoundAndStage(last - KEPT_ROUNDS, 0)
     assert progress.newest == RoundAndStage(last, 2)
     assert from_record(json.loads(json.dumps(to_record(progress)))).sums == progress.sums
     assert from_record({"sums": [[1, 0, 2], [1, 0, -1, 2.0], [1, 0, 2, "much"], 7, [1, 0, 2, 3.5]]}).sums == {
@@ -155,6 +157,14 @@ def test_a_peer_that_lost_sight_of_the_swarm_goes_on_where_it_was() -> None:
     assert further(waiting, RoundProgress(Position(4, 1), sums={})) is waiting
     whole = follow(advance(saved, 1.0, PLAN, leader=False), None, PLAN)
     assert follow(whole, RoundAndStage(4, 1), PLAN).position == Position(4, 2)
+
+
+def test_a_stage_that_comes_again_goes_on_where_the_peer_left_it() -> None:
+    saved = played(4)
+    assert lead(replace(saved, position=None, finished_round=2), None, PLAN).position == Position(4, 0)
+    back = follow(advance(saved, 5.0, PLAN, leader=True), RoundAndStage(3, 1), PLAN)
+    assert (back.position, back.finished_round) == (None, 3)
+    assert follow(back, RoundAndStage(4, 0), PLAN).position == Position(4, 0, 1, 5.0)
 
 
 def test_a_restarted_swarm_knows_nothing_of_the_earlier_sums() -> None:

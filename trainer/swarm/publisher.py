@@ -86,6 +86,7 @@ class Publisher(threading.Thread):
         self._requests: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._progress: RoundProgress | None = None
         self._sums: dict[RoundAndStage, float] = {}
+        self._earned_at: RoundAndStage | None = None
         self._repeated_at = time.monotonic()
         self._announced: RoundAndStage | None = None
         self._urgent = self._closing = False
@@ -104,8 +105,9 @@ class Publisher(threading.Thread):
         with self._changed:
             earlier, self._sums = self._sums, {at: one.reward for at, one in progress.sums.items()}
             self._progress = progress
-            for at, reward in self._sums.items():
+            for at, reward in sorted(self._sums.items()):
                 if earlier.get(at) != reward:
+                    self._earned_at = at
                     self._outlet.put(self._slot(at), reward)
 
     def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> bool:
@@ -226,8 +228,7 @@ class Publisher(threading.Thread):
             self._telemetry.set_connected_peers(len(self._swarm.connected_peers()))
         with self._outlet.isolated():
             self._dial(now)
-        newest = max(self._sums, default=None)
-        accepted = self._outlet.outcome(self._slot(newest)) if newest is not None else None
+        accepted = self._outlet.outcome(self._slot(self._earned_at)) if self._earned_at is not None else None
         if accepted is not None:
             self._telemetry.set_reward_refused(not accepted)
         if self._outlet.report(now):
@@ -244,9 +245,10 @@ class Publisher(threading.Thread):
         if now - self._repeated_at >= REPEAT_ALL_SECONDS:
             self._repeated_at = now
             self._put_all_sums()
-        elif self._sums and self._outlet.is_empty() and now - self._outlet.stored_at >= REPEAT_SECONDS:
-            newest = max(self._sums)
-            self._outlet.put(self._slot(newest), self._sums[newest])
+            return
+        is_idle = now - self._outlet.stored_at >= REPEAT_SECONDS and self._outlet.is_empty()
+        if is_idle and self._earned_at in self._sums:
+            self._outlet.put(self._slot(self._earned_at), self._sums[self._earned_at])
 
     def _dial(self, now: float) -> None:
         pause = DIAL_SECONDS if now - self._asked_at <= DIAL_SECONDS else DIAL_TRAINING_SECONDS

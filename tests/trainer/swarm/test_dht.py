@@ -105,3 +105,10 @@ def test_a_node_whose_p2pd_was_killed_is_built_again(leader: Any, follower: Any)
     assert leader.store("after", 8)
     wait_for(lambda: (follower.get("kept"), follower.get("after")) == (7, 8), 20, "both values")
     assert time.monotonic() - began < 30
+
+
+def test_a_restarted_peer_is_no_second_one(make_swarm: MakeSwarm, leader: Any, tmp_path: Path) -> None:
+    make_swarm(tmp_path, initial_peers=leader.addresses).close()
+    make_swarm(tmp_path, initial_peers=leader.addresses)
+
+    assert all(leader.store(rewards_key(20, number), 1.0, PEER) for number in range(12))
