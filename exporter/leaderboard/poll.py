@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from exporter.identity.peer_name import WordLists
@@ -98,6 +99,9 @@ class Poller:
             failure = str(error)
             self._measures.store_failures.inc()
         self._measures.polls.inc()
+        self._measures.poll_success.set(not failure)
+        if failure:
+            self.snapshot = replace(self.snapshot, problem=failure)
         self._measures.poll_duration.set(time.monotonic() - started)
         return failure
 

@@ -27,6 +27,7 @@ class Swarm:
         self.position: tuple[int, int] | None = None
         self.rewards: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
         self.now = NOW
+        self.failure = ""
 
     def earn(self, place: tuple[int, int], **sums: float) -> None:
         """Records written now, by peer letter."""
@@ -35,6 +36,8 @@ class Swarm:
         entries.update({"Qm" + letter * 44: (value, self.now + EXPIRATION_SECONDS) for letter, value in sums.items()})
 
     def ask(self, queries: Sequence[Sequence[Any]], now: float) -> Answers:
+        if self.failure:
+            raise ReadFailed(self.failure)
         return Answers(1, [self._answer(*query) for query in queries])
 
     def _answer(self, kind: str, *arguments: Any) -> Any:
@@ -256,3 +259,20 @@ def test_a_swarm_that_restarts_within_those_rounds_counts_its_records_once(servi
         service.poll()
     service.poll(2 * LATE_ROUNDS)
     assert service.page(A)["cumulative"] == 50.0 + POLLS_TO_MOVE
+
+
+def test_a_flood_that_no_reader_survives_is_told_and_over_when_it_has_expired(service: Service) -> None:
+    service.swarm.position = (0, 0)
+    service.swarm.earn((0, 0), a=1.0)
+    assert service.poller._try_poll() == ""
+    assert b"leaderboard_poll_success 1.0" in service.measures.render()
+
+    service.swarm.failure = "the DHT did not answer within 15 s"
+    service.swarm.earn((0, 0), a=3.0)
+    assert service.poller._try_poll() == service.poller.snapshot.problem == service.swarm.failure
+    assert b"leaderboard_poll_success 0.0" in service.measures.render()
+    assert service.page(A)["cumulative"] == 1.0
+
+    service.swarm.failure = ""
+    assert service.poller._try_poll() == service.poller.snapshot.problem == ""
+    assert service.page(A)["cumulative"] == 3.0
