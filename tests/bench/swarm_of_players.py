@@ -34,6 +34,8 @@ class Player:
         return f"/ip4/{self.config['host']}/tcp/{self.config['port']}/p2p/{self.peer_id}"
 
     def start(self) -> None:
+        if self.process is not None:
+            self.process.communicate()
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(
                 [*self._prefix, sys.executable, "-m", *self._program()],
@@ -54,7 +56,7 @@ class Player:
     def stop(self) -> None:
         """Ends it, with what waits to be published."""
         assert self.process is not None
-        self.process.communicate(timeout=120)
+        self.process.communicate(timeout=300)
 
     def kill(self) -> None:
         assert self.process is not None

@@ -13,16 +13,19 @@ from tests.exporter.leaderboard.test_service import Leaderboard, Seed
 from tests.fakes import reserve_ports, wait_for
 
 ROUNDS = 20
+SEEDS = (4, 5, 6)
 KILL_EVERY_SECONDS = 12.0
+# Of a busy machine.
+LIMIT_SECONDS = 3000.0
 # Logs write four decimals of each stage's sum.
 ROUNDED = 0.01
 
 
 @pytest.mark.bench
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("kind", "seed"),
-    [(Player, 4), *((TinyPlayer, seed) for seed in (4, 5, 6))],
+    [*((Player, seed) for seed in SEEDS), *((TinyPlayer, seed) for seed in SEEDS[:1])],
     ids=lambda one: getattr(one, "__name__", one),
 )
 def test_kills_of_members_leader_and_daemons_cost_no_reward(
@@ -57,7 +60,7 @@ def test_kills_of_members_leader_and_daemons_cost_no_reward(
             for one in players:
                 if not one.is_running:
                     one.start()
-            assert time.monotonic() - began < 1200
+            assert time.monotonic() - began < LIMIT_SECONDS
         reached = max(one.round() for one in players)
         wait_for(lambda: all(one.round() >= reached for one in players), 180, "everybody is there again")
         for one in players:
