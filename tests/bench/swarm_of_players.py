@@ -34,11 +34,14 @@ class Player:
         return f"/ip4/{self.config['host']}/tcp/{self.config['port']}/p2p/{self.peer_id}"
 
     def start(self) -> None:
+        self._start(self._program())
+
+    def _start(self, program: list[str]) -> None:
         if self.process is not None:
             self.process.communicate()
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", *self._program()],
+                [*self._prefix, sys.executable, "-m", *program],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -57,6 +60,10 @@ class Player:
         """Ends it, with what waits to be published."""
         assert self.process is not None
         self.process.communicate(timeout=300)
+
+    def rest(self) -> None:
+        """Starts a peer in its place that publishes what it earned, and earns no more."""
+        self._start([*Player._program(self), "rest"])
 
     def kill(self) -> None:
         assert self.process is not None

@@ -1,6 +1,6 @@
 """A peer without a model: node, publisher and rounds as in a trainer, with a fixed reward for each step.
 
-Arguments: run folder, SwarmConfig as JSON. Prints its address, then what a trainer's log says of its sums: a line for
+Arguments: run folder, SwarmConfig as JSON, `rest` to publish what was earned and earn no more. Prints its address, then what a trainer's log says of its sums: a line for
 each step, and at a restart what was saved. Ends with its standard input: what waits is published then.
 """
 
@@ -59,6 +59,8 @@ def play(publisher: Publisher, progress: RoundProgress) -> None:
     progress = decide(publisher, progress)
     while True:
         time.sleep(STEP_SECONDS)
+        if "rest" in sys.argv[3:]:
+            continue
         position = progress.position
         if position is None:
             progress = decide(publisher, progress)
