@@ -60,6 +60,7 @@ TRAINER: tuple[Metric, ...] = (
         "gauge",
         "Silence after which this peer counts as stalled in this phase if its processes rest.",
     ),
+    Metric("trainer_usual_silence_seconds", "gauge", "Usual silence of a step in this phase."),
     Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its current phase."),
     Metric(
         "trainer_phase_seconds_total", "counter", "Time that this trainer process spent in a phase.", ("trainer_state",)

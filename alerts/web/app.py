@@ -24,6 +24,7 @@ from alerts.web.page.arrangement import read_arrangement
 from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
+from alerts.web.standing_by import StandingBy
 from alerts.web.stream import Stream
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
@@ -41,6 +42,7 @@ def make_app(
     peer_pages: PeerPages,
     password: str,
     joining: Joining | None = None,
+    standing_by: StandingBy | None = None,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
     pages = _Pages(config, loop, outbox, page_data, live)
@@ -59,6 +61,7 @@ def make_app(
         *actions.routes(),
         *history.routes(),
         *(joining.routes() if joining else ()),
+        *(standing_by.routes() if standing_by else ()),
     ]
     guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
     if config.login is not None:
@@ -76,7 +79,7 @@ class _Pages:
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
-        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir))
+        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir), is_standing_by=page_data.is_standing_by)
 
     async def show(self, request: Request) -> Response:
         return HTMLResponse(self._live.page(read_arrangement(request.query_params)), headers=HEADERS)

@@ -17,8 +17,9 @@ from alerts.web.same_origin import is_owner
 
 # The health check reveals only up or down, and its clients often cannot log in.
 JOIN_PATH = "/api/machines"
-# A machine that joins has a token of its own.
-OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH})
+STANDBY_PATH = "/api/standby"
+# A machine that joins, and a standby, have tokens of their own.
+OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH, STANDBY_PATH})
 FREE_ATTEMPTS = 5
 LONGEST_PAUSE_SECONDS = 60.0
 FORGET_SECONDS = 900.0

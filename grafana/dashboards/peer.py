@@ -142,7 +142,7 @@ def _steps() -> list[PanelBuilder]:
         graph(
             About(
                 "Silence against its limit",
-                "Time since the last step; the dashed lines are the stall limit that holds, and the one at rest.",
+                "Time since the last step, now and usually; dashed: the stall limit that holds, and the one at rest.",
                 "s",
                 "fleet",
                 limits=(0, None),
@@ -151,6 +151,7 @@ def _steps() -> list[PanelBuilder]:
             # The day that a trainer may rest between its steps would hide all else.
             Query(f"({STALL_LIMIT}) < 86400", "{{peer}} limit"),
             Query(of_peers("trainer_stall_at_rest_after_seconds"), "{{peer}} limit at rest"),
+            Query(of_peers("trainer_usual_silence_seconds"), "{{peer}} usual"),
             style=Style(dashed=[".* limit", ".* limit at rest"]),
         ),
         graph(
