@@ -27,9 +27,11 @@ from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
-from alerts.machines.discovery import Discovery
+from alerts.machines.discovery import Discovery, pause_seconds
 from alerts.machines.joined import TOKEN_FILE, ensure_token
-from alerts.machines.membership import Membership, locator, read_membership, with_machines
+from alerts.machines.membership import Membership, Roster, locator, read_membership, with_machines
+from alerts.machines.sequences import Sequences
+from alerts.scraping.inbox import Inbox
 from alerts.standby.exchange import Here
 from alerts.standby.first import First
 from alerts.standby.first import ensure_token as ensure_standby_token
@@ -46,6 +48,7 @@ from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
+from alerts.web.pushing import Pushing
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
 from alerts.web.standing_by import StandingBy
@@ -133,7 +136,10 @@ async def _run(
     outbox = Outbox(queue, sender, styles, tuple(route.name for route in config.routes), clock, chart_drawer)
     dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock, locator(config))
     recorder = Recorder(config.state_dir, config.history)
-    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins)
+    inbox = Inbox(config.targets, config.interval, clock)
+    loop = Loop(
+        config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins, inbox=inbox
+    )
     history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
     actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
@@ -166,11 +172,23 @@ async def _run(
         stop.set()
 
     joining = _make_joining(config, listed, begin_again)
-    standing_by = _make_standing_by(config, first)
+    roster = Roster(config.state_dir, known, begin_again, pause_seconds=pause_seconds(config), clock=clock)
     app = make_app(
-        config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining, standing_by
+        config,
+        loop,
+        outbox,
+        page_data,
+        actions,
+        live,
+        history,
+        peer_pages,
+        prepared.password,
+        joining=joining,
+        standing_by=_make_standing_by(config, first),
+        pushing=_make_pushing(config, prepared, inbox, roster, clock),
     )
-    server = make_server(app, certificate.context if certificate is not None else None)
+    context = certificate.context if certificate is not None else None
+    server = make_server(app, context, interval_seconds=config.interval)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _log_start(config, sender, server_socket)
@@ -193,7 +211,7 @@ async def _run(
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
     if config.machines:
-        background.append(asyncio.create_task(Discovery(config, known, prepared.logins).run(begin_again)))
+        background.append(asyncio.create_task(Discovery(config, roster, prepared.logins).run()))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
@@ -239,6 +257,18 @@ def _make_standing_by(config: AlertsConfig, first: First) -> StandingBy | None:
         log.error("no standby can ask: cannot write %s: %s", config.state_dir / STANDBY_TOKEN_FILE, error)
         return None
     return StandingBy(first, token)
+
+
+def _make_pushing(
+    config: AlertsConfig, prepared: Prepared, inbox: Inbox, roster: Roster, clock: Callable[[], float]
+) -> Pushing | None:
+    """Takes pages where machines push; without any there is nothing that could be sent."""
+    names = [machine.name for machine in config.machines if machine.pushes]
+    if not names:
+        return None
+    passwords = {name: prepared.logins[name].partition(":")[2] for name in names}
+    sequences = Sequences(config.state_dir)
+    return Pushing(passwords, inbox, roster, sequences, interval_seconds=config.interval, clock=clock)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

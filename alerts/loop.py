@@ -33,6 +33,7 @@ from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
 from alerts.scraping.host import read_host_page
+from alerts.scraping.inbox import Inbox
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape, Scraper
 from alerts.store import FileHealth, Store
@@ -87,11 +88,18 @@ def _is_healthy(scrape: Scrape) -> bool:
     return scrape.page is not None and scrape.page.is_up() is not False
 
 
+def as_it_came(view: View, scrape: Scrape | None) -> View:
+    """The view of a peer at the moment at which its page came: what a later one would say is not known."""
+    if scrape is None or not scrape.age_seconds or view.scope != "peer":
+        return view
+    return view._replace(now=view.now - scrape.age_seconds)
+
+
 class Loop:
     """Evaluates the rules once per interval; `status` is the latest result.
 
     `clock` never steps and measures durations; `wall` is the clock of the times on the pages. `logins` are
-    `user:password` by machine.
+    `user:password` by machine; `inbox` has the pages of those that push.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class Loop:
         wall: Callable[[], float] = time.time,
         recorder: Recorder | None = None,
         logins: Mapping[str, str] = MappingProxyType({}),
+        inbox: Inbox | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -120,7 +129,7 @@ class Loop:
             if config.rules.of(name).enabled
         ]
         by_peer = {target.peer: logins[target.machine] for target in config.targets if target.machine in logins}
-        self._scraper = Scraper(config.targets, config.timeout, by_peer)
+        self._scraper = Scraper(config.targets, config.timeout, by_peer, inbox)
         self._machines = MachineWatch([machine.name for machine in config.machines], config.targets, clock())
         self._host_name = socket.gethostname()
         self._has_host_failed = False
@@ -206,7 +215,7 @@ class Loop:
         scrapes = self._machines.correct(scrapes, at.wall)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
         hosts = [self._view_host(at.wall), *self._machines.views(scrapes, at.wall, at.steady)]
-        evaluation = self._evaluate([*views, *hosts], at)
+        evaluation = self._evaluate([*views, *hosts], at, scrapes)
         after = evaluation.alert_states
         await self._write(evaluation, Status(self._config.fleet, at.wall, scrapes, after))
         # Only a committed evaluation counts; after a failed commit the next round adds its time.
@@ -225,7 +234,7 @@ class Loop:
             return
         at = self._begin(scrapes)
         scrapes = self._machines.correct(scrapes, at.wall)
-        part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
+        part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at, scrapes)
         after = self.status.alert_states.replaced(scrapes, part.alert_states)
         known = {**self.status.scrapes, **scrapes}
         await self._write(part, Status(self._config.fleet, at.wall, known, after))
@@ -253,8 +262,8 @@ class Loop:
         self._note_clock_step()
         return _Instant(self._wall(), self._clock())
 
-    def _evaluate(self, views: Iterable[View], at: _Instant) -> _Evaluation:
-        """Evaluates each subject with the time since its last check."""
+    def _evaluate(self, views: Iterable[View], at: _Instant, scrapes: Mapping[str, Scrape]) -> _Evaluation:
+        """Evaluates each subject with the time since its last check, and each page as of when it came."""
         # A host that slept, or a failed round, adds at most two rounds to the time that a condition held.
         longest = 2 * self._config.interval + self._config.timeout
         by_elapsed: dict[float, list[View]] = {}
@@ -265,7 +274,7 @@ class Loop:
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
             part, more = evaluate(
-                group,
+                [as_it_came(view, scrapes.get(view.peer)) for view in group],
                 self._rules,
                 self.status.alert_states,
                 Moment(at.wall, elapsed),
@@ -327,7 +336,7 @@ class Loop:
         """Records when each sidecar last answered; a failure is logged once."""
         for peer, scrape in scrapes.items():
             if scrape.page is not None:
-                self._answered_at[peer] = self._clock()
+                self._answered_at[peer] = self._clock() - scrape.age_seconds
             if scrape.failure != self._failures.get(peer, ""):
                 log.info("peer %s: sidecar: %s", peer, scrape.failure or "OK")
             self._failures[peer] = scrape.failure

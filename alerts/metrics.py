@@ -24,6 +24,12 @@ LOOP: tuple[Metric, ...] = (
         "alerts_standby", "gauge", "1 while another watcher notifies in place of this one, which stands by; else 0."
     ),
     Metric("alerts_outbox_pending", "gauge", "Notifications that wait to be delivered."),
+    Metric(
+        "alerts_pushes_total",
+        "counter",
+        "Pushes of machines elsewhere since the start, by what became of them; of strangers without a machine.",
+        ("machine", "result"),
+    ),
     Metric("alerts_database_writable", "gauge", "Whether the database can be written (1) or not (0).", ("database",)),
     Metric(
         "alerts_databases_set_aside_total",

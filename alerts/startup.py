@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from alerts.config import AlertsConfig, ConfigError
 from alerts.delivery.settings import Route
-from alerts.scraping.scraper import trust
 from alerts.scraping.target import Machine
 from alerts.secret_references import UnresolvedReferenceError, doubts, resolve, resolve_url
 from alerts.standby.token import Token, read_token
 from alerts.web.tls import Certificate
+from exporter.serving.trust import trust
 
 if TYPE_CHECKING:
     from alerts.telegram.bot import Bot

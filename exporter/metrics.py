@@ -294,6 +294,11 @@ def families(samples: Iterable[Sample]) -> list[Family]:
     return [found[metric.name] for metric in ALL if metric.name in found]
 
 
+def find_metric(sample_name: str) -> Metric | None:
+    """The metric of the table that has samples of this name."""
+    return _METRIC_OF_SAMPLE.get(sample_name)
+
+
 def histogram(name: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> list[Sample]:
     """The samples of a histogram, from the number of observations in each bucket and their sum."""
     samples, below = [], 0

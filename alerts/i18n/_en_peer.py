@@ -66,6 +66,7 @@ PEER_PAGE = {
     "restarts_today": "Restarts in 24 h",
     "sidecar_version": "Sidecar's version",
     "machine": "Machine",
+    "pushed": "pushed",
     "filter": "Filter",
     "add_route": (
         "Alerts are shown here only: add a route (`routes:` under `alerts:`), and try it with `peerwatch alerts test`."

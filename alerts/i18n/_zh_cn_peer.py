@@ -66,6 +66,7 @@ PEER_PAGE = {
     "restarts_today": "24 小时内重启",
     "sidecar_version": "sidecar 版本",
     "machine": "机器",
+    "pushed": "推送",
     "filter": "筛选",
     "add_route": "告警只显示在这里：请添加通知渠道（`alerts:` 下的 `routes:`），并用 `peerwatch alerts test` 试发。",
     "before": "{}前",

@@ -29,6 +29,7 @@ class AlertCollector(Collector):
         pending: int,
         restarts: Mapping[str, Record],
         databases: Mapping[str, FileHealth],
+        pushes: Counter[tuple[str, str]],
         *,
         is_standing_by: bool = False,
     ) -> None:
@@ -38,6 +39,7 @@ class AlertCollector(Collector):
         self._databases = databases
         self._results = results
         self._pending = pending
+        self._pushes = pushes
 
     def collect(self) -> Iterator[Metric]:
         states = self._status.alert_states.states
@@ -46,6 +48,7 @@ class AlertCollector(Collector):
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
         yield family("alerts_standby", float(self._is_standing_by))
         yield family("alerts_outbox_pending", self._pending)
+        yield family("alerts_pushes_total", dict(sorted(self._pushes.items())))
         phases: dict[tuple[str, ...], float] = {
             (peer, record.phase): 1.0 for peer, record in sorted(self._restarts.items())
         }
@@ -69,12 +72,14 @@ class MetricsPage:
         loop: Loop,
         outbox: Outbox,
         state_dir: Path,
+        pushes: Counter[tuple[str, str]],
         clock: Callable[[], float] = time.monotonic,
         is_standing_by: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_standing_by = is_standing_by
         self._loop = loop
         self._outbox = outbox
+        self._pushes = pushes
         self._host = HostCollector((state_dir,))
         self._clock = clock
         self._status: Status | None = None
@@ -99,6 +104,7 @@ class MetricsPage:
                 pending,
                 loop.restarts,
                 loop.databases,
+                self._pushes,
                 is_standing_by=self._is_standing_by(),
             )
         )

@@ -22,6 +22,8 @@ from alerts.web.status_json import RouteStatus, describe_status
 SHOWN_EVENTS = 200
 # People want the latest; the API has the rest.
 EVENTS_ON_PAGE = 30
+# In the JSON: of no other machine.
+_HERE = {"machine": None, "pushed": False}
 _SHOWN_STATES = ("pending", "held", "expired")
 
 
@@ -49,12 +51,19 @@ class PageData:
         self._board = board
         self._sparklines = sparklines
         self._machines = {target.peer: _machine_of(target) for target in config.targets}
+        self._elsewhere = {
+            target.peer: {"machine": target.machine, "pushed": target.pushed}
+            for target in config.targets
+            if target.machine
+        }
         self._stale_after = max(3 * config.interval + config.timeout, HEALTHY_SECONDS)
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        described = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
-        return {**described, "standby": self._describe_standby()}
+        found = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
+        for peer in found["peers"]:
+            peer |= self._elsewhere.get(peer["peer"], _HERE)
+        return {**found, "standby": self._describe_standby()}
 
     def is_standing_by(self) -> bool:
         """Whether another watcher notifies in place of this one."""

@@ -83,6 +83,9 @@ def _secret_files(site: Site) -> set[Path]:
     alerts = loaded.composition.alerts
     secrets = [text for _, text in alerts.secrets()] if alerts is not None else []
     paths |= {path for path in map(path_of, secrets) if path is not None}
+    machine, push = loaded.composition.machine, loaded.composition.push
+    paths |= {path for path in (machine.key, machine.login) if path is not None} if machine else set()
+    paths |= {push.login} if push else set()
     if alerts is not None and alerts.tls is not None:
         paths.add(alerts.tls.key)
     # A literal secret in the configuration makes that file secret; the URL of a chain's service may be one.

@@ -42,6 +42,13 @@ def test_peers_of_machines_elsewhere_come_after_our_own() -> None:
     assert [(row.peer, row.state) for row in found] == [("b", "training"), ("a@rack-2", "training")]
 
 
+def test_a_peer_elsewhere_has_its_machine_and_how_its_page_comes() -> None:
+    given = [{**PEER, "machine": "rack-2", "pushed": False}, {**PEER, "peer": "c", "machine": "rack-3", "pushed": True}]
+    asked, pushed = rows([], {"peers": given}, [])
+    assert asked.line().startswith("a on rack-2 training, ")
+    assert pushed.line().startswith("c on rack-3 (pushed) training, ")
+
+
 def test_what_a_contract_credits_is_told_where_one_is_read() -> None:
     credited = _row({**PEER, "registered": True, "credited_reward": 27.0}, _process("RUNNING"))
     assert "reward 0.500, credited 27, alerts" in credited.line()
