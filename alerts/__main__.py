@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from starlette.routing import Route
+
 from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load
 from alerts.delivery.apprise_sender import Sender
@@ -32,6 +34,7 @@ from alerts.machines.joined import TOKEN_FILE, ensure_token
 from alerts.machines.membership import Membership, Roster, locator, read_membership, with_machines
 from alerts.machines.sequences import Sequences
 from alerts.scraping.inbox import Inbox
+from alerts.standby.endpoint import StandingBy
 from alerts.standby.exchange import Here
 from alerts.standby.first import First
 from alerts.standby.first import ensure_token as ensure_standby_token
@@ -51,7 +54,6 @@ from alerts.web.peer_page import PeerPages
 from alerts.web.pushing import Pushing
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
-from alerts.web.standing_by import StandingBy
 from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
 from exporter.plain_output import allow_any_text
 from exporter.serving.listen_address import split_listen
@@ -184,7 +186,7 @@ async def _run(
         peer_pages,
         prepared.password,
         joining=joining,
-        standing_by=_make_standing_by(config, first),
+        more_routes=_standby_routes(config, first),
         pushing=_make_pushing(config, prepared, inbox, roster, clock),
     )
     context = certificate.context if certificate is not None else None
@@ -250,13 +252,13 @@ def _make_joining(config: AlertsConfig, listed: frozenset[str], on_change: Calla
     return Joining(config.state_dir, token, listed, on_change)
 
 
-def _make_standing_by(config: AlertsConfig, first: First) -> StandingBy | None:
+def _standby_routes(config: AlertsConfig, first: First) -> list[Route]:
     try:
         token = ensure_standby_token(config.state_dir, config.tls.certificate if config.tls is not None else None)
     except (OSError, UnicodeDecodeError) as error:
         log.error("no standby can ask: cannot write %s: %s", config.state_dir / STANDBY_TOKEN_FILE, error)
-        return None
-    return StandingBy(first, token)
+        return []
+    return StandingBy(first, token).routes()
 
 
 def _make_pushing(

@@ -1,6 +1,7 @@
 """The alert loop's HTTP routes: status page, stream, JSON API, service discovery, metrics, health."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -27,7 +28,6 @@ from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
 from alerts.web.pushing import Pushing
-from alerts.web.standing_by import StandingBy
 from alerts.web.stream import Stream
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
@@ -47,7 +47,7 @@ def make_app(
     peer_pages: PeerPages,
     password: str,
     joining: Joining | None = None,
-    standing_by: StandingBy | None = None,
+    more_routes: Sequence[Route] = (),
     pushing: Pushing | None = None,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
@@ -68,7 +68,7 @@ def make_app(
         *actions.routes(),
         *history.routes(),
         *(joining.routes() if joining else ()),
-        *(standing_by.routes() if standing_by else ()),
+        *more_routes,
         *(pushing.routes() if pushing else ()),
     ]
     guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
