@@ -537,14 +537,18 @@ def test_a_swarm_peer_waits_between_its_trainings(telemetry):
 def test_the_file_is_written_automatically_and_at_most_once_per_interval(tmp_path):
     telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.2)
     wait_for(tmp_path, "trainer_steps_total", 0)
-    versions = set()
-    for _ in range(100):
+    began, steps, versions = time.monotonic(), 0, set()
+    while len(versions) < 4:
         step(telemetry)
-        versions.add((tmp_path / "trainer.prom").stat().st_ino)
+        steps += 1
+        versions.add((tmp_path / "trainer.prom").stat().st_mtime_ns)
+        assert time.monotonic() - began < 60
         time.sleep(0.005)
-    wait_for(tmp_path, "trainer_steps_total", 100)
+    passed = time.monotonic() - began
+    wait_for(tmp_path, "trainer_steps_total", steps)
     telemetry.close()
-    assert 2 <= len(versions) <= 8
+    # The first may have been there before, and the second was written at any time: two intervals lie between the rest.
+    assert passed >= 2 * 0.2
 
 
 def test_a_reader_always_meets_a_whole_file(tmp_path):
@@ -760,8 +764,9 @@ def test_a_step_costs_microseconds(tmp_path):
     logs = {"loss": 1.0, "reward": 0.5, "reward_std": 0.1, "num_tokens": 5, "grad_norm": 1.0}
     costs = []
     for _ in range(300):
-        begin = time.perf_counter()
+        # Of this thread's own work: a busy machine lets it wait.
+        begin = time.thread_time()
         step(telemetry, logs)
-        costs.append(time.perf_counter() - begin)
+        costs.append(time.thread_time() - begin)
     telemetry.close()
     assert sorted(costs)[150] < 0.000_62  # 1 % of a step of 62 ms
