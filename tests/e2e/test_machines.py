@@ -108,7 +108,7 @@ class Machine:
             self.start(peer, str(script), str(folder))
             reader = {"jsonl": {"path": str(folder / "log.jsonl")}}
             find = {"pid_file": str(folder / "pid")}
-            stall = {"floor": "2s"}
+            stall = {"floor": "6s"}
             peers.append({"name": peer, "kind": "attached", "find": find, "progress": [reader], "stall": stall})
         content = {"fleet": self.name, "state_dir": "state", "sidecar_interval": "0.5s", "peers": peers}
         self.file.write_text(yaml.safe_dump(content))

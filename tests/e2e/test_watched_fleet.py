@@ -189,7 +189,6 @@ def test_memory_beyond_the_limit_is_reported(fleet: Fleet) -> None:
     fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name), 60, "MemoryExceeded by mail and webhook")
     fleet.wait(lambda: (peer.value("trainer_memory_bytes", kind="footprint") or 0) > limit, 60, "the limit is passed")
     (peer.reward_folder / "hoard").unlink()
-    peer.process().kill()
     fleet.wait(lambda: fleet.arrived("MemoryExceeded", peer.name, "esolved"), 60, "its resolution")
 
 
