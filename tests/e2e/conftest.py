@@ -68,6 +68,21 @@ class Peer:
         record = json.loads((self.run_folder / "process.json").read_text())
         return psutil.Process(record["pid"])
 
+    def suspend_in_training(self) -> psutil.Process:
+        """Stops the trainer while its file says that it trains: in other phases a long silence is no stall."""
+        process = self.process()
+
+        def is_training() -> bool:
+            process.suspend()
+            text = (self.run_folder / "trainer.prom").read_text()
+            if re.search(r'^trainer_state\{trainer_state="(training|generating)"\} 1', text, re.MULTILINE):
+                return True
+            process.resume()
+            return False
+
+        wait_for(is_training, 30, f"{self.name} trains", every=0.3)
+        return process
+
     def page(self) -> str:
         return get(f"{self.sidecar_url}/metrics").raise_for_status().text
 

@@ -31,6 +31,7 @@ def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
 
 def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
     trees = [process for peer in fleet.peers for process in _tree(peer.process())]
+    fleet.peers[0].suspend_in_training()
     for process in trees:
         process.suspend()
     try:
@@ -71,9 +72,9 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) ->
     fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is notified")
 
     message = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
-    assert message.says(
-        "Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"
-    ), message
+    assert message.says("Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB"), message
+    # On a busy machine the message goes without what is not found in a second.
+    assert "trainer.log ends:" in kept.read_text()
     fleet.wait(
         lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "Training again", "memory from "),
         60,

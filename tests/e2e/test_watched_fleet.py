@@ -128,8 +128,7 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
 
 def test_a_stopped_trainer_is_reported_as_stalled_and_as_resolved(fleet: Fleet) -> None:
     leader = fleet.peers[0]
-    process = leader.process()
-    process.suspend()
+    process = leader.suspend_in_training()
     try:
         fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name), 60, "PeerStalled by mail and webhook")
         assert not any(message.says("PeerDown", leader.name) for message in fleet.webhook.messages)
@@ -139,9 +138,7 @@ def test_a_stopped_trainer_is_reported_as_stalled_and_as_resolved(fleet: Fleet) 
 
 
 def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_reload(fleet: Fleet) -> None:
-    # The leader: a follower may wait for its round, where a long silence is no stall.
     stopped, other = fleet.peers[0], fleet.peers[2]
-    process = stopped.process()
     with open_browser() as browser, open_page(browser, fleet.alerts_url) as page:
         rows = {peer.name: page.locator(".peers").get_by_role("row", name=peer.name) for peer in fleet.peers}
         for row in rows.values():
@@ -150,7 +147,7 @@ def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_
             expect(row).to_have_class(re.compile("mood-(good|calm)"))
         expect(page.locator("#board").get_by_text("ours")).to_have_count(3)
         page.evaluate("window.hasStayed = true")
-        process.suspend()
+        process = stopped.suspend_in_training()
         try:
             expect(rows[stopped.name]).to_have_class("mood-bad", timeout=240_000)
             alert = page.get_by_role("article", name=f"PeerStalled: {stopped.name}")
@@ -196,8 +193,7 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
     peer = fleet.peers[0]
     before_mail, before_hook = len(fleet.mailbox.messages), len(fleet.webhook.messages)
     fleet.mailbox.stop()
-    process = peer.process()
-    process.suspend()
+    process = peer.suspend_in_training()
     try:
         fleet.wait(lambda: ("PeerStalled", peer.name) in fleet.firing(), 60, "PeerStalled fires")
         assert not [one for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
@@ -282,11 +278,9 @@ def test_prometheus_finds_every_sidecar_and_service(fleet: Fleet, prometheus: Pr
 
 
 def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, prometheus: Prometheus) -> None:
-    # The leader: a follower may wait for its round, where a long silence is no stall.
     peer = fleet.peers[0]
     fleet.wait(lambda: (peer.value("trainer_steps_total") or 0) >= 10, 60, "its pace is known")
-    process = peer.process()
-    process.suspend()
+    process = peer.suspend_in_training()
     try:
         firing = PanelQuery("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
         fleet.wait(lambda: prometheus.has_data(firing), 60, "PeerStalled fires in Prometheus too")
