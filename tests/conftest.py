@@ -58,6 +58,8 @@ _TOGETHER = (
     ),
     (
         "exporter/test_telemetry.py",
+        "exporter/test_telemetry_measures.py",
+        "exporter/test_telemetry_processes.py",
         "exporter/test_phases.py",
         "trainer/test_kill_while_saving.py",
         "trainer/test_driver.py",

@@ -130,8 +130,7 @@ def test_a_stopped_trainer_is_reported_and_turns_the_page_red_until_it_goes_on(f
             expect(row).to_have_class(re.compile("mood-(good|calm)"))
         expect(page.locator("#board").get_by_text("ours")).to_have_count(3)
         page.evaluate("window.hasStayed = true")
-        process = stopped.suspend_in_training()
-        try:
+        with stopped.stopped():
             fleet.wait(lambda: fleet.arrived("PeerStalled", stopped.name), 60, "PeerStalled by mail and webhook")
             assert not any(message.says("PeerDown", stopped.name) for message in fleet.webhook.messages)
             expect(rows[stopped.name]).to_have_class("mood-bad", timeout=240_000)
@@ -139,8 +138,6 @@ def test_a_stopped_trainer_is_reported_and_turns_the_page_red_until_it_goes_on(f
             alert.get_by_role("button", name="Acknowledge").click()
             expect(alert).to_contain_text("acknowledged")
             expect(rows[other.name]).not_to_have_class("mood-bad")
-        finally:
-            process.resume()
         fleet.wait(lambda: fleet.arrived("PeerStalled", stopped.name, "esolved"), 60, "the resolution by both")
         expect(rows[stopped.name]).to_have_class(re.compile("mood-(good|calm)"), timeout=240_000)
         expect(alert).to_have_count(0, timeout=120_000)
@@ -179,13 +176,10 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
     peer = fleet.peers[0]
     before_mail, before_hook = len(fleet.mailbox.messages), len(fleet.webhook.messages)
     fleet.mailbox.stop()
-    process = peer.suspend_in_training()
-    try:
+    with peer.stopped():
         fleet.wait(lambda: ("PeerStalled", peer.name) in fleet.firing(), 60, "PeerStalled fires")
         assert not [one for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
         fleet.service("alerts").kill()
-    finally:
-        process.resume()
     fleet.wait(lambda: fleet.status() and ("PeerStalled", peer.name) not in fleet.firing(), 60, "the loop is restarted")
     fleet.mailbox.start()
 
@@ -266,8 +260,7 @@ def test_prometheus_finds_every_sidecar_and_service(fleet: Fleet, prometheus: Pr
 def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, prometheus: Prometheus) -> None:
     peer = fleet.peers[0]
     fleet.wait(lambda: (peer.value("trainer_steps_total") or 0) >= 10, 60, "its pace is known")
-    process = peer.suspend_in_training()
-    try:
+    with peer.stopped():
         firing = PanelQuery("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
         fleet.wait(lambda: prometheus.has_data(firing), 60, "PeerStalled fires in Prometheus too")
         assert ("PeerStalled", peer.name) in fleet.firing()
@@ -279,8 +272,6 @@ def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, promethe
 
         expected = sorted(asked.title for asked in always if is_empty_by_design(asked))
         fleet.wait(lambda: sorted(empty()) == expected, 40, f"nothing but {expected} is empty: {sorted(empty())}")
-    finally:
-        process.resume()
 
 
 def test_no_panel_asks_for_more_than_it_needs(prometheus: Prometheus) -> None:
