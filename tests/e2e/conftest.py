@@ -25,8 +25,8 @@ STEP_LINE = re.compile(
 )
 
 # A peer earns by the share of digits that it writes, until its operator puts the file `idle` into its folder; a file
-# `hoard` makes it keep that many mebibytes of memory, for real. It pauses, as a fleet that trains without rest would
-# take all of the machine.
+# `hoard` makes it keep that many mebibytes of memory, for real, until it is gone. It pauses, as a fleet that trains
+# without rest would take all of the machine.
 REWARD_SOURCE = """
 import time
 from pathlib import Path
@@ -36,10 +36,12 @@ held = []
 
 
 def reward(completions, **kwargs):
-    time.sleep(0.5)
+    time.sleep(1.0)
     hoard = HERE / "hoard"
-    if hoard.exists() and not held:
-        held.append(bytearray(b"x" * (int(hoard.read_text()) * 2**20)))
+    if not hoard.exists():
+        held.clear()
+    elif not held:
+        held.append(b"x" * (int(hoard.read_text()) * 2**20))
     if (HERE / "idle").exists():
         return [0.0 for _ in completions]
     return [{weight} * (1 + sum(c.isdigit() for c in text) / max(len(text), 1)) for text in completions]
@@ -222,7 +224,7 @@ def _settings(
             "device": "cpu",
             # Enough text for digits in it: groups without spread would be alerts of their own.
             "grpo": {"num_generations": 4, "max_completion_length": 8},
-            "steps_per_stage": 4,
+            "steps_per_stage": 2,
             "publish_interval_seconds": 1,
             "stall": {"floor_seconds": 6},
         },

@@ -139,7 +139,7 @@ class Machine:
         self.start(peer, str(script), str(folder))
         reader = {"jsonl": {"path": str(folder / "log.jsonl")}}
         find = {"pid_file": str(folder / "pid")}
-        return {"name": peer, "kind": "attached", "find": find, "progress": [reader], "stall": {"floor": "2s"}}
+        return {"name": peer, "kind": "attached", "find": find, "progress": [reader], "stall": {"floor": "6s"}}
 
     def change_peers(self, *, without: str = "", more: dict[str, Any] | None = None) -> list[str]:
         """Changes the list in the fleet's file and starts what is new; what is to be ended then, by title."""

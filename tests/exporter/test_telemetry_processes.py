@@ -176,8 +176,9 @@ def test_a_step_costs_microseconds(tmp_path):
     logs = {"loss": 1.0, "reward": 0.5, "reward_std": 0.1, "num_tokens": 5, "grad_norm": 1.0}
     costs = []
     for _ in range(300):
-        begin = time.perf_counter()
+        # Of this thread's own work: a busy machine lets it wait.
+        begin = time.thread_time()
         step(telemetry, logs)
-        costs.append(time.perf_counter() - begin)
+        costs.append(time.thread_time() - begin)
     telemetry.close()
     assert sorted(costs)[150] < 0.000_62  # 1 % of a step of 62 ms
