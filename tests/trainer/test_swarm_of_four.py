@@ -72,6 +72,8 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
         start(name, 0.2, {"port": 0, "initial_peers": [address]}, 1 + number)
         for number, name in enumerate(["fay", "gus", "hal"])
     ]
+    for peer in followers:
+        peer.address()
     command = [sys.executable, "-m", "tests.trainer.v04_peer", address, str(folder / "seen.json")]
     guest = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
     peers = [leader, *followers]

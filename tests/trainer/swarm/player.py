@@ -1,7 +1,8 @@
 """A peer without a model: node, publisher and rounds as in a trainer, with a fixed reward for each step.
 
-Arguments: run folder, SwarmConfig as JSON, `rest` to publish what was earned and earn no more. Prints its address, then what a trainer's log says of its sums: a line for
-each step, and at a restart what was saved. Ends with its standard input: what waits is published then.
+Arguments: run folder, SwarmConfig as JSON, `rest` to publish what was earned and earn no more. Prints its address, then
+what a trainer's log says of its sums: a line for each step, and at a restart what was saved. Ends with its standard
+input: what waits is published then.
 """
 
 import os
