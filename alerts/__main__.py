@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -31,6 +32,10 @@ from alerts.machines.joined import TOKEN_FILE, ensure_token
 from alerts.machines.membership import Membership, Roster, locator, read_membership, with_machines
 from alerts.machines.sequences import Sequences
 from alerts.scraping.inbox import Inbox
+from alerts.standby.exchange import Here
+from alerts.standby.first import First
+from alerts.standby.first import ensure_token as ensure_standby_token
+from alerts.standby.token import TOKEN_FILE as STANDBY_TOKEN_FILE
 from alerts.startup import Prepared, describe, prepare
 from alerts.store import FILE as ALERTS_FILE
 from alerts.store import Store, StoreError
@@ -46,6 +51,7 @@ from alerts.web.peer_page import PeerPages
 from alerts.web.pushing import Pushing
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
+from alerts.web.standing_by import StandingBy
 from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
 from exporter.plain_output import allow_any_text
 from exporter.serving.listen_address import split_listen
@@ -138,7 +144,23 @@ async def _run(
     actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = SparklineReader([target.peer for target in config.targets], history.read)
-    page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
+    watcher, here = secrets.token_urlsafe(12), Here(loop, dispatcher, silence_store)
+    first, second = First(config.fleet, watcher, here, queue), None
+    if config.standby_of is not None and prepared.standby_token is not None:
+        # Imported only if used, as httpx below.
+        from alerts.standby.second import Second
+
+        of, token = config.standby_of, prepared.standby_token
+        second = Second(of, token, config.fleet, watcher, here, outbox, config.state_dir)
+        first.is_standing_by = lambda: second is not None and second.is_standing_by
+
+    def may_send() -> bool:
+        return first.may_send() and (second is None or second.may_send())
+
+    outbox.guard(may_send, first.note_delivered)
+    dispatcher.may_notify = may_send
+    describe_standby = second.describe if second is not None else first.describe
+    page_data = PageData(config, loop, store, dispatcher, outbox, board, curves, describe_standby)
     renderer = Renderer(config.language, styles.style().zone)
     live = LivePage(renderer, page_data.collect)
     peer_pages = PeerPages(config, loop, page_data, history, renderer, styles.style())
@@ -151,10 +173,8 @@ async def _run(
 
     joining = _make_joining(config, listed, begin_again)
     roster = Roster(config.state_dir, known, begin_again, pause_seconds=pause_seconds(config), clock=clock)
-    pushing = _make_pushing(config, prepared, inbox, roster, clock)
-    app = make_app(
-        config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining, pushing
-    )
+    more = (joining, _make_pushing(config, prepared, inbox, roster, clock), _make_standing_by(config, first))
+    app = make_app(config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, *more)
     context = certificate.context if certificate is not None else None
     server = make_server(app, context, interval_seconds=config.interval)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -165,7 +185,11 @@ async def _run(
         dispatcher.announce_loss(store.aside)
     outbox.start()
     recorder.start()
-    background = [asyncio.create_task(curves.run(live.invalidate, live.viewed))]
+    background = [
+        asyncio.create_task(curves.run(live.invalidate, live.viewed)),
+        asyncio.create_task(first.run()),
+        *([asyncio.create_task(second.run())] if second is not None else []),
+    ]
     if config.deadman is not None:
         # Imported only if used: it imports httpx, which takes 5 MB; so does alerts.telegram.updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch
@@ -183,6 +207,7 @@ async def _run(
         from alerts.telegram.updates import Updates
 
         updates = Updates(bot, chats, commands, queue, styles.style().words)
+        updates.may_ask = lambda: second is None or not second.is_standing_by
         background.append(asyncio.create_task(updates.run()))
     # These objects live as long as the process: the garbage collector can skip them.
     gc.collect()
@@ -223,6 +248,15 @@ def _make_pushing(
     passwords = {name: prepared.logins[name].partition(":")[2] for name in names}
     sequences = Sequences(config.state_dir)
     return Pushing(passwords, inbox, roster, sequences, interval_seconds=config.interval, clock=clock)
+
+
+def _make_standing_by(config: AlertsConfig, first: First) -> StandingBy | None:
+    try:
+        token = ensure_standby_token(config.state_dir, config.tls.certificate if config.tls is not None else None)
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("no standby can ask: cannot write %s: %s", config.state_dir / STANDBY_TOKEN_FILE, error)
+        return None
+    return StandingBy(first, token)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

@@ -9,9 +9,10 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from alerts.config import AlertsConfig
 from alerts.delivery.dispatcher import Dispatcher
@@ -62,6 +63,16 @@ class _Instant(NamedTuple):
 
     wall: float
     steady: float
+
+
+class HandOver(Protocol):
+    """What another watcher hands over: applied between two evaluations, within one transaction."""
+
+    def alert_states(self, before: AlertStates, is_mine: Callable[[Key], bool]) -> AlertStates: ...
+
+    def write(self) -> None: ...
+
+    def done(self) -> None: ...
 
 
 class _Evaluation(NamedTuple):
@@ -137,6 +148,7 @@ class Loop:
         self._failures: dict[str, str] = {}
         self.status = Status(config.fleet, alert_states=store.load())
         self.on_status: Callable[[], None] = lambda: None
+        self.hand_over: HandOver | None = None
         self._log_removed()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -199,6 +211,7 @@ class Loop:
         if failed >= STORM_PEERS:
             scrapes |= await self._scraper.scrape_some(frozenset(healthy), self._config.timeout)
         at = self._begin(scrapes)
+        self._take_over()
         scrapes = self._machines.correct(scrapes, at.wall)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
         hosts = [self._view_host(at.wall), *self._machines.views(scrapes, at.wall, at.steady)]
@@ -227,6 +240,22 @@ class Loop:
         await self._write(part, Status(self._config.fleet, at.wall, known, after))
         self._checked_at.update(dict.fromkeys(scrapes, at.steady))
         self._deadlines.update(scrapes, after.due)
+
+    @property
+    def subjects(self) -> list[str]:
+        """The peers and hosts that are watched."""
+        return [*(target.peer for target in self._config.targets), self._host_name, *self._machines.names]
+
+    def _take_over(self) -> None:
+        """Applies what another watcher hands over, once nothing is being sent."""
+        if self.hand_over is None or self._outbox.is_sending:
+            return
+        hand_over, known = self.hand_over, self._known()
+        after = hand_over.alert_states(self.status.alert_states, known.__contains__)
+        self._store.commit(self.status.alert_states, after, (), hand_over.write)
+        self.status = replace(self.status, alert_states=after)
+        self.hand_over = None
+        hand_over.done()
 
     def _begin(self, scrapes: dict[str, Scrape]) -> _Instant:
         self._note_failures(scrapes)
@@ -320,9 +349,12 @@ class Loop:
             log.warning("clock stepped by %+.0f s: it was set, or this host slept", self._clock_step_seconds)
         self._wall_lead = lead
 
-    def _log_removed(self) -> None:
+    def _known(self) -> set[Key]:
+        """The alerts that there can be."""
         peers = [target.peer for target in self._config.targets]
         subjects = {"peer": peers, "host": [self._host_name, *self._machines.names]}
-        known = {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
-        for key in sorted(set(self.status.alert_states.states) - known):
+        return {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
+
+    def _log_removed(self) -> None:
+        for key in sorted(set(self.status.alert_states.states) - self._known()):
             log.info("%s of %s is no longer monitored; its alert is dropped without notification", key.rule, key.peer)

@@ -20,6 +20,9 @@ LOOP: tuple[Metric, ...] = (
         "1 for the phase of the restart that a rule asked for: waiting, restarting, helped, useless or idle.",
         ("peer", "phase"),
     ),
+    Metric(
+        "alerts_standby", "gauge", "1 while another watcher notifies in place of this one, which stands by; else 0."
+    ),
     Metric("alerts_outbox_pending", "gauge", "Notifications that wait to be delivered."),
     Metric(
         "alerts_pushes_total",

@@ -15,6 +15,7 @@ PACKAGES = {
     "chromium": "chromium",
     "dbus-daemon": "dbus",
     "ip": "iproute2",
+    "kubectl": "kubernetes-client",
     "loginctl": "systemd",
     "nsenter": "util-linux",
     "plistutil": "libplist-utils",

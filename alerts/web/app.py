@@ -27,6 +27,7 @@ from alerts.web.page.assets import ASSETS
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
 from alerts.web.pushing import Pushing
+from alerts.web.standing_by import StandingBy
 from alerts.web.stream import Stream
 from exporter.serving.host_guard import HostGuard
 from exporter.serving.host_names import page_names
@@ -47,6 +48,7 @@ def make_app(
     password: str,
     joining: Joining | None = None,
     pushing: Pushing | None = None,
+    standing_by: StandingBy | None = None,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
     pages = _Pages(config, loop, outbox, page_data, live, pushing.results if pushing else Counter())
@@ -67,6 +69,7 @@ def make_app(
         *history.routes(),
         *(joining.routes() if joining else ()),
         *(pushing.routes() if pushing else ()),
+        *(standing_by.routes() if standing_by else ()),
     ]
     guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
     if config.login is not None:
@@ -93,7 +96,9 @@ class _Pages:
         self._outbox = outbox
         self._page_data = page_data
         self._live = live
-        self._metrics = MetricsPage(loop, outbox, Path(config.state_dir), pushes)
+        self._metrics = MetricsPage(
+            loop, outbox, Path(config.state_dir), pushes, is_standing_by=page_data.is_standing_by
+        )
 
     async def show(self, request: Request) -> Response:
         return HTMLResponse(self._live.page(read_arrangement(request.query_params)), headers=HEADERS)

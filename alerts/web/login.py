@@ -13,13 +13,14 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from alerts.web.same_origin import is_owner
+from alerts.web.requests.same_origin import is_owner
 from exporter.machine.push_format import PUSH_PATH
 
 # The health check reveals only up or down, and its clients often cannot log in.
 JOIN_PATH = "/api/machines"
-# A machine that joins has a token of its own, and one that pushes a password.
-OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH, PUSH_PATH})
+STANDBY_PATH = "/api/standby"
+# A machine that joins, and a standby, have tokens of their own, and one that pushes a password.
+OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH, STANDBY_PATH, PUSH_PATH})
 FREE_ATTEMPTS = 5
 LONGEST_PAUSE_SECONDS = 60.0
 FORGET_SECONDS = 900.0

@@ -30,8 +30,11 @@ class AlertCollector(Collector):
         restarts: Mapping[str, Record],
         databases: Mapping[str, FileHealth],
         pushes: Counter[tuple[str, str]],
+        *,
+        is_standing_by: bool = False,
     ) -> None:
         self._status = status
+        self._is_standing_by = is_standing_by
         self._restarts = restarts
         self._databases = databases
         self._results = results
@@ -43,6 +46,7 @@ class AlertCollector(Collector):
         counts = Counter((key.rule, state.severity) for key, state in states.items() if state.phase == "firing")
         yield family("alerts_firing", dict(sorted(counts.items())))
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
+        yield family("alerts_standby", float(self._is_standing_by))
         yield family("alerts_outbox_pending", self._pending)
         yield family("alerts_pushes_total", dict(sorted(self._pushes.items())))
         phases: dict[tuple[str, ...], float] = {
@@ -70,7 +74,9 @@ class MetricsPage:
         state_dir: Path,
         pushes: Counter[tuple[str, str]],
         clock: Callable[[], float] = time.monotonic,
+        is_standing_by: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_standing_by = is_standing_by
         self._loop = loop
         self._outbox = outbox
         self._pushes = pushes
@@ -91,7 +97,16 @@ class MetricsPage:
     def _render(self) -> bytes:
         registry, loop = CollectorRegistry(), self._loop
         pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        results = self._outbox.results
-        registry.register(AlertCollector(loop.status, results, pending, loop.restarts, loop.databases, self._pushes))
+        registry.register(
+            AlertCollector(
+                loop.status,
+                self._outbox.results,
+                pending,
+                loop.restarts,
+                loop.databases,
+                self._pushes,
+                is_standing_by=self._is_standing_by(),
+            )
+        )
         registry.register(self._host)
         return generate_latest(registry)

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,8 +39,11 @@ class PageData:
         outbox: Outbox,
         board: BoardReader | None,
         sparklines: SparklineReader,
+        describe_standby: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
+        """`describe_standby` says how this watcher and another one of the fleet stand, if there is one."""
         self._config = config
+        self._describe_standby = describe_standby
         self._loop = loop
         self._store = store
         self._dispatcher = dispatcher
@@ -56,10 +60,15 @@ class PageData:
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        found = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
-        for peer in found["peers"]:
+        described = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
+        for peer in described["peers"]:
             peer |= self._elsewhere.get(peer["peer"], _HERE)
-        return found
+        return {**described, "standby": self._describe_standby()}
+
+    def is_standing_by(self) -> bool:
+        """Whether another watcher notifies in place of this one."""
+        standby = self._describe_standby()
+        return standby is not None and standby["role"] == "standing by"
 
     def describe_alerts(self) -> dict[str, Any]:
         """The JSON of /api/alerts."""
@@ -94,7 +103,19 @@ class PageData:
     def _notices(self) -> list[tuple[str, str, str]]:
         databases = self._loop.databases.items()
         unwritten = [("unwritten", name, one.problem) for name, one in databases if one.problem]
-        return unwritten + [("set_aside", name, one.aside.name) for name, one in databases if one.aside is not None]
+        return (
+            self._standby_notices()
+            + unwritten
+            + [("set_aside", name, one.aside.name) for name, one in databases if one.aside is not None]
+        )
+
+    def _standby_notices(self) -> list[tuple[str, str, str]]:
+        standby = self._describe_standby()
+        if standby is None or standby["role"] == "first":
+            return []
+        if standby["role"] == "notifying":
+            return [("took_over", standby["of"], standby["problem"])]
+        return [("waiting" if standby["problem"] else "standing_by", standby["of"], standby["problem"])]
 
     def _events(self) -> list[dict[str, Any]]:
         return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]

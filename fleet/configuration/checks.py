@@ -207,6 +207,8 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
             yield from _check_permissions(path, _in_file(location))
     if alerts.tls is not None and alerts.tls.key.exists():
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
+    if alerts.standby_of is not None and alerts.standby_of.token_file.exists():
+        yield from _check_permissions(alerts.standby_of.token_file, ("alerts", "standby_of", "token_file"))
 
 
 def _in_file(location: Location) -> Location:

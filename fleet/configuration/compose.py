@@ -32,8 +32,8 @@ from trainer.protocol import STAGES
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset(
     {
-        *("listen", "database", "initial_peers", "identity_path", "names", "sources", "identities", "checkouts"),
-        *("signed", "leaders", "members", "shards"),
+        *("listen", "database", "initial_peers", "bootnodes", "identity_path", "names", "sources", "identities"),
+        *("checkouts", "signed", "leaders", "members", "shards"),
     }
 )
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})

@@ -159,6 +159,18 @@ def _credited(is_registered: Any, reward: Any) -> str:
     return f"{reward:.0f}" if isinstance(reward, int | float) else ""
 
 
+def describe_standby(status: Mapping[str, Any] | None) -> str:
+    """How the alert loop stands to another watcher of the fleet, in one line; empty where there is nothing to say."""
+    standby = (status or {}).get("standby") or {}
+    first, problem = clean(standby.get("of") or ""), clean(standby.get("problem") or "")
+    if standby.get("role") == "standing by":
+        away = f", which does not answer: {problem}" if problem else ""
+        return f"the alert loop stands by for {first}{away}"
+    if standby.get("role") == "notifying":
+        return f"the alert loop has taken over from {first}: {problem or 'it does not answer'}"
+    return ""
+
+
 def event_line(event: Mapping[str, Any]) -> str:
     """A notification in one line: its time, its title and the first line of its body."""
     at = event.get("at")

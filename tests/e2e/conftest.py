@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +78,25 @@ class Peer:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     return sample.value
         return None
+
+    @contextmanager
+    def stopped(self) -> Iterator[psutil.Process]:
+        """The trainer, stopped in the middle of a step; it goes on afterwards.
+
+        A save or a wait for the round has an allowance of minutes, so a trainer that was caught in one is let go again.
+        """
+        process = self.process()
+        for _ in range(60):
+            process.suspend()
+            try:
+                time.sleep(2)  # the sidecar collects once a second, and a stopped trainer writes its page no more
+                if any(self.value("trainer_state", trainer_state=state) for state in ("generating", "training")):
+                    yield process
+                    return
+            finally:
+                process.resume()
+            time.sleep(0.3)
+        raise AssertionError(f"{self.name} was never caught in a step")
 
     def steps_logged(self) -> list[Step]:
         log = (self.run_folder / "trainer.log").read_text(errors="replace")

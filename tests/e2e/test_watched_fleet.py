@@ -128,20 +128,14 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
 
 def test_a_stopped_trainer_is_reported_as_stalled_and_as_resolved(fleet: Fleet) -> None:
     leader = fleet.peers[0]
-    process = leader.process()
-    process.suspend()
-    try:
+    with leader.stopped():
         fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name), 60, "PeerStalled by mail and webhook")
         assert not any(message.says("PeerDown", leader.name) for message in fleet.webhook.messages)
-    finally:
-        process.resume()
     fleet.wait(lambda: fleet.arrived("PeerStalled", leader.name, "esolved"), 60, "the resolution by mail and webhook")
 
 
 def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_reload(fleet: Fleet) -> None:
-    # The leader: a follower may wait for its round, where a long silence is no stall.
     stopped, other = fleet.peers[0], fleet.peers[2]
-    process = stopped.process()
     with open_browser() as browser, open_page(browser, fleet.alerts_url) as page:
         rows = {peer.name: page.locator(".peers").get_by_role("row", name=peer.name) for peer in fleet.peers}
         for row in rows.values():
@@ -150,15 +144,12 @@ def test_the_page_shows_the_fleet_and_turns_red_for_a_stopped_trainer_without_a_
             expect(row).to_have_class(re.compile("mood-(good|calm)"))
         expect(page.locator("#board").get_by_text("ours")).to_have_count(3)
         page.evaluate("window.hasStayed = true")
-        process.suspend()
-        try:
+        with stopped.stopped():
             expect(rows[stopped.name]).to_have_class("mood-bad", timeout=240_000)
             alert = page.get_by_role("article", name=f"PeerStalled: {stopped.name}")
             alert.get_by_role("button", name="Acknowledge").click()
             expect(alert).to_contain_text("acknowledged")
             expect(rows[other.name]).not_to_have_class("mood-bad")
-        finally:
-            process.resume()
         expect(rows[stopped.name]).to_have_class(re.compile("mood-(good|calm)"), timeout=240_000)
         expect(alert).to_have_count(0, timeout=120_000)
         assert page.evaluate("window.hasStayed")
@@ -197,14 +188,10 @@ def test_alerts_survive_a_kill_of_the_loop_while_mail_is_down(fleet: Fleet) -> N
     peer = fleet.peers[0]
     before_mail, before_hook = len(fleet.mailbox.messages), len(fleet.webhook.messages)
     fleet.mailbox.stop()
-    process = peer.process()
-    process.suspend()
-    try:
+    with peer.stopped():
         fleet.wait(lambda: ("PeerStalled", peer.name) in fleet.firing(), 60, "PeerStalled fires")
         assert not [one for one in fleet.mailbox.messages[before_mail:] if one.says("PeerStalled", peer.name)]
         fleet.service("alerts").kill()
-    finally:
-        process.resume()
     fleet.wait(lambda: fleet.status() and ("PeerStalled", peer.name) not in fleet.firing(), 60, "the loop is restarted")
     fleet.mailbox.start()
 
@@ -283,12 +270,9 @@ def test_prometheus_finds_every_sidecar_and_service(fleet: Fleet, prometheus: Pr
 
 
 def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, prometheus: Prometheus) -> None:
-    # The leader: a follower may wait for its round, where a long silence is no stall.
     peer = fleet.peers[0]
     fleet.wait(lambda: (peer.value("trainer_steps_total") or 0) >= 10, 60, "its pace is known")
-    process = peer.process()
-    process.suspend()
-    try:
+    with peer.stopped():
         firing = PanelQuery("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
         fleet.wait(lambda: prometheus.has_data(firing), 60, "PeerStalled fires in Prometheus too")
         assert ("PeerStalled", peer.name) in fleet.firing()
@@ -300,8 +284,6 @@ def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, promethe
 
         expected = sorted(asked.title for asked in always if is_empty_by_design(asked))
         fleet.wait(lambda: sorted(empty()) == expected, 40, f"nothing but {expected} is empty: {sorted(empty())}")
-    finally:
-        process.resume()
 
 
 def test_no_panel_asks_for_more_than_it_needs(prometheus: Prometheus) -> None:

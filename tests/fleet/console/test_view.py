@@ -3,10 +3,11 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from fleet.console.screen import Lines, table
-from fleet.console.view import Row, clean, event_line, find_start_step, rows
+from fleet.console.view import Row, clean, describe_standby, event_line, find_start_step, rows
 from fleet.processes.state import ProcessState
 
 PEER = {
@@ -121,3 +122,27 @@ def test_a_starting_peer_is_shown_with_what_it_is_at() -> None:
     training = rows(["a"], {"peers": [PEER]}, [], {"a": step})[0]
     assert training.line().startswith("a training, ")
     assert find_start_step(["2026-01-02T03:04:05Z INFO round 1, stage 0"]) is None
+
+
+@pytest.mark.parametrize(
+    ("standby", "line"),
+    [
+        (None, ""),
+        ({"role": "first", "of": "", "problem": ""}, ""),
+        (
+            {"role": "standing by", "of": "https://first:8750", "problem": ""},
+            "the alert loop stands by for https://first:8750",
+        ),
+        (
+            {"role": "standing by", "of": "https://first:8750", "problem": "no connection"},
+            "the alert loop stands by for https://first:8750, which does not answer: no connection",
+        ),
+        (
+            {"role": "notifying", "of": "https://first:8750", "problem": "no connection"},
+            "the alert loop has taken over from https://first:8750: no connection",
+        ),
+    ],
+)
+def test_a_standby_is_told_in_one_line(standby: dict[str, str] | None, line: str) -> None:
+    assert describe_standby({"standby": standby}) == line
+    assert describe_standby(None) == ""
