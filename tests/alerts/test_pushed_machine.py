@@ -150,7 +150,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def pushed(site: Site) -> Iterator[Site]:
     """With its process, and every page there."""
-    site.start_push()
+    log = site.start_push()
+    wait_for(lambda: "takes this machine's pages" in log.read_text(), 30, "it pushes")
     wait_for(lambda: set(site.states().values()) == {"training"}, 30, "both pages are there")
     yield site
     assert site.stop_push() == 0
