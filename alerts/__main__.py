@@ -173,8 +173,20 @@ async def _run(
 
     joining = _make_joining(config, listed, begin_again)
     roster = Roster(config.state_dir, known, begin_again, pause_seconds=pause_seconds(config), clock=clock)
-    more = (joining, _make_pushing(config, prepared, inbox, roster, clock), _make_standing_by(config, first))
-    app = make_app(config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, *more)
+    app = make_app(
+        config,
+        loop,
+        outbox,
+        page_data,
+        actions,
+        live,
+        history,
+        peer_pages,
+        prepared.password,
+        joining=joining,
+        standing_by=_make_standing_by(config, first),
+        pushing=_make_pushing(config, prepared, inbox, roster, clock),
+    )
     context = certificate.context if certificate is not None else None
     server = make_server(app, context, interval_seconds=config.interval)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -238,6 +250,15 @@ def _make_joining(config: AlertsConfig, listed: frozenset[str], on_change: Calla
     return Joining(config.state_dir, token, listed, on_change)
 
 
+def _make_standing_by(config: AlertsConfig, first: First) -> StandingBy | None:
+    try:
+        token = ensure_standby_token(config.state_dir, config.tls.certificate if config.tls is not None else None)
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("no standby can ask: cannot write %s: %s", config.state_dir / STANDBY_TOKEN_FILE, error)
+        return None
+    return StandingBy(first, token)
+
+
 def _make_pushing(
     config: AlertsConfig, prepared: Prepared, inbox: Inbox, roster: Roster, clock: Callable[[], float]
 ) -> Pushing | None:
@@ -248,15 +269,6 @@ def _make_pushing(
     passwords = {name: prepared.logins[name].partition(":")[2] for name in names}
     sequences = Sequences(config.state_dir)
     return Pushing(passwords, inbox, roster, sequences, interval_seconds=config.interval, clock=clock)
-
-
-def _make_standing_by(config: AlertsConfig, first: First) -> StandingBy | None:
-    try:
-        token = ensure_standby_token(config.state_dir, config.tls.certificate if config.tls is not None else None)
-    except (OSError, UnicodeDecodeError) as error:
-        log.error("no standby can ask: cannot write %s: %s", config.state_dir / STANDBY_TOKEN_FILE, error)
-        return None
-    return StandingBy(first, token)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

@@ -266,6 +266,10 @@ class OrderedWindow:
         """The value that this share of them lies below; 0 where there is none."""
         return self._ordered[min(int(share * len(self._ordered)), len(self._ordered) - 1)] if self._ordered else 0.0
 
+    def count_from(self, least: float) -> int:
+        """How many of them are no smaller than this."""
+        return len(self._ordered) - bisect_left(self._ordered, least)
+
     def second_largest(self) -> float:
         """0 where there are less than two."""
         return self._ordered[-2] if len(self._ordered) > 1 else 0.0

@@ -11,6 +11,8 @@ import pytest
 
 # The Debian package that brings each program.
 PACKAGES = {
+    "buildah": "buildah",
+    "mmdebstrap": "mmdebstrap",
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
     "dbus-daemon": "dbus",

@@ -15,7 +15,18 @@ from trainer import events
 from trainer.config import TrainerConfig
 from trainer.grpo import Earnings
 from trainer.protocol import RoundAndStage, outputs_value, winners
-from trainer.rounds import Plan, RoundProgress, advance, catch_up, count_skipped, follow, is_published, lead, to_record
+from trainer.rounds import (
+    Plan,
+    RoundProgress,
+    advance,
+    catch_up,
+    count_skipped,
+    follow,
+    is_published,
+    lead,
+    list_sums,
+    to_record,
+)
 from trainer.saving import Checkpoints
 from trainer.stages.order import source_of, stage_at
 from trainer.stages.published import Published
@@ -93,11 +104,10 @@ class RoundDriver(TrainerCallback):
     def start(self, saved: RoundProgress) -> None:
         """Resumes the progress saved in the run folder, as far as it agrees with the swarm's."""
         self._last_round = saved.position.round if saved.position else saved.finished_round
-        if self._publisher.leads:
-            self._enter(lead(saved, self._ask(), self._plan))
-        else:
-            self._progress = saved
-            self._enter(follow(saved, self._ask(), self._plan))
+        # What the log holds beyond these was neither saved nor published, and is not counted.
+        events.record("progress_resumed", sums=list_sums(saved))
+        self._progress = saved
+        self._enter(self._decide())
 
     # Callbacks of transformers.Trainer
 
@@ -154,11 +164,11 @@ class RoundDriver(TrainerCallback):
             return
         at, reward = position.round_and_stage, position.reward + earnings.reward
         self._stage_line = f"round={at.round} stage={at.stage} stage_reward={reward:.4f} others={earnings.others}"
-        self._publisher.put_reward(at, reward)
+        following = advance(self._progress, earnings.reward, self._plan, leader=self._publisher.leads)
+        self._publisher.put_sums(following)
         is_overdue = time.monotonic() - self._output_at >= OUTPUT_SECONDS
         if earnings.question and (is_overdue or is_published(position.steps, self._plan)):
             self._publish(at, earnings)
-        following = advance(self._progress, earnings.reward, self._plan, leader=self._publisher.leads)
         if self._publisher.leads:
             self._publisher.announce(at, is_new=False)
         if following.position is None or following.position.round_and_stage != at:
@@ -244,9 +254,8 @@ class RoundDriver(TrainerCallback):
 
     def _keep(self, progress: RoundProgress) -> None:
         self._progress = progress
-        record = to_record(progress)
-        self._trainer.checkpoints.progress = record
-        self._publisher.save_progress(record)
+        self._trainer.checkpoints.progress = to_record(progress)
+        self._publisher.save_progress(progress)
 
     def _seconds_to_save(self, has_stage_ended: bool) -> float:
         interval = self._config.save_interval_seconds
@@ -265,13 +274,20 @@ class RoundDriver(TrainerCallback):
             if time.monotonic() - logged_at >= LOG_WAITING_SECONDS:
                 logged_at = time.monotonic()
                 log.info(self._why_waiting())
-            decide = lead if self._publisher.leads else follow
-            self._announced = self._ask()
-            progress = decide(self._progress, self._announced, self._plan)
+            progress = self._decide()
             if progress != self._progress:
                 self._enter(progress)
             else:
                 time.sleep(self._config.poll_interval_seconds)
+
+    def _decide(self) -> RoundProgress:
+        """Where the swarm's round leaves this peer; what it earned before is published again once that is known."""
+        self._announced = self._ask()
+        decide = lead if self._publisher.leads else follow
+        progress = decide(self._progress, self._announced, self._plan)
+        if self._publisher.leads or self._announced is not None:
+            self._publisher.put_sums(progress)
+        return progress
 
     def _why_waiting(self) -> str:
         if self._announced is None and self._progress.finished_round is None:

@@ -22,6 +22,8 @@ MAX_CLOCK_DIFFERENCE_SECONDS = 15 * 60.0
 MAX_ROUND = 2**31 - 1
 MAX_STAGE = 99
 MAX_SHARDS = 4096
+# A peer that was away publishes its sums of this many rounds again, and boards count them that late.
+LATE_ROUNDS = 6
 
 # base58btc of a multihash: "Qm…" for RSA keys (sha2-256), "12D3KooW…" for Ed25519 keys (identity).
 _PEER_ID = re.compile(r"(?:Qm[1-9A-HJ-NP-Za-km-z]{44}|12D3KooW[1-9A-HJ-NP-Za-km-z]{44})")

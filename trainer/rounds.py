@@ -6,10 +6,12 @@ swarm's current round at its current stage, finishes that round's stages, and wa
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
-from trainer.protocol import MAX_ROUND, RoundAndStage, read_number, read_round_and_stage
+from trainer.protocol import LATE_ROUNDS, MAX_ROUND, RoundAndStage, read_number, read_round_and_stage
 
+# A board closes a round when it sees the swarm in a later one, which is after the peers are there.
+KEPT_ROUNDS = LATE_ROUNDS + 1
 # Outputs that a peer publishes in a stage, about.
 OUTPUTS_PER_STAGE = 8
 
@@ -37,13 +39,29 @@ class Position:
         return RoundAndStage(self.round, self.stage)
 
 
+class StageSum(NamedTuple):
+    """The steps that a peer did in a stage, and the reward that it earned there."""
+
+    steps: int
+    reward: float
+
+
 @dataclass(frozen=True)
 class RoundProgress:
-    """A peer's position in its run, None between rounds, its last finished round, and all that it ever earned."""
+    """A peer's position in its run, None between rounds, its last finished round, and all that it ever earned.
+
+    `sums` are what it earned in each stage of the last `KEPT_ROUNDS` rounds, to be published again after a restart.
+    """
 
     position: Position | None = None
     finished_round: int | None = None
     earned: float = field(default=0.0, compare=False)
+    sums: Mapping[RoundAndStage, StageSum] = field(default_factory=dict, compare=False)
+
+    @property
+    def newest(self) -> RoundAndStage | None:
+        """The last stage in which it earned something."""
+        return max(self.sums, default=None)
 
     def is_run_finished(self, plan: Plan) -> bool:
         """Whether no round is left."""
@@ -55,10 +73,10 @@ def lead(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> Ro
     """The leader's progress at its start: the further of its saved one and the one last published to the swarm."""
     position = progress.position
     if position is None and progress.finished_round is not None:
-        position = Position(progress.finished_round + 1, 0)
+        position = _next_round(progress, progress.finished_round, plan)
     if swarm is not None and (position is None or swarm > position.round_and_stage):
-        stage = min(swarm.stage, plan.stages_per_round - 1)
-        position = Position(swarm.round, stage)
+        joined = _join(progress, RoundAndStage(swarm.round, min(swarm.stage, plan.stages_per_round - 1)), plan)
+        position = joined or _next_round(progress, swarm.round, plan)
     return _within(replace(progress, position=position or Position(0, 0)), plan)
 
 
@@ -66,12 +84,18 @@ def follow(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> 
     """A follower's progress given the swarm's: it continues, joins, or keeps waiting."""
     if swarm is None:
         return replace(progress, position=None)
-    position = progress.position
+    position, newest = progress.position, progress.newest
+    if newest is not None and swarm.round < newest.round - 1:
+        # The swarm has restarted: its rounds of these numbers are others.
+        progress = replace(progress, sums={})
     if position is not None and position.round == swarm.round and position.stage >= swarm.stage:
         return progress
     if _is_done(swarm.round, progress.finished_round) or swarm.stage >= plan.stages_per_round:
         return replace(progress, position=None)
-    return _within(replace(progress, position=Position(*swarm)), plan)
+    joined = _join(progress, swarm, plan)
+    if joined is None:
+        return replace(progress, position=None, finished_round=swarm.round)
+    return _within(replace(progress, position=joined), plan)
 
 
 def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool) -> RoundProgress:
@@ -79,13 +103,16 @@ def advance(progress: RoundProgress, reward: float, plan: Plan, *, leader: bool)
     at = progress.position
     if at is None:
         return progress
-    progress = replace(progress, earned=progress.earned + reward)
+    kept = {place: one for place, one in progress.sums.items() if place.round >= at.round - KEPT_ROUNDS}
+    sums = {**kept, at.round_and_stage: StageSum(at.steps + 1, at.reward + reward)}
+    progress = replace(progress, earned=progress.earned + reward, sums=sums)
     if at.steps + 1 < plan.steps_per_stage:
         return replace(progress, position=replace(at, steps=at.steps + 1, reward=at.reward + reward))
-    if at.stage + 1 < plan.stages_per_round:
-        return replace(progress, position=Position(at.round, at.stage + 1))
-    following = Position(at.round + 1, 0) if leader else None
-    return _within(replace(progress, position=following, finished_round=at.round), plan)
+    following = _join(progress, RoundAndStage(at.round, at.stage + 1), plan)
+    if following is not None:
+        return replace(progress, position=following)
+    progress = replace(progress, finished_round=at.round)
+    return _within(replace(progress, position=_next_round(progress, at.round, plan) if leader else None), plan)
 
 
 def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> RoundProgress:
@@ -108,7 +135,12 @@ def is_published(step: int, plan: Plan) -> bool:
 
 def to_record(progress: RoundProgress) -> dict[str, Any]:
     """The form in which progress is saved to disk."""
-    return asdict(progress)
+    return {
+        "position": progress.position and asdict(progress.position),
+        "finished_round": progress.finished_round,
+        "earned": progress.earned,
+        "sums": [[*place, *one] for place, one in progress.sums.items()],
+    }
 
 
 def from_record(record: object) -> RoundProgress:
@@ -121,7 +153,13 @@ def from_record(record: object) -> RoundProgress:
         _position(position) if isinstance(position, Mapping) else None,
         finished if _is_count(finished, MAX_ROUND) else None,
         read_number(record.get("earned"), limit=float("inf")) or 0.0,
+        _sums(record.get("sums")),
     )
+
+
+def list_sums(progress: RoundProgress) -> str:
+    """The sums as one word for the log: `round/stage:reward,…`, or `none`."""
+    return ",".join(f"{at.round}/{at.stage}:{one.reward:.4f}" for at, one in sorted(progress.sums.items())) or "none"
 
 
 def further(one: RoundProgress, other: RoundProgress) -> RoundProgress:
@@ -130,10 +168,21 @@ def further(one: RoundProgress, other: RoundProgress) -> RoundProgress:
 
 
 def _reached(progress: RoundProgress) -> tuple[int, int, int]:
-    position = progress.position
+    position, newest = progress.position, progress.newest
     if position is not None:
         return position.round, position.stage, position.steps
-    return (progress.finished_round + 1 if progress.finished_round is not None else -1), -1, 0
+    waiting = (progress.finished_round + 1 if progress.finished_round is not None else -1), -1, 0
+    # It waits although it has earned something in the round, where no source announces one.
+    return max(waiting, (*newest, progress.sums[newest].steps)) if newest is not None else waiting
+
+
+def _join(progress: RoundProgress, place: RoundAndStage, plan: Plan) -> Position | None:
+    """Where the peer goes on in a round, at this stage or after what it did there; None if the round is done."""
+    for stage in range(place.stage, plan.stages_per_round):
+        done = progress.sums.get(RoundAndStage(place.round, stage), StageSum(0, 0.0))
+        if done.steps < plan.steps_per_stage:
+            return Position(place.round, stage, *done)
+    return None
 
 
 def _position(record: Mapping[str, Any]) -> Position | None:
@@ -143,6 +192,25 @@ def _position(record: Mapping[str, Any]) -> Position | None:
     if at is None or reward is None or not _is_count(steps, 2**53):
         return None
     return Position(at.round, at.stage, steps, reward)
+
+
+def _sums(record: object) -> dict[RoundAndStage, StageSum]:
+    sums: dict[RoundAndStage, StageSum] = {}
+    for entry in record if isinstance(record, list) else ():
+        if isinstance(entry, list) and len(entry) == 4:
+            at, reward = read_round_and_stage(entry[:2]), read_number(entry[3], limit=float("inf"))
+            if at is not None and reward is not None and _is_count(entry[2], 2**53):
+                sums[at] = StageSum(entry[2], reward)
+    return sums
+
+
+def _next_round(progress: RoundProgress, number: int, plan: Plan) -> Position:
+    """Where a leader goes on after a round; in one that it was in before, a swarm that went back comes again."""
+    while True:
+        number += 1
+        position = _join(progress, RoundAndStage(number, 0), plan)
+        if position is not None:
+            return position
 
 
 def _is_count(value: object, limit: int) -> TypeGuard[int]:

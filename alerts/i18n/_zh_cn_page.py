@@ -52,6 +52,7 @@ PAGE = {
     "total": "累计奖励",
     "last_reward": "上一阶段",
     "ours": "本机",
+    "unverified": "未验证",
     "curve": "{}：{} 至 {}",
     "no_peers": "没有配置节点。",
     "no_board": "没有配置排行榜。",

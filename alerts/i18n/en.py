@@ -126,6 +126,7 @@ WORDS = Words(
         "total": "Total reward",
         "last_reward": "Last stage",
         "ours": "ours",
+        "unverified": "unverified",
         "curve": "{}: {} to {}",
         "no_peers": "No peers configured.",
         "no_board": "No leaderboard configured.",

@@ -11,7 +11,10 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.i18n.translatable import say
-from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.rules import Rule, RuleSettings, Verdict, View
+from alerts.rules._flag import judge_flag, promql_of_flag
+
+METRIC = "swarm_leader_overruled"
 
 
 class Settings(RuleSettings):
@@ -22,22 +25,17 @@ class Settings(RuleSettings):
 
 
 def judge(view: View, settings: Settings) -> Verdict:
-    page = view.page
-    if page is None or page.is_up() is None:
-        return UNKNOWN
-    if not page.is_up():
-        return inactive(say("Trainer not running."))
-    overruled = page.value("swarm_leader_overruled")
-    if overruled is None:
-        return UNKNOWN
-    if overruled:
-        return active(say("The swarm shows another round than this leader announces."))
-    return inactive(say("The swarm shows the round that this leader announces."))
+    return judge_flag(
+        view,
+        METRIC,
+        raised=say("The swarm shows another round than this leader announces."),
+        lowered=say("The swarm shows the round that this leader announces."),
+    )
 
 
 RULE = Rule(
     settings=Settings,
     judge=judge,
     doc=__doc__ or "",
-    promql="swarm_leader_overruled == 1 and on (instance) trainer_up == 1",
+    promql=promql_of_flag(METRIC),
 )

@@ -18,6 +18,8 @@ from exporter.run_folder import write_atomically
 FORGET_SECONDS = 7 * 86400.0
 _NOTED_SECONDS = 3600.0
 _LONGEST_CHECK_SECONDS = 1.0
+# Where there never was a standby, nothing is to be noticed.
+_ALONE_SECONDS = 5.0
 _ASKED, _AFTER = "standby asked", "standby after"
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,8 @@ class First:
             if self._lease.state != logged:
                 logged = self._lease.state
                 log.info("standby: %s", _STATES[logged])
-            await asyncio.sleep(min(_LONGEST_CHECK_SECONDS, (self._lease.after or 60.0) / 10))
+            after = self._lease.after
+            await asyncio.sleep(_ALONE_SECONDS if after is None else min(_LONGEST_CHECK_SECONDS, after / 10))
 
     async def answer(self, question: Question) -> Answer:
         """The answer, at the latest after the seconds that the question gives."""

@@ -47,8 +47,8 @@ def make_app(
     peer_pages: PeerPages,
     password: str,
     joining: Joining | None = None,
-    pushing: Pushing | None = None,
     standing_by: StandingBy | None = None,
+    pushing: Pushing | None = None,
 ) -> Starlette:
     """The application; responses come from memory and one quick read of the database. `password` is the login's."""
     pages = _Pages(config, loop, outbox, page_data, live, pushing.results if pushing else Counter())
@@ -68,8 +68,8 @@ def make_app(
         *actions.routes(),
         *history.routes(),
         *(joining.routes() if joining else ()),
-        *(pushing.routes() if pushing else ()),
         *(standing_by.routes() if standing_by else ()),
+        *(pushing.routes() if pushing else ()),
     ]
     guards = [Middleware(HostGuard, rule=page_names(split_listen(config.listen)[0], config.allowed_hosts))]
     if config.login is not None:

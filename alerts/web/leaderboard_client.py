@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Board:
-    """Best first, dictionaries of `id`, `nickname`, `total`, `last`; with a `problem`, those of the last good read."""
+    """Best first, dictionaries of `id`, `nickname`, `total`, `last`, `is_unverified`.
+
+    With a `problem`, those of the last good read.
+    """
 
     leaders: tuple[dict[str, Any], ...] = ()
     problem: str | None = None
@@ -88,6 +91,8 @@ def _leader(found: dict[str, Any]) -> dict[str, Any]:
         "nickname": _text(found.get("nickname")) or peer_id,
         "total": _number(found.get("cumulativeScore")),
         "last": _number(found.get("lastScore")),
+        # Of an open swarm: anybody may have written it. A board that says nothing of it is not doubted.
+        "is_unverified": found.get("verified") is False,
     }
 
 

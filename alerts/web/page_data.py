@@ -60,10 +60,10 @@ class PageData:
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        described = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
-        for peer in described["peers"]:
+        found = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
+        for peer in found["peers"]:
             peer |= self._elsewhere.get(peer["peer"], _HERE)
-        return {**described, "standby": self._describe_standby()}
+        return {**found, "standby": self._describe_standby()}
 
     def is_standing_by(self) -> bool:
         """Whether another watcher notifies in place of this one."""

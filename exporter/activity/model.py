@@ -57,8 +57,7 @@ STOPPED_SECONDS = 60.0
 SAME_FACTOR = 2.0
 # Rests and spins within steps that ended are remembered, and are as uneven as steps are. The second longest decides, so
 # one hang changes nothing. One shorter than a collection may not have been seen at all, unless the silences themselves
-# were shorter, nor one that few silences have while few silences are known: it may be part of a longer step. (The pace
-# is generous to a new trainer, too; a share of what that allows would be so twice.)
+# were shorter, nor one that few silences have while few silences are known.
 RUNS, SETTLED_RUNS = 1024, 64
 RUN_REACH, UNSEEN_COLLECTIONS, UNSEEN_SILENCES = 8.0, 3.0, 3.0
 
@@ -113,6 +112,8 @@ class Activity:
         self._longest = {"rest": 0.0, "spinning": 0.0}
         self._age = 0.0
         self._ran_until = 0.0
+        # A look within a silence is shorter than a collection.
+        self._lengths: deque[float] = deque(maxlen=4)
 
     @property
     def usual_cores(self) -> float | None:
@@ -145,7 +146,7 @@ class Activity:
         elif self.state in self._longest:
             run = now - self._worked_until
             self._longest[self.state] = max(self._longest[self.state], run)
-        self._limit = self._find_stopped(limits) if usage.is_stopped else self._find_limit(known, limits, usage.seconds)
+        self._limit = self._find_stopped(limits) if usage.is_stopped else self._find_limit(known, limits)
 
     def observe_rest(self, usage: Usage, phase: str, since: float, limits: Limits, now: float) -> None:
         """Takes a collection in a phase that need not make progress, but may hang: one that a pace does not know.
@@ -155,7 +156,7 @@ class Activity:
         self._follow_silence(usage, phase, since, now)
         self.state, self._limit = "unknown", None
         if usage.is_stopped:
-            self.state, self._limit = "rest", self._find_stopped(limits)
+            self.state, self._limit = "rest", min(limits.anyhow, self._find_stopped(limits))
         elif limits.at_rest is not None and _is_still(usage):
             self.state = "rest"
             self._limit = min(limits.anyhow, self._worked_until - since + limits.at_rest)
@@ -188,7 +189,7 @@ class Activity:
         self._phases = {name: _Phase(learnt) for name, learnt in memory.items()} if is_same_process else {}
         self._unconfirmed = {} if is_same_process else dict(memory)
 
-    def _find_limit(self, known: "_Phase", limits: Limits, interval: float) -> float | None:
+    def _find_limit(self, known: "_Phase", limits: Limits) -> float | None:
         if limits.at_rest is None:
             return None
         usual = limits.at_rest / 2.0 if limits.usual is None else limits.usual
@@ -204,19 +205,20 @@ class Activity:
         else:
             least = max(limits.anyhow, longer if known.is_known else 0.0)
             return min(at_work, max(least, worked + limits.anyhow))
-        unseen, longest = UNSEEN_COLLECTIONS * interval, math.inf
+        unseen, longest = UNSEEN_COLLECTIONS * max(self._lengths), math.inf
         if len(known.silences) >= SETTLED_RUNS:
             longest = known.silences.second_largest()
             unseen = min(unseen, UNSEEN_SILENCES * longest)
         if not known.tells_of_itself():
             least = max(least, min(longer, LONGER_STEPS * longest, limits.anyhow))
         learnt = max(RUN_REACH * before.second_largest(), unseen)
-        novelty = LONGER_STEPS * usual * (1.0 - len(before) / SETTLED_RUNS)
+        novelty = limits.anyhow * (1.0 - len(before) / SETTLED_RUNS)
         held = min(max(held, learnt, novelty), limits.anyhow)
         return min(at_work, max(least, worked + held))
 
     def _follow_silence(self, usage: Usage, phase: str, progress_at: float, now: float) -> None:
         self.cores = usage.cores
+        self._lengths.append(usage.seconds)
         if (phase, progress_at) != (self._phase, self._progress_at):
             self._end_silence()
             self._phase, self._progress_at, self._limit = phase, progress_at, None
@@ -226,8 +228,10 @@ class Activity:
             self._ran_until = now
 
     def _find_stopped(self, limits: Limits) -> float:
-        stopped = self._ran_until - self._progress_at + STOPPED_SECONDS
-        return min(limits.anyhow, stopped if limits.at_rest is None else min(stopped, limits.at_rest))
+        """One that a person stopped and lets go on in a slow step is none at once."""
+        ran = self._ran_until - self._progress_at
+        at_rest = math.inf if limits.at_rest is None else max(limits.at_rest, ran + REST_HELD * limits.at_rest)
+        return min(at_rest, ran + STOPPED_SECONDS)
 
     def _end_silence(self) -> None:
         if self._pending:
@@ -267,8 +271,8 @@ class _Phase:
 
     @property
     def is_known_alone(self) -> bool:
-        """Whether what is known is of this phase alone."""
-        return len(self._cores) >= LEAST_COLLECTIONS
+        """Whether what is known is of this phase alone: long ago it may have been longer, and something else."""
+        return min(self._shares.count_from(OWN_SHARE), len(self._cores)) >= LEAST_COLLECTIONS
 
     @property
     def usual_cores(self) -> float | None:

@@ -39,18 +39,20 @@ def create_app(
     app.add_middleware(HostGuard, rule=hosts)
 
     def problem() -> str | None:
-        polled_at = read_snapshot().polled_at
-        if polled_at is None:
-            return "the swarm has not been read yet"
-        age = clock() - polled_at
-        return f"the swarm was last read {age:.0f} s ago" if age > stale_after_seconds else None
+        snapshot = read_snapshot()
+        because = f": {snapshot.problem}" if snapshot.problem else ""
+        if snapshot.polled_at is None:
+            return f"the swarm has not been read yet{because}"
+        age = clock() - snapshot.polled_at
+        return f"the swarm was last read {age:.0f} s ago{because}" if age > stale_after_seconds else None
 
     @app.get("/api/healthz")
     async def healthz() -> dict[str, Any]:
-        detail, polled_at = problem(), read_snapshot().polled_at
-        if detail is not None or polled_at is None:
+        detail, snapshot = problem(), read_snapshot()
+        if detail is not None or snapshot.polled_at is None:
             raise HTTPException(500, detail)
-        return {"message": "OK", "lastPolled": max(0.0, clock() - polled_at)}
+        said = {"problem": snapshot.problem} if snapshot.problem else {}
+        return {"message": "OK", "lastPolled": max(0.0, clock() - snapshot.polled_at), **said}
 
     @app.get("/api/round_and_stage")
     async def round_and_stage() -> dict[str, int]:

@@ -28,6 +28,11 @@ class Measures:
             registry=registry,
         )
         self.polls = Counter("leaderboard_polls", "Polls of the DHT, including failed ones", registry=registry)
+        self.poll_success = Gauge(
+            "leaderboard_poll_success",
+            "Whether the last poll could read the swarm: 1 or 0; the board stays as it was read before",
+            registry=registry,
+        )
         self.poll_failures = Counter(
             "leaderboard_poll_failures", "Polls that read nothing from the DHT", registry=registry
         )

@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from exporter.identity.peer_name import WordLists
 from exporter.leaderboard.config import LeaderboardConfig
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import Names
-from exporter.leaderboard.position import Evidence, follow, places_to_read
+from exporter.leaderboard.position import Evidence, closing_places, follow, late_places, places_to_read
 from exporter.leaderboard.reader import Answers, ReadFailed
 from exporter.leaderboard.records import Entry, Message
 from exporter.leaderboard.snapshot import Gossip, History, Snapshot, render
@@ -54,6 +55,7 @@ class Poller:
         self._words: WordLists | None = None
         self._gossip: list[Gossip] = []
         self._announced: RoundAndStage | None = None
+        self._turn = 0
         self.snapshot: Snapshot = self._render(None, time.time())
 
     def poll(self, now: float) -> None:
@@ -66,6 +68,7 @@ class Poller:
                 if self._announced is not None
                 else "no source announces the swarm's round (nobody writes rl_swarm_rs), and no rewards were found"
             )
+        self._read_late(now)
         self._gossip = self._read_gossip(found)
         self.snapshot = self._render(now, now)
         self._measures.last_poll.set(now)
@@ -96,6 +99,9 @@ class Poller:
             failure = str(error)
             self._measures.store_failures.inc()
         self._measures.polls.inc()
+        self._measures.poll_success.set(not failure)
+        if failure:
+            self.snapshot = replace(self.snapshot, problem=failure)
         self._measures.poll_duration.set(time.monotonic() - started)
         return failure
 
@@ -143,8 +149,19 @@ class Poller:
             # A far place counts from the poll that moves there: nothing of it may be credited before.
             if frontier is not None and self._board.open_from <= place <= frontier:
                 self._board.credit(place, found[place], now)
-        self._board.close_before(self._position.open_from)
         self._board.evict(self._config.max_peers, self._config.names.keys())
+
+    def _read_late(self, now: float) -> None:
+        """Credits what peers that were away publish of earlier rounds; it says nothing of where the swarm is.
+
+        A round is read one last time before it is closed, so that no pace of rounds or polls leaves one out.
+        """
+        places = late_places(self._position, self._announced, self._turn)
+        places += closing_places(self._position, self._board.open_from)
+        if places:
+            self._credit(self._read_rewards(places), now)
+        self._turn += 1
+        self._board.close_before(self._position.counted_from)
 
     def _read_gossip(self, found: Found) -> list[Gossip]:
         """The newest answers of some peers that earned lately, ours first; without any, those read before."""

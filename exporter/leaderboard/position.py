@@ -12,13 +12,16 @@ frontier, the newest place whose rewards count, moves on evidence:
 Voters are our own peers (`names`); without any, everybody. One wrote somewhere when its record there is newer than
 all that we had seen of it. The place that a far move left stays watched, and leads back under the same rule, so a
 false announcement costs a detour and not the board. Until the first reward is known, any announcement is accepted.
+
+Peers publish their last sums again when they were away, so that rewards count some rounds late. What is late moves
+nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from trainer.protocol import RoundAndStage
+from trainer.protocol import LATE_ROUNDS, RoundAndStage
 
 NEAR_ROUNDS = 20
 OPEN_ROUNDS_BACK = 1
@@ -46,9 +49,15 @@ class Position:
 
     @property
     def open_from(self) -> RoundAndStage:
-        """The oldest place whose rewards may still change."""
+        """The oldest place that peers still work at."""
         newest = self.frontier.round if self.frontier else 0
         return RoundAndStage(max(0, newest - OPEN_ROUNDS_BACK), 0)
+
+    @property
+    def counted_from(self) -> RoundAndStage:
+        """The oldest place whose rewards still count."""
+        newest = self.frontier.round if self.frontier else 0
+        return RoundAndStage(max(0, newest - LATE_ROUNDS), 0)
 
     def is_near(self, place: RoundAndStage) -> bool:
         newest = self.frontier.round if self.frontier else place.round
@@ -71,6 +80,24 @@ def places_to_read(position: Position, announced: RoundAndStage | None) -> list[
         if far is not None and not position.is_near(far):
             places += [far, *_rounds(max(0, far.round - OPEN_ROUNDS_BACK), far.round + 1, position.stages)]
     return sorted(set(places))
+
+
+def late_places(position: Position, announced: RoundAndStage | None, turn: int) -> list[RoundAndStage]:
+    """The stages of one of the rounds whose rewards count late, another one each turn; none of a restarted swarm's."""
+    if announced is not None and not position.is_near(announced):
+        return []
+    first, end = position.counted_from.round, position.open_from.round
+    if first == end:
+        return []
+    number = first + turn % (end - first)
+    return [RoundAndStage(number, stage) for stage in range(position.stages)]
+
+
+def closing_places(position: Position, open_from: RoundAndStage) -> list[RoundAndStage]:
+    """The stages from `open_from` whose rewards no longer count after this poll; the last ones of too many."""
+    first, end = open_from.round, position.counted_from.round
+    first = max(first, end - MAX_PLACES // position.stages)
+    return [RoundAndStage(number, stage) for number in range(first, end) for stage in range(position.stages)]
 
 
 def follow(

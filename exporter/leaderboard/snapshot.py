@@ -42,7 +42,10 @@ class Gossip(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Ready bytes of each page; `polled_at` is None until this process has read the DHT once (unix seconds)."""
+    """Ready bytes of each page; `polled_at` is None until this process has read the DHT once (unix seconds).
+
+    `problem` is why the swarm cannot be read now; empty if it can.
+    """
 
     polled_at: float | None = None
     place: RoundAndStage | None = None
@@ -53,6 +56,7 @@ class Snapshot:
     peers: Mapping[str, PeerPage] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     established: int = 0
+    problem: str = ""
 
     def peer_page(self, peer_id: str) -> dict[str, Any] | None:
         page = self.peers.get(peer_id)
@@ -114,14 +118,15 @@ def render(
     ranking = board.ranking()
     shown = [one for one in ranking if one.rank <= PEERS_WITH_HISTORY or one.peer_id in names.ours]
     history.add(shown, now)
-    scores = [{**_who(peer_id, names), "score": reward, "values": []} for reward, peer_id in board.stage_scores(place)]
-    leaders = [
-        {**_cumulative_entry(entry, names, history), "verified": is_signed or entry.peer_id in names.ours}
-        for entry in ranking
+    verified = frozenset(board.peers) if is_signed else names.ours.keys()
+    scores = [
+        {**_who(peer_id, names), "score": reward, "values": [], "verified": peer_id in verified}
+        for reward, peer_id in board.stage_scores(place)
     ]
+    leaders = [{**_cumulative_entry(entry, names, history), "verified": entry.peer_id in verified} for entry in ranking]
     pages, established = {}, 0
     for entry in ranking:
-        is_verified = is_signed or entry.peer_id in names.ours
+        is_verified = entry.peer_id in verified
         pages[entry.peer_id] = _page(entry, names, established + 1, is_verified=is_verified)
         established += is_verified or entry.peer.is_established(now)
     return Snapshot(

@@ -214,7 +214,7 @@ class _Source:
                 yield Sample("trainer_inference_requests", {**labels, "state": state}, requests)
 
     @property
-    def settings(self) -> Mapping[str, str]:
+    def settings(self) -> Mapping[str, object]:
         """What the training was set up with, where the reader reads it."""
         return getattr(self._reader, "settings", {})
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from exporter.metrics import SETTINGS
-from exporter.progress.printed_settings import ARGUMENTS, MIXED
+from exporter.progress.printed_settings import ARGUMENTS, MIXED, describe_dtype
 
 MAX_CHARACTERS = 64
 _LIBRARIES = ("trl", "transformers", "torch")
@@ -29,10 +29,8 @@ def clean_settings(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _find_dtype(args: Any, model: Any) -> str:
-    """Of the weights, and of the computation where that is another."""
-    weights = str(getattr(model, "dtype", None) or "").removeprefix("torch.")
     mixed = next((name for flag, name in MIXED.items() if getattr(args, flag, None)), "")
-    return f"{weights}, computing in {mixed}" if weights and mixed not in ("", weights) else weights or mixed
+    return describe_dtype(str(getattr(model, "dtype", None) or ""), mixed)
 
 
 def _find_lora(model: Any) -> str:

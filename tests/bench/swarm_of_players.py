@@ -1,4 +1,4 @@
-"""A signed swarm of peers without models, each in a process of its own, which can be killed and started again."""
+"""A signed swarm of peers, each in a process of its own, which can be killed and started again."""
 
 import json
 import os
@@ -12,11 +12,17 @@ import psutil
 
 from tests.architecture import ROOT
 from tests.fakes import reserve_ports
+from tests.trainer.peers import QUICK
+from tests.trainer.recount import recount
+from trainer.protocol import RoundAndStage
 from trainer.swarm.identity import ensure_identity
+
+# A round of the tiny model takes some ten seconds.
+STEPS_PER_STAGE = 30
 
 
 class Player:
-    """One peer: its process, and what the swarm accepted of it, over all its runs."""
+    """A peer without a model: its process, and what it earned in all its runs, by its log."""
 
     def __init__(self, folder: Path, config: dict[str, Any], prefix: Sequence[str]) -> None:
         self.folder, self.peer_id = folder, ensure_identity(folder / "identity.pem")
@@ -28,16 +34,36 @@ class Player:
         return f"/ip4/{self.config['host']}/tcp/{self.config['port']}/p2p/{self.peer_id}"
 
     def start(self) -> None:
-        command = [*self._prefix, sys.executable, "-m", "tests.trainer.swarm.player", str(self.folder)]
+        self._start(self._program())
+
+    def _start(self, program: list[str]) -> None:
+        if self.process is not None:
+            self.process.communicate()
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(
-                [*command, json.dumps(self.config)],
+                [*self._prefix, sys.executable, "-m", *program],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "HIVEMIND_LOGLEVEL": "CRITICAL"},
             )
+
+    def _program(self) -> list[str]:
+        return ["tests.trainer.swarm.player", str(self.folder), json.dumps(self.config)]
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> None:
+        """Ends it, with what waits to be published."""
+        assert self.process is not None
+        self.process.communicate(timeout=300)
+
+    def rest(self) -> None:
+        """Starts a peer in its place that publishes what it earned, and earns no more."""
+        self._start([*Player._program(self), "rest"])
 
     def kill(self) -> None:
         assert self.process is not None
@@ -49,26 +75,38 @@ class Player:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return next((one for one in family if one.name() == "p2pd"), None)
 
-    def accepted(self) -> dict[tuple[int, int], float]:
-        """The highest sum of each stage that the swarm accepted."""
-        sums: dict[tuple[int, int], float] = {}
-        for line in self._log.read_text().splitlines():
-            if line.startswith("[") and line.endswith("]"):
-                number, stage, reward = json.loads(line)
-                sums[number, stage] = max(reward, sums.get((number, stage), 0.0))
-        return sums
+    def sums(self) -> dict[RoundAndStage, float]:
+        """What it earned in each stage."""
+        return recount(self._log.read_text().splitlines())
 
     def round(self) -> int:
-        return max((number for number, _ in self.accepted()), default=-1)
+        return max((at.round for at in self.sums()), default=-1)
 
 
-def make_players(folder: Path, hosts: Sequence[tuple[str, Sequence[str]]]) -> list[Player]:
+class TinyPlayer(Player):
+    """A real trainer of the tiny model."""
+
+    def _program(self) -> list[str]:
+        path = self.folder / "peer.yaml"
+        options = {"grpo": QUICK, "steps_per_stage": STEPS_PER_STAGE, "save_interval_seconds": 5.0}
+        intervals = {"publish_interval_seconds": 0.5, "poll_interval_seconds": 0.2}
+        peer = {"name": self.folder.name, "run_dir": str(self.folder), "swarm": self.config, **options, **intervals}
+        path.write_text(json.dumps(peer))
+        return ["trainer", "--config", str(path)]
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        super().stop()
+
+
+def make_players(folder: Path, hosts: Sequence[tuple[str, Sequence[str]]], kind: type[Player] = Player) -> list[Player]:
     """A peer for each (address, command prefix); the first one leads, each further one is next in the succession."""
     ports = reserve_ports(len(hosts))
     players = []
     for number, ((host, prefix), port) in enumerate(zip(hosts, ports, strict=True)):
         (folder / str(number)).mkdir()
-        players.append(Player(folder / str(number), {"host": host, "port": port, "leader": number == 0}, prefix))
+        players.append(kind(folder / str(number), {"host": host, "port": port, "leader": number == 0}, prefix))
     ids = [one.peer_id for one in players]
     for one in players:
         others = [other.address for other in players if other is not one]

@@ -38,7 +38,7 @@ def test_between_two_stages(record: Callable[..., None]) -> None:
     for _ in range(3 * ROUNDS - 1):
         run.driver.on_step_begin(None, STATE, CONTROL)
         run._row = run.trainer.rows.take(1)[0]["row"]
-        run.publisher.others.refresh(run.publisher)
+        run.publisher.others.refresh(run.publisher, run.publisher.read_round)
         began = time.perf_counter()
         run.driver.on_step_end(None, STATE, CONTROL)
         run.driver.on_step_begin(None, STATE, CONTROL)

@@ -247,8 +247,13 @@ NO_SERIES_HERE = {
         ("trainer_exit_code", "trainer_end_timestamp_seconds"), "a service manager starts the trainers of this fleet"
     ),
 }
-# One of these was killed before, in another test; a container has a limit; a streak may last.
-MAY_BE_EMPTY = frozenset({"trainer_oom_killed", "host_memory_limit_bytes", "trainer_streak_start_timestamp_seconds"})
+# One of these was killed before, in another test; a container has a limit; a streak may last, and a known problem.
+MAY_BE_EMPTY = frozenset(
+    {
+        *("trainer_oom_killed", "host_memory_limit_bytes", "trainer_streak_start_timestamp_seconds"),
+        *(name for name in peer_series() if name.startswith("trainer_known_problem_")),
+    }
+)
 # In a container, the kernel's pressure stall information may be unavailable.
 if not PRESSURE_FILE.exists():
     EMPTY_BY_DESIGN["fleet: Waiting for memory (Linux)"] = "this kernel reports no pressure"

@@ -13,7 +13,7 @@ from tests.lazy import lazily
 from tests.trainer.stages.test_rows import ANN, ME, Sums, answered
 from trainer.config import TrainerConfig
 from trainer.protocol import RoundAndStage, outputs_value
-from trainer.rounds import Position, RoundProgress
+from trainer.rounds import Position, RoundProgress, StageSum
 from trainer.stages.row import Limits
 from trainer.stages.rows import StageRows
 from trainer.swarm.others import OtherPeers
@@ -66,8 +66,8 @@ class Publisher:
     def find(self, key: str) -> Any:
         return {subkey: Found(value, math.inf) for subkey, value in self.records.get(key, {}).items()}
 
-    def put_reward(self, at: RoundAndStage, reward: float) -> None:
-        self.put.append((at, reward))
+    def put_sums(self, progress: RoundProgress) -> None:
+        self.put.append({at: one.reward for at, one in progress.sums.items()})
 
     def put_output(self, at: RoundAndStage, question: str, value: Any) -> bool:
         return True
@@ -258,9 +258,25 @@ def test_a_resumed_run_does_not_count_twice() -> None:
 
     run.step()
 
-    assert run.publisher.put == [((2, 1), 8.0)]
+    assert run.publisher.put[-1] == {(2, 1): 8.0}
     assert run.trainer.checkpoints.progress["earned"] == 31.0
     assert run.at == (2, 2)
+
+
+def test_a_resumed_run_says_what_it_knows_of_and_publishes_that_once_it_knows_the_round(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(leader=False)
+    sums = {RoundAndStage(1, 2): StageSum(1, 6.0), RoundAndStage(2, 1): StageSum(1, 7.0)}
+    run.start(RoundProgress(Position(2, 1, 1, 7.0), finished_round=1, sums=sums))
+    assert "event=progress_resumed sums=1/2:6.0000,2/1:7.0000" in caplog.text
+    assert run.publisher.put == []
+
+    run.publisher.announce(RoundAndStage(2, 2), is_new=True)
+    run.driver._wait_for_round()
+
+    assert run.publisher.put == [{(1, 2): 6.0, (2, 1): 7.0}]
 
 
 def test_a_swarm_that_nobody_announces_is_called_that(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,24 @@
 """The round progress of leaders and followers."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from trainer.protocol import RoundAndStage
-from trainer.rounds import Plan, Position, RoundProgress, advance, follow, from_record, lead, to_record
+from trainer.rounds import (
+    KEPT_ROUNDS,
+    Plan,
+    Position,
+    RoundProgress,
+    StageSum,
+    advance,
+    follow,
+    from_record,
+    further,
+    lead,
+    to_record,
+)
 
 PLAN = Plan(steps_per_stage=2, stages_per_round=3)
 TWO_ROUNDS = Plan(steps_per_stage=1, stages_per_round=2, max_rounds=2)
@@ -108,3 +123,52 @@ def test_saved_progress_is_read_back() -> None:
 )
 def test_an_invalid_record_counts_as_no_progress(record: object) -> None:
     assert from_record(record) == RoundProgress()
+
+
+def played(rounds: int) -> RoundProgress:
+    """A leader's progress that earned 1 in each step of so many rounds."""
+    progress = RoundProgress(Position(0, 0))
+    for _ in range(rounds * PLAN.stages_per_round * PLAN.steps_per_stage):
+        progress = advance(progress, 1.0, PLAN, leader=True)
+    return progress
+
+
+def test_the_sums_of_the_last_rounds_are_kept_and_come_back() -> None:
+    progress = played(KEPT_ROUNDS + 3)
+    last = KEPT_ROUNDS + 2
+
+    assert set(progress.sums.values()) == {StageSum(2, 2.0)}
+    assert min(progress.sums) == RoundAndStage(last - KEPT_ROUNDS, 0)
+    assert progress.newest == RoundAndStage(last, 2)
+    assert from_record(json.loads(json.dumps(to_record(progress)))).sums == progress.sums
+    assert from_record({"sums": [[1, 0, 2], [1, 0, -1, 2.0], [1, 0, 2, "much"], 7, [1, 0, 2, 3.5]]}).sums == {
+        RoundAndStage(1, 0): StageSum(2, 3.5)
+    }
+
+
+def test_a_peer_that_lost_sight_of_the_swarm_goes_on_where_it_was() -> None:
+    saved = advance(RoundProgress(Position(4, 1)), 7.0, PLAN, leader=False)
+    waiting = follow(saved, None, PLAN)
+
+    assert waiting.position is None
+    assert follow(waiting, RoundAndStage(4, 0), PLAN).position == Position(4, 0)
+    assert follow(waiting, RoundAndStage(4, 1), PLAN).position == Position(4, 1, 1, 7.0)
+    assert lead(waiting, RoundAndStage(4, 1), PLAN).position == Position(4, 1, 1, 7.0)
+    assert further(waiting, RoundProgress(Position(4, 1), sums={})) is waiting
+    whole = follow(advance(saved, 1.0, PLAN, leader=False), None, PLAN)
+    assert follow(whole, RoundAndStage(4, 1), PLAN).position == Position(4, 2)
+
+
+def test_a_stage_that_comes_again_goes_on_where_the_peer_left_it() -> None:
+    saved = played(4)
+    assert lead(replace(saved, position=None, finished_round=2), None, PLAN).position == Position(4, 0)
+    back = follow(advance(saved, 5.0, PLAN, leader=True), RoundAndStage(3, 1), PLAN)
+    assert (back.position, back.finished_round) == (None, 3)
+    assert follow(back, RoundAndStage(4, 0), PLAN).position == Position(4, 0, 1, 5.0)
+
+
+def test_a_restarted_swarm_knows_nothing_of_the_earlier_sums() -> None:
+    progress = played(4)
+
+    assert follow(progress, RoundAndStage(3, 1), PLAN).sums == progress.sums
+    assert follow(progress, RoundAndStage(1, 0), PLAN).sums == {}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.exporter.leaderboard.test_service import Leaderboard
 from tests.fakes import wait_for
 from tests.trainer.peers import QUICK, ROOT, Peer
 from tests.trainer.v04_peer import ANSWERS, QUESTION, is_malformed
@@ -29,11 +30,12 @@ def patient(completions, **kwargs):
 
 
 class Played(NamedTuple):
-    """The peers, the rounds that all of them played in full, and what the v0.4 peer saw."""
+    """The peers, the rounds that all of them played in full, what the v0.4 peer saw, and our board's pages."""
 
     peers: list[Peer]
     rounds: list[int]
     seen: dict[str, Any]
+    pages: dict[str, dict[str, Any]]
 
 
 def fully_played(peer: Peer) -> set[int]:
@@ -73,6 +75,7 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
     command = [sys.executable, "-m", "tests.trainer.v04_peer", address, str(folder / "seen.json")]
     guest = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
     peers = [leader, *followers]
+    board = Leaderboard(folder, address, names={read_peer_id(peer.run_dir / "identity.pem"): "ours" for peer in peers})
 
     def rounds() -> list[int]:
         assert all(peer.process is not None and peer.process.poll() is None for peer in peers)
@@ -81,11 +84,14 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
     try:
         wait_for(lambda: len(rounds()) >= ROUNDS, 600, "three rounds that all play in full", every=1.0)
         found = rounds()
+        wait_for(lambda: board.get("/api/gossip").json()["messages"], 60, "gossip")
+        pages = {name: board.get(f"/api/{name}").json() for name in ("leaderboard-cumulative", "leaderboard", "gossip")}
     finally:
+        board.stop()
         guest.communicate(b"stop\n", timeout=60)
     for peer in peers:
         assert peer.end(signal.SIGTERM) == 0, peer.text()
-    return Played(peers, found, json.loads((folder / "seen.json").read_text()))
+    return Played(peers, found, json.loads((folder / "seen.json").read_text()), pages)
 
 
 def records(played: Played, stage: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -151,6 +157,20 @@ def test_a_v04_peer_reads_the_sums_that_the_peers_logged(played: Played) -> None
                 sums = [float(step["stage_reward"]) for step in logged]
                 assert any(read == pytest.approx(one, abs=1e-4) for one in sums), (read, sums)
     assert compared >= 4 * ROUNDS
+
+
+def test_a_v04_peer_is_on_our_board_as_a_stranger(played: Played) -> None:
+    leaders = {one["id"]: one for one in played.pages["leaderboard-cumulative"]["leaders"]}
+    guest = leaders.pop(played.seen["id"])
+    earned = {sums[guest["id"]] for sums in played.seen["rewards"].values() if guest["id"] in sums}
+
+    assert earned == {2.5}
+    assert guest["lastScore"] == 2.5
+    assert guest["cumulativeScore"] >= 2.5 * 3 * (ROUNDS - 1)
+    assert guest["cumulativeScore"] % 2.5 == 0
+    assert guest["verified"] is False
+    assert [one["verified"] for one in leaders.values()] == [True] * 4
+    assert guest["id"] in {one["nodeId"] for one in played.pages["gossip"]["messages"]}
 
 
 def test_peers_with_seeds_of_their_own_earn_different_sums(played: Played) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from exporter.identity.peer_id import read_peer_id
 from exporter.system.process_identity import is_running
 from trainer.config import SwarmConfig
 from trainer.protocol import EXPIRATION_SECONDS, MAX_CLOCK_DIFFERENCE_SECONDS
@@ -70,6 +71,7 @@ class Swarm:
                 host_maddrs=[config.listen_multiaddr()],
                 announce_maddrs=config.announce or None,
                 identity_path=str(identity_path),
+                node_id=node.place_in_swarm(read_peer_id(identity_path)),
                 nat_port_map=False,
                 auto_nat=False,
                 use_relay=False,

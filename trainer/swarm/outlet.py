@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainer.protocol import ROUND_AND_STAGE_KEY
@@ -58,10 +58,13 @@ class Outlet:
         """Whether the swarm responds: too few calls failed since the last report to think otherwise."""
         return len(self._failures) < MAX_FAILURES
 
-    def store_due(self, now: float) -> None:
-        """Stores what waits, at monotonic time `now`."""
+    def due(self, now: float) -> list[tuple[Slot, Any]]:
+        """What is to be stored at monotonic time `now`."""
         with self._lock:
-            due = self._backlog.due(now)
+            return self._backlog.due(now)
+
+    def store_all(self, due: Sequence[tuple[Slot, Any]], now: float) -> None:
+        """Stores what was due, as long as the swarm responds."""
         for slot, value in due:
             if self.responds:
                 with self.isolated():

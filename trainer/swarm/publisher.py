@@ -2,13 +2,17 @@
 
 The training thread leaves its values here; every few seconds the latest of each key is stored. A failed store is
 retried, unless a newer value has replaced it. What fails costs itself alone.
+
+What the peer earned is written to the run folder before it is published, so that no restart falls behind what others
+have seen. The sums of its last rounds are published again after a restart, when the node was lost or did not respond,
+and now and then: whoever held the records may be gone.
 """
 
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,7 @@ from trainer.protocol import (
     outputs_subkey,
     rewards_key_of,
 )
-from trainer.rounds import from_record
+from trainer.rounds import RoundProgress, from_record, to_record
 from trainer.swarm.backlog import Slot
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leadership import Leadership
@@ -44,6 +48,7 @@ MAX_OUTPUTS_PER_STAGE = 32
 MIN_FLUSH_SECONDS = 0.25
 # A waiting peer has nothing new to publish, but its last reward must stay fresh, or it counts as having left.
 REPEAT_SECONDS = 60.0
+REPEAT_ALL_SECONDS = 600.0
 # How often a peer dials initial peers that it lost, while it waits: its half of the swarm may be the one that stands
 # still. While it trains it does so more rarely.
 DIAL_SECONDS = 30.0
@@ -79,8 +84,10 @@ class Publisher(threading.Thread):
         self._boards: dict[RoundAndStage, None] = {}
         self._outputs_put: tuple[RoundAndStage, int] | None = None
         self._requests: list[tuple[Callable[[], Any], Future[Any]]] = []
-        self._position: Mapping[str, Any] | None = None
-        self._last_reward: tuple[Slot, float] | None = None
+        self._progress: RoundProgress | None = None
+        self._sums: dict[RoundAndStage, float] = {}
+        self._earned_at: RoundAndStage | None = None
+        self._repeated_at = time.monotonic()
         self._announced: RoundAndStage | None = None
         self._urgent = self._closing = False
         self._flushed_at = time.monotonic()
@@ -93,12 +100,15 @@ class Publisher(threading.Thread):
         """Whether this peer leads the swarm now."""
         return self._leadership.leads
 
-    def put_reward(self, at: RoundAndStage, reward: float) -> None:
-        """The peer's reward sum of a stage so far."""
-        slot = (rewards_key_of(self._peer_id, *at, self._swarm.shards), self._peer_id)
+    def put_sums(self, progress: RoundProgress) -> None:
+        """What the peer earned in its last stages so far, and where that leaves it, which is saved before."""
         with self._changed:
-            self._last_reward = slot, reward
-            self._outlet.put(slot, reward)
+            earlier, self._sums = self._sums, {at: one.reward for at, one in progress.sums.items()}
+            self._progress = progress
+            for at, reward in sorted(self._sums.items()):
+                if earlier.get(at) != reward:
+                    self._earned_at = at
+                    self._outlet.put(self._slot(at), reward)
 
     def put_output(self, at: RoundAndStage, question: str, value: tuple[float, dict[str, Any]]) -> bool:
         """The peer's completion of a question in a stage; whether the stage still takes one."""
@@ -128,10 +138,10 @@ class Publisher(threading.Thread):
         if is_new:
             self.hurry()
 
-    def save_progress(self, position: Mapping[str, Any]) -> None:
+    def save_progress(self, progress: RoundProgress) -> None:
         """Saves the peer's round progress in the run folder."""
         with self._changed:
-            self._position = position
+            self._progress = progress
 
     def ask_round_and_stage(self) -> "Future[RoundAndStage | None]":
         """The swarm's round and stage, once the DHT responds; None if there is none, or none valid."""
@@ -175,7 +185,9 @@ class Publisher(threading.Thread):
                 self._flush()
         if self._closing and not self.is_swarm_lost:
             self._flush()
-        self._write_position()
+        with self._changed:
+            progress = self._take_progress()
+        self._save(progress)
         self._cancel_requests()
 
     def _is_due(self) -> bool:
@@ -198,9 +210,10 @@ class Publisher(threading.Thread):
             boards, self._boards = self._boards, {}
             announced = self._announced
             self._urgent = False
-            if self._outlet.is_empty() and self._last_reward and now - self._outlet.stored_at >= REPEAT_SECONDS:
-                self._outlet.put(*self._last_reward)
-        self._outlet.store_due(now)
+            self._repeat(now)
+            due, progress = self._outlet.due(now), self._take_progress()
+        self._save(progress)
+        self._outlet.store_all(due, now)
         for at in boards:
             if self._outlet.responds and at not in self._unreadable:
                 with self._outlet.isolated():
@@ -215,17 +228,27 @@ class Publisher(threading.Thread):
             self._telemetry.set_connected_peers(len(self._swarm.connected_peers()))
         with self._outlet.isolated():
             self._dial(now)
-        accepted = self._outlet.outcome(self._last_reward[0]) if self._last_reward else None
+        accepted = self._outlet.outcome(self._slot(self._earned_at)) if self._earned_at is not None else None
         if accepted is not None:
             self._telemetry.set_reward_refused(not accepted)
         if self._outlet.report(now):
+            if self._failed_flushes:
+                self._publish_again()
             self._failed_flushes = 0
             self._failures_to_rebuild = max(FAILURES_TO_REBUILD, self._failures_to_rebuild - 1)
         else:
             self._failed_flushes += 1
             if self._failed_flushes >= self._failures_to_rebuild:
                 self._rebuild()
-        self._write_position()
+
+    def _repeat(self, now: float) -> None:
+        if now - self._repeated_at >= REPEAT_ALL_SECONDS:
+            self._repeated_at = now
+            self._put_all_sums()
+            return
+        is_idle = now - self._outlet.stored_at >= REPEAT_SECONDS and self._outlet.is_empty()
+        if is_idle and self._earned_at in self._sums:
+            self._outlet.put(self._slot(self._earned_at), self._sums[self._earned_at])
 
     def _dial(self, now: float) -> None:
         pause = DIAL_SECONDS if now - self._asked_at <= DIAL_SECONDS else DIAL_TRAINING_SECONDS
@@ -244,12 +267,18 @@ class Publisher(threading.Thread):
             self._publish_again()
 
     def _publish_again(self) -> None:
-        """What the swarm may have lost with this peer's node."""
+        """What the swarm may have lost with this peer's node, or missed meanwhile."""
         with self._changed:
-            if self._last_reward:
-                self._outlet.put(*self._last_reward)
+            self._put_all_sums()
             if self._announced:
                 self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(self._announced))
+
+    def _put_all_sums(self) -> None:
+        for at, reward in self._sums.items():
+            self._outlet.put(self._slot(at), reward)
+
+    def _slot(self, at: RoundAndStage) -> Slot:
+        return rewards_key_of(self._peer_id, *at, self._swarm.shards), self._peer_id
 
     def _publish_board(self, at: RoundAndStage, now: float) -> None:
         # Not read a second time if this one ends the connections: a flood of strangers outlasts the stage.
@@ -282,12 +311,14 @@ class Publisher(threading.Thread):
         for _, reply in requests:
             reply.set_result(None)
 
-    def _write_position(self) -> None:
-        with self._changed:
-            position, self._position = self._position, None
-        if position is not None:
+    def _take_progress(self) -> RoundProgress | None:
+        progress, self._progress = self._progress, None
+        return progress
+
+    def _save(self, progress: RoundProgress | None) -> None:
+        if progress is not None:
             try:
-                write_atomically(self._position_path, json.dumps(position).encode())
+                write_atomically(self._position_path, json.dumps(to_record(progress)).encode())
             except OSError as error:
                 log.warning("cannot save the round progress: %s", error)
 

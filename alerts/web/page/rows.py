@@ -65,6 +65,7 @@ class BoardRow(NamedTuple):
     total: float | None
     last: float | None
     is_ours: bool
+    is_unverified: bool = False
 
 
 def span_of(curves: Curves, now: float) -> float:
@@ -110,7 +111,8 @@ def board_rows(leaders: Sequence[Mapping[str, Any]], ours: frozenset[str]) -> li
             rows.append(None)
         leader = leaders[place]
         is_ours = leader["id"] in ours
-        rows.append(BoardRow(place + 1, leader["nickname"], leader["total"], leader["last"], is_ours))
+        is_unverified = not is_ours and bool(leader.get("is_unverified"))
+        rows.append(BoardRow(place + 1, leader["nickname"], leader["total"], leader["last"], is_ours, is_unverified))
         before = place
     return rows
 

@@ -162,12 +162,12 @@ def _standby(loop: AlertLoop) -> Any:
     return loop.get("/api/status").json()["standby"]
 
 
-def _titles(receiver: Webhook | Mailbox) -> Counter[str]:
+def titles(receiver: Webhook | Mailbox) -> Counter[str]:
     return Counter(message.title for message in receiver.messages)
 
 
 def _wait_for(receiver: Webhook | Mailbox, title: str) -> None:
-    wait_for(lambda: _titles(receiver)[title], 20, title, every=0.02)
+    wait_for(lambda: titles(receiver)[title], 20, title, every=0.02)
 
 
 def test_a_killed_watcher_is_replaced_and_comes_back_and_each_alert_is_told_once(pair: Pair, webhook: Webhook) -> None:
@@ -191,9 +191,9 @@ def test_a_killed_watcher_is_replaced_and_comes_back_and_each_alert_is_told_once
     pair.recover("b")
     _wait_for(webhook, "Resolved: PeerStalled: b")
     pair.stall("a")
-    wait_for(lambda: _titles(webhook)["PeerStalled: a"] == 2, 20, "it stalls again", every=0.02)
+    wait_for(lambda: titles(webhook)["PeerStalled: a"] == 2, 20, "it stalls again", every=0.02)
     time.sleep(1)
-    assert _titles(webhook) == {
+    assert titles(webhook) == {
         "PeerStalled: a": 2,
         "PeerStalled: b": 1,
         "Resolved: PeerStalled: a": 1,
@@ -220,7 +220,7 @@ def test_a_watcher_that_is_stopped_repeats_nothing_when_it_goes_on(pair: Pair, w
     pair.recover("b")
     _wait_for(webhook, "Resolved: PeerStalled: b")
     time.sleep(1)
-    counts = _titles(webhook)
+    counts = titles(webhook)
     assert {title: count for title, count in counts.items() if "Peer" in title} == {
         "PeerStalled: a": 1,
         "PeerStalled: b": 1,
@@ -243,7 +243,7 @@ def test_what_the_first_one_could_not_deliver_is_told_by_the_second_and_never_ag
         pair.wait("standing by")
         wait_for(lambda: pair.first.pending() == 0, 20, "nothing left to send")
         time.sleep(1)
-        assert _titles(mailbox)["PeerStalled: a"] == 1
+        assert titles(mailbox)["PeerStalled: a"] == 1
     finally:
         pair.close()
         mailbox.stop()
@@ -254,7 +254,7 @@ def test_two_that_cannot_see_each_other_both_tell_and_repeat_nothing_once_they_d
     pair.cable.cut()
     pair.wait("notifying")
     pair.stall("a")
-    wait_for(lambda: _titles(webhook)["PeerStalled: a"] == 2, 20, "both tell", every=0.02)
+    wait_for(lambda: titles(webhook)["PeerStalled: a"] == 2, 20, "both tell", every=0.02)
     pair.cable.is_cut = False
     pair.wait("standing by")
     pair.recover("a")
@@ -262,7 +262,7 @@ def test_two_that_cannot_see_each_other_both_tell_and_repeat_nothing_once_they_d
     pair.stall("b")
     _wait_for(webhook, "PeerStalled: b")
     time.sleep(1)
-    counts = _titles(webhook)
+    counts = titles(webhook)
     assert {title: count for title, count in counts.items() if "Peer" in title} == {
         "PeerStalled: a": 2,
         "PeerStalled: b": 1,

@@ -20,7 +20,12 @@ def test_a_leader_is_bounded_and_what_is_no_number_is_none() -> None:
     assert len(leader["nickname"]) <= MAX_TEXT
     assert leader["nickname"].isprintable()
     assert (leader["total"], leader["last"]) == (None, None)
-    assert unnamed == {"id": "QmB", "nickname": "QmB", "total": 1.0, "last": None}
+    assert unnamed == {"id": "QmB", "nickname": "QmB", "total": 1.0, "last": None, "is_unverified": False}
+
+
+def test_only_a_peer_that_the_board_calls_unverified_is_one() -> None:
+    leaders = [{"id": "a", "verified": False}, {"id": "b", "verified": True}, {"id": "c"}, {"id": "d", "verified": 0}]
+    assert [leader["is_unverified"] for leader in parse(_content(*leaders))] == [True, False, False, False]
 
 
 def test_numbers_that_json_should_not_have_are_none() -> None:

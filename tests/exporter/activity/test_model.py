@@ -113,6 +113,12 @@ def test_a_rest_may_be_one_that_the_collections_before_did_not_show():
     assert Peer(limits=Limits(30.0, 10.0)).collect(10, cores=0.0).judged() == ("rest", 15.0)
 
 
+def test_a_look_in_between_does_not_make_collections_shorter():
+    peer = Peer(limits=Limits(30.0, 10.0)).collect(5, cores=0.0)
+    peer.activity.observe(Usage(1.1, 0.0), "training", peer.progress_at, peer.limits, peer.now + 1.1)
+    assert peer.judged() == ("rest", 15.0)
+
+
 def test_a_rest_of_a_new_trainer_is_judged_generously():
     known = []
     for steps in (5, 20, 40, 64, 80):
@@ -121,7 +127,7 @@ def test_a_rest_of_a_new_trainer_is_judged_generously():
         peer.step(steps)
         known.append(peer.collect(15, cores=0.0).judged()[1])
     assert known == sorted(known, reverse=True)
-    assert known[0] > 60.0
+    assert known[0] > 80.0
     assert known[-1] == 40.0
 
 
@@ -284,6 +290,17 @@ def test_a_rest_in_a_phase_that_works_whenever_it_is_seen_is_one():
     assert 5.0 <= limit < 5.3
 
 
+def test_what_a_phase_did_alone_long_ago_when_it_was_longer_is_not_what_it_does_now():
+    peer = Peer()
+    peer.activity = Activity()
+    for cores, own_seconds, count in ((0.3, INTERVAL, 20), (2.0, 2.0, 256)):
+        peer.own_seconds = own_seconds
+        for _ in range(count):
+            peer.progress_at = peer.now + 4.5
+            peer.collect(5, cores=cores)
+    assert peer.activity.usual_cores == 2.0
+
+
 def test_a_rest_longer_than_any_silence_was_need_not_have_been_seen():
     peer = Peer(limits=Limits(10.0, 5.0, 1.0))
     peer.activity, peer.own_seconds = Activity(), INTERVAL
@@ -316,7 +333,8 @@ def test_a_stopped_trainer_is_stalled_a_minute_later_however_long_its_steps_take
 
 
 def test_a_stopped_trainer_with_short_steps_is_stalled_when_one_at_rest_is():
-    assert Peer().collect(30).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 40.0)
+    assert Peer().collect(15).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 40.0)
+    assert Peer().collect(100).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 120.0)
 
 
 def test_a_new_trainer_that_is_stopped_is_known_to_be():

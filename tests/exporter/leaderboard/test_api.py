@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -59,8 +60,8 @@ def test_round_and_stage(get: Get) -> None:
 def test_the_stage_board(get: Get) -> None:
     assert get("/api/leaderboard").json() == {
         "leaders": [
-            {"id": B, "nickname": "Qm…bbbbbb", "score": 7.0, "values": []},
-            {"id": A, "nickname": "a_b <i>", "score": 2.0, "values": []},
+            {"id": B, "nickname": "Qm…bbbbbb", "score": 7.0, "values": [], "verified": False},
+            {"id": A, "nickname": "a_b <i>", "score": 2.0, "values": [], "verified": True},
         ],
         "total": 2,
     }
@@ -156,6 +157,17 @@ def test_a_path_that_is_not_served_is_not_found(get: Get) -> None:
 
 def test_health_reports_the_age_of_the_last_poll(get: Get) -> None:
     assert get("/api/healthz").json() == {"message": "OK", "lastPolled": 2.0}
+
+
+def test_a_swarm_that_cannot_be_read_is_said_at_once_and_held_against_the_board_later() -> None:
+    failing = replace(snapshot(), problem="the DHT did not answer within 15 s")
+    get, later = client(failing), client(failing, clock=NOW + 301)
+    problem = "the DHT did not answer within 15 s"
+    assert get("/api/healthz").json() == {"message": "OK", "lastPolled": 2.0, "problem": problem}
+    assert get(f"/api/peers/{A}").status_code == 200
+    assert later(f"/api/peers/{A}").json() == {"detail": f"the swarm was last read 301 s ago: {problem}"}
+    never = client(Snapshot(problem="no initial peer accepts connections yet"))
+    assert never("/api/healthz").json()["detail"].endswith("not been read yet: no initial peer accepts connections yet")
 
 
 def test_before_the_first_poll_nothing_is_claimed() -> None:

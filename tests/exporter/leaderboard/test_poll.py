@@ -13,7 +13,7 @@ from exporter.leaderboard.poll import Poller
 from exporter.leaderboard.position import POLLS_TO_MOVE
 from exporter.leaderboard.reader import Answers, ReadFailed
 from exporter.leaderboard.store import Store
-from trainer.protocol import EXPIRATION_SECONDS, MAX_ROUND
+from trainer.protocol import EXPIRATION_SECONDS, LATE_ROUNDS, MAX_ROUND
 
 NOW = 1_700_000_000.0
 A, B, C = ("Qm" + letter * 44 for letter in "abc")
@@ -27,6 +27,7 @@ class Swarm:
         self.position: tuple[int, int] | None = None
         self.rewards: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
         self.now = NOW
+        self.failure = ""
 
     def earn(self, place: tuple[int, int], **sums: float) -> None:
         """Records written now, by peer letter."""
@@ -35,6 +36,8 @@ class Swarm:
         entries.update({"Qm" + letter * 44: (value, self.now + EXPIRATION_SECONDS) for letter, value in sums.items()})
 
     def ask(self, queries: Sequence[Sequence[Any]], now: float) -> Answers:
+        if self.failure:
+            raise ReadFailed(self.failure)
         return Answers(1, [self._answer(*query) for query in queries])
 
     def _answer(self, kind: str, *arguments: Any) -> Any:
@@ -222,3 +225,54 @@ def test_a_board_full_of_fakes_keeps_its_bounds(tmp_path: Path) -> None:
     assert len(snapshot.history) < 1_000_000
     assert service.store.size_bytes() < 16 * 1024 * 1024
     service.stop()
+
+
+def test_a_sum_that_is_published_some_rounds_late_counts_once(service: Service) -> None:
+    service.swarm.position = (3, 0)
+    service.swarm.earn((3, 0), a=1.0, b=2.0)
+    service.poll()
+    for number in range(4, 4 + LATE_ROUNDS):
+        service.swarm.position = (number, 0)
+        service.swarm.earn((number, 0), b=1.0)
+        service.poll()
+    service.swarm.earn((3, 0), a=4.0, b=2.0)
+    service.swarm.earn((5, 1), a=8.0)
+    service.poll(2 * LATE_ROUNDS)
+    assert (service.page(A)["cumulative"], service.page(B)["cumulative"]) == (12.0, 2.0 + LATE_ROUNDS)
+
+    service.swarm.position = (4 + LATE_ROUNDS, 0)
+    service.swarm.earn((4 + LATE_ROUNDS, 0), b=1.0)
+    service.poll()
+    service.swarm.earn((3, 0), a=50.0)
+    service.poll(2 * LATE_ROUNDS)
+    assert service.page(A)["cumulative"] == 12.0
+
+
+def test_a_swarm_that_restarts_within_those_rounds_counts_its_records_once(service: Service) -> None:
+    for number in range(5):
+        service.swarm.position = (number, 0)
+        service.swarm.earn((number, 0), a=10.0)
+        service.poll()
+    for number in range(POLLS_TO_MOVE):
+        service.swarm.position = (0, 0)
+        service.swarm.earn((0, 0), a=1.0 + number)
+        service.poll()
+    service.poll(2 * LATE_ROUNDS)
+    assert service.page(A)["cumulative"] == 50.0 + POLLS_TO_MOVE
+
+
+def test_a_flood_that_no_reader_survives_is_told_and_over_when_it_has_expired(service: Service) -> None:
+    service.swarm.position = (0, 0)
+    service.swarm.earn((0, 0), a=1.0)
+    assert service.poller._try_poll() == ""
+    assert b"leaderboard_poll_success 1.0" in service.measures.render()
+
+    service.swarm.failure = "the DHT did not answer within 15 s"
+    service.swarm.earn((0, 0), a=3.0)
+    assert service.poller._try_poll() == service.poller.snapshot.problem == service.swarm.failure
+    assert b"leaderboard_poll_success 0.0" in service.measures.render()
+    assert service.page(A)["cumulative"] == 1.0
+
+    service.swarm.failure = ""
+    assert service.poller._try_poll() == service.poller.snapshot.problem == ""
+    assert service.page(A)["cumulative"] == 3.0

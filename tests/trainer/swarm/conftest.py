@@ -9,10 +9,13 @@ import pytest
 
 from tests.lazy import lazily
 from trainer.config import SwarmConfig
+from trainer.protocol import RoundAndStage
+from trainer.rounds import Position, RoundProgress, StageSum
 from trainer.swarm.identity import ensure_identity
 
 if TYPE_CHECKING:
     from trainer.swarm.dht import Swarm
+    from trainer.swarm.publisher import Publisher
 
 dht, routing, utils = lazily("trainer.swarm.dht"), lazily("hivemind.dht.routing"), lazily("hivemind.utils")
 
@@ -35,6 +38,11 @@ def make_swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeSwarm]:
     yield make
     for swarm in swarms:
         swarm.close()
+
+
+def earn(publisher: "Publisher", at: RoundAndStage, reward: float) -> None:
+    """A peer's sum of a stage, and of none before."""
+    publisher.put_sums(RoundProgress(Position(*at, 1, reward), sums={at: StageSum(1, reward)}))
 
 
 async def _plant(_dht: Any, node: Any, *, key: str, entries: list[tuple[str | None, bytes]], lives: float) -> None:

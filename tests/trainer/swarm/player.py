@@ -1,10 +1,9 @@
 """A peer without a model: node, publisher and rounds as in a trainer, with a fixed reward for each step.
 
-Arguments: run folder, SwarmConfig as JSON. Prints its address, then a JSON line [round, stage, sum] for each reward
-that the swarm accepted. Ends with its standard input.
+Arguments: run folder, SwarmConfig as JSON, `rest` to publish what was earned and earn no more. Prints its address, then what a trainer's log says of its sums: a line for
+each step, and at a restart what was saved. Ends with its standard input: what waits is published then.
 """
 
-import json
 import os
 import sys
 import threading
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import SwarmConfig
-from trainer.rounds import Plan, RoundProgress, advance, follow, from_record, lead, to_record
+from trainer.rounds import Plan, RoundProgress, advance, follow, lead, list_sums
+from trainer.run import read_progress
 from trainer.swarm.dht import Swarm
 from trainer.swarm.error import SwarmError
 from trainer.swarm.identity import ensure_identity
-from trainer.swarm.publisher import POSITION_FILE, Publisher
+from trainer.swarm.publisher import Publisher
 
 STEP_SECONDS = 0.2
 PLAN = Plan(steps_per_stage=15, stages_per_round=3)
@@ -30,24 +30,9 @@ class Telemetry:
         return lambda *_args: None
 
 
-class Loud:
-    """A node that prints each reward that was accepted."""
-
-    def __init__(self, swarm: Swarm) -> None:
-        self._swarm = swarm
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._swarm, name)
-
-    def store(self, key: str, value: Any, subkey: str | None = None, **options: Any) -> bool:
-        accepted = self._swarm.store(key, value, subkey, **options)
-        if accepted and key.startswith("rl_swarm_rewards_"):
-            print(json.dumps([*map(int, key.split("_")[3:5]), value]), flush=True)
-        return accepted
-
-
-def end_with_input() -> None:
+def end_with_input(publisher: Publisher) -> None:
     sys.stdin.read()
+    publisher.close(60)
     os._exit(0)
 
 
@@ -61,30 +46,33 @@ def join(config: SwarmConfig, run_dir: Path) -> Swarm:
             time.sleep(1.0)
 
 
-def play(run_dir: Path, publisher: Publisher) -> None:
-    saved = run_dir / POSITION_FILE
-    progress = from_record(json.loads(saved.read_text())) if saved.exists() else RoundProgress()
+def decide(publisher: Publisher, progress: RoundProgress) -> RoundProgress:
+    swarm = publisher.ask_round_and_stage().result(60)
+    progress = (lead if publisher.leads else follow)(progress, swarm, PLAN)
+    if publisher.leads or swarm is not None:
+        publisher.put_sums(progress)
+    return progress
 
-    def decide() -> RoundProgress:
-        swarm = publisher.ask_round_and_stage().result(60)
-        return lead(progress, swarm, PLAN) if publisher.leads else follow(progress, swarm, PLAN)
 
-    progress = decide()
+def play(publisher: Publisher, progress: RoundProgress) -> None:
+    print(f"event=progress_resumed sums={list_sums(progress)}", flush=True)
+    progress = decide(publisher, progress)
     while True:
+        time.sleep(STEP_SECONDS)
+        if "rest" in sys.argv[3:]:
+            continue
         position = progress.position
         if position is None:
-            time.sleep(STEP_SECONDS)
-            progress = decide()
+            progress = decide(publisher, progress)
             continue
-        time.sleep(STEP_SECONDS)
         at = position.round_and_stage
-        publisher.put_reward(at, position.reward + 1.0)
         progress = advance(progress, 1.0, PLAN, leader=publisher.leads)
+        publisher.put_sums(progress)
+        print(f"round={at.round} stage={at.stage} stage_reward={position.reward + 1.0:.4f}", flush=True)
         if publisher.leads:
             publisher.announce(at, is_new=False)
             if progress.position is not None and progress.position.round_and_stage != at:
                 publisher.announce(progress.position.round_and_stage, is_new=True)
-        publisher.save_progress(to_record(progress))
 
 
 def main() -> None:
@@ -92,10 +80,10 @@ def main() -> None:
     peer_id = ensure_identity(run_dir / "identity.pem")
     swarm = join(config, run_dir)
     print(swarm.addresses[0], flush=True)
-    threading.Thread(target=end_with_input, daemon=True).start()
-    publisher = Publisher(Loud(swarm), Telemetry(), run_dir, peer_id, interval_seconds=0.5)
+    publisher = Publisher(swarm, Telemetry(), run_dir, peer_id, interval_seconds=0.5)
     publisher.start()
-    play(run_dir, publisher)
+    threading.Thread(target=end_with_input, args=[publisher], daemon=True).start()
+    play(publisher, read_progress(run_dir))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.fakes import wait_for
-from tests.trainer.swarm.conftest import MakeSwarm, plant
+from tests.trainer.swarm.conftest import MakeSwarm, earn, plant
 from tests.trainer.swarm.test_publisher import AT, FakeTelemetry
 from trainer.protocol import rewards_key
 from trainer.readable import MAX_VALUE_BYTES
@@ -48,7 +48,7 @@ def test_the_board_of_a_crowd_of_strangers_is_published(leader: Any, follower: A
     publisher.start()
     publisher.announce(AT, is_new=True)
     wait_for(lambda: len(telemetry.published_at) >= 2, 60, "round and board")
-    publisher.put_reward(AT, 1.5)
+    earn(publisher, AT, 1.5)
     publisher.close(60)
 
     assert leader.is_alive()
@@ -78,8 +78,8 @@ def test_a_reward_that_a_stranger_overwrote_holds_up_nothing(leader: Any, follow
         plant(swarm, rewards_key(8, 0), {PEER: -5.0}, lives=24 * 3600.0)
     telemetry = FakeTelemetry()
     publisher = Publisher(follower, telemetry, tmp_path, PEER, interval_seconds=0.1)
-    publisher.put_reward(AT._replace(round=8, stage=0), 1.0)
-    publisher.put_reward(AT._replace(round=8, stage=1), 2.0)
+    earn(publisher, AT._replace(round=8, stage=0), 1.0)
+    earn(publisher, AT._replace(round=8, stage=1), 2.0)
     publisher.start()
     wait_for(lambda: telemetry.published_at, 30, "the later reward")
     publisher.close(60)
@@ -105,3 +105,10 @@ def test_a_node_whose_p2pd_was_killed_is_built_again(leader: Any, follower: Any)
     assert leader.store("after", 8)
     wait_for(lambda: (follower.get("kept"), follower.get("after")) == (7, 8), 20, "both values")
     assert time.monotonic() - began < 30
+
+
+def test_a_restarted_peer_is_no_second_one(make_swarm: MakeSwarm, leader: Any, tmp_path: Path) -> None:
+    make_swarm(tmp_path, initial_peers=leader.addresses).close()
+    make_swarm(tmp_path, initial_peers=leader.addresses)
+
+    assert all(leader.store(rewards_key(20, number), 1.0, PEER) for number in range(12))

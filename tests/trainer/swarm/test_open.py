@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import wait_for
-from tests.trainer.swarm.conftest import MakeSwarm, plant
+from tests.trainer.swarm.conftest import MakeSwarm, earn, plant
 from tests.trainer.swarm.test_publisher import FakeTelemetry
 from trainer.protocol import ROUND_AND_STAGE_KEY, RoundAndStage
 from trainer.swarm.publisher import Publisher
@@ -32,7 +32,7 @@ def test_a_strangers_announcement_takes_no_swarm_over(make_swarm: MakeSwarm, tmp
     follower.start()
     try:
         leader.announce(HERE, is_new=True)
-        leader.put_reward(HERE, 1.0)
+        earn(leader, HERE, 1.0)
         wait_for(lambda: believed() == HERE, 20, "the leader's round")
         wait_for(lambda: told.is_overruled is False, 20, "that the leader's word is taken")
         wait_for(lambda: first.find("rl_swarm_rewards_3_2"), 20, "the leader's reward")
@@ -48,7 +48,7 @@ def test_a_strangers_announcement_takes_no_swarm_over(make_swarm: MakeSwarm, tmp
 
         following = RoundAndStage(4, 0)
         leader.announce(following, is_new=True)
-        leader.put_reward(following, 1.0)
+        earn(leader, following, 1.0)
         wait_for(lambda: believed() == following, 20, "the follower goes with the leader's rewards")
     finally:
         leader.close(10)

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from tests.fakes import wait_for
+from tests.trainer.swarm.conftest import earn
 from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
+from trainer.rounds import Position, RoundProgress, StageSum, from_record
+from trainer.swarm import publisher as publishing
 from trainer.swarm.backlog import MAX_RECORDS
 from trainer.swarm.error import SwarmError
 from trainer.swarm.publisher import MAX_BOARD_PEERS, MAX_OUTPUTS_PER_STAGE, Publisher
@@ -131,8 +134,8 @@ def publisher(swarm: FakeSwarm, telemetry: FakeTelemetry, tmp_path: Path) -> Ite
 
 def test_each_stages_latest_sum_is_published(publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry) -> None:
     for reward in (1.0, 2.0, 3.0):
-        publisher.put_reward(AT, reward)
-    publisher.put_reward(RoundAndStage(3, 2), 0.5)
+        earn(publisher, AT, reward)
+    earn(publisher, RoundAndStage(3, 2), 0.5)
     publisher.start()
     publisher.close(60)
 
@@ -143,7 +146,7 @@ def test_each_stages_latest_sum_is_published(publisher: Publisher, swarm: FakeSw
 
 def test_a_leader_publishes_round_and_stage_and_the_stages_board(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.stored["rl_swarm_rewards_3_1"] = {OTHER: 9.0, "not a peer": 1.0}
-    publisher.put_reward(AT, 4.0)
+    earn(publisher, AT, 4.0)
     publisher.announce(AT, is_new=True)
     publisher.start()
     publisher.close(60)
@@ -156,7 +159,7 @@ def test_rewards_spread_over_keys_make_one_board(swarm: FakeSwarm, tmp_path: Pat
     swarm.shards = 7
     for number, peer_id in enumerate((PEER, OTHER, *(f"Qm{letter * 44}" for letter in "abcdefg"))):
         publisher = Publisher(swarm, FakeTelemetry(), tmp_path, peer_id, interval_seconds=0.05)
-        publisher.put_reward(AT, float(number))
+        earn(publisher, AT, float(number))
         publisher.announce(AT, is_new=True)
         publisher.start()
         publisher.close(60)
@@ -168,23 +171,23 @@ def test_rewards_spread_over_keys_make_one_board(swarm: FakeSwarm, tmp_path: Pat
 
 def test_a_hanging_swarm_does_not_block_the_training_thread(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.open.clear()
-    publisher.put_reward(AT, 0.0)
+    earn(publisher, AT, 0.0)
     publisher.start()
     assert swarm.entered.wait(60)
 
     began = time.perf_counter()
     for step in range(1000):
-        publisher.put_reward(AT, float(step))
+        earn(publisher, AT, float(step))
         publisher.put_output(AT, f"question {step}", (0.0, {}))
         publisher.announce(AT, is_new=False)
-        publisher.save_progress({"finished_round": step})
+        publisher.save_progress(RoundProgress(finished_round=step))
 
     assert time.perf_counter() - began < 10
 
 
 def test_a_failed_store_is_retried(publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry) -> None:
     swarm.refused = 2
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.start()
 
     wait_for(lambda: swarm.stored, 5, "a store that succeeds", every=0.01)
@@ -197,7 +200,7 @@ def test_a_refused_reward_holds_up_nothing_and_is_told(
     publisher: Publisher, swarm: FakeSwarm, telemetry: FakeTelemetry
 ) -> None:
     swarm.refused_keys = {"rl_swarm_rewards_3_1"}
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.announce(AT, is_new=True)
     publisher.put_output(AT, "question", (0.0, {}))
     publisher.start()
@@ -207,14 +210,14 @@ def test_a_refused_reward_holds_up_nothing_and_is_told(
     assert swarm.stored["rl_swarm_rs"] == (3, 1)
     assert telemetry.is_reward_refused is True
     swarm.refused_keys.clear()
-    publisher.put_reward(AT, 6.0)
+    earn(publisher, AT, 6.0)
     wait_for(lambda: "rl_swarm_rewards_3_1" in swarm.stored, 5, "the reward", every=0.01)
     wait_for(lambda: telemetry.is_reward_refused is False, 5, "that it is accepted again", every=0.01)
 
 
 def test_a_key_that_does_not_answer_holds_up_no_other(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.slow_keys = {"rl_swarm_rewards_3_1"}
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.announce(AT, is_new=True)
     publisher.start()
 
@@ -223,7 +226,7 @@ def test_a_key_that_does_not_answer_holds_up_no_other(publisher: Publisher, swar
 
 def test_what_a_lost_node_held_is_published_again(publisher: Publisher, swarm: FakeSwarm) -> None:
     held = {"rl_swarm_rewards_3_1", "rl_swarm_rs"}
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.announce(AT, is_new=True)
     publisher.start()
     wait_for(lambda: held <= swarm.stored.keys(), 5, "both records", every=0.01)
@@ -234,6 +237,50 @@ def test_what_a_lost_node_held_is_published_again(publisher: Publisher, swarm: F
 
     assert swarm.stored["rl_swarm_rewards_3_1"] == {PEER: 5.0}
     assert swarm.stored["rl_swarm_rs"] == (3, 1)
+
+
+def test_the_sums_of_earlier_stages_outlive_whoever_held_them(
+    publisher: Publisher, swarm: FakeSwarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = {RoundAndStage(2, 2): StageSum(4, 9.0), AT: StageSum(1, 5.0)}
+    wanted = {"rl_swarm_rewards_2_2": {PEER: 9.0}, "rl_swarm_rewards_3_1": {PEER: 5.0}}
+    publisher.put_sums(RoundProgress(Position(*AT, 1, 5.0), sums=sums))
+    publisher.start()
+    wait_for(lambda: swarm.stored == wanted, 5, "both sums", every=0.01)
+    swarm.stored.clear()
+    swarm.is_daemon_gone = True
+    wait_for(lambda: swarm.stored == wanted, 5, "both, as the node was lost", every=0.01)
+    swarm.stored.clear()
+    monkeypatch.setattr(publishing, "REPEAT_ALL_SECONDS", 0.0)
+    wait_for(lambda: swarm.stored == wanted, 5, "both, as time passed", every=0.01)
+    monkeypatch.undo()
+    publisher._failed_flushes = 1
+    swarm.stored.clear()
+    wait_for(lambda: swarm.stored == wanted, 5, "both, as the swarm responds again", every=0.01)
+
+
+def test_nothing_is_published_that_a_restart_would_not_know(
+    publisher: Publisher, swarm: FakeSwarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = []
+    store = swarm.store
+
+    def compare(key: str, value: Any, subkey: str | None = None, **options: Any) -> bool:
+        if key == "rl_swarm_rewards_3_1":
+            saved = from_record(json.loads((tmp_path / "position.json").read_text()))
+            ahead.append(value - saved.sums[AT].reward)
+        return store(key, value, subkey, **options)
+
+    monkeypatch.setattr(swarm, "store", compare)
+    publisher.start()
+    for reward in range(1, 200):
+        earn(publisher, AT, float(reward))
+        time.sleep(0.001)
+    publisher.close(60)
+
+    assert len(ahead) >= 2
+    assert max(ahead) <= 0.0
+    assert swarm.stored["rl_swarm_rewards_3_1"] == {PEER: 199.0}
 
 
 def test_the_board_of_a_crowd_fits_into_a_value(publisher: Publisher, swarm: FakeSwarm) -> None:
@@ -250,10 +297,10 @@ def test_the_board_of_a_crowd_fits_into_a_value(publisher: Publisher, swarm: Fak
 
 def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.refused = 1
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.start()
     wait_for(lambda: swarm.calls, 5, "a store", every=0.01)
-    publisher.put_reward(AT, 6.0)
+    earn(publisher, AT, 6.0)
 
     wait_for(lambda: swarm.stored, 5, "a store that succeeds", every=0.01)
     publisher.close(60)
@@ -263,7 +310,7 @@ def test_a_newer_value_replaces_a_failed_one(publisher: Publisher, swarm: FakeSw
 
 def test_pending_values_are_bounded(publisher: Publisher, swarm: FakeSwarm) -> None:
     for stage in range(5 * MAX_RECORDS):
-        publisher.put_reward(RoundAndStage(stage, 0), 1.0)
+        earn(publisher, RoundAndStage(stage, 0), 1.0)
     publisher.start()
     publisher.close(60)
 
@@ -311,7 +358,7 @@ def test_a_leader_whose_word_is_not_taken_says_so(
 
 def test_a_node_that_does_not_respond_is_built_again(publisher: Publisher, swarm: FakeSwarm) -> None:
     swarm.slow_keys = {"rl_swarm_rewards_3_1"}
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.start()
 
     wait_for(lambda: swarm.rebuilt, 5, "a new node", every=0.01)
@@ -320,7 +367,7 @@ def test_a_node_that_does_not_respond_is_built_again(publisher: Publisher, swarm
 
 def test_a_waiting_peer_dials_the_initial_peers_that_it_lost(publisher: Publisher, swarm: FakeSwarm) -> None:
     publisher._dialled_at = time.monotonic() - 40.0
-    publisher.put_reward(AT, 5.0)
+    earn(publisher, AT, 5.0)
     publisher.start()
     wait_for(lambda: swarm.stored, 5, "a flush", every=0.01)
     assert not swarm.dialled
@@ -340,8 +387,8 @@ def test_a_lost_swarm_ends_the_publisher(publisher: Publisher, swarm: FakeSwarm)
 
 
 def test_the_round_progress_is_saved_to_disk(publisher: Publisher, tmp_path: Path) -> None:
-    publisher.save_progress({"position": None, "finished_round": 8})
+    publisher.save_progress(RoundProgress(finished_round=8))
     publisher.start()
     publisher.close(60)
 
-    assert json.loads((tmp_path / "position.json").read_text()) == {"position": None, "finished_round": 8}
+    assert from_record(json.loads((tmp_path / "position.json").read_text())).finished_round == 8

@@ -81,3 +81,10 @@ def test_the_board_shows_its_head_and_our_peers_with_their_neighbours() -> None:
     assert places == [*range(1, 11), None, 50, 51, 52, None, 99, 100]
     assert [row.place for row in rows if row and row.is_ours] == [2, 51, 100]
     assert board_rows([], frozenset({"Qm1"})) == []
+
+
+def test_strangers_whose_sums_nobody_can_verify_are_marked() -> None:
+    leaders = [
+        {"id": f"Qm{n}", "nickname": f"n{n}", "total": 1.0, "last": None, "is_unverified": n < 2} for n in range(3)
+    ]
+    assert [row and row.is_unverified for row in board_rows(leaders, frozenset({"Qm0"}))] == [False, True, False]
