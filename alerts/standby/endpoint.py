@@ -14,7 +14,7 @@ from alerts.standby.exchange import MAX_BYTES, Question
 from alerts.standby.first import First
 from alerts.standby.token import TOKEN_FILE
 from alerts.web.login import STANDBY_PATH, Throttle, network_of
-from alerts.web.request_body import READ_TIMEOUT_SECONDS, problem, read_object
+from alerts.web.requests.request_body import READ_TIMEOUT_SECONDS, problem, read_object
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.run_folder import read_bounded
+from exporter.serving.trust import trust, trust_text
 
 # In the state folder of the first one: lets a standby ask it, and nothing else; below it, the page's certificate.
 TOKEN_FILE = "standby.token"
@@ -44,11 +45,4 @@ def make_context(token: Token) -> ssl.SSLContext:
 
     Raises ssl.SSLError where it is none.
     """
-    if not token.certificate:
-        return ssl.create_default_context()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The file came from the watcher itself: its certificate stands for it, whatever its name is.
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cadata=token.certificate)
-    return context
+    return trust_text(token.certificate) if token.certificate else trust(None)

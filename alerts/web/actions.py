@@ -24,8 +24,8 @@ from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import AckRequest, SilenceRequest
 from alerts.loop import Loop
 from alerts.messages.single import Message
-from alerts.web.request_body import READ_TIMEOUT_SECONDS, problem, read_object
-from alerts.web.same_origin import refuse
+from alerts.web.requests.request_body import READ_TIMEOUT_SECONDS, problem, read_object
+from alerts.web.requests.same_origin import refuse
 from exporter.run_folder import write_atomically
 
 log = logging.getLogger(__name__)

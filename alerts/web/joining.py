@@ -14,7 +14,7 @@ from starlette.routing import Route
 from alerts.config import describe_errors
 from alerts.machines.joined import JoinRequest, TakenError, add_joined
 from alerts.web.login import JOIN_PATH, Throttle, network_of
-from alerts.web.request_body import READ_TIMEOUT_SECONDS, problem, read_object
+from alerts.web.requests.request_body import READ_TIMEOUT_SECONDS, problem, read_object
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from alerts.web.same_origin import is_owner
+from alerts.web.requests.same_origin import is_owner
 from exporter.machine.push_format import PUSH_PATH
 
 # The health check reveals only up or down, and its clients often cannot log in.

@@ -15,7 +15,7 @@ from alerts.machines.membership import NO_PORT, Roster
 from alerts.machines.sequences import Sequences
 from alerts.scraping.inbox import Inbox
 from alerts.web.login import decode_basic
-from alerts.web.request_body import READ_TIMEOUT_SECONDS, problem
+from alerts.web.requests.request_body import READ_TIMEOUT_SECONDS, problem
 from exporter.machine.push_format import MAX_PUSH_BYTES, PUSH_PATH, TooLargeError, parse, unpack
 
 # Of all pushes that are being received.

@@ -1,7 +1,6 @@
 """How commands reach the alert loop: its address, API token and certificate."""
 
 import contextlib
-import ssl
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +8,9 @@ from typing import Any, NamedTuple
 import httpx
 
 from alerts.config import TOKEN_FILE, AlertsConfig
+from exporter.serving.trust import trust
 from fleet.configuration.compose import alerts_url
 from fleet.configuration.load import Loaded
-
-_END = "-----END CERTIFICATE-----"
 
 
 class Access(NamedTuple):
@@ -38,7 +36,7 @@ class Access(NamedTuple):
             timeout=timeout_seconds,
             trust_env=False,
             # Without TLS there is nothing to verify, and the CA store is slow to load.
-            verify=_pin(self.certificate) if self.certificate is not None else False,
+            verify=trust(self.certificate) if self.certificate is not None else False,
             auth=_Token(self.folder / TOKEN_FILE),
         )
 
@@ -65,13 +63,3 @@ class _Token(httpx.Auth):
         with contextlib.suppress(OSError):
             request.headers["Authorization"] = f"Bearer {self._path.read_text().strip()}"
         yield request
-
-
-def _pin(certificate: Path) -> ssl.SSLContext:
-    """Trusts that one certificate only: it may be self-signed, and need not name the loopback address."""
-    first, end, _ = certificate.read_text().partition(_END)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cadata=first + end)
-    return context

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from alerts.machines.joined import FOLDER, TOKEN_FILE, ensure_token, read_joined
 from alerts.web.joining import Joining
 from alerts.web.login import FREE_ATTEMPTS
-from alerts.web.request_body import MAX_REQUEST_BYTES
+from alerts.web.requests.request_body import MAX_REQUEST_BYTES
 from tests.certificates import write_certificate
 
 LOGIN = "watcher:" + "s3cret" * 4

@@ -10,7 +10,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from alerts.config import TOKEN_FILE
-from alerts.web.same_origin import refuse
+from alerts.web.requests.same_origin import refuse
 from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import wait_for
 

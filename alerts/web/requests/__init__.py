@@ -1,0 +1,1 @@
+"""What a request may hold, and whether it may change something."""
