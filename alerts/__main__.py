@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+from starlette.routing import Route
 
 from alerts.charts.choose import ChartDrawer
 from alerts.config import AlertsConfig, ConfigError, load
@@ -26,9 +29,16 @@ from alerts.history.api import HistoryApi
 from alerts.history.recorder import Recorder
 from alerts.history.store import FILE
 from alerts.loop import Loop, SteadyClock
-from alerts.machines.discovery import Discovery
+from alerts.machines.discovery import Discovery, pause_seconds
 from alerts.machines.joined import TOKEN_FILE, ensure_token
-from alerts.machines.membership import Membership, locator, read_membership, with_machines
+from alerts.machines.membership import Membership, Roster, locator, read_membership, with_machines
+from alerts.machines.sequences import Sequences
+from alerts.scraping.inbox import Inbox
+from alerts.standby.endpoint import StandingBy
+from alerts.standby.exchange import Here
+from alerts.standby.first import First
+from alerts.standby.first import ensure_token as ensure_standby_token
+from alerts.standby.token import TOKEN_FILE as STANDBY_TOKEN_FILE
 from alerts.startup import Prepared, describe, prepare
 from alerts.store import FILE as ALERTS_FILE
 from alerts.store import Store, StoreError
@@ -41,6 +51,7 @@ from alerts.web.live_page import LivePage
 from alerts.web.page.render import Renderer
 from alerts.web.page_data import PageData
 from alerts.web.peer_page import PeerPages
+from alerts.web.pushing import Pushing
 from alerts.web.server import make_server
 from alerts.web.sparkline_data import SparklineReader
 from exporter.files.file_lock import LockTakenError, NoLocksError, check_locks, locked
@@ -127,12 +138,31 @@ async def _run(
     outbox = Outbox(queue, sender, styles, tuple(route.name for route in config.routes), clock, chart_drawer)
     dispatcher = Dispatcher(config, queue, silence_store, styles, outbox, clock, locator(config))
     recorder = Recorder(config.state_dir, config.history)
-    loop = Loop(config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins)
+    inbox = Inbox(config.targets, config.interval, clock)
+    loop = Loop(
+        config, store, dispatcher, outbox, styles, clock, recorder=recorder, logins=prepared.logins, inbox=inbox
+    )
     history = HistoryApi(recorder, [target.peer for target in config.targets], lambda: loop.status)
     actions = Actions(make_token(config.state_dir), loop, silence_store, sender, styles)
     board = BoardReader(config.leaderboard_url) if config.leaderboard_url else None
     curves = SparklineReader([target.peer for target in config.targets], history.read)
-    page_data = PageData(config, loop, store, dispatcher, outbox, board, curves)
+    watcher, here = secrets.token_urlsafe(12), Here(loop, dispatcher, silence_store)
+    first, second = First(config.fleet, watcher, here, queue), None
+    if config.standby_of is not None and prepared.standby_token is not None:
+        # Imported only if used, as httpx below.
+        from alerts.standby.second import Second
+
+        of, token = config.standby_of, prepared.standby_token
+        second = Second(of, token, config.fleet, watcher, here, outbox, config.state_dir)
+        first.is_standing_by = lambda: second is not None and second.is_standing_by
+
+    def may_send() -> bool:
+        return first.may_send() and (second is None or second.may_send())
+
+    outbox.guard(may_send, first.note_delivered)
+    dispatcher.may_notify = may_send
+    describe_standby = second.describe if second is not None else first.describe
+    page_data = PageData(config, loop, store, dispatcher, outbox, board, curves, describe_standby)
     renderer = Renderer(config.language, styles.style().zone)
     live = LivePage(renderer, page_data.collect)
     peer_pages = PeerPages(config, loop, page_data, history, renderer, styles.style())
@@ -144,8 +174,23 @@ async def _run(
         stop.set()
 
     joining = _make_joining(config, listed, begin_again)
-    app = make_app(config, loop, outbox, page_data, actions, live, history, peer_pages, prepared.password, joining)
-    server = make_server(app, certificate.context if certificate is not None else None)
+    roster = Roster(config.state_dir, known, begin_again, pause_seconds=pause_seconds(config), clock=clock)
+    app = make_app(
+        config,
+        loop,
+        outbox,
+        page_data,
+        actions,
+        live,
+        history,
+        peer_pages,
+        prepared.password,
+        joining=joining,
+        more_routes=_standby_routes(config, first),
+        pushing=_make_pushing(config, prepared, inbox, roster, clock),
+    )
+    context = certificate.context if certificate is not None else None
+    server = make_server(app, context, interval_seconds=config.interval)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _log_start(config, sender, server_socket)
@@ -154,7 +199,11 @@ async def _run(
         dispatcher.announce_loss(store.aside)
     outbox.start()
     recorder.start()
-    background = [asyncio.create_task(curves.run(live.invalidate, live.viewed))]
+    background = [
+        asyncio.create_task(curves.run(live.invalidate, live.viewed)),
+        asyncio.create_task(first.run()),
+        *([asyncio.create_task(second.run())] if second is not None else []),
+    ]
     if config.deadman is not None:
         # Imported only if used: it imports httpx, which takes 5 MB; so does alerts.telegram.updates.
         from alerts.delivery.dead_man_switch import DeadManSwitch
@@ -164,7 +213,7 @@ async def _run(
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))
     if config.machines:
-        background.append(asyncio.create_task(Discovery(config, known, prepared.logins).run(begin_again)))
+        background.append(asyncio.create_task(Discovery(config, roster, prepared.logins).run()))
     if certificate is not None:
         background.append(asyncio.create_task(certificate.keep_fresh()))
     commands = Commands(lambda: loop.status, dispatcher, silence_store, styles.style())
@@ -172,6 +221,7 @@ async def _run(
         from alerts.telegram.updates import Updates
 
         updates = Updates(bot, chats, commands, queue, styles.style().words)
+        updates.may_ask = lambda: second is None or not second.is_standing_by
         background.append(asyncio.create_task(updates.run()))
     # These objects live as long as the process: the garbage collector can skip them.
     gc.collect()
@@ -200,6 +250,27 @@ def _make_joining(config: AlertsConfig, listed: frozenset[str], on_change: Calla
         log.error("no machine can join: cannot write %s: %s", config.state_dir / TOKEN_FILE, error)
         return None
     return Joining(config.state_dir, token, listed, on_change)
+
+
+def _standby_routes(config: AlertsConfig, first: First) -> list[Route]:
+    try:
+        token = ensure_standby_token(config.state_dir, config.tls.certificate if config.tls is not None else None)
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("no standby can ask: cannot write %s: %s", config.state_dir / STANDBY_TOKEN_FILE, error)
+        return []
+    return StandingBy(first, token).routes()
+
+
+def _make_pushing(
+    config: AlertsConfig, prepared: Prepared, inbox: Inbox, roster: Roster, clock: Callable[[], float]
+) -> Pushing | None:
+    """Takes pages where machines push; without any there is nothing that could be sent."""
+    names = [machine.name for machine in config.machines if machine.pushes]
+    if not names:
+        return None
+    passwords = {name: prepared.logins[name].partition(":")[2] for name in names}
+    sequences = Sequences(config.state_dir)
+    return Pushing(passwords, inbox, roster, sequences, interval_seconds=config.interval, clock=clock)
 
 
 def _group_chats(bots: "Mapping[str, Bot]") -> "list[tuple[Bot, set[int]]]":

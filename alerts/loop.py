@@ -9,9 +9,10 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from alerts.config import AlertsConfig
 from alerts.delivery.dispatcher import Dispatcher
@@ -32,6 +33,7 @@ from alerts.restarts.records import Records
 from alerts.restarts.restarter import Restarter, add_record
 from alerts.rules import View, discover
 from alerts.scraping.host import read_host_page
+from alerts.scraping.inbox import Inbox
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape, Scraper
 from alerts.store import FileHealth, Store
@@ -63,6 +65,16 @@ class _Instant(NamedTuple):
     steady: float
 
 
+class HandOver(Protocol):
+    """What another watcher hands over: applied between two evaluations, within one transaction."""
+
+    def alert_states(self, before: AlertStates, is_mine: Callable[[Key], bool]) -> AlertStates: ...
+
+    def write(self) -> None: ...
+
+    def done(self) -> None: ...
+
+
 class _Evaluation(NamedTuple):
     """What the rules say of some subjects: their alerts, the events, and the samples for the history."""
 
@@ -76,11 +88,18 @@ def _is_healthy(scrape: Scrape) -> bool:
     return scrape.page is not None and scrape.page.is_up() is not False
 
 
+def as_it_came(view: View, scrape: Scrape | None) -> View:
+    """The view of a peer at the moment at which its page came: what a later one would say is not known."""
+    if scrape is None or not scrape.age_seconds or view.scope != "peer":
+        return view
+    return view._replace(now=view.now - scrape.age_seconds)
+
+
 class Loop:
     """Evaluates the rules once per interval; `status` is the latest result.
 
     `clock` never steps and measures durations; `wall` is the clock of the times on the pages. `logins` are
-    `user:password` by machine.
+    `user:password` by machine; `inbox` has the pages of those that push.
     """
 
     def __init__(
@@ -94,6 +113,7 @@ class Loop:
         wall: Callable[[], float] = time.time,
         recorder: Recorder | None = None,
         logins: Mapping[str, str] = MappingProxyType({}),
+        inbox: Inbox | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -109,7 +129,7 @@ class Loop:
             if config.rules.of(name).enabled
         ]
         by_peer = {target.peer: logins[target.machine] for target in config.targets if target.machine in logins}
-        self._scraper = Scraper(config.targets, config.timeout, by_peer)
+        self._scraper = Scraper(config.targets, config.timeout, by_peer, inbox)
         self._machines = MachineWatch([machine.name for machine in config.machines], config.targets, clock())
         self._host_name = socket.gethostname()
         self._has_host_failed = False
@@ -128,6 +148,7 @@ class Loop:
         self._failures: dict[str, str] = {}
         self.status = Status(config.fleet, alert_states=store.load())
         self.on_status: Callable[[], None] = lambda: None
+        self.hand_over: HandOver | None = None
         self._log_removed()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -190,10 +211,11 @@ class Loop:
         if failed >= STORM_PEERS:
             scrapes |= await self._scraper.scrape_some(frozenset(healthy), self._config.timeout)
         at = self._begin(scrapes)
+        self._take_over()
         scrapes = self._machines.correct(scrapes, at.wall)
         views = [self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()]
         hosts = [self._view_host(at.wall), *self._machines.views(scrapes, at.wall, at.steady)]
-        evaluation = self._evaluate([*views, *hosts], at)
+        evaluation = self._evaluate([*views, *hosts], at, scrapes)
         after = evaluation.alert_states
         await self._write(evaluation, Status(self._config.fleet, at.wall, scrapes, after))
         # Only a committed evaluation counts; after a failed commit the next round adds its time.
@@ -212,20 +234,36 @@ class Loop:
             return
         at = self._begin(scrapes)
         scrapes = self._machines.correct(scrapes, at.wall)
-        part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at)
+        part = self._evaluate([self._view(peer, scrape, at.wall) for peer, scrape in scrapes.items()], at, scrapes)
         after = self.status.alert_states.replaced(scrapes, part.alert_states)
         known = {**self.status.scrapes, **scrapes}
         await self._write(part, Status(self._config.fleet, at.wall, known, after))
         self._checked_at.update(dict.fromkeys(scrapes, at.steady))
         self._deadlines.update(scrapes, after.due)
 
+    @property
+    def subjects(self) -> list[str]:
+        """The peers and hosts that are watched."""
+        return [*(target.peer for target in self._config.targets), self._host_name, *self._machines.names]
+
+    def _take_over(self) -> None:
+        """Applies what another watcher hands over, once nothing is being sent."""
+        if self.hand_over is None or self._outbox.is_sending:
+            return
+        hand_over, known = self.hand_over, self._known()
+        after = hand_over.alert_states(self.status.alert_states, known.__contains__)
+        self._store.commit(self.status.alert_states, after, (), hand_over.write)
+        self.status = replace(self.status, alert_states=after)
+        self.hand_over = None
+        hand_over.done()
+
     def _begin(self, scrapes: dict[str, Scrape]) -> _Instant:
         self._note_failures(scrapes)
         self._note_clock_step()
         return _Instant(self._wall(), self._clock())
 
-    def _evaluate(self, views: Iterable[View], at: _Instant) -> _Evaluation:
-        """Evaluates each subject with the time since its last check."""
+    def _evaluate(self, views: Iterable[View], at: _Instant, scrapes: Mapping[str, Scrape]) -> _Evaluation:
+        """Evaluates each subject with the time since its last check, and each page as of when it came."""
         # A host that slept, or a failed round, adds at most two rounds to the time that a condition held.
         longest = 2 * self._config.interval + self._config.timeout
         by_elapsed: dict[float, list[View]] = {}
@@ -236,7 +274,7 @@ class Loop:
         parts, events = [], []
         for elapsed, group in by_elapsed.items():
             part, more = evaluate(
-                group,
+                [as_it_came(view, scrapes.get(view.peer)) for view in group],
                 self._rules,
                 self.status.alert_states,
                 Moment(at.wall, elapsed),
@@ -298,7 +336,7 @@ class Loop:
         """Records when each sidecar last answered; a failure is logged once."""
         for peer, scrape in scrapes.items():
             if scrape.page is not None:
-                self._answered_at[peer] = self._clock()
+                self._answered_at[peer] = self._clock() - scrape.age_seconds
             if scrape.failure != self._failures.get(peer, ""):
                 log.info("peer %s: sidecar: %s", peer, scrape.failure or "OK")
             self._failures[peer] = scrape.failure
@@ -311,9 +349,12 @@ class Loop:
             log.warning("clock stepped by %+.0f s: it was set, or this host slept", self._clock_step_seconds)
         self._wall_lead = lead
 
-    def _log_removed(self) -> None:
+    def _known(self) -> set[Key]:
+        """The alerts that there can be."""
         peers = [target.peer for target in self._config.targets]
         subjects = {"peer": peers, "host": [self._host_name, *self._machines.names]}
-        known = {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
-        for key in sorted(set(self.status.alert_states.states) - known):
+        return {Key(one.name, subject) for one in self._rules for subject in subjects[one.rule.scope]}
+
+    def _log_removed(self) -> None:
+        for key in sorted(set(self.status.alert_states.states) - self._known()):
             log.info("%s of %s is no longer monitored; its alert is dropped without notification", key.rule, key.peer)

@@ -20,7 +20,16 @@ LOOP: tuple[Metric, ...] = (
         "1 for the phase of the restart that a rule asked for: waiting, restarting, helped, useless or idle.",
         ("peer", "phase"),
     ),
+    Metric(
+        "alerts_standby", "gauge", "1 while another watcher notifies in place of this one, which stands by; else 0."
+    ),
     Metric("alerts_outbox_pending", "gauge", "Notifications that wait to be delivered."),
+    Metric(
+        "alerts_pushes_total",
+        "counter",
+        "Pushes of machines elsewhere since the start, by what became of them; of strangers without a machine.",
+        ("machine", "result"),
+    ),
     Metric("alerts_database_writable", "gauge", "Whether the database can be written (1) or not (0).", ("database",)),
     Metric(
         "alerts_databases_set_aside_total",

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from alerts.config import AlertsConfig, ConfigError
 from alerts.delivery.settings import Route
-from alerts.scraping.scraper import trust
 from alerts.scraping.target import Machine
 from alerts.secret_references import UnresolvedReferenceError, doubts, resolve, resolve_url
+from alerts.standby.token import Token, read_token
 from alerts.web.tls import Certificate
+from exporter.serving.trust import trust
 
 if TYPE_CHECKING:
     from alerts.telegram.bot import Bot
@@ -39,6 +40,7 @@ class Prepared:
     certificate: Certificate | None = None
     # `user:password` of the machines elsewhere, by their name.
     logins: dict[str, str] = field(default_factory=dict)
+    standby_token: Token | None = None
     problems: list[StartProblem] = field(default_factory=list)
     # Valid, but probably not meant.
     doubts: list[StartProblem] = field(default_factory=list)
@@ -66,6 +68,11 @@ def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -
             prepared.certificate = Certificate(config.tls)
         except ConfigError as error:
             prepared.problems.append(StartProblem(("tls",), str(error)))
+    if config.standby_of is not None:
+        try:
+            prepared.standby_token = read_token(config.standby_of.token_file)
+        except ValueError as error:
+            prepared.problems.append(StartProblem(("standby_of", "token_file"), str(error)))
     for index, machine in enumerate(config.machines):
         _prepare_machine(prepared, index, machine, environment)
     return prepared

@@ -15,6 +15,7 @@ from exporter.metrics import Sample
 from exporter.pace import Pace
 from exporter.progress.reported import ReportedProgress
 from exporter.run_folder import read_process_record
+from exporter.serving.credentials import read_credentials
 from exporter.serving.host_names import parse_host
 from exporter.serving.listen_address import split_listen
 from exporter.textfile_reader import TextfileReader
@@ -152,14 +153,6 @@ def _check_outside(
         return read_credentials(machine.login)
     except (OSError, ValueError) as error:
         parser.error(f"--outside: {machine.login}: {getattr(error, 'strerror', None) or error}")
-
-
-def read_credentials(path: Path) -> bytes:
-    """The one line `user:password` of a file. Raises OSError or ValueError, which never quotes the content."""
-    lines = path.read_bytes().splitlines()
-    if len(lines) != 1 or b":" not in lines[0] or lines[0].startswith(b":") or lines[0].endswith(b":"):
-        raise ValueError("expected one line user:password")
-    return lines[0]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,8 +5,9 @@ time, as prose may be hostile: repetitions are bounded, or begin at one place of
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
+
+from exporter.tracebacks import find_exception
 
 MAX_LINE = 2000
 
@@ -14,10 +15,13 @@ MAX_LINE = 2000
 class Class(NamedTuple):
     """One kind of problem; `pattern` matches within a line. Some persist while rounds go on: `outlives_progress`.
 
+    `name` is its label in metrics.
+
     `is_warning`: the trainer goes on for a while. `as_consequence` matches lines that mean this problem only behind
     `origin`: the same words have another cause elsewhere.
     """
 
+    name: str
     pattern: re.Pattern[str]
     message: str
     remedy: str
@@ -36,6 +40,7 @@ class Cause(NamedTuple):
 
 
 def _class(
+    name: str,
     patterns: tuple[str, ...],
     message: str,
     remedy: str,
@@ -47,7 +52,7 @@ def _class(
     """`consequence` is (what has this cause, behind what)."""
     pattern = re.compile("|".join(patterns), re.IGNORECASE)
     also, origin = map(re.compile, consequence) if consequence else (None, None)
-    return Class(pattern, message, remedy, is_warning, outlives_progress, also, origin)
+    return Class(name, pattern, message, remedy, is_warning, outlives_progress, also, origin)
 
 
 def _in_order(*parts: str) -> str:
@@ -63,6 +68,7 @@ def _local(name: str) -> str:
 # The first match classifies a line.
 CLASSES = (
     _class(
+        "killed",
         (
             # Shells: a command of a script, a job, a command of a terminal.
             r"^\s*+(Killed(: 9)?|已杀死)\s*$",
@@ -88,6 +94,7 @@ CLASSES = (
         "run fewer peers or a smaller model; `peerwatch plan` says what fits",
     ),
     _class(
+        "out_of_memory",
         (
             r"\b((CUDA|HIP|XPU)( error:)?|MPS backend|RESOURCE_EXHAUSTED:) out of memory\b(?=\s*([.:(]|$| while))",
             r"DefaultCPUAllocator: (can't allocate|not enough) memory",
@@ -98,11 +105,13 @@ CLASSES = (
         "lower the batch size, the number of completions or their length",
     ),
     _class(
+        "identity_taken",
         (_in_order(r"\bidentity\b", r"\bis already taken"),),
         "another process uses this peer's identity",
         "stop the other one, or give this peer its own key",
     ),
     _class(
+        "no_initial_peers",
         (
             r"failed to connect to (any )?bootstrap peers",
             r"none of the initial[_ ]peers (responded|answered)",
@@ -113,6 +122,7 @@ CLASSES = (
         "check the network and the addresses below swarm.initial_peers",
     ),
     _class(
+        "network_daemon",
         (
             r"P2PDaemonError\b",
             r"Daemon failed to start\b",
@@ -122,6 +132,7 @@ CLASSES = (
         "check free memory, left-over p2pd processes and the limit on open files; then start the peer again",
     ),
     _class(
+        "dht_connection",
         (
             r"DHT IPC error",
             r"\[Errno (11|35)\] Resource temporarily unavailable",
@@ -135,16 +146,19 @@ CLASSES = (
         consequence=(r"must call wandb\.init\(\)", r"DHT IPC error|hivemind_exp"),
     ),
     _class(
+        "too_few_questions",
         (_local("current_batch"),),
         "a stage had too few questions for the configuration",
         "set steps_per_generation: 1 in rl-swarm's configuration, or let more peers join",
     ),
     _class(
+        "behind_last_stage",
         (_local("trainer"),),
         "the peer joined a round behind its last stage",
         "start it again: it joins at the next round",
     ),
     _class(
+        "wandb_login",
         (
             r"api_key not configured \(no-tty\)",
             r"No API key configured\. Use `wandb login`",
@@ -154,6 +168,7 @@ CLASSES = (
         "start the trainer with WANDB_MODE=offline",
     ),
     _class(
+        "account_collision",
         (r"\bAA2[45]\b",),
         "several peers of one account submitted at once",
         "start them some minutes apart, so that their submissions do not collide",
@@ -161,6 +176,7 @@ CLASSES = (
         outlives_progress=True,
     ),
     _class(
+        "rewards_refused",
         (
             r"Failed to submit to chain",
             _in_order(r"api/submit-\w", r"\b(400|500)\b"),
@@ -176,6 +192,7 @@ CLASSES = (
         outlives_progress=True,
     ),
     _class(
+        "not_registered",
         (
             r"calling register-peer endpoint",
             r"Failed to call registerPeer\b",
@@ -189,23 +206,27 @@ CLASSES = (
         outlives_progress=True,
     ),
     _class(
+        "chain_unreachable",
         (r"Could not fetch round and stage",),
         "the chain did not answer when asked for the round",
         "wait; if it persists, use another RPC address",
         is_warning=True,
     ),
     _class(
+        "peers_unreadable",
         (r"Unable to refresh DHT visible addrs", r"Failed to decode value\b", r"Can't retrieve round \d+ stage"),
         "what other peers publish could not be read",
         "wait; if it persists, restart the peer",
         is_warning=True,
     ),
     _class(
+        "port_in_use",
         (r"\bEADDRINUSE\b", r"Address already in use", r"\bport \d+ is (already )?in use"),
         "a port was in use",
         "end leftovers of an earlier run, or choose other ports",
     ),
     _class(
+        "download_limit",
         (
             _in_order(r"\b429\b", "huggingface"),
             _in_order("huggingface", r"(\b429\b|Too Many Requests)"),
@@ -216,16 +237,19 @@ CLASSES = (
         is_warning=True,
     ),
     _class(
+        "disk_full",
         (r"No space left on device", r"\bErrno 28\b", r"Disk quota exceeded", r"PytorchStreamWriter failed writing"),
         "the disk was full",
         "free some space, or set state_dir to another disk",
     ),
     _class(
+        "open_files",
         (r"\bToo many open files\b", r"\bErrno 24\b", r"\bEMFILE\b"),
         "the limit on open files was reached",
         "raise it: `ulimit -n 4096` before the start",
     ),
     _class(
+        "nothing_learned",
         (
             r"Error with swarm payloads, continuing with local state",
             r"Error occurred during (training|evaluation), continuing",
@@ -236,6 +260,7 @@ CLASSES = (
         outlives_progress=True,
     ),
     _class(
+        "ollama",
         (
             r"Error pulling model from ollama\b",
             r"\bcould not connect to ollama\b",
@@ -246,6 +271,7 @@ CLASSES = (
         "see that ollama runs and its disk has space: `ollama list`",
     ),
     _class(
+        "prediction_game",
         (r"Error playing PRG game\b",),
         "the prediction game failed; training goes on",
         "update rl-swarm, or start it with PRG_GAME=false",
@@ -253,6 +279,7 @@ CLASSES = (
         outlives_progress=True,
     ),
     _class(
+        "push_failed",
         (
             r"Failed to push model to the Hugging ?Face Hub",
             _in_order(r"\b40[13]\b", r"huggingface\.co/api/(repos|models)"),
@@ -264,6 +291,7 @@ CLASSES = (
         outlives_progress=True,
     ),
     _class(
+        "round_parts_lost",
         (
             r"Re-attempting training starting at stage 0!",
             r"Skipped malformed stage\d output",
@@ -274,6 +302,7 @@ CLASSES = (
         is_warning=True,
     ),
     _class(
+        "ended_with_error",
         (
             r"Exception during training\b",
             r"Encountered error during training\b",
@@ -291,73 +320,77 @@ PROGRESS = re.compile(
     r"'reward'|'loss'|\b(?i:step)[= :] ?\d+\b|\bIter \d+: |\bround \d+, stage \d+\b"
 )
 
-_COLOR = re.compile(r"\x1b\[[0-9;]{0,32}m")
-# Launchers print whose line it is, an exception group a frame.
-_WHOSE = re.compile(r"(?:\[\w{1,32}\]:\s?|\((?:\w{1,64} )?pid=\d{1,10}[^)]{0,64}\)\s|\s{0,32}\| ){1,3}")
-_TRACEBACK = "Traceback (most recent call last):"
-# What ends a traceback, whatever the exception's name is.
-_RAISED = re.compile(r"[A-Za-z_][\w.]{0,200}(\(\w{1,64}\))?(:\s|:?$)")
-_ERROR = re.compile(r"[A-Za-z_][\w.]{0,200}(?<=Error|ption)(\(\w{1,64}\))?(:\s|:?$)|Fatal Python error: ")
-# Raised by a launcher because a process below it has ended.
-_LAUNCHERS = re.compile(
-    r"(\w+\.)*(ChildFailedError|CalledProcessError|ProcessExitedException|ProcessRaisedException)\b"
+# Each line above holds one of these; all others, most of a log, need no pattern.
+MARKERS = (
+    *("rror", "ailed", "illed", "xception", "SIGKILL", "xit", "return code", "oom", "emory", "bad_alloc"),
+    *("ALLOC_FAILED", "rrno", "already", "AA2", "initial", "p2pd", "no-tty", "API key", "your choice"),
+    *("local variable", "已杀死", "submit", "replacements", "register-peer", "ould not", "Unable", "retrieve"),
+    *("EADDRINUSE", "in use", "429 ", "oo Many", "oo many", "No space", "quota", "EMFILE", "ace.co/api"),
+    *("ights to", "e-attempting", "malformed", "Missing '", "timed out"),
 )
+_PROGRESS_WORDS = ("'reward'", "'loss'", "Finished training round", "Submitting winners for round")
+PROGRESS_MARKERS = (*_PROGRESS_WORDS, "ound: ", "round ", "tep ", "tep:", "tep=", "Iter ")
+
+_ORIGINS = {one: one.origin for one in CLASSES if one.origin is not None}
+_COLOR = re.compile(r"\x1b\[[0-9;]{0,32}m")
+
+
+class Tally:
+    """The problems in a log that is given by lines: `counts` of lines since the last progress.
+
+    A line has a consequence of an earlier problem once that one's origin was seen.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[Class, int] = {}
+        self.has_progressed = False
+        self.consequences: tuple[Class, ...] = ()
+
+    def take(self, line: str) -> Class | None:
+        """Counts a line; the problem that it tells."""
+        line = _clean(line)
+        self.consequences += tuple(
+            one for one, origin in _ORIGINS.items() if one not in self.consequences and origin.search(line)
+        )
+        problem = _find_class(line, self.consequences) if any(marker in line for marker in MARKERS) else None
+        if problem is not None:
+            self.counts[problem] = self.counts.get(problem, 0) + 1
+        elif _is_progress(line):
+            self.has_progressed = True
+            self.counts = {one: count for one, count in self.counts.items() if one.outlives_progress}
+        return problem
 
 
 def classify(text: str) -> list[tuple[Class, int]]:
     """The problems since the last progress, with their number of lines, in the order of the table."""
-    counts: dict[Class, int] = {}
-    consequences = _list_consequences(text)
-    for line in _list_lines(text):
-        problem = _find_class(line, consequences)
-        if problem is not None:
-            counts[problem] = counts.get(problem, 0) + 1
-        elif PROGRESS.search(line):
-            counts = {problem: count for problem, count in counts.items() if problem.outlives_progress}
+    counts = _tally(text).counts
     return [(problem, counts[problem]) for problem in CLASSES if problem in counts]
 
 
 def find_cause(text: str) -> Cause:
     """The last exception since the last progress, and the known problem that it is, or that other lines tell."""
-    exception = _find_exception(text)
-    problem = _find_class(exception, _list_consequences(text)) if exception else None
-    counts = dict(classify(text))
+    exception, tally = find_exception(map(_clean, text.splitlines()), PROGRESS), _tally(text)
+    problem = _find_class(exception, tally.consequences) if exception else None
     if problem is None:
-        problem = next((one for one in counts if not one.is_warning), None)
-    return Cause(exception, problem, counts.get(problem, 1) if problem else 0)
+        problem = next((one for one in CLASSES if one in tally.counts and not one.is_warning), None)
+    return Cause(exception, problem, tally.counts.get(problem, 1) if problem else 0)
 
 
-def _find_exception(text: str) -> str | None:
-    """The line that names it: a launcher's only if there is no other."""
-    raised: str | None = None
-    launchers: str | None = None
-    is_inside = False
-    for line in _list_lines(text):
-        bare = line[found.end() :] if (found := _WHOSE.match(line)) else line
-        if bare.rstrip().endswith(_TRACEBACK):
-            is_inside = True
-        elif is_inside and (not bare.strip() or bare[0].isspace()):
-            continue
-        elif (_RAISED if is_inside else _ERROR).match(bare):
-            is_inside = False
-            if _LAUNCHERS.match(bare):
-                launchers = bare
-            else:
-                raised = bare
-        elif PROGRESS.search(bare):
-            raised = launchers = None
-            is_inside = False
-    return raised or launchers
-
-
-def _list_lines(text: str) -> Iterator[str]:
+def _tally(text: str) -> Tally:
+    tally = Tally()
     for line in text.splitlines():
-        yield _COLOR.sub("", line[:MAX_LINE])
+        tally.take(line)
+    return tally
 
 
-def _list_consequences(text: str) -> tuple[Class, ...]:
-    """The classes that have consequences in this text."""
-    return tuple(one for one in CLASSES if one.origin is not None and one.origin.search(text))
+def _is_progress(line: str) -> bool:
+    """The same as by the pattern, which is slow on the long lines that most reports are."""
+    has_marker = any(marker in line for marker in PROGRESS_MARKERS)
+    return any(word in line for word in _PROGRESS_WORDS) or (has_marker and PROGRESS.search(line) is not None)
+
+
+def _clean(line: str) -> str:
+    return _COLOR.sub("", line[:MAX_LINE])
 
 
 def _find_class(line: str, consequences: tuple[Class, ...]) -> Class | None:

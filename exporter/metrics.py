@@ -9,6 +9,11 @@ from prometheus_client import Metric as Family
 Kind = Literal["counter", "gauge", "histogram"]
 
 ACTIVITIES = ("usual", "rest", "spinning", "unknown")
+# What a training was set up with; a label is empty where that is not known.
+SETTINGS = (
+    *("task", "learning_rate", "beta", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("max_completion_length", "dtype", "lora", "trl", "transformers", "torch"),
+)
 STATES = ("starting", "waiting", "generating", "training", "saving", "stopped")
 
 # From a tiny model's 62 ms to the twelve minutes of a large one on a laptop's processor.
@@ -42,6 +47,7 @@ TRAINER: tuple[Metric, ...] = (
     Metric(
         "trainer_info", "gauge", "Identity, model, device of this peer.", ("peer_id", "nickname", "model", "device")
     ),
+    Metric("trainer_settings_info", "gauge", "What the training was set up with, and versions of libraries.", SETTINGS),
     Metric("trainer_state", "gauge", "1 for the current phase of the trainer, 0 for the others.", ("trainer_state",)),
     Metric("trainer_steps_total", "counter", "Optimizer steps that this trainer process finished."),
     Metric(
@@ -54,6 +60,7 @@ TRAINER: tuple[Metric, ...] = (
         "gauge",
         "Silence after which this peer counts as stalled in this phase if its processes rest.",
     ),
+    Metric("trainer_usual_silence_seconds", "gauge", "Usual silence of a step in this phase."),
     Metric("trainer_phase_start_timestamp_seconds", "gauge", "When the trainer entered its current phase."),
     Metric(
         "trainer_phase_seconds_total", "counter", "Time that this trainer process spent in a phase.", ("trainer_state",)
@@ -168,6 +175,24 @@ SIDECAR: tuple[Metric, ...] = (
     Metric("trainer_exit_code", "gauge", "How the trainer's last process ended: its exit code, 128 + N for signal N."),
     Metric("trainer_end_timestamp_seconds", "gauge", "When the trainer's last process ended."),
     Metric("trainer_oom_killed", "gauge", "1 if the kernel killed for memory as the trainer's last process ended."),
+    Metric(
+        "trainer_known_problem_lines_total",
+        "counter",
+        "Lines of the trainer's log that tell this known problem, of those that this sidecar has read.",
+        ("problem",),
+    ),
+    Metric(
+        "trainer_known_problem_start_timestamp_seconds",
+        "gauge",
+        "Since when the trainer's log tells this known problem, without progress that ends it.",
+        ("problem",),
+    ),
+    Metric(
+        "trainer_known_problem_timestamp_seconds",
+        "gauge",
+        "When the trainer's log last told this known problem, without progress since that ends it.",
+        ("problem",),
+    ),
     Metric("accelerator_up", "gauge", "1 if this device of the peer answers, 0 if it is lost.", ("device", "name")),
     Metric("accelerator_problem", "gauge", "1 for why this device is lost.", ("device", "reason")),
     Metric("accelerator_utilization_ratio", "gauge", "Share of the last seconds that the device worked.", ("device",)),
@@ -267,6 +292,11 @@ def families(samples: Iterable[Sample]) -> list[Family]:
             family = found[metric.name] = Family(metric.name.removesuffix("_total"), metric.help, metric.kind)
         family.add_sample(name, dict(labels), value)
     return [found[metric.name] for metric in ALL if metric.name in found]
+
+
+def find_metric(sample_name: str) -> Metric | None:
+    """The metric of the table that has samples of this name."""
+    return _METRIC_OF_SAMPLE.get(sample_name)
 
 
 def histogram(name: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> list[Sample]:

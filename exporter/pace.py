@@ -29,8 +29,16 @@ REACH_BEYOND_TWENTIETH = 6.5
 LONGEST_REACH = 3.5
 TWENTIETH = NormalDist().inv_cdf(0.95)
 
-# A peer whose processes rest is stalled after so many usual steps: a step that takes twice as long works meanwhile.
+# A peer whose processes rest is stalled after so many usual steps: a step that takes twice as long works meanwhile. The
+# floor is for what short steps wait for besides; that they rest meanwhile is a second witness, and half of it will do.
 AT_REST_FACTOR = 2.0
+AT_REST_FLOOR = 0.5
+
+# A save that moves nothing and computes nothing is stalled after ten times the second longest of the latest saves, as
+# a disk or a network is that much slower at times, but no sooner than a busy one keeps anybody waiting. Fewer saves
+# tell nothing.
+SAVES, UNKNOWN_SAVES = 64, 3
+SAVE_REACH, SAVE_AT_REST_SECONDS = 10.0, 120.0
 
 # A rest that nobody announced may last this many times what a step may: evaluations and skipped data do.
 REST_FACTOR = 20.0
@@ -89,11 +97,25 @@ class Pace:
             "stopped": math.inf,
         }
         self._phases: dict[str, _Phase] = {}
+        self._saves = OrderedWindow(SAVES)
 
     def add(self, seconds: float, phase: str = "training") -> None:
         """Takes the longest silence of one finished step in a phase; of a step without phases, the whole of it."""
-        if phase not in self._budgets:
-            self._phases.setdefault(phase, _Phase(self._floor, self._ceiling)).add(seconds)
+        known = self._phases.get(phase)
+        if known is None:
+            if phase in self._budgets:
+                return
+            known = self._phases[phase] = _Phase(self._floor, self._ceiling)
+        known.add(seconds)
+
+    def add_save(self, seconds: float) -> None:
+        """Takes how long a finished save lasted."""
+        self._saves.push(seconds)
+
+    def usual(self, phase: str) -> float | None:
+        """The usual silence of a step in this phase, in seconds; None while it is not known."""
+        known = self._phases.get(phase)
+        return known.usual if known is not None else None
 
     def stall_after(self, phase: str) -> float:
         """Seconds of silence, since the later of last step and phase start, that mean a stall; infinite for never."""
@@ -102,8 +124,16 @@ class Pace:
 
     def stall_at_rest_after(self, phase: str) -> float | None:
         """The same where its processes rest; None while that is not known, or where it makes no difference."""
+        if phase == "saving":
+            return self._save_at_rest_after()
         known = self._phases.get(phase)
         return known.allowance_at_rest if known is not None else None
+
+    def _save_at_rest_after(self) -> float | None:
+        if len(self._saves) < UNKNOWN_SAVES:
+            return None
+        after = max(SAVE_AT_REST_SECONDS, SAVE_REACH * self._saves.second_largest())
+        return after if after < self._budgets["saving"] else None
 
     def stall_between_steps(self) -> float:
         """Seconds of silence that mean a stall where nobody said what the trainer does between two steps."""
@@ -129,11 +159,22 @@ class Pace:
 class _Phase:
     """What one phase's silences allow the next one."""
 
-    __slots__ = ("_ceiling", "_first", "_floor", "_learnt", "_recent", "_tail", "allowance", "allowance_at_rest")
+    __slots__ = (
+        "_ceiling",
+        "_first",
+        "_floor",
+        "_learnt",
+        "_recent",
+        "_tail",
+        "allowance",
+        "allowance_at_rest",
+        "usual",
+    )
 
     def __init__(self, floor_seconds: float, ceiling_seconds: float) -> None:
         self.allowance = ceiling_seconds
         self.allowance_at_rest: float | None = None
+        self.usual: float | None = None
         self._floor = floor_seconds
         self._ceiling = ceiling_seconds
         self._recent = OrderedWindow(MEDIAN_STEPS)
@@ -170,6 +211,7 @@ class _Phase:
             return
         self._learnt, self._first = learnt, first
         self.allowance, self.allowance_at_rest = max(self._ceiling, 2.0 * median(learnt.recent)), None
+        self.usual = None
 
     def _confirm(self, learnt: PhaseMemory) -> None:
         """Goes on with what was learnt before, or from nothing if the first silences show another pace."""
@@ -178,7 +220,7 @@ class _Phase:
             self._go_on_from(learnt)
             return
         self._recent, self._tail = OrderedWindow(MEDIAN_STEPS), OrderedWindow(TAIL_STEPS)
-        self.allowance, self.allowance_at_rest = self._ceiling, None
+        self.allowance, self.allowance_at_rest, self.usual = self._ceiling, None, None
         for seconds in first:
             self.add(seconds)
 
@@ -190,7 +232,8 @@ class _Phase:
         if len(tail) >= UNKNOWN_STEPS:
             ceiling = max(self._ceiling, 2.0 * usual)
             self.allowance = max(self._floor, min(usual * _factor(tail), ceiling))
-            self.allowance_at_rest = max(self._floor, min(AT_REST_FACTOR * usual, self.allowance))
+            self.allowance_at_rest = max(AT_REST_FLOOR * self._floor, min(AT_REST_FACTOR * usual, self.allowance))
+            self.usual = usual
 
 
 def _is_same_pace(before: Sequence[float], now: Sequence[float]) -> bool:
@@ -222,6 +265,10 @@ class OrderedWindow:
     def quantile(self, share: float) -> float:
         """The value that this share of them lies below; 0 where there is none."""
         return self._ordered[min(int(share * len(self._ordered)), len(self._ordered) - 1)] if self._ordered else 0.0
+
+    def count_from(self, least: float) -> int:
+        """How many of them are no smaller than this."""
+        return len(self._ordered) - bisect_left(self._ordered, least)
 
     def second_largest(self) -> float:
         """0 where there are less than two."""

@@ -24,8 +24,12 @@ FRESH_WITHIN_SECONDS = 0.25
 _LAST_STEP = "trainer_last_step_timestamp_seconds"
 _PHASE_START = "trainer_phase_start_timestamp_seconds"
 _STALL_AFTER = "trainer_stall_after_seconds"
-# By what the trainer does meanwhile, where that is known.
+# By what the trainer does meanwhile, where that is known, and where it should be looked at for the first time.
 _ACTIVE_STALL_AFTER = "trainer_activity_stall_after_seconds"
+_AT_REST_AFTER = "trainer_stall_at_rest_after_seconds"
+_CORES = "trainer_activity_cores"
+# What processes do is measured over no shorter time.
+LOOK_SECONDS = 1.1
 
 
 class Page(NamedTuple):
@@ -112,13 +116,18 @@ class Snapshot:
 
 
 def _find_stall(samples: Sequence[Sample], now: float) -> float:
-    """The Unix time of the stall deadline if it is after `now`; infinite otherwise."""
+    """The Unix time of the stall deadline if it is after `now`; infinite otherwise.
+
+    At rest a stall comes sooner, so the processes are looked at when it may have come.
+    """
     values = {sample.name: sample.value for sample in samples}
     if _STALL_AFTER not in values or _PHASE_START not in values:
         return math.inf
-    limit = values.get(_ACTIVE_STALL_AFTER, values[_STALL_AFTER])
-    stalls_at = max(values.get(_LAST_STEP, 0.0), values[_PHASE_START]) + limit
-    return stalls_at if stalls_at > now else math.inf
+    progress_at = max(values.get(_LAST_STEP, 0.0), values[_PHASE_START])
+    deadlines = [progress_at + values.get(_ACTIVE_STALL_AFTER, values[_STALL_AFTER])]
+    if _AT_REST_AFTER in values and _CORES in values and progress_at + values[_AT_REST_AFTER] > now:
+        deadlines.append(max(progress_at + values[_AT_REST_AFTER], now + LOOK_SECONDS))
+    return min((deadline for deadline in deadlines if deadline > now), default=math.inf)
 
 
 class Worker:

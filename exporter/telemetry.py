@@ -23,11 +23,12 @@ from typing import Any
 from transformers import TrainerCallback
 
 from exporter import stacks
-from exporter.metrics import STATES, Sample, families
+from exporter.metrics import SETTINGS, STATES, Sample, families
 from exporter.pace import Pace
 from exporter.progress import pace_file
 from exporter.progress.model import Progress
 from exporter.progress.names import unscored
+from exporter.progress.run_settings import clean_settings, read_settings
 from exporter.textfile_writer import TextfileWriter
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class PeerTelemetry(TrainerCallback):
             "model": model or "",
             "device": device or "",
         }
+        self._settings: dict[str, str] = {}
         self._begin(pace or Pace())
         if self._may_speak:
             self._speak()
@@ -87,7 +89,7 @@ class PeerTelemetry(TrainerCallback):
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = dict(state)
         pace = kept.pop("pace")
-        self.__dict__.update(kept, _info=dict(kept["_info"]))
+        self.__dict__.update(kept, _info=dict(kept["_info"]), _settings=dict(kept.get("_settings", {})))
         self._begin(pace)
 
     # Called by the trainer
@@ -96,6 +98,11 @@ class PeerTelemetry(TrainerCallback):
         """Sets labels of trainer_info: peer_id, nickname, model, device."""
         with self._changed():
             self._info.update({name: str(value) for name, value in labels.items() if name in self._info})
+
+    def set_settings(self, **labels: object) -> None:
+        """Sets labels of trainer_settings_info, such as task; others are read from the Trainer's arguments."""
+        with self._changed():
+            self._settings |= clean_settings(labels)
 
     def set_phase(self, name: str) -> None:
         """Enters a phase: one of `metrics.STATES`; another name is ignored.
@@ -193,6 +200,7 @@ class PeerTelemetry(TrainerCallback):
         self._decide_who_speaks(state)
         model = getattr(kwargs.get("model"), "config", None)
         device = getattr(args, "device", None)
+        self.set_settings(**read_settings(args, kwargs.get("model")))
         self._complete_info(device=getattr(device, "type", ""), model=getattr(model, "_name_or_path", ""))
         with self._changed():
             self._progress.begin_training()
@@ -246,6 +254,8 @@ class PeerTelemetry(TrainerCallback):
         accelerator = _accelerator_memory(self._info["device"])
         with self._lock:
             samples = [Sample("trainer_info", dict(self._info), 1.0), *self._progress.samples()]
+            if self._settings:
+                samples.append(Sample("trainer_settings_info", dict.fromkeys(SETTINGS, "") | self._settings, 1.0))
         if accelerator is not None:
             samples.append(Sample("trainer_accelerator_memory_bytes", {}, accelerator))
         samples.append(Sample("trainer_stacks_on_signal", {}, float(stacks.is_registered())))

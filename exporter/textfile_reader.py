@@ -132,7 +132,7 @@ def _check_series(samples: list[Sample]) -> None:
     lines = Counter(sample.name for sample in samples)
     if any(count > 1 for count in series.values()):
         raise ValueError(f"{METRICS_FILE} has a duplicate series")
-    if lines["trainer_info"] > 1:
+    if lines["trainer_info"] > 1 or lines["trainer_settings_info"] > 1:
         raise ValueError(f"{METRICS_FILE} describes more than one trainer")
     for metric in TRAINER:
         if metric.kind == "histogram":

@@ -36,6 +36,11 @@ class StateFolder:
         return self.root / MACHINE_FILE
 
     @property
+    def push(self) -> Path:
+        """Where the sidecars' pages are pushed to, and the log of what does it."""
+        return self.root / "push"
+
+    @property
     def alerts(self) -> Path:
         return self.root / "alerts"
 

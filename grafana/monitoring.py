@@ -73,13 +73,15 @@ def monitoring() -> list[PanelBuilder]:
         graph(
             About(
                 "Pending notifications",
-                "Notifications not delivered yet; databases that cannot be written, and damaged ones set aside.",
+                "Notifications not delivered yet; databases that cannot be written, and damaged ones set aside; 1 for "
+                "an alert loop that stands by for another one, which notifies.",
                 "short",
                 "fleet",
                 limits=(0, None),
                 decimals=0,
             ),
             Query(of_services("alerts_outbox_pending"), "{{instance}}"),
+            Query(of_services("alerts_standby"), "{{instance}} stands by"),
             Query(f"1 - {of_services('alerts_database_writable')}", "{{database}} cannot be written"),
             Query(of_services("alerts_databases_set_aside_total"), "{{database}} damaged and set aside"),
         ),

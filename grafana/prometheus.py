@@ -1,7 +1,9 @@
 """The Prometheus configuration of a fleet, which discovers sidecars and services through the alert loop; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from alerts.export.discovery import ELSEWHERE_LABEL
 
 RULES_FILE = "rules.yaml"
 # How a container reaches services on this machine's loopback.
@@ -37,19 +39,29 @@ def configuration(
     if alertmanager:
         content["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
     refresh = _duration(min(2 * interval_seconds, _DISCOVERY_SECONDS))
+    sidecars = {"url": f"{alerts_url}/targets", "refresh_interval": refresh, **login}
+    services = {"url": f"{alerts_url}/targets/services", "refresh_interval": refresh, **login}
+    # The alert loop serves the pages of sidecars elsewhere, and is one of the services: all that needs the login too.
+    # Sidecars of its own machine need none, and are not told it.
     content["scrape_configs"] = [
-        _job("peerwatch", {"url": f"{alerts_url}/targets", "refresh_interval": refresh, **login}, host),
-        # The alert loop is one of the services, and its metrics need the login too.
-        _job(
-            "peerwatch-services", {"url": f"{alerts_url}/targets/services", "refresh_interval": refresh, **login}, host
-        )
-        | login,
+        _job("peerwatch", sidecars, host, _select("drop") if login else ()),
+        *([_job("peerwatch-machines", sidecars, host, _select("keep")) | login] if login else ()),
+        _job("peerwatch-services", services, host) | login,
     ]
     return content
 
 
-def _job(name: str, discovery: Mapping[str, Any], host: str | None) -> dict[str, Any]:
+def _select(action: str) -> tuple[dict[str, Any], ...]:
+    """Of the discovered sidecars, those elsewhere."""
+    return ({"source_labels": [ELSEWHERE_LABEL], "regex": ".+", "action": action},)
+
+
+def _job(
+    name: str, discovery: Mapping[str, Any], host: str | None, relabel: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     job: dict[str, Any] = {"job_name": name, "http_sd_configs": [dict(discovery)]}
+    if relabel:
+        job["relabel_configs"] = [dict(one) for one in relabel]
     if host:
         replace_loopback = {
             "source_labels": ["__address__"],
@@ -57,7 +69,7 @@ def _job(name: str, discovery: Mapping[str, Any], host: str | None) -> dict[str,
             "target_label": "__address__",
             "replacement": f"{host}:$1",
         }
-        job["relabel_configs"] = [replace_loopback]
+        job.setdefault("relabel_configs", []).append(replace_loopback)
     return job
 
 

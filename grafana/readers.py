@@ -4,6 +4,9 @@ from grafana.frame import PanelBuilder
 from grafana.panels import About, Query, Style, graph
 from grafana.series import of_peers
 
+_FIRST = of_peers("trainer_known_problem_start_timestamp_seconds")
+_LAST = of_peers("trainer_known_problem_timestamp_seconds")
+
 
 def readers() -> list[PanelBuilder]:
     """Reports by reader, steps to come, and how trainers ended."""
@@ -46,6 +49,27 @@ def readers() -> list[PanelBuilder]:
             ),
             Query(of_peers("trainer_inference_requests"), "{{peer}} {{reader}} {{state}}"),
             span=24,
+        ),
+        graph(
+            About(
+                "Known problems in the log",
+                "Lines of the trainer's log that tell each known problem, in an hour.",
+                "short",
+                "fleet",
+                limits=(0, None),
+                decimals=0,
+            ),
+            Query(f"increase({of_peers('trainer_known_problem_lines_total')}[1h])", "{{peer}} {{problem}}"),
+        ),
+        graph(
+            About(
+                "Known problems that last",
+                "Time between a problem's first and last line, without progress that ends it; 0 if it came once.",
+                "s",
+                "fleet",
+                limits=(0, None),
+            ),
+            Query(f"{_LAST} - {_FIRST}", "{{peer}} {{problem}}"),
         ),
         graph(
             About(

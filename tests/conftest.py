@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,29 +20,51 @@ gc.disable()
 # Workers that share the files begin with these, so that none is left alone with a long one.
 _LONG = (
     "e2e/test_watched_fleet.py",
-    "e2e/test_engines.py",
-    "e2e/test_two_peers.py",
-    "e2e/test_services_under_supervisor.py",
-    "e2e/test_services_under_systemd.py",
-    "trainer/test_main.py",
     "trainer/test_swarm_of_four.py",
-    "trainer/test_swarm_of_two.py",
+    "e2e/test_services_under_systemd.py",
     "fleet/plan/test_measure.py",
-    "e2e/test_demo.py",
-    "alerts/rules/test_two_engines.py",
-    "exporter/progress/test_trl_run.py",
+    "e2e/test_two_peers.py",
+    "e2e/test_engines.py",
+    "e2e/test_machines.py",
     "exporter/test_telemetry.py",
-    "exporter/test_phases.py",
+    "e2e/test_demo.py",
+    "e2e/test_services_under_supervisor.py",
+    "alerts/rules/test_two_engines.py",
+    "e2e/test_attached.py",
+    "exporter/progress/test_trl_run.py",
     "exporter/leaderboard/test_service.py",
-    "trainer/test_reward_rises.py",
+    "fleet/managers/test_launchd.py",
     "alerts/test_kill.py",
     "alerts/web/page/test_browser.py",
+    "alerts/web/page/test_peer_browser.py",
+    "fleet/commands/test_up.py",
     "alerts/telegram/test_bot.py",
     "alerts/test_delivery.py",
     "alerts/test_loop.py",
     "alerts/web/test_stream.py",
-    "fleet/managers/test_launchd.py",
-    "fleet/commands/test_up.py",
+    "e2e/test_rl_swarm.py",
+    "e2e/test_rl_swarm_fleet.py",
+    "e2e/test_rl_swarm_services.py",
+)
+# Files that one worker runs, one after the other, as each worker that runs one of them imports the same for seconds:
+# the trainer in the process that `tests.warm` forks, and torch in its own.
+_TOGETHER = (
+    (
+        "trainer/test_swarm_of_four.py",
+        "trainer/test_swarm_of_two.py",
+        "trainer/test_main.py",
+        "trainer/test_reward_rises.py",
+        "trainer/test_check_agrees.py",
+    ),
+    (
+        "exporter/test_telemetry.py",
+        "exporter/test_telemetry_measures.py",
+        "exporter/test_telemetry_processes.py",
+        "exporter/test_phases.py",
+        "trainer/test_kill_while_saving.py",
+        "trainer/test_driver.py",
+        "trainer/test_data.py",
+    ),
 )
 _HERE = Path(__file__).parent
 
@@ -51,6 +74,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         guard = OrphanGuard()
         config.add_cleanup(lambda: guard.__exit__())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, with some files together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getoption("dist") != "loadfile":
+        return None
+    first = {str(_HERE / name): str(_HERE / names[0]) for names in _TOGETHER for name in names}
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = str(config.rootpath / nodeid.partition("::")[0])
+            return first.get(path, path)
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

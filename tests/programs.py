@@ -11,10 +11,13 @@ import pytest
 
 # The Debian package that brings each program.
 PACKAGES = {
+    "buildah": "buildah",
+    "mmdebstrap": "mmdebstrap",
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
     "dbus-daemon": "dbus",
     "ip": "iproute2",
+    "kubectl": "kubernetes-client",
     "loginctl": "systemd",
     "nsenter": "util-linux",
     "plistutil": "libplist-utils",

@@ -86,6 +86,7 @@ def _train_in(swarm: "Swarm", config: TrainerConfig, peer_id: str, stopper: Stop
         config.run_dir, nickname=config.name, model=config.model, device=device, pace=Pace(**config.stall.model_dump())
     )
     telemetry.set_info(peer_id=peer_id)
+    telemetry.set_settings(task=config.task)
     others = OtherPeers(peer_id, telemetry) if config.stages_per_round > 1 else None
     publisher = Publisher(swarm, telemetry, config.run_dir, peer_id, config.publish_interval_seconds, others)
     publisher.start()

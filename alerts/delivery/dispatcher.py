@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from alerts.delivery.outbox import Outbox
 from alerts.delivery.queue import Queue
 from alerts.delivery.quiet_hours import latest_occurrence
 from alerts.delivery.route_style import RouteStyles
-from alerts.delivery.routing import Decision, RouteFilter, decide
+from alerts.delivery.routing import Decision, Notified, RouteFilter, decide
 from alerts.delivery.settings import DeliverySettings, Route
 from alerts.delivery.silence_store import SilenceStore
 from alerts.delivery.silences import Silence, is_silenced
 from alerts.delivery.suppression import Suppression, describe_alerts
-from alerts.engine.evaluate import AlertStates, Event
+from alerts.engine.evaluate import AlertStates, Event, Key
 from alerts.engine.inhibition import find_inhibited
 from alerts.engine.status import Status
 from alerts.i18n.zones import find_zone
@@ -69,14 +70,54 @@ class Dispatcher:
         self._host_rules = {name for name, rule in discover().items() if rule.scope == "host"}
         self._state = queue.load_state()
         self._has_news = asyncio.Event()
+        # Of what another watcher watches, it notifies: None while all is ours, and everything while that is unknown.
+        self._covered: Callable[[str], bool] | None = None
+        self._borrowed: tuple[tuple[Silence, ...], frozenset[Key]] = ((), frozenset())
+        self.ended: set[Key] = set()
+        # Whether what is not about an alert may be sent now.
+        self.may_notify: Callable[[], bool] = lambda: True
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes that are notified of alerts."""
+        return tuple(one.route for one in self._filters)
+
+    def leave(self, covered: Callable[[str], bool] | None) -> None:
+        """Leaves the notifications of the subjects that are `covered` to another watcher; None: takes them over.
+
+        `ended` then collects the alerts of theirs that are resolved here.
+        """
+        self._covered = covered
+
+    def borrow(self, silences: Collection[Silence], acknowledged: Collection[Key]) -> None:
+        """Heeds another watcher's silences and acknowledgements too."""
+        self._borrowed = (tuple(silences), frozenset(acknowledged))
+
+    def delivered(self) -> tuple[dict[str, frozenset[Key]], list[Event]]:
+        """What each route was really sent, and the resolutions that wait to be sent."""
+        unsent, found, resolutions = self._queue.first_unsent(), {}, []
+        for route in self.routes:
+            known, first = set(self._state.notified.get(route, ())), unsent.get(route, {})
+            known -= {key for key, event in first.items() if event.kind == "firing"}
+            over = [event for event in first.values() if event.kind == "resolved"]
+            found[route] = frozenset(known | {event.key for event in over})
+            resolutions += over
+        return found, resolutions
+
+    def adopt(self, notified: Notified) -> None:
+        """Takes over what the routes know, in place of what was to be sent; within a transaction or on its own."""
+        state = replace(self._state, notified=notified)
+        self._queue.drop_unsent(self._state, state)
+        self._state = state
 
     def find_suppressed(self, alert_states: AlertStates, now: float) -> Suppression:
-        silences = self._silence_store.silences(now)
+        borrowed, acknowledged = self._borrowed
+        silences = [*self._silence_store.silences(now), *borrowed]
         states = alert_states.states
         return Suppression(
             find_inhibited(states, self._inhibits, self._host_rules, self._is_on),
             frozenset(key for key, state in states.items() if is_silenced(key, state.severity, silences, now)),
-            self._silence_store.acknowledged,
+            self._silence_store.acknowledged | acknowledged,
         )
 
     def describe_alerts(self, alert_states: AlertStates, now: float) -> list[dict[str, Any]]:
@@ -94,7 +135,7 @@ class Dispatcher:
             quiet = self._routes[route].quiet
             return quiet is not None and event.severity not in quiet.bypass and self._is_quiet(self._routes[route], now)
 
-        return decide(
+        decision = decide(
             alert_states,
             [event for event in events if is_problem(event.key.rule)],
             self._state,
@@ -106,6 +147,7 @@ class Dispatcher:
             acknowledged=suppression.acknowledged,
             is_held=is_held,
         )
+        return decision if self._covered is None else self._leave_out(decision, self._covered, events)
 
     def write(self, decision: Decision) -> None:
         """Writes a decision, within the evaluation's transaction."""
@@ -124,8 +166,11 @@ class Dispatcher:
             self._has_news.clear()
             try:
                 pause = self.dispatch(time.time())
-                self.send_digest(status(), time.time())
-                self.send_watchdog(status().alert_states)
+                if self._covered is not None:
+                    self.skip_digest(time.time())
+                elif self.may_notify():
+                    self.send_digest(status(), time.time())
+                    self.send_watchdog(status().alert_states)
             except Exception:  # The guard: a full disk must not end the dispatch.
                 log.exception("cannot dispatch notifications; next attempt in %g s", RETRY_SECONDS)
                 pause = RETRY_SECONDS
@@ -162,12 +207,24 @@ class Dispatcher:
             self._queue.set_mark(_DIGEST, now)
         self._outbox.wake()
 
+    def skip_digest(self, now: float) -> None:
+        """Leaves the summary that was due to another watcher."""
+        if self._settings.digest is None:
+            return
+        last = self._queue.mark(_DIGEST)
+        if last is None or last < latest_occurrence(self._settings.digest, now, find_zone(self._settings.timezone)):
+            self._queue.set_mark(_DIGEST, now)
+
     def announce_loss(self, aside: Path) -> None:
         """Notifies that the alert states were lost: their file was damaged, and is kept as `aside`."""
+        self.announce("state_lost", aside.name)
+
+    def announce(self, news: str, name: str) -> None:
+        """Sends news of the watcher itself, by the key of its words, to the routes that hear of everything."""
         for route in self._digest_routes:
             style = self._styles.style(route)
-            title = f"{style.words.state_lost_title}{style.words.colon}{style.fleet}"
-            message = Message(title, style.words.state_lost_body.format(aside.name))
+            title = f"{style.words.watcher[news + '_title']}{style.words.colon}{style.fleet}"
+            message = Message(title, style.words.watcher[news].format(name))
             self._queue.post(route, "", [message], self._clock())
         self._outbox.wake()
 
@@ -188,6 +245,18 @@ class Dispatcher:
                 self._queue.post(route.name, "", [message], now)
                 self._queue.set_mark(mark, now)
             self._outbox.wake()
+
+    def _leave_out(self, decision: Decision, covered: Callable[[str], bool], events: Collection[Event]) -> Decision:
+        """The decision without what another watcher notifies of."""
+        self.ended |= {one.key for one in events if one.kind == "resolved" and covered(one.key.peer)}
+        before: Mapping[str, Collection[Key]] = self._state.notified
+        notified = {
+            route: frozenset(key for key in keys if not covered(key.peer))
+            | frozenset(key for key in before.get(route, ()) if covered(key.peer))
+            for route, keys in decision.state.notified.items()
+        }
+        news = tuple(one for one in decision.news if not covered(one.event.key.peer))
+        return replace(decision, news=news, state=replace(decision.state, notified=notified))
 
     def _dispatch_route(self, route: Route, now: float) -> float | None:
         waiting = self._queue.waiting(route.name)

@@ -21,6 +21,8 @@ from alerts.messages.single import Message
 # More notifications than these are collapsed into a summary.
 MAX_WAITING = 3
 IDLE_SECONDS = 60.0
+# Between two questions whether attempts may begin.
+HELD_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,16 @@ class Outbox:
             route: _Worker(route, queue, sender, styles, clock, self.results, chart_drawer, policy) for route in routes
         }
         self._tasks: list[asyncio.Task[None]] = []
+
+    def guard(self, may_send: Callable[[], bool], on_delivered: Callable[[], None]) -> None:
+        """Begins no attempt while `may_send` says no; `on_delivered` is called when a service has accepted one."""
+        for worker in self._workers.values():
+            worker.may_send, worker.on_delivered = may_send, on_delivered
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an attempt is in progress."""
+        return any(worker.is_sending for worker in self._workers.values())
 
     @property
     def health(self) -> dict[str, RouteHealth]:
@@ -111,6 +123,9 @@ class _Worker:
         policy: RetryPolicy,
     ) -> None:
         self.health = RouteHealth()
+        self.is_sending = False
+        self.may_send: Callable[[], bool] = lambda: True
+        self.on_delivered: Callable[[], None] = lambda: None
         self._route = route
         self._queue = queue
         self._sender = sender
@@ -155,9 +170,15 @@ class _Worker:
         wait = self._policy.seconds_until(max(delivery.due_at, self._not_before), self._clock())
         if wait:
             return min(wait, IDLE_SECONDS)
+        if not self.may_send():
+            return HELD_SECONDS
         if self._collapse():
             return 0.0
-        result = await self._attempt(delivery)
+        self.is_sending = True
+        try:
+            result = await self._attempt(delivery)
+        finally:
+            self.is_sending = False
         if result.accepted:
             self._accepted.add(delivery.id)
             self._record_accepted()
@@ -225,6 +246,7 @@ class _Worker:
                 log.info("route %s: delivery recovered after %d failed attempts", self._route, self.health.failures)
             self._not_before = 0.0
             self.health = RouteHealth(delivered_at=self._clock())
+            self.on_delivered()
 
     def _record_failure(self, delivery: Delivery, result: DeliveryResult) -> None:
         self._results["failed"] += 1

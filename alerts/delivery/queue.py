@@ -195,6 +195,26 @@ class Queue:
         query = "SELECT kind, count(*) FROM events WHERE at > ? AND at <= ? GROUP BY kind"
         return dict(self._store.execute(query, (after, until)).fetchall())
 
+    def first_unsent(self) -> dict[str, dict[Key, Event]]:
+        """By route, the earliest news of each alert that no service has accepted yet."""
+        query = (
+            "SELECT n.route, n.event FROM news n LEFT JOIN notifications d ON d.id = n.notification"
+            " WHERE n.notification IS NULL OR d.state = 'pending' ORDER BY n.id DESC"
+        )
+        found: dict[str, dict[Key, Event]] = {}
+        for route, text in self._store.execute(query):
+            event = _news(0, text, 0.0, 0).event
+            found.setdefault(route, {})[event.key] = event
+        return found
+
+    def drop_unsent(self, before: DeliveryState, after: DeliveryState) -> None:
+        """Drops the news that no service has accepted, and writes what the routes know without it."""
+        with self._store.transaction():
+            unsent = "SELECT notification FROM news WHERE notification IS NOT NULL"
+            self._store.execute(f"DELETE FROM notifications WHERE state = 'pending' AND id IN ({unsent})")
+            self._store.execute("DELETE FROM news WHERE notification IS NULL")
+            self._replace_notified(before.notified, after.notified)
+
     def transaction(self) -> AbstractContextManager[None]:
         """The store's: all steps within are committed together."""
         return self._store.transaction()

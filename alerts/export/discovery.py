@@ -8,11 +8,23 @@ from alerts.config import AlertsConfig
 from alerts.scraping.target import Target
 from exporter.serving.listen_address import split_listen
 
+# Where the page of a sidecar elsewhere can be read here.
+MACHINE_PAGE = "/api/machines/{machine}/peers/{peer}/metrics"
+# A label for relabelling alone, of those that are read so.
+ELSEWHERE_LABEL = "__meta_peerwatch_elsewhere"
 
-def describe_target(fleet: str, target: Target) -> dict[str, Any]:
-    """A sidecar in the format of Prometheus' HTTP service discovery."""
-    machine = {"machine": target.machine} if target.machine else {}
-    return _describe(target.url, {**target.labels, **machine, "fleet": fleet, "peer": target.peer})
+
+def describe_target(fleet: str, target: Target, here: str) -> dict[str, Any]:
+    """A sidecar in the format of Prometheus' HTTP service discovery.
+
+    One elsewhere is read at `here`, the URL of this alert loop: it may ask for a password, or cannot be reached at all.
+    """
+    labels = {**target.labels, "fleet": fleet, "peer": target.peer}
+    if not target.machine:
+        return _describe(target.url, labels)
+    # Rules join what one sidecar says by `instance`, which would be this alert loop's for all.
+    labels |= {"machine": target.machine, "instance": f"{target.machine}/{target.peer}", ELSEWHERE_LABEL: "yes"}
+    return _describe(here + MACHINE_PAGE.format(machine=target.machine, peer=target.peer), labels)
 
 
 def describe_services(config: AlertsConfig) -> list[dict[str, Any]]:

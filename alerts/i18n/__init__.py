@@ -22,9 +22,10 @@ _TAG = re.compile(r"[a-z]{2,3}(_[a-z]{2})?")
 class Words:
     """All texts of one language, with str.format placeholders.
 
-    The first are those around an alert in a message. `bot`, `page` and `charts` are by key. `texts` are what rules and
-    evidence say, by their English templates; `terms` are values in them and states, by their English names; `remedies`
-    are by rule. What these do not hold stays English. `fonts` have the language's letters; empty where most fonts do.
+    The first are those around an alert in a message. `watcher` (news of the alert loop itself), `bot`, `page` and
+    `charts` are by key. `texts` are what rules and evidence say, by their English templates; `terms` are values in them
+    and states, by their English names; `remedies` are by rule. What these do not hold stays English. `fonts` have the
+    language's letters; empty where most fonts do.
     """
 
     prefix: dict[str, str]
@@ -52,8 +53,7 @@ class Words:
     digest_quiet: str
     digest_events: str
     digest_firing: str
-    state_lost_title: str
-    state_lost_body: str
+    watcher: dict[str, str]
     test_title: str
     test_body: str
     bot: dict[str, str]

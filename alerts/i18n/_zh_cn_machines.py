@@ -3,6 +3,9 @@
 TEXTS = {
     "its certificate is not trusted": "其证书不受信任",
     "it has told no peers yet": "尚未告知其节点",
+    "it has pushed no page yet": "尚未推送任何页面",
+    "no page was pushed within {time}": "{time}内没有推送页面",
+    "its sidecar does not answer there": "其 sidecar 在该机器上没有应答",
     # HostDown
     "The machine answers.": "该机器有应答。",
     "No sidecar of the machine answers for {time} ({failure}); limit {limit}.": (

@@ -34,11 +34,17 @@ WORDS = Words(
     digest_quiet="No alerts firing.",
     digest_events="Since the last summary: {} alerts fired, {} resolved.",
     digest_firing="Firing:",
-    state_lost_title="Alert states lost",
-    state_lost_body=(
-        "The alert loop's database was damaged, and is kept as {}. A new one was started: what still applies is "
-        "notified again, and what was resolved meanwhile is not."
-    ),
+    watcher={
+        "state_lost_title": "Alert states lost",
+        "state_lost": (
+            "The alert loop's database was damaged, and is kept as {}. A new one was started: what still applies is "
+            "notified again, and what was resolved meanwhile is not."
+        ),
+        "took_over_title": "Standby watcher took over",
+        "took_over": "The first watcher, {}, does not answer. Until it does, notifications come from its standby.",
+        "handed_back_title": "First watcher is back",
+        "handed_back": "The watcher on {} notifies again; its standby had taken over.",
+    },
     test_title="Test notification",
     test_body="Test of route {}: alerts arrive here.",
     bot={
@@ -84,6 +90,9 @@ WORDS = Words(
         "stale": "No evaluation for a while: this page is out of date.",
         "no_script": "Without JavaScript this page is read-only and reloads every 15 seconds.",
         "skip": "Skip to alerts",
+        "standing_by": "Standing by for {}: it notifies, this watcher does not.",
+        "waiting": "Standing by for {}, which does not answer: {}. This watcher takes over soon.",
+        "took_over": "{} does not answer: {}. This watcher has taken over, and notifies.",
         "unwritten": "Database {} cannot be written: {}",
         "set_aside": "Database {} was damaged; it is kept as {}, and a new one was started.",
         "alerts": "Alerts",

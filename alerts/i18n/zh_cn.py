@@ -93,11 +93,17 @@ TEXTS = {
     "Trainer was stopped.": "训练进程被人为停止。",
     "Trainer ended by signal {signal}.": "训练进程因信号 {signal} 结束。",
     "Trainer ended with exit code {code:.0f}.": "训练进程结束，退出码 {code:.0f}。",
+    # KnownProblem
+    "No known problem lasts.": "没有持续的已知问题。",
+    "Known problem for {time}, while rounds go on: {problem}. Remedy: {remedy}.": (
+        "已知问题已持续 {time}，而轮次仍在推进：{problem}。处理办法：{remedy}。"
+    ),
     # ProgressMissing
     "The trainer reports its progress itself.": "训练进程自行报告进展。",
     "Nothing is read of its progress as it goes.": "没有读取器随时读取其进展。",
     "Progress is read again.": "已重新读到进展。",
     "Trainer idle.": "训练进程空闲。",
+    "Trainer spins in one thread.": "训练进程在单个线程中空转。",
     "No report of progress read for {time} ({readers}); limit {limit}.": (
         "已 {time}没有读到进展记录（{readers}）；上限 {limit}。"
     ),
@@ -221,10 +227,16 @@ WORDS = Words(
     digest_quiet="当前没有告警。",
     digest_events="自上次摘要以来：{} 次告警，{} 次恢复。",
     digest_firing="当前告警：",
-    state_lost_title="告警状态已丢失",
-    state_lost_body=(
-        "告警循环的数据库已损坏，保留为 {}，并已新建数据库：仍然成立的告警会重新通知，期间已恢复的不再通知。"
-    ),
+    watcher={
+        "state_lost_title": "告警状态已丢失",
+        "state_lost": (
+            "告警循环的数据库已损坏，保留为 {}，并已新建数据库：仍然成立的告警会重新通知，期间已恢复的不再通知。"
+        ),
+        "took_over_title": "备用监控已接管",
+        "took_over": "主监控 {} 无响应。在其恢复之前，通知由备用监控发送。",
+        "handed_back_title": "主监控已恢复",
+        "handed_back": "{} 上的监控重新发送通知；此前由备用监控接管。",
+    },
     test_title="测试通知",
     test_body="这是通知渠道 {} 的测试：告警会发送到这里。",
     bot={

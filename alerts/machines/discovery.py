@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from alerts.config import AlertsConfig
-from alerts.machines.membership import Membership, find_changed, write_membership
+from alerts.machines.membership import Roster
 from alerts.scraping.connection import BrokenError, PageConnection, RefusedError
-from alerts.scraping.scraper import trust
 from alerts.scraping.target import Machine
 from exporter.machine.machine_file import MAX_BYTES, parse_machine
+from exporter.serving.trust import trust
 
-INTERVAL_SECONDS = 60.0
+MOST_SECONDS = 60.0
+INTERVALS = 4
 # Until each machine has told its peers.
 RETRY_SECONDS = 5.0
 BUFFER_BYTES = 16 * 1024
@@ -20,13 +21,18 @@ BUFFER_BYTES = 16 * 1024
 log = logging.getLogger(__name__)
 
 
-class Discovery:
-    """Reads `/machine` of each machine; what one does not answer is as it was."""
+def pause_seconds(config: AlertsConfig) -> float:
+    """How often a machine is asked for its peers."""
+    return min(MOST_SECONDS, INTERVALS * config.interval)
 
-    def __init__(self, config: AlertsConfig, known: Membership, logins: Mapping[str, str]) -> None:
+
+class Discovery:
+    """Reads `/machine` of each machine that can be asked; what one does not answer is as it was."""
+
+    def __init__(self, config: AlertsConfig, roster: Roster, logins: Mapping[str, str]) -> None:
         """`logins` are `user:password` by machine."""
         self._config = config
-        self._known = dict(known)
+        self._roster = roster
         self._failures: dict[str, str] = {}
         buffer = memoryview(bytearray(BUFFER_BYTES))
         self._connections = {
@@ -39,32 +45,21 @@ class Discovery:
                 max_bytes=MAX_BYTES,
             )
             for machine in config.machines
+            if not machine.pushes
         }
 
-    async def run(self, on_change: Callable[[], None]) -> None:
-        """Asks once a minute, new machines more often; calls `on_change` when one has other peers than before."""
+    async def run(self) -> None:
+        """Asks once a minute, new machines more often."""
         while True:
-            if await self.refresh():
-                on_change()
-            is_complete = self._connections.keys() <= self._known.keys()
-            await asyncio.sleep(INTERVAL_SECONDS if is_complete else RETRY_SECONDS)
+            await self.refresh()
+            is_complete = self._roster.knows(self._connections)
+            await asyncio.sleep(pause_seconds(self._config) if is_complete else RETRY_SECONDS)
 
-    async def refresh(self) -> bool:
-        """Asks each machine once; whether what they have has changed, which is then written."""
-        answers = await asyncio.gather(*(self._ask(name) for name in self._connections))
-        found = {**self._known, **{name: peers for name, peers in answers if peers is not None}}
-        changed = find_changed(self._config, self._known, found)
-        if not changed:
-            return False
-        for name in changed:
-            log.info("machine %s has the peers %s", name, ", ".join(found[name]))
-        self._known = found
-        try:
-            write_membership(self._config.state_dir, found)
-        except OSError as error:
-            log.warning("cannot write the peers of the machines: %s", error)
-            return False
-        return True
+    async def refresh(self) -> None:
+        """Asks each machine once."""
+        for name, peers in await asyncio.gather(*(self._ask(name) for name in self._connections)):
+            if peers is not None:
+                self._roster.note(name, peers)
 
     async def _ask(self, name: str) -> tuple[str, Mapping[str, int] | None]:
         failure = ""

@@ -6,13 +6,14 @@ import secrets
 import ssl
 from collections.abc import Collection
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from alerts.scraping.scraper import trust
 from alerts.scraping.target import Machine
 from alerts.settings import Name, Settings
 from exporter.run_folder import read_bounded, write_atomically
+from exporter.serving.trust import trust
 
 FOLDER = "machines"
 # In the state folder: what lets a machine join, and nothing else; below the token, the page's certificate.
@@ -24,10 +25,14 @@ log = logging.getLogger(__name__)
 
 
 class JoinRequest(Settings):
-    """What a machine tells when it joins; `certificate` is PEM, `login` is `user:password`."""
+    """What a machine tells when it joins; `certificate` is PEM, `login` is `user:password`.
+
+    It has an address, `url`, unless it pushes.
+    """
 
     name: Name = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
-    url: str = Field(pattern=r"^https://[^/@?#\s]{1,255}$")
+    url: str = Field(default="", pattern=r"^https://[^/@?#\s]{1,255}$")
+    pushes: bool = False
     # Neither a reference to a file here nor to a variable: the watcher would look it up, and send it there.
     login: str = Field(pattern=r"^[a-z]{1,32}:[A-Za-z0-9_-]{16,256}$")
 
@@ -39,6 +44,12 @@ class JoinRequest(Settings):
         return login
 
     certificate: str = Field(max_length=8192)
+
+    @model_validator(mode="after")
+    def _check_way(self) -> Self:
+        if self.pushes == bool(self.url):
+            raise ValueError("either `url`, or `pushes`")
+        return self
 
 
 class TakenError(Exception):
@@ -91,16 +102,27 @@ def add_joined(state_dir: Path, request: JoinRequest, taken: Collection[str]) ->
     path = folder / f"{request.name}.json"
     certificate = path.with_suffix(".pem")
     is_known = certificate.exists()
-    if request.name in taken or (is_known and certificate.read_text() != request.certificate):
+    # Others have seen the certificate of a machine that answers, and only it knows its password.
+    is_other = is_known and (certificate.read_text() != request.certificate or _has_other_login(path, request))
+    if request.name in taken or is_other:
         raise TakenError(
             f"another machine is watched as {request.name}; join with --name ANOTHER, or remove {FOLDER}/{path.name} "
             "from the watcher's state folder"
         )
     if not is_known and len(list(folder.glob("*.json"))) >= MAX_MACHINES:
         raise TakenError(f"{MAX_MACHINES} machines have joined; remove some from {folder} on the watcher")
-    content = json.dumps({"name": request.name, "url": request.url, "login": request.login}).encode()
+    content = json.dumps(request.model_dump(exclude={"certificate"}, exclude_defaults=True)).encode()
     if is_known and path.exists() and path.read_bytes() == content:
         return False
     write_atomically(certificate, request.certificate.encode(), mode=0o600)
     write_atomically(path, content, mode=0o600)
     return True
+
+
+def _has_other_login(path: Path, request: JoinRequest) -> bool:
+    """Whether a machine that pushes, or is to, would get another password."""
+    try:
+        kept = json.loads(read_bounded(path, MAX_BYTES))
+        return bool(kept.get("pushes", False) or request.pushes) and kept["login"] != request.login
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False

@@ -13,6 +13,8 @@ from exporter.run_folder import read_bounded, write_atomically
 
 FILE = "machines.json"
 MAX_BYTES = 1 << 22
+# Of a peer whose page is pushed.
+NO_PORT = 0
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,8 @@ def with_machines(config: AlertsConfig, membership: Membership) -> AlertsConfig:
 
 
 def _make_target(machine: Machine, peer: str, port: int) -> Target:
+    if machine.pushes:
+        return Target(peer=peer, machine=machine.name, pushed=True, restartable=False)
     parts = urlsplit(machine.url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return Target(
@@ -76,7 +80,43 @@ def locator(config: AlertsConfig) -> Callable[[str, str], bool]:
     return lambda peer, host: machine_of.get(peer, "") == (host if host in elsewhere else "")
 
 
-def find_changed(config: AlertsConfig, before: Membership, after: Membership) -> list[str]:
-    """The machines whose peers differ."""
-    names: Iterable[str] = (machine.name for machine in config.machines)
-    return [name for name in names if before.get(name) != after.get(name)]
+class Roster:
+    """What the machines say of their peers, as it comes; `on_change` is called once others are to be watched.
+
+    One that says something else each time would keep the watcher starting again: what a known machine says counts once
+    `pause_seconds` have passed since the start. `clock` never steps.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        known: Membership,
+        on_change: Callable[[], None],
+        *,
+        pause_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._state_dir = state_dir
+        self._known = dict(known)
+        self._on_change = on_change
+        self._clock = clock
+        self._open_at = clock() + pause_seconds
+
+    def knows(self, machines: Iterable[str]) -> bool:
+        """Whether each of these machines has said which peers it has."""
+        return self._known.keys() >= set(machines)
+
+    def note(self, machine: str, peers: Mapping[str, int]) -> None:
+        """Takes up what a machine says, and keeps it."""
+        before = self._known.get(machine)
+        if peers == before or (before is not None and self._clock() < self._open_at):
+            return
+        found = {**self._known, machine: dict(peers)}
+        try:
+            write_membership(self._state_dir, found)
+        except OSError as error:
+            log.warning("cannot write the peers of the machines: %s", error)
+            return
+        log.info("machine %s has the peers %s", machine, ", ".join(peers))
+        self._known = found
+        self._on_change()

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from alerts.i18n.translatable import say
 from alerts.rules import View
@@ -18,6 +19,8 @@ SAME_CLOCK_SECONDS = 10.0
 START_SECONDS = 600.0
 # Scrapes over which the least age of a page is taken.
 SCRAPES = 20
+# A correction stays until it is off by so much: what began at a time did not begin at another with each page.
+STEADY_SECONDS = 2.0
 
 
 class MachineWatch:
@@ -33,6 +36,7 @@ class MachineWatch:
         # One that has just joined may still have to be started again for it.
         self._answered_at = {name: now if peers else now + START_SECONDS for name, peers in self._peers.items()}
         self._clocks: dict[str, deque[float]] = {name: deque(maxlen=SCRAPES) for name in self._peers}
+        self._leads: dict[str, float] = {}
 
     @property
     def names(self) -> Iterable[str]:
@@ -44,12 +48,15 @@ class MachineWatch:
             machine = self._machine_of.get(peer)
             clock = scrape.page.value(CLOCK) if machine and scrape.page else None
             if machine and clock is not None:
-                self._clocks[machine].append(clock - now)
+                self._clocks[machine].append(clock - (now - scrape.age_seconds))
+                lead = max(self._clocks[machine])
+                if abs(lead - self._leads.get(machine, 0.0)) >= STEADY_SECONDS:
+                    self._leads[machine] = lead
         return {peer: self._corrected(peer, scrape) for peer, scrape in scrapes.items()}
 
     def lead_seconds(self, machine: str) -> float:
         """By how much the machine's clock is ahead of ours; 0 where no difference can be told."""
-        lead = max(self._clocks[machine], default=0.0)
+        lead = self._leads.get(machine, 0.0)
         return lead if abs(lead) > SAME_CLOCK_SECONDS else 0.0
 
     def views(self, scrapes: Mapping[str, Scrape], now: float, steady: float) -> list[View]:
@@ -76,4 +83,4 @@ class MachineWatch:
         lead = self.lead_seconds(machine) if machine else 0.0
         if not lead or scrape.page is None:
             return scrape
-        return Scrape(scrape.page.shifted(-lead), scrape.failure)
+        return replace(scrape, page=scrape.page.shifted(-lead))

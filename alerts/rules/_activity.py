@@ -89,6 +89,11 @@ def find_activity(view: View) -> Activity | None:
     return Activity(used, seconds, is_busy, state, cores, usual)
 
 
+def spins_instead(page: Page, activity: Activity) -> bool:
+    """Whether one thread spins as it never did, and a reader that can read finds no progress: a busy deadlock."""
+    return activity.state == "spinning" and any(page.values("trainer_progress_up").values())
+
+
 def _find_state(page: Page) -> str:
     """What the sidecar says that it does; empty where it does not know."""
     states = page.values("trainer_activity_state")

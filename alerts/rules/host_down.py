@@ -9,7 +9,7 @@ from pydantic import Field
 
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, say
-from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive, unknown
+from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive, peer_down, unknown
 
 
 class Settings(RuleSettings):
@@ -40,18 +40,6 @@ RULE = Rule(
     settings=Settings,
     judge=judge,
     scope="host",
-    inhibits=(
-        "PeerDown",
-        "PeerStalled",
-        "PeerFailed",
-        "ProgressMissing",
-        "RewardStagnant",
-        "StepRateDegraded",
-        "RoundLag",
-        "OffBoard",
-        "RankDrop",
-        "SwarmIsolated",
-        "SourceDown",
-    ),
+    inhibits=("PeerDown", "PeerFailed", "ProgressMissing", *peer_down.RULE.inhibits),
     doc=__doc__ or "",
 )

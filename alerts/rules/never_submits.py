@@ -10,8 +10,9 @@ for longer than the period; restart it right after a submission.
 
 from pydantic import Field
 
-from alerts.i18n.translatable import Seconds, say
+from alerts.i18n.translatable import Seconds, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
+from alerts.rules._problems import describe_frequent_problem
 from alerts.rules.crash_loop import SAME_START_SECONDS
 
 PERIOD = "swarm_submit_period_seconds"
@@ -52,15 +53,14 @@ def judge(view: View, settings: Settings) -> Verdict:
         return inactive(say("The contract has credited rewards since."))
     if memory["short"] < settings.restarts:
         return inactive(say("{count} restarts in a row before a submission.", count=memory["short"]))
-    return active(
-        say(
-            "{count} restarts in a row within {period}, before anything was submitted; since {time}; limit {limit}.",
-            count=memory["short"],
-            period=Seconds(period),
-            time=Seconds(view.now - memory["since"]),
-            limit=settings.restarts,
-        )
+    restarted = say(
+        "{count} restarts in a row within {period}, before anything was submitted; since {time}; limit {limit}.",
+        count=memory["short"],
+        period=Seconds(period),
+        time=Seconds(view.now - memory["since"]),
+        limit=settings.restarts,
     )
+    return active(join([restarted, describe_frequent_problem(page)]))
 
 
 RULE = Rule(settings=Settings, judge=judge, remember=remember, doc=__doc__ or "", reads=(PERIOD, REWARD))

@@ -137,6 +137,7 @@ RULE = Rule(
     evidence=("cause", "log"),
     inhibits=(
         "PeerStalled",
+        "KnownProblem",
         "RewardStagnant",
         "RewardNotCounting",
         "NeverSubmits",

@@ -5,7 +5,8 @@ the peer's own: its telemetry derives it from its steps, for generating and trai
 and saving. Where its sidecar has learnt what its processes usually do, silence at rest counts sooner, at work later;
 steps that take longer are StepRateDegraded's. Between the steps of a trainer that does not say what it does there (it
 may evaluate, save, upload or skip data) a day passes before it counts. Where its progress is read from what it writes,
-and it works on, ProgressMissing speaks instead. One that is starting is PeerDown's, one that has stopped never stalls.
+and it works on, ProgressMissing speaks instead, unless a single thread spins as it never did. One that is starting is
+PeerDown's, one that has stopped never stalls.
 
 What to do: read the end of the trainer's log and, where this alert shows them, its stacks, to see where it hangs; if
 nothing moves for another minute, restart the peer; the steps since its last checkpoint are then lost.
@@ -23,7 +24,9 @@ from alerts.rules._activity import (
     find_next_limit,
     find_progress,
     remember_silence,
+    spins_instead,
 )
+from alerts.rules._problems import describe_problem
 from alerts.scraping.page import Page
 
 SKEW_SECONDS = 2.0
@@ -65,7 +68,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
     if page.value("trainer_progress_readers"):
         if activity is None:
             return UNKNOWN
-        if activity.is_busy:
+        if activity.is_busy and not spins_instead(page, activity):
             return inactive(say("Trainer works, but no progress is read."))
     stalled = say(
         "No progress for {time} while {state}; limit {limit}.",
@@ -74,7 +77,7 @@ def judge(view: View, _settings: Settings) -> Verdict:
         limit=Seconds(stall_after),
     )
     worked = describe_activity(activity) if activity else None
-    details = [_describe_last_step(view, page), worked, _describe_signal(page)]
+    details = [describe_problem(page), _describe_last_step(view, page), worked, _describe_signal(page)]
     return active(join([stalled, *details]), since=progress)
 
 
@@ -120,7 +123,7 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     evidence=("process", "waiting", "log", "stacks"),
-    inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag"),
+    inhibits=("RewardStagnant", "StepRateDegraded", "RoundLag", "KnownProblem"),
     restart="at once",
     doc=__doc__ or "",
     promql="""
@@ -134,9 +137,13 @@ unless on (instance) trainer_state{trainer_state=~"starting|stopped"} == 1
 unless on (instance) (
   trainer_progress_readers > 0
   and on (instance) (
-    trainer_activity_state{trainer_activity_state=~"usual|spinning"} == 1
+    trainer_activity_state{trainer_activity_state="usual"} == 1
     or rate(trainer_cpu_seconds_total[2m]) > 0.02
     unless on (instance) trainer_activity_state{trainer_activity_state="rest"} == 1
+    unless on (instance) (
+      trainer_activity_state{trainer_activity_state="spinning"} == 1
+      and on (instance) trainer_progress_up == 1
+    )
   )
 )
 """,
@@ -154,6 +161,7 @@ unless on (instance) (
         "trainer_activity_stall_after_seconds",
         "trainer_activity_state",
         "trainer_activity_usual_cores",
+        "trainer_progress_up",
         "trainer_stacks_on_signal",
         "trainer_stall_at_rest_after_seconds",
     ),

@@ -1,7 +1,8 @@
 """The trainer works, but nothing is read of its progress.
 
 Its processes use the processor as before, and none of its readers finds a report for longer than its pace explains, or
-since it started: logging is off, it writes elsewhere, or the format has changed. A trainer that rests is PeerStalled's.
+since it started: logging is off, it writes elsewhere, or the format has changed. A trainer that rests, or spins in one
+thread as it never did while its readers can read, is PeerStalled's.
 
 What to do: compare the peer's `progress:` with where the trainer writes now (`peerwatch attach` lists it); the log of
 the sidecar names a reader that fails. If the trainer writes nothing, look at what it does before you end it.
@@ -12,7 +13,15 @@ from pydantic import Field
 from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, join, say
 from alerts.rules import UNKNOWN, Memory, Rule, RuleSettings, Severity, Verdict, View, active, inactive
-from alerts.rules._activity import describe_activity, find_activity, find_limit, find_progress, remember_silence
+from alerts.rules._activity import (
+    describe_activity,
+    find_activity,
+    find_limit,
+    find_progress,
+    remember_silence,
+    spins_instead,
+)
+from alerts.rules._problems import describe_problem
 from alerts.scraping.page import Page
 
 
@@ -46,15 +55,18 @@ def judge(view: View, settings: Settings) -> Verdict:
     activity = find_activity(view)
     if activity is None:
         return UNKNOWN
-    if not activity.is_busy and page.state() != "starting":
-        return inactive(say("Trainer idle."))
+    if page.state() != "starting":
+        if not activity.is_busy:
+            return inactive(say("Trainer idle."))
+        if spins_instead(page, activity):
+            return inactive(say("Trainer spins in one thread."))
     missing = say(
         "No report of progress read for {time} ({readers}); limit {limit}.",
         time=Seconds(silence),
         readers=", ".join(_describe_readers(page)),
         limit=Seconds(limit),
     )
-    return active(join([missing, describe_activity(activity)]), since=progress)
+    return active(join([missing, describe_problem(page), describe_activity(activity)]), since=progress)
 
 
 def remember(view: View, settings: Settings) -> Memory:
@@ -82,7 +94,7 @@ RULE = Rule(
     judge=judge,
     remember=remember,
     evidence=("process", "waiting", "log"),
-    inhibits=("StepRateDegraded", "RewardStagnant"),
+    inhibits=("StepRateDegraded", "RewardStagnant", "KnownProblem"),
     doc=__doc__ or "",
     reads=("trainer_progress_readers", "trainer_progress_up"),
 )

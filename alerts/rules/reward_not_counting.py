@@ -16,10 +16,13 @@ from typing import NamedTuple
 from pydantic import Field
 
 from alerts.durations import Duration
-from alerts.i18n.translatable import Seconds, say
+from alerts.i18n.translatable import Seconds, join, say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Verdict, View, active, inactive
+from alerts.rules._problems import describe_problem
 from alerts.scraping.page import Labels, Page
 
+# What keeps rewards from being credited, before whatever else its log tells.
+CAUSES = ("account_collision", "rewards_refused", "not_registered", "nothing_learned")
 REWARD = "swarm_source_reward_change_timestamp_seconds"
 PARTICIPATION = "swarm_source_participation_change_timestamp_seconds"
 ROUND = "swarm_round_change_timestamp_seconds"
@@ -57,10 +60,12 @@ def judge(view: View, settings: Settings) -> Verdict:
             say("The contract credits rewards: {time} ago.", time=Seconds(view.now - max(credited.values())))
         )
     values = {"time": Seconds(view.now - worst.credited_at), "limit": Seconds(settings.after)}
-    if not worst.contract:
-        return active(say("Rounds advance, but no contract credited anything for {time}; limit {limit}.", **values))
-    template = "Takes part, but contract {contract} credited nothing for {time}; limit {limit}."
-    return active(say(template, contract=worst.contract, **values))
+    if worst.contract:
+        template = "Takes part, but contract {contract} credited nothing for {time}; limit {limit}."
+    else:
+        template = "Rounds advance, but no contract credited anything for {time}; limit {limit}."
+    found = say(template, contract=worst.contract, **values)
+    return active(join([found, describe_problem(page, first=CAUSES)]))
 
 
 def _measure(page: Page, credited: dict[Labels, float], started: float) -> Iterator[Uncounted]:
@@ -87,6 +92,7 @@ def _read_live(page: Page, metric: str) -> dict[Labels, float]:
 RULE = Rule(
     settings=Settings,
     judge=judge,
+    inhibits=("KnownProblem",),
     chart="reward",
     doc=__doc__ or "",
     reads=(REWARD, PARTICIPATION, ROUND),

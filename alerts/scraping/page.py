@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import isfinite
 
@@ -74,6 +74,12 @@ class Page:
         """The numbers of the page, including those that are not finite."""
         return self._numbers
 
+    def samples(self) -> Iterator[tuple[str, Labels, float]]:
+        """Name, labels and number of each sample."""
+        for name, places in self._places.items():
+            for labels, place in places.items():
+                yield name, self._infos.get(name, labels), self._numbers[place]
+
     def is_empty(self) -> bool:
         return not self._numbers
 
@@ -119,6 +125,11 @@ class Page:
         """Whether the trainer's process runs; None if unknown."""
         up = self.value("trainer_up")
         return None if up is None else up == 1
+
+
+def read_page(content: bytes | bytearray) -> Page:
+    """The same for a page as it came; raises ValueError for one that is none."""
+    return parse(content.decode("utf-8", errors="replace"))
 
 
 def parse(page: str) -> Page:

@@ -5,33 +5,45 @@ import logging
 import ssl
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from alerts.i18n.translatable import say
 from alerts.scraping.connection import BUFFER_BYTES, BrokenError, PageConnection, RefusedError
-from alerts.scraping.page import Page, parse
+from alerts.scraping.inbox import Inbox
+from alerts.scraping.page import Page, read_page
 from alerts.scraping.target import Target
+from exporter.serving.trust import trust
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """A sidecar's page, or the reason in `failure` why there is none."""
+    """A sidecar's page, or the reason in `failure` why there is none.
+
+    `age_seconds` is the time since the page came, if it was not just asked for.
+    """
 
     page: Page | None
     failure: str = ""
+    age_seconds: float = 0.0
 
 
 class Scraper:
-    """Keeps the connections to all sidecars open between scrapes."""
+    """Keeps the connections to all sidecars open between scrapes; what is pushed is in the inbox."""
 
     def __init__(
-        self, targets: tuple[Target, ...], timeout_seconds: float, logins: Mapping[str, str] = MappingProxyType({})
+        self,
+        targets: tuple[Target, ...],
+        timeout_seconds: float,
+        logins: Mapping[str, str] = MappingProxyType({}),
+        inbox: Inbox | None = None,
     ) -> None:
-        """`logins` are `user:password` by peer."""
+        """`logins` are `user:password` by peer; `inbox` is for targets that are pushed."""
         self._timeout = timeout_seconds
+        self._inbox = inbox
+        self._peers = [target.peer for target in targets]
+        targets = tuple(target for target in targets if not target.pushed)
         buffer = memoryview(bytearray(BUFFER_BYTES))
         # Certificates take time and memory to load, so only those that targets need, and each once.
         secured = {target.certificate for target in targets if target.url.startswith("https:")}
@@ -40,7 +52,7 @@ class Scraper:
             target.peer: PageConnection(
                 target.url,
                 buffer,
-                _read_page,
+                read_page,
                 trusted[target.certificate] if target.url.startswith("https:") else None,
                 login=logins.get(target.peer, ""),
             )
@@ -50,11 +62,16 @@ class Scraper:
     async def scrape(self) -> dict[str, Scrape]:
         """One scrape per peer, by name; takes no longer than the time-out."""
         found = await self._read(self._connections, self._timeout)
+        if self._inbox is not None:
+            found |= {peer: _take(self._inbox, peer) for peer in self._inbox.peers}
         late = Scrape(None, say("no answer within {seconds:g} s", seconds=self._timeout))
-        return {peer: found.get(peer, late) for peer in self._connections}
+        return {peer: found.get(peer, late) for peer in self._peers}
 
     async def scrape_some(self, peers: Container[str], seconds: float) -> dict[str, Scrape]:
-        """Scrapes `peers`; those that take longer than `seconds` are left out, for the next round."""
+        """Scrapes `peers`; those that take longer than `seconds` are left out, for the next round.
+
+        So are those that push, as they cannot be asked.
+        """
         return await self._read([peer for peer in self._connections if peer in peers], seconds)
 
     async def close(self) -> None:
@@ -92,20 +109,6 @@ class Scraper:
             return Scrape(None, say("the page is not a sidecar's"))
 
 
-def trust(certificate: Path | None) -> ssl.SSLContext:
-    """Trusts this certificate alone, whatever name it has; without one, those that the system trusts.
-
-    Raises OSError or ssl.SSLError where it cannot be used.
-    """
-    if certificate is None:
-        return ssl.create_default_context()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # It was handed over by the machine itself: it stands for the machine, not for a name of it.
-    context.check_hostname = False
-    context.load_verify_locations(certificate)
-    return context
-
-
-def _read_page(page: bytearray) -> Page:
-    return parse(page.decode("utf-8", errors="replace"))
+def _take(inbox: Inbox, peer: str) -> Scrape:
+    page, age = inbox.latest(peer)
+    return Scrape(page, age_seconds=age) if isinstance(page, Page) else Scrape(None, page)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +26,7 @@ CONFLICT_PAUSE_SECONDS = 60.0
 REFUSED_PAUSE_SECONDS = 300.0
 # A command sent while the loop was down may no longer be meant.
 STALE_SECONDS = 600.0
+_HELD_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Updates:
         self._queue = queue
         self._words = words
         self._mark = f"telegram {bot.id}"
+        # Telegram gives a bot's updates to one reader.
+        self.may_ask: Callable[[], bool] = lambda: True
         self._failures = 0
         self._problem = ""
         self._has_dropped = False
@@ -48,6 +51,9 @@ class Updates:
         """Receives updates until cancelled."""
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as client:
             while True:
+                if not self.may_ask():
+                    await asyncio.sleep(_HELD_SECONDS)
+                    continue
                 try:
                     updates = await self._poll(client)
                 except Refused as refusal:

@@ -58,6 +58,6 @@ class Joining:
         except OSError as error:
             return problem(507, f"the watcher cannot keep it: {error.strerror}")
         if is_new:
-            log.info("machine %s joined, at %s", asked.name, asked.url)
+            log.info("machine %s joined, %s", asked.name, "and pushes" if asked.pushes else f"at {asked.url}")
             self._on_change()
         return JSONResponse({"name": asked.name}, status_code=201 if is_new else 200)

@@ -14,11 +14,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.web.same_origin import is_owner
+from exporter.machine.push_format import PUSH_PATH
 
 # The health check reveals only up or down, and its clients often cannot log in.
 JOIN_PATH = "/api/machines"
-# A machine that joins has a token of its own.
-OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH})
+STANDBY_PATH = "/api/standby"
+# A machine that joins, and a standby, have tokens of their own, and one that pushes a password.
+OPEN_PATHS = frozenset({"/-/healthy", JOIN_PATH, STANDBY_PATH, PUSH_PATH})
 FREE_ATTEMPTS = 5
 LONGEST_PAUSE_SECONDS = 60.0
 FORGET_SECONDS = 900.0
@@ -86,7 +88,7 @@ class LoginGuard:
             return PlainTextResponse(
                 f"too many wrong passwords; retry in {pause:.0f} s\n", status_code=429, headers=wait
             )
-        if hmac.compare_digest(_digest(_credentials(given)), self._expected):
+        if hmac.compare_digest(_digest(decode_basic(given)), self._expected):
             self._throttle.forget(address)
             return None
         count = self._throttle.note_failure(address)
@@ -111,7 +113,7 @@ def _challenge() -> PlainTextResponse:
     return PlainTextResponse("log in\n", status_code=401, headers=headers)
 
 
-def _credentials(header: str) -> bytes:
+def decode_basic(header: str) -> bytes:
     """`name:password` of the header; empty if it has none."""
     kind, _, encoded = header.partition(" ")
     if kind.lower() != "basic":

@@ -29,19 +29,26 @@ class AlertCollector(Collector):
         pending: int,
         restarts: Mapping[str, Record],
         databases: Mapping[str, FileHealth],
+        pushes: Counter[tuple[str, str]],
+        *,
+        is_standing_by: bool = False,
     ) -> None:
         self._status = status
+        self._is_standing_by = is_standing_by
         self._restarts = restarts
         self._databases = databases
         self._results = results
         self._pending = pending
+        self._pushes = pushes
 
     def collect(self) -> Iterator[Metric]:
         states = self._status.alert_states.states
         counts = Counter((key.rule, state.severity) for key, state in states.items() if state.phase == "firing")
         yield family("alerts_firing", dict(sorted(counts.items())))
         yield family("alerts_deliveries_total", {(result,): count for result, count in sorted(self._results.items())})
+        yield family("alerts_standby", float(self._is_standing_by))
         yield family("alerts_outbox_pending", self._pending)
+        yield family("alerts_pushes_total", dict(sorted(self._pushes.items())))
         phases: dict[tuple[str, ...], float] = {
             (peer, record.phase): 1.0 for peer, record in sorted(self._restarts.items())
         }
@@ -61,10 +68,18 @@ class MetricsPage:
     """The page, rendered anew for each evaluation, otherwise once a second: who asks more often costs nothing."""
 
     def __init__(
-        self, loop: Loop, outbox: Outbox, state_dir: Path, clock: Callable[[], float] = time.monotonic
+        self,
+        loop: Loop,
+        outbox: Outbox,
+        state_dir: Path,
+        pushes: Counter[tuple[str, str]],
+        clock: Callable[[], float] = time.monotonic,
+        is_standing_by: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_standing_by = is_standing_by
         self._loop = loop
         self._outbox = outbox
+        self._pushes = pushes
         self._host = HostCollector((state_dir,))
         self._clock = clock
         self._status: Status | None = None
@@ -82,6 +97,16 @@ class MetricsPage:
     def _render(self) -> bytes:
         registry, loop = CollectorRegistry(), self._loop
         pending = sum(counts.get("pending", 0) for counts in self._outbox.count_deliveries().values())
-        registry.register(AlertCollector(loop.status, self._outbox.results, pending, loop.restarts, loop.databases))
+        registry.register(
+            AlertCollector(
+                loop.status,
+                self._outbox.results,
+                pending,
+                loop.restarts,
+                loop.databases,
+                self._pushes,
+                is_standing_by=self._is_standing_by(),
+            )
+        )
         registry.register(self._host)
         return generate_latest(registry)

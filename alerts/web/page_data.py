@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from alerts.web.status_json import RouteStatus, describe_status
 SHOWN_EVENTS = 200
 # People want the latest; the API has the rest.
 EVENTS_ON_PAGE = 30
+# In the JSON: of no other machine.
+_HERE = {"machine": None, "pushed": False}
 _SHOWN_STATES = ("pending", "held", "expired")
 
 
@@ -36,8 +39,11 @@ class PageData:
         outbox: Outbox,
         board: BoardReader | None,
         sparklines: SparklineReader,
+        describe_standby: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
+        """`describe_standby` says how this watcher and another one of the fleet stand, if there is one."""
         self._config = config
+        self._describe_standby = describe_standby
         self._loop = loop
         self._store = store
         self._dispatcher = dispatcher
@@ -45,11 +51,24 @@ class PageData:
         self._board = board
         self._sparklines = sparklines
         self._machines = {target.peer: _machine_of(target) for target in config.targets}
+        self._elsewhere = {
+            target.peer: {"machine": target.machine, "pushed": target.pushed}
+            for target in config.targets
+            if target.machine
+        }
         self._stale_after = max(3 * config.interval + config.timeout, HEALTHY_SECONDS)
 
     def describe_status(self) -> dict[str, Any]:
         """The JSON of /api/status."""
-        return describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
+        found = describe_status(self._loop.status, self.alerts(), self._outbox.count_deliveries())
+        for peer in found["peers"]:
+            peer |= self._elsewhere.get(peer["peer"], _HERE)
+        return {**found, "standby": self._describe_standby()}
+
+    def is_standing_by(self) -> bool:
+        """Whether another watcher notifies in place of this one."""
+        standby = self._describe_standby()
+        return standby is not None and standby["role"] == "standing by"
 
     def describe_alerts(self) -> dict[str, Any]:
         """The JSON of /api/alerts."""
@@ -84,7 +103,19 @@ class PageData:
     def _notices(self) -> list[tuple[str, str, str]]:
         databases = self._loop.databases.items()
         unwritten = [("unwritten", name, one.problem) for name, one in databases if one.problem]
-        return unwritten + [("set_aside", name, one.aside.name) for name, one in databases if one.aside is not None]
+        return (
+            self._standby_notices()
+            + unwritten
+            + [("set_aside", name, one.aside.name) for name, one in databases if one.aside is not None]
+        )
+
+    def _standby_notices(self) -> list[tuple[str, str, str]]:
+        standby = self._describe_standby()
+        if standby is None or standby["role"] == "first":
+            return []
+        if standby["role"] == "notifying":
+            return [("took_over", standby["of"], standby["problem"])]
+        return [("waiting" if standby["problem"] else "standing_by", standby["of"], standby["problem"])]
 
     def _events(self) -> list[dict[str, Any]]:
         return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]

@@ -9,9 +9,9 @@ from exporter.activity.model import RUNS, WINDOW, Learnt
 from exporter.progress.model import STEPPING
 
 ACTIVITY_FILE = "activity.json"
-# Ten times what is written: two phases of 2,560 numbers.
+# Ten times what is written: two phases of 4,096 numbers.
 MAX_BYTES = 1 << 19
-MOST = Learnt((WINDOW,), (WINDOW,), (RUNS,), (RUNS,))
+MOST = Learnt((WINDOW,), (WINDOW,), (RUNS,), (RUNS,), (RUNS,), (WINDOW,), (WINDOW,))
 LARGEST = 1e7
 
 
@@ -40,7 +40,7 @@ def parse(content: bytes, process: Mapping[str, Any]) -> tuple[dict[str, Learnt]
         if name not in STEPPING or not isinstance(learnt, dict):
             raise ValueError("not the activity of a phase")
         fields = zip(Learnt._fields, MOST, strict=True)
-        found[name] = Learnt(*(_read(learnt.get(field), most[0]) for field, most in fields))
+        found[name] = Learnt(*(_read(learnt.get(field, []), most[0]) for field, most in fields))
     return found, record.get("process") == dict(process)
 
 

@@ -48,6 +48,7 @@ class ActivityFollower:
         self._record: ProcessRecord | None = None
         self._kept_at: float | None = None
         self._is_failing = False
+        self._seconds_in: dict[str, float] = {}
 
     def follow(
         self, tree: Sequence[psutil.Process], record: ProcessRecord, cpu_seconds: float, now: float
@@ -83,12 +84,21 @@ class ActivityFollower:
         state = next((one.labels["trainer_state"] for one in reported if one.name == "trainer_state" and one.value), "")
         phase_start = value_of(reported, "trainer_phase_start_timestamp_seconds")
         stall_after = value_of(reported, "trainer_stall_after_seconds")
-        if state not in STEPPING or phase_start is None or stall_after is None:
+        seconds_in = {
+            one.labels["trainer_state"]: one.value for one in reported if one.name == "trainer_phase_seconds_total"
+        }
+        before, self._seconds_in = self._seconds_in, seconds_in
+        if state in ("", "stopped") or phase_start is None or stall_after is None:
             self._activity.pause(usage)
             return
         progress_at = max(phase_start, value_of(reported, "trainer_last_step_timestamp_seconds") or 0.0)
-        limits = Limits(stall_after, value_of(reported, "trainer_stall_at_rest_after_seconds"))
-        self._activity.observe(usage, state, progress_at, limits, now)
+        at_rest = value_of(reported, "trainer_stall_at_rest_after_seconds")
+        limits = Limits(stall_after, at_rest, value_of(reported, "trainer_usual_silence_seconds"))
+        if state in STEPPING:
+            own_seconds = seconds_in[state] - before[state] if state in seconds_in and state in before else 0.0
+            self._activity.observe(usage, state, progress_at, limits, now, own_seconds=own_seconds)
+        else:
+            self._activity.observe_rest(usage, state, progress_at, limits, now)
 
     def _describe(self) -> list[Sample]:
         activity = self._activity

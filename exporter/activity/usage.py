@@ -15,7 +15,8 @@ class Usage(NamedTuple):
 
     `moved` are bytes read and written a second, None where the system does not tell (macOS, processes of another user);
     `machine_busy` is the share of all processors in use by anybody; `accelerator_busy` whether an accelerator of the
-    trainer computes, by the power it draws, None where that is not known.
+    trainer computes, by the power it draws, None where that is not known; `is_stopped` whether the trainer was stopped
+    by a signal, and goes on at none but another one.
     """
 
     seconds: float
@@ -24,6 +25,7 @@ class Usage(NamedTuple):
     waits_for_disk: bool = False
     machine_busy: float | None = None
     accelerator_busy: bool | None = None
+    is_stopped: bool = False
 
 
 class TreeCounter:
@@ -61,14 +63,16 @@ class UsageMeter:
         before, self._before = self._before, (now, cpu_seconds, total, machine)
         if before is None:
             return None
-        seconds = now - before[0]
+        seconds, status = now - before[0], read_status(tree[0])
         return Usage(
             seconds,
             max(0.0, cpu_seconds - before[1]) / seconds,
             None if total is None or before[2] is None else (total - before[2]) / seconds,
-            waits_for_disk(tree[0]),
+            # A sleep that only a device ends, which no system but Linux tells.
+            status == psutil.STATUS_DISK_SLEEP,
             _share(before[3], machine),
             accelerator_busy,
+            status == psutil.STATUS_STOPPED,
         )
 
 
@@ -86,12 +90,12 @@ def read_moved(tree: Sequence[psutil.Process]) -> dict[Hashable, float] | None:
     return found
 
 
-def waits_for_disk(process: psutil.Process) -> bool:
-    """Whether the process is in a sleep that only a device ends, which no system but Linux tells."""
+def read_status(process: psutil.Process) -> str:
+    """The run state of a process, one of psutil's; empty where it cannot be read."""
     try:
-        return bool(process.status() == psutil.STATUS_DISK_SLEEP)
+        return str(process.status())
     except psutil.Error:
-        return False
+        return ""
 
 
 def read_machine() -> tuple[float, float] | None:

@@ -32,6 +32,7 @@ _OF_VERSION: Mapping[str, tuple[str, ...]] = {
 
 CURRENT_ROUND = function("0x8a19c8bc", "()", "(uint256)")
 CURRENT_STAGE = function("0x5bf5d54c", "()", "(uint256)")
+BOOTNODES = function("0x6370ae4f", "()", "(string[])")
 ACCOUNTS = function("0x96bac35a", "(string[])", "(address[])")
 PEERS = function("0xb894a469", "(address[])", "(string[][])")
 REWARDS = function("0x80c3d97f", "(string[])", "(int256[])")
@@ -41,6 +42,7 @@ PARTICIPATION = function("0xdfb3c7df", "(string)", "(uint256)")
 SIGNATURES: Mapping[str, Function] = {
     "currentRound()": CURRENT_ROUND,
     "currentStage()": CURRENT_STAGE,
+    "getBootnodes()": BOOTNODES,
     "getEoa(string[])": ACCOUNTS,
     "getPeerId(address[])": PEERS,
     "getTotalRewards(string[])": REWARDS,

@@ -8,6 +8,7 @@ position  the swarm's round and stage, despite false claims (pure)
 board     the cumulative board (pure)
 store     the board in SQLite
 names     display names of peers
+last_values  when a source is read again, and what stays after a failure
 snapshot  the served bytes, rendered once for each poll
 poll      the loop: query, follow, credit, save, render
 field     the swarm in a few numbers (pure)

@@ -92,7 +92,7 @@ def _open_board(
     config: LeaderboardConfig, config_path: Path, hosts: HostRule, standings: Standings | None
 ) -> "BoardService | None":
     """None without the swarm's addresses: then there is no board to keep. Raises ValueError."""
-    if not config.initial_peers:
+    if not config.keeps_board:
         return None
     try:
         from exporter.leaderboard.board_service import BoardService

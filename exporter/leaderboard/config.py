@@ -38,6 +38,12 @@ def _is_source(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _is_chain(value: dict[str, Any]) -> dict[str, Any]:
+    if mistake := check_options("chain", value):
+        raise ValueError(mistake)
+    return value
+
+
 def options_of(source: dict[str, Any]) -> dict[str, Any]:
     """The options of a source that is written with its kind."""
     return {name: value for name, value in source.items() if name != "kind"}
@@ -46,7 +52,8 @@ def options_of(source: dict[str, Any]) -> dict[str, Any]:
 class LeaderboardConfig(FileModel):
     """Which swarm is read, where its board is kept and served, and what bounds it.
 
-    Without `initial_peers` no board is kept, and only the `sources` are read. `identities` are the key files of peers
+    Without `initial_peers` no board is kept, and only the `sources` are read, unless a contract tells them: that of
+    `bootnodes`, which are options of the source `chain`. `identities` are the key files of peers
     that are not ours, by name; `checkouts` are folders of rl-swarm, whose word lists name the swarm's peers.
     """
 
@@ -54,6 +61,7 @@ class LeaderboardConfig(FileModel):
     allowed_hosts: tuple[str, ...] = Field(default=(), description="further host names that requests may have")
     database: Path
     initial_peers: list[Annotated[str, AfterValidator(check_peer_address)]] = Field(default_factory=list)
+    bootnodes: Annotated[dict[str, Any], AfterValidator(_is_chain)] | None = None
     sources: list[Annotated[dict[str, Any], AfterValidator(_is_source)]] = Field(default_factory=list, max_length=8)
     identities: dict[Nickname, Path] = Field(default_factory=dict)
     checkouts: list[Path] = Field(default_factory=list)
@@ -70,9 +78,14 @@ class LeaderboardConfig(FileModel):
 
     @model_validator(mode="after")
     def _reads_something(self) -> "LeaderboardConfig":
-        if not self.initial_peers and not self.sources:
+        if not self.keeps_board and not self.sources:
             raise ValueError("initial_peers: missing; name addresses of the swarm's peers, or sources")
         return self
+
+    @property
+    def keeps_board(self) -> bool:
+        """Whether there is a swarm whose DHT is read."""
+        return bool(self.initial_peers) or self.bootnodes is not None
 
     def make_sources(self) -> dict[str, Source]:
         """The sources by label."""

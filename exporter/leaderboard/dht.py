@@ -30,6 +30,7 @@ from hivemind.utils.timed_storage import ValueWithExpiration
 
 from exporter.leaderboard.config import LeaderboardConfig, load
 from exporter.leaderboard.records import read_messages, read_rewards
+from exporter.sources._bootnodes import InitialPeers
 from trainer.protocol import ROUND_AND_STAGE_KEY, outputs_key, read_round_and_stage, rewards_keys
 from trainer.readable import is_readable
 from trainer.sealing import Members, Opener
@@ -94,10 +95,10 @@ def find_open_port(initial_peers: Sequence[str]) -> bool:
     return False
 
 
-def join(config: LeaderboardConfig) -> DHT:
+def join(config: LeaderboardConfig, initial_peers: Sequence[str]) -> DHT:
     """A client of the swarm's DHT that stores and caches nothing for others. Raises _Lost."""
     dht = DHT(
-        initial_peers=config.initial_peers,
+        initial_peers=initial_peers,
         start=False,
         client_mode=True,
         record_validators=[_SealedGate(config.swarm_members) if config.signed else _Gate()],
@@ -188,13 +189,20 @@ def _answer(query: list[Any], found: Any, now: float, config: LeaderboardConfig)
 def serve(pipe: Connection, config: LeaderboardConfig) -> None:
     """Answers queries until the pipe closes. Raises _Lost."""
     dht: DHT | None = None
+    initial_peers = InitialPeers(config.initial_peers, config.bootnodes)
     try:
         while True:
             queries = json.loads(pipe.recv_bytes())
-            if dht is None and not find_open_port(config.initial_peers):
-                pipe.send_bytes(json.dumps({"error": "no initial peer accepts connections yet"}).encode())
-                continue
-            dht = dht or join(config)
+            if dht is None:
+                try:
+                    addresses = initial_peers.find(time.time())
+                except ValueError as error:
+                    pipe.send_bytes(json.dumps({"error": str(error)}).encode())
+                    continue
+                if not find_open_port(addresses):
+                    pipe.send_bytes(json.dumps({"error": "no initial peer accepts connections yet"}).encode())
+                    continue
+                dht = join(config, addresses)
             pipe.send_bytes(_ask(dht, queries))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _log.debug("the leaderboard closed the pipe")

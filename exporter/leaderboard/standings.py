@@ -12,8 +12,8 @@ from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
-from exporter.last_values import LastValues, Report
 from exporter.leaderboard.changes import Changes
+from exporter.leaderboard.last_values import LastValues, Report
 from exporter.sources import Source, Standing
 from trainer.protocol import RoundAndStage, is_peer_id
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ MAX_BYTES = 1 << 16
 MAX_PEERS = 256
 _FILES = ("certificate", "key", "login")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NO_NAME = "a name is not 1 to 64 of A-Z a-z 0-9 . _ -"
 
 
 class MachineDescription(NamedTuple):
@@ -56,13 +57,27 @@ def parse_machine(content: bytes) -> MachineDescription:
         files = {name: Path(found[name]) for name in _FILES if name in found}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise ValueError("no machine and peers as JSON") from None
-    if not isinstance(name, str) or not isinstance(peers, dict) or not all(map(_is_name, (name, *peers))):
-        raise ValueError("a name is not 1 to 64 of A-Z a-z 0-9 . _ -")
-    if not 0 < len(peers) <= MAX_PEERS:
-        raise ValueError(f"{len(peers)} peers; 1 to {MAX_PEERS} are possible")
-    if not all(isinstance(port, int) and 0 < port < 65536 for port in peers.values()):
-        raise ValueError("a port is not between 1 and 65535")
+    if not _is_name(name):
+        raise ValueError(_NO_NAME)
+    check_peers(peers)
     return MachineDescription(name, peers, disks, **files)
+
+
+def check_peers(peers: object) -> None:
+    """Raises ValueError, with one line that quotes nothing, for what is no port of a sidecar by the peer's name."""
+    if not isinstance(peers, dict):
+        raise ValueError(_NO_NAME)
+    check_names(peers)
+    if not all(type(port) is int and 0 < port < 65536 for port in peers.values()):
+        raise ValueError("a port is not between 1 and 65535")
+
+
+def check_names(names: Collection[object]) -> None:
+    """Raises ValueError, with one line that quotes nothing, for what are no names of a machine's peers."""
+    if not all(map(_is_name, names)):
+        raise ValueError(_NO_NAME)
+    if not 0 < len(names) <= MAX_PEERS:
+        raise ValueError(f"{len(names)} peers; 1 to {MAX_PEERS} are possible")
 
 
 def _is_name(text: object) -> bool:

@@ -35,7 +35,11 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 class Follower:
     """The new lines of one file, or of the newest file that a pattern with `*` matches."""
 
-    def __init__(self, path: Path, *, is_pattern: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, is_pattern: bool = False, tail_bytes: int = TAIL_BYTES, read_bytes: int = READ_BYTES
+    ) -> None:
+        """Where there is more to read than `read_bytes`, or `tail_bytes` at first, `tail_bytes` of it are."""
+        self._tail_bytes, self._read_bytes = tail_bytes, read_bytes
         self._descriptor: int | None = None
         self._search = _Search(path) if is_pattern else None
         self._path: Path | None = None if self._search else path
@@ -125,8 +129,8 @@ class Follower:
         if not self._offset:
             self._head = os.pread(descriptor, MEMORY_BYTES, 0)
         self.modified = status.st_mtime
-        if status.st_size - self._offset > (READ_BYTES if self._offset else TAIL_BYTES):
-            self._skip(status.st_size - TAIL_BYTES)
+        if status.st_size - self._offset > (self._read_bytes if self._offset else self._tail_bytes):
+            self._skip(status.st_size - self._tail_bytes)
         yield from self._read_until(descriptor, status.st_size)
 
     def _was_cut(self, descriptor: int, size: int) -> bool:

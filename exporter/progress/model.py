@@ -75,7 +75,10 @@ class Progress:
         if self._rest_begin is not None:
             self._rested += now - self._rest_begin
         self._rest_begin = now if phase in RESTING else None
-        self._phase_seconds[self.phase] += now - self._phase_begin
+        spent = self._seconds_in_phase(now)
+        self._phase_seconds[self.phase] += spent
+        if self.phase == "saving":
+            self.pace.add_save(spent)
         self._note_silence(now)
         self._phase_begin = self._silent_since = now
         self.phase, self.is_announced = phase, announced
@@ -186,7 +189,7 @@ class Progress:
     def samples(self) -> list[Sample]:
         """Everything but `trainer_info`, at this instant."""
         spent = dict(self._phase_seconds)
-        spent[self.phase] += self._clock() - self._phase_begin
+        spent[self.phase] += self._seconds_in_phase(self._clock())
         samples = [Sample("trainer_state", {"trainer_state": name}, float(name == self.phase)) for name in STATES]
         samples += [
             Sample("trainer_phase_seconds_total", {"trainer_state": name}, value) for name, value in spent.items()
@@ -198,9 +201,16 @@ class Progress:
         at_rest = self.pace.stall_at_rest_after(self.phase)
         if at_rest is not None:
             samples.append(Sample("trainer_stall_at_rest_after_seconds", {}, at_rest))
+        usual = self.pace.usual(self.phase)
+        if usual is not None:
+            samples.append(Sample("trainer_usual_silence_seconds", {}, usual))
         samples += [Sample(name, {}, value) for name, value in self._values.items()]
         samples += self._learning.samples()
         return samples
+
+    def _seconds_in_phase(self, now: float) -> float:
+        """A report may be older than the first look at a trainer, and a clock is set: neither takes time back."""
+        return max(0.0, now - self._phase_begin)
 
     def _join_swarm(self) -> None:
         for name in SWARM_COUNTERS:

@@ -5,10 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median_low
 
-from exporter.metrics import Sample
+from exporter.metrics import SETTINGS, Sample
 from exporter.pace import Pace
 from exporter.progress.model import RESTING, Progress
 from exporter.progress.record import Reader, ReadError, Record
+from exporter.progress.run_settings import clean_settings
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +151,12 @@ class ReportedProgress:
             reported_at, self._at = self._at, max(self._at, now)
             samples += progress.samples()
             self._at = reported_at
+        settings: dict[str, str] = {}
         for source in self._sources:
             samples += source.describe()
+            settings |= clean_settings(source.settings)
+        if settings:
+            samples.append(Sample("trainer_settings_info", dict.fromkeys(SETTINGS, "") | settings, 1.0))
         if count and self._unit:
             samples.append(Sample("trainer_progress_unit", {"unit": self._unit}, 1.0))
         if self._gaps:
@@ -207,6 +212,11 @@ class _Source:
         if self._is_up:
             for state, requests in self._activity.items():
                 yield Sample("trainer_inference_requests", {**labels, "state": state}, requests)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """What the training was set up with, where the reader reads it."""
+        return getattr(self._reader, "settings", {})
 
     @property
     def _activity(self) -> Mapping[str, float]:

@@ -1,7 +1,7 @@
 """Where rank and reward of peers come from, read once per host: every file that does not begin with _ is a source.
 
 A source tells what it knows of each peer in one form, a `Standing`; what it cannot know is absent. It reads at once
-and keeps nothing for others: `exporter.last_values` decides when to read again, and what stays after a
+and keeps nothing for others: `exporter.leaderboard.last_values` decides when to read again, and what stays after a
 failure.
 """
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from exporter.chain.abi import Function, parse_address
 from exporter.chain.coordinator import (
     ACCOUNTS,
+    BOOTNODES,
     CHAIN_ID,
     CONTRACTS,
     CURRENT_ROUND,
@@ -32,6 +33,7 @@ from exporter.http_client import HttpClient
 from exporter.sources import SourceError, Standing
 from exporter.sources._answers import read_whole
 from exporter.sources._options import SourceOptions
+from trainer.multiaddr import check_peer_address
 from trainer.protocol import MAX_ROUND, MAX_STAGE, is_peer_id, read_number
 
 TIMEOUT_SECONDS = 10.0
@@ -46,6 +48,8 @@ MAX_AHEAD_SECONDS = 600.0
 
 # Beyond any reward, in whatever unit a contract counts.
 MAX_REWARD = 1e30
+
+MAX_BOOTNODES = 32
 
 _NO_ACCOUNT = f"0x{0:040x}"
 _MAX_ACCOUNT_PEERS = 64
@@ -110,6 +114,23 @@ class Source:
             return self.rpc.run(lambda service: self._read_with(service, asked, now), now)
         except RpcError as error:
             raise SourceError(str(error)) from None
+
+    def read_bootnodes(self, now: float) -> list[str]:
+        """Addresses of peers by which the swarm of the contracts is joined. Raises SourceError where there are none."""
+
+        def ask(service: Service) -> list[tuple[Any, ...] | None]:
+            calls = [Call(address, BOOTNODES) for address in self._contracts.values()]
+            return call_all(service, self._multicall, calls, self._choose_block(service, now))
+
+        try:
+            results = self.rpc.run(ask, now)
+        except RpcError as error:
+            raise SourceError(str(error)) from None
+        told = [address for result in results if result is not None for address in result[0]]
+        addresses = [address for address in dict.fromkeys(told) if _is_peer_address(address)][:MAX_BOOTNODES]
+        if not addresses:
+            raise SourceError(f"contract {', '.join(self._contracts)}: names no peers to join its swarm by")
+        return addresses
 
     def _read_with(self, service: Service, asked: Sequence[str], now: float) -> Sequence[Standing]:
         block = self._choose_block(service, now)
@@ -189,6 +210,14 @@ def _check_address(option: str, text: str) -> str:
     except ValueError as error:
         raise ValueError(f"{option}: {error}") from None
     return text
+
+
+def _is_peer_address(text: str) -> bool:
+    try:
+        check_peer_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _chunks(items: Sequence[str]) -> list[list[str]]:

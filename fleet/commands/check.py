@@ -46,7 +46,8 @@ def command(
     if loaded.config is not None and loaded.config.watch:
         counted.insert(1, (len(loaded.config.watch), "other machine"))
     counts = ", ".join(_count(number, what) for number, what in counted)
-    print(f"{file}: OK: {counts}{threads}{limits}")
+    standby = f"; standing by for {alerts.standby_of.url}" if alerts is not None and alerts.standby_of else ""
+    print(f"{file}: OK: {counts}{threads}{limits}{standby}")
     return 0
 
 

@@ -19,16 +19,21 @@ def command(
         str, typer.Option("--address", metavar="HOST", help="Where the watcher reaches this machine, if not directly.")
     ] = "",
     name: Annotated[str, typer.Option("--name", help="What the watcher calls this machine.")] = "",
+    push: Annotated[
+        bool, typer.Option("--push", help="The watcher cannot reach this machine: push the sidecars' pages to it.")
+    ] = False,
     state_dir: Annotated[
         Path | None, typer.Option("--state-dir", metavar="DIR", help="Instead of the file's state_dir.")
     ] = None,
 ) -> int:
     """Let a watcher on another machine watch this one: its sidecars then listen with a certificate and a password.
 
+    Behind NAT, where nothing can come in, they do not: --push has their pages sent instead.
+
     Example: peerwatch join https://watcher.example.org:8750 --token-file join.token
     """
     from fleet.configuration.load import load_file
-    from fleet.joining.join import join
+    from fleet.joining.join import join, join_by_push
     from fleet.joining.request import JoinError
     from fleet.processes.files import RunError
 
@@ -38,7 +43,12 @@ def command(
             for line in loaded.lines():
                 print(line, file=sys.stderr)
             return 2
-        joined = join(loaded, file, watcher, token_file, address=address, name=name)
+        if push and address:
+            raise ValueError("--address is where the watcher reaches this machine; leave it out with --push")
+        if push:
+            joined = join_by_push(loaded, file, watcher, token_file, name=name)
+        else:
+            joined = join(loaded, file, watcher, token_file, address=address, name=name)
     except ValueError as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2

@@ -21,7 +21,7 @@ def command(
     from fleet.alert_loop.feed import Feed
     from fleet.configuration.compose import alerts_url
     from fleet.configuration.source import load_usable
-    from fleet.console.view import rows
+    from fleet.console.view import describe_standby, rows
     from fleet.processes.files import RunError
     from fleet.processes.supervisord import ControlError
     from fleet.supervision.installed import processes as read_processes
@@ -52,6 +52,8 @@ def command(
         print(row.line())
     if status is None:
         print(f"the alert loop does not answer at {alerts_url(loaded.config)}: only process states are shown")
+    if standing := describe_standby(status):
+        print(standing)
     for process in processes:
         if process.state != "RUNNING" and not process.is_finished:
             print(f"{process.title} is {process.state}; see {process.log}")

@@ -27,6 +27,8 @@ def resolve_paths(given: Mapping[str, Any], base: Path) -> dict[str, Any]:
         changed["routes"] = [_with_templates(_with_secret_path(route, "url", base), base) for route in routes]
     if isinstance(given.get("tls"), dict):
         changed["tls"] = {key: _from(base, path) for key, path in given["tls"].items()}
+    if isinstance(standby := given.get("standby_of"), dict) and "token_file" in standby:
+        changed["standby_of"] = {**standby, "token_file": _from(base, standby["token_file"])}
     if "templates" in given:
         changed["templates"] = _from(base, given["templates"])
     return {**given, **changed}

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import socket
+import ssl
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,8 @@ from alerts.rules import discover
 from alerts.secret_references import path_of
 from alerts.sizes import show_size
 from alerts.startup import prepare
-from exporter.config import read_credentials
+from exporter.serving.credentials import read_credentials
+from exporter.serving.trust import trust
 from exporter.system.machine import read_cores, read_memory
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
@@ -63,6 +65,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))
     loaded.add(_outside(loaded))
+    loaded.add(_push(loaded))
     loaded.add(_watched_nothing(loaded))
     loaded.add(_restarts(loaded))
     loaded.add(_unexpanded(loaded))
@@ -204,6 +207,8 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
             yield from _check_permissions(path, _in_file(location))
     if alerts.tls is not None and alerts.tls.key.exists():
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
+    if alerts.standby_of is not None and alerts.standby_of.token_file.exists():
+        yield from _check_permissions(alerts.standby_of.token_file, ("alerts", "standby_of", "token_file"))
 
 
 def _in_file(location: Location) -> Location:
@@ -227,6 +232,29 @@ def _outside(loaded: Loaded) -> Iterator[Problem]:
             read_credentials(machine.login)
     except (OSError, ValueError) as error:
         yield Problem(("outside", "login"), f"{machine.login}: {getattr(error, 'strerror', None) or error}")
+
+
+def _push(loaded: Loaded) -> Iterator[Problem]:
+    """What keeps the sidecars' pages from being pushed."""
+    push = loaded.composition.push
+    if push is None:
+        return
+    again = "`peerwatch join … --push` makes it"
+    try:
+        read_credentials(push.login)
+        yield from _check_permissions(push.login, ("push", "login"))
+    except FileNotFoundError:
+        yield Problem(("push", "login"), f"{push.login}: no such file; {again}")
+    except (OSError, ValueError) as error:
+        yield Problem(("push", "login"), f"{push.login}: {getattr(error, 'strerror', None) or error}")
+    try:
+        trust(push.certificate)
+    except FileNotFoundError:
+        yield Problem(("push", "certificate"), f"{push.certificate}: no such file; {again}")
+    except ssl.SSLError:
+        yield Problem(("push", "certificate"), f"{push.certificate}: no PEM certificate; {again}")
+    except OSError as error:
+        yield Problem(("push", "certificate"), f"{push.certificate}: {error.strerror}")
 
 
 def _restarts(loaded: Loaded) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from alerts.config import AlertsConfig
 from exporter.leaderboard.config import LeaderboardConfig
 from exporter.machine.machine_file import MachineDescription
+from exporter.machine.push_file import PushDescription
 from exporter.serving.host_names import is_loopback
 from fleet.configuration.alert_paths import describe_watched, resolve_paths
 from fleet.configuration.elsewhere import name_of_this_machine
@@ -31,8 +32,8 @@ from trainer.protocol import STAGES
 _TRAINER_KEYS = frozenset({"name", "run_dir", "swarm"})
 _LEADERBOARD_KEYS = frozenset(
     {
-        *("listen", "database", "initial_peers", "identity_path", "names", "sources", "identities", "checkouts"),
-        *("signed", "leaders", "members", "shards"),
+        *("listen", "database", "initial_peers", "bootnodes", "identity_path", "names", "sources", "identities"),
+        *("checkouts", "signed", "leaders", "members", "shards"),
     }
 )
 _ALERTS_KEYS = frozenset({"fleet", "state_dir", "listen", "targets", "machines", "leaderboard_url"})
@@ -64,6 +65,8 @@ class Composition:
     alerts: AlertsConfig | None = None
     # What the sidecars tell watchers elsewhere; None where only this machine reaches them.
     machine: MachineDescription | None = None
+    # Where the sidecars' pages are pushed to, if anywhere.
+    push: PushDescription | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -87,6 +90,7 @@ def compose(
         _add_leaderboard(composition, config, ours, folder, ids)
     _add_alerts(composition, config, peers, folder, base)
     composition.machine = describe_machine(config, peers, folder, base)
+    composition.push = describe_push(config, peers, base)
     composition.problems = list(dict.fromkeys(composition.problems))
     return composition
 
@@ -122,9 +126,25 @@ def describe_machine(
         ports = {peer.name: outside.port + index for index, peer in enumerate(peers)}
         files = {name: base / path.expanduser() for name, path in dict(outside).items() if isinstance(path, Path)}
         return MachineDescription(outside.machine, ports, (folder.root,), **files)
-    if is_loopback(config.host):
+    if is_loopback(config.host) and config.push is None:
         return None
-    return MachineDescription(name_of_this_machine(), {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
+    name = config.push.machine if config.push else name_of_this_machine()
+    return MachineDescription(name, {peer.name: peer.sidecar_port for peer in peers}, (folder.root,))
+
+
+def describe_push(config: FleetConfig, peers: tuple[PeerPlan, ...], base: Path) -> PushDescription | None:
+    """Where the sidecars' pages are pushed to; None for nowhere, and without peers."""
+    if config.push is None or not peers:
+        return None
+    push = config.push
+    return PushDescription(
+        push.watcher,
+        push.machine,
+        base / push.login.expanduser(),
+        reachable(config.host),
+        {peer.name: peer.sidecar_port for peer in peers},
+        base / push.certificate.expanduser() if push.certificate else None,
+    )
 
 
 def _addresses(config: FleetConfig, peers: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> dict[str, str]:

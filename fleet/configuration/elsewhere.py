@@ -14,6 +14,7 @@ from exporter.files.file_model import FileModel
 from fleet.configuration.values import Address, Name, Port
 
 FIRST_PORT = 9800
+WATCHER_PORT = 8750
 _PLAIN_PORT = 9700
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -77,3 +78,23 @@ class Outside(FileModel):
     certificate: Path
     key: Path
     login: Path
+
+
+def _check_watcher(url: str) -> str:
+    parts = urlsplit(check_http_url(url))
+    if parts.scheme != "https" or parts.path.strip("/") or parts.username is not None:
+        raise ValueError("must be the https:// address of a watcher, such as https://watcher.example.org:8750")
+    return f"https://{parts.netloc}" if parts.port else f"https://{parts.netloc}:{WATCHER_PORT}"
+
+
+class Push(FileModel):
+    """How this machine pushes its sidecars' pages to a watcher that cannot reach it; nothing has to come in for it.
+
+    `machine` is what the watcher calls it. `login` is a file with one line user:password. `certificate` is the only one
+    that the watcher may have; without it, one that this system trusts.
+    """
+
+    watcher: Annotated[str, AfterValidator(_check_watcher)]
+    machine: Name = Field(default_factory=name_of_this_machine)
+    login: Path
+    certificate: Path | None = None

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, mode
 
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
-from fleet.configuration.elsewhere import Outside, WatchedMachine
+from fleet.configuration.elsewhere import Outside, Push, WatchedMachine
 from fleet.configuration.sources import SourceEntry
 from fleet.configuration.values import Address, Name, PeerAddress, Port, Size
 from fleet.configuration.watched import AttachedPeer, CommandPeer, RlSwarmPeer
@@ -138,6 +138,7 @@ class FleetConfig(FileModel):
     alerts: dict[str, Any] = Field(default_factory=dict)
     prometheus: Prometheus = Prometheus()
     outside: Outside | None = None
+    push: Push | None = None
     watch: list[WatchedMachine] = Field(default_factory=list, max_length=1000)
     restart: Restart = Restart()
 

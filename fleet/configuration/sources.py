@@ -1,7 +1,8 @@
 """The section `sources`: where rank and reward of peers in other swarms are read, once for this machine.
 
-Each entry is a kind and its options. `dht` is a swarm's DHT, whose board the leaderboard then keeps; the others are the
-files of `exporter.sources`. A peer that names its contract names a source, too: the chain.
+Each entry is a kind and its options. `dht` is a swarm's DHT, whose board the leaderboard then keeps; it is joined by
+its `initial_peers`, or by those that the contract of a chain tells. The others are the files of `exporter.sources`. A
+peer that names its contract names a source, too: the chain.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,6 +66,7 @@ def plan_sources(
         problems.append(Problem(("sources",), unread, is_warning=True))
     settings = {
         "sources": completed,
+        "bootnodes": _find_bootnodes(sources, completed),
         "identities": {name: swarm["identity_path"] for name, swarm in swarms.items() if swarm.get("identity_path")},
         # They have the words of the swarm's names.
         "checkouts": list(dict.fromkeys(watches[name]["folder"] for name in swarms)),
@@ -81,6 +83,14 @@ def list_dht_addresses(sources: Iterable[SourceEntry]) -> list[str]:
     """Peers of the swarm whose DHT is read."""
     found = [one.options.get(_DHT_OPTION) for one in sources if one.kind == DHT]
     return [str(address) for addresses in found if isinstance(addresses, list) for address in addresses]
+
+
+def _find_bootnodes(sources: Iterable[SourceEntry], completed: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Options of the chain whose contract tells by which peers a DHT is joined; None where the file does, or nobody."""
+    if not any(one.kind == DHT and _DHT_OPTION not in one.options for one in sources):
+        return None
+    chains = ({key: value for key, value in one.items() if key != "kind"} for one in completed if one["kind"] == CHAIN)
+    return next((options for options in chains if {"version", "contracts"} & set(options)), None)
 
 
 def complete(sources: Sequence[SourceEntry], swarms: Iterable[Swarm]) -> list[dict[str, Any]]:
@@ -109,7 +119,7 @@ def find_mistakes(
     seen_dht = False
     for index, one in enumerate(sources):
         if one.kind == DHT:
-            if wrong := _judge_dht(one.options):
+            if wrong := _judge_dht(one.options, is_told=_find_bootnodes([one], completed) is not None):
                 yield (index, *wrong[0]), wrong[1]
             if has_ours:
                 yield (index,), "the board is that of this fleet's own swarm; watch peers of another in a second file"
@@ -138,13 +148,18 @@ def _judge(kind: str, options: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _judge_dht(options: Mapping[str, Any]) -> tuple[Location, str] | None:
+def _judge_dht(options: Mapping[str, Any], *, is_told: bool) -> tuple[Location, str] | None:
     for name in options:
         if name != _DHT_OPTION:
             return (name,), f"unknown option; the only one is {_DHT_OPTION}"
+    if _DHT_OPTION not in options and is_told:
+        return None
     addresses = options.get(_DHT_OPTION)
     if not isinstance(addresses, list) or not addresses:
-        return (), f"{_DHT_OPTION}: is missing; list addresses of the swarm's peers, which its contract's page names"
+        return (
+            (),
+            f"{_DHT_OPTION}: is missing; list addresses of the swarm's peers, or add a chain whose contract tells them",
+        )
     for index, address in enumerate(addresses):
         try:
             check_peer_address(str(address))

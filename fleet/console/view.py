@@ -34,6 +34,8 @@ class Row:
     start_step: str = ""
     # What the swarm's contract has credited; empty where no contract is read.
     credited: str = ""
+    # The machine elsewhere that it is on; empty for one of this fleet.
+    machine: str = ""
     # Steps of the whole run: `120/1000`, with a bar and a share; empty where the total is not known.
     steps: str = ""
 
@@ -42,7 +44,8 @@ class Row:
         return f"{self.state}: {self.start_step}" if self.state == "starting" and self.start_step else self.state
 
     def line(self) -> str:
-        text = f"{self.peer} {self.shown_state}, {self.speed} steps/s, {self.memory}"
+        where = f" on {self.machine}" if self.machine else ""
+        text = f"{self.peer}{where} {self.shown_state}, {self.speed} steps/s, {self.memory}"
         text = f"{text}, rank {self.rank}, reward {self.reward}"
         text = f"{text}, credited {self.credited}" if self.credited else text
         text = f"{text}, {self.steps}" if self.steps else text
@@ -105,6 +108,7 @@ def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None, start
         reward=_number(peer.get("reward_mean"), "{:.3f}"),
         alerts=clean(", ".join(str(alert) for alert in peer.get("alerts") or [])),
         start_step=start_step,
+        machine=_machine(peer.get("machine"), peer.get("pushed")),
         credited=_credited(peer.get("registered"), peer.get("credited_reward")),
         steps=_steps(peer.get("steps_total"), peer.get("expected_steps")),
     )
@@ -143,10 +147,28 @@ def _rank(rank: Any, ranked: Any) -> str:
     return f"{rank:.0f}/{ranked:.0f}" if isinstance(ranked, int | float) else f"{rank:.0f}"
 
 
+def _machine(name: Any, pushes: Any) -> str:
+    if not isinstance(name, str) or not name:
+        return ""
+    return f"{clean(name)} (pushed)" if pushes else clean(name)
+
+
 def _credited(is_registered: Any, reward: Any) -> str:
     if is_registered is False:
         return "nothing: not registered"
     return f"{reward:.0f}" if isinstance(reward, int | float) else ""
+
+
+def describe_standby(status: Mapping[str, Any] | None) -> str:
+    """How the alert loop stands to another watcher of the fleet, in one line; empty where there is nothing to say."""
+    standby = (status or {}).get("standby") or {}
+    first, problem = clean(standby.get("of") or ""), clean(standby.get("problem") or "")
+    if standby.get("role") == "standing by":
+        away = f", which does not answer: {problem}" if problem else ""
+        return f"the alert loop stands by for {first}{away}"
+    if standby.get("role") == "notifying":
+        return f"the alert loop has taken over from {first}: {problem or 'it does not answer'}"
+    return ""
 
 
 def event_line(event: Mapping[str, Any]) -> str:

@@ -5,8 +5,8 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.config import read_credentials
 from exporter.run_folder import write_atomically
+from exporter.serving.credentials import read_credentials
 from fleet.processes.files import make_private
 
 # As no authority renews it, and the watcher knows it and no other.

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from exporter.run_folder import read_bounded
+from exporter.serving.trust import trust, trust_text
 
 TIMEOUT_SECONDS = 15.0
 MAX_TOKEN_BYTES = 1 << 16
@@ -68,17 +69,13 @@ def address_towards(watcher: str) -> str:
         raise JoinError(f"cannot reach {watcher}: {error.strerror or error}") from None
 
 
-def ask(watcher: str, token: Token, machine: Mapping[str, str]) -> bool:
+def ask(watcher: str, token: Token, machine: Mapping[str, object]) -> bool:
     """Asks the watcher; whether it did not know this machine as it is. Raises JoinError with its reason."""
-    context = ssl.create_default_context()
-    if token.certificate:
-        # The file came from the watcher itself: its certificate stands for it, whatever its name is.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        try:
-            context.load_verify_locations(cadata=token.certificate)
-        except ssl.SSLError:
-            raise JoinError("the certificate below the token is none; copy join.token again") from None
+    try:
+        # The file came from the watcher itself.
+        context = trust_text(token.certificate) if token.certificate else trust(None)
+    except ssl.SSLError:
+        raise JoinError("the certificate below the token is none; copy join.token again") from None
     headers = {"Authorization": f"Bearer {token.secret}"}
     try:
         with httpx.Client(verify=context, timeout=TIMEOUT_SECONDS, trust_env=False) as client:

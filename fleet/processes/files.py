@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.files import yaml_text
+from exporter.machine.push_file import PUSH_FILE
 from exporter.run_folder import write_atomically
 from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import ANY_PEER_ID, Composition
@@ -27,7 +28,7 @@ class RunError(Exception):
 
 def make_folders(folder: StateFolder, peers: Iterable[PeerPlan]) -> dict[str, str]:
     """Makes the state folder's folders and the peers' identities; the peer id of each peer by name."""
-    for path in (folder.root, folder.leaderboard, folder.alerts, folder.launches, folder.socket.parent):
+    for path in (folder.root, folder.leaderboard, folder.alerts, folder.push, folder.launches, folder.socket.parent):
         make_private(path)
     peer_ids = {}
     for peer in peers:
@@ -64,6 +65,8 @@ def configurations(composition: Composition, folder: StateFolder) -> dict[str, t
         found["leaderboard"] = (folder.leaderboard / "leaderboard.yaml", to_yaml(board))
     if composition.machine is not None:
         found[MACHINE] = (folder.machine, composition.machine.render().decode())
+    if composition.push is not None:
+        found["push"] = (folder.push / PUSH_FILE, composition.push.render().decode())
     # References to secrets are written as references: the alert loop alone resolves them.
     loop = composition.alerts.model_dump(mode="json")
     found["alerts"] = (folder.alerts / "alerts.yaml", to_yaml(loop))

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from exporter.machine.machine_file import MachineDescription
+from exporter.machine.push_file import PUSH_FILE
 from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import describe_machine, leaderboard_url, reachable
 from fleet.configuration.model import FleetConfig
@@ -91,6 +92,8 @@ def plan_programs(
                 has_sources=reads_sources and peer.watched is not None,
             )
         )
+    if config.push is not None and peers:
+        planned.append(_push(folder))
     limits = {peer.name: peer.memory_limit_bytes for peer in peers}
     return [
         Program(
@@ -237,6 +240,10 @@ def _sidecar(
         ),
         _LIGHT,
     )
+
+
+def _push(folder: StateFolder) -> _Planned:
+    return _Planned("push", "push", _python("exporter.machine.push", "--config", str(folder.push / PUSH_FILE)), _LIGHT)
 
 
 def _leaderboard(config: FleetConfig, peers: tuple[PeerPlan, ...], folder: StateFolder) -> _Planned:

@@ -25,7 +25,7 @@ class Beside:
         self._folder, self._owner = loaded.folder, secrets.token_hex(16)
         programs = plan_programs(loaded.config, loaded.peers, loaded.folder, self._owner, base=loaded.base)
         self._fleet = Fleet(loaded)
-        self._programs = [one for one in programs if one.group in ("sidecar", "alerts")]
+        self._programs = [one for one in programs if one.group in ("sidecar", "alerts", "push")]
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._started_at: dict[str, float] = {}
 

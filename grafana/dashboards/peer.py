@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from exporter.metrics import SETTINGS
 from grafana.accelerator import accelerator
 from grafana.frame import PanelBuilder, Section, make
 from grafana.learning import learning
@@ -21,7 +22,7 @@ STALL_LIMIT = f"{of_peers('trainer_activity_stall_after_seconds')} or {of_peers(
 def build() -> Dashboard:
     """State, steps, training metrics, resources and swarm."""
     sections = [
-        Section("Now", [*_numbers(), _states(), _identity()]),
+        Section("Now", [*_numbers(), _states(), _identity(), _settings()]),
         Section("Steps", _steps()),
         Section("Learning", learning()),
         Section("Resources", resources()),
@@ -99,6 +100,12 @@ def _identity() -> PanelBuilder:
     return rows(about, columns, height=4)
 
 
+def _settings() -> PanelBuilder:
+    about = About("Settings", "What each training was set up with, and versions of its libraries.", "short", "fleet")
+    of = f"fleet, peer, {', '.join(SETTINGS)}"
+    return rows(about, [Column("", f"max by ({of}) ({of_peers('trainer_settings_info')})")], height=4)
+
+
 def _steps() -> list[PanelBuilder]:
     buckets = of_peers("trainer_step_duration_seconds_bucket")
     spent = of_peers("trainer_phase_seconds_total")
@@ -135,7 +142,7 @@ def _steps() -> list[PanelBuilder]:
         graph(
             About(
                 "Silence against its limit",
-                "Time since the last step; the dashed lines are the stall limit that holds, and the one at rest.",
+                "Time since the last step, now and usually; dashed: the stall limit that holds, and the one at rest.",
                 "s",
                 "fleet",
                 limits=(0, None),
@@ -144,6 +151,7 @@ def _steps() -> list[PanelBuilder]:
             # The day that a trainer may rest between its steps would hide all else.
             Query(f"({STALL_LIMIT}) < 86400", "{{peer}} limit"),
             Query(of_peers("trainer_stall_at_rest_after_seconds"), "{{peer}} limit at rest"),
+            Query(of_peers("trainer_usual_silence_seconds"), "{{peer}} usual"),
             style=Style(dashed=[".* limit", ".* limit at rest"]),
         ),
         graph(

@@ -1,4 +1,7 @@
-"""The alert loop is killed again and again: every alert reaches every URL, in order, and none twice without need."""
+"""The alert loop is killed again and again: every alert reaches every URL, in order, and none twice without need.
+
+`make bench` kills it hundreds of times.
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,7 @@ import pytest
 
 from tests.alerts.killing.campaign import Campaign
 
-KILLS = 30
+KILLS = 18
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -22,4 +25,4 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_only_what_was_not_recorded(
     assert not report.wrong, "\n".join(report.wrong)
     assert report.kills == KILLS
     assert report.events >= KILLS // 6
-    assert report.attempts_refused >= 5
+    assert report.attempts_refused >= 3

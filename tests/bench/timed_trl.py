@@ -1,6 +1,6 @@
 """The endless GRPO run of the tests, which notes its steps: `python -m tests.bench.timed_trl FILE`.
 
-FILE gets a line for each step: the clock at its end, and its seconds.
+FILE gets a line for each step: the clock at its end, its seconds, and those of a processor that this process used.
 """
 
 import sys
@@ -19,10 +19,10 @@ class Notes(TrainerCallback):
         self.last = None
 
     def on_step_end(self, args, state, control, **kwargs):
-        now = time.monotonic()
+        now, used = time.monotonic(), time.process_time()
         if self.last is not None:
-            print(now, now - self.last, file=self.file)
-        self.last = now
+            print(now, now - self.last[0], used - self.last[1], file=self.file)
+        self.last = now, used
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +25,8 @@ STEP_LINE = re.compile(
 )
 
 # A peer earns by the share of digits that it writes, until its operator puts the file `idle` into its folder; a file
-# `hoard` makes it keep that many mebibytes of memory, for real. It pauses, as a fleet that trains without rest would
-# take all of the machine.
+# `hoard` makes it keep that many mebibytes of memory, for real, until it is gone. It pauses, as a fleet that trains
+# without rest would take all of the machine.
 REWARD_SOURCE = """
 import time
 from pathlib import Path
@@ -34,10 +36,12 @@ held = []
 
 
 def reward(completions, **kwargs):
-    time.sleep(0.5)
+    time.sleep(1.0)
     hoard = HERE / "hoard"
-    if hoard.exists() and not held:
-        held.append(bytearray(b"x" * (int(hoard.read_text()) * 2**20)))
+    if not hoard.exists():
+        held.clear()
+    elif not held:
+        held.append(b"x" * (int(hoard.read_text()) * 2**20))
     if (HERE / "idle").exists():
         return [0.0 for _ in completions]
     return [{weight} * (1 + sum(c.isdigit() for c in text) / max(len(text), 1)) for text in completions]
@@ -76,6 +80,25 @@ class Peer:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     return sample.value
         return None
+
+    @contextmanager
+    def stopped(self) -> Iterator[psutil.Process]:
+        """The trainer, stopped in the middle of a step; it goes on afterwards.
+
+        A save or a wait for the round has an allowance of minutes, so a trainer that was caught in one is let go again.
+        """
+        process = self.process()
+        for _ in range(60):
+            process.suspend()
+            try:
+                time.sleep(2)  # the sidecar collects once a second, and a stopped trainer writes its page no more
+                if any(self.value("trainer_state", trainer_state=state) for state in ("generating", "training")):
+                    yield process
+                    return
+            finally:
+                process.resume()
+            time.sleep(0.3)
+        raise AssertionError(f"{self.name} was never caught in a step")
 
     def steps_logged(self) -> list[Step]:
         log = (self.run_folder / "trainer.log").read_text(errors="replace")
@@ -201,7 +224,7 @@ def _settings(
             "device": "cpu",
             # Enough text for digits in it: groups without spread would be alerts of their own.
             "grpo": {"num_generations": 4, "max_completion_length": 8},
-            "steps_per_stage": 4,
+            "steps_per_stage": 2,
             "publish_interval_seconds": 1,
             "stall": {"floor_seconds": 6},
         },

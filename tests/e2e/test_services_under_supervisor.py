@@ -1,4 +1,7 @@
-"""Services under supervisord: installed, changed, killed at random, and removed without a trace."""
+"""Services under supervisord: installed, changed, killed at random, and removed without a trace.
+
+`make test` kills each kind of process, and some again; `make bench` kills fifty.
+"""
 
 import contextlib
 import random
@@ -14,8 +17,6 @@ from tests.e2e.services import Services
 from tests.fakes import descendants, still_alive, wait_for
 
 pytestmark = pytest.mark.e2e
-
-KILLS = 50
 
 
 def kind_of(process: psutil.Process) -> str:
@@ -61,11 +62,12 @@ def services(tmp_path: Path) -> Iterator[Services]:
         services.peerwatch("services", "uninstall", "--force")
 
 
-def test_fifty_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services) -> None:
+@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.bench)])
+def test_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services, kills: int) -> None:
     services.peerwatch("services", "install", "--manager", "supervisor")
     wait_for(lambda: services.steps("amber") > 2, 60, "the peer trains")
     supervisord = int((services.state.root / "supervisord.pid").read_text())
-    killed = kill_at_random(services, seed=5, kills=KILLS)
+    killed = kill_at_random(services, seed=5, kills=kills)
     print(f"killed {dict(killed)}")
     assert {"p2pd", "launcher", "alerts", "exporter", "exporter.leaderboard", "trainer"} <= set(killed)
 

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -31,9 +32,7 @@ def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
 
 def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
     trees = [process for peer in fleet.peers for process in _tree(peer.process())]
-    for process in trees:
-        process.suspend()
-    try:
+    with fleet.peers[0].stopped(), _suspended(trees):
         board = fleet.folder / "state" / "leaderboard" / "board.sqlite"
         fleet.service("exporter.leaderboard").kill()
         for part in board.parent.glob("board.sqlite*"):
@@ -43,9 +42,6 @@ def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
         # PeerStalled shows that the loop evaluated rules while the board was empty.
         fleet.wait(lambda: fleet.arrived("PeerStalled"), 60, "PeerStalled")
         assert not fleet.arrived("RankDrop")
-    finally:
-        for process in trees:
-            process.send_signal(signal.SIGCONT)
     fleet.wait_until_quiet()
     assert not any(message.says("RankDrop") for message in fleet.webhook.messages)
 
@@ -71,9 +67,9 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) ->
     fleet.wait(lambda: count(fleet.webhook.messages, "PeerRestarted", leaking.name), 60, "the restart is notified")
 
     message = next(message for message in fleet.webhook.messages if message.says("PeerRestarted", leaking.name))
-    assert message.says(
-        "Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB", "trainer.log ends:"
-    ), message
+    assert message.says("Restarted because of MemoryExceeded: Memory ", "of the limit of 2.00 GiB"), message
+    # On a busy machine the message goes without what is not found in a second.
+    assert "trainer.log ends:" in kept.read_text()
     fleet.wait(
         lambda: fleet.arrived("Resolved: PeerRestarted", leaking.name, "Training again", "memory from "),
         60,
@@ -94,6 +90,17 @@ def test_a_leaking_peer_is_restarted_once_and_its_sibling_never(fleet: Fleet) ->
     assert sibling.process() == other
     assert count(fleet.webhook.messages, "Restarted because of") == 1
     assert not count(fleet.webhook.messages, "PeerDown")
+
+
+@contextmanager
+def _suspended(processes: list[psutil.Process]) -> Iterator[None]:
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
 
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:

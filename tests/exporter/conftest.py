@@ -8,6 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.exporter.telemetry_run import telemetry_module
+
 
 def write_certificate(folder, name):
     """A self-signed certificate for 127.0.0.1 and its key; returns both paths."""
@@ -38,3 +40,10 @@ def certificate(tmp_path):
 def renew_certificate(tmp_path):
     """Replaces the certificate by one of another name."""
     return lambda name: write_certificate(tmp_path, name)
+
+
+@pytest.fixture
+def telemetry(tmp_path):
+    started = telemetry_module.PeerTelemetry(tmp_path / "peer-1", write_interval_seconds=0.01)
+    yield started
+    started.close()

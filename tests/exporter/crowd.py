@@ -119,11 +119,11 @@ class Scraper:
     def __init__(self, port: int, path: str = "/metrics") -> None:
         self._port = port
         self._path = path
-        self._kept = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self._kept = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.seconds: list[float] = []
 
     def scrape(self) -> None:
-        new = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        new = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         with contextlib.closing(new):
             for connection in (self._kept, new):
                 begin = time.perf_counter()

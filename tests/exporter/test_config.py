@@ -2,7 +2,8 @@
 
 import pytest
 
-from exporter.config import SidecarConfig, parse_arguments, read_credentials
+from exporter.config import SidecarConfig, parse_arguments
+from exporter.serving.credentials import read_credentials
 
 
 def mistake(capsys, *arguments):

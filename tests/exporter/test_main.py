@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from exporter.machine.machine_file import MACHINE_FILE, MachineDescription
-from exporter.metrics import STATES, STEP_BUCKETS, TRAINER, Sample, families, histogram
+from exporter.metrics import SETTINGS, STATES, STEP_BUCKETS, TRAINER, Sample, families, histogram
 from exporter.run_folder import Ending, write_atomically, write_ending, write_process_record
 from exporter.system.process_identity import identify
 from exporter.textfile_reader import parse
@@ -118,6 +118,7 @@ def write_trainer(run_dir, steps=12.0, last_step=1_700_000_000.0):
     """Everything that a trainer can measure, and this process as the trainer."""
     values = {"trainer_steps_total": steps, "trainer_last_step_timestamp_seconds": last_step}
     samples = [Sample("trainer_info", {"peer_id": "Qm", "nickname": "a b", "model": "m", "device": "cpu"}, 1.0)]
+    samples.append(Sample("trainer_settings_info", dict.fromkeys(SETTINGS, "1"), 1.0))
     samples += [Sample("trainer_state", {"trainer_state": state}, float(state == "training")) for state in STATES]
     for metric in ("trainer_streak_reports", "trainer_streak_start_timestamp_seconds"):
         samples += [Sample(metric, {"streak": name}, 2.0) for name in ("no_signal", "cut_off", "not_finite")]
@@ -159,7 +160,7 @@ OF_WATCHED = re.compile(
 )
 
 
-# What this peer has not: an accelerator, a swarm of others, a pace of its own processes; and the system may not tell.
+# What this peer has not: an accelerator, a swarm of others, a pace of its own processes, problems. Systems differ, too.
 NOT_HERE = (
     "accelerator_",
     "host_memory_limit_",
@@ -168,6 +169,7 @@ NOT_HERE = (
     "swarm_source_",
     "swarm_submit_period_",
     "trainer_activity_",
+    "trainer_known_problem_",
 )
 
 

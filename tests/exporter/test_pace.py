@@ -104,9 +104,25 @@ def test_steps_that_become_longer_are_allowed_after_two_of_them(factor):
 def test_a_stall_at_rest_is_one_of_two_usual_silences_between_floor_and_pace():
     assert pace_after([20.0] * 4).stall_at_rest_after("training") is None
     assert pace_after([20.0] * 200).stall_at_rest_after("training") == 40.0
-    assert pace_after([1.0] * 200, floor_seconds=30.0).stall_at_rest_after("training") == 30.0
+    assert pace_after([1.0] * 200, floor_seconds=30.0).stall_at_rest_after("training") == 15.0
     assert pace_after([20.0] * 200, ceiling_seconds=35.0).stall_at_rest_after("training") == 40.0
-    assert Pace().stall_at_rest_after("saving") is None
+    assert pace_after([20.0] * 200).usual("training") == 20.0
+
+
+def test_a_save_at_rest_is_held_to_how_long_saves_are_between_a_busy_disk_and_the_limit_for_saves():
+    pace = Pace(saving_seconds=600.0)
+    for known in (0.1, 0.1):
+        pace.add_save(known)
+        assert pace.stall_at_rest_after("saving") is None
+    pace.add_save(0.1)
+    assert pace.stall_at_rest_after("saving") == 120.0
+    pace.add_save(3600.0)
+    assert pace.stall_at_rest_after("saving") == 120.0
+    pace.add_save(20.0)
+    assert pace.stall_at_rest_after("saving") == 200.0
+    pace.add_save(90.0)
+    assert pace.stall_at_rest_after("saving") is None
+    assert pace.stall_after("saving") == 600.0
 
 
 def test_a_speed_up_is_followed():

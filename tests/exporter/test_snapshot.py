@@ -158,6 +158,18 @@ def test_the_time_to_a_stall_is_that_of_the_activity_where_it_is_known():
     assert snapshot.seconds_to_stall(110.0) == 10.0
 
 
+def test_processes_are_looked_at_when_a_rest_would_be_a_stall_but_not_at_once_after_they_were():
+    known = [Sample("trainer_activity_cores", {}, 1.0)]
+    at_rest = [Sample("trainer_stall_at_rest_after_seconds", {}, 12.0)]
+    snapshot = make(process=Fake(known), textfile=Fake(silence() + at_rest))
+    for now, seconds in ((105.0, 7.0), (111.5, 1.1), (112.5, 17.5)):
+        snapshot.refresh(now)
+        assert snapshot.seconds_to_stall(now) == pytest.approx(seconds)
+    unknown = make(textfile=Fake(silence() + at_rest))
+    unknown.refresh(105.0)
+    assert unknown.seconds_to_stall(105.0) == 25.0
+
+
 def test_a_scrape_after_the_stall_deadline_waits_for_the_next_collection():
     textfile = Fake(silence())
     snapshot = make(textfile=textfile)

@@ -40,6 +40,20 @@ def test_sidecars_and_services_are_discovered_through_the_alert_loop() -> None:
     assert not any("relabel_configs" in job for job in jobs)
 
 
+def test_the_login_is_for_what_the_alert_loop_serves_and_no_sidecar_here() -> None:
+    login = {"authorization": {"credentials": "x"}}
+    jobs = configuration(URL, interval_seconds=15, access=login)["scrape_configs"]
+    assert {job["job_name"]: (job.get("authorization"), *_selects(job)) for job in jobs} == {
+        "peerwatch": (None, ("__meta_peerwatch_elsewhere", ".+", "drop")),
+        "peerwatch-machines": (login["authorization"], ("__meta_peerwatch_elsewhere", ".+", "keep")),
+        "peerwatch-services": (login["authorization"],),
+    }
+
+
+def _selects(job: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(*one["source_labels"], one["regex"], one["action"]) for one in job.get("relabel_configs", ())]
+
+
 def test_in_a_container_loopback_becomes_the_host() -> None:
     for job in configuration(URL, interval_seconds=15, host="host.docker.internal")["scrape_configs"]:
         [rule] = job["relabel_configs"]

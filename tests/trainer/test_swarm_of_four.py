@@ -19,7 +19,7 @@ from trainer.stages.published import clean
 from trainer.swarm.identity import read_peer_id
 
 STEPS = 4
-ROUNDS = 3
+ROUNDS = 2
 # Steps of about as long as a real model's are to the swarm's delays; the leader, which closes a stage, is the slowest.
 PATIENT = """
 import time
@@ -84,7 +84,7 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
         return sorted(set.intersection(*(fully_played(peer) & set(won(peer)) for peer in peers)))
 
     try:
-        wait_for(lambda: len(rounds()) >= ROUNDS, 600, "three rounds that all play in full", every=1.0)
+        wait_for(lambda: len(rounds()) >= ROUNDS, 600, "rounds that all play in full", every=1.0)
         found = rounds()
         wait_for(lambda: board.get("/api/gossip").json()["messages"], 60, "gossip")
         pages = {name: board.get(f"/api/{name}").json() for name in ("leaderboard-cumulative", "leaderboard", "gossip")}
@@ -98,9 +98,14 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
 
 def records(played: Played, stage: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(peer id, subkey, record) of every output of ours in a stage that the guest read, in the rounds of all."""
+    return (found for number in played.rounds for found in records_of(played, f"{number}_{stage}"))
+
+
+def records_of(played: Played, place: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The same of one place, ROUND_STAGE."""
     ours = {read_peer_id(peer.run_dir / "identity.pem") for peer in played.peers}
-    for number in played.rounds:
-        for peer_id, found in played.seen["records"].get(f"{number}_{stage}", {}).items():
+    if place in played.seen["records"]:
+        for peer_id, found in played.seen["records"][place].items():
             if peer_id in ours:
                 yield from ((peer_id, subkey, record) for subkey, _, record in found)
 
@@ -140,10 +145,16 @@ def test_a_v04_peer_finds_nothing_malformed_and_is_asked_about(played: Played) -
         for peer_id, subkey, record in records(played, stage)
         if is_malformed(stage, peer_id, subkey, record)
     ]
-    asked = [stage for stage in (1, 2) if any(record["question"] == QUESTION for *_, record in records(played, stage))]
+    # Of five questions each peer takes four, the same in a round: in any round, as one alone may leave out the guest's.
+    asked = {
+        int(place[-1])
+        for place in played.seen["records"]
+        for *_, record in records_of(played, place)
+        if record["question"] == QUESTION
+    }
 
     assert malformed == []
-    assert asked == [1, 2]
+    assert asked >= {1, 2}
     for peer in played.peers:
         assert "\nswarm_outputs_rejected_total 0.0\n" in (peer.run_dir / "trainer.prom").read_text()
 
@@ -176,7 +187,8 @@ def test_a_v04_peer_is_on_our_board_as_a_stranger(played: Played) -> None:
 
 
 def test_peers_with_seeds_of_their_own_earn_different_sums(played: Played) -> None:
-    sums = {tuple(step["stage_reward"] for step in peer.steps()[-8:]) for peer in played.peers}
+    # All of their steps: two peers that know what pays earn the same for a while.
+    sums = {tuple(step["stage_reward"] for step in peer.steps()) for peer in played.peers}
 
     assert len(sums) == 4
 

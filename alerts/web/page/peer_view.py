@@ -9,6 +9,7 @@ from alerts.restart_record import Record
 from alerts.scraping.page import Page
 from alerts.web.page.chart import Axis, Drawing, TimeTick
 from alerts.web.page.marks import DrawnMarks
+from exporter.metrics import SETTINGS
 
 FactKind = Literal["text", "number", "duration", "ago", "share"]
 
@@ -74,15 +75,18 @@ class PeerView:
 
 
 def read_facts(page: Page | None, restart: Record | None, now: float) -> list[Fact]:
-    """What the peer's sidecar says of the run: identity, model, device, progress, uptime, versions."""
+    """What the peer's sidecar says of the run: identity, model, device, settings, progress, uptime, versions."""
     page = page or Page()
     info = page.labels("trainer_info")
+    settings = page.labels("trainer_settings_info")
     started, last = page.value("trainer_start_timestamp_seconds"), page.value("trainer_last_step_timestamp_seconds")
     build = page.labels("sidecar_build_info")
     known = [
         # Whatever else a trainer tells of itself is shown under the name that it gives.
         *(Fact(name, "text", info.pop(name)) for name in ("model", "device", "nickname", "peer_id") if name in info),
         *(Fact(name, "text", text) for name, text in sorted(info.items())),
+        *(Fact(name, "text", settings.pop(name, "")) for name in SETTINGS),
+        *(Fact(name, "text", text) for name, text in sorted(settings.items())),
         Fact("steps", "number", page.value("trainer_steps_total")),
         Fact("expected_steps", "number", page.value("trainer_expected_steps")),
         Fact("last_step", "ago", last),

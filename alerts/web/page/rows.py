@@ -43,8 +43,9 @@ class PeerRow:
     # Places gained since the curve's start; a loss is negative.
     places_gained: int = 0
     curves: Mapping[str, Sparkline] = field(default_factory=dict)
-    # Where its sidecar runs.
+    # Where its sidecar runs, and whether its page is pushed from there.
     machine: str = ""
+    pushed: bool = False
 
     @property
     def learning(self) -> list[tuple[str, float]]:
@@ -93,7 +94,8 @@ def peer_rows(
         _row(index, name, found.get(name, {}), severities.get(name, []), curves.get(name, {}), now - span, now)
         for index, name in enumerate(names)
     ]
-    return [replace(row, machine=(machines or {}).get(row.peer, "")) for row in rows]
+    pushed = {name for name, peer in found.items() if peer.get("pushed")}
+    return [replace(row, machine=(machines or {}).get(row.peer, ""), pushed=row.peer in pushed) for row in rows]
 
 
 def board_rows(leaders: Sequence[Mapping[str, Any]], ours: frozenset[str]) -> list[BoardRow | None]:

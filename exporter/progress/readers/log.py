@@ -19,6 +19,7 @@ from exporter.progress.formats._pattern import Format as Pattern
 from exporter.progress.interleaving import Writers
 from exporter.progress.names import CANONICAL, without_evaluation
 from exporter.progress.options import Options
+from exporter.progress.printed_settings import PRINTED_MARKERS, PrintedSettings
 from exporter.progress.record import ReadError, Record
 
 OPTIONS = ("path", "format", "pattern", "zone")
@@ -63,6 +64,7 @@ class Reader:
         self._markers = _list_markers(named)
         self._follower.markers = self._markers
         self._writers = Writers()
+        self._settings = PrintedSettings()
         self._bar = bars.TrainingBar()
         self._text = ""
         self._is_buffered = False
@@ -86,6 +88,16 @@ class Reader:
             raise ValueError(f"format: {name!r} cannot be named beside a pattern; leave one of them out")
         named = _read_pattern(pattern) if pattern else formats.create(_SAME.get(name, name)) if name else None
         return cls(path, is_pattern=is_pattern, named=named, zone=find_zone(zone) if zone else None)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What the training was set up with, where the log prints it."""
+        return self._settings.found
+
+    @property
+    def followed(self) -> Path:
+        """The file that is read; the pattern while it matches none."""
+        return self._follower.path
 
     def read(self, now: float) -> Sequence[Record]:
         """The reports since the last call, and the step that the progress bar shows if it is beyond them."""
@@ -129,7 +141,7 @@ class Reader:
 
     def _end_line(self) -> None:
         line, self._text = self._text.strip(), ""
-        if len(line) <= LINE_BYTES:
+        if len(line) <= LINE_BYTES and not self._settings.take(line):
             self._parse(line)
 
     def _parse(self, line: str) -> None:
@@ -240,7 +252,7 @@ class Reader:
 
 
 def _list_markers(named: formats.Format | None) -> tuple[bytes, ...] | None:
-    found: list[bytes] = [bars.MARKER]
+    found: list[bytes] = [bars.MARKER, *PRINTED_MARKERS]
     for one in [named] if named else map(formats.create, formats.list_names()):
         if one.markers is None:
             return None

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from exporter.progress._growing_files import FileFinder, GrowingFile
 from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, Calls, NewestRun, to_number, to_step
 from exporter.progress.options import Options
+from exporter.progress.printed_settings import TRACKED, translate_tracked
 from exporter.progress.record import ReadError, Record
 from exporter.protobuf import (
     BYTES,
@@ -29,6 +30,9 @@ from exporter.protobuf import (
 # What is read in one call; of a file that has grown by more, only the end is of interest. A whole number of blocks.
 MAX_BYTES = 1 << 20
 BLOCK_BYTES = 32768
+
+# A run's configuration stands at the begin of its file.
+HEAD_BYTES = 4 * BLOCK_BYTES
 
 _FILE_HEADER = struct.Struct("<4sHB")
 _MAGIC = (b":W&B", 0xBEE1)
@@ -52,6 +56,11 @@ class Reader:
         """Option: `path`. Raises ValueError."""
         return cls(Options(options, ("path",)).path("path", folder, example="wandb"))
 
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """What the run was set up with, as far as its configuration tells."""
+        return translate_tracked(self._following.configuration) if self._following else {}
+
     def read(self, now: float) -> Sequence[Record]:
         """What was written since the last call, at most the last MiB. Raises ReadError."""
         written = self._finder.find(now)
@@ -69,6 +78,7 @@ class _RunFile:
         self._file = GrowingFile(path)
         self._messages = Messages(0)
         self._calls = Calls()
+        self.configuration: dict[str, object] = {}
 
     def read(self) -> list[Record]:
         size, replaced = self._file.size()
@@ -77,12 +87,18 @@ class _RunFile:
             header = self._file.read(0, _FILE_HEADER.size)
             if len(header) == _FILE_HEADER.size and _FILE_HEADER.unpack(header)[:2] != _MAGIC:
                 raise ReadError(f"{self.path}: not a run file of wandb")
+            self.configuration = {}
         if size - self._messages.place > MAX_BYTES:
+            if not self._messages.place:
+                for message in Messages(0).take(self._file.read(0, HEAD_BYTES)):
+                    self.configuration |= read_configuration(message)
             self._messages = Messages((size - MAX_BYTES) // BLOCK_BYTES * BLOCK_BYTES)
         if size == self._messages.place:
             return []
         content = self._file.read(self._messages.place, MAX_BYTES + BLOCK_BYTES)
         messages = self._messages.take(content)
+        for message in messages:
+            self.configuration |= read_configuration(message)
         return [record for one in messages if (record := read_history(one, self._calls)) is not None]
 
 
@@ -153,6 +169,23 @@ def read_history(message: bytes, calls: Calls) -> Record | None:
     except ValueError:
         pass
     return None
+
+
+def read_configuration(message: bytes) -> dict[str, object]:
+    """The settings in an update of the run's configuration; none in any other message. Nothing else of it is kept."""
+    found = {}
+    try:
+        for number, wire, value in read_fields(message):
+            if (number, wire) != (5, BYTES):
+                continue
+            for field, form, part in read_fields(value):
+                if (field, form) == (1, BYTES):
+                    item = _read_item(part)
+                    if item.name in TRACKED:
+                        found[item.name] = item.value
+    except ValueError:
+        pass
+    return found
 
 
 def _read_history(message: memoryview, calls: Calls) -> Record | None:

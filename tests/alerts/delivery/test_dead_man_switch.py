@@ -61,10 +61,10 @@ def test_heartbeats_are_sent_while_the_loop_is_healthy_and_a_failure_is_logged_o
         service.status = 200
         await until(service.pings + 3)
         healthy = False
-        await asyncio.sleep(0.1)
         pings = service.pings
-        await asyncio.sleep(0.2)
-        assert service.pings == pings
+        await asyncio.sleep(0.4)
+        # One may have been on its way; twenty would have followed.
+        assert service.pings <= pings + 1
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -337,3 +337,50 @@ def test_the_digest_comes_once_a_day_across_restarts_and_clocks_put_back(watch: 
     assert digest_at("2026-01-11T07:02") == []
     assert digest_at("2026-01-12T14:00") == []  # too late to be useful
     assert digest_at("2026-01-13T07:30") == ["Daily summary: demo"]
+
+
+def test_a_summary_that_another_watcher_sent_is_not_sent_again(watch: Callable[..., Watch]) -> None:
+    one = watch(digest="08:00").at("2026-01-10T10:00")
+    status = Status("demo", one.now, {"a": Scrape(parse(sidecar_page()))})
+    one.dispatcher.send_digest(status, one.now)
+    one.at("2026-01-11T07:00").dispatcher.skip_digest(one.now)
+    one.at("2026-01-11T07:30").dispatcher.send_digest(status, one.now)
+    assert one.take() == []
+    one.at("2026-01-12T07:00").dispatcher.skip_digest(one.now - 7200)
+    one.dispatcher.send_digest(status, one.now)
+    assert one.take() == ["Daily summary: demo"]
+
+
+def test_of_what_another_watcher_watches_nothing_is_sent_and_of_the_rest_all(watch: Callable[..., Watch]) -> None:
+    one = watch().at("2026-01-10T10:00")
+    one.dispatcher.leave("a".__eq__)
+    one.evaluate(("PeerDown", "a", "firing"), ("PeerDown", "b", "firing"))
+    assert one.take() == ["PeerDown: b"]
+    one.evaluate(("PeerDown", "a", "resolved"), ("PeerDown", "b", "resolved"))
+    assert one.take() == ["Resolved: PeerDown: b"]
+    assert one.dispatcher.ended == {Key("PeerDown", "a")}
+    one.evaluate(("PeerDown", "a", "firing"))
+    one.dispatcher.leave(None)
+    one.evaluate()
+    assert one.take() == ["PeerDown: a"]
+
+
+def test_what_was_delivered_is_told_apart_from_what_waits(watch: Callable[..., Watch]) -> None:
+    one = watch().at("2026-01-10T10:00")
+    one.evaluate(("PeerDown", "a", "firing"))
+    one.take()
+    one.evaluate(("PeerDown", "a", "resolved"), ("PeerDown", "b", "firing"))
+    delivered, unsent = one.dispatcher.delivered()
+    assert delivered == {"hook": {Key("PeerDown", "a")}}
+    assert [(event.key, event.kind) for event in unsent] == [(Key("PeerDown", "a"), "resolved")]
+
+
+def test_what_another_watcher_told_meanwhile_takes_the_place_of_what_waited(watch: Callable[..., Watch]) -> None:
+    one = watch().at("2026-01-10T10:00")
+    one.evaluate(("PeerDown", "a", "firing"), ("PeerDown", "b", "firing"))
+    one.dispatcher.adopt({"hook": frozenset({Key("PeerDown", "a")})})
+    one.restart()
+    one.evaluate()
+    assert one.take() == ["PeerDown: b"]
+    one.evaluate(("PeerDown", "a", "resolved"))
+    assert one.take() == ["Resolved: PeerDown: a"]

@@ -118,6 +118,7 @@ def test_a_rate_limit_holds_the_whole_route_and_no_other_and_outlives_a_restart(
         await _until(lambda: outbox.results["failed"] and outbox.results["delivered"])
         _post(queue, "second", peer="b", routes=("phone", "mail"))
         await _advance(outbox, clock, 99)
+        await _until(lambda: outbox.results["delivered"] == 2)
         assert sender.sent == [("mail", "first"), ("mail", "second")]
         await outbox.close(1)
         outbox = _outbox(queue, FakeSender(phone=[REFUSED] * 9), ("phone",), clock)
@@ -169,10 +170,17 @@ def test_hung_attempts_are_limited(tmp_path: Path) -> None:
             _post(queue, peer, peer=peer, routes=("stuck",))
         outbox = _outbox(queue, FakeSender(stuck=[release] * 9), ("stuck",), clock, send_timeout_seconds=0.05)
         outbox.start()
-        for _ in range(8):
+
+        async def hung_after_a_retry() -> list[threading.Thread]:
             await _advance(outbox, clock, 1000)
-        hung = [thread for thread in threading.enumerate() if thread.name.startswith("send-")]
-        assert len(hung) == RetryPolicy().max_hung_sends
+            return [thread for thread in threading.enumerate() if thread.name.startswith("send-")]
+
+        async with asyncio.timeout(60):
+            while len(await hung_after_a_retry()) < RetryPolicy().max_hung_sends:
+                pass
+        for _ in range(3):
+            hung = await hung_after_a_retry()
+            assert len(hung) == RetryPolicy().max_hung_sends
         release.set()
         await outbox.close(1)
         store.close()

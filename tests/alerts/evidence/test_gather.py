@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,7 +169,8 @@ def test_a_private_key_in_the_log_is_masked_over_all_its_lines(run_dir: Path) ->
     assert gather(("restart",), run_dir).splitlines()[1] == "| password is ***"
 
 
-def test_only_what_fires_and_has_a_run_folder_gets_evidence(run_dir: Path) -> None:
+def test_only_what_fires_and_has_a_run_folder_gets_evidence(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.evidence.gather.SECONDS", 60.0)
     gatherer = Gatherer({"a": run_dir})
     resolved = Event(**{**vars(_event()), "kind": "resolved"})
     events = asyncio.run(gatherer.attach([_event(), resolved, _event(peer="b"), _event("RankDrop")]))
@@ -190,21 +192,21 @@ def test_a_disk_that_hangs_delays_no_message_for_long_and_is_not_read_twice(
         parts.append("late" if folder == tmp_path else "in time")
 
     monkeypatch.setattr("alerts.evidence.gather.find_parts", hang)
-    monkeypatch.setattr("alerts.evidence.gather.SECONDS", 1.0)
+    monkeypatch.setattr("alerts.evidence.gather.SECONDS", 3.0)
     gatherer = Gatherer({"hangs": tmp_path, "a": run_dir})
     for _ in range(2):
         events = asyncio.run(gatherer.attach([_event(peer="hangs"), _event()]))
         assert [event.evidence for event in events] == ["", "in time"]
     assert not go_on.is_set()
     go_on.set()
-    assert asked == [tmp_path, run_dir, run_dir]
+    assert Counter(asked) == {tmp_path: 1, run_dir: 2}
 
 
 def test_what_was_found_before_a_disk_hung_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is on the disk that hangs; what the process does is known without it."""
     go_on = threading.Event()
     monkeypatch.setattr("alerts.evidence.trainer_log._read_log", lambda _run_dir: go_on.wait(600) and None)
-    monkeypatch.setattr("alerts.evidence.gather.SECONDS", 0.3)
+    monkeypatch.setattr("alerts.evidence.gather.SECONDS", 3.0)
     (event,) = asyncio.run(Gatherer({"a": tmp_path}).attach([_event()]))
     go_on.set()
     assert event.evidence == "The process in process.json is not running."

@@ -18,7 +18,24 @@ from alerts.scraping.target import Target
 def test_a_target_is_described_as_prometheus_wants_it(url: str, address: str, extra: dict[str, str]) -> None:
     target = Target(peer="a", url=url, labels={"room": "attic", "peer": "not this"})
     labels = {"room": "attic", "fleet": "demo", "peer": "a", **extra}
-    assert describe_target("demo", target) == {"targets": [address], "labels": labels}
+    assert describe_target("demo", target, "https://watcher:8750") == {"targets": [address], "labels": labels}
+
+
+@pytest.mark.parametrize("way", [{"url": "https://10.0.0.5:9800/metrics", "login": "a:b"}, {"pushed": True}])
+def test_a_sidecar_elsewhere_is_read_through_the_alert_loop(way: dict[str, object]) -> None:
+    target = Target.model_validate({"peer": "amber@rack-2", "machine": "rack-2", **way})
+    assert describe_target("demo", target, "https://watch.example.org:8750") == {
+        "targets": ["watch.example.org:8750"],
+        "labels": {
+            "fleet": "demo",
+            "machine": "rack-2",
+            "peer": "amber@rack-2",
+            "instance": "rack-2/amber@rack-2",
+            "__meta_peerwatch_elsewhere": "yes",
+            "__scheme__": "https",
+            "__metrics_path__": "/api/machines/rack-2/peers/amber@rack-2/metrics",
+        },
+    }
 
 
 @pytest.mark.parametrize(

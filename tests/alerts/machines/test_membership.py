@@ -5,7 +5,8 @@ from pathlib import Path
 from alerts.config import AlertsConfig
 from alerts.machines.membership import (
     FILE,
-    find_changed,
+    Membership,
+    Roster,
     locator,
     read_membership,
     with_machines,
@@ -61,7 +62,37 @@ def test_what_was_told_is_kept_over_a_restart(tmp_path: Path) -> None:
         assert read_membership(tmp_path) == {}
 
 
-def test_only_machines_that_are_watched_change(tmp_path: Path) -> None:
-    config = make(tmp_path)
-    assert find_changed(config, KNOWN, {**KNOWN, "gone": {}}) == []
-    assert find_changed(config, KNOWN, {**KNOWN, "rack-2": {"amber": 9801}}) == ["rack-2"]
+def test_a_machine_that_pushes_has_peers_without_an_address(tmp_path: Path) -> None:
+    given = make(tmp_path).model_dump()
+    given["machines"] = [{"name": "rack-1", "pushes": True, "login": "a:b"}]
+    found = with_machines(AlertsConfig.model_validate(given), KNOWN).targets[1:]
+    assert [(one.peer, one.machine, one.pushed, one.url) for one in found] == [
+        ("amber", "rack-1", True, ""),
+        ("basalt@rack-1", "rack-1", True, ""),
+    ]
+
+
+def test_other_peers_are_taken_up_and_kept_but_not_again_and_again(tmp_path: Path) -> None:
+    now, changes = [0.0], []
+
+    def start(known: Membership) -> Roster:
+        return Roster(tmp_path, known, lambda: changes.append(now[0]), pause_seconds=60.0, clock=lambda: now[0])
+
+    roster = start(KNOWN)
+    assert roster.knows(["rack-1", "rack-2"])
+    assert not roster.knows(["rack-1", "rack-9"])
+    roster.note("rack-2", {"amber": 9800})
+    roster.note("rack-2", {"amber": 9801})
+    assert changes == []
+    # One that had said nothing yet is waited for.
+    roster.note("rack-9", {"new": 1})
+    assert changes == [0.0]
+    roster = start(read_membership(tmp_path))
+    assert roster.knows(["rack-9"])
+    for second in range(1, 120):
+        now[0] = float(second)
+        roster.note("rack-2", {f"amber-{second}": 9800})
+        if len(changes) > 1:
+            break
+    assert changes == [0.0, 60.0]
+    assert read_membership(tmp_path) == {**KNOWN, "rack-9": {"new": 1}, "rack-2": {"amber-60": 9800}}

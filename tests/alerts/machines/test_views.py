@@ -2,7 +2,9 @@
 
 import pytest
 
+from alerts.loop import as_it_came
 from alerts.machines.views import START_SECONDS, MachineWatch
+from alerts.rules import View, discover
 from alerts.scraping.page import Page
 from alerts.scraping.scraper import Scrape
 from alerts.scraping.target import Target
@@ -39,6 +41,44 @@ def test_an_old_page_is_no_slow_clock() -> None:
         corrected = watch.correct({"amber": Scrape(page(NOW - age, NOW - age))}, NOW)
     assert corrected["amber"].page is not None
     assert corrected["amber"].page.value("trainer_last_step_timestamp_seconds") == NOW - 17.0
+
+
+def test_a_start_stays_where_it_was_while_the_difference_wavers() -> None:
+    watch, starts = MachineWatch(["rack-1"], TARGETS, 0.0), set()
+    for round_, late in enumerate((0.9, 0.2, 1.4, 0.05, 0.7) * 6):
+        now = NOW + 15.0 * round_
+        scrape = Scrape(page(now + 3600.0 - late, NOW + 3600.0), age_seconds=0.0)
+        corrected = watch.correct({"amber": scrape}, now)["amber"].page
+        assert corrected is not None
+        starts.add(corrected.value("trainer_last_step_timestamp_seconds"))
+    assert len(starts) == 1
+    assert starts.pop() == pytest.approx(NOW, abs=2.0)
+
+
+def test_the_clock_of_a_machine_that_pushes_is_judged_by_when_its_page_came() -> None:
+    watch = MachineWatch(["rack-1"], TARGETS, 0.0)
+    for late in (14.0, 13.0, 12.5):
+        kept = Scrape(page(NOW - late, NOW - late - 3.0), age_seconds=late)
+        corrected = watch.correct({"amber": kept}, NOW)
+    assert watch.lead_seconds("rack-1") == 0.0
+    assert corrected["amber"].page is not None
+    assert corrected["amber"].page.value("trainer_last_step_timestamp_seconds") == NOW - 15.5
+
+
+def test_a_page_that_was_pushed_is_judged_as_of_when_it_came() -> None:
+    samples = {"trainer_up": 1.0, "trainer_steps_total": 7.0, "trainer_stall_after_seconds": 30.0}
+    times = dict.fromkeys(("trainer_last_step_timestamp_seconds", "trainer_phase_start_timestamp_seconds"), NOW)
+    found = Page({name: {NONE: value} for name, value in {**samples, **times}.items()})
+    state = found.plus("trainer_state", frozenset({("trainer_state", "training")}), 1.0)
+    rule = discover()["PeerStalled"]
+
+    def judge(silence: float, age: float) -> str:
+        view = View(peer="amber", now=NOW + silence, page=state)
+        return rule.judge(as_it_came(view, Scrape(state, age_seconds=age)), rule.settings()).condition
+
+    assert [judge(20.0, 0.0), judge(40.0, 0.0)] == ["inactive", "active"]
+    # Its next page, which has not come yet, may tell of a step.
+    assert [judge(40.0, 15.0), judge(50.0, 15.0)] == ["inactive", "active"]
 
 
 def test_a_machine_is_missed_once_none_of_its_sidecars_answers() -> None:

@@ -229,8 +229,34 @@ CASES = (
     Scenario(
         "PeerStalled",
         "what is read of it stops, and it spins",
-        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=0.01), **({"rests": 0, "spins": 1} if m >= 10 else {})},
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=1.0), **({"works": 0, "spins": 1} if m >= 10 else {})},
+        (14, 29),
+        (10, 33),
+    ),
+    Scenario(
+        "PeerStalled",
+        "what is read of it cannot be read any more, and it spins",
+        lambda m, n: {
+            **_unread(m, n, begin=10, end=30, cores=1.0),
+            **({"works": 0, "spins": 1, "log_up": 0} if m >= 10 else {}),
+        },
         quiet=(14, 29),
+    ),
+    Scenario(
+        "ProgressMissing",
+        "it spins as it never did",
+        lambda m, n: {**_unread(m, n, begin=10, end=30, cores=1.0), **({"works": 0, "spins": 1} if m >= 10 else {})},
+        quiet=(14, 29),
+    ),
+    Scenario(
+        "ProgressMissing",
+        "it spins, and cannot be read",
+        lambda m, n: {
+            **_unread(m, n, begin=10, end=30, cores=1.0),
+            **({"works": 0, "spins": 1, "log_up": 0} if m >= 10 else {}),
+        },
+        (14, 29),
+        (10, 33),
     ),
     Scenario(
         "ProgressMissing",

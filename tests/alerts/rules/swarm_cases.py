@@ -35,7 +35,40 @@ def _restarted_every(minutes: int, minute: float, now: float, **changes: float |
     return _on_chain(minute, now, **{"started": now - (minute % minutes) * MINUTE, **changes})
 
 
+def _told(minute: float, now: float, *, name: str, begin: float, until: float, every: float) -> Changes:
+    """The log tells a problem at the begin, and again and again until a minute; an hour later it is forgotten."""
+    if not begin <= minute < until + HOUR:
+        return {}
+    last = min(minute, until) - (min(minute, until) - begin) % every
+    return {f"{name}_since": now - (minute - begin) * MINUTE, f"{name}_last": now - (minute - last) * MINUTE}
+
+
 SWARM_CASES = (
+    Scenario(
+        "KnownProblem",
+        "each round's submission fails, then the log is quiet",
+        lambda m, n: _told(m, n, name="refused", begin=10, until=200, every=12),
+        (85, 255),
+        (69, 265),
+    ),
+    Scenario(
+        "KnownProblem",
+        "one submission failed",
+        lambda m, n: _told(m, n, name="refused", begin=10, until=10, every=1),
+        quiet=(30, 69, 120),
+    ),
+    Scenario(
+        "KnownProblem",
+        "a problem that progress ends is told by the alerts on progress",
+        lambda m, n: _told(m, n, name="ipc", begin=10, until=200, every=1),
+        quiet=(90, 180),
+    ),
+    Scenario(
+        "KnownProblem",
+        "the trainer has ended",
+        lambda m, n: {**_told(m, n, name="refused", begin=10, until=200, every=12), "up": 0},
+        quiet=(90, 180),
+    ),
     Scenario(
         "RewardNotCounting",
         "participation grows, the reward is frozen, then credited",

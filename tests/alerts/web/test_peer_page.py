@@ -22,12 +22,17 @@ def test_the_link_to_grafana_is_that_of_its_dashboard():
 
 
 def test_facts_are_what_the_sidecar_tells_and_nothing_else():
-    page = parse(sidecar_page(1000.0, started=940.0).replace('device="cpu"', 'device="cpu",task="gsm8k"'))
+    text = sidecar_page(1000.0, started=940.0).replace('device="cpu"', 'device="cpu",later="9"')
+    page = parse(f'{text}trainer_settings_info{{task="gsm8k",beta="0",lora="",torch="2.9.0",new="x"}} 1\n')
     facts = {fact.name: fact.value for fact in read_facts(page, Record(past=(1.0, 2.0)), 1000.0)}
     assert facts == {
         "model": "tiny",
         "device": "cpu",
+        "later": "9",
         "task": "gsm8k",
+        "beta": "0",
+        "torch": "2.9.0",
+        "new": "x",
         "nickname": "quick amber fox",
         "peer_id": "QmA",
         "steps": 12.0,

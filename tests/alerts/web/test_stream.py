@@ -139,7 +139,7 @@ def test_200_readers_and_some_that_never_read_do_not_slow_the_rounds(
         wait_for(lambda: crowd.answered() == OPEN_STREAMS, 30, "every reader has received something")
         before = crowd.received()
         watched = paces()
-        assert crowd.received() > before + OPEN_STREAMS * 1000
+        wait_for(lambda: crowd.received() > before + OPEN_STREAMS * 1000, 10, "the readers go on receiving")
     # The readers themselves keep this machine busy, and others may, too.
     assert statistics.median(watched) < statistics.median(alone) + 4 * ROUND_SECONDS
 

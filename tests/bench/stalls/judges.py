@@ -1,7 +1,8 @@
 """Scores stall detectors on traces: false alarms while the peer works, and the delay until a hang is detected."""
 
-import copy
 import itertools
+import math
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ import numpy as np
 from exporter.activity.model import Activity, Limits
 from exporter.activity.usage import LEAST_SECONDS, Usage
 from exporter.pace import Pace
+from exporter.snapshot import LOOK_SECONDS
 from tests.bench.stalls.traces import Trace
 from tests.bench.stalls.watchdogs import WATCHDOGS, judge_watchdogs
 from tests.bench.stalls.workload import COLLECTION_SECONDS, Hang, hang_of, list_uses
@@ -24,11 +26,15 @@ LONGEST_DELAY_SECONDS = 86400.0
 
 @dataclass
 class Score:
-    """What one detector did on a set of traces; delays in median steps of the peer, by the kind of hang."""
+    """What one detector did on a set of traces; delays in median steps of the peer, by the kind of hang.
+
+    `seconds` are the same delays in seconds, of Peerwatch only.
+    """
 
     traces: int = 0
     false_alarms: int = 0
     delays: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
 
     @property
     def alarms_per_trace(self) -> float:
@@ -47,6 +53,7 @@ class Score:
         """Adds what the detector did on more traces."""
         self.traces += other.traces
         self.false_alarms += other.false_alarms
+        self.seconds += other.seconds
         for kind, delays in other.delays.items():
             self.delays.setdefault(kind, []).extend(delays)
 
@@ -94,8 +101,27 @@ def judge(traces: Iterable[Trace], seed: int, recorded: Sequence[Hang] = ()) -> 
             scores[pace].false_alarms += watch.alarms_of_pace
             for one, delay, delay_of_pace in watch.delays:
                 scores[ours].note(one, delay / unit)
+                scores[ours].seconds.append(max(delay, 0.0))
                 scores[pace].note(one, delay_of_pace / unit)
     return scores
+
+
+class PhaseSeconds:
+    """The counters of seconds by phase that a trainer publishes, as two collections show them."""
+
+    def __init__(self) -> None:
+        self._total: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
+
+    def add(self, phase: str, seconds: float) -> None:
+        """Takes a silence that is over."""
+        self._total[phase] = self._total.get(phase, 0.0) + seconds
+
+    def since_last(self, phase: str, seconds: float) -> float:
+        """Seconds in a phase since the collection before, of which this one has so many in the present silence."""
+        seen, self._seen = self._seen, dict(self._total)
+        self._seen[phase] = self._total.get(phase, 0.0) + seconds
+        return self._seen[phase] - seen.get(phase, 0.0)
 
 
 class Watch:
@@ -114,6 +140,7 @@ class Watch:
         self._ends = trace.activity.ends.tolist()
         self._next = 0
         self._collected_at = 0.0
+        self._spent = PhaseSeconds()
 
     def follow(self, generating: Sequence[float]) -> None:
         """Follows the trace; `generating` are the seconds of each step that are reported as such."""
@@ -149,11 +176,15 @@ class Watch:
         is_seen = self._next < len(self._ends) and self._ends[self._next] <= end
         if not is_seen and seconds <= self._pace.stall_after(phase):
             self._pace.add(seconds, phase)
+            self._spent.add(phase, seconds)
             return
         limits = self._limits(phase)
         self.alarms_of_pace += seconds > limits.anyhow
-        found = _first_alarm(self._activity, self._collections(end), begin, end, phase, limits, self._collected_at)
+        found = _first_alarm(
+            self._activity, self._collections(end), begin, end, phase, limits, self._collected_at, self._spent
+        )
         self.alarms += found is not None
+        self._spent.add(phase, seconds)
         self._collected_at = self._ends[self._next - 1] if self._next else 0.0
         self._pace.add(seconds, phase)
 
@@ -171,24 +202,28 @@ class Watch:
             yield self._ends[self._next - 1], self._uses[self._next - 1]
 
     def _limits(self, phase: str) -> Limits:
-        return Limits(self._pace.stall_after(phase), self._pace.stall_at_rest_after(phase))
+        pace = self._pace
+        return Limits(pace.stall_after(phase), pace.stall_at_rest_after(phase), pace.usual(phase))
 
     def _try_hang(self, step_begin: float, made: float, one: Placed) -> None:
         """Lets a copy of the watch see a hang, and notes both delays; the watch itself goes on."""
         kept = self._next, self._collected_at
-        activity = copy.deepcopy(self._activity)
+        activity, spent = pickle.loads(pickle.dumps((self._activity, self._spent)))
         hang_at = step_begin + one.elapsed
         begin, phase = (step_begin, "generating") if one.elapsed < made else (step_begin + made, "training")
         if phase == "training" and made:
             seen = self._collections(begin)
-            _first_alarm(activity, seen, step_begin, begin, "generating", self._limits("generating"), kept[1])
+            limits = self._limits("generating")
+            _first_alarm(activity, seen, step_begin, begin, "generating", limits, kept[1], spent)
+            spent.add("generating", made)
         collected_at = self._ends[self._next - 1] if self._next else 0.0
         before = list(self._collections(hang_at))
         hung = _hung_collections(
             before[-1][0] if before else collected_at, hang_at, self._uses[self._next - 1], one.hang
         )
         self._next, self._collected_at = kept
-        self._note(activity, itertools.chain(before, hung), begin, hang_at, phase, one.hang.kind, collected_at)
+        seen = itertools.chain(before, hung)
+        self._note(activity, seen, begin, hang_at, phase, one.hang.kind, collected_at, spent)
 
     def _hang_at_the_end(self, begin: float, phase: str) -> None:
         hang = self._trace.hang
@@ -205,6 +240,7 @@ class Watch:
             phase,
             f"recorded {self._trace.kind}",
             self._collected_at,
+            self._spent,
         )
 
     def _note(
@@ -216,10 +252,11 @@ class Watch:
         phase: str,
         kind: str,
         collected_at: float,
+        spent: "PhaseSeconds",
     ) -> None:
         limits = self._limits(phase)
         end = hang_at + LONGEST_DELAY_SECONDS
-        at = _first_alarm(activity, seen, begin, end, phase, limits, collected_at, is_hang=True)
+        at = _first_alarm(activity, seen, begin, end, phase, limits, collected_at, spent, is_hang=True)
         self.delays.append((kind, (end if at is None else at) - hang_at, begin + limits.anyhow - hang_at))
 
 
@@ -240,6 +277,13 @@ def _repeat(at: float, use: Usage) -> Iterator[tuple[float, Usage]]:
         yield at + count * COLLECTION_SECONDS, use._replace(seconds=COLLECTION_SECONDS)
 
 
+def _next_look(begin: float, limit: float, limits: Limits, collected_at: float) -> float:
+    looks = [begin + limit] if begin + limit - collected_at >= LEAST_SECONDS else []
+    if limits.at_rest is not None and begin + limits.at_rest > collected_at:
+        looks.append(max(begin + limits.at_rest, collected_at + LOOK_SECONDS))
+    return min(looks, default=math.inf)
+
+
 def _first_alarm(
     activity: Activity,
     seen: Iterable[tuple[float, Usage]],
@@ -248,6 +292,7 @@ def _first_alarm(
     phase: str,
     limits: Limits,
     collected_at: float,
+    spent: PhaseSeconds,
     *,
     is_hang: bool = False,
 ) -> float | None:
@@ -258,10 +303,10 @@ def _first_alarm(
     # What the collections before showed is of an earlier silence.
     limit = limits.anyhow
     for at, use in seen:
-        due = begin + limit
-        if found is None and due < at and due - collected_at >= LEAST_SECONDS:
-            # The sidecar collects at the instant of the stall too.
-            activity.observe(use._replace(seconds=due - collected_at), phase, begin, limits, due)
+        # The sidecar collects at the instant of the stall too, and when a trainer at rest would be stalled.
+        while found is None and (due := _next_look(begin, limit, limits, collected_at)) < at:
+            own = spent.since_last(phase, due - begin)
+            activity.observe(use._replace(seconds=due - collected_at), phase, begin, limits, due, own_seconds=own)
             limit = activity.stall_after() or limits.anyhow
             collected_at = due
             use = use._replace(seconds=at - due)
@@ -270,7 +315,7 @@ def _first_alarm(
             if is_hang:
                 break
         if at - collected_at >= LEAST_SECONDS:
-            activity.observe(use, phase, begin, limits, at)
+            activity.observe(use, phase, begin, limits, at, own_seconds=spent.since_last(phase, at - begin))
             limit = activity.stall_after() or limits.anyhow
             collected_at = at
     if found is None and begin + limit < end:

@@ -8,7 +8,7 @@ from exporter.activity.activity_file import MAX_BYTES, parse, render
 from exporter.activity.model import RUNS, WINDOW, Learnt
 
 PROCESS = {"pid": 7, "start_ticks": 12345}
-LEARNT = {"training": Learnt([1.0, 2.5], [1.0], [0.0, 15.0], [0.0])}
+LEARNT = {"training": Learnt([1.0, 2.5], [1.0], [0.0, 15.0], [0.0], [4.0], [0.5], [0.7])}
 
 
 def test_what_is_kept_is_found_again_and_whose_it_was():
@@ -18,10 +18,15 @@ def test_what_is_kept_is_found_again_and_whose_it_was():
 
 
 def test_the_most_that_is_ever_kept_can_be_read():
-    full = Learnt([1.23456] * WINDOW, [0.0] * WINDOW, [12345.6] * RUNS, [1e-7] * RUNS)
+    full = Learnt([1.23456] * WINDOW, [0.0] * WINDOW, *[[12345.6] * RUNS] * 3, *[[1e-7] * WINDOW] * 2)
     content = render(PROCESS, dict.fromkeys(("generating", "training"), full))
     assert len(content) < MAX_BYTES / 5
     assert len(parse(content, PROCESS)[0]["training"].cores) == WINDOW
+
+
+def test_a_field_that_an_earlier_version_did_not_keep_is_empty():
+    content = json.dumps({"phases": {"training": {"cores": [1.0], "rests": [2.0]}}}).encode()
+    assert parse(content, PROCESS)[0]["training"] == Learnt([1.0], [], [2.0], [], [], [], [])
 
 
 def phases(**fields):

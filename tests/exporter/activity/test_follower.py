@@ -1,5 +1,10 @@
 """The sidecar tells what a trainer does and how long it may be silent, and goes on where an earlier one was."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import psutil
 import pytest
 
@@ -9,6 +14,7 @@ from exporter.activity.activity_file import ACTIVITY_FILE
 from exporter.activity.follower import ActivityFollower
 from exporter.activity.usage import UsageMeter
 from exporter.metrics import STATES, Sample, families
+from exporter.pace import Pace
 from exporter.run_folder import ProcessRecord
 from exporter.system.process_identity import ProcessIdentity, identify
 from exporter.textfile_reader import value_of
@@ -22,6 +28,8 @@ class Reported:
     def __init__(self):
         self.now = self.last_step = START
         self.state, self.failure = "training", None
+        self.pace = Pace()
+        self.seconds = {}
 
     def read(self, now):
         if self.failure is not None:
@@ -30,9 +38,15 @@ class Reported:
             "trainer_phase_start_timestamp_seconds": START - 9,
             "trainer_last_step_timestamp_seconds": self.last_step,
             "trainer_stall_after_seconds": 60.0,
-            "trainer_stall_at_rest_after_seconds": 40.0,
         }
+        if self.state in ("generating", "training"):
+            numbers["trainer_stall_at_rest_after_seconds"] = 40.0
+        if self.state == "saving":
+            numbers["trainer_stall_after_seconds"] = self.pace.stall_after("saving")
+            if at_rest := self.pace.stall_at_rest_after("saving"):
+                numbers["trainer_stall_at_rest_after_seconds"] = at_rest
         states = [Sample("trainer_state", {"trainer_state": one}, float(one == self.state)) for one in STATES]
+        states += [Sample("trainer_phase_seconds_total", {"trainer_state": one}, s) for one, s in self.seconds.items()]
         return states + [Sample(name, {}, value) for name, value in numbers.items()]
 
 
@@ -85,6 +99,54 @@ def test_in_a_phase_that_need_not_step_its_own_limit_holds(sidecar, state):
     assert sidecar.value("cores") == 0.0
 
 
+SAVE = "import sys\nwhile sys.stdin.readline(): open('/dev/null', 'wb').write(bytes(1 << 22)); print(flush=True)"
+
+
+@pytest.fixture
+def saver():
+    """A process that writes 4 MB for each line that it gets, and says so."""
+    with subprocess.Popen([sys.executable, "-c", SAVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def save(sidecar, saver, collections, *, writes=False):
+    for _ in range(collections):
+        if writes:
+            saver.stdin.write(b"\n")
+            saver.stdin.flush()
+            saver.stdout.readline()
+        sidecar.reported.now += 5.0
+        tree = [psutil.Process(saver.pid)]
+        cpu = sum(tree[0].cpu_times()[:2])
+        sidecar.samples = sidecar.follower.follow(tree, sidecar.record, cpu, sidecar.reported.now)
+    return sidecar.state(), sidecar.value("stall_after_seconds")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the bytes of a process")
+def test_a_save_that_hangs_is_a_stall_where_saves_are_short_and_one_that_writes_is_not(tmp_path, saver):
+    sidecar = Sidecar(tmp_path, Reported())
+    sidecar.reported.state, sidecar.reported.last_step = "saving", START + 5
+    save(sidecar, saver, 1, writes=True)
+    assert save(sidecar, saver, 2) == ("unknown", None)
+    for _ in range(3):
+        sidecar.reported.pace.add_save(0.1)
+    assert save(sidecar, saver, 3, writes=True) == ("unknown", None)
+    assert save(sidecar, saver, 2) == ("rest", 150.0)
+
+
+def test_a_trainer_stopped_by_a_signal_while_it_saves_is_a_stall_after_a_minute_and_goes_on(tmp_path, saver):
+    sidecar = Sidecar(tmp_path, Reported())
+    sidecar.reported.state, sidecar.reported.last_step = "saving", START + 5
+    assert save(sidecar, saver, 2) == ("unknown", None)
+    saver.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, saver.pid, os.WSTOPPED)
+    assert save(sidecar, saver, 2) == ("rest", 70.0)
+    saver.send_signal(signal.SIGCONT)
+    os.waitid(os.P_PID, saver.pid, os.WCONTINUED)
+    assert save(sidecar, saver, 1, writes=True) == ("unknown", None)
+
+
 @pytest.mark.parametrize("failure", [OSError("gone"), ValueError("damaged")])
 def test_a_trainer_that_reports_nothing_readable_costs_nothing_else(sidecar, failure):
     sidecar.reported.failure = failure
@@ -121,6 +183,22 @@ def test_a_card_of_which_nothing_is_told_leaves_it_to_the_processor(tmp_path):
     assert sidecar.collect(6, 1.0).state() == "usual"
     card.failure = OSError("no answer can be shared")
     assert sidecar.collect(6, 0.0).state() == "rest"
+
+
+@pytest.mark.parametrize(("tells_seconds", "limit"), [(True, 40.0), (False, 60.0)])
+def test_steps_shorter_than_a_collection_are_known_by_the_trainers_own_seconds_in_the_phase(
+    tmp_path, tells_seconds, limit
+):
+    reported = Reported()
+    sidecar = Sidecar(tmp_path, reported)
+    for _ in range(40):
+        reported.last_step = reported.now + 4.0
+        if tells_seconds:
+            reported.seconds = {"training": reported.now - START, "waiting": 1.0}
+        sidecar.collect(1, 1.5)
+    reported.last_step = reported.now
+    assert sidecar.collect(4, 0.0).state() == "rest"
+    assert sidecar.value("stall_after_seconds") == limit
 
 
 def test_a_sidecar_that_is_restarted_knows_the_trainer_at_once(sidecar, tmp_path):

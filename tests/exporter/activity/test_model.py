@@ -10,13 +10,15 @@ from exporter.activity.usage import Usage
 # Steady steps of 20 s, as the pace judges them: at rest two of them, else three.
 LIMITS = Limits(60.0, 40.0)
 STEP, INTERVAL = 20.0, 5.0
+# One of the longer half of steps that suddenly take 3.5 times as long.
+LONGER = pytest.approx(3.5 * 20.0 * 3.0**0.5)
 
 
 class Peer:
     """A trainer and its sidecar, on a clock of their own."""
 
     def __init__(self, cores=4.0, *, limits=LIMITS, **sample):
-        self.activity, self.now, self.progress_at = Activity(), 0.0, 0.0
+        self.activity, self.now, self.progress_at, self.own_seconds = Activity(), 0.0, 0.0, 0.0
         self.limits, self.usual = limits, {"cores": cores, "moved": 1e3, "machine_busy": 0.5, **sample}
         self.step(70)
 
@@ -24,7 +26,7 @@ class Peer:
         for _ in range(int(seconds / INTERVAL)):
             self.now += INTERVAL
             usage = Usage(INTERVAL, **(self.usual | sample))
-            self.activity.observe(usage, phase, self.progress_at, self.limits, self.now)
+            self.activity.observe(usage, phase, self.progress_at, self.limits, self.now, own_seconds=self.own_seconds)
         return self
 
     def step(self, count=1, rests=0.0, **sample):
@@ -73,7 +75,7 @@ def test_who_moves_bytes_does_not_rest():
 
 
 def test_a_wait_for_the_disk_is_judged_by_the_silence_alone():
-    assert Peer().collect(30, cores=0.0, waits_for_disk=True).judged() == ("unknown", 100.0)
+    assert Peer().collect(30, cores=0.0, waits_for_disk=True).judged() == ("unknown", LONGER)
 
 
 def test_where_the_system_tells_no_bytes_the_processor_decides():
@@ -81,7 +83,7 @@ def test_where_the_system_tells_no_bytes_the_processor_decides():
 
 
 def test_a_trainer_that_hardly_computes_is_judged_by_the_silence_alone():
-    assert Peer(cores=0.01).collect(30, cores=0.0).judged() == ("unknown", 100.0)
+    assert Peer(cores=0.01).collect(30, cores=0.0).judged() == ("unknown", LONGER)
 
 
 @pytest.mark.parametrize("cores", [0.0, 1.0, 4.0])
@@ -109,6 +111,12 @@ def test_a_rest_that_few_silences_have_is_allowed_eight_times():
 
 def test_a_rest_may_be_one_that_the_collections_before_did_not_show():
     assert Peer(limits=Limits(30.0, 10.0)).collect(10, cores=0.0).judged() == ("rest", 15.0)
+
+
+def test_a_look_in_between_does_not_make_collections_shorter():
+    peer = Peer(limits=Limits(30.0, 10.0)).collect(5, cores=0.0)
+    peer.activity.observe(Usage(1.1, 0.0), "training", peer.progress_at, peer.limits, peer.now + 1.1)
+    assert peer.judged() == ("rest", 15.0)
 
 
 def test_a_rest_of_a_new_trainer_is_judged_generously():
@@ -234,3 +242,140 @@ def test_what_was_not_confirmed_yet_is_kept():
     known = peer.activity.memory()
     peer.activity.begin_again()
     assert peer.activity.memory() == known
+
+
+# Phases that are too short to be seen alone, and trainers whose steps are
+
+
+def of_phases(generating_cores, *, generating, training, steps=300):
+    """Steps of two phases, as collections of five seconds show them, and then a silence within the first."""
+    activity, limits = Activity(), Limits(10.0, max(5.0, 2 * generating), generating)
+    chance, now, begin, collected_at, spent, used = random.Random(1), 0.0, 0.0, 0.0, 0.0, 0.0
+    for _ in range(steps):
+        lasts = chance.uniform(0.8, 1.2)
+        for phase, seconds, cores in (
+            ("generating", generating * lasts, generating_cores),
+            ("training", training * lasts, 2.0),
+        ):
+            begin = now
+            while collected_at + INTERVAL <= begin + seconds:
+                part = collected_at + INTERVAL - now
+                now, used = now + part, used + part * cores
+                spent += part if phase == "generating" else 0.0
+                own = spent if phase == "generating" else INTERVAL - spent
+                activity.observe(Usage(INTERVAL, used / INTERVAL), phase, begin, limits, now, own_seconds=own)
+                collected_at, used, spent = now, 0.0, 0.0
+            used += (begin + seconds - now) * cores
+            spent += begin + seconds - now if phase == "generating" else 0.0
+            now = begin + seconds
+    begin, own = now, now - collected_at
+    for at in (now + 1.0, now + 6.0):
+        activity.observe(Usage(at - collected_at, 0.01), "generating", begin, limits, at, own_seconds=at - begin)
+        collected_at = at
+    return activity.state, activity.stall_after()
+
+
+def test_a_phase_that_waits_for_a_server_is_not_at_rest_whatever_its_neighbour_does():
+    assert of_phases(0.01, generating=12.0, training=6.0)[0] == "unknown"
+
+
+def test_a_rest_in_a_phase_never_seen_alone_is_judged_as_a_longer_step_that_waits_for_a_server():
+    # 3.5 times the longest silence that collections have seen.
+    assert of_phases(0.01, generating=1.5, training=4.0) == ("rest", pytest.approx(5.5, abs=0.1))
+
+
+def test_a_rest_in_a_phase_that_works_whenever_it_is_seen_is_one():
+    state, limit = of_phases(2.0, generating=1.5, training=4.0)
+    assert state == "rest"
+    assert 5.0 <= limit < 5.3
+
+
+def test_what_a_phase_did_alone_long_ago_when_it_was_longer_is_not_what_it_does_now():
+    peer = Peer()
+    peer.activity = Activity()
+    for cores, own_seconds, count in ((0.3, INTERVAL, 20), (2.0, 2.0, 256)):
+        peer.own_seconds = own_seconds
+        for _ in range(count):
+            peer.progress_at = peer.now + 4.5
+            peer.collect(5, cores=cores)
+    assert peer.activity.usual_cores == 2.0
+
+
+def test_a_rest_longer_than_any_silence_was_need_not_have_been_seen():
+    peer = Peer(limits=Limits(10.0, 5.0, 1.0))
+    peer.activity, peer.own_seconds = Activity(), INTERVAL
+    for _ in range(80):
+        peer.progress_at = peer.now + 4.5
+        peer.collect(5)
+    peer.progress_at = peer.now
+    peer.collect(5, cores=0.0)
+    assert peer.judged() == ("rest", 5.0)
+
+
+def test_a_collection_with_more_than_the_work_before_the_silence_is_work_in_it():
+    peer = Peer()
+    peer.progress_at = peer.now + 3.0
+    peer.collect(5, cores=4.0)
+    assert peer.collect(40, cores=0.0).judged() == ("rest", 40.0)
+    worked = peer.activity._worked_until - peer.progress_at
+    peer.progress_at = peer.now + 3.0
+    peer.collect(5, cores=2.4)
+    assert (worked, peer.activity._worked_until - peer.progress_at) == (2.0, 0.0)
+
+
+# A trainer that was stopped by a signal
+
+
+def test_a_stopped_trainer_is_stalled_a_minute_later_however_long_its_steps_take():
+    peer = Peer(limits=Limits(1800.0, 1200.0, 600.0)).collect(100)
+    assert peer.collect(10, cores=0.0, is_stopped=True).judged() == ("rest", 160.0)
+    assert peer.collect(5).judged() == ("usual", 5400.0)
+
+
+def test_a_stopped_trainer_with_short_steps_is_stalled_when_one_at_rest_is():
+    assert Peer().collect(15).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 40.0)
+    assert Peer().collect(100).collect(5, cores=0.0, is_stopped=True).judged() == ("rest", 120.0)
+
+
+def test_a_new_trainer_that_is_stopped_is_known_to_be():
+    peer = Peer()
+    peer.activity, peer.limits = Activity(), Limits(3600.0, None)
+    assert peer.collect(10, cores=0.0).judged() == ("unknown", None)
+    assert peer.collect(10, cores=0.0, is_stopped=True).judged() == ("rest", 70.0)
+
+
+# Phases without a pace
+
+
+def saving(at_rest, *seen, phase="saving"):
+    """A phase of at most 600 s, in collections of five seconds, as samples say."""
+    activity, limits = Activity(), Limits(600.0, at_rest)
+    for place, sample in enumerate(seen):
+        usage = Usage(INTERVAL, **({"cores": 0.0, "moved": 0.0} | sample))
+        activity.observe_rest(usage, phase, 1000.0, limits, 1000.0 + INTERVAL * (place + 1))
+    return activity.state, activity.stall_after()
+
+
+STOPPED, DISK = {"is_stopped": True}, {"waits_for_disk": True}
+WORKS, WRITES, COPIES = {"cores": 0.5}, {"moved": 5e6}, {"accelerator_busy": True}
+
+
+@pytest.mark.parametrize("sample", [{}, DISK])
+def test_a_save_at_rest_is_held_to_how_long_saves_are(sample):
+    assert saving(60.0, sample) == ("rest", 60.0)
+    assert saving(60.0, WRITES, WORKS, sample) == ("rest", 70.0)
+
+
+@pytest.mark.parametrize("sample", [WORKS, WRITES, COPIES, {"moved": None}])
+def test_a_save_that_works_or_of_which_nothing_is_told_may_take_as_long_as_any(sample):
+    assert saving(60.0, {}, sample) == ("unknown", None)
+
+
+def test_a_save_at_rest_whose_usual_length_is_not_known_may_take_as_long_as_any():
+    assert saving(None, {}, {}) == ("unknown", None)
+
+
+@pytest.mark.parametrize("phase", ["saving", "waiting", "starting"])
+def test_a_trainer_that_is_stopped_is_stalled_in_any_phase(phase):
+    assert saving(None, {}, STOPPED, phase=phase) == ("rest", 65.0)
+    assert saving(None, STOPPED, {}, phase=phase) == ("unknown", None)

@@ -9,7 +9,7 @@ from collections import namedtuple
 import psutil
 import pytest
 
-from exporter.activity.usage import LEAST_SECONDS, UsageMeter, read_machine, read_moved, waits_for_disk
+from exporter.activity.usage import LEAST_SECONDS, UsageMeter, read_machine, read_moved
 
 WRITER = "import sys\nwith open('/dev/null', 'wb') as f: f.write(bytes(1 << 22))\nprint(flush=True)\nsys.stdin.read()"
 
@@ -103,9 +103,14 @@ def test_a_process_that_has_ended_moves_nothing():
     assert read_moved([Foreign(counters=lambda: _raise(psutil.NoSuchProcess(1)))]) == {}
 
 
-@pytest.mark.parametrize(("status", "waits"), [("disk-sleep", True), ("sleeping", False), ("stopped", False)])
-def test_a_wait_for_the_disk_is_told_by_the_run_state(status, waits):
-    assert waits_for_disk(Foreign(status)) == waits
+@pytest.mark.parametrize("status", ["disk-sleep", "sleeping", "stopped", "tracing-stop"])
+def test_a_wait_for_the_disk_and_a_stop_are_told_by_the_run_state(status):
+    clock = Clock()
+    meter = UsageMeter(clock=clock)
+    meter.measure([Foreign(status)], 1.0)
+    clock.now += 5.0
+    used = meter.measure([Foreign(status)], 1.0)
+    assert (used.waits_for_disk, used.is_stopped) == (status == "disk-sleep", status == "stopped")
 
 
 def test_the_machine_tells_how_much_of_it_is_in_use(monkeypatch):

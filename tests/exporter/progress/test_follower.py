@@ -180,10 +180,9 @@ def test_what_is_no_plain_file_is_refused(tmp_path, kind):
     elif kind == "loop":
         path.symlink_to(path)
     follower = Follower(path if kind != "device" else Path("/dev/zero"))
-    began = time.monotonic()
+    # Opened as a plain file is, a FIFO would wait for a writer, and the device would be read without end.
     with pytest.raises(ReadError, match=r"not a plain file|symbolic links"):
         lines(follower)
-    assert time.monotonic() - began < 1
 
 
 def test_a_link_to_a_log_is_followed(tmp_path, log):

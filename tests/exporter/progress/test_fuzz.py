@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -241,15 +240,3 @@ MEGABYTE = 1 << 20
 @pytest.mark.parametrize(("name", "options"), SOURCES)
 def test_random_lines_take_little_memory(tmp_path, name, options):
     assert feed(tmp_path, name, options, 8)["peak"] < 50 * MEGABYTE
-
-
-@pytest.mark.bench
-@pytest.mark.parametrize(("name", "options"), SOURCES)
-def test_a_gigabyte_of_random_lines_takes_no_more(tmp_path, name, options):
-    began = time.monotonic()
-    figures = feed(tmp_path, name, options, 1024)
-    print(
-        f"\n{name} {options}: peak {figures['peak'] / MEGABYTE:.0f} MB, {figures['records']} records, "
-        f"{figures['cpu']:.0f} s of a processor, {time.monotonic() - began:.0f} s"
-    )
-    assert figures["peak"] < 50 * MEGABYTE

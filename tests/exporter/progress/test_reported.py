@@ -53,6 +53,16 @@ def test_timed_reports_give_steps_values_and_the_pace_at_once() -> None:
     assert found["trainer_step_duration_seconds_count"] == 280
 
 
+def test_no_phase_has_taken_less_than_no_time_where_the_first_report_is_older_than_the_first_look() -> None:
+    source = Written()
+    progress = ReportedProgress({"jsonl": source}, Pace())
+    values(progress, 1000.0)
+    source.new = [step(1, 940.0), step(2, 960.0)]
+    found = values(progress, 1005.0)
+    assert found["trainer_phase_seconds_total starting"] == 0.0
+    assert found["trainer_phase_seconds_total training"] == 65.0
+
+
 def test_what_a_file_without_times_holds_at_first_says_nothing_about_the_pace() -> None:
     source = Written([step(n) for n in range(1, 200)])
     progress = ReportedProgress({"log": source})

@@ -60,7 +60,7 @@ def read_noise(name: str, file: Path, size: int) -> tuple[float, float]:
 def test_noise_costs_little(name: str, tmp_path: Path) -> None:
     peak, slowest = read_noise(name, tmp_path / "events.out.tfevents.1.wandb.db", 12 * MIB)
     assert peak < MAX_MEMORY_MIB
-    assert slowest < 1.0
+    assert slowest < 10.0
 
 
 @pytest.mark.bench

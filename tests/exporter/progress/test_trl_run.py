@@ -36,9 +36,9 @@ def test_each_report_is_there_at_the_next_look(trl_run):
     looks = [look for look, record in trl_run.records["unbuffered"] if record.values]
     for look, (_, _, written) in zip(looks, trl_run.written["unbuffered"], strict=True):
         # A busy machine may let the reading test wait, hence more than the interval between looks.
-        assert 0 <= look - written < 2.0
+        assert 0 <= look - written < 60.0
     for look, record in trl_run.records["unbuffered"]:
-        assert record.at is None or look - 2.0 < record.at <= look
+        assert record.at is None or look - 60.0 < record.at <= look
 
 
 def test_buffered_output_tells_values_late_and_steps_by_its_bar(trl_run):
@@ -90,9 +90,9 @@ def test_the_generation_before_agrees_with_its_own_record(earlier_run):
     written = earlier_run.written["unbuffered"]
     assert [(step, reward) for step, reward, _ in written] == [(entry["step"], entry["reward"]) for entry in logged]
     for (look, record), (_, _, at) in zip(looks, written, strict=True):
-        assert 0 <= look - at < 10.0
+        assert 0 <= look - at < 60.0
         # Of several that were read at once the file's time is the last one's.
-        assert record.at is None or look - 10.0 < record.at <= look
+        assert record.at is None or look - 60.0 < record.at <= look
     assert any(record.at for _, record in looks)
     told = CheckpointReader.configured({"path": "unbuffered"}, earlier_run.folder).read(NOW)
     assert [(r.step, r.values["reward"]) for r in told] == [(entry["step"], entry["reward"]) for entry in logged]
@@ -145,7 +145,7 @@ def test_times_are_when_it_was_written_and_it_is_read_at_once(run, name):
     late = [heard - record.at for record, heard in zip(run.followed[name], run.heard_at[name], strict=True)]
     # wandb and trackio write from a process or thread of their own, at intervals of theirs.
     assert min(late) > -1
-    assert max(late) < 30
+    assert max(late) < 60
     ats = [record.at for record in run.followed[name]]
     assert ats == sorted(ats)
 

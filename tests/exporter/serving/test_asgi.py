@@ -6,7 +6,6 @@ import http.client
 import random
 import socket
 import ssl
-import statistics
 import threading
 import time
 
@@ -137,12 +136,13 @@ def test_an_answer_that_is_not_read_ends_the_connection():
 def test_answers_on_a_kept_connection_wait_for_no_acknowledgement():
     with serving() as (port, _), connect(port) as connection:
         seconds = []
-        for _ in range(30):
+        for _ in range(60):
             begin = time.monotonic()
             answer(connection)
             seconds.append(time.monotonic() - begin)
-        # Linux and macOS delay acknowledgements by 40 ms and more once a connection is in use.
-        assert statistics.median(seconds) < 0.03
+        # Linux and macOS delay acknowledgements by 40 ms and more once a connection is in use, each of them; a busy
+        # machine delays some answers.
+        assert min(seconds[30:]) < 0.03
 
 
 def test_what_has_sent_no_request_gives_way_and_the_reader_stays():

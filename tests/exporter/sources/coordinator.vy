@@ -11,6 +11,7 @@ peers_of: HashMap[address, DynArray[String[64], MAX_OWNED]]
 rewards: HashMap[String[64], int256]
 wins: HashMap[String[64], uint256]
 votes: HashMap[String[64], uint256]
+bootnodes: DynArray[String[128], MAX_OWNED]
 
 
 @external
@@ -36,6 +37,17 @@ def submitWinner(winner: String[64], voter: String[64]):
 def advance(round: uint256, stage: uint256):
     self.round = round
     self.stage = stage
+
+
+@external
+def addBootnode(address_: String[128]):
+    self.bootnodes.append(address_)
+
+
+@external
+@view
+def getBootnodes() -> DynArray[String[128], MAX_OWNED]:
+    return self.bootnodes
 
 
 @external

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.chain.coordinator import CHAIN_ID, CONTRACTS, MULTICALL
 from exporter.chain.rpc import BACK_OFF_SECONDS
-from exporter.last_values import LastValues
+from exporter.leaderboard.last_values import LastValues
 from exporter.sources import SourceError, Standing, check_options
 from exporter.sources.chain import Source
 from tests.exporter.sources.evm_node import Node, RpcServer, compile_coordinator, compile_multicall

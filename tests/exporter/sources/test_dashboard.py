@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from exporter.http_client import HttpClient
-from exporter.last_values import LastValues
+from exporter.leaderboard.last_values import LastValues
 from exporter.sources import SourceError, Standing, check_options
 from exporter.sources.dashboard import Source
 from tests.exporter.sources.json_server import PAGE, JsonServer, Raw

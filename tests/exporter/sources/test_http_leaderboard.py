@@ -9,9 +9,9 @@ import pytest
 import uvicorn
 
 from exporter.http_client import HttpClient
-from exporter.last_values import LastValues
 from exporter.leaderboard.api import create_app
 from exporter.leaderboard.board import Board
+from exporter.leaderboard.last_values import LastValues
 from exporter.leaderboard.measures import Measures
 from exporter.leaderboard.names import Names
 from exporter.leaderboard.records import Entry

@@ -16,10 +16,12 @@ from tests.fleet.commands.test_commands import ROOT
 
 # Prints as transformers' Trainer does.
 TRAINER = """
-import sys, time
+import os, sys, time
 for step in range(1, int(sys.argv[1])):
     print({"loss": 0.5, "grad_norm": 0.1, "reward": step / 100, "epoch": step / 100})
     time.sleep(0.3)
+while not os.path.exists("enough"):
+    time.sleep(0.05)
 sys.exit(int(sys.argv[2]))
 """
 ALERTS = "fleet: other\nalerts: {interval: 1s}\n"
@@ -52,6 +54,7 @@ def test_a_command_that_fails_is_shown_notified_and_its_status_passed_on(tmp_pat
     with start(tmp_path, sys.executable, "train.py", "12", "3") as watch:
         wait_for(lambda: len(descendants(watch.pid)) >= 4, 30, "the command, its sidecar, the alert loop and a guard")
         family = descendants(watch.pid)
+        (tmp_path / "enough").touch()
         output, messages = watch.communicate(timeout=240)
     assert watch.returncode == 3
     assert output.splitlines()[0] == "{'loss': 0.5, 'grad_norm': 0.1, 'reward': 0.01, 'epoch': 0.01}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.machine.push_file import read_push
 from fleet.configuration.elsewhere import WatchedMachine
 from fleet.configuration.load import load_text
 
@@ -51,3 +52,40 @@ def test_a_machine_that_only_itself_reaches_tells_nothing(tmp_path: Path) -> Non
     open_one = load_text("fleet: a\nhost: 10.0.0.5\n", "f", tmp_path).composition.machine
     assert open_one is not None
     assert open_one.peers == {"a-0": 9700}
+
+
+PUSH = "push: {watcher: 'https://watcher', machine: rack-3, login: l}\n"
+
+
+def test_pages_are_pushed_from_loopback_and_the_machine_has_its_name(tmp_path: Path) -> None:
+    loaded = load_text(f"fleet: a\npeers: [{{name: x}}, {{name: y}}]\n{PUSH}", "f", tmp_path, tmp_path / "state")
+    push, machine = loaded.composition.push, loaded.composition.machine
+    assert push is not None
+    assert machine is not None
+    assert (push.watcher, push.host, push.login) == ("https://watcher:8750", "127.0.0.1", tmp_path / "l")
+    assert (push.peers, push.certificate) == ({"x": 9700, "y": 9701}, None)
+    assert (machine.name, machine.peers, machine.certificate) == ("rack-3", {"x": 9700, "y": 9701}, None)
+    path = tmp_path / "push.json"
+    path.write_bytes(push.render())
+    assert read_push(path) == push
+
+
+def test_without_peers_there_is_nothing_to_push(tmp_path: Path) -> None:
+    assert load_text(f"fleet: a\npeers: []\n{PUSH}", "f", tmp_path).composition.push is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://watcher:8750", "https://watcher/page", "https://a:b@watcher", "watcher", "https://"]
+)
+def test_a_watcher_to_push_to_has_https_and_no_path(tmp_path: Path, url: str) -> None:
+    (line,) = load_text(f"fleet: a\npush: {{watcher: '{url}', login: l}}\n", "f", tmp_path).lines()
+    assert "push.watcher: must be" in line
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"watcher": 1}', b'{"certificate": null, "login": "l", "more": 1}', b"[" * 9999]
+)
+def test_a_file_that_no_fleet_wrote_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "push.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^[^\n]*push\.json: not what a fleet writes: [^\n]*$"):
+        read_push(tmp_path / "push.json")

@@ -114,6 +114,26 @@ def test_the_dht_of_another_swarm_is_kept_as_the_board() -> None:
     assert load(FOX).composition.alerts.leaderboard_url is None  # type: ignore[union-attr]
 
 
+def test_a_dht_without_addresses_is_joined_by_those_that_the_contract_tells(tmp_path: Path) -> None:
+    loaded = load(FOX.replace("0.6-prg", "0.4-math"), more="sources: [{kind: dht}]")
+    assert loaded.lines() == []
+    board = loaded.composition.leaderboard
+    assert board is not None
+    assert (board.initial_peers, board.bootnodes) == ([], {"contracts": ["0.4-math"]})
+    assert "--leaderboard-url" in programs(loaded)["sidecar:fox"]
+    path = tmp_path / "leaderboard.yaml"
+    path.write_text(files(loaded)["leaderboard"])
+    assert load_leaderboard(path).keeps_board
+    given = "sources: [{kind: dht}, {kind: chain, version: 0.4, rpc: [http://a/key]}]"
+    board = load(OWL, more=given).composition.leaderboard
+    assert board is not None
+    assert board.bootnodes == {"version": 0.4, "rpc": ["http://a/key"]}
+    # Those of the file come first, and nobody is asked.
+    board = load(FOX, more=f"sources: [{{kind: dht, initial_peers: [{ADDRESS}]}}]").composition.leaderboard
+    assert board is not None
+    assert board.bootnodes is None
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -88,6 +88,11 @@ SECTIONS = {
     "an unknown rule": ("rules: {PeerStaled: {severity: info}}", False),
     "a restart that cannot help": ("rules: {PeerDown: {restart: true}}", False),
     "a disabled watchdog": ("routes: [{name: hook, url: 'json://h', watchdog: 5m}]", False),
+    "a standby": ("standby_of: {url: 'https://first:8750', token_file: standby.token}", True),
+    "a standby without a token": ("standby_of: {url: 'https://first:8750', token_file: absent.token}", False),
+    "a standby with a password as token": ("standby_of: {url: 'https://first:8750', token_file: page.pem}", False),
+    "a standby without TLS": ("standby_of: {url: 'http://first:8750', token_file: standby.token}", False),
+    "a standby of a page": ("standby_of: {url: 'https://first:8750/alerts', token_file: standby.token}", False),
     "an unknown language": ("language: tlh", False),
 }
 
@@ -113,7 +118,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_certificate(tmp_path)
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "title.txt").write_text("{{ title }}")
-    for name, text in {"hook.url": "json://127.0.0.1:9", "empty.url": "\n"}.items():
+    for name, text in {"hook.url": "json://127.0.0.1:9", "empty.url": "\n", "standby.token": "t" * 43}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     return tmp_path

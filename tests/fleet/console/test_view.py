@@ -3,10 +3,11 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from fleet.console.screen import Lines, table
-from fleet.console.view import Row, clean, event_line, find_start_step, rows
+from fleet.console.view import Row, clean, describe_standby, event_line, find_start_step, rows
 from fleet.processes.state import ProcessState
 
 PEER = {
@@ -39,6 +40,13 @@ def test_a_peer_is_one_line() -> None:
 def test_peers_of_machines_elsewhere_come_after_our_own() -> None:
     found = rows(["b"], {"peers": [{**PEER, "peer": "a@rack-2"}, {**PEER, "peer": "b"}]}, [])
     assert [(row.peer, row.state) for row in found] == [("b", "training"), ("a@rack-2", "training")]
+
+
+def test_a_peer_elsewhere_has_its_machine_and_how_its_page_comes() -> None:
+    given = [{**PEER, "machine": "rack-2", "pushed": False}, {**PEER, "peer": "c", "machine": "rack-3", "pushed": True}]
+    asked, pushed = rows([], {"peers": given}, [])
+    assert asked.line().startswith("a on rack-2 training, ")
+    assert pushed.line().startswith("c on rack-3 (pushed) training, ")
 
 
 def test_what_a_contract_credits_is_told_where_one_is_read() -> None:
@@ -114,3 +122,27 @@ def test_a_starting_peer_is_shown_with_what_it_is_at() -> None:
     training = rows(["a"], {"peers": [PEER]}, [], {"a": step})[0]
     assert training.line().startswith("a training, ")
     assert find_start_step(["2026-01-02T03:04:05Z INFO round 1, stage 0"]) is None
+
+
+@pytest.mark.parametrize(
+    ("standby", "line"),
+    [
+        (None, ""),
+        ({"role": "first", "of": "", "problem": ""}, ""),
+        (
+            {"role": "standing by", "of": "https://first:8750", "problem": ""},
+            "the alert loop stands by for https://first:8750",
+        ),
+        (
+            {"role": "standing by", "of": "https://first:8750", "problem": "no connection"},
+            "the alert loop stands by for https://first:8750, which does not answer: no connection",
+        ),
+        (
+            {"role": "notifying", "of": "https://first:8750", "problem": "no connection"},
+            "the alert loop has taken over from https://first:8750: no connection",
+        ),
+    ],
+)
+def test_a_standby_is_told_in_one_line(standby: dict[str, str] | None, line: str) -> None:
+    assert describe_standby({"standby": standby}) == line
+    assert describe_standby(None) == ""

@@ -1,10 +1,12 @@
 """The commands and environments of a fleet's processes."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from fleet.configuration.load import Loaded
+from fleet.processes.files import configurations
 from fleet.processes.programs import Program, plan_programs, trainer_environment
 
 
@@ -51,6 +53,20 @@ def test_prometheus_runs_on_loopback_and_keeps_so_much(load: Callable[[str], Loa
         "--log.level=warn",
     )
     assert program.log == state / "prometheus.log"
+
+
+def test_pages_are_pushed_by_one_process_that_a_change_starts_again(load: Callable[[str], Loaded]) -> None:
+    loaded = load("peers: 2\npush: {watcher: 'https://watcher.example.org', login: login}\n")
+    assert loaded.config is not None
+    planned = plan_programs(loaded.config, loaded.peers, loaded.folder, "run1", base=loaded.base)
+    (program,) = [one for one in planned if one.group == "push"]
+    path, text = configurations(loaded.composition, loaded.folder)[program.title]
+    assert program.command[-4:] == ("-m", "exporter.machine.push", "--config", str(path))
+    assert json.loads(text)["watcher"] == "https://watcher.example.org:8750"
+    # Beside its file, where logs are rotated.
+    assert program.log == path.with_name("push.log")
+    assert all("--machine" in one.command for one in planned if one.group == "sidecar")
+    assert not any("--outside" in one.command for one in planned)
 
 
 def test_what_joins_the_swarm_waits_for_its_leader(load: Callable[[str], Loaded]) -> None:

@@ -88,6 +88,8 @@ def test_a_filter_is_offered_where_there_are_many_and_a_machine_where_there_are_
     assert "Machine" not in make_page(alone)
     assert 'id="filter"' in make_page(many)
     assert make_page(ROWS).count('data-label="Machine">rig<') == 2
+    elsewhere = peer_rows(["a", "b"], [{"peer": "b", "pushed": True}], [], {}, 1000.0, {"a": "rig", "b": "rack-3"})
+    assert 'data-label="Machine">rack-3 (pushed)<' in make_page(elsewhere)
 
 
 def test_who_has_no_route_is_told_to_add_one():

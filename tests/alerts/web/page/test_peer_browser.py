@@ -119,7 +119,8 @@ def test_without_scripts_the_page_shows_charts_tables_and_another_peer(browser: 
     with open_page(browser, f"{watched.address}/peers/rig-0", java_script_enabled=False) as page:
         page.get_by_label("Compare with").select_option("rig-1")
         page.get_by_role("button", name="Show").click()
-        expect(page.locator("#chart-rank .stroke-other")).to_be_visible()
+        # A line of one value has no height, which a browser calls hidden: ranks may be such lines.
+        expect(page.locator("#chart-rank .stroke-other")).to_be_attached()
         page.locator("#chart-rank summary").click()
         expect(page.locator("#chart-rank table")).to_be_visible()
         expect(page.get_by_role("slider")).to_have_count(0)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.progress._tracked_runs import Calls
-from exporter.progress.readers.wandb import BLOCK_BYTES, MAX_BYTES, Messages, Reader, read_history
+from exporter.progress.readers.wandb import BLOCK_BYTES, MAX_BYTES, Messages, Reader, read_configuration, read_history
 from exporter.progress.record import ReadError
+from exporter.progress.run_settings import clean_settings
 from tests.exporter.progress.readers.test_tensorboard import part, varint
 
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
@@ -26,6 +27,10 @@ def item(name: str | tuple[str, ...], value: object) -> bytes:
 def history(step: int | None = None, **values: object) -> bytes:
     items = b"".join(item(name, value) for name, value in values.items())
     return part(2, items + (part(2, b"\x08" + varint(step)) if step is not None else b""))
+
+
+def configuration(**values: object) -> bytes:
+    return part(5, b"".join(item(name, value) for name, value in values.items()))
 
 
 def write_log(*messages: bytes, begin: bytes = HEADER) -> bytes:
@@ -116,6 +121,52 @@ def test_of_a_large_file_the_end_is_read(tmp_path: Path) -> None:
     found = [record.step for record in Reader(file).read(0.0)]
     assert found == list(range(6000 - len(found), 6000))
     assert 1000 < len(found) < 3000
+
+
+# As transformers' callback writes it, for a model with an adapter.
+CONFIGURATION = configuration(
+    learning_rate=5e-07,
+    beta=0.001,
+    num_generations=8,
+    max_completion_length=None,
+    bf16=True,
+    torch_dtype="float32",
+    transformers_version="4.57.1",
+    peft_config={"default": {"r": 16, "lora_alpha": 32, "target_modules": ["q_proj", "k_proj", "v_proj"]}},
+    hub_token="hf_secret",
+    accelerator_config={"learning_rate": 9},
+)
+
+
+def test_what_a_run_was_set_up_with_is_read_from_its_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "run-a.wandb"
+    path.write_bytes(write_log(CONFIGURATION, history(1, loss=0.5)))
+    reader = Reader(tmp_path)
+    assert reader.settings == {}
+    assert len(reader.read(1.0)) == 1
+    assert clean_settings(reader.settings) == {
+        "learning_rate": "5e-07",
+        "beta": "0.001",
+        "num_generations": "8",
+        "dtype": "float32, computing in bfloat16",
+        "transformers": "4.57.1",
+        "lora": "yes",
+    }
+    assert "hf_secret" not in repr(reader.settings)
+
+
+def test_of_a_large_file_the_configuration_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "run-a.wandb"
+    path.write_bytes(write_log(CONFIGURATION, *[history(step, loss=0.5, note="x" * 900) for step in range(1500)]))
+    assert path.stat().st_size > MAX_BYTES
+    reader = Reader(tmp_path)
+    assert reader.read(1.0)
+    assert reader.settings["num_generations"] == 8
+
+
+def test_a_configuration_that_is_none_tells_nothing() -> None:
+    assert read_configuration(part(5, b"\xff" * 40)) == {}
+    assert read_configuration(history(1, learning_rate=0.5)) == {}
 
 
 def test_the_newest_run_is_followed(tmp_path: Path) -> None:

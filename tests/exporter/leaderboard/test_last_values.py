@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from exporter.last_values import MAX_BACK_OFF_SECONDS, LastValues
+from exporter.leaderboard.last_values import MAX_BACK_OFF_SECONDS, LastValues
 from exporter.sources import SourceError, Standing
 
 ALFA, BRAVO = ("Qm" + letter * 44 for letter in "ab")

@@ -1,0 +1,37 @@
+"""Whom a client trusts: one certificate that was handed over, or whoever the system vouches for."""
+
+import re
+import ssl
+from pathlib import Path
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def trust(certificate: Path | None) -> ssl.SSLContext:
+    """Trusts the first certificate of this file alone, whatever name it has; without one, those that the system trusts.
+
+    Raises OSError, of which ssl.SSLError is one, where it cannot be used.
+    """
+    if certificate is None:
+        return ssl.create_default_context()
+    return trust_text(certificate.read_text(encoding="ascii", errors="replace"))
+
+
+def trust_text(pem: str) -> ssl.SSLContext:
+    """The same for the text of such a file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # It was handed over by the machine itself: it stands for the machine, not for a name of it. Authorities further
+    # down in the file would vouch for anyone, as names do not count.
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=first_certificate(pem))
+    return context
+
+
+def first_certificate(pem: str) -> str:
+    """The first certificate of a file that may have a chain. Raises ssl.SSLError without one."""
+    found = _CERTIFICATE.search(pem)
+    if found is None:
+        raise ssl.SSLError("no certificate as PEM")
+    return found[0] + "\n"
