@@ -68,13 +68,20 @@ def test_kills_of_members_leader_and_daemons_cost_no_reward(
         # What each published at its end was held by the others, which ended too.
         for one in players:
             one.rest()
-        earned = {one.peer_id: sum(one.sums().values()) for one in players}
 
-        def difference() -> float:
-            return max(abs(board.peer(one).get("cumulative", 0.0) - earned[one]) for one in earned)
+        def compare() -> dict[str, tuple[float, float]]:
+            # Read again each time: a start says what of the end before was saved.
+            return {
+                one.peer_id: (board.peer(one.peer_id).get("cumulative", 0.0), sum(one.sums().values()))
+                for one in players
+            }
 
-        wait_for(lambda: difference() < ROUNDED, 60, f"the sums of the logs: {earned}")
-        shown = {one: board.peer(one)["cumulative"] for one in earned}
+        wait_for(
+            lambda: all(abs(shown - earned) < ROUNDED for shown, earned in compare().values()),
+            60,
+            "the sums of the logs",
+        )
+        compared = compare()
     finally:
         for one in players:
             if one.is_running:
@@ -84,5 +91,5 @@ def test_kills_of_members_leader_and_daemons_cost_no_reward(
     models = "without models" if kind is Player else "of the tiny model"
     subject = f"Kills in a swarm of three peers {models}"
     record(subject, f"rounds, and kills at random times, seed {seed}", f"{reached}, {dict(killed)}")
-    sums = ", ".join(f"{shown[one]:.2f} of {earned[one]:.2f}" for one in earned)
+    sums = ", ".join(f"{shown:.2f} of {earned:.2f}" for shown, earned in compared.values())
     record(subject, f"the board's sums of those in the peers' logs, seed {seed}", sums, "equal")
