@@ -76,13 +76,27 @@ def run(*words: str) -> None:
     subprocess.run([require("ip"), *words], check=True, capture_output=True)
 
 
+def remove_leftovers() -> None:
+    """Ends the networks of test runs that were killed: their bridges have the same addresses."""
+    listed = subprocess.check_output([require("ip"), "-o", "link"], text=True)
+    spaces = subprocess.check_output(["ip", "netns", "list"], text=True)
+    bridges = re.findall(r"\b(pw(\d+)b):", listed)
+    for words, name, pid in [
+        *(("link", bridge, pid) for bridge, pid in bridges),
+        *(("netns", space, pid) for space, pid in re.findall(r"^(pw(\d+)-\S+)", spaces, re.MULTILINE)),
+    ]:
+        if not psutil.pid_exists(int(pid)):
+            run(words, "del", name)
+
+
 @contextmanager
 def network() -> Iterator[str]:
     """A bridge with the watcher's address and one namespace for each machine; their names begin with what it yields."""
     require("ip")
     if os.geteuid():
         go_without("needs root for network namespaces")
-    mark = f"pw{os.getpid() % 100000}"
+    mark = f"pw{os.getpid()}"
+    remove_leftovers()
     with ExitStack() as stack:
         run("link", "add", f"{mark}b", "type", "bridge")
         stack.callback(subprocess.run, ["ip", "link", "del", f"{mark}b"], check=False)
