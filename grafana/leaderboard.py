@@ -28,7 +28,8 @@ def leaderboard() -> list[PanelBuilder]:
         graph(
             About(
                 "Polls",
-                "Polls per minute, failed polls, boards that could not be stored, and damaged databases.",
+                "Polls per minute, failed polls, boards that could not be stored, and damaged databases; 1 while the "
+                "swarm cannot be read.",
                 "short",
                 "fleet",
                 limits=(0, None),
@@ -37,6 +38,7 @@ def leaderboard() -> list[PanelBuilder]:
             Query(_per_minute("leaderboard_poll_failures_total"), "failed"),
             Query(_per_minute("leaderboard_store_failures_total"), "not stored"),
             Query(_per_minute("leaderboard_databases_set_aside_total"), "damaged and set aside"),
+            Query(f"1 - {of_services('leaderboard_poll_success')}", "{{instance}} cannot be read"),
         ),
         graph(
             About(

@@ -61,13 +61,17 @@ def monitoring() -> list[PanelBuilder]:
         graph(
             About(
                 "Deliveries",
-                "Attempts to deliver notifications per minute, by result.",
+                "Attempts to deliver notifications, and pushes of machines elsewhere, per minute, by result.",
                 "short",
                 "fleet",
                 limits=(0, None),
             ),
             Query(
                 f"60 * sum by (result) (rate({of_services('alerts_deliveries_total')}[$__rate_interval]))", "{{result}}"
+            ),
+            Query(
+                f"60 * sum by (machine, result) (rate({of_services('alerts_pushes_total')}[$__rate_interval]))",
+                "{{machine}} push {{result}}",
             ),
         ),
         graph(

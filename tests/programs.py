@@ -11,14 +11,14 @@ import pytest
 
 # The Debian package that brings each program.
 PACKAGES = {
-    "buildah": "buildah",
-    "mmdebstrap": "mmdebstrap",
     "amtool": "prometheus-alertmanager",
+    "buildah": "buildah",
     "chromium": "chromium",
     "dbus-daemon": "dbus",
     "ip": "iproute2",
     "kubectl": "kubernetes-client",
     "loginctl": "systemd",
+    "mmdebstrap": "mmdebstrap",
     "nsenter": "util-linux",
     "plistutil": "libplist-utils",
     "prometheus": "prometheus",

@@ -210,6 +210,7 @@ NO_SERIES_HERE = {
     "trainer_accelerator_memory_bytes": "the trainers run on the processor",
     **{name: "no accelerator" for name in peer_series() if name.startswith("accelerator_")},
     "alerts_restart_phase": "this fleet's alert loop restarts no peer",
+    "alerts_pushes_total": "no machine elsewhere pushes to this fleet",
     **dict.fromkeys(
         (
             "trainer_progress_readers",

@@ -1,5 +1,6 @@
 """What the fleet's tests share: configurations as text, on ports that are free."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,13 +30,19 @@ def load(tmp_path: Path) -> Callable[[str], Loaded]:
     return load
 
 
+def give_free_ports(path: Path, peers: int) -> None:
+    """Puts free ports into a file that `init` has written: the default ones may be another test's."""
+    text = re.sub(r"^ports:.*?(?=^\w|\Z)", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    path.write_text(f"{text}\n{ports_text(peers)}")
+
+
 @pytest.fixture
 def lines_of(load: Callable[[str], Loaded]) -> Callable[[str], list[str]]:
     """What `peerwatch check` says of a text on a machine of 16 GiB; of ports in use only where the text names ports."""
 
     def lines_of(text: str) -> list[str]:
         loaded = load(text)
-        check(loaded, MACHINE, is_running="ports:" not in text)
+        check(loaded, MACHINE, is_running="ports: " not in text)
         return loaded.lines()
 
     return lines_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.conftest import ports_text
+from tests.fleet.conftest import give_free_ports, ports_text
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,8 +69,7 @@ def test_the_file_that_init_writes_passes_check_and_is_not_overwritten(tmp_path:
     assert peerwatch("init", "--peers", "3", folder=tmp_path).returncode == 0
     path = tmp_path / "peerwatch.yaml"
     assert path.stat().st_mode & 0o777 == 0o600
-    text = path.read_text()
-    path.write_text(text[: text.index("ports:")] + ports_text(3) + text[text.index("alerts:\n") :])
+    give_free_ports(path, 3)
     result = peerwatch("check", folder=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("peerwatch.yaml: OK: 3 peers")

@@ -9,6 +9,7 @@ import pytest
 from fleet.configuration.load import load_file
 from fleet.configuration.watched import RlSwarmPeer
 from tests.fleet.commands.test_commands import peerwatch
+from tests.fleet.conftest import give_free_ports
 from tests.fleet.rl_swarm.stand_in import make_checkout
 from trainer.swarm.identity import ensure_identity
 
@@ -35,6 +36,7 @@ def test_three_instances_of_one_checkout(folder: Path) -> None:
     assert [peer.identity for peer in peers] == [folder / "rl-swarm" / "swarm.pem", None, None]
     assert all(peer.memory_limit_bytes for peer in loaded.peers)
     # This machine is smaller than three of them; that is said, and not decided.
+    give_free_ports(folder / "peerwatch.yaml", 3)
     check = peerwatch("check", folder=folder)
     assert check.returncode == 0 or "memory_limit" in check.stdout + check.stderr
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.commands.test_commands import peerwatch
+from tests.fleet.conftest import give_free_ports
 
 MAC = ("--memory", "32GiB", "--cores", "10", "--device", "mps")
 
@@ -50,6 +51,7 @@ def test_a_recipe_is_written_as_a_configuration_that_passes_check(tmp_path: Path
     assert "No peer fits: memory allows none" in result.stdout
     assert "With the settings above up to 4 peers fit" in " ".join(result.stdout.split())
     assert "peerwatch.yaml written for 4 peers" in result.stderr
+    give_free_ports(tmp_path / "peerwatch.yaml", 4)
     checked = peerwatch("check", folder=tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert "4 peers" in checked.stdout
