@@ -19,7 +19,7 @@ from exporter.run_folder import read_process_record
 
 LOG_FILE = "trainer.log"
 # Of each log in a collection, and of a processor: a log may grow by megabytes, all of them problems.
-READ_BYTES = 1 << 15
+READ_BYTES = 1 << 14
 MAX_SECONDS = 0.02
 # Asking how long it took takes longer than a line.
 LINES_AT_ONCE = 16

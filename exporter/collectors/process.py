@@ -21,6 +21,9 @@ from exporter.system.process_identity import find_process, is_hidden, is_running
 from exporter.system.process_tree import Descendants
 from exporter.textfile_reader import value_of
 
+# A limit hardly ever changes, and to read it takes as long as all else that is read of a process.
+LIMIT_SECONDS = 60.0
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +44,8 @@ class Collector:
         self._trainer: psutil.Process | None = None
         self._has_seen_trainer = False
         self._below: Descendants | None = None
+        # Of which process, when, and the bytes of the limit that it runs under.
+        self._system_limit: tuple[psutil.Process, float, int | None] | None = None
         self._estimated = 0
         self._cpu = TreeCounter()
         self._activity = ActivityFollower(run_dir, reported, accelerator=accelerator)
@@ -53,7 +58,7 @@ class Collector:
     def collect(self, now: float) -> list[Sample]:
         """Raises CollectError where a process cannot be measured at all: no rule may take that for no memory."""
         trainer = self._find_trainer()
-        samples = [Sample("trainer_memory_limit_bytes", {}, limit) for limit in self._limits(trainer)]
+        samples = [Sample("trainer_memory_limit_bytes", {}, limit) for limit in self._limits(trainer, now)]
         if trainer is None or self._record is None:
             self._refuse_hidden(samples)
             return [*samples, Sample("trainer_up", {}, 0.0)]
@@ -101,12 +106,18 @@ class Collector:
             )
         self._estimated = len(pids)
 
-    def _limits(self, trainer: psutil.Process | None) -> list[float]:
+    def _limits(self, trainer: psutil.Process | None, now: float) -> list[float]:
         """The limit in bytes, if there is any."""
-        limits = [self._limit_bytes] if self._limit_bytes is not None else []
-        if trainer is not None and (limit := read_limit(trainer.pid)):
-            limits.append(limit.bytes)
-        return [float(min(limits))] if limits else []
+        limits = (self._limit_bytes, self._find_system_limit(trainer, now) if trainer is not None else None)
+        found = [float(limit) for limit in limits if limit is not None]
+        return [min(found)] if found else []
+
+    def _find_system_limit(self, trainer: psutil.Process, now: float) -> int | None:
+        known = self._system_limit
+        if known is None or known[0] != trainer or abs(now - known[1]) >= LIMIT_SECONDS:
+            limit = read_limit(trainer.pid)
+            known = self._system_limit = trainer, now, limit.bytes if limit else None
+        return known[2]
 
     def _find_trainer(self) -> psutil.Process | None:
         record = read_process_record(self._run_dir)
