@@ -7,6 +7,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -32,12 +34,17 @@ _CORES = "trainer_activity_cores"
 LOOK_SECONDS = 1.1
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True)
+class Page:
     """A rendered page, plain and compressed, and the monotonic time at which it was rendered."""
 
     plain: bytes
-    compressed: bytes
     rendered_at: float
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """Made for the first who asks for it, as most pages are read by nobody who does."""
+        return gzip.compress(self.plain, compresslevel=6)
 
 
 class CollectorResult(NamedTuple):
@@ -111,8 +118,7 @@ class Snapshot:
         return result
 
     def _render(self) -> Page:
-        plain = generate_latest(self._registry)
-        return Page(plain, gzip.compress(plain, compresslevel=6), time.monotonic())
+        return Page(generate_latest(self._registry), time.monotonic())
 
 
 def _find_stall(samples: Sequence[Sample], now: float) -> float:

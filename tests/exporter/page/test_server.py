@@ -22,7 +22,7 @@ PLAIN = b"trainer_up 1.0\n" * 1000
 
 @contextlib.contextmanager
 def serving(*, rendered_seconds_ago=0.0, credentials=None, tls=None, host="127.0.0.1", allowed=(), **limits):
-    page = Page(PLAIN, gzip.compress(PLAIN), time.monotonic() - rendered_seconds_ago)
+    page = Page(PLAIN, time.monotonic() - rendered_seconds_ago)
     is_protected = credentials is not None or tls is not None
     hosts = scraped_names(host, allowed, is_protected=is_protected)
     answers = Answers(lambda: page, stale_after_seconds=30.0, hosts=hosts, credentials=credentials)
