@@ -50,6 +50,8 @@ class Follower:
         self._partial = b""
         self._is_inside_line = False
         self._is_shorter = False
+        # Whether the last call ended before it had given all lines: `_partial` then begins with the rest of them.
+        self._has_lines_left = False
         self.modified: float | None = None
         # What a line must hold one of to be given; may be changed between two lines. None: every line is.
         self.markers: Sequence[bytes] | None = None
@@ -62,12 +64,13 @@ class Follower:
     @property
     def partial(self) -> str:
         """The line that has begun and not ended."""
-        return "" if self._is_inside_line else _decode(self._partial)
+        return "" if self._is_inside_line or self._has_lines_left else _decode(self._partial)
 
     def read(self, now: float) -> Iterator[str]:
         """The lines completed since the last call, each with its end: a line feed, or a carriage return alone.
 
-        Bytes that are not UTF-8 are replaced, NUL left out. Raises ReadError, perhaps after some lines.
+        Who takes no more of them gets the rest with the next call. Bytes that are not UTF-8 are replaced, NUL left out.
+        Raises ReadError, perhaps after some lines.
         """
         if self._search:
             self._path = self._search.find_newest(now, self._path, self.modified)
@@ -118,7 +121,7 @@ class Follower:
 
     def _forget(self) -> None:
         self._offset, self._memory, self._partial = 0, b"", b""
-        self._is_inside_line = self._is_shorter = False
+        self._is_inside_line = self._is_shorter = self._has_lines_left = False
 
     def _read(self, descriptor: int) -> Iterator[str]:
         status = os.fstat(descriptor)
@@ -146,8 +149,11 @@ class Follower:
     def _skip(self, offset: int) -> None:
         # What comes first is the rest of a line.
         self._offset, self._memory, self._partial, self._is_inside_line = offset, b"", b"", True
+        self._has_lines_left = False
 
     def _read_until(self, descriptor: int, end: int) -> Iterator[str]:
+        if self._has_lines_left:
+            yield from self._split(b"")
         while self._offset < end:
             chunk = os.pread(descriptor, min(CHUNK_BYTES, end - self._offset), self._offset)
             if not chunk:
@@ -159,17 +165,26 @@ class Follower:
     def _split(self, chunk: bytes) -> Iterator[str]:
         text = self._partial + chunk.replace(b"\0", b"")
         begun = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
-        self._partial = text[begun:]
-        for line in self._select(text[:begun]):
-            if len(line) <= LINE_BYTES:
-                yield _decode(line)
+        place = 0
+        try:
+            for behind, line in self._select(text[:begun]):
+                place = behind
+                if len(line) <= LINE_BYTES:
+                    yield _decode(line)
+        except GeneratorExit:
+            self._partial, self._has_lines_left, self._is_inside_line = text[place:], True, False
+            raise
+        self._partial, self._has_lines_left = text[begun:], False
         if begun:
             self._is_inside_line = False
         if len(self._partial) > LINE_BYTES:
             self._partial, self._is_inside_line = b"", True
 
-    def _select(self, text: bytes) -> Iterator[bytes]:
-        """The lines that hold a marker. Those without one are not even divided: most of a log is of no interest."""
+    def _select(self, text: bytes) -> Iterator[tuple[int, bytes]]:
+        """The lines that hold a marker, each with the place behind it.
+
+        Those without one are not even divided: most of a log is of no interest.
+        """
         place = _end_line(text, 0) if self._is_inside_line else 0
         found: dict[bytes, int] = {}
         while place < len(text):
@@ -183,7 +198,7 @@ class Follower:
                     return
                 place = max(place, text.rfind(b"\n", place, nearest) + 1, text.rfind(b"\r", place, nearest) + 1)
             end = _end_line(text, place)
-            yield text[place:end]
+            yield end, text[place:end]
             place = end
 
 

@@ -37,6 +37,34 @@ def test_lines_come_once_each_when_they_are_complete(log):
     assert lines(follower) == ["two\n", "three\n"]
 
 
+@pytest.mark.parametrize("markers", [None, [b"line"]])
+def test_who_takes_a_few_lines_gets_the_rest_with_the_next_calls(log, markers):
+    expected = [f"line {number}\n" for number in range(20_000)]
+    write(log, "".join(expected).encode() + b"beg")
+    follower = Follower(log)
+    follower.markers = markers
+    taken = []
+    while len(taken) < len(expected):
+        for number, line in enumerate(follower.read(0.0), start=1):
+            taken.append(line)
+            if number == 3_000:
+                break
+    assert taken == expected
+    assert lines(follower) == []
+    assert follower.partial == "beg"
+    write(log, b"un\n")
+    assert lines(follower) == ([] if markers else ["begun\n"])
+
+
+def test_what_was_left_of_a_file_that_was_cut_is_gone(log):
+    write(log, b"one\ntwo\nthree\n")
+    follower = Follower(log)
+    for _ in follower.read(0.0):
+        break
+    write(log, b"new\n", "wb")
+    assert lines(follower) == ["new\n"]
+
+
 def test_a_carriage_return_ends_what_a_progress_bar_drew(log):
     write(log, b"\r 1/3\r 2/3\r 3/3")
     follower = Follower(log)
