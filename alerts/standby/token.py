@@ -2,37 +2,19 @@
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple
 
-from exporter.run_folder import read_bounded
+from exporter.serving import token_file
+from exporter.serving.token_file import Token
 from exporter.serving.trust import trust, trust_text
 
 # In the state folder of the first one: lets a standby ask it, and nothing else; below it, the page's certificate.
 TOKEN_FILE = "standby.token"
-MAX_TOKEN_BYTES = 1 << 16
-_BEGIN = "-----BEGIN CERTIFICATE-----"
-
-
-class Token(NamedTuple):
-    """What a standby shows to the first watcher, and that one's certificate (PEM), if it has one."""
-
-    secret: str
-    certificate: str
 
 
 def read_token(path: Path) -> Token:
     """The content of a copied standby.token. Raises ValueError with one line."""
     remedy = f"copy {TOKEN_FILE} from the state folder of the first watcher's alert loop"
-    try:
-        text = read_bounded(path, MAX_TOKEN_BYTES).decode("ascii")
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; {remedy}") from None
-    except ValueError:
-        raise ValueError(f"{path}: is no token; {remedy}") from None
-    secret, _, rest = text.partition("\n")
-    if not 16 <= len(secret.strip()) <= 256 or " " in secret.strip():
-        raise ValueError(f"{path}: its first line is no token; {remedy}")
-    token = Token(secret.strip(), rest if _BEGIN in rest else "")
+    token = token_file.read_token(path, remedy)
     try:
         make_context(token)
     except ssl.SSLError:

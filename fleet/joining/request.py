@@ -6,42 +6,27 @@ import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 
-from exporter.run_folder import read_bounded
+from exporter.serving import token_file
+from exporter.serving.token_file import Token
 from exporter.serving.trust import trust, trust_text
 
 TIMEOUT_SECONDS = 15.0
-MAX_TOKEN_BYTES = 1 << 16
-_BEGIN = "-----BEGIN CERTIFICATE-----"
 
 
 class JoinError(Exception):
     """The watcher cannot be asked, or refuses; the text is one line for the user."""
 
 
-class Token(NamedTuple):
-    """What lets a machine join: `secret`, and the certificate of the watcher (PEM), if the file has it."""
-
-    secret: str
-    certificate: str
-
-
 def read_token(path: Path) -> Token:
     """The content of a watcher's join.token. Raises JoinError."""
     try:
-        text = read_bounded(path, MAX_TOKEN_BYTES).decode("ascii")
-    except OSError as error:
-        raise JoinError(f"{path}: {error.strerror}; copy join.token from the watcher's state folder") from None
-    except ValueError:
-        raise JoinError(f"{path}: is no token; copy join.token from the watcher's state folder") from None
-    secret, _, rest = text.partition("\n")
-    if not 16 <= len(secret.strip()) <= 256 or " " in secret.strip():
-        raise JoinError(f"{path}: its first line is no token; copy join.token from the watcher's state folder")
-    return Token(secret.strip(), rest if _BEGIN in rest else "")
+        return token_file.read_token(path, "copy join.token from the watcher's state folder")
+    except ValueError as error:
+        raise JoinError(str(error)) from None
 
 
 def check_watcher(url: str) -> str:
