@@ -40,6 +40,18 @@ class Score:
     def alarms_per_trace(self) -> float:
         return self.false_alarms / self.traces
 
+    @property
+    def most_alarms_per_trace(self) -> float:
+        """What alarms_per_trace is below with a confidence of 95 %, as alarms come at random: 3 a trace where 0 were."""
+        low, high = 0.0, 10.0 + 3.0 * self.false_alarms
+        for _ in range(60):
+            middle = (low + high) / 2.0
+            terms = (
+                math.exp(count * math.log(middle) - math.lgamma(count + 1)) for count in range(self.false_alarms + 1)
+            )
+            low, high = (middle, high) if math.exp(-middle) * sum(terms) > 0.05 else (low, middle)
+        return high / self.traces
+
     def delay(self, share: float, kind: str | None = None) -> float:
         """The delay in median steps that this share of the hangs of a kind, or of all, is detected within."""
         delays = [delay for one, found in self.delays.items() if kind in (None, one) for delay in found]
