@@ -184,7 +184,7 @@ class Activity:
         return min(at_work, max(least, worked + held))
 
     def _follow_turns(self, usage: Usage, now: float) -> float:
-        """How long one thread has turned alone in this silence; in a collection that began before it, as far as told."""
+        """How long one thread has turned alone in this silence, which may have begun within a collection."""
         if not turns(usage):
             self._turns_since = now
         self._longest["spinning"] = max(self._longest["spinning"], now - self._turns_since)

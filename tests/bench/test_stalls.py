@@ -88,8 +88,9 @@ def _report(record: Callable[..., None], family: str, scores: dict[str, Score]) 
     record(subject, f"{unit}s", f"{scores[OURS].traces}", "")
     for name, score in scores.items():
         value = (
-            f"{score.alarms_per_trace:.3f} false alarms per {unit} (95 %: below {score.most_alarms_per_trace:.3f}); delay in steps: median {score.delay(0.5):.1f}, "
-            f"90 % {score.delay(0.9):.1f}, median at rest {score.delay(0.5, AT_REST):.1f}"
+            f"{score.alarms_per_trace:.3f} false alarms per {unit} (95 %: below {score.most_alarms_per_trace:.3f}); "
+            f"delay in steps: median {score.delay(0.5):.1f}, 90 % {score.delay(0.9):.1f}, "
+            f"median at rest {score.delay(0.5, AT_REST):.1f}"
         )
         is_ours, is_short = name in (OURS, OURS_OF_STEPS), family == RECORDED_SHORT
         if is_ours and is_short:

@@ -42,14 +42,13 @@ class Score:
 
     @property
     def most_alarms_per_trace(self) -> float:
-        """What alarms_per_trace is below with a confidence of 95 %, as alarms come at random: 3 a trace where 0 were."""
+        """The rate that would give no more alarms than these once in twenty times: 3 in all where there were none."""
+        counts = range(self.false_alarms + 1)
         low, high = 0.0, 10.0 + 3.0 * self.false_alarms
         for _ in range(60):
-            middle = (low + high) / 2.0
-            terms = (
-                math.exp(count * math.log(middle) - math.lgamma(count + 1)) for count in range(self.false_alarms + 1)
-            )
-            low, high = (middle, high) if math.exp(-middle) * sum(terms) > 0.05 else (low, middle)
+            mean = (low + high) / 2.0
+            no_more = sum(math.exp(count * math.log(mean) - mean - math.lgamma(count + 1)) for count in counts)
+            low, high = (mean, high) if no_more > 0.05 else (low, mean)
         return high / self.traces
 
     def delay(self, share: float, kind: str | None = None) -> float:
