@@ -114,33 +114,30 @@ class Phase:
         self.rests = Runs(learnt.rests)
         self.turns = Runs(learnt.turns)
         self.silences = OrderedWindow(RUNS, learnt.silences)
-        self._average: float | None = None
         self._mixed = OrderedWindow(WINDOW, learnt.mixed)
         self._shares = OrderedWindow(WINDOW, learnt.shares)
+        self._settle()
 
-    @property
-    def is_known(self) -> bool:
-        return len(self._known_cores) >= LEAST_COLLECTIONS
-
-    @property
-    def is_known_alone(self) -> bool:
-        """Whether what is known is of this phase alone: long ago it may have been longer, and something else."""
-        return min(self._shares.count_from(OWN_SHARE), len(self._cores)) >= LEAST_COLLECTIONS
+    def _settle(self) -> None:
+        """Follows from what was learnt, and is asked for more often than anything is learnt."""
+        # Whether what is known is of this phase alone: long ago it may have been longer, and something else.
+        self.is_known_alone = min(self._shares.count_from(OWN_SHARE), len(self._cores)) >= LEAST_COLLECTIONS
+        self._known_cores = self._cores if self.is_known_alone else self._mixed
+        self.is_known = len(self._known_cores) >= LEAST_COLLECTIONS
+        self._average: float | None = None
 
     @property
     def usual_cores(self) -> float | None:
+        """The median of the cores in use; None while too few collections are known."""
         return self._known_cores.quantile(0.5) if self.is_known else None
 
-    @property
-    def _known_cores(self) -> OrderedWindow:
-        return self._cores if self.is_known_alone else self._mixed
-
     def memory(self) -> Learnt:
+        """What was learnt so far."""
         windows = self._cores, self._accelerator, self.rests, self.turns, self.silences, self._mixed, self._shares
         return Learnt(*(window.values() for window in windows))
 
     def learn(self, pending: Sequence[tuple[Usage, float]], longest: Mapping[str, float], age: float) -> None:
-        self._average = None
+        """Takes a silence of `age` seconds: collections, each with the phase's share of it, and its longest runs."""
         for usage, share in pending:
             self._mixed.push(usage.cores)
             self._shares.push(share)
@@ -151,6 +148,7 @@ class Phase:
         self.rests.push(longest["rest"])
         self.turns.push(longest["spinning"])
         self.silences.push(age)
+        self._settle()
 
     def tells_of_itself(self) -> bool:
         """Whether what is known holds for this phase, and not only for it and its neighbours together."""
