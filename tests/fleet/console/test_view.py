@@ -37,6 +37,13 @@ def test_a_peer_is_one_line() -> None:
     assert _row(PEER, _process("RUNNING")).line() == line
 
 
+def test_a_pace_that_is_of_rounds_says_so() -> None:
+    slow = PEER | {"steps_per_second": 1 / 600, "progress_unit": "round"}
+    assert "training, 10 min a round, 600 MiB" in _row(slow, _process("RUNNING")).line()
+    assert "training, - rounds/s, 600" in _row(slow | {"steps_per_second": None}, _process("RUNNING")).line()
+    assert "1.23 steps/s" in _row(PEER | {"progress_unit": "step"}, _process("RUNNING")).line()
+
+
 def test_peers_of_machines_elsewhere_come_after_our_own() -> None:
     found = rows(["b"], {"peers": [{**PEER, "peer": "a@rack-2"}, {**PEER, "peer": "b"}]}, [])
     assert [(row.peer, row.state) for row in found] == [("b", "training"), ("a@rack-2", "training")]
