@@ -16,8 +16,8 @@ STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
 
 _LONGEST_TEXT = 200
 _BAR_WIDTH = 20
-# As trainer.run logs it.
-_START_STEP = re.compile(r"Z INFO starting: (.+)")
+# As trainer.run and fleet.processes.rl_swarm log it.
+_START_STEP = re.compile(r"(?:Z INFO|^peerwatch:) starting: (.+)")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from fleet.console.screen import Lines, table
 from fleet.console.view import Row, clean, describe_standby, event_line, find_start_step, rows
+from fleet.processes.rl_swarm import START_STEP
 from fleet.processes.state import ProcessState
 
 PEER = {
@@ -129,6 +130,10 @@ def test_a_starting_peer_is_shown_with_what_it_is_at() -> None:
     training = rows(["a"], {"peers": [PEER]}, [], {"a": step})[0]
     assert training.line().startswith("a training, ")
     assert find_start_step(["2026-01-02T03:04:05Z INFO round 1, stage 0"]) is None
+    # An instance of rl-swarm that waits for its owner says so, not only in its log.
+    assert find_start_step([f"peerwatch: {START_STEP} nobody is logged in: open http://a"]) == (
+        "nobody is logged in: open http://a"
+    )
 
 
 @pytest.mark.parametrize(
