@@ -316,7 +316,7 @@ CLASSES = (
 )
 # After one of these the trainer has recovered from earlier errors.
 PROGRESS = re.compile(
-    r"Joining round: \d+|Starting round: \d+/|Training round: \d+|Finished training round|Submitting winners for round|"
+    r"Joining round: \d+|Starting round: \d+/|(Finished t|T)raining round: \d+|Submitting winners for round |"
     r"'reward'|'loss'|\b(?i:step)[= :] ?\d+\b|\bIter \d+: |\bround \d+, stage \d+\b"
 )
 
@@ -328,7 +328,7 @@ MARKERS = (
     *("EADDRINUSE", "in use", "429 ", "oo Many", "oo many", "No space", "quota", "EMFILE", "ace.co/api"),
     *("ights to", "e-attempting", "malformed", "Missing '", "timed out"),
 )
-_PROGRESS_WORDS = ("'reward'", "'loss'", "Finished training round", "Submitting winners for round")
+_PROGRESS_WORDS = ("'reward'", "'loss'", "Finished training round: ", "Submitting winners for round ")
 PROGRESS_MARKERS = (*_PROGRESS_WORDS, "ound: ", "round ", "tep ", "tep:", "tep=", "Iter ")
 
 _ORIGINS = {one: one.origin for one in CLASSES if one.origin is not None}

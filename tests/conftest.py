@@ -43,7 +43,6 @@ _LONG = (
     "alerts/test_loop.py",
     "alerts/web/test_stream.py",
     "e2e/test_rl_swarm.py",
-    "e2e/test_rl_swarm_fleet.py",
     "e2e/test_rl_swarm_services.py",
 )
 # Files that one worker runs, one after the other, as each worker that runs one of them imports the same for seconds:
@@ -55,6 +54,7 @@ _TOGETHER = (
         "trainer/test_main.py",
         "trainer/test_reward_rises.py",
         "trainer/test_check_agrees.py",
+        "e2e/test_rl_swarm_fleet.py",
     ),
     (
         "exporter/test_telemetry.py",

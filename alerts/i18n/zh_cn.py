@@ -78,7 +78,7 @@ TEXTS = {
     ),
     "Trainer running.": "训练进程正在运行。",
     "Trainer not seen running for {time}; limit {limit}.": "已 {time}未见到训练进程运行；上限 {limit}。",
-    "Trainer exited cleanly and was not restarted.": "训练进程已正常退出，之后没有重启。",
+    "Trainer exited and was not restarted.": "训练进程已退出，之后没有重启。",
     "Trainer running, waiting.": "训练进程正在运行，等待中。",
     "no answer within {seconds:g} s": "{seconds:g} 秒内没有应答",
     "no connection": "无法连接",

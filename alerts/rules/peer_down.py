@@ -101,7 +101,7 @@ def _judge_absence(view: View, settings: Settings) -> Verdict:
         return active(measured, since=first_seen)
     state = view.page.state() if view.page else None
     if state == "stopped":
-        return active(say("Trainer exited cleanly and was not restarted."))
+        return active(say("Trainer exited and was not restarted."))
     if state:
         return active(say("Trainer process gone; last state: {state}.", state=state))
     return active(say("Trainer process gone."))

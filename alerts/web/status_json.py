@@ -86,6 +86,9 @@ def _describe_peer(peer: str, scrape: Scrape, alert_states: AlertStates) -> dict
     for name, (metric, labels) in _NUMBERS.items():
         value = page.value(metric, **labels)
         described[name] = int(value) if value is not None and name in _WHOLE else value
+    # What `steps_total` and `steps_per_second` count, where readers find it; rounds of rl-swarm take minutes.
+    units = (dict(labels).get("unit") for labels, value in page.values("trainer_progress_unit").items() if value)
+    described["progress_unit"] = next(units, None)
     described |= describe_credit(page)
     described["alerts"] = sorted(
         key.rule for key, state in alert_states.states.items() if key.peer == peer and state.phase == "firing"

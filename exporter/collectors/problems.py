@@ -1,7 +1,8 @@
 """The known problems that a trainer's log tells while it runs: how many lines, since when, and when last.
 
-The log is `trainer.log` in the run folder, and what the peer's `log` readers follow. A problem lasts until the trainer
-progresses; one that goes on beside progress until its log has told nothing of it for long.
+The log is `trainer.log` in the run folder, and what the peer's `log` readers follow, with the log of rl-swarm's log-in
+server beside it. A problem lasts until the trainer progresses; one that goes on beside progress until its log has told
+nothing of it for long.
 """
 
 import time
@@ -18,6 +19,8 @@ from exporter.progress.record import ReadError
 from exporter.run_folder import read_process_record
 
 LOG_FILE = "trainer.log"
+# It says why the chain refuses what a peer submits; the trainer's own log says no more than that it failed.
+LOGIN_LOG = "yarn.log"
 # Of each log in a collection, and of a processor: a log may grow by megabytes, all of them problems.
 READ_BYTES = 1 << 14
 MAX_SECONDS = 0.02
@@ -54,7 +57,8 @@ class Collector:
         readers = config.watch.readers.values() if config.watch else ()
 
         def list_followed() -> list[Path]:
-            return [reader.followed for reader in readers if hasattr(reader, "followed")]
+            followed = [reader.followed for reader in readers if hasattr(reader, "followed")]
+            return [*followed, *(beside for one in followed if (beside := one.with_name(LOGIN_LOG)).exists())]
 
         def find_last_step(now: float) -> float | None:
             try:

@@ -55,7 +55,7 @@ def command(
         return 2
     count, sizing, warning = size(planned, peers, may_cut=rl_swarm is None)
     if rl_swarm is not None:
-        folder = rl_swarm.expanduser().absolute()
+        folder = _find_folder(rl_swarm)
         identity = folder / "swarm.pem" if (folder / "swarm.pem").exists() else None
         name = name_fleet(output)
         text = render_rl_swarm(name, count, folder, identity=identity, model=model or "", sizing=sizing)
@@ -78,12 +78,18 @@ def command(
     return 0
 
 
+def _find_folder(given: Path) -> Path:
+    """As it is written where its meaning does not change; a `..` may follow a link."""
+    folder = given.expanduser().absolute()
+    return folder.resolve() if ".." in folder.parts else folder
+
+
 def _find_instance(folder: Path, model: str) -> "Instance":
     """Raises ValueError where the folder is none."""
     from fleet.plan.rl_swarm import Instance
     from fleet.rl_swarm.checkout import read_checkout
 
-    checkout = read_checkout(folder.expanduser().absolute())
+    checkout = read_checkout(_find_folder(folder))
     if checkout is None:
         raise ValueError(f"--rl-swarm {folder}: no rl-swarm of 0.4 to 0.7; name the folder of run_rl_swarm.sh")
     return Instance(checkout, model)

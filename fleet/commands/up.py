@@ -102,7 +102,8 @@ def _run(loaded: "Loaded", seconds: float | None) -> int:
             if not _is_startable(loaded):
                 return _explain(loaded)
             fleet = Fleet(loaded)
-            print(f"starting fleet {fleet.config.fleet}: {len(fleet.peers)} peers", flush=True)
+            count = "1 peer" if len(fleet.peers) == 1 else f"{len(fleet.peers)} peers"
+            print(f"starting fleet {fleet.config.fleet}: {count}", flush=True)
             with OrphanGuard(loaded.folder.root):
                 return _follow(fleet, loaded, seconds, signals)
     except RunError as error:

@@ -163,11 +163,13 @@ class _Swarm:
     def of(cls, config: FleetConfig, ours: tuple[PeerPlan, ...], ids: Mapping[str, str]) -> "_Swarm":
         own = [ids[peer.name] for peer in ours]
         is_own_swarm = not config.swarm.initial_peers
+        # Nobody signs in the swarms of others, unless the file says so.
+        is_signed = config.swarm.is_signed if ours else bool(config.swarm.signed)
         membership = {
-            "signed": config.swarm.is_signed,
+            "signed": is_signed,
             "leaders": config.swarm.leaders or (own[:MAX_LEADERS] if is_own_swarm else []),
             "shards": config.swarm.shards,
-            "members": [*own, *config.swarm.members] if config.swarm.is_signed else [],
+            "members": [*own, *config.swarm.members] if is_signed else [],
         }
         return cls(_addresses(config, ours, ids), membership)
 

@@ -79,6 +79,9 @@ peers:                          # each in a folder of links to the checkout, wit
 {peers}
 # All submit through one log-in server, which runs beside them. Log in once, at http://localhost:3000.
 
+sources:                        # where rank and reward are read; without any, nobody is asked
+  - kind: chain                 # whether rewards count, on the contract that run_rl_swarm.sh names
+
 alerts:
   routes: []                    # apprise URLs to notify; without any, alerts show in the terminal and on the page
   #  - name: phone

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from alerts.durations import describe_duration
 from alerts.sizes import show_size
 from fleet.processes.state import ProcessState
 
@@ -15,8 +16,8 @@ STEADY_STATES = frozenset({"training", "generating", "saving", "waiting"})
 
 _LONGEST_TEXT = 200
 _BAR_WIDTH = 20
-# As trainer.run logs it.
-_START_STEP = re.compile(r"Z INFO starting: (.+)")
+# As trainer.run and fleet.processes.rl_swarm log it.
+_START_STEP = re.compile(r"(?:Z INFO|^peerwatch:) starting: (.+)")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Row:
     machine: str = ""
     # Steps of the whole run: `120/1000`, with a bar and a share; empty where the total is not known.
     steps: str = ""
+    # Of what is counted in steps; another speed names its unit itself.
+    speed_unit: str = " steps/s"
 
     @property
     def shown_state(self) -> str:
@@ -45,7 +48,7 @@ class Row:
 
     def line(self) -> str:
         where = f" on {self.machine}" if self.machine else ""
-        text = f"{self.peer}{where} {self.shown_state}, {self.speed} steps/s, {self.memory}"
+        text = f"{self.peer}{where} {self.shown_state}, {self.speed}{self.speed_unit}, {self.memory}"
         text = f"{text}, rank {self.rank}, reward {self.reward}"
         text = f"{text}, credited {self.credited}" if self.credited else text
         text = f"{text}, {self.steps}" if self.steps else text
@@ -99,10 +102,12 @@ def rows(
 
 
 def _row(name: str, peer: Mapping[str, Any], trainer: ProcessState | None, start_step: str) -> Row:
+    speed, per_round = peer.get("steps_per_second"), peer.get("progress_unit") == "round"
     return Row(
         peer=name,
         state=_state(peer, trainer),
-        speed=_number(peer.get("steps_per_second"), "{:.2f}"),
+        speed=f"{describe_duration(1 / speed)} a round" if per_round and speed else _number(speed, "{:.2f}"),
+        speed_unit=" rounds/s" if per_round and not speed else "" if per_round else Row.speed_unit,
         memory=_memory(peer.get("memory_bytes"), peer.get("memory_limit_bytes")),
         rank=_rank(peer.get("rank"), peer.get("ranked_peers")),
         reward=_number(peer.get("reward_mean"), "{:.3f}"),

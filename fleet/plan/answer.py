@@ -35,7 +35,7 @@ class Bound:
 class Case:
     """The input of a plan: a model with its settings on a machine, and its predicted footprint.
 
-    `pace` is the measured steps per second of all peers, by their number.
+    `pace` is the measured steps per second of all peers, by their number; `is_measurable`: whether it can be had.
     """
 
     shape: Shape
@@ -44,6 +44,7 @@ class Case:
     footprint: Footprint
     measured_bytes: float | None = None
     pace: Mapping[int, float] = field(default_factory=dict)
+    is_measurable: bool = True
 
     @property
     def peer_bytes(self) -> float:

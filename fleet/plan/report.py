@@ -47,7 +47,7 @@ def sentences(planned: Case, result: Answer) -> list[str]:
             f"{count}, limited by {result.bound.name}. Give each {_threads(result.threads)} "
             f"and a memory limit of {show_size(result.memory_limit_bytes)}."
         ]
-    if result.peers > 1 and not planned.pace:
+    if result.peers > 1 and not planned.pace and planned.is_measurable:
         lines.append("Only `peerwatch plan --measure` shows whether so many peers make more steps than fewer.")
     return lines
 

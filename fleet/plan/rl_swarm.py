@@ -56,7 +56,9 @@ def pose_instance(instance: Instance, overrides: Overrides) -> Case:
     if overrides.prompt_tokens:
         work = replace(work, prompt_tokens=overrides.prompt_tokens)
     model = overrides.model or instance.model or model
-    return case(with_parameters(overrides.parameters) if overrides.parameters else find_shape(model), work, host)
+    shape = with_parameters(overrides.parameters) if overrides.parameters else find_shape(model)
+    # Nothing of a checkout is run to find out.
+    return replace(case(shape, work, host), is_measurable=False)
 
 
 def pose_peer(peer: RlSwarmPeer, base: Path, overrides: Overrides) -> Case:

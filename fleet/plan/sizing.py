@@ -77,6 +77,6 @@ def _reasons(cut: Case, result: Answer, peers: int) -> list[str]:
         f"A peer needs {show_size(cut.peer_bytes)} at its peak ({known}); "
         f"{result.peers} fit, limited by {result.bound.name}."
     ]
-    if peers < result.peers:
+    if peers < result.peers and cut.is_measurable:
         lines.append("`peerwatch plan --measure` shows whether more of them make more steps.")
     return lines

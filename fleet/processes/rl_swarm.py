@@ -32,6 +32,8 @@ LOGIN_SECONDS = 5.0
 REMINDER_SECONDS = 300.0
 # Of its log, what may tell why it ended.
 TAIL_BYTES = 1 << 16
+# `peerwatch up` shows these lines of the log while a peer starts, as it does those of our own trainer.
+START_STEP = "starting:"
 _UNWANTED = ("PYTHONSAFEPATH",)
 
 
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         account = given["account"] or _wait_for_account(checkout, Path(given["store"]), given["login_port"])
         seconds = Turns(Path(given["store"])).take(given["name"], given["spacing"], SUBMIT_SECONDS)
         if seconds:
-            _say(f"starting in {seconds:.0f} s, so that no two peers of the account submit at once")
+            _say(f"{START_STEP} waits {seconds:.0f} s, so that no two peers of the account submit at once")
             time.sleep(seconds)
         return _run(checkout, given, account, path.parent)
     except OSError as error:
@@ -74,7 +76,7 @@ def _wait_for_account(checkout: Checkout, store: Path, port: int) -> str:
         if account is not None:
             return account
         if time.monotonic() - reminded_at >= REMINDER_SECONDS:
-            _say(f"nobody is logged in: open http://localhost:{port}, or set `account:` in peerwatch.yaml")
+            _say(f"{START_STEP} nobody is logged in: open http://localhost:{port}, or set `account:` in peerwatch.yaml")
             reminded_at = time.monotonic()
         time.sleep(LOGIN_SECONDS)
 

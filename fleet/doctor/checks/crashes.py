@@ -1,4 +1,4 @@
-"""The end of the trainers' logs, for known problems with a remedy.
+"""The end of the trainers' logs, and of their log-in servers', for known problems with a remedy.
 
 Lines before the last progress do not count: the trainer recovered from those errors. Some problems outlive it.
 """
@@ -35,6 +35,9 @@ def _logs(site: Site) -> Iterator[tuple[Path, str]]:
             if one.path.resolve() not in seen:
                 seen.add(one.path.resolve())
                 yield one.path, f"peer {peer.name}"
+    # Of instances of rl-swarm; it serves all of a checkout.
+    for log in sorted(site.loaded.folder.login.glob("*.log")):
+        yield log, "log-in server"
     for trainer in site.trainers:
         folder = trainer.log_folder
         for log in sorted(folder.glob("*.log"))[:50] if folder and folder.is_dir() else ():

@@ -15,7 +15,7 @@ from exporter.leaderboard.changes import CHANGES_FILE, Change, Key, read_changes
 from exporter.leaderboard.config import options_of
 from exporter.leaderboard.standings import label_sources
 from exporter.sources import SourceError, Standing, make_source
-from fleet.configuration.sources import CHAIN
+from fleet.configuration.sources import CHAIN, complete
 from fleet.doctor.findings import Finding, failure, ok, warning
 from fleet.doctor.site import Site
 
@@ -32,9 +32,12 @@ def examine(site: Site) -> Iterator[Finding]:
     swarms = {name: watch["swarm"] for name, watch in watches.items() if watch.get("swarm")}
     leaderboard = site.loaded.composition.leaderboard
     entries = [] if leaderboard is None else leaderboard.sources
+    if not any(one["kind"] == CHAIN for one in entries):
+        # Nobody else asks the contract that a checkout tells; who runs the doctor wants to know.
+        entries = [*entries, *complete((), swarms.values())]
     labels = label_sources([str(one["kind"]) for one in entries])
     chains = {label: options_of(one) for label, one in zip(labels, entries, strict=True) if one["kind"] == CHAIN}
-    if not swarms or not chains:
+    if not chains:
         yield ok("no peer's contract is known: set `contract` of a peer to learn whether its rewards count")
         return
     peer_ids: dict[str, str] = {}

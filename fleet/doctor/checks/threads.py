@@ -21,7 +21,9 @@ def examine(site: Site) -> Iterator[Finding]:
     elif len(trainers) > cores:
         yield warning(
             f"{len(trainers)} trainers share {cores} cores",
-            "run `peerwatch plan --measure` to see whether so many peers help",
+            "run `peerwatch plan --measure` to see whether so many peers help"
+            if site.loaded.ours
+            else "run fewer of them, and see whether all together get on faster",
         )
     elif trainers:
         yield ok(f"{sum(threads)} threads of {len(trainers)} trainers on {cores} cores")

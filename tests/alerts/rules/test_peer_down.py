@@ -24,8 +24,9 @@ def test_a_process_that_is_gone_is_down_and_its_last_state_is_named() -> None:
     assert verdict.summary == "Trainer process gone; last state: training."
 
 
-def test_a_clean_exit_is_named_as_one() -> None:
-    assert "exited cleanly" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
+def test_a_trainer_that_told_its_end_is_not_said_to_have_ended_well() -> None:
+    """One that crashes tells it too, as far as it can."""
+    assert "Trainer exited and" in judge(view(up=0, state="stopped", memory=HAS_RUN), SETTINGS).summary
 
 
 def test_a_sidecar_that_does_not_know_gives_no_verdict() -> None:

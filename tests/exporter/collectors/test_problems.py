@@ -134,6 +134,23 @@ def test_the_log_of_a_reader_is_followed(tmp_path: Path) -> None:
     assert collect(collector, NOW + 5)[LINES, "rewards_refused"] == 1
 
 
+def test_the_log_of_the_login_server_beside_it_says_why_the_chain_refuses(tmp_path: Path) -> None:
+    (tmp_path / "watch.json").write_text(
+        json.dumps({"folder": str(tmp_path), "progress": [{"log": {"path": "x.log"}}]})
+    )
+    (tmp_path / "x.log").write_text("")
+    (tmp_path / "run").mkdir()
+    collector = Collector.configured(SidecarConfig(tmp_path / "run", watch=read_watch(tmp_path / "watch.json")))
+    assert collect(collector, NOW) == {}
+    (tmp_path / "yarn.log").write_text("Failed to call submitReward: InvalidRoundNumber\n")
+    assert (BEGIN, "rewards_refused") in collect(collector, NOW + 5)
+    write(tmp_path / "yarn.log", "UserOperation reverted during simulation with reason: AA25 invalid account nonce\n")
+    write(tmp_path / "x.log", "Starting round: 8/1000000.\n")
+    found = collect(collector, NOW + 10)
+    assert found[LINES, "account_collision"] == 1
+    assert (BEGIN, "account_collision") in found
+
+
 def test_a_log_that_only_grows_by_problems_costs_little(log: Path) -> None:
     collector = Collector(log.parent)
     collect(collector, NOW)

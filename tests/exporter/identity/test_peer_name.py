@@ -41,11 +41,11 @@ def test_the_lists_of_a_checkout_are_read_and_not_executed(place: str, tmp_path:
 
 def test_the_name_is_three_bytes_of_the_ids_hash() -> None:
     """As rl-swarm derives it: the third and the second byte name the adjectives, the first the animal."""
-    a, b, c = (int(hashlib.md5(PEER.encode()).hexdigest()[at : at + 2], 16) for at in (0, 2, 4))
+    words = parse(SOURCE)
+    for peer in (PEER, *(f"Qm{hashlib.sha256(bytes([number])).hexdigest()[:44]}" for number in range(100))):
+        a, b, c = (int(hashlib.md5(peer.encode()).hexdigest()[at : at + 2], 16) for at in (0, 2, 4))
 
-    name = parse(SOURCE).name(PEER)
-
-    assert name == f"adjective{c % 201} adjective{b % 201} animal{a % 199}"
+        assert words.name(peer) == f"adjective{c % 201} adjective{b % 201} animal{a % 199}"
 
 
 def test_a_peer_keeps_the_name_that_a_real_log_says() -> None:

@@ -85,6 +85,14 @@ class Leaderboard:
         self.config.write_text(json.dumps(content | settings))
         self.start()
 
+    @classmethod
+    def of(cls, config: Path) -> "Leaderboard":
+        """On a configuration that is there."""
+        board = cls.__new__(cls)
+        board.config = config
+        board.start()
+        return board
+
     def start(self) -> None:
         command = [sys.executable, "-m", "exporter.leaderboard", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

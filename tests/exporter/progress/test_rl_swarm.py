@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.known_problems import classify
 from exporter.pace import Pace
 from exporter.progress.formats.rl_swarm import Format
 from exporter.progress.readers.log import Reader
@@ -190,6 +191,46 @@ def test_each_line_is_told_from_one_that_looks_like_it(line: str, told: tuple, n
     (found,) = Format().parse(around(0, line).rstrip("\n"))
     assert (found.step, found.unit, found.phase, found.round, found.stage) == told
     assert list(Format().parse(around(0, near).rstrip("\n"))) == []
+
+
+# Behind which a trainer has recovered from its earlier errors; and one that only looks so.
+RECOVERED = (
+    ("🐝 Joining round: 5 starting at stage: 1", "Rejoining round 5 starting at stage 1"),
+    ("📈 Training round: 5 stage: 2", "Training rounds: 5 stages: 2"),
+    ("📉 Finished training round: 5 stage: 2", "Finished training rounds 5 to 7"),
+    ("Submitting winners for round 5: ['Qm']", "Submitting winner for round 5"),
+    ("Starting round: 12/1000000.", "Starting rounds 12/1000000."),
+    ("🐝 Joining round: 13", "Joining rounds: 13"),
+    ("[PRINT] {'loss': 0.0, 'reward': 0.25, 'epoch': 1.5}", "[PRINT] {loss: 0.0, epoch: 1.5}"),
+)
+# Neither progress nor a problem.
+ORDINARY = (
+    "🐱 Hello 🐈 [meek soaring vulture] 🦮 [QmfPgNGrPryMxduaW1knsJnUDJHT9892ykz6PAqq1CxhFe]!",
+    "🐝 Hello [meek soaring vulture] [QmfPgNGrPryMxduaW1knsJnUDJHT9892ykz6PAqq1CxhFe]!",
+    "Registering self with peer ID: QmfPgNGrPryMxduaW1knsJnUDJHT9892ykz6PAqq1CxhFe",
+    "Peer ID [QmfPgNGrPryMxduaW1knsJnUDJHT9892ykz6PAqq1CxhFe] is already registered! Continuing.",
+    "✅ Connected to Gensyn Testnet",
+    "============!!!Joining CodeZero Swarm!!!============",
+    "Using Model: Gensyn/Qwen2.5-0.5B-Instruct",
+    "bootnodes: ['/ip4/38.101.215.12/tcp/30011/p2p/QmQ2gEXoPJg6iMBSUFWGzAabS2VhnzuS782Y637hGjfsRJ']",
+    "Already finished round: 5. Next check in 300.0s.",
+    "Saving model",
+    "Model saved to runs/tiny-meek_soaring_vulture",
+    "pushing model to huggingface",
+    ">> Shutting down trainer...",
+)
+FAILED = "Could not fetch round and stage: timed out"
+
+
+@pytest.mark.parametrize("around", [of_stages, of_rounds, of_names])
+def test_an_error_is_over_with_progress_and_with_nothing_else(around) -> None:
+    def last(line: str) -> int:
+        return sum(count for _, count in classify(around(0, FAILED) + around(1, line)))
+
+    for line, near in RECOVERED:
+        assert (last(line), last(near)) == (0, 1), line
+    for line in ORDINARY:
+        assert last(line) == 1, line
 
 
 def test_the_numbers_of_other_lines_are_no_rounds() -> None:

@@ -10,7 +10,7 @@ from fleet.configuration.load import load_file
 from fleet.configuration.watched import RlSwarmPeer
 from tests.fleet.commands.test_commands import peerwatch
 from tests.fleet.conftest import give_free_ports
-from tests.fleet.rl_swarm.stand_in import make_checkout
+from tests.fleet.rl_swarm.stand_in import CONTRACTS, make_checkout
 from trainer.swarm.identity import ensure_identity
 
 
@@ -35,6 +35,9 @@ def test_three_instances_of_one_checkout(folder: Path) -> None:
     # What has run before goes on as the peer that it was.
     assert [peer.identity for peer in peers] == [folder / "rl-swarm" / "swarm.pem", None, None]
     assert all(peer.memory_limit_bytes for peer in loaded.peers)
+    # Whether its rewards count is asked where its launch script says that they do.
+    (source,) = loaded.composition.leaderboard.sources
+    assert (source["kind"], source["contracts"][0].lower()) == ("chain", CONTRACTS["0.6"].lower())
     # This machine is smaller than three of them; that is said, and not decided.
     give_free_ports(folder / "peerwatch.yaml", 3)
     check = peerwatch("check", folder=folder)
@@ -44,6 +47,16 @@ def test_three_instances_of_one_checkout(folder: Path) -> None:
     data = json.loads(planned.stdout)
     assert (data["model"]["name"], data["model"]["dtype"]) == ("Gensyn/Qwen2.5-0.5B-Instruct", "float32")
     assert data["peers"] >= 3
+
+
+def test_a_folder_is_written_without_detours(folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "rl-swarm" / "modal-login")
+    for given, written in (("link/..", folder / "rl-swarm"), ("link/../../rl-swarm", folder / "rl-swarm")):
+        done = peerwatch("init", "--rl-swarm", given, "--peers", "1", "--force", folder=folder)
+        assert done.returncode == 0, done.stderr
+        (peer,) = load_file(folder / "peerwatch.yaml").peers
+        assert isinstance(peer.watched, RlSwarmPeer)
+        assert peer.watched.folder == written
 
 
 def test_what_is_no_checkout_is_refused(folder: Path) -> None:

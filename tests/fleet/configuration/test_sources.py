@@ -114,6 +114,18 @@ def test_the_dht_of_another_swarm_is_kept_as_the_board() -> None:
     assert load(FOX).composition.alerts.leaderboard_url is None  # type: ignore[union-attr]
 
 
+def test_the_records_of_another_swarm_are_not_expected_to_be_signed() -> None:
+    dht = f"sources: [{{kind: dht, initial_peers: [{ADDRESS}]}}]"
+    leader = f"leaders: [{ADDRESS.rpartition('/')[2]}]"
+    for more, is_signed in ((dht, False), (f"{dht}\nswarm: {{signed: true, {leader}}}", True)):
+        board = load(OWL, more=more).composition.leaderboard
+        assert board is not None
+        assert (board.signed, board.members) == (is_signed, [])
+    ours = load("{name: ours}").composition.leaderboard
+    assert ours is not None
+    assert ours.signed
+
+
 def test_a_dht_without_addresses_is_joined_by_those_that_the_contract_tells(tmp_path: Path) -> None:
     loaded = load(FOX.replace("0.6-prg", "0.4-math"), more="sources: [{kind: dht}]")
     assert loaded.lines() == []

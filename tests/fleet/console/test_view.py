@@ -8,6 +8,7 @@ from rich.console import Console
 
 from fleet.console.screen import Lines, table
 from fleet.console.view import Row, clean, describe_standby, event_line, find_start_step, rows
+from fleet.processes.rl_swarm import START_STEP
 from fleet.processes.state import ProcessState
 
 PEER = {
@@ -35,6 +36,13 @@ def _row(peer: dict[str, Any] | None, process: ProcessState | None) -> Row:
 def test_a_peer_is_one_line() -> None:
     line = "a training, 1.23 steps/s, 600 MiB of 2.0 GiB, rank 1/2, reward 0.500, alerts: PeerStalled"
     assert _row(PEER, _process("RUNNING")).line() == line
+
+
+def test_a_pace_that_is_of_rounds_says_so() -> None:
+    slow = PEER | {"steps_per_second": 1 / 600, "progress_unit": "round"}
+    assert "training, 10 min a round, 600 MiB" in _row(slow, _process("RUNNING")).line()
+    assert "training, - rounds/s, 600" in _row(slow | {"steps_per_second": None}, _process("RUNNING")).line()
+    assert "1.23 steps/s" in _row(PEER | {"progress_unit": "step"}, _process("RUNNING")).line()
 
 
 def test_peers_of_machines_elsewhere_come_after_our_own() -> None:
@@ -122,6 +130,10 @@ def test_a_starting_peer_is_shown_with_what_it_is_at() -> None:
     training = rows(["a"], {"peers": [PEER]}, [], {"a": step})[0]
     assert training.line().startswith("a training, ")
     assert find_start_step(["2026-01-02T03:04:05Z INFO round 1, stage 0"]) is None
+    # An instance of rl-swarm that waits for its owner says so, not only in its log.
+    assert find_start_step([f"peerwatch: {START_STEP} nobody is logged in: open http://a"]) == (
+        "nobody is logged in: open http://a"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 from alerts.sizes import show_size
 from fleet.plan.answer import answer
 from fleet.plan.question import Overrides
+from fleet.plan.report import sentences
 from fleet.plan.rl_swarm import Instance, pose_instance
+from fleet.plan.sizing import size
 from fleet.rl_swarm.checkout import read_checkout
 from tests.fleet.rl_swarm.stand_in import CONFIGS, make_checkout
 
@@ -34,6 +36,14 @@ def test_stages_are_planned_by_the_fields_of_trl(tmp_path: Path) -> None:
     assert 8 * GIB < planned.peer_bytes < 16 * GIB, show_size(planned.peer_bytes)
     assert answer(planned).peers == 0
     assert answer(pose_instance(instance(tmp_path, "0.4"), replace(MAC, memory_bytes=32 * GIB))).peers == 1
+
+
+def test_no_measurement_is_advised_that_cannot_be_made(tmp_path: Path) -> None:
+    many = pose_instance(instance(tmp_path, "0.6"), replace(MAC, memory_bytes=128 * GIB))
+    result = answer(many)
+    assert result.peers > 1
+    _, sizing, _ = size(many, 1, may_cut=False)
+    assert "--measure" not in " ".join([*sentences(many, result), *sizing.reasons])
 
 
 def test_rounds_are_planned_by_what_their_values_refer_to(tmp_path: Path) -> None:

@@ -29,3 +29,11 @@ def test_the_log_of_a_peer_that_somebody_else_starts_is_read_where_its_reader_re
         examine("crashes", f"peers: [{{name: x, kind: attached, find: {{folder: {tmp_path}}}}}]\n"), Level.FAILURE
     )
     assert "peer x: a step needed more memory than there is (train.log); lower the batch size" in found
+
+
+def test_the_log_of_the_login_server_of_instances_is_read(examine: Examine, tmp_path: Path) -> None:
+    log = tmp_path / "state" / "login" / "login.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("FailedOp(0, AA25 invalid account nonce)\n")
+    found = messages(examine("crashes", "peers: [{name: x}]\n"), Level.WARNING)
+    assert found.startswith("log-in server: several peers of one account submitted at once (login.log); start them ")

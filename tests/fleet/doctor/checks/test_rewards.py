@@ -3,13 +3,16 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from exporter.leaderboard.changes import Change
-from exporter.sources import Standing
+from exporter.sources import Standing, chain
 from fleet.doctor.checks.rewards import judge
 from fleet.doctor.findings import Level
 from tests.exporter.identity.test_own_peer import write_key
 from tests.fakes import reserve_ports
 from tests.fleet.doctor.conftest import Examine, messages
+from tests.fleet.rl_swarm.stand_in import make_checkout
 
 NOW = 1_790_000_000.0
 ALFA = "Qm" + "a" * 44
@@ -85,6 +88,16 @@ def test_without_a_contract_nothing_is_asked(examine: Examine, tmp_path: Path) -
     found = examine("rewards", peer(tmp_path))
     assert [one.level for one in found] == [Level.OK]
     assert "set `contract` of a peer" in found[0].message
+
+
+def test_the_contract_that_a_checkout_tells_is_asked_without_a_source(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_checkout(tmp_path / "rl-swarm", "0.7")
+    write_key(tmp_path / "swarm.pem", "fox")
+    monkeypatch.setattr(chain, "RPC_URL", f"http://127.0.0.1:{reserve_ports(1)[0]}/")
+    found = examine("rewards", "peers: [{name: fox, kind: rl-swarm, folder: rl-swarm, identity: swarm.pem}]\n")
+    assert messages(found, Level.WARNING).startswith("the chain cannot be read: http://127.0.0.1:")
 
 
 def test_a_key_that_is_missing_and_a_chain_that_is_away_are_told(examine: Examine, tmp_path: Path) -> None:

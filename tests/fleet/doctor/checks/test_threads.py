@@ -7,6 +7,7 @@ import pytest
 
 from exporter.system.machine import Cores, read_cores
 from fleet.doctor.findings import Level
+from fleet.doctor.trainers import find_trainers
 from tests.fleet.doctor.conftest import Examine, messages
 
 
@@ -33,3 +34,16 @@ def test_the_planned_threads_are_reported_while_nothing_runs(examine: Examine, m
     monkeypatch.setattr("fleet.doctor.site.find_trainers", list)
     (found,) = examine("threads", "peers: 2\n")
     assert found.message.startswith("2 peers will have ")
+
+
+def test_for_trainers_of_others_no_measurement_is_advised(
+    examine: Examine, start_trainer: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.doctor.checks.threads.read_cores", lambda: Cores(1, "CPU quota of 1"))
+    pids = {start_trainer(OMP_NUM_THREADS="1") for _ in range(2)}
+    # Others may train on this machine while the tests run.
+    monkeypatch.setattr("fleet.doctor.site.find_trainers", lambda: [one for one in find_trainers() if one.pid in pids])
+    (ours,) = examine("threads", "peers: 2\n")
+    (theirs,) = examine("threads", "peers: [{name: x, kind: attached, find: {folder: .}}]\n")
+    assert "--measure" in ours.remedy
+    assert "fewer" in theirs.remedy
