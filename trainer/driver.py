@@ -23,6 +23,7 @@ from trainer.rounds import (
     count_skipped,
     follow,
     is_published,
+    keep_up,
     lead,
     list_sums,
     to_record,
@@ -165,6 +166,8 @@ class RoundDriver(TrainerCallback):
         at, reward = position.round_and_stage, position.reward + earnings.reward
         self._stage_line = f"round={at.round} stage={at.stage} stage_reward={reward:.4f} others={earnings.others}"
         following = advance(self._progress, earnings.reward, self._plan, leader=self._publisher.leads)
+        if self._publisher.leads:
+            following = keep_up(following, self._publisher.furthest, self._plan)
         self._publisher.put_sums(following)
         is_overdue = time.monotonic() - self._output_at >= OUTPUT_SECONDS
         if earnings.question and (is_overdue or is_published(position.steps, self._plan)):

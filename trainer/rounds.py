@@ -123,6 +123,14 @@ def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> R
     return follow(progress, announced, plan)
 
 
+def keep_up(progress: RoundProgress, furthest: RoundAndStage | None, plan: Plan) -> RoundProgress:
+    """A leader's progress where another one led the swarm further: rounds that were announced do not come again."""
+    position = progress.position
+    if position is None or furthest is None or furthest.round <= position.round:
+        return progress
+    return lead(progress, furthest, plan)
+
+
 def count_skipped(last: int | None, joined: int) -> int:
     """The rounds between the one that the peer last played in and the one that it joins now."""
     return max(0, joined - last - 1) if last is not None else 0

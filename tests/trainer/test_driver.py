@@ -56,6 +56,7 @@ class Publisher:
 
     is_swarm_lost = False
     shards = 1
+    furthest: RoundAndStage | None = None
 
     def __init__(self, others: OtherPeers, *, leads: bool) -> None:
         self.leads, self.others, self.records, self.put, self.asked = leads, others, {}, [], 0  # type: ignore[var-annotated]
@@ -224,6 +225,19 @@ def test_a_follower_that_fell_behind_joins_the_current_round_and_counts_the_othe
 
     assert run.at == (9, 1)
     assert run.telemetry.skipped == 5
+
+
+def test_a_leader_learns_in_the_midst_of_a_stage_how_far_another_led() -> None:
+    run = Run(steps_per_stage=8)
+    run.start(RoundProgress(Position(3, 0, 2, 2.0), finished_round=2))
+    run.publisher.furthest = RoundAndStage(7, 1)
+
+    run.step()
+
+    assert run.at == (7, 1)
+    assert run.publisher.put[-1] == {(3, 0): 3.0}
+    assert run.publisher.records["rl_swarm_rs"] == (7, 1)
+    assert run.telemetry.skipped == 3
 
 
 def test_a_follower_that_is_a_round_behind_finishes_its_own() -> None:

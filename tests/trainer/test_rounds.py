@@ -16,6 +16,7 @@ from trainer.rounds import (
     follow,
     from_record,
     further,
+    keep_up,
     lead,
     to_record,
 )
@@ -172,3 +173,12 @@ def test_a_restarted_swarm_knows_nothing_of_the_earlier_sums() -> None:
 
     assert follow(progress, RoundAndStage(3, 1), PLAN).sums == progress.sums
     assert follow(progress, RoundAndStage(1, 0), PLAN).sums == {}
+
+
+def test_a_leader_goes_on_in_the_round_to_which_another_led() -> None:
+    behind = RoundProgress(Position(4, 1, 1, 7.0), finished_round=3, sums={RoundAndStage(4, 1): StageSum(1, 7.0)})
+
+    assert keep_up(behind, RoundAndStage(6, 2), PLAN) == RoundProgress(Position(6, 2), finished_round=3)
+    assert keep_up(behind, RoundAndStage(6, 2), PLAN).sums == behind.sums
+    for known in (None, RoundAndStage(4, 2), RoundAndStage(3, 0)):
+        assert keep_up(behind, known, PLAN) is behind

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import SwarmConfig
-from trainer.rounds import Plan, RoundProgress, advance, follow, lead, list_sums
+from trainer.rounds import Plan, RoundProgress, advance, follow, keep_up, lead, list_sums
 from trainer.run import read_progress
 from trainer.swarm.dht import Swarm
 from trainer.swarm.error import SwarmError
@@ -68,6 +68,8 @@ def play(publisher: Publisher, progress: RoundProgress) -> None:
             continue
         at = position.round_and_stage
         progress = advance(progress, 1.0, PLAN, leader=publisher.leads)
+        if publisher.leads:
+            progress = keep_up(progress, publisher.furthest, PLAN)
         publisher.put_sums(progress)
         print(f"round={at.round} stage={at.stage} stage_reward={position.reward + 1.0:.4f}", flush=True)
         if publisher.leads:
