@@ -293,6 +293,8 @@ class RoundDriver(TrainerCallback):
         return progress
 
     def _why_waiting(self) -> str:
+        if self._announced is None and self._publisher.looks_for_others:
+            return "looking for the swarm's round, before this peer leads: others may have led it further"
         if self._announced is None and self._progress.finished_round is None:
             return "waiting: no source announces the swarm's round (nobody writes rl_swarm_rs)"
         if self._announced is None:

@@ -57,6 +57,7 @@ class Publisher:
     is_swarm_lost = False
     shards = 1
     furthest: RoundAndStage | None = None
+    looks_for_others = False
 
     def __init__(self, others: OtherPeers, *, leads: bool) -> None:
         self.leads, self.others, self.records, self.put, self.asked = leads, others, {}, [], 0  # type: ignore[var-annotated]
@@ -315,3 +316,11 @@ def test_a_swarm_that_nobody_announces_is_called_that(caplog: pytest.LogCaptureF
         run.step()
 
     assert "no source announces the swarm's round (nobody writes rl_swarm_rs)" in caplog.text
+
+
+def test_a_leader_that_looks_for_its_swarm_says_so() -> None:
+    run = Run(leader=False)
+    run.start()
+    run.publisher.looks_for_others = True
+
+    assert "looking for the swarm's round, before this peer leads" in run.driver._why_waiting()

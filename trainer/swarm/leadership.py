@@ -52,6 +52,11 @@ class Leadership:
         self.leads = self._succession.leads(now)
         self.furthest: RoundAndStage | None = None
 
+    @property
+    def looks_for_others(self) -> bool:
+        """Whether it has still to hear of the swarm, before it may lead."""
+        return not self.leads and self._succession.must_hear
+
     def keep(self, now: float, place: RoundAndStage | None) -> None:
         """Gives a sign of life, and sees who else does, at monotonic time `now`. Raises SwarmError.
 

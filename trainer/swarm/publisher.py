@@ -104,6 +104,11 @@ class Publisher(threading.Thread):
         return self._leadership.leads
 
     @property
+    def looks_for_others(self) -> bool:
+        """Whether this peer, which led or could, has not heard of the swarm since it came back."""
+        return self._leadership.looks_for_others
+
+    @property
     def furthest(self) -> RoundAndStage | None:
         """The furthest place of a signed swarm that a leader named, as far as this peer knows."""
         return self._leadership.furthest

@@ -43,6 +43,11 @@ class Succession:
         """The swarm's round was read."""
         self._is_informed = True
 
+    @property
+    def must_hear(self) -> bool:
+        """Whether this peer comes back and has not heard of the swarm yet."""
+        return self.may_lead and not self._is_informed
+
     def leads(self, now: float) -> bool:
         """Whether this peer leads."""
         waits_for = self._seniors if self._is_informed else self._others

@@ -59,12 +59,12 @@ def test_it_leads_once_it_read_the_swarms_round(tmp_path: Path, clock: list[floa
     assert not returning.leads
     flush(returning, clock)
     assert returning._read_round() is None
-    assert not returning.leads
+    assert (returning.leads, returning.looks_for_others) == (False, True)
 
     node.stored[ROUND_AND_STAGE_KEY] = tuple(NEW)
 
     assert returning._read_round() == NEW
-    assert returning.leads
+    assert (returning.leads, returning.looks_for_others) == (True, False)
     assert lead(read_progress(tmp_path), NEW, PLAN).position == Position(*NEW)
 
 
