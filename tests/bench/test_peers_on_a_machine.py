@@ -1,0 +1,106 @@
+"""Steps per second of one to four peers on this machine against a run of TRL alone, in turn."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.architecture import ROOT
+from tests.fakes import wait_for
+from tests.trainer.conftest import make_peer as make_peer
+from tests.trainer.peers import QUICK, Peer
+
+pytestmark = [
+    pytest.mark.bench,
+    pytest.mark.timeout(3000),
+    pytest.mark.skipif(sys.platform == "win32", reason="stops processes"),
+]
+
+MOST = 4
+# Alone, peers, peers, alone: a drift of the machine falls on both alike.
+PATTERN, TURN_SECONDS, BLOCKS = (False, True, True, False), 5.0, 5
+SUBJECT = "Peers of the tiny model on one machine, of three stages, against a run of TRL alone"
+
+
+def family(pid: int) -> list[psutil.Process]:
+    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+
+
+@contextmanager
+def running(processes: list[psutil.Process]) -> Iterator[None]:
+    """They run inside, and are stopped outside."""
+    for one in processes:
+        one.send_signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        for one in processes:
+            one.send_signal(signal.SIGSTOP)
+
+
+def lines(path: Path) -> int:
+    return path.read_text().count("\n")
+
+
+def swarm(make_peer: Callable[..., Peer], size: int) -> list[Peer]:
+    """Peers of a swarm of their own, which step."""
+    options = {"grpo": QUICK, "device": "cpu"}
+    peers: list[Peer] = []
+    for number in range(size):
+        joins = {"initial_peers": [peers[0].address()]} if peers else {"leader": True}
+        peers.append(make_peer(f"{size}-{number}", swarm={"port": 0, **joins}, seed=number, **options).start())
+    for peer in peers:
+        peer.wait_for_steps(10)
+    return peers
+
+
+@pytest.mark.parametrize("size", range(1, MOST + 1))
+def test_steps_of_peers_against_those_of_trl_alone(
+    make_peer: Callable[..., Peer], tmp_path: Path, record: Callable[..., None], size: int
+) -> None:
+    notes = tmp_path / "notes"
+    command = [sys.executable, "-W", "ignore", "-m", "tests.bench.plain_trl", str(notes)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
+    ) as alone:
+        try:
+            wait_for(lambda: notes.exists() and lines(notes) > 10, 120, "steps of TRL alone")
+            one = family(alone.pid)
+            with running(one):
+                pass
+            peers = swarm(make_peer, size)
+            all_of_them = [part for peer in peers if peer.process is not None for part in family(peer.process.pid)]
+            with running(all_of_them):
+                pass
+            ratios, plain, together = [], [], []
+            for _ in range(BLOCKS):
+                counts = {False: 0, True: 0}
+                for is_swarm in PATTERN:
+                    before = lines(notes), sum(len(peer.steps()) for peer in peers)
+                    with running(all_of_them if is_swarm else one):
+                        time.sleep(TURN_SECONDS)
+                    after = lines(notes), sum(len(peer.steps()) for peer in peers)
+                    counts[is_swarm] += after[is_swarm] - before[is_swarm]
+                seconds = TURN_SECONDS * PATTERN.count(True)
+                plain.append(counts[False] / seconds)
+                together.append(counts[True] / seconds)
+                ratios.append(counts[True] / max(1, counts[False]))
+        finally:
+            alone.kill()
+    for peer in peers:
+        for part in all_of_them:
+            part.send_signal(signal.SIGCONT)
+        assert peer.end() == 0, peer.text()
+    middle, one_alone, ratio = (statistics.median(values) for values in (together, plain, ratios))
+    figures = f"{middle:.1f}, {middle / size:.1f}, {one_alone:.1f}"
+    record(SUBJECT, f"steps a second: {size} together, each, TRL alone", figures)
+    record(SUBJECT, f"{size} together / TRL alone", f"{ratio:.2f}")
+    assert ratio > 0
