@@ -17,8 +17,8 @@ from tests.trainer.recount import recount
 from trainer.protocol import RoundAndStage
 from trainer.swarm.identity import ensure_identity
 
-# A round of the tiny model takes about as long as a start: a peer that is killed is back while its sums still count.
-STEPS_PER_STAGE = 60
+# Two rounds of the tiny model take as long as a start: a peer that is killed is back while its sums still count.
+STEPS_PER_STAGE = 30
 
 
 class Player:
