@@ -26,7 +26,7 @@ pytestmark = [
 
 MOST = 4
 # Alone, peers, peers, alone: a drift of the machine falls on both alike.
-PATTERN, TURN_SECONDS, BLOCKS = (False, True, True, False), 5.0, 5
+PATTERN, TURN_SECONDS, BLOCKS = (False, True, True, False), 4.0, 4
 SUBJECT = "Peers of the tiny model on one machine, of three stages, against a run of TRL alone"
 
 
