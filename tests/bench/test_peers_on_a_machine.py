@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -30,20 +30,22 @@ PATTERN, TURN_SECONDS, BLOCKS = (False, True, True, False), 4.0, 4
 SUBJECT = "Peers of the tiny model on one machine, of three stages, against a run of TRL alone"
 
 
-def family(pid: int) -> list[psutil.Process]:
-    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+def send(pids: list[int], number: signal.Signals) -> None:
+    """To these processes and all below them; some of those are gone in a moment."""
+    for pid in pids:
+        for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(number)
 
 
 @contextmanager
-def running(processes: list[psutil.Process]) -> Iterator[None]:
+def running(pids: list[int]) -> Iterator[None]:
     """They run inside, and are stopped outside."""
-    for one in processes:
-        one.send_signal(signal.SIGCONT)
+    send(pids, signal.SIGCONT)
     try:
         yield
     finally:
-        for one in processes:
-            one.send_signal(signal.SIGSTOP)
+        send(pids, signal.SIGSTOP)
 
 
 def lines(path: Path) -> int:
@@ -73,13 +75,11 @@ def test_steps_of_peers_against_those_of_trl_alone(
     ) as alone:
         try:
             wait_for(lambda: notes.exists() and lines(notes) > 10, 120, "steps of TRL alone")
-            one = family(alone.pid)
-            with running(one):
-                pass
+            one = [alone.pid]
+            send(one, signal.SIGSTOP)
             peers = swarm(make_peer, size)
-            all_of_them = [part for peer in peers if peer.process is not None for part in family(peer.process.pid)]
-            with running(all_of_them):
-                pass
+            all_of_them = [peer.process.pid for peer in peers if peer.process is not None]
+            send(all_of_them, signal.SIGSTOP)
             ratios, plain, together = [], [], []
             for _ in range(BLOCKS):
                 counts = {False: 0, True: 0}
@@ -95,9 +95,8 @@ def test_steps_of_peers_against_those_of_trl_alone(
                 ratios.append(counts[True] / max(1, counts[False]))
         finally:
             alone.kill()
+    send(all_of_them, signal.SIGCONT)
     for peer in peers:
-        for part in all_of_them:
-            part.send_signal(signal.SIGCONT)
         assert peer.end() == 0, peer.text()
     middle, one_alone, ratio = (statistics.median(values) for values in (together, plain, ratios))
     figures = f"{middle:.1f}, {middle / size:.1f}, {one_alone:.1f}"
