@@ -188,7 +188,7 @@ class TrainerConfig(FileModel):
     dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights in memory")
     lora: LoraOptions | None = Field(default=None, description="train adapters only; null: all weights")
     load_in_4bit: bool = Field(
-        default=False, description="frozen weights of four bits below adapters; needs lora, bitsandbytes and a GPU"
+        default=False, description="frozen weights of four bits below adapters; needs lora and bitsandbytes"
     )
     grpo: Annotated[dict[str, Any], AfterValidator(_check_grpo)] = Field(default_factory=dict)
     steps_per_stage: PositiveInt = 20

@@ -23,6 +23,7 @@ from trainer.rounds import (
     count_skipped,
     follow,
     is_published,
+    keep_up,
     lead,
     list_sums,
     to_record,
@@ -165,6 +166,8 @@ class RoundDriver(TrainerCallback):
         at, reward = position.round_and_stage, position.reward + earnings.reward
         self._stage_line = f"round={at.round} stage={at.stage} stage_reward={reward:.4f} others={earnings.others}"
         following = advance(self._progress, earnings.reward, self._plan, leader=self._publisher.leads)
+        if self._publisher.leads:
+            following = keep_up(following, self._publisher.furthest, self._plan)
         self._publisher.put_sums(following)
         is_overdue = time.monotonic() - self._output_at >= OUTPUT_SECONDS
         if earnings.question and (is_overdue or is_published(position.steps, self._plan)):
@@ -290,6 +293,8 @@ class RoundDriver(TrainerCallback):
         return progress
 
     def _why_waiting(self) -> str:
+        if self._announced is None and self._publisher.looks_for_others:
+            return "looking for the swarm's round, before this peer leads: others may have led it further"
         if self._announced is None and self._progress.finished_round is None:
             return "waiting: no source announces the swarm's round (nobody writes rl_swarm_rs)"
         if self._announced is None:

@@ -132,8 +132,7 @@ def build_trainer(
 ) -> PeerTrainer:
     """Model, data, rewards and trainer of a configuration. Raises ValueError with one line for the user."""
     device = choose_device(config.device)
-    if config.load_in_4bit and device != "cuda":
-        raise ValueError(f"load_in_4bit: needs an NVIDIA GPU, and the device is {device}; remove it")
+    quantization = four_bits(config.dtype, device) if config.load_in_4bit else None
     trackers.prepare(config.grpo.get("report_to"), config.run_dir)
     transformers.set_seed(config.seed)
     task = load_task(config)
@@ -143,7 +142,7 @@ def build_trainer(
         rewards.append(stage_reward(config.stage_rewards.model_dump(), task.judge))
     model, tokenizer = load_model(config)
     try:
-        arguments = GRPOConfig(**grpo_options(config, device, checkpoints))
+        arguments = GRPOConfig(**grpo_options(config, device, checkpoints, quantization))
     except (TypeError, ValueError) as error:
         raise ValueError(f"grpo: {' '.join(str(error).split())}") from error
     if arguments.beta and not isinstance(model, str) and config.lora is None:
@@ -187,7 +186,7 @@ def build_trainer(
     return trainer
 
 
-def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[str, Any]:
+def grpo_options(config: TrainerConfig, device: str, checkpoints: Path, quantization: Any = None) -> dict[str, Any]:
     """The arguments of GRPOConfig: defaults, then the user's options, then what the trainer sets; the last one wins."""
     suited: dict[str, Any] = {
         **suited_options(config.model, config.grpo),
@@ -217,7 +216,7 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path) -> dict[
         # TRL loads a named model itself, and its reference model in the same way.
         decided["model_init_kwargs"] = {
             "dtype": config.dtype,
-            **({"quantization_config": four_bits(config.dtype)} if config.load_in_4bit else {}),
+            **({"quantization_config": quantization} if quantization else {}),
             **(config.grpo.get("model_init_kwargs") or {}),
         }
     return suited | config.grpo | decided

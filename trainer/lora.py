@@ -19,8 +19,11 @@ def adapters(options: LoraOptions | None) -> Any:
     )
 
 
-def four_bits(dtype: str) -> Any:
-    """The `transformers.BitsAndBytesConfig` for weights of four bits. Raises ValueError without bitsandbytes."""
+def four_bits(dtype: str, device: str) -> Any:
+    """The `transformers.BitsAndBytesConfig` for weights of four bits.
+
+    Raises ValueError without bitsandbytes, or with one that cannot compute on this device.
+    """
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ValueError(
             "load_in_4bit: bitsandbytes is not installed; pip install bitsandbytes, or remove load_in_4bit"
@@ -28,6 +31,14 @@ def four_bits(dtype: str) -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 
+    # One that does not say is of the time of NVIDIA's GPUs alone.
+    bitsandbytes = importlib.import_module("bitsandbytes")
+    devices = getattr(bitsandbytes, "supported_torch_devices", {"cuda"})
+    if device not in devices:
+        raise ValueError(
+            f"load_in_4bit: bitsandbytes {bitsandbytes.__version__} has no {device}; "
+            "pip install --upgrade bitsandbytes, or remove load_in_4bit"
+        )
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -72,6 +72,16 @@ def outputs_subkey(question: str) -> str:
     return hashlib.md5(question.encode(), usedforsecurity=False).hexdigest()
 
 
+def heartbeat_value(now: float, place: RoundAndStage | None) -> tuple[int, ...]:
+    """A sign of life: (Unix seconds, and the furthest round and stage that this peer knows the swarm was in)."""
+    return (int(now), *(place or ()))
+
+
+def read_heartbeat(value: object) -> RoundAndStage | None:
+    """The place that a sign of life names."""
+    return read_round_and_stage(value[1:]) if isinstance(value, list | tuple) else None
+
+
 def read_owner(key: str, subkey: object) -> str | None:
     """The peer whose record this is; None for the swarm's own, which its leader writes; "" for nobody's."""
     if _OF_LEADER.fullmatch(key):

@@ -71,13 +71,11 @@ class RoundProgress:
 
 def lead(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> RoundProgress:
     """The leader's progress at its start: the further of its saved one and the one last published to the swarm."""
-    position = progress.position
-    if position is None and progress.finished_round is not None:
-        position = _next_round(progress, progress.finished_round, plan)
-    if swarm is not None and (position is None or swarm > position.round_and_stage):
+    position = progress.position or _resume(progress, plan)
+    if swarm is not None and swarm > position.round_and_stage:
         joined = _join(progress, RoundAndStage(swarm.round, min(swarm.stage, plan.stages_per_round - 1)), plan)
         position = joined or _next_round(progress, swarm.round, plan)
-    return _within(replace(progress, position=position or Position(0, 0)), plan)
+    return _within(replace(progress, position=position), plan)
 
 
 def follow(progress: RoundProgress, swarm: RoundAndStage | None, plan: Plan) -> RoundProgress:
@@ -121,6 +119,14 @@ def catch_up(progress: RoundProgress, announced: RoundAndStage, plan: Plan) -> R
     if position is None or announced.round <= position.round + 1:
         return progress
     return follow(progress, announced, plan)
+
+
+def keep_up(progress: RoundProgress, furthest: RoundAndStage | None, plan: Plan) -> RoundProgress:
+    """A leader's progress where another one led the swarm further: rounds that were announced do not come again."""
+    position = progress.position
+    if position is None or furthest is None or furthest.round <= position.round:
+        return progress
+    return lead(progress, furthest, plan)
 
 
 def count_skipped(last: int | None, joined: int) -> int:
@@ -202,6 +208,14 @@ def _sums(record: object) -> dict[RoundAndStage, StageSum]:
             if at is not None and reward is not None and _is_count(entry[2], 2**53):
                 sums[at] = StageSum(entry[2], reward)
     return sums
+
+
+def _resume(progress: RoundProgress, plan: Plan) -> Position:
+    """Where a leader goes on that has no position: where it earned last, or after its last round."""
+    newest, finished = progress.newest, progress.finished_round
+    if newest is not None and (finished is None or newest.round > finished):
+        return _join(progress, newest, plan) or _next_round(progress, newest.round, plan)
+    return _next_round(progress, -1 if finished is None else finished, plan)
 
 
 def _next_round(progress: RoundProgress, number: int, plan: Plan) -> Position:

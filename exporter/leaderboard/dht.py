@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +26,8 @@ from hivemind import DHT
 from hivemind.dht.node import DHTNode
 from hivemind.dht.routing import DHTID
 from hivemind.dht.validation import DHTRecord, RecordValidatorBase
+from hivemind.p2p import PeerID
+from hivemind.p2p.p2p_daemon import Multiaddr
 from hivemind.utils.timed_storage import ValueWithExpiration
 
 from exporter.leaderboard.config import LeaderboardConfig, load
@@ -38,6 +40,9 @@ from trainer.sealing import Members, Opener
 JOIN_SECONDS = 60.0
 READ_SECONDS = 15.0
 PROBE_SECONDS = 2.0
+PING_SECONDS = 3.0
+# How often initial peers that are not connected are dialled again.
+DIAL_SECONDS = 60.0
 # After the parent process is gone: the time for a clean exit, which removes p2pd's sockets.
 ORPHAN_GRACE_SECONDS = 4.0
 BEAM_SIZE = 100
@@ -116,7 +121,7 @@ def join(config: LeaderboardConfig, initial_peers: Sequence[str]) -> DHT:
     )
     # Goes along with the fork. hivemind's pipe to its process breaks on a message of more than 64 KiB, so that nothing
     # of the user's making, such as the names of many peers, may travel on it.
-    dht.leaderboard_config = config
+    dht.leaderboard_config, dht.leaderboard_peers = config, tuple(initial_peers)
     try:
         dht.run_in_background(await_ready=True, timeout=JOIN_SECONDS)
     # hivemind passes on whatever ended its process: connection, daemon, configuration, time-out.
@@ -142,6 +147,28 @@ async def read(dht: DHT, node: DHTNode, *, queries: list[list[Any]]) -> bytes:
     ]
     peers = len(node.protocol.routing_table.uid_to_peer_id)
     return json.dumps({"peers": peers, "answers": answers, "unfinished": len(unfinished)}).encode()
+
+
+async def dial(dht: DHT, node: DHTNode) -> int:
+    """Runs in the DHT's process: connects to the initial peers that are not connected; how many of them answered.
+
+    A swarm that was split has several parts, and hivemind never asks the initial peers again: whoever has found one
+    part stays in it, even when it stands still.
+    """
+    present = {str(peer.peer_id) for peer in await node.p2p.list_peers()}
+    known = [address.rpartition("/p2p/") for address in dht.leaderboard_peers]
+    missing = [(where, peer_id) for where, _, peer_id in known if peer_id not in present]
+    return sum(await asyncio.gather(*(_dial(node, where, peer_id) for where, peer_id in missing)))
+
+
+async def _dial(node: DHTNode, where: str, peer_id: str) -> bool:
+    try:
+        peer = PeerID.from_base58(peer_id)
+        await asyncio.wait_for(node.p2p._client.connect(peer, [Multiaddr(where)]), PING_SECONDS)
+        return await asyncio.wait_for(node.protocol.call_ping(peer), PING_SECONDS) is not None
+    # What p2pd says of a peer that is down is of many kinds, and means all the same.
+    except Exception:  # noqa: BLE001
+        return False
 
 
 def _keys(query: list[Any], shards: int) -> list[str]:
@@ -190,6 +217,7 @@ def serve(pipe: Connection, config: LeaderboardConfig) -> None:
     """Answers queries until the pipe closes. Raises _Lost."""
     dht: DHT | None = None
     initial_peers = InitialPeers(config.initial_peers, config.bootnodes)
+    dialled_at = 0.0
     try:
         while True:
             queries = json.loads(pipe.recv_bytes())
@@ -202,8 +230,13 @@ def serve(pipe: Connection, config: LeaderboardConfig) -> None:
                 if not find_open_port(addresses):
                     pipe.send_bytes(json.dumps({"error": "no initial peer accepts connections yet"}).encode())
                     continue
-                dht = join(config, addresses)
+                dht, dialled_at = join(config, addresses), time.monotonic()
             pipe.send_bytes(_ask(dht, queries))
+            if time.monotonic() - dialled_at >= DIAL_SECONDS:
+                dialled_at = time.monotonic()
+                # While the board is busy with the answer; the next question waits for a few seconds at most.
+                if _in_dht(dht, dial):
+                    _log.warning("connected again to an initial peer that was lost")
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _log.debug("the leaderboard closed the pipe")
     except _Lost as error:
@@ -214,10 +247,15 @@ def serve(pipe: Connection, config: LeaderboardConfig) -> None:
             dht.shutdown()
 
 
+def _in_dht(dht: DHT, coroutine: Callable[..., Any], **arguments: Any) -> Any:
+    """What a coroutine returns that is awaited in the DHT's process. Raises TimeoutError."""
+    return dht.run_coroutine(partial(coroutine, **arguments), return_future=True).result(READ_SECONDS + 5)
+
+
 def _ask(dht: DHT, queries: list[list[Any]]) -> bytes:
     if not dht.is_alive():
         raise _Lost("the DHT's process ended")
-    answer: bytes = dht.run_coroutine(partial(read, queries=queries), return_future=True).result(READ_SECONDS + 5)
+    answer: bytes = _in_dht(dht, read, queries=queries)
     # A key with more records than a message carries breaks the connection that it comes by, and all that follows.
     if json.loads(answer)["unfinished"]:
         raise _Lost(f"the DHT did not answer within {READ_SECONDS:.0f} s")

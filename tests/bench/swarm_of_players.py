@@ -17,7 +17,7 @@ from tests.trainer.recount import recount
 from trainer.protocol import RoundAndStage
 from trainer.swarm.identity import ensure_identity
 
-# A round of the tiny model takes some ten seconds.
+# Two rounds of the tiny model take as long as a start: a peer that is killed is back while its sums still count.
 STEPS_PER_STAGE = 30
 
 

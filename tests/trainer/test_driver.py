@@ -56,6 +56,8 @@ class Publisher:
 
     is_swarm_lost = False
     shards = 1
+    furthest: RoundAndStage | None = None
+    looks_for_others = False
 
     def __init__(self, others: OtherPeers, *, leads: bool) -> None:
         self.leads, self.others, self.records, self.put, self.asked = leads, others, {}, [], 0  # type: ignore[var-annotated]
@@ -226,6 +228,19 @@ def test_a_follower_that_fell_behind_joins_the_current_round_and_counts_the_othe
     assert run.telemetry.skipped == 5
 
 
+def test_a_leader_learns_in_the_midst_of_a_stage_how_far_another_led() -> None:
+    run = Run(steps_per_stage=8)
+    run.start(RoundProgress(Position(3, 0, 2, 2.0), finished_round=2))
+    run.publisher.furthest = RoundAndStage(7, 1)
+
+    run.step()
+
+    assert run.at == (7, 1)
+    assert run.publisher.put[-1] == {(3, 0): 3.0}
+    assert run.publisher.records["rl_swarm_rs"] == (7, 1)
+    assert run.telemetry.skipped == 3
+
+
 def test_a_follower_that_is_a_round_behind_finishes_its_own() -> None:
     run = Run(leader=False)
     run.publisher.records["rl_swarm_rs"] = (3, 0)
@@ -301,3 +316,11 @@ def test_a_swarm_that_nobody_announces_is_called_that(caplog: pytest.LogCaptureF
         run.step()
 
     assert "no source announces the swarm's round (nobody writes rl_swarm_rs)" in caplog.text
+
+
+def test_a_leader_that_looks_for_its_swarm_says_so() -> None:
+    run = Run(leader=False)
+    run.start()
+    run.publisher.looks_for_others = True
+
+    assert "looking for the swarm's round, before this peer leads" in run.driver._why_waiting()

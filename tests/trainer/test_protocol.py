@@ -9,6 +9,7 @@ import pytest
 from trainer.protocol import (
     HEARTBEATS_KEY,
     RoundAndStage,
+    heartbeat_value,
     is_peer_id,
     leaderboard_key,
     leaderboard_value,
@@ -16,6 +17,7 @@ from trainer.protocol import (
     outputs_subkey,
     outputs_value,
     read_completion,
+    read_heartbeat,
     read_number,
     read_owner,
     read_rewards,
@@ -124,3 +126,9 @@ def test_the_swarms_own_records_are_its_leaders_and_outputs_the_peers_that_the_k
 def test_the_winners_of_a_round_are_its_highest_sums() -> None:
     assert winners({PEER: 1.0, OTHER: 3.0, "third": 0.0}) == [OTHER, PEER]
     assert winners({PEER: 2.0, OTHER: 2.0}) == winners({OTHER: 2.0, PEER: 2.0})
+
+
+def test_a_heartbeat_names_the_place_that_its_writer_knows() -> None:
+    assert read_heartbeat(heartbeat_value(1700.5, RoundAndStage(7, 2))) == (7, 2)
+    assert read_heartbeat(heartbeat_value(1700.5, None)) is None
+    assert read_heartbeat(1700) is None

@@ -16,6 +16,7 @@ from trainer.rounds import (
     follow,
     from_record,
     further,
+    keep_up,
     lead,
     to_record,
 )
@@ -172,3 +173,23 @@ def test_a_restarted_swarm_knows_nothing_of_the_earlier_sums() -> None:
 
     assert follow(progress, RoundAndStage(3, 1), PLAN).sums == progress.sums
     assert follow(progress, RoundAndStage(1, 0), PLAN).sums == {}
+
+
+def test_a_leader_goes_on_in_the_round_to_which_another_led() -> None:
+    behind = RoundProgress(Position(4, 1, 1, 7.0), finished_round=3, sums={RoundAndStage(4, 1): StageSum(1, 7.0)})
+
+    assert keep_up(behind, RoundAndStage(6, 2), PLAN) == RoundProgress(Position(6, 2), finished_round=3)
+    assert keep_up(behind, RoundAndStage(6, 2), PLAN).sums == behind.sums
+    for known in (None, RoundAndStage(4, 2), RoundAndStage(3, 0)):
+        assert keep_up(behind, known, PLAN) is behind
+
+
+def test_a_leader_without_a_position_goes_on_where_it_earned_last() -> None:
+    sums = {RoundAndStage(7, 1): StageSum(1, 2.0)}
+    joined_late = RoundProgress(None, finished_round=None, sums=sums)
+
+    assert lead(joined_late, None, PLAN).position == Position(7, 1, 1, 2.0)
+    assert lead(replace(joined_late, finished_round=6), RoundAndStage(7, 0), PLAN).position == Position(7, 1, 1, 2.0)
+    assert lead(replace(joined_late, finished_round=8), None, PLAN).position == Position(9, 0)
+    whole = replace(joined_late, sums={RoundAndStage(7, 2): StageSum(2, 2.0)})
+    assert lead(whole, None, PLAN).position == Position(8, 0)

@@ -32,16 +32,17 @@ def patient(completions, **kwargs):
 class Played(NamedTuple):
     """The peers, the rounds that all of them played in full, what the v0.4 peer saw, and our board's pages."""
 
+    steps: int
     peers: list[Peer]
     rounds: list[int]
     seen: dict[str, Any]
     pages: dict[str, dict[str, Any]]
 
 
-def fully_played(peer: Peer) -> set[int]:
+def fully_played(peer: Peer, steps: int) -> set[int]:
     """Rounds of which the peer logged every step."""
     places = [(int(step["round"]), int(step["stage"])) for step in peer.steps()]
-    return {number for number, _ in places if all(places.count((number, stage)) == STEPS for stage in range(3))}
+    return {number for number, _ in places if all(places.count((number, stage)) == steps for stage in range(3))}
 
 
 def won(peer: Peer) -> dict[int, str]:
@@ -54,22 +55,31 @@ def won(peer: Peer) -> dict[int, str]:
 @pytest.fixture(scope="module")
 def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFactory) -> Played:
     folder = tmp_path_factory.mktemp("four")
-    options = {
-        "grpo": QUICK,
-        "steps_per_stage": STEPS,
-        "publish_interval_seconds": 0.5,
-        "poll_interval_seconds": 0.2,
-    }
+    return play(make_peer, folder, {"grpo": QUICK, "steps_per_stage": STEPS}, least_rounds=ROUNDS)
+
+
+def play(
+    make_peer: Callable[..., Peer],
+    folder: Path,
+    options: dict[str, Any],
+    *,
+    least_rounds: int,
+    leader_seconds: float = 0.3,
+    follower_seconds: float = 0.2,
+    limit_seconds: float = 600,
+) -> Played:
+    """Four peers with these options, until all have played so many rounds in full."""
+    options = {"publish_interval_seconds": 0.5, "poll_interval_seconds": 0.2, **options}
 
     def start(name: str, seconds: float, swarm: dict[str, Any], seed: int) -> Peer:
         source = folder / f"{name}.py"
         source.write_text(PATIENT.replace("SECONDS", str(seconds)))
         return make_peer(name, swarm=swarm, rewards=[f"{source}:patient"], seed=seed, **options).start()
 
-    leader = start("lead", 0.3, {"port": 0, "leader": True}, 0)
+    leader = start("lead", leader_seconds, {"port": 0, "leader": True}, 0)
     address = leader.address()
     followers = [
-        start(name, 0.2, {"port": 0, "initial_peers": [address]}, 1 + number)
+        start(name, follower_seconds, {"port": 0, "initial_peers": [address]}, 1 + number)
         for number, name in enumerate(["fay", "gus", "hal"])
     ]
     for peer in followers:
@@ -81,10 +91,11 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
 
     def rounds() -> list[int]:
         assert all(peer.process is not None and peer.process.poll() is None for peer in peers)
-        return sorted(set.intersection(*(fully_played(peer) & set(won(peer)) for peer in peers)))
+        steps = options["steps_per_stage"]
+        return sorted(set.intersection(*(fully_played(peer, steps) & set(won(peer)) for peer in peers)))
 
     try:
-        wait_for(lambda: len(rounds()) >= ROUNDS, 600, "rounds that all play in full", every=1.0)
+        wait_for(lambda: len(rounds()) >= least_rounds, limit_seconds, "rounds that all play in full", every=1.0)
         found = rounds()
         wait_for(lambda: board.get("/api/gossip").json()["messages"], 60, "gossip")
         pages = {name: board.get(f"/api/{name}").json() for name in ("leaderboard-cumulative", "leaderboard", "gossip")}
@@ -93,7 +104,7 @@ def played(make_peer: Callable[..., Peer], tmp_path_factory: pytest.TempPathFact
         guest.communicate(b"stop\n", timeout=60)
     for peer in peers:
         assert peer.end(signal.SIGTERM) == 0, peer.text()
-    return Played(peers, found, json.loads((folder / "seen.json").read_text()), pages)
+    return Played(options["steps_per_stage"], peers, found, json.loads((folder / "seen.json").read_text()), pages)
 
 
 def records(played: Played, stage: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -113,7 +124,7 @@ def records_of(played: Played, place: str) -> Iterator[tuple[str, str, dict[str,
 def test_every_later_stages_prompt_quotes_what_another_peer_published(played: Played) -> None:
     for peer in played.peers:
         steps = [step for step in peer.steps() if int(step["round"]) in played.rounds and int(step["stage"])]
-        assert len(steps) == len(played.rounds) * 2 * STEPS
+        assert len(steps) == len(played.rounds) * 2 * played.steps
         assert all(int(step["others"]) >= 1 for step in steps)
 
 

@@ -1,6 +1,7 @@
 """A peer written to the description of rl-swarm v0.4's records: publishes and reads as such a peer does.
 
 `python -m tests.trainer.v04_peer ADDRESS FILE` takes part until its standard input closes, then writes what it saw.
+With `ROUND SECONDS` it leads, from that round on, and announces another stage after so many seconds.
 """
 
 import hashlib
@@ -55,6 +56,10 @@ class V04Peer:
         for number in range(stage + 1):
             self._read(round_number, number)
 
+    def announce(self, number: int) -> None:
+        """The stages of all rounds, counted through."""
+        self._store("rl_swarm_rs", divmod(number, len(FIELDS)))
+
     def _answer(self, round_number: int, stage: int) -> None:
         prompt = (
             f"The question we were given is: {QUESTION}  \n\nThe following answers to this question were suggested: \n"
@@ -75,7 +80,7 @@ class V04Peer:
             if outputs:
                 self.records[f"{round_number}_{stage}"][peer_id] = [[key, *value] for key, value in outputs.items()]
 
-    def _store(self, key: str, value: Any, subkey: str) -> None:
+    def _store(self, key: str, value: Any, subkey: str | None = None) -> None:
         from hivemind.utils import get_dht_time
 
         self.dht.store(key, value, get_dht_time() + 4 * 3600, subkey=subkey)
@@ -102,7 +107,10 @@ def is_malformed(stage: int, peer_id: str, subkey: str, record: Any) -> bool:
 
 def main() -> None:
     peer = V04Peer(sys.argv[1])
+    began, leads = time.monotonic(), [float(one) for one in sys.argv[3:5]]
     while not select.select([sys.stdin], [], [], 0.3)[0]:
+        if leads:
+            peer.announce(len(FIELDS) * int(leads[0]) + int((time.monotonic() - began) / leads[1]))
         peer.take_part()
     seen = {"id": peer.id, "places": peer.places, "records": peer.records, "rewards": peer.rewards}
     Path(sys.argv[2]).write_text(json.dumps(seen))

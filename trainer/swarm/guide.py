@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.protocol import EXPIRATION_SECONDS, MAX_CLOCK_DIFFERENCE_SECONDS, RoundAndStage, read_round_and_stage
+from trainer.swarm.succession import STARTING_SECONDS
 
 NEAR_ROUNDS = 1
 KNOWN_SECONDS = 600.0
@@ -26,6 +27,33 @@ def read_announcement(value: object, expires: float, now: float) -> RoundAndStag
     if expires > now + EXPIRATION_SECONDS + MAX_CLOCK_DIFFERENCE_SECONDS:
         return None
     return read_round_and_stage(value)
+
+
+class LeadersWord:
+    """What a peer believes of a swarm where only leaders can announce a round.
+
+    A round behind an earlier one is what a leader says that came back and has not heard yet how far others led. It
+    will; where it does not within `STARTING_SECONDS`, the swarm begins again.
+    """
+
+    def __init__(self, believed: RoundAndStage | None = None) -> None:
+        self.believed = believed
+        self._behind_since: float | None = None
+
+    def note(self, place: RoundAndStage) -> None:
+        """This peer, as leader, says so itself."""
+        self.believed = max(place, self.believed or place)
+
+    def judge(self, announced: RoundAndStage | None, now: float) -> RoundAndStage | None:
+        """The swarm's place at monotonic time `now`; None while nothing is announced."""
+        if announced is None:
+            return None
+        if self.believed is not None and announced.round < self.believed.round:
+            since = self._behind_since = now if self._behind_since is None else self._behind_since
+            if now - since < STARTING_SECONDS:
+                return self.believed
+        self.believed, self._behind_since = announced, None
+        return announced
 
 
 class Guide:

@@ -76,8 +76,11 @@ class Publisher(threading.Thread):
         self._interval = interval_seconds
         self._changed = threading.Condition()
         self._outlet = Outlet(swarm, telemetry, interval_seconds)
-        self._leadership = Leadership(swarm, self._outlet, telemetry, peer_id, interval_seconds, time.monotonic())
-        self._rounds = RoundReader(swarm, peer_id, _read_place(self._position_path))
+        saved = _read_place(self._position_path)
+        self._leadership = Leadership(
+            swarm, self._outlet, telemetry, peer_id, interval_seconds, time.monotonic(), saved=saved
+        )
+        self._rounds = RoundReader(swarm, peer_id, saved)
         self._unreadable: set[RoundAndStage] = set()
         self._failed_flushes, self._failures_to_rebuild = 0, FAILURES_TO_REBUILD
         self._asked_at, self._dialled_at = float("-inf"), time.monotonic()
@@ -99,6 +102,16 @@ class Publisher(threading.Thread):
     def leads(self) -> bool:
         """Whether this peer leads the swarm now."""
         return self._leadership.leads
+
+    @property
+    def looks_for_others(self) -> bool:
+        """Whether this peer, which led or could, has not heard of the swarm since it came back."""
+        return self._leadership.looks_for_others
+
+    @property
+    def furthest(self) -> RoundAndStage | None:
+        """The furthest place of a signed swarm that a leader named, as far as this peer knows."""
+        return self._leadership.furthest
 
     def put_sums(self, progress: RoundProgress) -> None:
         """What the peer earned in its last stages so far, and where that leaves it, which is saved before."""
@@ -127,8 +140,13 @@ class Publisher(threading.Thread):
             self._changed.notify()
 
     def announce(self, at: RoundAndStage, *, is_new: bool) -> None:
-        """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval."""
+        """Publishes the swarm's round and stage, as its leader; a new one does not wait for the interval.
+
+        A round behind one that was announced is left out.
+        """
         with self._changed:
+            if self._is_behind(at):
+                return
             self._announced = at
             self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(at))
             self._boards.pop(at, None)
@@ -218,8 +236,10 @@ class Publisher(threading.Thread):
             if self._outlet.responds and at not in self._unreadable:
                 with self._outlet.isolated():
                     self._publish_board(at, now)
+        if announced is not None and self.leads:
+            self._rounds.note(announced)
         with self._outlet.isolated():
-            self._leadership.keep(now)
+            self._leadership.keep(now, max(filter(None, (announced, self._rounds.believed)), default=None))
             self._leadership.check(announced, self._outlet.outcome((ROUND_AND_STAGE_KEY, None)))
         if self._outlet.responds and not self._closing:
             with self._outlet.isolated():
@@ -270,8 +290,11 @@ class Publisher(threading.Thread):
         """What the swarm may have lost with this peer's node, or missed meanwhile."""
         with self._changed:
             self._put_all_sums()
-            if self._announced:
+            if self.leads and self._announced and not self._is_behind(self._announced):
                 self._outlet.put((ROUND_AND_STAGE_KEY, None), tuple(self._announced))
+
+    def _is_behind(self, at: RoundAndStage) -> bool:
+        return self.furthest is not None and at.round < self.furthest.round
 
     def _put_all_sums(self) -> None:
         for at, reward in self._sums.items():
@@ -290,11 +313,18 @@ class Publisher(threading.Thread):
 
     def _read_round(self) -> RoundAndStage | None:
         self._asked_at = time.monotonic()
-        return self._rounds.read()
+        places = (self._find_place(), self.furthest if self.leads else None)
+        return max(filter(None, places), default=None)
+
+    def _find_place(self) -> RoundAndStage | None:
+        place = self._rounds.read()
+        if place is not None:
+            self._leadership.inform(place, time.monotonic())
+        return place
 
     def _refresh_others(self) -> None:
         if self._others:
-            self._others.refresh(self._swarm, self._rounds.read)
+            self._others.refresh(self._swarm, self._find_place)
 
     def _answer_requests(self) -> None:
         with self._changed:
@@ -324,11 +354,13 @@ class Publisher(threading.Thread):
 
 
 def _read_place(path: Path) -> RoundAndStage | None:
-    """The place that was saved there last."""
+    """Where the peer whose progress was saved there earned last, or is to go on."""
     try:
         progress = from_record(json.loads(read_bounded(path, 65536)))
     except (OSError, ValueError):
         return None
+    if progress.newest is not None:
+        return progress.newest
     if progress.position is not None:
         return progress.position.round_and_stage
     return None if progress.finished_round is None else RoundAndStage(progress.finished_round, 0)

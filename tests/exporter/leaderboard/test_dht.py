@@ -1,4 +1,4 @@
-"""A search of the DHT that does not end is no empty answer: the reader is replaced."""
+"""A search of the DHT that does not end is no empty answer: the reader is replaced; lost initial peers are dialled."""
 
 import asyncio
 import json
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from exporter.leaderboard.config import LeaderboardConfig
+from tests.exporter.leaderboard.test_service import Seed, place
+from tests.fakes import reserve_ports
 
 PEER = "Qm" + "a" * 44
 CONFIG = LeaderboardConfig(database=Path("board.sqlite"), initial_peers=[f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}"])
@@ -44,3 +46,27 @@ def test_a_key_that_is_not_answered_ends_the_reader(monkeypatch: pytest.MonkeyPa
     assert json.loads(dht._ask(Process(), [["position"]])) == {"peers": 1, "answers": [None], "unfinished": 0}
     with pytest.raises(dht._Lost, match="the DHT did not answer within 0 s"):
         dht._ask(Process(), [["position"], ["rewards", 3, 1]])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_other_half_of_a_swarm_is_found_by_dialling_the_initial_peers(tmp_path: Path) -> None:
+    from exporter.leaderboard import dht
+
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+    left, right = (Seed(tmp_path / name, port) for name, port in zip(("left", "right"), reserve_ports(2), strict=True))
+    right.stop()
+    reader = dht.join(CONFIG, [left.address, right.address])
+    try:
+        right.start()
+        right.publish([place(9, 1)])
+        assert json.loads(dht._ask(reader, [["position"]]))["answers"] == [None]
+
+        assert dht._in_dht(reader, dht.dial) == 1
+
+        assert json.loads(dht._ask(reader, [["position"]]))["answers"] == [[9, 1]]
+        assert dht._in_dht(reader, dht.dial) == 0
+    finally:
+        reader.shutdown()
+        left.stop()
+        right.stop()

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from trainer.config import SwarmConfig
-from trainer.rounds import Plan, RoundProgress, advance, follow, lead, list_sums
+from trainer.rounds import Plan, RoundProgress, advance, follow, keep_up, lead, list_sums
 from trainer.run import read_progress
 from trainer.swarm.dht import Swarm
 from trainer.swarm.error import SwarmError
@@ -22,6 +24,7 @@ from trainer.swarm.publisher import Publisher
 
 STEP_SECONDS = 0.2
 PLAN = Plan(steps_per_stage=15, stages_per_round=3)
+STEPS_PER_ROUND = PLAN.steps_per_stage * PLAN.stages_per_round
 
 
 class Telemetry:
@@ -55,11 +58,20 @@ def decide(publisher: Publisher, progress: RoundProgress) -> RoundProgress:
     return progress
 
 
+def find_pace() -> float:
+    """Seconds of a step: a round takes half as long as a start, at least, however busy the machine is.
+
+    Sums count some rounds late, so that a peer which is killed must be back within those.
+    """
+    return max(STEP_SECONDS, (time.time() - psutil.Process().create_time()) / (2 * STEPS_PER_ROUND))
+
+
 def play(publisher: Publisher, progress: RoundProgress) -> None:
+    pace = find_pace()
     print(f"event=progress_resumed sums={list_sums(progress)}", flush=True)
     progress = decide(publisher, progress)
     while True:
-        time.sleep(STEP_SECONDS)
+        time.sleep(pace)
         if "rest" in sys.argv[3:]:
             continue
         position = progress.position
@@ -68,6 +80,8 @@ def play(publisher: Publisher, progress: RoundProgress) -> None:
             continue
         at = position.round_and_stage
         progress = advance(progress, 1.0, PLAN, leader=publisher.leads)
+        if publisher.leads:
+            progress = keep_up(progress, publisher.furthest, PLAN)
         publisher.put_sums(progress)
         print(f"round={at.round} stage={at.stage} stage_reward={position.reward + 1.0:.4f}", flush=True)
         if publisher.leads:

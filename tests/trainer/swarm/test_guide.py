@@ -1,7 +1,8 @@
 """Where a peer believes the swarm to be, whatever strangers announce."""
 
 from trainer.protocol import EXPIRATION_SECONDS, RoundAndStage
-from trainer.swarm.guide import KNOWN_SECONDS, RESTART_SECONDS, Guide, read_announcement
+from trainer.swarm.guide import KNOWN_SECONDS, RESTART_SECONDS, Guide, LeadersWord, read_announcement
+from trainer.swarm.succession import STARTING_SECONDS
 
 OWN = "own"
 NOW = 1_700_000_000.0
@@ -101,3 +102,19 @@ def test_a_restarted_peer_does_not_jump_from_its_saved_place_without_rewards() -
     swarm.guide = Guide(OWN, HERE)
     swarm.announced = FAR
     assert swarm.poll(100) == HERE
+
+
+def test_a_leaders_word_leads_at_once_but_not_back() -> None:
+    word = LeadersWord(RoundAndStage(3, 2))
+    assert word.judge(FAR, 0.0) == FAR
+    assert word.judge(HERE, 1.0) == FAR
+    assert word.judge(None, 2.0) is None
+    assert word.judge(RoundAndStage(1003, 1), 3.0) == (1003, 1)
+
+
+def test_leaders_that_stay_behind_began_again() -> None:
+    word = LeadersWord(FAR)
+    assert word.judge(HERE, 0.0) == FAR
+    assert word.judge(HERE, STARTING_SECONDS - 1) == FAR
+    assert word.judge(HERE, STARTING_SECONDS) == HERE
+    assert word.judge(RoundAndStage(2, 0), STARTING_SECONDS + 1) == HERE

@@ -227,6 +227,7 @@ def test_a_key_that_does_not_answer_holds_up_no_other(publisher: Publisher, swar
 def test_what_a_lost_node_held_is_published_again(publisher: Publisher, swarm: FakeSwarm) -> None:
     held = {"rl_swarm_rewards_3_1", "rl_swarm_rs"}
     earn(publisher, AT, 5.0)
+    publisher._leadership.leads = True
     publisher.announce(AT, is_new=True)
     publisher.start()
     wait_for(lambda: held <= swarm.stored.keys(), 5, "both records", every=0.01)

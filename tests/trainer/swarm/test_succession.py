@@ -78,3 +78,21 @@ def test_who_is_not_named_never_leads() -> None:
     other = Succession("d", NAMES, BEAT, 0.0)
     assert not other.may_lead
     assert not other.leads(1e9)
+
+
+def test_one_that_comes_back_leads_once_it_heard_of_the_swarm(run: Run) -> None:
+    run.peers["a"] = Succession("a", NAMES, BEAT, run.now, comes_back=True)
+    assert "a" not in run.leaders()
+    run.go(1)
+    assert run.leaders() == ["a"]
+
+    alone = Succession("a", NAMES, BEAT, run.now, comes_back=True)
+    alone.inform()
+    assert alone.leads(run.now)
+
+
+def test_one_that_comes_back_and_hears_nothing_leads_when_the_others_are_gone() -> None:
+    alone = Succession("a", NAMES, BEAT, 0.0, comes_back=True)
+    assert not alone.leads(STARTING_SECONDS)
+    assert alone.leads(STARTING_SECONDS + 1)
+    assert Succession("a", ("a",), BEAT, 0.0, comes_back=True).leads(0.0)
