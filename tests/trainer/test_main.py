@@ -99,8 +99,8 @@ def test_a_stop_during_the_start_leaves_nothing_behind(make_peer: MakePeer) -> N
 def run_to_exit(folder: Path, text: str) -> tuple[int, str]:
     """Exit code and standard error of a trainer with this configuration."""
     (folder / "peer.yaml").write_text(f"name: a\nrun_dir: run\n{text}\n")
-    code, _, errors = warm.run("trainer", "--config", str(folder / "peer.yaml"), folder=folder, timeout=600)
-    return code, errors
+    done = warm.run("trainer", "--config", str(folder / "peer.yaml"))
+    return done.returncode, done.stderr
 
 
 def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
