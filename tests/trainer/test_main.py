@@ -29,7 +29,7 @@ MakePeer = Callable[..., Peer]
 
 
 def test_a_killed_trainer_leaves_nothing_behind_and_resumes(make_peer: MakePeer) -> None:
-    peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start_cold()
+    peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start()
     peer.wait_for_steps(30)
     children = peer.children()
     assert {"p2pd"} <= {child.name() for child in children}
