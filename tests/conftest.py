@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ _TOGETHER = (
     ),
 )
 _HERE = Path(__file__).parent
+# Whether this process has collected every file of the suite, and which modules it had then.
+_COLLECTED = pytest.StashKey[tuple[bool, frozenset[str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,8 +96,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several workers share the tests, puts the long files first."""
+    config.stash[_COLLECTED] = {*_HERE.rglob("test_*.py")} <= {item.path for item in items}, frozenset(sys.modules)
     if hasattr(config, "workerinput"):
         places = {_HERE / name: place for place, name in enumerate(_LONG)}
         items.sort(key=lambda item: places.get(item.path, len(places)))
@@ -104,6 +109,12 @@ def pytest_collection_finish() -> None:
     """From here on there is garbage, but not among what was collected."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="session")
+def collected(pytestconfig: pytest.Config) -> tuple[bool, frozenset[str]]:
+    """Whether this process has collected every file of the suite, and which modules it had imported then."""
+    return pytestconfig.stash[_COLLECTED]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

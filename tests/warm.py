@@ -1,7 +1,8 @@
-"""`python -m MODULE` without the seconds of importing torch, hivemind and TRL: forks of a process that has them.
+"""`python -m MODULE` without the time that its imports take: forks of a process that has them, one for each program.
 
-What runs is the module's own `__main__`, in a process of its own, with its own arguments, output and exit status. Only
-what was imported before it is shared; so each such program is started by Python itself in some test, too.
+What runs is the module's own `__main__`, in a process of its own, with its own arguments, environment, folder, output
+and exit status. Only what was imported before it is shared; so each such program is started by Python itself in some
+test, too: a test of what a program imports or needs of memory, or of its command line as others see it, has to.
 """
 
 import atexit
@@ -16,13 +17,33 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PRELOADED = ("trainer.driver", "trainer.grpo", "trainer.swarm.dht", "trainer.swarm.publisher", "exporter.telemetry")
+# Of each program, what it imports at its start, and a command within it.
+PRELOADED = {
+    "trainer": (
+        "trainer.driver",
+        "trainer.grpo",
+        "trainer.swarm.dht",
+        "trainer.swarm.publisher",
+        "exporter.telemetry",
+    ),
+    "alerts": ("alerts.__main__",),
+    "fleet": (
+        "fleet.__main__",
+        "fleet.alert_loop.access",
+        "fleet.configuration.checks",
+        "fleet.plan.answer",
+        "fleet.plan.question",
+        "fleet.supervision.foreground",
+        "fleet.supervision.service_plan",
+    ),
+}
 _POLL_SECONDS = 0.02
 
 
@@ -54,13 +75,31 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def start(module: str, *arguments: str, out: Path, err: Path) -> WarmProcess:
-    """Starts it in the root of the source; its output is appended to the files, beside which its status is noted."""
-    server, numbers = _server()
+def start(
+    module: str,
+    *arguments: str,
+    out: Path,
+    err: Path,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> WarmProcess:
+    """Starts a program of `PRELOADED` in `folder`, with this process's environment or another.
+
+    Its output is appended to the files, beside which its status is noted.
+    """
+    server, numbers = _server(module)
     status = out.with_name(f"{out.name}.{next(numbers)}.ended")
     for file in (out, err):
         file.touch()
-    request = {"module": module, "arguments": arguments, "out": str(out), "err": str(err), "status": str(status)}
+    request = {
+        "module": module,
+        "arguments": arguments,
+        "out": str(out),
+        "err": str(err),
+        "status": str(status),
+        "folder": str(folder),
+        "environment": dict(os.environ if environment is None else environment),
+    }
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write(json.dumps(request) + "\n")
@@ -69,10 +108,10 @@ def start(module: str, *arguments: str, out: Path, err: Path) -> WarmProcess:
 
 
 @functools.cache
-def _server() -> tuple[subprocess.Popen[str], Iterator[int]]:
+def _server(module: str) -> tuple[subprocess.Popen[str], Iterator[int]]:
     """One for each process that runs tests, and the numbers of what it starts; it ends when its input does."""
     server = subprocess.Popen(
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-m", __name__, module],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -84,11 +123,14 @@ def _server() -> tuple[subprocess.Popen[str], Iterator[int]]:
     return server, itertools.count()
 
 
-def main() -> None:
-    for module in PRELOADED:
+def main(program: str) -> None:
+    gc.disable()
+    for module in PRELOADED[program]:
         importlib.import_module(module)
-    gc.collect()
+    # It is to run, as `__main__`.
+    sys.modules.pop(f"{program}.__main__", None)
     gc.freeze()
+    gc.enable()
     for line in sys.stdin:
         if os.fork() == 0:
             _start_and_wait(json.loads(line))
@@ -121,17 +163,32 @@ def _run(request: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in ((1, request["out"]), (2, request["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    os.chdir(request["folder"])
     sys.argv = [request["module"], *request["arguments"]]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     sys.exit()
 
 
-def run(module: str, *arguments: str, folder: Path, timeout: float) -> tuple[int, str, str]:
-    """Exit status, output and errors of a run to its end; the latter two in files of `folder`."""
-    out, err = folder / f"{module}.out", folder / f"{module}.err"
-    code = start(module, *arguments, out=out, err=err).wait(timeout)
-    return code, out.read_text(), err.read_text()
+def run(
+    module: str,
+    *arguments: str,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 600,
+) -> subprocess.CompletedProcess[str]:
+    """As `subprocess.run` of `python -m MODULE ARGUMENTS` in `folder`, with its output as text.
+
+    Raises subprocess.TimeoutExpired, and then lets it run.
+    """
+    with tempfile.TemporaryDirectory() as kept:
+        out, err = Path(kept, "out"), Path(kept, "err")
+        process = start(module, *arguments, out=out, err=err, folder=folder, environment=environment)
+        code = process.wait(timeout)
+        return subprocess.CompletedProcess([module, *arguments], code, out.read_text(), err.read_text())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -2,8 +2,6 @@
 
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ import httpx
 import pytest
 import yaml
 
+from tests import warm
 from tests.fakes import LOOPBACK, get, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +119,7 @@ class AlertLoop:
     folder: Path
     settings: dict[str, Any]
     environment: dict[str, str] | None = None
-    process: subprocess.Popen[bytes] | None = None
+    process: warm.WarmProcess | None = None
     address: str = ""
     runs: int = field(default=0)
 
@@ -136,14 +135,9 @@ class AlertLoop:
     def launch(self) -> None:
         self.runs += 1
         self.write_config()
-        with self._log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "alerts", "--config", str(self.config)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env=self.environment,
-            )
+        options = ("--config", str(self.config))
+        log = self._log_path
+        self.process = warm.start("alerts", *options, out=log, err=log, environment=self.environment)
 
     def write_config(self) -> None:
         self.config.write_text(yaml.safe_dump(self.settings))
@@ -181,7 +175,7 @@ class AlertLoop:
     def _logged_address(self) -> str:
         assert self.process is not None
         text = self._log_path.read_text(errors="replace")
-        assert self.process.poll() is None, f"it exited with {self.process.returncode}:\n{text}"
+        assert self.process.poll() is None, f"it exited with {self.process.poll()}:\n{text}"
         found = re.search(r"at (https?://\S+)/: ", text)
         return found[1] if found else ""
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import yaml
 from fleet.processes.owner import owned_by
 from fleet.state_folder import StateFolder
 from fleet.supervision.installed import read_installed
+from tests import warm
 from tests.fakes import reserve_ports
 
 ROOT = Path(__file__).parents[2]
@@ -84,15 +83,8 @@ class Services:
 
     def peerwatch(self, *arguments: str, status: int = 0) -> str:
         """Runs `peerwatch ARGUMENTS`; returns its output, and expects the exit status `status`."""
-        result = subprocess.run(
-            [sys.executable, "-m", "fleet", *arguments],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        result = warm.run("fleet", *arguments, folder=self.folder, environment=environment)
         assert result.returncode == status, f"{arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
         return result.stdout + result.stderr
 

@@ -62,7 +62,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
         services.peerwatch("services", "uninstall", "--force")
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.bench)])
+@pytest.mark.parametrize("kills", [9, pytest.param(50, marks=pytest.mark.bench)])
 def test_random_kills_leave_a_whole_fleet_and_no_orphan(services: Services, kills: int) -> None:
     services.peerwatch("services", "install", "--manager", "supervisor")
     wait_for(lambda: services.steps("amber") > 2, 60, "the peer trains")

@@ -125,9 +125,9 @@ def test_every_field_has_a_type_that_is_judged() -> None:
 def test_a_real_trainer_ends_with_the_same_line(tmp_path: Path, grpo: str, words: str) -> None:
     (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\ngrpo: {grpo}\n")
     options = ("--config", str(tmp_path / "trainer.yaml"))
-    code, _, errors = warm.run("trainer", *options, folder=tmp_path, timeout=600)
-    assert (code, errors.count("\n")) == (2, 1)
-    assert words in errors
+    done = warm.run("trainer", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert words in done.stderr
 
 
 def test_a_real_trainer_trains_with_numbers_as_people_write_them(tmp_path: Path) -> None:
@@ -135,6 +135,6 @@ def test_a_real_trainer_trains_with_numbers_as_people_write_them(tmp_path: Path)
     rounds = "max_rounds: 1\nstages_per_round: 1\nsteps_per_stage: 2\nswarm: {port: 0, leader: true}\n"
     (tmp_path / "trainer.yaml").write_text(f"name: a\nrun_dir: run\n{rounds}{text}")
     options = ("--config", str(tmp_path / "trainer.yaml"))
-    code, output, errors = warm.run("trainer", *options, folder=tmp_path, timeout=600)
-    assert code == 0, output + errors
-    assert "run finished" in output
+    done = warm.run("trainer", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "run finished" in done.stdout

@@ -29,7 +29,7 @@ MakePeer = Callable[..., Peer]
 
 
 def test_a_killed_trainer_leaves_nothing_behind_and_resumes(make_peer: MakePeer) -> None:
-    peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start_cold()
+    peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start()
     peer.wait_for_steps(30)
     children = peer.children()
     assert {"p2pd"} <= {child.name() for child in children}
@@ -99,8 +99,8 @@ def test_a_stop_during_the_start_leaves_nothing_behind(make_peer: MakePeer) -> N
 def run_to_exit(folder: Path, text: str) -> tuple[int, str]:
     """Exit code and standard error of a trainer with this configuration."""
     (folder / "peer.yaml").write_text(f"name: a\nrun_dir: run\n{text}\n")
-    code, _, errors = warm.run("trainer", "--config", str(folder / "peer.yaml"), folder=folder, timeout=600)
-    return code, errors
+    done = warm.run("trainer", "--config", str(folder / "peer.yaml"))
+    return done.returncode, done.stderr
 
 
 def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """`peerwatch alerts` against a real alert loop, and without one."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import warm
 from tests.alerts.conftest import AlertLoop, Sidecar
 from tests.fakes import LOOPBACK, Webhook, reserve_ports, wait_for
 
@@ -48,8 +47,7 @@ class Console:
         self.file.write_text(yaml.safe_dump(settings))
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "fleet", "alerts", *arguments, "-f", str(self.file)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=360, check=False)
+        result = warm.run("fleet", "alerts", *arguments, "-f", str(self.file))
         return result.returncode, result.stdout, result.stderr
 
 

@@ -8,23 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.fleet.conftest import give_free_ports, ports_text
 
 ROOT = Path(__file__).parents[3]
 
 
 def peerwatch(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "home"), "HOME": str(folder)}
-    environment |= variables
-    return subprocess.run(
-        [sys.executable, "-m", "fleet", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=360,
-    )
+    return warm.run("fleet", *arguments, folder=folder, environment=environment_of(folder) | variables)
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """Of a command of a user whose home is `folder`."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "home"), "HOME": str(folder)}
 
 
 @pytest.mark.parametrize("command", ["up", "init", "check", "status", "rules", "doctor", "services", "plan"])
@@ -35,7 +31,10 @@ def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: 
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    result = peerwatch("--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    command = [sys.executable, "-X", "importtime", "-m", "fleet", "--help"]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment_of(tmp_path), capture_output=True, text=True, check=True, timeout=360
+    )
     assert "status" in result.stdout
     loaded = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
     assert "fleet.__main__" in loaded or "typer" in loaded

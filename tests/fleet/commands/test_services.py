@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from exporter.system.process_identity import identify
 from fleet.state_folder import StateFolder
 from fleet.supervision.foreground import locked
 from fleet.supervision.installed import Installed, write_installed
+from tests import warm
 from tests.fleet.conftest import ports_text
 
 ROOT = Path(__file__).parents[3]
@@ -19,14 +18,8 @@ ROOT = Path(__file__).parents[3]
 
 def services(folder: Path, *arguments: str) -> tuple[int, str]:
     """The exit status, and all that is printed."""
-    result = subprocess.run(
-        [sys.executable, "-m", "fleet", "services", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    result = warm.run("fleet", "services", *arguments, folder=folder, environment=environment)
     return result.returncode, result.stdout + result.stderr
 
 

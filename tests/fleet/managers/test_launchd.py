@@ -21,7 +21,7 @@ from fleet.processes.files import read_peer_ids
 from fleet.processes.programs import Program
 from fleet.state_folder import StateFolder
 from fleet.supervision.deployment import plan_deployment
-from tests import earlier_services
+from tests import earlier_services, warm
 from tests.fakes import wait_for
 from tests.fleet.conftest import ports_text
 from tests.programs import require
@@ -117,14 +117,7 @@ class Mac:
             "HOME": str(self.folder),
             "STAND_IN_STATE": str(self.jobs_file),
         }
-        result = subprocess.run(
-            [sys.executable, "-m", "fleet", "services", *arguments],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = warm.run("fleet", "services", *arguments, folder=self.folder, environment=environment)
         assert result.returncode == status, result.stdout + result.stderr
         return result.stdout + result.stderr
 
@@ -209,8 +202,8 @@ def test_a_domain_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "launchctl").write_text("#!/bin/sh\necho 'Could not find domain' >&2; exit 125\n")
     (tmp_path / "launchctl").chmod(0o755)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "fleet", "services", "install", "--manager", "launchd"]
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    options = ("services", "install", "--manager", "launchd")
+    result = warm.run("fleet", *options, folder=tmp_path, environment=environment)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         "peerwatch: launchctl does not answer: Could not find domain; log in at the screen of this Mac\n"
