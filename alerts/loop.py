@@ -26,6 +26,7 @@ from alerts.engine.translation import translate_rule
 from alerts.evidence.gather import Gatherer
 from alerts.history.recorder import Recorder
 from alerts.history.samples import HistorySample
+from alerts.machines.clocks import Clocks
 from alerts.machines.views import MachineWatch
 from alerts.messages.single import render
 from alerts.restart_record import Record
@@ -130,7 +131,9 @@ class Loop:
         ]
         by_peer = {target.peer: logins[target.machine] for target in config.targets if target.machine in logins}
         self._scraper = Scraper(config.targets, config.timeout, by_peer, inbox)
-        self._machines = MachineWatch([machine.name for machine in config.machines], config.targets, clock())
+        names = [machine.name for machine in config.machines]
+        self._clocks = Clocks(config.state_dir)
+        self._machines = MachineWatch(names, config.targets, clock(), self._clocks.leads)
         self._host_name = socket.gethostname()
         self._has_host_failed = False
         run_dirs = {target.peer: target.run_dir for target in config.targets if target.run_dir}
@@ -218,6 +221,7 @@ class Loop:
         evaluation = self._evaluate([*views, *hosts], at, scrapes)
         after = evaluation.alert_states
         await self._write(evaluation, Status(self._config.fleet, at.wall, scrapes, after))
+        self._clocks.keep(self._machines.leads)
         # Only a committed evaluation counts; after a failed commit the next round adds its time.
         self._evaluated_at = at.steady
         self._checked_at.clear()

@@ -1,4 +1,4 @@
-"""Simplified Chinese of what is said of machines elsewhere."""
+"""Simplified Chinese of what is said of machines and watchers elsewhere."""
 
 TEXTS = {
     "its certificate is not trusted": "其证书不受信任",
@@ -6,6 +6,17 @@ TEXTS = {
     "it has pushed no page yet": "尚未推送任何页面",
     "no page was pushed within {time}": "{time}内没有推送页面",
     "its sidecar does not answer there": "其 sidecar 在该机器上没有应答",
+    # Why a standby does not hear the first watcher.
+    "no answer": "没有应答",
+    "its certificate is not the one of the token's file": "其证书不是令牌文件中的证书",
+    "its answer is not a watcher's, or another release's": "其应答不是监控的应答，或版本不同",
+    "its answer is larger than {mebibytes} MiB": "其应答超过 {mebibytes} MiB",
+    "its answer could not be used": "其应答无法使用",
+    "that is this watcher itself": "该地址就是本监控自身",
+    "it watches the fleet {fleet}": "它监控的是集群 {fleet}",
+    "it does not evaluate its rules, or stands by itself": "它没有评估规则，或自身正在备用",
+    "it is no watcher of Peerwatch, or an older one": "它不是 Peerwatch 监控，或版本较旧",
+    "the token is not its; copy {file} from its state folder again": "令牌与其不符；请从其状态目录重新复制 {file}",
     # HostDown
     "The machine answers.": "该机器有应答。",
     "No sidecar of the machine answers for {time} ({failure}); limit {limit}.": (

@@ -26,8 +26,10 @@ STEADY_SECONDS = 2.0
 class MachineWatch:
     """The machines elsewhere, by name."""
 
-    def __init__(self, names: Iterable[str], targets: Iterable[Target], now: float) -> None:
-        """`now` is by a clock that never steps."""
+    def __init__(
+        self, names: Iterable[str], targets: Iterable[Target], now: float, leads: Mapping[str, float] | None = None
+    ) -> None:
+        """`now` is by a clock that never steps; `leads` are those that an earlier run found."""
         self._peers: dict[str, list[str]] = {name: [] for name in names}
         for target in targets:
             if target.machine:
@@ -36,7 +38,14 @@ class MachineWatch:
         # One that has just joined may still have to be started again for it.
         self._answered_at = {name: now if peers else now + START_SECONDS for name, peers in self._peers.items()}
         self._clocks: dict[str, deque[float]] = {name: deque(maxlen=SCRAPES) for name in self._peers}
-        self._leads: dict[str, float] = {}
+        self._leads = {name: lead for name, lead in (leads or {}).items() if name in self._peers}
+        # The first pages after a start may be old: they are taken together with what was known before.
+        self._known = dict(self._leads)
+
+    @property
+    def leads(self) -> Mapping[str, float]:
+        """By how much each machine's clock is ahead, as its times are corrected by; those that were seen."""
+        return dict(self._leads)
 
     @property
     def names(self) -> Iterable[str]:
@@ -48,11 +57,17 @@ class MachineWatch:
             machine = self._machine_of.get(peer)
             clock = scrape.page.value(CLOCK) if machine and scrape.page else None
             if machine and clock is not None:
-                self._clocks[machine].append(clock - (now - scrape.age_seconds))
+                self._note(machine, clock - (now - scrape.age_seconds))
                 lead = max(self._clocks[machine])
                 if abs(lead - self._leads.get(machine, 0.0)) >= STEADY_SECONDS:
                     self._leads[machine] = lead
         return {peer: self._corrected(peer, scrape) for peer, scrape in scrapes.items()}
+
+    def _note(self, machine: str, lead: float) -> None:
+        known = self._known.pop(machine, None)
+        if known is not None and abs(lead - known) <= SAME_CLOCK_SECONDS:
+            self._clocks[machine].append(known)
+        self._clocks[machine].append(lead)
 
     def lead_seconds(self, machine: str) -> float:
         """By how much the machine's clock is ahead of ours; 0 where no difference can be told."""

@@ -15,10 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from alerts.delivery.outbox import Outbox
 from alerts.delivery.settings import StandbyOf
 from alerts.engine.evaluate import Key
+from alerts.i18n.translatable import say
 from alerts.standby.exchange import MAX_BYTES, PATH, Answer, Here, Question, Taking
 from alerts.standby.knowledge import Knowledge, notified_after
 from alerts.standby.lease import Instant, Silence
-from alerts.standby.token import Token, make_context
+from alerts.standby.token import TOKEN_FILE, Token, make_context
 from exporter.run_folder import read_bounded, write_atomically
 
 # In the state folder: what the first watcher said last, for a start without it.
@@ -31,7 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class AwayError(Exception):
-    """The first watcher does not answer as one; the text is one line."""
+    """The first watcher does not answer as one; `reason` is one line, of `say` unless another one has written it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Second:
@@ -89,11 +94,11 @@ class Second:
                     pause = self._hear(await self._ask(client))
                 except AwayError as error:
                     pause = self._settings.pause_seconds
-                    self._miss(str(error), time.monotonic() - began + pause)
+                    self._miss(error.reason, time.monotonic() - began + pause)
                 except Exception:  # The guard: a full disk, or what a foreign answer may hold.
                     log.exception("standby: cannot stand by; next attempt in %g s", self._settings.pause_seconds)
                     pause = self._settings.pause_seconds
-                    self._miss("its answer could not be used", time.monotonic() - began + pause)
+                    self._miss(say("its answer could not be used"), time.monotonic() - began + pause)
                 self._attempted_at = self._here.instant()
                 await asyncio.sleep(pause)
 
@@ -113,25 +118,24 @@ class Second:
             async with asyncio.timeout(wait + self._settings.pause_seconds):
                 return await _post(client, question)
         except TimeoutError:
-            raise AwayError("no answer") from None
+            raise AwayError(say("no answer")) from None
         except httpx.ConnectError as error:
             untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
-            raise AwayError(
-                "its certificate is not the one of the token's file" if untrusted else "no connection"
-            ) from None
+            reason = say("its certificate is not the one of the token's file") if untrusted else say("no connection")
+            raise AwayError(reason) from None
         except httpx.HTTPError:
-            raise AwayError("the connection broke") from None
+            raise AwayError(say("the connection broke")) from None
         except ValidationError:
-            raise AwayError("its answer is not a watcher's, or another release's") from None
+            raise AwayError(say("its answer is not a watcher's, or another release's")) from None
 
     def _hear(self, answer: Answer) -> float:
         """What follows from an answer; returns the seconds until the next question."""
         if answer.watcher == self._watcher:
-            raise AwayError("that is this watcher itself")
+            raise AwayError(say("that is this watcher itself"))
         if answer.fleet != self._fleet:
-            raise AwayError(f"it watches the fleet {answer.fleet}")
+            raise AwayError(say("it watches the fleet {fleet}", fleet=answer.fleet))
         if not answer.is_notifying:
-            raise AwayError("it does not evaluate its rules, or stands by itself")
+            raise AwayError(say("it does not evaluate its rules, or stands by itself"))
         is_news, self._nonce = answer.nonce != self._nonce, answer.nonce
         if self.state == "notifying":
             self.state, self._period = "handing back", secrets.token_urlsafe(12)
@@ -232,7 +236,7 @@ async def _post(client: httpx.AsyncClient, question: Question) -> Answer:
         async for chunk in response.aiter_bytes():
             content += chunk
             if len(content) > MAX_BYTES:
-                raise AwayError(f"its answer is larger than {MAX_BYTES >> 20} MiB")
+                raise AwayError(say("its answer is larger than {mebibytes} MiB", mebibytes=MAX_BYTES >> 20))
     if response.status_code != 200:
         raise AwayError(_refusal(response.status_code, bytes(content[:4096])))
     return Answer.model_validate_json(content)
@@ -240,9 +244,11 @@ async def _post(client: httpx.AsyncClient, question: Question) -> Answer:
 
 def _refusal(status: int, content: bytes) -> str:
     if status == 404:
-        return "it is no watcher of Peerwatch, or an older one"
+        return say("it is no watcher of Peerwatch, or an older one")
+    if status == 401:
+        return say("the token is not its; copy {file} from its state folder again", file=TOKEN_FILE)
     try:
         reason = str(json.loads(content)["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"it answered {status}"
+        return say("it answered {status}", status=status)
     return " ".join("".join(c for c in reason if c.isprintable()).split())[:200]

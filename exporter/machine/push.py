@@ -62,8 +62,8 @@ class Watcher:
 
     def __init__(self, described: PushDescription) -> None:
         """Connects with the first push. Raises OSError or ValueError for a file that cannot be used, in one line."""
-        self._url = described.watcher
-        parts = urlsplit(self._url)
+        self.url = described.watcher
+        parts = urlsplit(self.url)
         try:
             password = read_credentials(described.login).decode().partition(":")[2]
             tls = trust(described.certificate)
@@ -93,12 +93,12 @@ class Watcher:
             content = answer.read(MAX_ANSWER_BYTES)
         except ssl.SSLCertVerificationError:
             self.close()
-            raise PushError(f"{self._url}: its certificate is not the one that this machine knows; {_AGAIN}") from None
+            raise PushError(f"{self.url}: its certificate is not the one that this machine knows; {_AGAIN}") from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if is_kept and not isinstance(error, TimeoutError):
                 raise ConnectionResetError from None
-            raise PushError(f"cannot reach {self._url}: {getattr(error, 'strerror', None) or error}") from None
+            raise PushError(f"cannot reach {self.url}: {getattr(error, 'strerror', None) or error}") from None
         if answer.will_close:
             self.close()
         return self._judge(answer.status, content)
@@ -127,7 +127,7 @@ class Watcher:
             reason = f"it does not know this machine by this password; {_AGAIN}"
         elif status == 404:
             reason = "it is no watcher of Peerwatch, or an older one"
-        raise PushError(f"{self._url} refuses ({status}): {reason}")
+        raise PushError(f"{self.url} refuses ({status}): {reason}")
 
 
 class Pusher:
@@ -193,7 +193,7 @@ class Pusher:
         if failure and failure != self._failure:
             log.warning("%s", failure)
         elif not failure and self._failure != "":
-            log.info("the watcher takes this machine's pages")
+            log.info("%s takes this machine's pages", self._watcher.url)
         self._failure = failure
 
 
@@ -211,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         described = read_push(path)
-        watcher = Watcher(described)
+        pushers = [Pusher(one, Watcher(one)) for one in described.each()]
     except OSError as error:
         parser.error(f"{error.filename or path}: {error.strerror}")
     except ValueError as error:
@@ -219,8 +219,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    log.info("peerwatch %s pushes %d sidecars' pages to %s", VERSION, len(described.peers), described.watcher)
-    Pusher(described, watcher).run(stopping.wait)
+    watchers = " and ".join(one.watcher for one in described.each())
+    log.info("peerwatch %s pushes %d sidecars' pages to %s", VERSION, len(described.peers), watchers)
+    # Each at its own pace: one that does not answer must not keep the other waiting.
+    others = [threading.Thread(target=one.run, args=(stopping.wait,), daemon=True) for one in pushers[1:]]
+    for other in others:
+        other.start()
+    pushers[0].run(stopping.wait)
+    for other in others:
+        other.join(SEND_SECONDS)
     return 0
 
 

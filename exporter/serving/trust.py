@@ -4,13 +4,16 @@ import re
 import ssl
 from pathlib import Path
 
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for.
+_ANY_TIME = 0x200000
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def trust(certificate: Path | None) -> ssl.SSLContext:
-    """Trusts the first certificate of this file alone, whatever name it has; without one, those that the system trusts.
+    """Trusts the first certificate of this file alone; without one, those that the system trusts.
 
-    Raises OSError, of which ssl.SSLError is one, where it cannot be used.
+    Neither its name nor its dates count: it stands for the machine that handed it over. Raises OSError, of which
+    ssl.SSLError is one, where it cannot be used.
     """
     if certificate is None:
         return ssl.create_default_context()
@@ -24,7 +27,8 @@ def trust_text(pem: str) -> ssl.SSLContext:
     # It was handed over by the machine itself: it stands for the machine, not for a name of it. Authorities further
     # down in the file would vouch for anyone, as names do not count.
     context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # A machine whose clock is off is to be reported, not to be lost; the certificate is the same.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _ANY_TIME
     context.load_verify_locations(cadata=first_certificate(pem))
     return context
 

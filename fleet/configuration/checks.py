@@ -247,14 +247,15 @@ def _push(loaded: Loaded) -> Iterator[Problem]:
         yield Problem(("push", "login"), f"{push.login}: no such file; {again}")
     except (OSError, ValueError) as error:
         yield Problem(("push", "login"), f"{push.login}: {getattr(error, 'strerror', None) or error}")
-    try:
-        trust(push.certificate)
-    except FileNotFoundError:
-        yield Problem(("push", "certificate"), f"{push.certificate}: no such file; {again}")
-    except ssl.SSLError:
-        yield Problem(("push", "certificate"), f"{push.certificate}: no PEM certificate; {again}")
-    except OSError as error:
-        yield Problem(("push", "certificate"), f"{push.certificate}: {error.strerror}")
+    for one, where in zip(push.each(), (("push", "certificate"), ("push", "standby", "certificate")), strict=False):
+        try:
+            trust(one.certificate)
+        except FileNotFoundError:
+            yield Problem(where, f"{one.certificate}: no such file; {again}")
+        except ssl.SSLError:
+            yield Problem(where, f"{one.certificate}: no PEM certificate; {again}")
+        except OSError as error:
+            yield Problem(where, f"{one.certificate}: {error.strerror}")
 
 
 def _restarts(loaded: Loaded) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from exporter.machine.machine_file import MachineDescription
 from exporter.machine.push_file import PushDescription
 from exporter.serving.host_names import is_loopback
 from fleet.configuration.alert_paths import describe_watched, resolve_paths
-from fleet.configuration.elsewhere import name_of_this_machine
+from fleet.configuration.elsewhere import PushedTo, name_of_this_machine
 from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import LOOPBACK, PeerPlan, has_board, has_leaderboard, our_trainers
 from fleet.configuration.sources import find_contract_mistake, list_dht_addresses, plan_sources
@@ -137,13 +137,20 @@ def describe_push(config: FleetConfig, peers: tuple[PeerPlan, ...], base: Path) 
     if config.push is None or not peers:
         return None
     push = config.push
+    standby = push.standby or PushedTo(watcher=push.watcher)
+
+    def locate(path: Path | None) -> Path | None:
+        return base / path.expanduser() if path else None
+
     return PushDescription(
         push.watcher,
         push.machine,
         base / push.login.expanduser(),
         reachable(config.host),
         {peer.name: peer.sidecar_port for peer in peers},
-        base / push.certificate.expanduser() if push.certificate else None,
+        locate(push.certificate),
+        standby.watcher if push.standby else None,
+        locate(standby.certificate),
     )
 
 

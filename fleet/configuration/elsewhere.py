@@ -87,14 +87,26 @@ def _check_watcher(url: str) -> str:
     return f"https://{parts.netloc}" if parts.port else f"https://{parts.netloc}:{WATCHER_PORT}"
 
 
-class Push(FileModel):
-    """How this machine pushes its sidecars' pages to a watcher that cannot reach it; nothing has to come in for it.
-
-    `machine` is what the watcher calls it. `login` is a file with one line user:password. `certificate` is the only one
-    that the watcher may have; without it, one that this system trusts.
-    """
+class PushedTo(FileModel):
+    """A watcher that pages are pushed to. `certificate` is its only one; without it, one that this system trusts."""
 
     watcher: Annotated[str, AfterValidator(_check_watcher)]
+    certificate: Path | None = None
+
+
+class Push(PushedTo):
+    """How this machine pushes its sidecars' pages to a watcher that cannot reach it; nothing has to come in for it.
+
+    `machine` is what the watcher calls it. `login` is a file with one line user:password. `standby` is a second one,
+    which stands by for the first one and gets the same pages with the same password.
+    """
+
     machine: Name = Field(default_factory=name_of_this_machine)
     login: Path
-    certificate: Path | None = None
+    standby: PushedTo | None = None
+
+    @model_validator(mode="after")
+    def _are_two(self) -> "Push":
+        if self.standby is not None and self.standby.watcher == self.watcher:
+            raise ValueError("standby: is the watcher itself; name the second one")
+        return self

@@ -10,10 +10,12 @@ from fleet.configuration.load import Loaded
 from fleet.configuration.values import check_name
 from fleet.joining.outside_files import OutsideFiles, ensure_files, read_login
 from fleet.joining.request import JoinError, address_towards, ask, check_watcher, read_token
-from fleet.joining.section import add_outside, add_push
+from fleet.joining.section import add_outside, add_push, add_standby
 
 # Beside what this machine shows: the certificate of the watcher that it pushes to.
 WATCHER_FILE = "watcher.pem"
+# The same of its standby.
+STANDBY_FILE = "standby.pem"
 
 
 class Joined(NamedTuple):
@@ -65,25 +67,36 @@ def join(loaded: Loaded, file: Path, watcher: str, token_file: Path, *, address:
 
 
 def join_by_push(loaded: Loaded, file: Path, watcher: str, token_file: Path, *, name: str) -> Joined:
-    """The same for a machine that the watcher cannot reach: its sidecars' pages are pushed."""
+    """The same for a machine that the watcher cannot reach: its sidecars' pages are pushed.
+
+    A second watcher becomes the standby, which is pushed the same.
+    """
     assert loaded.config is not None
     push = loaded.config.push
     machine = _choose_name(loaded, file, name, "push", push.machine if push else "")
     url, token = check_watcher(watcher), read_token(token_file)
-    if push is not None and push.watcher != url:
-        raise JoinError(f"{file}: pages are pushed to {push.watcher}; change `push` there, or remove it")
+    is_second = push is not None and push.watcher != url
+    if push is not None and is_second and push.standby is not None and push.standby.watcher != url:
+        both = f"{push.watcher} and {push.standby.watcher}"
+        raise JoinError(f"{file}: pages are pushed to {both}; change `push` there, or remove one")
     files = _ensure_files(loaded, machine)
     if loaded.composition.push is not None:
         files = files._replace(login=loaded.composition.push.login)
     is_new = ask(url, token, {**_request(machine, files), "pushes": True})
-    paths = {"login": str(files.login)}
-    if token.certificate:
-        kept = files.certificate.with_name(WATCHER_FILE)
+    kept = files.certificate.with_name(STANDBY_FILE if is_second else WATCHER_FILE) if token.certificate else None
+    if kept is not None:
         write_atomically(kept, first_certificate(token.certificate).encode(), mode=0o600)
-        paths["certificate"] = str(kept)
     if push is None:
+        paths = {"login": str(files.login), **({"certificate": str(kept)} if kept else {})}
         _rewrite(file, add_push(file.read_text(), machine, url, paths))
-    return Joined(url, machine, is_new, "push", file if push is None else None)
+        return Joined(url, machine, is_new, "push", file)
+    if is_second and push.standby is None:
+        try:
+            _rewrite(file, add_standby(file.read_text(), url, kept))
+        except ValueError as error:
+            raise JoinError(f"{file}: {error}") from None
+        return Joined(url, machine, is_new, "push.standby", file)
+    return Joined(url, machine, is_new, "push", None)
 
 
 def _choose_name(loaded: Loaded, file: Path, given: str, section: str, before: str) -> str:

@@ -15,6 +15,8 @@ LIBRARIES_BYTES = 180 * MIB
 SWARM_BYTES = 255 * MIB
 ADAPTERS_BYTES = 60 * MIB
 SIDECAR_BYTES = 20 * MIB
+# Words and merges of a byte-pair tokenizer, as `tokenizers` holds them.
+TOKENIZER_WORD_BYTES = 900
 # Tensors of one tile of logits that the backward pass of the head holds at once; counted in TRL's code for devices
 # without Triton, and seen in the peaks.
 HEAD_COPIES = 8.5
@@ -90,6 +92,7 @@ def _lines(shape: Shape, work: Workload, libraries: float) -> Iterator[Line]:
     yield Line("Python, torch, TRL", TRAINER_BYTES, "measured on Linux")
     if libraries:
         yield Line("shared libraries", libraries, "measured; once for all peers")
+    yield Line("tokenizer", TOKENIZER_WORD_BYTES * shape.vocabulary, f"{shape.vocabulary:,} words, measured on Linux")
     yield Line("DHT process and p2pd", SWARM_BYTES, "measured on Linux")
     if work.lora_rank:
         yield Line("peft", ADAPTERS_BYTES, "measured on Linux")
@@ -170,7 +173,11 @@ def _head_bytes(shape: Shape, work: Workload, tokens: int) -> float:
     if work.device == "cuda":
         # The Triton kernel works in place.
         return 2 * tile + sums
-    return HEAD_COPIES * tile + sums
+    # Products of such a type are made in float32, with a copy of the words of one tile: beside the tile's freed copies
+    # where the allocator keeps those.
+    words = min(shape.vocabulary, HEAD_VOCABULARY) * shape.hidden * 4
+    is_copied = work.weight_bytes < 4 and work.device == "cpu" and tile < RETURNED_BYTES
+    return HEAD_COPIES * tile + sums + (words if is_copied else 0)
 
 
 def _layer_bytes(shape: Shape, work: Workload, tokens: int) -> float:
@@ -183,4 +190,6 @@ def _layer_bytes(shape: Shape, work: Workload, tokens: int) -> float:
     if work.device == "mps":
         # Metal's attention writes the scores and their softmax down.
         scores = 2 * work.batch * shape.heads * work.tokens**2 * work.weight_bytes
-    return float(tokens * (numbers * work.weight_bytes + norms) + scores)
+    # Adapters are float32: each has a copy of its input where the model is not.
+    copies = 4 * sum(rows for rows, _ in shape.linear_sizes) if work.lora_rank and work.weight_bytes < 4 else 0
+    return float(tokens * (numbers * work.weight_bytes + norms + copies) + scores)

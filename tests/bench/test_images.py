@@ -116,4 +116,7 @@ def _folders_of_pip() -> list[str]:
         word.strip("'").removeprefix("file://") for line in shown.splitlines() for word in line.split("=")[-1].split()
     ]
     words += os.environ.get("PIP_FIND_LINKS", "").split()
-    return sorted({word for word in words if word.startswith("/") and Path(word).is_dir()})
+    # An index of a folder may name files beside it.
+    words += [str(Path(word).parent) for word in words if Path(word).name == "simple"]
+    found = {Path(word) for word in words if word.startswith("/") and Path(word).is_dir()}
+    return sorted(str(path) for path in found if found.isdisjoint(path.parents))

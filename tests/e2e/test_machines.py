@@ -1,22 +1,21 @@
-"""Three machines and one watcher: network namespaces with an address each, joined by a cable that can be cut.
+"""Four machines and one watcher: network namespaces with an address each, joined by a cable that can be cut.
 
-The clock of one machine is an hour ahead, that of another half an hour; nothing on the latter listens for the network:
-it pushes.
+Two push, as nothing there listens for the network; one of them is behind NAT. Each machine's clock is off, by an hour
+or half of it, two of them ahead and two behind.
 """
 
 import contextlib
 import gzip
 import json
-import os
 import re
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -28,171 +27,28 @@ import yaml
 
 from exporter.machine.machine_file import MACHINE_FILE
 from exporter.machine.push_format import PUSH_PATH, Push, render
-from fleet.configuration.load import load_file
-from fleet.processes.files import configurations, make_folders, write
-from fleet.processes.programs import plan_programs
 from grafana.prometheus import configuration
 from tests.alerts.engines import prometheus
 from tests.architecture import ROOT
 from tests.certificates import write_certificate
+from tests.e2e.namespaces import (
+    BEHIND_NAT,
+    CLOCKS,
+    MACHINES,
+    NAMES,
+    PUSHING,
+    TRAINER,
+    WATCHER,
+    Machine,
+    network,
+)
 from tests.fakes import Webhook, get, reserve_ports, wait_for
-from tests.programs import go_without, require
 
-NETWORK = "10.213.77"
-WATCHER = f"{NETWORK}.1"
-MACHINES = {"rack-1": f"{NETWORK}.11", "rack-2": f"{NETWORK}.12", "rack-3": f"{NETWORK}.13"}
-# One name is on two machines.
-PEERS = {"rack-1": ("amber", "basalt"), "rack-2": ("amber", "cobalt"), "rack-3": ("dolomite", "elmwood")}
-NAMES = {"amber", "basalt", "amber@rack-2", "cobalt", "dolomite", "elmwood"}
-PUSHES = "rack-3"
-# By how many seconds the clock of every program there is off: not behind, as the kernel's clock, by which a process
-# starts, is this machine's.
-CLOCKS = {"rack-2": 3600, "rack-3": 1800}
-SET_CLOCK = """
-import os, time
-_time, _lead = time.time, float(os.environ["CLOCK_LEAD"])
-time.time = lambda: _time() + _lead
-"""
+PUSHES = PUSHING[0]
 LOGIN = ("operator", "a long password")
 CLOCK_FIRES = ("ClockSkew", "firing")
 
-TRAINER = """
-import json, os, sys, time
-from pathlib import Path
-folder = Path(sys.argv[1])
-(folder / "pid").write_text(str(os.getpid()))
-with (folder / "log.jsonl").open("a", buffering=1) as log:
-    step = 0
-    while True:
-        step += 1
-        log.write(json.dumps({"step": step, "time": time.time(), "loss": 0.5}) + "\\n")
-        time.sleep(0.2)
-"""
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux'")
-
-
-def run(*words: str) -> None:
-    subprocess.run([require("ip"), *words], check=True, capture_output=True)
-
-
-def remove_leftovers() -> None:
-    """Ends the networks of test runs that were killed: their bridges have the same addresses."""
-    listed = subprocess.check_output([require("ip"), "-o", "link"], text=True)
-    spaces = subprocess.check_output(["ip", "netns", "list"], text=True)
-    bridges = re.findall(r"\b(pw(\d+)b):", listed)
-    for words, name, pid in [
-        *(("link", bridge, pid) for bridge, pid in bridges),
-        *(("netns", space, pid) for space, pid in re.findall(r"^(pw(\d+)-\S+)", spaces, re.MULTILINE)),
-    ]:
-        if not psutil.pid_exists(int(pid)):
-            run(words, "del", name)
-
-
-@contextmanager
-def network() -> Iterator[str]:
-    """A bridge with the watcher's address and one namespace for each machine; their names begin with what it yields."""
-    require("ip")
-    if os.geteuid():
-        go_without("needs root for network namespaces")
-    mark = f"pw{os.getpid()}"
-    remove_leftovers()
-    with ExitStack() as stack:
-        run("link", "add", f"{mark}b", "type", "bridge")
-        stack.callback(subprocess.run, ["ip", "link", "del", f"{mark}b"], check=False)
-        run("addr", "add", f"{WATCHER}/24", "dev", f"{mark}b")
-        run("link", "set", f"{mark}b", "up")
-        for number, (machine, address) in enumerate(MACHINES.items()):
-            space = f"{mark}-{machine}"
-            run("netns", "add", space)
-            stack.callback(subprocess.run, ["ip", "netns", "del", space], check=False)
-            run("link", "add", f"{mark}v{number}", "type", "veth", "peer", "name", "eth0", "netns", space)
-            run("link", "set", f"{mark}v{number}", "master", f"{mark}b", "up")
-            run("-n", space, "link", "set", "lo", "up")
-            run("-n", space, "addr", "add", f"{address}/24", "dev", "eth0")
-            run("-n", space, "link", "set", "eth0", "up")
-        yield mark
-
-
-@dataclass
-class Machine:
-    """One machine: its folder, its fleet's file, and the processes that run on it."""
-
-    name: str
-    space: str
-    folder: Path
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "peerwatch.yaml"
-
-    def start(self, title: str, *command: str) -> None:
-        words = ["ip", "netns", "exec", self.space, sys.executable, *command]
-        (self.folder / "sitecustomize.py").write_text(SET_CLOCK)
-        clock = {"PYTHONPATH": str(self.folder), "CLOCK_LEAD": str(CLOCKS.get(self.name, 0))}
-        with (self.folder / f"{title}.log").open("wb") as log:
-            self.processes[title] = subprocess.Popen(
-                words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=os.environ | clock
-            )
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        words = ["ip", "netns", "exec", self.space, sys.executable, *command]
-        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    def write(self, script: Path) -> None:
-        """The fleet's file, and the trainers that somebody else has started there."""
-        peers = [self.start_trainer(peer, script) for peer in PEERS[self.name]]
-        content = {"fleet": self.name, "state_dir": "state", "sidecar_interval": "0.5s", "peers": peers}
-        self.file.write_text(yaml.safe_dump(content))
-
-    def start_trainer(self, peer: str, script: Path) -> dict[str, Any]:
-        """How the fleet's file has it."""
-        folder = self.folder / peer
-        folder.mkdir(parents=True)
-        self.start(peer, str(script), str(folder))
-        reader = {"jsonl": {"path": str(folder / "log.jsonl")}}
-        find = {"pid_file": str(folder / "pid")}
-        return {"name": peer, "kind": "attached", "find": find, "progress": [reader], "stall": {"floor": "6s"}}
-
-    def change_peers(self, *, without: str = "", more: dict[str, Any] | None = None) -> list[str]:
-        """Changes the list in the fleet's file and starts what is new; what is to be ended then, by title."""
-        content = yaml.safe_load(self.file.read_text())
-        content["peers"] = [one for one in content["peers"] if one["name"] != without] + ([more] if more else [])
-        self.file.write_text(yaml.safe_dump(content))
-        gone = [title for title in self.processes if title in (f"sidecar:{without}", "push")]
-        for title in gone:
-            self.processes[f"old {title}"] = self.processes.pop(title)
-        self.start_sidecars()
-        return [f"old {title}" for title in gone]
-
-    def end_sidecars(self) -> None:
-        self.end_some([title for title in self.processes if title.startswith(("sidecar:", "push"))])
-
-    def end_some(self, titles: Iterable[str]) -> None:
-        for title in titles:
-            process = self.processes.pop(title)
-            process.kill()
-            process.wait()
-
-    def start_sidecars(self) -> None:
-        """The sidecars as `peerwatch up` starts them; the rest of a fleet is not needed here."""
-        loaded = load_file(self.file)
-        assert loaded.is_usable, loaded.lines()
-        assert loaded.config is not None
-        make_folders(loaded.folder, loaded.peers)
-        for path, text in configurations(loaded.composition, loaded.folder).values():
-            write(path, text)
-        for program in plan_programs(loaded.config, loaded.peers, loaded.folder, "test", base=loaded.base):
-            if program.group in ("sidecar", "push") and program.title not in self.processes:
-                words = list(program.command)
-                self.start(program.title, *words[words.index("-m", words.index("--") if "--" in words else 0) :])
-
-    def end(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-        for process in self.processes.values():
-            process.wait()
 
 
 @dataclass
@@ -226,8 +82,10 @@ class Watcher:
 
     def said(self, before: int) -> list[str]:
         """The titles of the messages after the first `before`, without those of the stall that was tried."""
-        titles = [one.title for one in self.webhook.messages[before:]]
-        return [title for title in titles if "PeerStalled" not in title and "ClockSkew" not in title]
+        return [one for one in self.titles(before) if "PeerStalled" not in one and "ClockSkew" not in one]
+
+    def titles(self, before: int) -> list[str]:
+        return [one.title for one in self.webhook.messages[before:]]
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +99,8 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mac
             found[name] = Machine(name, f"{mark}-{name}", folder / name)
             (folder / name).mkdir()
             stack.callback(found[name].end)
+            if name == BEHIND_NAT:
+                found[name].connect()
             found[name].write(script)
         yield found
 
@@ -258,14 +118,14 @@ def watcher(machines: dict[str, Machine], tmp_path_factory: pytest.TempPathFacto
         "tls": {"certificate": str(certificate), "key": str(key)},
         "login": dict(zip(("user", "password"), LOGIN, strict=True)),
         "interval": "1s",
-        "timeout": "1s",
+        "timeout": "2s",
         "charts": False,
         # What happens next is a message of its own.
         "grouping": {"wait": "1s", "interval": "1s"},
         "routes": [{"name": "hook", "url": webhook.url}],
         "rules": {
-            "HostDown": {"unreachable_after": "4s", "for": "0s", "recover_after": "1s"},
-            "PeerDown": {"unreachable_after": "6s", "for": "2s", "recover_after": "1s"},
+            "HostDown": {"unreachable_after": "6s", "for": "0s", "recover_after": "1s"},
+            "PeerDown": {"unreachable_after": "8s", "for": "2s", "recover_after": "1s"},
             "ClockSkew": {"for": "2s"},
             "DiskLow": {"enabled": False},
             "HostMemoryPressure": {"enabled": False},
@@ -283,7 +143,7 @@ def watcher(machines: dict[str, Machine], tmp_path_factory: pytest.TempPathFacto
         wait_for(lambda: _answers(found), 30, "the watcher answers")
         for machine in machines.values():
             words = ["-m", "fleet", "join", found.url, "--token-file", str(token), "-f", str(machine.file)]
-            joined = machine.run(*words, "--name", machine.name, *(["--push"] if machine.name == PUSHES else []))
+            joined = machine.run(*words, "--name", machine.name, *(["--push"] if machine.name in PUSHING else []))
             assert joined.returncode == 0, joined.stderr
             wait_for(lambda: _answers(found), 30, "the watcher answers again")
             machine.start_sidecars()
@@ -317,7 +177,7 @@ def test_every_peer_is_judged_and_a_stall_is_of_the_right_one(machines: dict[str
 
 def test_a_clock_that_is_off_is_told_and_changes_nothing_else(watcher: Watcher) -> None:
     skewed = lambda: {one["peer"] for one in watcher.alerts() if (one["rule"], one["state"]) == CLOCK_FIRES}  # noqa: E731
-    wait_for(lambda: skewed() == set(CLOCKS), 60, "both clocks are told")
+    wait_for(lambda: skewed() == set(CLOCKS), 60, "the clocks are told")
     wait_for(lambda: all(peer["state"] == "training" for peer in watcher.status()["peers"]), 60, "every peer trains")
     assert not watcher.firing()
     for peer in watcher.status()["peers"]:
@@ -325,24 +185,57 @@ def test_a_clock_that_is_off_is_told_and_changes_nothing_else(watcher: Watcher) 
     summaries = {one["peer"]: one["summary"] for one in watcher.alerts()}
     assert re.match(r"Its clock is (1 h|59 min .*) ahead", summaries["rack-2"])
     assert re.match(r"Its clock is (30 min|29 min .*) ahead", summaries["rack-3"])
+    for machine in ("rack-1", BEHIND_NAT):
+        assert re.match(r"Its clock is 1 h.* behind", summaries[machine])
 
 
-@pytest.mark.parametrize(("machine", "peer"), [("rack-1", "amber"), ("rack-3", "dolomite")], ids=["asked", "pushes"])
+@pytest.mark.parametrize(
+    ("machine", "peer"),
+    [("rack-1", "amber"), ("rack-3", "dolomite"), (BEHIND_NAT, "fluorite")],
+    ids=["asked", "pushes", "behind NAT"],
+)
 def test_a_cut_cable_is_one_alert_of_the_machine(
     machines: dict[str, Machine], watcher: Watcher, machine: str, peer: str
 ) -> None:
     wait_for(lambda: not watcher.firing(), 60, "nothing fires")
     before = len(watcher.webhook.messages)
-    space = machines[machine].space
-    run("-n", space, "link", "set", "eth0", "down")
+    machines[machine].cut()
     try:
         wait_for(lambda: ("HostDown", machine) in watcher.firing(), 60, "the machine is missed")
         wait_for(lambda: ("PeerDown", peer) in watcher.firing(), 60, "its peers are, too")
     finally:
-        run("-n", space, "link", "set", "eth0", "up")
+        machines[machine].connect()
     wait_for(lambda: not watcher.firing(), 60, "it is back")
     wait_for(lambda: len(watcher.said(before)) >= 2, 30, "both messages")
     assert watcher.said(before) == [f"HostDown: {machine}", f"Resolved: HostDown: {machine}"]
+
+
+def test_a_stall_behind_nat_is_told_though_nobody_gets_in(machines: dict[str, Machine], watcher: Watcher) -> None:
+    wait_for(lambda: not watcher.firing(), 60, "nothing fires")
+    machine, before = machines[BEHIND_NAT], len(watcher.webhook.messages)
+    # Something that would answer anybody.
+    machine.start("open", "-m", "http.server", "9800", "--bind", "0.0.0.0")
+    asked = f"import socket; socket.create_connection(('{MACHINES[BEHIND_NAT]}', 9800), 2)"
+    wait_for(lambda: machine.run("-c", asked).returncode == 0, 20, "it answers on the machine itself")
+    assert machines["rack-1"].run("-c", asked).returncode
+    for address in (WATCHER, MACHINES[BEHIND_NAT]):
+        with closing(socket.socket()) as stranger:
+            stranger.settimeout(5)
+            if address != WATCHER:
+                # The watcher's network.
+                device = machine.space.removesuffix(f"-{BEHIND_NAT}") + "b"
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            with pytest.raises(OSError, match=r"refused|No route|timed out"):
+                stranger.connect((address, 9800))
+    peer = psutil.Process(int((machine.folder / "fluorite" / "pid").read_text()))
+    peer.suspend()
+    try:
+        wait_for(lambda: ("PeerStalled", "fluorite") in watcher.firing(), 60, "the stall is seen")
+        wait_for(lambda: "PeerStalled: fluorite" in watcher.titles(before), 30, "it is told")
+    finally:
+        peer.resume()
+    wait_for(lambda: "Resolved: PeerStalled: fluorite" in watcher.titles(before), 60, "its end is told")
+    assert watcher.said(before) == []
 
 
 def test_a_wrong_certificate_and_a_wrong_password_are_one_alert_each(

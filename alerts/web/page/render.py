@@ -143,6 +143,7 @@ def _make_environment(language: Language, zone: tzinfo | None) -> Environment:
         iso=_iso,
         offset=lambda at: _offset(at, zone),
         value=lambda value, unit: "–" if value is None else _shown_by_unit(common)[unit](value),
+        translated=common.translate,
         path=lambda name: f"/peers/{quote(name, safe='')}",
         slug=lambda name: hashlib.sha256(name.encode()).hexdigest()[:8],
     )

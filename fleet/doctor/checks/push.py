@@ -1,8 +1,9 @@
-"""The watcher that the sidecars' pages are pushed to knows this machine."""
+"""The watchers that the sidecars' pages are pushed to know this machine."""
 
 from collections.abc import Iterator
 
 from exporter.machine.push import BehindError, PushError, Watcher
+from exporter.machine.push_file import PushDescription
 from exporter.machine.push_format import Push, render
 from fleet.doctor.findings import Finding, failure, ok
 from fleet.doctor.site import Site
@@ -16,6 +17,11 @@ def examine(site: Site) -> Iterator[Finding]:
     if push is None:
         yield ok("not needed: nothing is pushed to a watcher elsewhere")
         return
+    for one in push.each():
+        yield _ask(one)
+
+
+def _ask(push: PushDescription) -> Finding:
     try:
         watcher = Watcher(push)
         try:
@@ -23,7 +29,8 @@ def examine(site: Site) -> Iterator[Finding]:
         finally:
             watcher.close()
     except BehindError:
-        yield ok(f"{push.watcher} takes what {push.machine} pushes")
+        pass
     except (PushError, OSError, ValueError) as error:
         problem, _, remedy = str(error).partition("; ")
-        yield failure(problem, remedy or "see whether the watcher runs and can be reached from here")
+        return failure(problem, remedy or "see whether the watcher runs and can be reached from here")
+    return ok(f"{push.watcher} takes what {push.machine} pushes")

@@ -55,6 +55,18 @@ def test_a_start_stays_where_it_was_while_the_difference_wavers() -> None:
     assert starts.pop() == pytest.approx(NOW, abs=2.0)
 
 
+@pytest.mark.parametrize(("late", "expected"), [(4.0, NOW), (70.0, NOW + 70.0)], ids=["an old page", "a set clock"])
+def test_a_start_stays_where_it_was_when_the_watcher_starts_again(late: float, expected: float) -> None:
+    before = MachineWatch(["rack-1"], TARGETS, 0.0)
+    before.correct({"amber": Scrape(page(NOW + 3600.0, NOW))}, NOW)
+    assert before.leads == {"rack-1": 3600.0}
+    watch = MachineWatch(["rack-1", "rack-2"], TARGETS, 0.0, {**before.leads, "gone": 9.0})
+    corrected = watch.correct({"amber": Scrape(page(NOW + 3600.0 - late, NOW + 3600.0))}, NOW)["amber"].page
+    assert corrected is not None
+    assert corrected.value("trainer_last_step_timestamp_seconds") == expected
+    assert "gone" not in watch.leads
+
+
 def test_the_clock_of_a_machine_that_pushes_is_judged_by_when_its_page_came() -> None:
     watch = MachineWatch(["rack-1"], TARGETS, 0.0)
     for late in (14.0, 13.0, 12.5):

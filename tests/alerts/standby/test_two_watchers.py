@@ -5,21 +5,28 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from alerts.machines.joined import JoinRequest, add_joined
+from exporter.machine.push_file import PushDescription
 from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.architecture import ROOT
 from tests.certificates import write_certificate
 from tests.fakes import LOOPBACK, Mailbox, Webhook, reserve_ports, wait_for
 
 AFTER_SECONDS = 3.0
+PASSWORD = "open sesame"
 
 
 class Cable:
@@ -159,7 +166,11 @@ def pair(tmp_path: Path, webhook: Webhook) -> Iterator[Pair]:
 
 
 def _standby(loop: AlertLoop) -> Any:
-    return loop.get("/api/status").json()["standby"]
+    return _status(loop)["standby"]
+
+
+def _status(loop: AlertLoop) -> Any:
+    return loop.get("/api/status", verify=False, auth=("operator", PASSWORD)).raise_for_status().json()
 
 
 def titles(receiver: Webhook | Mailbox) -> Counter[str]:
@@ -289,10 +300,65 @@ def test_a_standby_knows_the_first_one_by_its_certificate(tmp_path: Path, webhoo
         token = (pair.first.folder / "state" / "standby.token").read_text().split("\n", 1)[0]
         (tmp_path / "standby.token").write_text(f"{token}\n{other.read_text()}")
         of["token_file"] = str(tmp_path / "standby.token")
+        pair.second.settings["language"] = "zh-CN"
         pair.second.start()
         wait_for(lambda: "certificate is not the one" in _standby(pair.second)["problem"], 20, "it is refused")
+        assert "其证书不是令牌文件中的证书" in pair.second.get("/").text
     finally:
         pair.close()
+
+
+def test_a_machine_that_pushes_to_both_is_told_of_after_the_first_one_is_gone(
+    tmp_path: Path, pair: Pair, webhook: Webhook
+) -> None:
+    certificate, key = write_certificate(tmp_path)
+    request = JoinRequest(name="rack-3", pushes=True, login="watcher:" + "p" * 43, certificate=certificate.read_text())
+    (tmp_path / "login").write_text(f"{request.login}\n")
+    (tmp_path / "login").chmod(0o600)
+    page = pair.peers["c"] = Sidecar()
+    for loop in (pair.first, pair.second):
+        loop.settings |= {
+            "listen": f"{LOOPBACK}:{reserve_ports(1)[0]}" if loop is pair.second else loop.settings["listen"],
+            "tls": {"certificate": str(certificate), "key": str(key)},
+            "login": {"user": "operator", "password": PASSWORD},
+            "interval": "0.5s",
+        }
+        (loop.folder / "state").mkdir(mode=0o700)
+        add_joined(loop.folder / "state", request, ())
+    of = pair.second.settings["standby_of"]
+    of["url"] = of["url"].replace("http://", "https://")
+    urls = [f"https://{loop.settings['listen']}" for loop in (pair.first, pair.second)]
+    peers = {"c": urlsplit(page.url).port or 0}
+    described = PushDescription(
+        urls[0], "rack-3", tmp_path / "login", LOOPBACK, peers, certificate, urls[1], certificate
+    )
+    (tmp_path / "push.json").write_bytes(described.render())
+    words = [sys.executable, "-m", "exporter.machine.push", "--config", str(tmp_path / "push.json")]
+    with (tmp_path / "push.log").open("wb") as log:
+        pushing = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        pair.first.start()
+        pair.second.start()
+        for loop in (pair.first, pair.second):
+            wait_for(lambda loop=loop: "c" in _peers(loop), 20, "both have the peer of the machine", every=0.05)
+        pair.wait("standing by")
+        pair.stall("c")
+        wait_for(lambda: pair.knows("PeerStalled", "c"), 20, "the first one tells of it", every=0.05)
+        pair.first.kill()
+        pair.wait("notifying")
+        pair.recover("c")
+        _wait_for(webhook, "Resolved: PeerStalled: c")
+        assert titles(webhook)["PeerStalled: c"] == titles(webhook)["Resolved: PeerStalled: c"] == 1
+    finally:
+        pushing.terminate()
+        pushing.wait()
+
+
+def _peers(loop: AlertLoop) -> set[str]:
+    try:
+        return {peer["peer"] for peer in _status(loop)["peers"]}
+    except httpx.HTTPError:
+        return set()
 
 
 def test_a_stranger_learns_nothing_and_hands_nothing_over(pair: Pair) -> None:

@@ -30,18 +30,18 @@ class Holder(NamedTuple):
         return self.certificate.public_bytes(PEM).decode()
 
 
-def make(name: str, issuer: Holder | None = None) -> Holder:
+def make(name: str, issuer: Holder | None = None, *, begins_in_days: int = -1) -> Holder:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    begin = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=begins_in_days)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=2))
         .add_extension(x509.BasicConstraints(ca="authority" in name, path_length=None), critical=True)
     )
     return Holder(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
@@ -51,7 +51,8 @@ def make(name: str, issuer: Holder | None = None) -> Holder:
 def holders() -> dict[str, Holder]:
     root = make("root authority")
     middle = make("middle authority", root)
-    return {"root": root, "middle": middle, "watcher": make("watcher", middle), "other": make("other", middle)}
+    clocks = {name: make(name, begins_in_days=days) for name, days in (("not yet", 1), ("no more", -3))}
+    return {"root": root, "middle": middle, "watcher": make("watcher", middle), "other": make("other", middle)} | clocks
 
 
 @pytest.fixture
@@ -100,6 +101,15 @@ def test_a_certificate_that_was_handed_over_stands_for_its_owner_alone(
     connect(context, serve("watcher"))
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(context, serve("other"))
+
+
+@pytest.mark.parametrize("name", ["not yet", "no more"])
+def test_a_clock_that_is_off_loses_nobody_whose_certificate_was_handed_over(
+    holders: dict[str, Holder], serve, name: str
+) -> None:
+    connect(trust_text(holders[name].pem), serve(name))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(trust_text(holders["no more" if name == "not yet" else "not yet"].pem), serve(name))
 
 
 def test_what_holds_no_certificate_is_refused(tmp_path: Path) -> None:

@@ -70,6 +70,21 @@ def test_pages_are_pushed_from_loopback_and_the_machine_has_its_name(tmp_path: P
     assert read_push(path) == push
 
 
+def test_a_standby_gets_the_same_pages(tmp_path: Path) -> None:
+    text = PUSH.replace("}", ", certificate: c, standby: {watcher: 'https://other:1', certificate: o}}")
+    push = load_text(f"fleet: a\npeers: [{{name: x}}]\n{text}", "f", tmp_path, tmp_path / "state").composition.push
+    assert push is not None
+    assert [(one.watcher, one.certificate) for one in push.each()] == [
+        ("https://watcher:8750", tmp_path / "c"),
+        ("https://other:1", tmp_path / "o"),
+    ]
+    path = tmp_path / "push.json"
+    path.write_bytes(push.render())
+    assert read_push(path) == push
+    twice = PUSH.replace("}", ", standby: {watcher: 'https://watcher:8750'}}")
+    assert "is the watcher itself" in load_text(f"fleet: a\n{twice}", "f", tmp_path).lines()[0]
+
+
 def test_without_peers_there_is_nothing_to_push(tmp_path: Path) -> None:
     assert load_text(f"fleet: a\npeers: []\n{PUSH}", "f", tmp_path).composition.push is None
 

@@ -65,8 +65,44 @@ def test_joining_again_tells_the_same_and_leaves_the_file(watcher: TlsWatcher, t
     assert watcher.requests[0] == watcher.requests[1]
     with pytest.raises(JoinError, match="the machine is rack-3 in `push`; change it there"):
         join_by_push(load(file), file, watcher.url, token, name="rack-4")
-    with pytest.raises(JoinError, match=f"pages are pushed to {watcher.url}; change `push` there, or remove it"):
-        join_by_push(load(file), file, "https://watcher.example.org", token, name="")
+
+
+def test_a_second_watcher_that_is_pushed_to_is_the_standby(watcher: TlsWatcher, tmp_path: Path) -> None:
+    file, token = write(tmp_path, "\n"), watcher.write_token(tmp_path / "token")
+    join_by_push(load(file), file, watcher.url, token, name="rack-3")
+    file.write_text(file.read_text() + "# the end\nsidecar_interval: 2s\n")
+    with tls_watcher(tmp_path / "second") as second:
+        joined = join_by_push(load(file), file, second.url, second.write_token(tmp_path / "other"), name="")
+        assert f"{file}: section `push.standby` added" in joined.describe()
+        # The same name and password, so that the same process pushes to both.
+        assert second.requests[0][2] == watcher.requests[0][2]
+        push = load(file).composition.push
+        assert push is not None
+        first, standby = push.each()
+        assert (first.watcher, standby.watcher) == (watcher.url, second.url)
+        assert [one.certificate.read_text() for one in (first, standby) if one.certificate] == [
+            one.certificate.read_text() for one in (watcher, second)
+        ]
+        assert standby == first._replace(watcher=second.url, certificate=standby.certificate)
+        before, second.status = file.read_text(), 200
+        assert "# the end\nsidecar_interval: 2s" in before
+        again = join_by_push(load(file), file, second.url, tmp_path / "other", name="")
+        assert again.describe() == f"{second.url} takes what rack-3 pushes, as before."
+        assert file.read_text() == before
+        with pytest.raises(JoinError, match=f"pages are pushed to {watcher.url} and {second.url}; change `push` there"):
+            join_by_push(load(file), file, "https://third.example.org", token, name="")
+
+
+def test_a_section_that_is_not_written_in_lines_is_left_to_its_owner(watcher: TlsWatcher, tmp_path: Path) -> None:
+    file, token = write(tmp_path), watcher.write_token(tmp_path / "token")
+    (tmp_path / "login").write_text("watcher:" + "p" * 43 + "\n")
+    section = f"\npush: {{watcher: 'https://first', machine: rack-3, login: {tmp_path / 'login'}}}\n"
+    file.write_text(before := file.read_text() + section)
+    with pytest.raises(
+        JoinError, match=f"add `standby: {{watcher: {watcher.url}, certificate: .*}}` to `push` yourself"
+    ):
+        join_by_push(load(file), file, watcher.url, token, name="")
+    assert file.read_text() == before
 
 
 def test_a_machine_may_be_asked_and_push_elsewhere(watcher: TlsWatcher, tmp_path: Path) -> None:

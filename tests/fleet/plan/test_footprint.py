@@ -53,6 +53,36 @@ def test_bfloat16_halves_what_the_weights_bring() -> None:
     assert of(dtype="bfloat16").bytes < 0.75 * of().bytes
 
 
+def test_a_tokenizer_takes_memory_by_its_words() -> None:
+    more = predict(replace(HALF_A_BILLION, vocabulary=2 * HALF_A_BILLION.vocabulary), WORK, system="darwin")
+
+    assert part(more, "tokenizer") == 2 * part(of(), "tokenizer") > 200 * MIB
+
+
+def test_bfloat16_makes_products_of_the_head_in_float32() -> None:
+    """With a copy of 32768 words, beside the tiles, which the allocator keeps below 32 MiB."""
+    line, words = "logits of the backward pass", 32768 * HALF_A_BILLION.hidden * 4
+    work = replace(WORK, device="cpu", batch=1, completion_tokens=64, checkpointing=False)
+    half, whole, large = (
+        predict(HALF_A_BILLION, replace(work, **changes), system="linux")
+        for changes in ({"dtype": "bfloat16", "lora_rank": 16}, {"lora_rank": 16}, {"dtype": "bfloat16", "batch": 8})
+    )
+    tokens = work.tokens
+    assert tokens * 32768 * 4 < 32 * MIB < 8 * tokens * 32768 * 4
+    assert part(half, line) - part(whole, line) == words
+    sums = HALF_A_BILLION.vocabulary * HALF_A_BILLION.hidden * 4
+    assert part(large, line) == 8.5 * 8 * tokens * 32768 * 4 + sums
+
+
+def test_adapters_on_bfloat16_keep_their_inputs_in_float32() -> None:
+    work = replace(WORK, batch=1, checkpointing=False, lora_rank=16)
+    half = predict(HALF_A_BILLION, replace(work, dtype="bfloat16"), system="darwin")
+    plain = predict(HALF_A_BILLION, replace(work, dtype="bfloat16", lora_rank=None), system="darwin")
+    inputs = sum(rows for rows, _ in HALF_A_BILLION.linear_sizes)
+
+    assert part(half, "activations") - part(plain, "activations") == 4 * inputs * work.tokens * HALF_A_BILLION.layers
+
+
 def test_adapters_leave_the_weights_without_gradients_and_optimizer() -> None:
     footprint = of(lora_rank=16)
 

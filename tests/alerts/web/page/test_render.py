@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from alerts.i18n import discover
+from alerts.i18n.translatable import say
 from alerts.sizes import show_size
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Content, Renderer, show_number
@@ -55,6 +56,15 @@ def test_every_part_escapes_what_others_wrote(language: Any) -> None:
     assert f'<html lang="{language}"' in page
     assert " style=" not in page
     assert "onclick" not in page
+
+
+def test_why_the_first_watcher_is_away_is_told_in_the_page_s_language() -> None:
+    reason = say("it watches the fleet {fleet}", fleet=NASTY)
+    content = _content(notices=[("waiting", "https://first", reason), ("took_over", "https://first", "foreign text")])
+    summary = Renderer("zh-CN", None).fragments(content)["summary"]
+    assert "正在为 https://first 备用，但其无响应：它监控的是集群 &lt;b&gt;" in summary
+    assert "https://first 无响应：foreign text。" in summary
+    assert "does not answer: it watches the fleet &lt;b&gt;" in Renderer("en", None).fragments(content)["summary"]
 
 
 def test_what_a_peer_learns_from_is_told_beside_its_reward() -> None:
