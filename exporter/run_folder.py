@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,9 +81,21 @@ def write_process_record(run_dir: Path, process: ProcessIdentity | None = None) 
 
 def read_process_record(run_dir: Path) -> ProcessRecord | None:
     """The recorded trainer process; None without a valid record."""
+    path = f"{run_dir}/{PROCESS_FILE}"
     try:
-        record = json.loads(read_bounded(run_dir / PROCESS_FILE, 4096))
-    except (OSError, ValueError, RecursionError):
+        status = os.lstat(path)
+        # Asked for many times in a collection, and written once in the life of a trainer, always as another file.
+        return _parse_process_record(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _parse_process_record(path: str, *_file: int) -> ProcessRecord | None:
+    """Raises OSError, which is not kept."""
+    try:
+        record = json.loads(read_bounded(Path(path), 4096))
+    except (ValueError, RecursionError):
         return None
     identity = ProcessIdentity.from_record(record)
     if identity is None:

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from exporter.attached_process import AttachedProcess, Criteria
 from exporter.config import SidecarConfig
 from exporter.metrics import Sample
 from exporter.run_folder import read_process_record, write_process_record
-from exporter.system.process_identity import identify
+from exporter.system.process_identity import ProcessIdentity, identify
 
 
 class Collector:
@@ -16,6 +18,7 @@ class Collector:
     def __init__(self, run_dir: Path, criteria: Criteria) -> None:
         self._run_dir = run_dir
         self._attached = AttachedProcess(criteria)
+        self._identified: tuple[psutil.Process, ProcessIdentity] | None = None
 
     @classmethod
     def configured(cls, config: SidecarConfig) -> Self | None:
@@ -25,7 +28,10 @@ class Collector:
         """Raises OSError where the run folder cannot be written, and psutil.Error where the process has just ended."""
         process = self._attached.find(now)
         if process is not None:
-            identity = identify(process.pid)
+            # What a process is told by does not change, and takes several files to read.
+            if self._identified is None or self._identified[0] is not process:
+                self._identified = process, identify(process.pid)
+            identity = self._identified[1]
             record = read_process_record(self._run_dir)
             if record is None or record.identity != identity:
                 write_process_record(self._run_dir, identity)

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from exporter.config import SidecarConfig
 from exporter.metrics import Sample
 from exporter.run_folder import ProcessRecord, read_ending, read_process_record
 from exporter.system.control_groups import find_oom_events, read_oom_kills
-from exporter.system.process_identity import find_process, is_same
+from exporter.system.process_identity import find_process, is_running, is_same
 
 
 class Collector:
@@ -15,6 +17,7 @@ class Collector:
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
+        self._found: tuple[ProcessRecord, psutil.Process] | None = None
         self._record: ProcessRecord | None = None
         self._events: Path | None = None
         self._kills_before: int | None = None
@@ -29,10 +32,17 @@ class Collector:
         record = read_process_record(self._run_dir)
         if record is None:
             return []
-        if find_process(record.identity) is not None:
+        if self._is_running(record):
             self._watch(record)
             return []
         return self._describe(record)
+
+    def _is_running(self, record: ProcessRecord) -> bool:
+        """Whether the recorded process runs; one that was found is known again by the kernel's own clock."""
+        if self._found is None or self._found[0] != record or not is_running(self._found[1]):
+            process = find_process(record.identity)
+            self._found = (record, process) if process is not None else None
+        return self._found is not None
 
     def _watch(self, record: ProcessRecord) -> None:
         """Keeps the present number of kills, to be compared with the one after the trainer's end."""

@@ -15,6 +15,7 @@ from exporter.config import SidecarConfig
 from exporter.known_problems import MARKERS, PROGRESS_MARKERS, Class, Tally
 from exporter.metrics import Sample
 from exporter.progress.follower import Follower
+from exporter.progress.markers import Words
 from exporter.progress.record import ReadError
 from exporter.run_folder import read_process_record
 
@@ -28,7 +29,7 @@ MAX_SECONDS = 0.02
 LINES_AT_ONCE = 16
 # A trainer tries again in each round what failed; rounds take minutes.
 QUIET_SECONDS = 3600.0
-_MARKERS = tuple(marker.encode() for marker in (*MARKERS, *PROGRESS_MARKERS))
+_MARKERS = tuple(Words(marker.encode()) for marker in (*MARKERS, *PROGRESS_MARKERS))
 _LAST_STEP = "trainer_last_step_timestamp_seconds"
 
 

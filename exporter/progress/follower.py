@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from exporter.progress.markers import Marker
 from exporter.progress.record import ReadError
 
 # Of a file met for the first time, or one that grew by more than a call reads, only the end is read.
@@ -54,7 +55,7 @@ class Follower:
         self._has_lines_left = False
         self.modified: float | None = None
         # What a line must hold one of to be given; may be changed between two lines. None: every line is.
-        self.markers: Sequence[bytes] | None = None
+        self.markers: Sequence[Marker] | None = None
 
     @property
     def path(self) -> Path:
@@ -186,12 +187,12 @@ class Follower:
         Those without one are not even divided: most of a log is of no interest.
         """
         place = _end_line(text, 0) if self._is_inside_line else 0
-        found: dict[bytes, int] = {}
+        found: dict[Marker, int] = {}
         while place < len(text):
             if self.markers is not None:
                 for marker in self.markers:
                     if found.get(marker, -1) < place:
-                        position = text.find(marker, place)
+                        position = marker.find(text, place)
                         found[marker] = len(text) if position < 0 else position
                 nearest = min((found[marker] for marker in self.markers), default=len(text))
                 if nearest == len(text):

@@ -25,6 +25,17 @@ def test_a_written_file_is_whole_and_leaves_no_other(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a b.prom": b"two\n"}
 
 
+def test_a_record_that_was_replaced_or_lost_is_seen_at_once(tmp_path):
+    assert read_process_record(tmp_path) is None
+    for started_at in (1.5, 2.5):
+        write_process_record(tmp_path, identify()._replace(create_time=started_at))
+        assert [read_process_record(tmp_path).started_at for _ in range(2)] == [started_at] * 2
+    (tmp_path / "process.json").write_text("{")
+    assert read_process_record(tmp_path) is None
+    (tmp_path / "process.json").unlink()
+    assert read_process_record(tmp_path) is None
+
+
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "inside").touch()

@@ -17,6 +17,7 @@ from exporter.progress.clock import find_zone, read_time
 from exporter.progress.follower import LINE_BYTES, Follower
 from exporter.progress.formats._pattern import Format as Pattern
 from exporter.progress.interleaving import Writers
+from exporter.progress.markers import Beginnings, Marker, Words
 from exporter.progress.names import CANONICAL, without_evaluation
 from exporter.progress.options import Options
 from exporter.progress.printed_settings import PRINTED_MARKERS, PrintedSettings
@@ -251,13 +252,13 @@ class Reader:
         return records
 
 
-def _list_markers(named: formats.Format | None) -> tuple[bytes, ...] | None:
-    found: list[bytes] = [bars.MARKER, *PRINTED_MARKERS]
+def _list_markers(named: formats.Format | None) -> tuple[Marker, ...] | None:
+    found = [bars.MARKER]
     for one in [named] if named else map(formats.create, formats.list_names()):
         if one.markers is None:
             return None
         found += one.markers
-    return tuple(found)
+    return (Beginnings(*PRINTED_MARKERS), *map(Words, dict.fromkeys(found)))
 
 
 def _read_pattern(text: str) -> Pattern:

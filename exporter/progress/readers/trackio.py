@@ -8,17 +8,18 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder
-from exporter.progress._tracked_runs import MAX_NAME, Calls, NewestRun, to_step
+from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, Calls, NewestRun, to_step
 from exporter.progress.options import Options
 from exporter.progress.record import ReadError, Record
 
 # What is read in one call; of a run that has written more, only the end is of interest.
 TAIL_ROWS = 5000
-MAX_BYTES = 1 << 21
+MAX_BYTES = 1 << 20
 MAX_ROW_BYTES = 1 << 16
 MAX_SECONDS = 0.5
 _BUSY_SECONDS = 0.2
@@ -153,6 +154,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, timeout=_BUSY_SECONDS)
     deadline = time.monotonic() + MAX_SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    # No larger row or cell is made, or even loaded.
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
     connection.text_factory = lambda text: text.decode(errors="replace")
     for pragma in ("query_only = 1", "trusted_schema = 0", "cache_size = -2000", "mmap_size = 0", "temp_store = 2"):
         connection.execute(f"PRAGMA {pragma}")
@@ -182,9 +185,11 @@ def _state_of(path: Path) -> tuple[int, int, int, bool]:
 
 
 def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Read:
+    deadline = time.monotonic() + MAX_SECONDS
     columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(metrics)")}
     run = next((name for name in _RUN_COLUMNS if name in columns), None)
-    if run is None or "metrics" not in columns:
+    is_table = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'metrics' AND type = 'table'")
+    if run is None or "metrics" not in columns or not is_table.fetchone()[0]:
         raise ReadError(f"{path}: not of trackio: no table `metrics` with the columns run_name and metrics")
     name = "run_name" if "run_name" in columns else run
     step = "step" if "step" in columns else "NULL"
@@ -192,20 +197,35 @@ def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Re
     last = connection.execute("SELECT max(rowid) FROM metrics").fetchone()[0] or 0
     # Numbers begin again where the rows were deleted.
     begin = last - TAIL_ROWS if place is None or not last - TAIL_ROWS <= place <= last else place
-    rows = connection.execute(
-        f"SELECT rowid, {run}, {name}, {step}, {at}, metrics FROM metrics"
-        f" WHERE rowid > ? AND rowid <= ? AND length(metrics) <= {MAX_ROW_BYTES} ORDER BY rowid",
-        (begin, last),
-    )
+    numbers = connection.execute(
+        "SELECT rowid FROM metrics WHERE rowid > ? AND rowid <= ? ORDER BY rowid", (begin, last)
+    ).fetchall()
     found: list[_Row] = []
     size = 0
-    for number, *identity, count, written, metrics in rows:
+    for (number,) in numbers:
+        if time.monotonic() > deadline and found:
+            return _Read(found[-1].number, found)
+        row = _read_row(connection, f"SELECT {run}, {name}, {step}, {at}, metrics FROM metrics WHERE rowid = ?", number)
+        if row is None:
+            continue
+        *identity, count, written, metrics = row
         size += len(str(metrics))
         if size > MAX_BYTES:
             return _Read(number - 1, found)
         run_id, run_name = (str(part)[:MAX_NAME] for part in identity)
         found.append(_Row(number, run_id, run_name, to_int(count), parse_time(written), parse_metrics(metrics)))
     return _Read(last, found)
+
+
+def _read_row(connection: sqlite3.Connection, query: str, number: int) -> tuple[Any, ...] | None:
+    """One row, as Python's cursor loses the row before one that fails; None for one that is larger than is read."""
+    try:
+        row: tuple[Any, ...] | None = connection.execute(query, (number,)).fetchone()
+    except sqlite3.DataError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_TOOBIG:
+            raise
+        return None
+    return row
 
 
 def to_int(value: object) -> int | None:
@@ -223,12 +243,13 @@ def parse_time(text: object) -> float | None:
 
 
 def parse_metrics(text: object) -> Mapping[str, object]:
-    """What was reported; empty for what is no dictionary in JSON."""
+    """What was reported, without tables and the like; empty for what is no dictionary in JSON."""
     try:
         reported = json.loads(text) if isinstance(text, str | bytes) else None
     except (ValueError, RecursionError):
         return {}
-    return reported if isinstance(reported, dict) else {}
+    items = islice(reported.items(), 2 * MAX_VALUES) if isinstance(reported, dict) else ()
+    return {name: value for name, value in items if not isinstance(value, dict | list)}
 
 
 def _explain(error: OSError | sqlite3.Error | UnicodeDecodeError) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.progress.follower import LINE_BYTES, READ_BYTES, TAIL_BYTES, Follower
+from exporter.progress.markers import Words
 from exporter.progress.record import ReadError
 
 
@@ -37,7 +38,7 @@ def test_lines_come_once_each_when_they_are_complete(log):
     assert lines(follower) == ["two\n", "three\n"]
 
 
-@pytest.mark.parametrize("markers", [None, [b"line"]])
+@pytest.mark.parametrize("markers", [None, [Words(b"line")]])
 def test_who_takes_a_few_lines_gets_the_rest_with_the_next_calls(log, markers):
     expected = [f"line {number}\n" for number in range(20_000)]
     write(log, "".join(expected).encode() + b"beg")

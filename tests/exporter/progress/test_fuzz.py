@@ -1,10 +1,7 @@
 """Whatever stands in a source, a reader gives records or says that it cannot read, in bounded memory."""
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,37 +11,19 @@ from exporter.progress.readers import make_reader
 from exporter.progress.readers.checkpoints import parse as parse_state
 from exporter.progress.readers.prometheus import Reader as PageReader
 from exporter.progress.record import ReadError
-from tests.architecture import ROOT
 from tests.exporter.progress import writers
+from tests.exporter.progress.feeding import feed
+from tests.exporter.progress.hostile import LINES, MEGABYTE, SOURCES
 
 NOW = 1_800_000_000.0
+# Of a processor, for one call, on a busy machine.
+MOST_SECONDS = 2.0
 FOUND = {
     **{f"log of {name}": ("log", {"path": "f"}, writers.write_log(name, range(1, 90))) for name in writers.REPORTS},
     "log of pattern": ("log", {"path": "f", "pattern": writers.PATTERN}, writers.write_log("pattern", range(1, 90))),
     "jsonl": ("jsonl", {"path": "f"}, writers.write_rows(range(1, 30))),
 }
-ATOMS = [
-    *(report.format(step).encode() for report in writers.REPORTS.values() for step in (1, 2, 10**30)),
-    *(writers.write_rows(range(1, 2)), writers.write_page(3), writers.write_state(2)),
-    *(
-        b"\n",
-        b"\r",
-        b"\r\n",
-        b"\0" * 50,
-        b"\xff\xfe",
-        b"{",
-        b"}",
-        b"{'",
-        b"': ",
-        b"Iter 5:",
-        b"step:",
-        b"nan",
-        b"\x1b[A",
-        b"|",
-    ),
-    *(b"x" * 5000, b"[" * 5000, b'{"a":' * 500, b"9" * 5000, b" " * 5000, b"- " * 3000, b"%|" * 3000, b"1e999"),
-]
-noise = st.lists(st.one_of(st.sampled_from(ATOMS), st.binary(max_size=60)), max_size=8).map(b"".join)
+noise = st.lists(st.one_of(st.sampled_from(LINES), st.binary(max_size=60)), max_size=8).map(b"".join)
 changes = st.lists(
     st.tuples(st.sampled_from(["append", "append", "append", "cut", "begin", "replace", "remove"]), noise)
 )
@@ -174,69 +153,8 @@ def test_a_state_and_a_page_may_end_anywhere():
         read(PageReader("http://x/", client=Client(page[:length])))
 
 
-FEED = """
-import json, os, random, resource, sys, time
-from pathlib import Path
-from exporter.progress.readers import make_reader
-from exporter.progress.readers.prometheus import Reader as PageReader
-from exporter.progress.record import ReadError
-
-name, options, megabytes = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
-random.seed(1)
-atoms = [bytes.fromhex(text) for text in json.load(open("atoms"))]
-
-def make_megabyte():
-    parts, size = [], 0
-    while size < 1000_000:
-        part = random.choice(atoms) if random.random() < 0.5 else random.randbytes(random.randrange(200))
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
-
-class Client:
-    def get(self, url):
-        return 200, "text/plain", body
-
-variants = [make_megabyte() for _ in range(4)]
-reader = PageReader("http://x/", client=Client()) if name == "prometheus" else make_reader(name, options, Path())
-began, count = time.process_time(), 0
-for number in range(megabytes):
-    body = variants[number % 4]
-    path = "checkpoint-1/trainer_state.json" if name == "checkpoints" else "f"
-    os.makedirs("checkpoint-1", exist_ok=True)
-    with open(path, "wb" if name == "checkpoints" or number % 16 == 0 else "ab") as file:
-        file.write(body)
-    try:
-        count += len(reader.read(time.time()))
-    except ReadError:
-        pass
-if sys.platform == "linux":  # What getrusage tells there may be of the process that started this one.
-    peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
-else:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"peak": peak, "cpu": time.process_time() - began, "records": count}))
-"""
-
-
-def feed(folder, name, options, megabytes):
-    (folder / "atoms").write_text(json.dumps([atom.hex() for atom in ATOMS]))
-    ran = subprocess.run(
-        [sys.executable, "-c", FEED, name, json.dumps(options), str(megabytes)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    assert ran.stderr == ""
-    return json.loads(ran.stdout)
-
-
-SOURCES = [("log", {"path": "f"}), ("log", {"path": "f", "pattern": writers.PATTERN}), ("jsonl", {"path": "f"})]
-SOURCES += [("prometheus", {}), ("checkpoints", {"path": "."})]
-MEGABYTE = 1 << 20
-
-
-@pytest.mark.parametrize(("name", "options"), SOURCES)
-def test_random_lines_take_little_memory(tmp_path, name, options):
-    assert feed(tmp_path, name, options, 8)["peak"] < 50 * MEGABYTE
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_no_trainer_writes_takes_little_memory_and_time(tmp_path, name):
+    figures = feed(tmp_path, SOURCES[name], 8 * MEGABYTE)
+    assert figures.peak < 50 * MEGABYTE
+    assert figures.slowest < MOST_SECONDS
