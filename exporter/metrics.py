@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from prometheus_client import Metric as Family
+from prometheus_client import Metric as Family
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -281,14 +279,11 @@ HOST: tuple[Metric, ...] = (
 ALL: tuple[Metric, ...] = TRAINER + SIDECAR + HOST
 
 
-def families(samples: Iterable[Sample]) -> "list[Family]":
+def families(samples: Iterable[Sample]) -> list[Family]:
     """Groups samples into metric families, in the table's order; a metric without samples is left out.
 
     Raises KeyError for a sample whose name the table does not hold.
     """
-    # The sidecar renders its samples without: it would double what a collection costs, and add a quarter of its memory.
-    from prometheus_client import Metric as Family
-
     found: dict[str, Family] = {}
     for name, labels, value in samples:
         metric = _METRIC_OF_SAMPLE[name]
@@ -297,53 +292,6 @@ def families(samples: Iterable[Sample]) -> "list[Family]":
             family = found[metric.name] = Family(metric.name.removesuffix("_total"), metric.help, metric.kind)
         family.add_sample(name, dict(labels), value)
     return [found[metric.name] for metric in ALL if metric.name in found]
-
-
-def render(samples: Iterable[Sample]) -> bytes:
-    """The page of these samples in the text format, in the table's order: what prometheus_client makes of `families`.
-
-    Raises KeyError for a sample whose name the table does not hold.
-    https://prometheus.io/docs/instrumenting/exposition_formats/
-    """
-    lines: dict[str, list[str]] = {}
-    for name, labels, value in samples:
-        lines.setdefault(_METRIC_OF_SAMPLE[name].name, []).append(
-            f"{_render_series(name, *labels.items())} {_render_number(value)}\n"
-        )
-    return "".join(
-        f"{_render_heading(metric)}{''.join(lines[metric.name])}" for metric in ALL if metric.name in lines
-    ).encode()
-
-
-@lru_cache(maxsize=1024)
-def _render_series(name: str, *labels: tuple[str, str]) -> str:
-    if not labels:
-        return name
-    shown = ",".join(f'{label}="{_escape(value)}"' for label, value in sorted(labels))
-    return f"{name}{{{shown}}}"
-
-
-@lru_cache(maxsize=1024)
-def _render_heading(metric: Metric) -> str:
-    text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.kind}\n"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _render_number(value: float) -> str:
-    """As Go prints it, which changes to exponents sooner than Python does."""
-    value = float(value)
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else f"{value:+}".title()
-    text = repr(value)
-    point = text.find(".")
-    if value > 0 and point > 6:
-        digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")
-        return f"{digits}e+{point - 1:02d}"
-    return text
 
 
 def find_metric(sample_name: str) -> Metric | None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from exporter import stacks
+from exporter.metrics import Family
 from exporter.progress.pace_file import MAX_BYTES, PACE_FILE
 from exporter.run_folder import (
     METRICS_FILE,

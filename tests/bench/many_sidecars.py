@@ -10,9 +10,8 @@ import sys
 import time
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client import Metric as Family
 
-from exporter.metrics import ALL, STATES, STEP_BUCKETS, Sample, families, histogram
+from exporter.metrics import ALL, STATES, STEP_BUCKETS, Family, Sample, families, histogram
 
 LABELS = {"kind": "footprint", "source": "leaderboard", "collector": "textfile", "version": "0"}
 # Times that stand for now, for some seconds ago, and for the start of the phase; the other values do not change.
