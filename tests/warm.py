@@ -24,15 +24,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+_TRAINER = (
+    "trainer.driver",
+    "trainer.grpo",
+    "trainer.swarm.dht",
+    "trainer.swarm.publisher",
+    "exporter.telemetry",
+)
 # Of each program, what it imports at its start, and a command within it.
 PRELOADED = {
-    "trainer": (
-        "trainer.driver",
-        "trainer.grpo",
-        "trainer.swarm.dht",
-        "trainer.swarm.publisher",
-        "exporter.telemetry",
-    ),
+    "trainer": _TRAINER,
+    "tests.e2e.trainer_by_clock": _TRAINER,
     "alerts": ("alerts.__main__",),
     "fleet": (
         "fleet.__main__",
@@ -168,6 +170,8 @@ def _run(request: dict[str, Any]) -> None:
     time.tzset()
     os.chdir(request["folder"])
     sys.argv = [request["module"], *request["arguments"]]
+    # What a program starts itself again by.
+    sys.orig_argv = [sys.executable, "-m", *sys.argv]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     sys.exit()
 

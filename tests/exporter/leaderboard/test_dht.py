@@ -10,7 +10,7 @@ import pytest
 
 from exporter.leaderboard.config import LeaderboardConfig
 from tests.exporter.leaderboard.test_service import Seed, place
-from tests.fakes import reserve_ports
+from tests.fakes import reserve_ports, wait_for
 
 PEER = "Qm" + "a" * 44
 CONFIG = LeaderboardConfig(database=Path("board.sqlite"), initial_peers=[f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}"])
@@ -62,7 +62,8 @@ def test_the_other_half_of_a_swarm_is_found_by_dialling_the_initial_peers(tmp_pa
         right.publish([place(9, 1)])
         assert json.loads(dht._ask(reader, [["position"]]))["answers"] == [None]
 
-        assert dht._in_dht(reader, dht.dial) == 1
+        # libp2p waits for some seconds before it dials again whom it has just not reached.
+        wait_for(lambda: dht._in_dht(reader, dht.dial) == 1, 20, "a connection to the other half")
 
         assert json.loads(dht._ask(reader, [["position"]]))["answers"] == [[9, 1]]
         assert dht._in_dht(reader, dht.dial) == 0

@@ -90,8 +90,11 @@ def test_the_file_of_the_leanest_recipe_needs_what_it_promises(tmp_path: Path) -
     model = str(save_model(tmp_path / "model", LLAMA_15M))
     grpo = {"num_generations": 4, "max_completion_length": 64}
     config = TrainerConfig(name="a", run_dir=Path("a"), model=model, device="cpu", grpo=grpo)
-    planned = case(find_shape(model), workload(config, "cpu"), elsewhere("cpu", 6 * GIB, 8))
-    recipe = find_recipes(planned)[-1]
+    hosts = [elsewhere("cpu", tenths * GIB // 10, 8) for tenths in range(30, 80)]
+    shape, work = find_shape(model), workload(config, "cpu")
+    recipe = max(
+        (one for host in hosts for one in find_recipes(case(shape, work, host))), key=lambda one: len(one.changes)
+    )
     assert [one.key for one in recipe.changes] == [key for key in KEYS if key != "gradient_checkpointing"]
     loaded = load_text(write(recipe, config, "a"), "peerwatch.yaml", tmp_path, tmp_path / "state")
     trainer = next(iter(loaded.composition.trainers.values()))
