@@ -47,11 +47,15 @@ class Candidate:
 
 
 def find_candidates(
-    processes: Sequence[ProcessFacts], read_text: ReadText, list_written: ListWritten
+    processes: Sequence[ProcessFacts], read_text: ReadText, list_written: ListWritten, *, named: int | None = None
 ) -> list[Candidate]:
-    """By pid. Those of other users are there as far as they can be read."""
+    """By pid. Those of other users are there as far as they can be read.
+
+    `named` is a process that its user calls a trainer, whatever it looks like.
+    """
     tree = ProcessTree(list(processes))
-    kinds = {one.pid: kind for one in tree.all if (kind := find_kind(one, read_text)) is not None}
+    found = ((one.pid, find_kind(one, read_text, is_named=one.pid == named)) for one in tree.all)
+    kinds = {pid: kind for pid, kind in found if kind is not None}
     tops = [one for one in tree.all if one.pid in kinds and not _belongs(one, kinds, tree)]
     candidates = [_describe(one, tops, kinds, tree, read_text, list_written) for one in tops]
     alike = Counter(one.criteria for one in candidates if one.criteria is not None)

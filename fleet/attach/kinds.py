@@ -78,8 +78,11 @@ _TRAINS_WITH_TRANSFORMERS = re.compile(r"\w*Trainer\(|TrainingArguments\(")
 _NO_TRAINERS = re.compile(r"(?:exporter|alerts|fleet|grafana)(?:\..*)?|peerwatch|ray::.*|ray\..*|default_worker\.py")
 
 
-def find_kind(process: ProcessFacts, read_text: ReadText) -> str | None:
-    """The kind of trainer; None if it is none. `unknown` is a Python process with libtorch mapped."""
+def find_kind(process: ProcessFacts, read_text: ReadText, *, is_named: bool = False) -> str | None:
+    """The kind of trainer; None if it is none.
+
+    `unknown` is a Python process with libtorch mapped, or one that its user names as a trainer.
+    """
     if is_about_commands(process.command):
         return None
     started = read_command(process.command)
@@ -89,7 +92,7 @@ def find_kind(process: ProcessFacts, read_text: ReadText) -> str | None:
         _by_name(started)
         or next((kind for kind, path in _PATHS if path.search(started.path)), None)
         or _by_script(started, process.folder, read_text)
-        or (UNKNOWN if process.maps_torch else None)
+        or (UNKNOWN if process.maps_torch or is_named else None)
     )
 
 

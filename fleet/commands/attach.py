@@ -34,10 +34,14 @@ def command(
     from fleet.attach.entry import EntryError
     from fleet.attach.machine import list_written, read_processes, read_text
 
-    candidates = find_candidates(read_processes(), read_text, list_written)
+    named = int(target) if target is not None and target.isdecimal() else None
+    processes = read_processes()
+    candidates = find_candidates(processes, read_text, list_written, named=named)
     if target is None and not every:
         _list(candidates, as_json=as_json)
         return 0
+    if named is not None and all(one.pid != named for one in processes):
+        return _fail(f"process {named}: there is none that this user can see; `peerwatch attach` lists the trainers")
     try:
         chosen = _choose(candidates, target)
         if name is not None and len(chosen) > 1:

@@ -189,6 +189,17 @@ def test_a_process_with_pytorch_is_an_unknown_trainer() -> None:
     assert readers(candidate) == {"log": {"path": "/tmp/x"}}
 
 
+def test_a_process_that_its_user_names_is_a_trainer_whatever_it_runs() -> None:
+    other, script = process(10, 1, f"{PYTHON} other.py"), process(11, 1, f"{PYTHON} mine.py --epochs 3", out="/tmp/x")
+    (named,) = find_candidates([other, script], lambda _: "", lambda *_: [], named=11)
+    assert (named.pid, named.kind, readers(named)) == (11, "unknown", {"log": {"path": "/tmp/x"}})
+    assert named.criteria is not None
+    of_a_trainer = find_candidates([*ACCELERATE], lambda _: TRL_SCRIPT, lambda *_: [], named=141)
+    assert [(one.pid, one.kind) for one in of_a_trainer] == [(110, "trl")]
+    shell = process(12, 1, "bash -c true")
+    assert find_candidates([shell], lambda _: "", lambda *_: [], named=12) == []
+
+
 def test_trainers_that_a_notebook_starts_are_trainers_of_their_own() -> None:
     notebook = process(10, 1, f"{PYTHON} -m ipykernel_launcher", maps_torch=True)
     first, second = find([notebook, *(process(pid, 10, f"{PYTHON} train.py", out=f"/tmp/{pid}") for pid in (11, 12))])[
