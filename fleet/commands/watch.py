@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exporter.files import file_lock
+from fleet.state_folder import StateFolder
+
 if TYPE_CHECKING:
     from fleet.alert_loop.feed import Feed
     from fleet.configuration.load import Loaded
@@ -42,9 +45,10 @@ def command(
 
     os.umask(0o077)
     try:
-        loaded = _configure(words, name or _name_of(words), file, state_dir)
-        with locked(loaded.folder), OrphanGuard(loaded.folder.root):
-            return _run(loaded, words)
+        with contextlib.ExitStack() as held:
+            loaded = _configure(words, name or _name_of(words), file, state_dir, held)
+            with locked(loaded.folder), OrphanGuard(loaded.folder.root):
+                return _run(loaded, words)
     except (ValueError, RunError) as error:
         print(f"peerwatch: {error}", file=sys.stderr)
         return 2
@@ -56,8 +60,10 @@ def _name_of(words: list[str]) -> str:
     return _NOT_IN_A_NAME.sub("-", Path(script).stem).strip("-.")[:64] or "run"
 
 
-def _configure(words: list[str], name: str, file: Path | None, state_dir: Path | None) -> "Loaded":
-    """A fleet of one, with the alerts of a file. Raises ValueError with one line."""
+def _configure(
+    words: list[str], name: str, file: Path | None, state_dir: Path | None, held: contextlib.ExitStack
+) -> "Loaded":
+    """A fleet of one, with the alerts of a file; `held` keeps its ports. Raises ValueError with one line."""
     from exporter.files import yaml_text
     from fleet.configuration.checks import find_free_ports, find_start_problems
     from fleet.configuration.load import DEFAULT_FILE, load_file, load_text
@@ -71,7 +77,7 @@ def _configure(words: list[str], name: str, file: Path | None, state_dir: Path |
         except OSError as error:
             raise ValueError(f"{found}: {error.strerror}") from None
         alerts, base = dict(given.document.data.get("alerts") or {}), given.base
-    sidecar, page = find_free_ports([_SIDECAR_PORT, _PAGE_PORT])
+    sidecar, page = find_free_ports([_SIDECAR_PORT, _PAGE_PORT], lambda port: take_port(port, held))
     data = {
         "fleet": name,
         "sidecar_interval": "2s",
@@ -84,6 +90,20 @@ def _configure(words: list[str], name: str, file: Path | None, state_dir: Path |
     if not loaded.is_usable:
         raise ValueError(loaded.lines()[0])
     return loaded
+
+
+def take_port(port: int, held: contextlib.ExitStack) -> bool:
+    """Keeps a port from what is started beside this before anything listens on it."""
+    folder = StateFolder.of("").root
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held.enter_context(file_lock.locked(folder / f".port-{port}.lock"))
+    except file_lock.LockTakenError:
+        return False
+    except (file_lock.NoLocksError, OSError):
+        # Where nothing can be locked, two that are started in one second may get one port.
+        return True
+    return True
 
 
 def without_restarts(alerts: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +160,8 @@ def _run(loaded: "Loaded", words: list[str]) -> int:
             return _EXIT_FAILED_TO_START
         if code not in (0, 130, 143):
             beside.wait_until(lambda: next(shown) and _is_delivered(feed), _DELIVERY_SECONDS)
+    if out.is_within_line:
+        _to_stderr("")
     _to_stderr(f"peerwatch: {peer.name} ended with exit code {code}")
     return code
 

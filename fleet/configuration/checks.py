@@ -7,7 +7,7 @@ import socket
 import ssl
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,14 @@ def taken_ports(listening: list[Service]) -> Iterator[Problem]:
             yield Problem(service.where, _port_problem(service, error))
 
 
-def find_free_ports(wanted: list[int]) -> list[int]:
-    """For each port itself, or the next above it that can be bound on loopback and is none of the others."""
+def find_free_ports(wanted: list[int], take: Callable[[int], bool]) -> list[int]:
+    """For each port itself, or the next above it that can be bound on loopback, is none of the others, and is taken.
+
+    `take` says whether nobody else has taken a port who does not listen on it yet.
+    """
     found: list[int] = []
     for port in wanted:
-        while port in found or not _is_free(port):
+        while port in found or not _is_free(port) or not take(port):
             port += 1
         found.append(port)
     return found

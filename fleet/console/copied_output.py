@@ -28,6 +28,8 @@ class CopiedOutput:
         self._source = log.open("rb", buffering=0)
         self._show = show
         self._rest = b""
+        # Whether what was passed on unchanged ends within a line, as a progress bar does.
+        self.is_within_line = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="output", daemon=True)
 
@@ -54,6 +56,7 @@ class CopiedOutput:
         if self._show is None:
             with contextlib.suppress(OSError):  # Whoever read it is gone; the run goes on.
                 os.write(1, chunk)
+            self.is_within_line = not chunk.endswith(b"\n")
             return
         *lines, rest = (self._rest + chunk).split(b"\n")
         self._rest = rest[-_MAX_LINE:]

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
-from tests.fakes import descendants, still_alive, wait_for
+from fleet.commands.watch import take_port
+from fleet.configuration.checks import find_free_ports
+from tests.fakes import descendants, reserve_ports, still_alive, wait_for
 from tests.fleet.commands.test_commands import ROOT
 
 # Prints as transformers' Trainer does.
@@ -83,6 +86,20 @@ def test_an_interrupt_goes_to_the_command_and_a_kill_leaves_only_the_command(tmp
         wait_for(lambda: not still_alive(others), 20, "the end of what watched it")
         assert still_alive([trainer])
         trainer.kill()
+
+
+def test_ports_are_taken_before_anything_listens_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wanted = reserve_ports(2)
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        ours = find_free_ports(wanted, lambda port: take_port(port, first))
+        others = find_free_ports(wanted, lambda port: take_port(port, second))
+        assert ours == wanted
+        assert not {*ours} & {*others}
+        first.close()
+        with contextlib.ExitStack() as third:
+            assert find_free_ports(wanted, lambda port: take_port(port, third)) == wanted
 
 
 def test_what_cannot_be_started_is_one_line(tmp_path: Path) -> None:
