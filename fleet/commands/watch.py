@@ -93,7 +93,10 @@ def _configure(
 
 
 def take_port(port: int, held: contextlib.ExitStack) -> bool:
-    """Keeps a port from what is started beside this before anything listens on it."""
+    """Keeps a port from others that watch, until `held` is closed; False where one of them has taken it.
+
+    Nothing listens on it for the first seconds, so that all would find it free.
+    """
     folder = StateFolder.of("").root
     try:
         folder.mkdir(parents=True, exist_ok=True)
