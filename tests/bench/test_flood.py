@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exporter.leaderboard.test_service import Leaderboard
+from tests.exporter.leaderboard.service import Leaderboard
 from tests.fakes import wait_for
 from tests.lazy import lazily
 from tests.trainer.swarm.conftest import earn, flood

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.architecture import ROOT
-from tests.exporter.leaderboard.test_service import Seed
+from tests.exporter.leaderboard.service import Seed
 from tests.fakes import reserve_ports, wait_for
 from tests.trainer.conftest import make_peer as make_peer
 from tests.trainer.peers import SHORT, Peer

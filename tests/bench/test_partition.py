@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.swarm_of_players import make_players
-from tests.exporter.leaderboard.test_service import Leaderboard
+from tests.exporter.leaderboard.service import Leaderboard
 from tests.fakes import wait_for
 
 BRIDGE, NETWORK = "pwbridge", "10.231.0"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.swarm_of_players import Player, TinyPlayer, make_players
-from tests.exporter.leaderboard.test_service import Leaderboard, Seed
+from tests.exporter.leaderboard.service import Leaderboard, Seed
 from tests.fakes import reserve_ports, wait_for
 
 ROUNDS = 20

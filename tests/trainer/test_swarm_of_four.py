@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.exporter.leaderboard.test_service import Leaderboard
+from tests.exporter.leaderboard.service import Leaderboard
 from tests.fakes import wait_for
 from tests.trainer.peers import QUICK, ROOT, Peer
 from tests.trainer.v04_peer import ANSWERS, QUESTION, is_malformed

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.leaderboard.config import LeaderboardConfig
-from tests.exporter.leaderboard.test_service import Seed, place
+from tests.exporter.leaderboard.service import Seed, place
 from tests.fakes import reserve_ports, wait_for
 
 PEER = "Qm" + "a" * 44

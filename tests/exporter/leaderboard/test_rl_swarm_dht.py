@@ -21,7 +21,7 @@ from fleet.configuration.load import load_text
 from fleet.processes.files import configurations, make_folders, write
 from fleet.processes.programs import plan_programs
 from tests.exporter.identity.test_own_peer import write_key
-from tests.exporter.leaderboard.test_service import Leaderboard, Seed, raw
+from tests.exporter.leaderboard.service import Leaderboard, Seed, raw
 from tests.exporter.sources.evm_node import Node, RpcServer, compile_coordinator, compile_multicall
 from tests.fakes import get, reserve_ports, wait_for
 

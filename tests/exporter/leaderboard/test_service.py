@@ -1,11 +1,8 @@
 """The whole service on a real DHT: a hivemind peer publishes on loopback, a real process serves."""
 
 import contextlib
-import json
 import math
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -19,115 +16,15 @@ import msgpack
 import psutil
 import pytest
 
+from tests.exporter.leaderboard.service import A, B, Leaderboard, Seed, place, raw
 from tests.exporter.sources.json_server import JsonServer
-from tests.fakes import descendants, get, reserve_ports, still_alive, wait_for
+from tests.fakes import descendants, reserve_ports, still_alive, wait_for
 from tests.programs import require
 from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key, rewards_key_of
 from trainer.sealing import Seal
 from trainer.swarm.identity import ensure_identity
 
-A, B, C = ("Qm" + letter * 44 for letter in "abc")
 TUPLE = 0x40
-
-
-class Seed:
-    """A real DHT node in a process of its own, whose records the test decides."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self._port = folder, port
-        self.start()
-
-    def start(self) -> None:
-        program = Path(__file__).with_name("publishing_peer.py")
-        self.process = subprocess.Popen(
-            [sys.executable, str(program), str(self._port), str(self._folder / "seed.pem")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-
-    def publish(self, records: list[dict[str, Any]] | None) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(records) + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
-
-    def earn(self, number: int, stage: int, **sums: float) -> None:
-        key = rewards_key(number, stage)
-        rewards = [{"key": key, "subkey": "Qm" + letter * 44, "value": value} for letter, value in sums.items()]
-        self.publish([place(number, stage), *rewards])
-
-    def stop(self) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.communicate(timeout=60)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-class Leaderboard:
-    """`python -m exporter.leaderboard` on a configuration of the test."""
-
-    def __init__(self, folder: Path, address: str, **settings: Any) -> None:
-        self.config = folder / "leaderboard.yaml"
-        content = {
-            "listen": "127.0.0.1:0",
-            "database": str(folder / "board.sqlite"),
-            "initial_peers": [address],
-            "poll_interval_seconds": 0.3,
-            "names": {A: "<i>ours</i>"},
-        }
-        self.config.write_text(json.dumps(content | settings))
-        self.start()
-
-    @classmethod
-    def of(cls, config: Path) -> "Leaderboard":
-        """On a configuration that is there."""
-        board = cls.__new__(cls)
-        board.config = config
-        board.start()
-        return board
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "exporter.leaderboard", "--config", str(self.config)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert self.process.stdout is not None
-        self.first_line = self.process.stdout.readline()
-        self.url = self.first_line.split()[-1]
-
-    def get(self, path: str) -> httpx.Response:
-        return get(self.url + path)
-
-    def peer(self, peer_id: str) -> dict[str, Any]:
-        answer = self.get(f"/api/peers/{peer_id}")
-        return answer.json() if answer.status_code == 200 else {}
-
-    def wait_for_cumulative(self, peer_id: str, value: float, seconds: float = 30) -> None:
-        wait_for(lambda: self.peer(peer_id).get("cumulative") == value, seconds, f"{value} for {peer_id[:3]}")
-
-    def wait_for_health(self) -> None:
-        wait_for(lambda: self.get("/api/healthz").status_code == 200, 40, "healthy")
-
-    def stop(self) -> int:
-        """Ends it by SIGTERM; fails when it leaves a process behind."""
-        family = descendants(self.process.pid)
-        self.process.terminate()
-        self.output = self.process.communicate(timeout=60)[0]
-        wait_for(lambda: not still_alive(family), 2, f"no process left: {still_alive(family)}")
-        return self.process.returncode
-
-
-def place(number: int, stage: int) -> dict[str, Any]:
-    return {"key": "rl_swarm_rs", "value": [number, stage], "lives": 4 * 3600 + time.time() % 1000}
-
-
-def raw(value: Any) -> str:
-    return bytes(msgpack.packb(value)).hex()
 
 
 @pytest.fixture(scope="module")
