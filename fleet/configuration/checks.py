@@ -27,6 +27,7 @@ from fleet.configuration.peers import PeerPlan, Service, services
 from fleet.configuration.swarm_checks import find_swarm_problems
 from fleet.configuration.trainer_checks import find_trainer_problems
 from fleet.configuration.yaml_lines import Location, Problem
+from trainer.swarm.reachability import accepts
 
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
@@ -104,12 +105,16 @@ def _specificity(where: Location) -> tuple[bool, int]:
 
 
 def taken_ports(listening: list[Service]) -> Iterator[Problem]:
-    """The ports that cannot be bound, each with the process that listens there where it is visible."""
+    """The ports that cannot be bound, each with the process that listens there where it is visible.
+
+    One that only a connection to elsewhere holds is free soon: trainers wait for it, and services are started again.
+    """
     for service in listening:
         try:
             _bind(service.host, service.port)
         except OSError as error:
-            yield Problem(service.where, _port_problem(service, error))
+            if error.errno != errno.EADDRINUSE or accepts((service.host, service.port)):
+                yield Problem(service.where, _port_problem(service, error))
 
 
 def find_free_ports(wanted: list[int], take: Callable[[int], bool]) -> list[int]:

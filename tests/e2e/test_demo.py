@@ -35,7 +35,10 @@ def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
 def test_the_demo_trains_shows_ranks_and_leaves_nothing_behind(demo: tuple[subprocess.Popen[bytes], Path]) -> None:
     process, log = demo
     wait_for(lambda: log.read_text(), 30, "a first line")
-    status_page = wait_for(lambda: re.search(r"http://127\.0\.0\.1:8750", log.read_text()), 30, "addresses").group()
+    wait_for(lambda: "logs " in log.read_text() or process.poll() is not None, 30, "addresses")
+    assert process.poll() is None, log.read_text()
+    status_page = "http://127.0.0.1:8750"
+    assert f"status page   {status_page}\n" in log.read_text()
 
     def both_are_ranked() -> bool:
         try:

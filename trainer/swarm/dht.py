@@ -5,6 +5,8 @@ however that ends: an identity cannot rejoin a swarm while its previous process 
 """
 
 import contextlib
+import errno
+import logging
 import os
 import signal
 import socket
@@ -26,7 +28,7 @@ from trainer.sealing import Members, Seal
 from trainer.stopping import SIGNALS, delayed
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, record_dht_process
-from trainer.swarm.reachability import reachable
+from trainer.swarm.reachability import accepts, reachable
 from trainer.swarm.records import Found
 
 # hivemind reads it on import. Errors reach the caller as exceptions; its log adds only noise.
@@ -37,9 +39,13 @@ from hivemind.utils import get_dht_time
 
 from trainer.swarm import node
 
+log = logging.getLogger(__name__)
+
 START_SECONDS = 60.0
 CALL_SECONDS = 10.0
 GUARD_SECONDS = 0.5
+# Linux keeps the port of a connection for a minute after its end.
+PORT_SECONDS = 90
 
 
 class Swarm:
@@ -54,7 +60,7 @@ class Swarm:
         self.leaders, self.leads = config.leaders, config.leader
         self.is_signed, self.shards = config.signed, config.shards
         end_leftovers(run_dir, identity_path)
-        _require_free_port(config)
+        _wait_for_port(config)
         seal, members = _read_seal(config, identity_path)
         known = reachable(config.initial_peers)
         if not known and not config.leader:
@@ -230,21 +236,38 @@ def _as_swarm_error(action: str) -> Iterator[None]:
         raise SwarmError(f"{action}: {type(error).__name__} {error}".rstrip()) from error
 
 
-def _require_free_port(config: SwarmConfig) -> None:
-    """libp2p shares a port in use without an error, so each process would get a part of the connections."""
+def _wait_for_port(config: SwarmConfig) -> None:
+    """Until the port can be listened on. Raises SwarmError.
+
+    libp2p shares a port in use without an error, so each process would get a part of the connections. A connection to
+    elsewhere may hold it, too, as the port lies in Linux's range for them: such a one is waited for.
+    """
     if config.port == 0:
         return
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        raise SwarmError(
-            f"swarm.port: cannot listen on {config.host} port {config.port}: {error.strerror}; "
-            "choose another port, or stop the process that listens there"
-        ) from error
+    deadline = None
+    while True:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen(1)
+            return
+        except OSError as error:
+            is_taken = error.errno == errno.EADDRINUSE and not accepts((config.host, config.port))
+            if not is_taken or (deadline is not None and time.monotonic() > deadline):
+                raise SwarmError(
+                    f"swarm.port: cannot listen on {config.host} port {config.port}: {error.strerror}; "
+                    "choose another port, or stop the process that has it"
+                ) from error
+        if deadline is None:
+            deadline = time.monotonic() + PORT_SECONDS
+            log.warning(
+                "swarm.port: a connection to elsewhere holds port %d; waiting for it, %d s at most",
+                config.port,
+                PORT_SECONDS,
+            )
+        time.sleep(1.0)
 
 
 def _explain(error: Exception, config: SwarmConfig) -> str:

@@ -1,4 +1,4 @@
-"""Finds the initial peers that are reachable: only those are used to join."""
+"""Which addresses accept a connection: of initial peers, as only those are used to join, and of this machine."""
 
 import socket
 import time
@@ -17,7 +17,7 @@ def reachable(multiaddrs: Sequence[str]) -> list[str]:
     kept = []
     for multiaddr in multiaddrs:
         address = tcp_address(multiaddr)
-        if address is None or time.monotonic() > deadline or _accepts(address):
+        if address is None or time.monotonic() > deadline or accepts(address):
             kept.append(multiaddr)
     return kept
 
@@ -30,7 +30,8 @@ def tcp_address(multiaddr: str) -> tuple[str, int] | None:
     return parts[2], int(parts[4])
 
 
-def _accepts(address: tuple[str, int]) -> bool:
+def accepts(address: tuple[str, int]) -> bool:
+    """Whether something listens at host and port, and answers within half a second."""
     try:
         with socket.create_connection(address, timeout=PROBE_SECONDS):
             return True

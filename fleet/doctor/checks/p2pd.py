@@ -13,7 +13,8 @@ from pathlib import Path
 from fleet.doctor.findings import Finding, failure, ok
 from fleet.doctor.site import ProbeError, Site
 
-START_SECONDS = 20.0
+# As long as a trainer waits for it: a busy machine is no broken daemon.
+START_SECONDS = 60.0
 _READ_BYTES = 1 << 16
 _CODE = """
 import importlib.util, pathlib

@@ -239,6 +239,12 @@ def test_a_port_in_use_names_its_process_and_is_no_error_while_the_fleet_runs(
         assert loaded.lines() == []
 
 
+def test_a_port_that_only_a_connection_holds_is_no_error(lines_of: LinesOf) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as held:
+        port = held.getsockname()[1]
+        assert lines_of(f"fleet: a\n{ports_text()}peers:\n  - name: x\n    trainer_port: {port}\n") == []
+
+
 def test_secret_files_are_resolved_against_the_configurations_folder(lines_of: LinesOf, tmp_path: Path) -> None:
     secret = tmp_path / "mail.url"
     text = "fleet: a\nalerts:\n  routes:\n    - {name: mail, url: 'file:mail.url'}\n"

@@ -32,7 +32,7 @@ def make_swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeSwarm]:
         folder = folder or tmp_path_factory.mktemp("peer")
         identity = folder / "identity.pem"
         ensure_identity(identity)
-        swarms.append(dht.Swarm(SwarmConfig(port=0, **settings), folder, identity))
+        swarms.append(dht.Swarm(SwarmConfig(**{"port": 0, **settings}), folder, identity))
         return swarms[-1]
 
     yield make

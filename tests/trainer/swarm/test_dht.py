@@ -2,6 +2,8 @@
 
 import itertools
 import signal
+import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.fakes import wait_for
+from tests.fakes import LOOPBACK, wait_for
 from tests.trainer.swarm.conftest import MakeSwarm, earn, plant
 from tests.trainer.swarm.test_publisher import AT, FakeTelemetry
 from trainer.protocol import rewards_key
@@ -112,3 +114,20 @@ def test_a_restarted_peer_is_no_second_one(make_swarm: MakeSwarm, leader: Any, t
     make_swarm(tmp_path, initial_peers=leader.addresses)
 
     assert all(leader.store(rewards_key(20, number), 1.0, PEER) for number in range(12))
+
+
+def test_a_port_that_a_connection_holds_is_waited_for(make_swarm: MakeSwarm, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        connection = socket.create_connection(server.getsockname())
+        port = connection.getsockname()[1]
+        accepted, _ = server.accept()
+    # Who ends it first keeps its port for a minute.
+    accepted.close()
+    threading.Timer(1.5, connection.close).start()
+    began = time.monotonic()
+    swarm = make_swarm(leader=True, port=port)
+    assert time.monotonic() - began > 1.5
+    assert f"/tcp/{port}/" in swarm.addresses[0]
+    assert [record.getMessage() for record in caplog.records if record.name == "trainer.swarm.dht"] == [
+        f"swarm.port: a connection to elsewhere holds port {port}; waiting for it, 90 s at most"
+    ]
