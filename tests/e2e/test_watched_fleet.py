@@ -106,7 +106,14 @@ def test_the_doctor_names_a_page_that_hangs(fleet: Fleet) -> None:
     assert well["processes"] == [("ok", "3 sidecars, the leaderboard and the alert loop answer")]
     assert well["dht"] == [("ok", "3 peers answer in the fleet's own swarm")]
     assert [level for level, _ in well["routes"]] == ["ok", "ok"]
-    assert done.returncode == 3  # there is no time server to compare the clock with
+    failures = [(check, message) for check in well for level, message in well[check] if level == "failure"]
+    # Trainers of other tests run beside this fleet, and the doctor looks at those, too.
+    others = ("crashes", "identities", "wandb")
+    ours = [one for one in failures if one[0] not in others or any(peer.name in one[1] for peer in fleet.peers)]
+    assert ours == []
+    # There is no time server to compare the clock with.
+    assert [level for level, _ in well["clock"]] == ["warning"]
+    assert done.returncode == (1 if failures else 3)
     leaderboard = fleet.service("exporter.leaderboard")
     leaderboard.suspend()
     try:
