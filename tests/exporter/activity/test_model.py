@@ -99,9 +99,21 @@ def test_an_accelerator_that_was_never_busy_says_nothing():
     assert Peer(accelerator_busy=False).collect(30).judged() == ("usual", 180.0)
 
 
-def test_a_trainer_that_rests_in_each_step_may_rest_longer():
+def test_rests_in_each_step_are_judged_as_steps_are_and_may_suddenly_take_longer():
+    peer = Peer().step(200, rests=15.0)
+    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", pytest.approx(5.0 + 3.5 * 15.0 * 3.0**0.5))
+
+
+def test_rests_in_each_step_may_last_no_longer_than_a_step_of_which_nothing_is_known():
     peer = Peer().step(20, rests=15.0)
-    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", 65.0)
+    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", pytest.approx(5.0 + 3.5 * 20.0 * 3.0**0.5))
+
+
+def test_rests_that_became_longer_are_learnt_as_steps_are():
+    peer = Peer(limits=Limits(600.0, 40.0)).step(200, rests=5.0)
+    before = peer.collect(20, cores=0.0).judged()[1]
+    peer.step(5, rests=15.0)
+    assert before < 3.5 * 15.0 < peer.collect(20, cores=0.0).judged()[1]
 
 
 def test_a_rest_that_few_silences_have_is_allowed_eight_times():
@@ -109,12 +121,63 @@ def test_a_rest_that_few_silences_have_is_allowed_eight_times():
     assert peer.collect(20).collect(15, cores=0.0).judged() == ("rest", 140.0)
 
 
+@pytest.mark.parametrize(("steps", "limit"), [(59, 140.0), (80, 40.0)])
+def test_a_new_trainer_that_has_rested_once_may_rest_so_eight_times_as_long(steps, limit):
+    peer = Peer(limits=Limits(600.0, 40.0))
+    peer.activity = Activity()
+    peer.step(steps).step(1, rests=15.0)
+    assert peer.collect(20).collect(15, cores=0.0).judged() == ("rest", limit)
+
+
+def test_a_trainer_that_works_and_waits_by_turns_rests_while_it_waits():
+    # In which half the median lies is chance; a tenth of the average is neither.
+    for waits in (9.0, 10.0, 11.0):
+        peer = Peer(limits=Limits(600.0, 40.0))
+        peer.activity, random_ = Activity(), random.Random(2)
+        for _ in range(80):
+            for cores, seconds in ((0.01, waits), (2.0, 20.0 - waits)):
+                for _ in range(int(seconds)):
+                    peer.now += 1.0
+                    noise = random_.uniform(0.7, 1.3)
+                    usage = Usage(1.0, cores * noise)
+                    peer.activity.observe(usage, "training", peer.progress_at, LIMITS, peer.now, own_seconds=1.0)
+            peer.progress_at = peer.now
+        assert peer.collect(20, cores=0.01).judged()[0] == "rest"
+
+
+def test_one_thread_that_spins_longer_than_it_does_within_steps_is_a_spin():
+    peer = Peer(cores=2.0)
+    for _ in range(200):
+        peer.collect(5, cores=1.0).collect(15)
+        peer.progress_at = peer.now
+    assert peer.collect(10, cores=1.0).judged()[0] == "usual"
+    assert peer.collect(30, cores=1.0).judged() == ("spinning", 60.0)
+
+
+def test_one_thread_that_spins_in_steps_shorter_than_a_collection_is_work():
+    peer = Peer(limits=Limits(10.0, 5.0, 3.0))
+    peer.activity = Activity()
+    for _ in range(100):
+        peer.progress_at = peer.now + 2.0
+        peer.collect(5, cores=1.0)
+    assert peer.collect(10, cores=1.0).judged()[0] == "usual"
+
+
+SHORT = Limits(30.0, 10.0)
+
+
 def test_a_rest_may_be_one_that_the_collections_before_did_not_show():
-    assert Peer(limits=Limits(30.0, 10.0)).collect(10, cores=0.0).judged() == ("rest", 15.0)
+    # Half a second in each step may take 3.5 times as long, and be one of the longer half.
+    for least, limit in ((1.6, 15.0), (3.6, 10.0)):
+        assert Peer(limits=SHORT).step(2, cores=least).collect(10, cores=0.0).judged() == ("rest", limit)
+
+
+def test_one_thread_may_have_turned_where_the_collections_before_did_not_show_it():
+    assert Peer(limits=SHORT).collect(10, cores=1.0).judged() == ("spinning", 15.0)
 
 
 def test_a_look_in_between_does_not_make_collections_shorter():
-    peer = Peer(limits=Limits(30.0, 10.0)).collect(5, cores=0.0)
+    peer = Peer(limits=SHORT).step(2, cores=1.6).collect(5, cores=0.0)
     peer.activity.observe(Usage(1.1, 0.0), "training", peer.progress_at, peer.limits, peer.now + 1.1)
     assert peer.judged() == ("rest", 15.0)
 
