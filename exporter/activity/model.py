@@ -177,7 +177,7 @@ class Activity:
             longest = known.silences.second_largest()
             unseen = min(unseen, UNSEEN * longest)
         if not known.tells_of_itself():
-            least = max(least, min(longer, LONGER_STEPS * longest, limits.anyhow))
+            least = max(least, min(longer, LONGER_STEPS * longest))
         # One in as many silences as are known may have the first one: the fewer, the longer it may last.
         novelty = usual * SETTLED_RUNS / max(1, len(before)) if len(before) < SETTLED_RUNS else 0.0
         held = max(held, min(max(unseen, novelty), limits.anyhow), min(before.reach(), longer))

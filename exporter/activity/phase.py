@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import mul
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -18,12 +19,14 @@ LEAST_COLLECTIONS = 12
 # together is known; a rest may then be the half of a longer step that waits for a server, unless collections with
 # larger shares of the phase show that it works too: so many times what they do together, but for two standard errors.
 OWN_SHARE = 0.9
+WHOLE_SHARE = 0.999
 OWN_WORK, OWN_ERRORS = 0.5, 2.0
 
 # The threads that go on in a hung trainer use a few hundredths of what it used on average, or less than a hundredth of
 # a core; a co-tenant leaves a quarter or more. On average, as the median of one that works and waits by turns is now
 # the one and now the other. Processes that use hardly more than that at work, such as those of a trainer that waits for
-# a server, tell nothing by it.
+# a server, tell nothing by it. What neighbouring phases use in the same collections does not count, as a tenth of that
+# may be many times their own.
 IDLE_CORES = 0.01
 LEAST_CORES = 0.02
 REST_SHARE = 0.1
@@ -125,6 +128,7 @@ class Phase:
         self._known_cores = self._cores if self.is_known_alone else self._mixed
         self.is_known = len(self._known_cores) >= LEAST_COLLECTIONS
         self._average: float | None = None
+        self._own: float | None = None
 
     @property
     def usual_cores(self) -> float | None:
@@ -176,7 +180,7 @@ class Phase:
         is_moving = moves(usage)
         if usage.waits_for_disk and not is_moving:
             return "unknown"
-        usual = self._average_cores()
+        usual = self._own_cores()
         if usage.accelerator_busy is not None and self._accelerator_is_usually_busy():
             # Whatever the processor does: a deadlock between accelerators spins, and draws no power.
             return "usual" if usage.accelerator_busy else "rest"
@@ -208,6 +212,17 @@ class Phase:
             self._average = fmean(self._known_cores.values())
         return self._average
 
+    def _own_cores(self) -> float:
+        """Cores that it uses on average; of one known alone, without what its neighbours use beside it."""
+        if self._own is None:
+            self._own = self._average_cores()
+            cores, shares = self._mixed.values(), self._shares.values()
+            if self.is_known_alone and len(cores) == len(shares):
+                whole = [used for used, share in zip(cores, shares, strict=True) if share >= WHOLE_SHARE]
+                enough = len(whole) >= LEAST_COLLECTIONS
+                self._own = min(self._own, fmean(whole) if enough else _at_whole(shares, cores))
+        return self._own
+
     def _accelerator_is_usually_busy(self) -> bool:
         return len(self._accelerator) >= LEAST_COLLECTIONS and self._accelerator.quantile(0.5) > 0.0
 
@@ -221,11 +236,11 @@ def turns(usage: Usage) -> bool:
 def _at_whole(shares: Sequence[float], values: Sequence[float]) -> float:
     """What the values, a straight line of the shares, are at the share 1, at least; 0 where all shares are equal."""
     count, middle, mean = len(shares), fmean(shares), fmean(values)
-    spread = sum((share - middle) ** 2 for share in shares)
-    if spread <= 0.0:
+    spread = sum(map(mul, shares, shares)) - count * middle**2
+    if count <= 2 or spread <= 1e-9:
         return 0.0
-    slope = sum((share - middle) * (value - mean) for share, value in zip(shares, values, strict=True)) / spread
-    rest = sum((value - mean - slope * (share - middle)) ** 2 for share, value in zip(shares, values, strict=True))
+    slope = (sum(map(mul, shares, values)) - count * middle * mean) / spread
+    rest = max(0.0, sum(map(mul, values, values)) - count * mean**2 - slope**2 * spread)
     error = math.sqrt(rest / (count - 2) * (1.0 / count + (1.0 - middle) ** 2 / spread))
     return mean + slope * (1.0 - middle) - OWN_ERRORS * error
 

@@ -310,7 +310,7 @@ def test_what_was_not_confirmed_yet_is_kept():
 # Phases that are too short to be seen alone, and trainers whose steps are
 
 
-def of_phases(generating_cores, *, generating, training, steps=300):
+def of_phases(generating_cores, *, generating, training, steps=300, silent=0.01):
     """Steps of two phases, as collections of five seconds show them, and then a silence within the first."""
     activity, limits = Activity(), Limits(10.0, max(5.0, 2 * generating), generating)
     chance, now, begin, collected_at, spent, used = random.Random(1), 0.0, 0.0, 0.0, 0.0, 0.0
@@ -333,7 +333,7 @@ def of_phases(generating_cores, *, generating, training, steps=300):
             now = begin + seconds
     begin, own = now, now - collected_at
     for at in (now + 1.0, now + 6.0):
-        activity.observe(Usage(at - collected_at, 0.01), "generating", begin, limits, at, own_seconds=at - begin)
+        activity.observe(Usage(at - collected_at, silent), "generating", begin, limits, at, own_seconds=at - begin)
         collected_at = at
     return activity.state, activity.stall_after()
 
@@ -342,9 +342,17 @@ def test_a_phase_that_waits_for_a_server_is_not_at_rest_whatever_its_neighbour_d
     assert of_phases(0.01, generating=12.0, training=6.0)[0] == "unknown"
 
 
+@pytest.mark.parametrize("generating", [4.6, 6.0])
+def test_a_phase_hardly_longer_than_a_collection_is_not_known_by_its_neighbours(generating):
+    # A tenth of a collection in which others work uses ten times what a wait for a server does, which itself uses less
+    # beside other programs.
+    assert of_phases(0.015, generating=generating, training=3.0, silent=0.008)[0] == "unknown"
+
+
 def test_a_rest_in_a_phase_never_seen_alone_is_judged_as_a_longer_step_that_waits_for_a_server():
-    # 3.5 times the longest silence that collections have seen.
+    # 3.5 times the longest silence that collections have seen, whatever the pace allows.
     assert of_phases(0.01, generating=1.5, training=4.0) == ("rest", pytest.approx(5.5, abs=0.1))
+    assert of_phases(0.01, generating=4.2, training=3.0) == ("rest", pytest.approx(3.5 * 4.5, rel=0.2))
 
 
 def test_a_rest_in_a_phase_that_works_whenever_it_is_seen_is_one():
