@@ -36,7 +36,7 @@ held = []
 
 
 def reward(completions, **kwargs):
-    time.sleep(1.0)
+    time.sleep(1.5)
     hoard = HERE / "hoard"
     if not hoard.exists():
         held.clear()
