@@ -1,5 +1,6 @@
 """Small real servers that the tests deliver to, and what watches processes from outside."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -157,6 +158,20 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def arguments_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty once it is gone, as a short one among many may be at any time."""
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+def name_of(process: psutil.Process) -> str:
+    """Its name; empty once it is gone."""
+    with contextlib.suppress(psutil.Error):
+        return process.name()
+    return ""
 
 
 def still_alive(processes: list[psutil.Process]) -> list[str]:
