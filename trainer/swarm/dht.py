@@ -184,14 +184,8 @@ class _GuardedDHT(hivemind.DHT):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         record_dht_process(self._run_dir, [])
-        guard = threading.Thread(target=self._guard, name="guard", daemon=True)
-        guard.start()
-        try:
-            super().run()
-        except (EOFError, OSError):
-            # Of a message that the trainer was sending when it was killed: the guard ends this process.
-            guard.join(2 * GUARD_SECONDS)
-            raise
+        threading.Thread(target=self._guard, name="guard", daemon=True).start()
+        super().run()
 
     def _guard(self) -> None:
         daemon = None
