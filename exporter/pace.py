@@ -1,7 +1,7 @@
 """The stall threshold of a peer: how long it may be silent, from its own recent steps."""
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist, median
@@ -231,7 +231,7 @@ class _Phase:
     def _allow(self, usual: float, tail: list[float]) -> None:
         if len(tail) >= UNKNOWN_STEPS:
             ceiling = max(self._ceiling, 2.0 * usual)
-            self.allowance = max(self._floor, min(usual * _factor(tail), ceiling))
+            self.allowance = max(self._floor, min(usual * factor_of(tail), ceiling))
             self.allowance_at_rest = max(AT_REST_FLOOR * self._floor, min(AT_REST_FACTOR * usual, self.allowance))
             self.usual = usual
 
@@ -270,6 +270,10 @@ class OrderedWindow:
         """How many of them are no smaller than this."""
         return len(self._ordered) - bisect_left(self._ordered, least)
 
+    def count_above(self, most: float) -> int:
+        """How many of them are larger than this."""
+        return len(self._ordered) - bisect_right(self._ordered, most)
+
     def second_largest(self) -> float:
         """0 where there are less than two."""
         return self._ordered[-2] if len(self._ordered) > 1 else 0.0
@@ -284,8 +288,8 @@ class OrderedWindow:
         return ordered
 
 
-def _factor(tail: list[float]) -> float:
-    """Usual steps that one step may last, from at least UNKNOWN_STEPS of them."""
+def factor_of(tail: Sequence[float]) -> float:
+    """Usual ones that one may last, from at least UNKNOWN_STEPS of them as multiples of the usual one, in order."""
     count = len(tail)
     second: float = tail[-2]
     factor = min(second ** _POWERS[count], LONGEST_REACH * second)

@@ -115,7 +115,7 @@ class PageData:
             return []
         if standby["role"] == "notifying":
             return [("took_over", standby["of"], standby["problem"])]
-        return [("waiting" if standby["problem"] else "standing_by", standby["of"], standby["problem"])]
+        return [("taking_over" if standby["problem"] else "standing_by", standby["of"], standby["problem"])]
 
     def _events(self) -> list[dict[str, Any]]:
         return [event for event in self._store.events(SHOWN_EVENTS) if is_problem(event["rule"])]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.activity.model import RUNS, WINDOW, Learnt
+from exporter.activity.phase import RUNS, WINDOW, Learnt
 from exporter.progress.model import STEPPING
 
 ACTIVITY_FILE = "activity.json"

@@ -6,46 +6,30 @@ longer than the pace alone would allow it, and silence at rest less.
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from exporter.activity.phase import (
+    IDLE_CORES,
+    LONGER_STEPS,
+    SETTLED_RUNS,
+    Learnt,
+    Phase,
+    State,
+    longer_than,
+    moves,
+    turns,
+)
 from exporter.activity.usage import Usage
-from exporter.pace import OrderedWindow
+from exporter.pace import SHORTEST_FACTOR
 
-State = Literal["usual", "rest", "spinning", "unknown"]
-
-# The usual activity follows a change within half of this window, of collections.
-WINDOW = 256
-# Of so many collections a minute is known, which is enough for a median.
-LEAST_COLLECTIONS = 12
-# A collection tells of a phase if no other one had a larger part of it. Of phases too short for that, what they do
-# together is known; a rest may then be the half of a longer step that waits for a server, unless collections with
-# larger shares of the phase show that it works too: so many times what they do together, but for two standard errors.
-OWN_SHARE = 0.9
-OWN_WORK, OWN_ERRORS = 0.5, 2.0
 # A long step counts as no more than this, or one evaluation would be all that is known.
 MOST_OF_A_SILENCE = 16
 
-# The threads that go on in a hung trainer use a few hundredths of what it used, or less than a hundredth of a core; a
-# co-tenant leaves a quarter or more. Processes that use hardly more than that at work, such as those of a trainer that
-# waits for a server, tell nothing by it.
-IDLE_CORES = 0.01
-LEAST_CORES = 0.02
-REST_SHARE = 0.1
-# Helpers of a trainer at rest (heartbeats, logging) move less than this a second; a slow network disk moves more.
-MOVING_BYTES = 256e3
-# One thread that never waits, and little beside it.
-ONE_THREAD = (0.9, 1.15)
-# Where the machine has nothing left, one core may be all that a trainer gets.
-FULL_MACHINE = 0.9
-
 # At work ten usual silences are allowed, or three times what the pace allows if that is less, but no less than that:
-# another task or another program makes steps up to 3.5 times as long from one to the next, uneven ones among them twice
-# that. Where what it does tells nothing, as of a trainer that waits for a server, nothing but the silence speaks: it
-# may be such a longer step, and one of the longer half of them by the pace's own measure.
+# what makes steps suddenly longer makes uneven ones among them twice as long as that. Where what it does tells nothing,
+# as of a trainer that waits for a server, nothing but the silence speaks: it may be such a longer step.
 AT_WORK, MOST_AT_WORK = 10.0, 3.0
-LONGER_STEPS = 3.5
 # A rest counts once it has lasted for the latter half of a silence that means a stall at rest, which are two usual
 # ones; a spin, which may be work of another kind, after three usual silences, two of them spun.
 REST_HELD = 0.5
@@ -55,30 +39,10 @@ SPIN, SPIN_HELD = 3.0, 2.0
 STOPPED_SECONDS = 60.0
 # What was learnt of an earlier process holds while the usual activity lies within this factor of what it was.
 SAME_FACTOR = 2.0
-# Rests and spins within steps that ended are remembered, and are as uneven as steps are. The second longest decides, so
-# one hang changes nothing. One shorter than a collection may not have been seen at all, unless the silences themselves
-# were shorter, nor one that few silences have while few silences are known.
-RUNS, SETTLED_RUNS = 1024, 64
-RUN_REACH, UNSEEN_COLLECTIONS, UNSEEN_SILENCES = 8.0, 3.0, 3.0
-
-
-class Learnt(NamedTuple):
-    """What is known of one phase: cores in use, 1 or 0 for the accelerator, longest rests and spins in seconds.
-
-    And how long silences had lasted when they were last seen, and cores in use in it and the phases around it, with its
-    shares.
-    """
-
-    cores: Sequence[float]
-    accelerator: Sequence[float] = ()
-    rests: Sequence[float] = ()
-    spins: Sequence[float] = ()
-    silences: Sequence[float] = ()
-    mixed: Sequence[float] = ()
-    shares: Sequence[float] = ()
-
-
-NOTHING = Learnt(())
+# A rest or a spin shorter than a collection may not have been seen: another may last three times as long as a
+# collection, or as the longest silence, if that is shorter. Where the collections leave room for shorter rests only,
+# another may last as a rest in each step may.
+UNSEEN = 3.0
 
 
 class Limits(NamedTuple):
@@ -102,15 +66,15 @@ class Activity:
     def __init__(self) -> None:
         self.state: State = "unknown"
         self.cores: float | None = None
-        self._phases: dict[str, _Phase] = {}
+        self._phases: dict[str, Phase] = {}
         self._unconfirmed: dict[str, Learnt] = {}
         self._phase = ""
         self._progress_at = 0.0
-        self._worked_until = 0.0
+        self._worked_until = self._turns_since = 0.0
         self._limit: float | None = None
         self._pending: deque[tuple[Usage, float]] = deque(maxlen=MOST_OF_A_SILENCE)
         self._longest = {"rest": 0.0, "spinning": 0.0}
-        self._age = 0.0
+        self._age = self._anyhow = 0.0
         self._ran_until = 0.0
         # A look within a silence is shorter than a collection.
         self._lengths: deque[float] = deque(maxlen=4)
@@ -131,21 +95,21 @@ class Activity:
         self._follow_silence(usage, phase, progress_at, now)
         known = self._phases.get(phase)
         if known is None:
-            known = self._phases[phase] = _Phase()
-        self._age = now - progress_at
+            known = self._phases[phase] = Phase()
+        self._age, self._anyhow = now - progress_at, limits.anyhow
         self._pending.append((usage, min(1.0, max(own_seconds, self._age) / usage.seconds)))
+        turned = self._follow_turns(usage, now)
         if now - usage.seconds < progress_at:
             if usage.is_stopped:
                 self.state, self._limit = "rest", self._find_stopped(limits)
             if not known.explains(usage, usage.seconds - self._age):
                 self._worked_until = now
             return
-        self.state = known.judge(usage)
+        self.state = known.judge(usage, turned)
         if self.state == "usual":
             self._worked_until = now
-        elif self.state in self._longest:
-            run = now - self._worked_until
-            self._longest[self.state] = max(self._longest[self.state], run)
+        elif self.state == "rest":
+            self._longest["rest"] = max(self._longest["rest"], now - self._worked_until)
         self._limit = self._find_stopped(limits) if usage.is_stopped else self._find_limit(known, limits)
 
     def observe_rest(self, usage: Usage, phase: str, since: float, limits: Limits, now: float) -> None:
@@ -186,35 +150,45 @@ class Activity:
 
     def remember(self, memory: Mapping[str, Learnt], *, is_same_process: bool) -> None:
         """Takes up what was learnt of the same trainer before."""
-        self._phases = {name: _Phase(learnt) for name, learnt in memory.items()} if is_same_process else {}
+        self._phases = {name: Phase(learnt) for name, learnt in memory.items()} if is_same_process else {}
         self._unconfirmed = {} if is_same_process else dict(memory)
 
-    def _find_limit(self, known: "_Phase", limits: Limits) -> float | None:
+    def _find_limit(self, known: "Phase", limits: Limits) -> float | None:
         if limits.at_rest is None:
             return None
         usual = limits.at_rest / 2.0 if limits.usual is None else limits.usual
         at_work = max(limits.anyhow, min(AT_WORK * usual, MOST_AT_WORK * limits.anyhow))
-        worked = self._worked_until - self._progress_at
-        longer = LONGER_STEPS * math.sqrt(usual * limits.anyhow)
+        worked = (self._turns_since if self.state == "spinning" else self._worked_until) - self._progress_at
+        longer = longer_than(usual, limits.anyhow)
         if self.state == "usual":
             return at_work
         if self.state == "rest":
             least, held, before = limits.at_rest, REST_HELD * limits.at_rest, known.rests
         elif self.state == "spinning":
-            least, held, before = max(limits.at_rest, SPIN * usual), SPIN_HELD * usual, known.spins
+            least, held, before = max(limits.at_rest, SPIN * usual), SPIN_HELD * usual, known.turns
         else:
-            least = max(limits.anyhow, longer if known.is_known else 0.0)
+            least = longer if known.is_known else limits.anyhow
             return min(at_work, max(least, worked + limits.anyhow))
-        unseen, longest = UNSEEN_COLLECTIONS * max(self._lengths), math.inf
+        unseen, longest = UNSEEN * max(self._lengths), math.inf
+        if self.state == "rest":
+            hidden = known.room_for_rest() * max(self._lengths)
+            unseen = min(unseen, longer_than(hidden, SHORTEST_FACTOR * hidden))
         if len(known.silences) >= SETTLED_RUNS:
             longest = known.silences.second_largest()
-            unseen = min(unseen, UNSEEN_SILENCES * longest)
+            unseen = min(unseen, UNSEEN * longest)
         if not known.tells_of_itself():
-            least = max(least, min(longer, LONGER_STEPS * longest, limits.anyhow))
-        learnt = max(RUN_REACH * before.second_largest(), unseen)
-        novelty = limits.anyhow * (1.0 - len(before) / SETTLED_RUNS)
-        held = min(max(held, learnt, novelty), limits.anyhow)
+            least = max(least, min(longer, LONGER_STEPS * longest))
+        # One in as many silences as are known may have the first one: the fewer, the longer it may last.
+        novelty = usual * SETTLED_RUNS / max(1, len(before)) if len(before) < SETTLED_RUNS else 0.0
+        held = max(held, min(max(unseen, novelty), limits.anyhow), min(before.reach(), longer))
         return min(at_work, max(least, worked + held))
+
+    def _follow_turns(self, usage: Usage, now: float) -> float:
+        """How long one thread has turned alone in this silence, which may have begun within a collection."""
+        if not turns(usage):
+            self._turns_since = now
+        self._longest["spinning"] = max(self._longest["spinning"], now - self._turns_since)
+        return now - self._turns_since
 
     def _follow_silence(self, usage: Usage, phase: str, progress_at: float, now: float) -> None:
         self.cores = usage.cores
@@ -222,7 +196,7 @@ class Activity:
         if (phase, progress_at) != (self._phase, self._progress_at):
             self._end_silence()
             self._phase, self._progress_at, self._limit = phase, progress_at, None
-            self._worked_until = self._ran_until = progress_at
+            self._worked_until = self._turns_since = self._ran_until = progress_at
             self.state = "unknown"
         if not usage.is_stopped:
             self._ran_until = now
@@ -235,7 +209,9 @@ class Activity:
 
     def _end_silence(self) -> None:
         if self._pending:
-            self._phases[self._phase].learn(self._pending, self._longest, self._age)
+            # One that lasted longer was a stall, and excuses no other.
+            longest = {kind: min(seconds, self._anyhow) for kind, seconds in self._longest.items()}
+            self._phases[self._phase].learn(self._pending, longest, self._age)
             self._confirm(self._phase)
         self._pending.clear()
         self._longest = dict.fromkeys(self._longest, 0.0)
@@ -244,7 +220,7 @@ class Activity:
         known = self._phases[name]
         if name not in self._unconfirmed or known.usual_cores is None:
             return
-        before = _Phase(self._unconfirmed[name])
+        before = Phase(self._unconfirmed[name])
         if before.is_known_alone and not known.is_known_alone:
             return
         del self._unconfirmed[name]
@@ -253,116 +229,6 @@ class Activity:
             self._phases[name] = before
 
 
-class _Phase:
-    """What is usual in one phase."""
-
-    def __init__(self, learnt: Learnt = NOTHING) -> None:
-        self._cores = OrderedWindow(WINDOW, learnt.cores)
-        self._accelerator = OrderedWindow(WINDOW, learnt.accelerator)
-        self.rests = OrderedWindow(RUNS, learnt.rests)
-        self.spins = OrderedWindow(RUNS, learnt.spins)
-        self.silences = OrderedWindow(RUNS, learnt.silences)
-        self._mixed = OrderedWindow(WINDOW, learnt.mixed)
-        self._shares = OrderedWindow(WINDOW, learnt.shares)
-
-    @property
-    def is_known(self) -> bool:
-        return len(self._known_cores) >= LEAST_COLLECTIONS
-
-    @property
-    def is_known_alone(self) -> bool:
-        """Whether what is known is of this phase alone: long ago it may have been longer, and something else."""
-        return min(self._shares.count_from(OWN_SHARE), len(self._cores)) >= LEAST_COLLECTIONS
-
-    @property
-    def usual_cores(self) -> float | None:
-        return self._known_cores.quantile(0.5) if self.is_known else None
-
-    @property
-    def _known_cores(self) -> OrderedWindow:
-        return self._cores if self.is_known_alone else self._mixed
-
-    def memory(self) -> Learnt:
-        windows = self._cores, self._accelerator, self.rests, self.spins, self.silences, self._mixed, self._shares
-        return Learnt(*(window.values() for window in windows))
-
-    def learn(self, pending: Sequence[tuple[Usage, float]], longest: Mapping[str, float], age: float) -> None:
-        for usage, share in pending:
-            self._mixed.push(usage.cores)
-            self._shares.push(share)
-            if share >= OWN_SHARE:
-                self._cores.push(usage.cores)
-            if usage.accelerator_busy is not None:
-                self._accelerator.push(float(usage.accelerator_busy))
-        self.rests.push(longest["rest"])
-        self.spins.push(longest["spinning"])
-        self.silences.push(age)
-
-    def tells_of_itself(self) -> bool:
-        """Whether what is known holds for this phase, and not only for it and its neighbours together."""
-        if self.is_known_alone:
-            return True
-        cores, shares = self._mixed.values(), self._shares.values()
-        if not self.is_known or len(cores) != len(shares):
-            return False
-        return _at_whole(shares, cores) >= OWN_WORK * self._known_cores.quantile(0.5)
-
-    def explains(self, usage: Usage, seconds_before: float) -> bool:
-        """Whether a collection that began before the silence shows no more than was usual so long, and then a rest."""
-        if not self.is_known:
-            return True
-        usual = self._known_cores.quantile(0.5)
-        within = usage.cores * usage.seconds - usual * seconds_before
-        return within < max(IDLE_CORES, REST_SHARE * usual) * usage.seconds
-
-    def judge(self, usage: Usage) -> State:
-        """What a collection within a silence shows."""
-        if usage.is_stopped:
-            return "rest"
-        if not self.is_known:
-            return "unknown"
-        is_moving = _moves(usage)
-        if usage.waits_for_disk and not is_moving:
-            return "unknown"
-        usual = self._known_cores.quantile(0.5)
-        if usage.accelerator_busy is not None and self._accelerator_is_usually_busy():
-            # Whatever the processor does: a deadlock between accelerators spins, and draws no power.
-            return "usual" if usage.accelerator_busy else "rest"
-        if self._spins(usage):
-            return "spinning"
-        if usage.accelerator_busy or is_moving:
-            return "usual"
-        if usual < LEAST_CORES:
-            return "unknown"
-        return "rest" if usage.cores < max(IDLE_CORES, REST_SHARE * usual) else "usual"
-
-    def _accelerator_is_usually_busy(self) -> bool:
-        return len(self._accelerator) >= LEAST_COLLECTIONS and self._accelerator.quantile(0.5) > 0.0
-
-    def _spins(self, usage: Usage) -> bool:
-        """Whether one thread runs without a pause, as is not usual, although the machine would let others run too."""
-        low, high = ONE_THREAD
-        if not low <= usage.cores <= high or (usage.machine_busy or 0.0) >= FULL_MACHINE:
-            return False
-        return self._known_cores.quantile(0.95) < low or self._known_cores.quantile(0.05) > high
-
-
-def _at_whole(shares: Sequence[float], values: Sequence[float]) -> float:
-    """What the values, a straight line of the shares, are at the share 1, at least; 0 where all shares are equal."""
-    count, middle, mean = len(shares), fmean(shares), fmean(values)
-    spread = sum((share - middle) ** 2 for share in shares)
-    if spread <= 0.0:
-        return 0.0
-    slope = sum((share - middle) * (value - mean) for share, value in zip(shares, values, strict=True)) / spread
-    rest = sum((value - mean - slope * (share - middle)) ** 2 for share, value in zip(shares, values, strict=True))
-    error = math.sqrt(rest / (count - 2) * (1.0 / count + (1.0 - middle) ** 2 / spread))
-    return mean + slope * (1.0 - middle) - OWN_ERRORS * error
-
-
-def _moves(usage: Usage) -> bool:
-    return usage.moved is not None and usage.moved >= MOVING_BYTES
-
-
 def _is_still(usage: Usage) -> bool:
     """Whether nothing works that could be seen: a wait for a disk that does not answer is still, too."""
-    return not usage.accelerator_busy and usage.moved is not None and not _moves(usage) and usage.cores < IDLE_CORES
+    return not usage.accelerator_busy and usage.moved is not None and not moves(usage) and usage.cores < IDLE_CORES

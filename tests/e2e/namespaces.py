@@ -25,6 +25,8 @@ WATCHER = f"{NETWORK}.1"
 BEHIND_NAT = "rack-4"
 MACHINES = {"rack-1": f"{NETWORK}.11", "rack-2": f"{NETWORK}.12", "rack-3": f"{NETWORK}.13", BEHIND_NAT: "10.0.2.100"}
 PUSHING = ("rack-3", BEHIND_NAT)
+# The one with a disk of its own, of so many bytes.
+SMALL_DISK, DISK_BYTES = "rack-3", 64 << 20
 # One name is on two machines.
 PEERS = {
     "rack-1": ("amber", "basalt"),
@@ -119,6 +121,17 @@ def network() -> Iterator[str]:
             run("-n", space, "addr", "add", f"{address}/24", "dev", "eth0")
             run("-n", space, "link", "set", "eth0", "up")
         yield mark
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk mounted there, in memory."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        # What still runs there has its files in use.
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -34,58 +33,24 @@ from tests.certificates import write_certificate
 from tests.e2e.namespaces import (
     BEHIND_NAT,
     CLOCKS,
+    DISK_BYTES,
     MACHINES,
     NAMES,
     PUSHING,
+    SMALL_DISK,
     TRAINER,
     WATCHER,
     Machine,
     network,
+    small_disk,
 )
+from tests.e2e.watcher import LOGIN, Watcher
 from tests.fakes import Webhook, get, reserve_ports, wait_for
 
 PUSHES = PUSHING[0]
-LOGIN = ("operator", "a long password")
 CLOCK_FIRES = ("ClockSkew", "firing")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux'")
-
-
-@dataclass
-class Watcher:
-    """The alert loop that watches the machines."""
-
-    url: str
-    webhook: Webhook
-    process: subprocess.Popen[bytes]
-
-    def status(self) -> dict[str, Any]:
-        with httpx.Client(verify=False, auth=LOGIN, trust_env=False) as client:
-            return dict(client.get(f"{self.url}/api/status", timeout=20).raise_for_status().json())
-
-    def firing(self) -> set[tuple[str, str]]:
-        """Without the clocks, which are off all the time."""
-        found = {(one["rule"], one["peer"]) for one in self.alerts() if one["state"] == "firing"}
-        return {(rule, peer) for rule, peer in found if rule != "ClockSkew"}
-
-    def alerts(self) -> list[dict[str, Any]]:
-        try:
-            return list(self.status()["alerts"])
-        except httpx.HTTPError:
-            return []
-
-    def peers(self) -> set[str]:
-        try:
-            return {peer["peer"] for peer in self.status()["peers"]}
-        except httpx.HTTPError:
-            return set()
-
-    def said(self, before: int) -> list[str]:
-        """The titles of the messages after the first `before`, without those of the stall that was tried."""
-        return [one for one in self.titles(before) if "PeerStalled" not in one and "ClockSkew" not in one]
-
-    def titles(self, before: int) -> list[str]:
-        return [one.title for one in self.webhook.messages[before:]]
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +63,8 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mac
         for name in MACHINES:
             found[name] = Machine(name, f"{mark}-{name}", folder / name)
             (folder / name).mkdir()
+            if name == SMALL_DISK:
+                stack.enter_context(small_disk(folder / name))
             stack.callback(found[name].end)
             if name == BEHIND_NAT:
                 found[name].connect()
@@ -127,7 +94,7 @@ def watcher(machines: dict[str, Machine], tmp_path_factory: pytest.TempPathFacto
             "HostDown": {"unreachable_after": "6s", "for": "0s", "recover_after": "1s"},
             "PeerDown": {"unreachable_after": "8s", "for": "2s", "recover_after": "1s"},
             "ClockSkew": {"for": "2s"},
-            "DiskLow": {"enabled": False},
+            "DiskLow": {"for": "1s", "recover_after": "1s", "least_gib": 0.02, "fraction": 0},
             "HostMemoryPressure": {"enabled": False},
         },
     }
@@ -208,6 +175,23 @@ def test_a_cut_cable_is_one_alert_of_the_machine(
     wait_for(lambda: not watcher.firing(), 60, "it is back")
     wait_for(lambda: len(watcher.said(before)) >= 2, 30, "both messages")
     assert watcher.said(before) == [f"HostDown: {machine}", f"Resolved: HostDown: {machine}"]
+
+
+def test_a_full_disk_is_one_alert_of_its_machine(machines: dict[str, Machine], watcher: Watcher) -> None:
+    wait_for(lambda: not watcher.firing(), 60, "nothing fires")
+    before = len(watcher.webhook.messages)
+    ballast = machines[SMALL_DISK].folder / "ballast"
+    ballast.write_bytes(bytes(DISK_BYTES - (10 << 20)))
+    try:
+        wait_for(watcher.firing, 60, "something fires")
+        (found,) = [one for one in watcher.alerts() if one["rule"] == "DiskLow"]
+        assert found["peer"] == SMALL_DISK
+        assert re.search(rf"free on the disk of {machines[SMALL_DISK].folder}/state; ", found["summary"])
+    finally:
+        ballast.unlink()
+    wait_for(lambda: not watcher.firing(), 60, "there is room again")
+    wait_for(lambda: len(watcher.said(before)) >= 2, 30, "both messages")
+    assert watcher.said(before) == [f"DiskLow: {SMALL_DISK}", f"Resolved: DiskLow: {SMALL_DISK}"]
 
 
 def test_a_stall_behind_nat_is_told_though_nobody_gets_in(machines: dict[str, Machine], watcher: Watcher) -> None:

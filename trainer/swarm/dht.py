@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
@@ -185,7 +185,14 @@ class _GuardedDHT(hivemind.DHT):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         record_dht_process(self._run_dir, [])
         threading.Thread(target=self._guard, name="guard", daemon=True).start()
-        super().run()
+        try:
+            super().run()
+        except Exception:
+            # If it was killed in the middle of a message to this process, the message's end is seen before its own.
+            time.sleep(GUARD_SECONDS)
+            if os.getppid() == self._trainer_pid:
+                raise
+            self._end()
 
     def _guard(self) -> None:
         daemon = None
@@ -195,6 +202,9 @@ class _GuardedDHT(hivemind.DHT):
                 if daemon:
                     record_dht_process(self._run_dir, [*daemon_sockets(daemon), *self._client_sockets()])
             time.sleep(GUARD_SECONDS)
+        self._end()
+
+    def _end(self) -> NoReturn:
         end_leftovers(self._run_dir, Path(self.kwargs["identity_path"]), grace_seconds=0.0)
         os._exit(1)
 

@@ -9,7 +9,7 @@ openrlhf/trainer/ppo_trainer.py (`Global step 5: {…}`, without an epoch).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from exporter.progress.formats import MAX_VALUES, Printed, read_number
@@ -36,14 +36,18 @@ class Format:
         pairs = {found[1]: found[2] for found in islice(_PAIR.finditer(line, begin), MAX_VALUES)}
         before = _STEP_BEFORE.search(line[max(0, begin - 128) : begin])
         own = next((pairs[name] for name in _OWN_STEP_NAMES if _STEP_ALONE.match(pairs.get(name, ""))), None)
-        if "epoch" not in pairs and not before and own is None:
-            return ()
         values = {name: number for name, text in pairs.items() if (number := read_number(text)) is not None}
         values |= unscored({name: None if text.strip() == "None" else text for name, text in pairs.items()})
-        if own is not None and "epoch" not in pairs:
-            # A loop of somebody's own, which prints as this one does; but a step alone is no report of training.
-            return (Printed(values, int(own)),) if translate(values) else ()
+        if "epoch" not in pairs and (own is not None or not before):
+            # A loop of somebody's own, which prints as this one does.
+            return (Printed(values, int(own) if own else None),) if _tells_training(values, own) else ()
         within = next((found for name in _STEP_NAMES if (found := _STEP_WITHIN.match(pairs.get(name, "")))), None)
         if within:
             return (Printed(values, int(within[1]), int(within[2])),)
         return (Printed(values, int(before[1]) if before else None),)
+
+
+def _tells_training(values: Mapping[str, float], step: str | None) -> bool:
+    """A step alone is no report of training, nor is the reward alone, which samples have, too."""
+    known = translate(values)
+    return bool(known) if step else len(known) > 1 and not known.keys().isdisjoint(("loss", "reward"))

@@ -73,6 +73,12 @@ def test_every_sentence_is_translated_and_none_is_left_over(language: str) -> No
         assert _placeholders(template) == _placeholders(text)
 
 
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_no_text_of_the_page_stands_in_for_a_states_name(language: str) -> None:
+    """A chart's curve has the name of a number or of a state."""
+    assert not set(LANGUAGES[language].page) & set(SEVERITIES)
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_key_has_a_text_with_the_same_placeholders(language: str) -> None:
     english, other = (

@@ -40,6 +40,17 @@ class Score:
     def alarms_per_trace(self) -> float:
         return self.false_alarms / self.traces
 
+    @property
+    def most_alarms_per_trace(self) -> float:
+        """The rate that would give no more alarms than these once in twenty times: 3 in all where there were none."""
+        counts = range(self.false_alarms + 1)
+        low, high = 0.0, 10.0 + 3.0 * self.false_alarms
+        for _ in range(60):
+            mean = (low + high) / 2.0
+            no_more = sum(math.exp(count * math.log(mean) - mean - math.lgamma(count + 1)) for count in counts)
+            low, high = (mean, high) if no_more > 0.05 else (low, mean)
+        return high / self.traces
+
     def delay(self, share: float, kind: str | None = None) -> float:
         """The delay in median steps that this share of the hangs of a kind, or of all, is detected within."""
         delays = [delay for one, found in self.delays.items() if kind in (None, one) for delay in found]

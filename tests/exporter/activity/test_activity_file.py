@@ -5,7 +5,7 @@ import json
 import pytest
 
 from exporter.activity.activity_file import MAX_BYTES, parse, render
-from exporter.activity.model import RUNS, WINDOW, Learnt
+from exporter.activity.phase import RUNS, WINDOW, Learnt
 
 PROCESS = {"pid": 7, "start_ticks": 12345}
 LEARNT = {"training": Learnt([1.0, 2.5], [1.0], [0.0, 15.0], [0.0], [4.0], [0.5], [0.7])}
@@ -30,7 +30,7 @@ def test_a_field_that_an_earlier_version_did_not_keep_is_empty():
 
 
 def phases(**fields):
-    return json.dumps({"phases": {"training": {"cores": [1], "accelerator": [], "rests": [], "spins": []} | fields}})
+    return json.dumps({"phases": {"training": {"cores": [1], "accelerator": [], "rests": [], "turns": []} | fields}})
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def phases(**fields):
         phases(cores=[1] * (WINDOW + 1)),
         phases(rests=["1"]),
         phases(rests=[True]),
-        phases(spins=[-1]),
-        phases(spins=[1e300]),
+        phases(turns=[-1]),
+        phases(turns=[1e300]),
         phases(cores=[float("nan")]),
     ],
 )

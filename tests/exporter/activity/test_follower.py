@@ -185,7 +185,8 @@ def test_a_card_of_which_nothing_is_told_leaves_it_to_the_processor(tmp_path):
     assert sidecar.collect(6, 0.0).state() == "rest"
 
 
-@pytest.mark.parametrize(("tells_seconds", "limit"), [(True, 40.0), (False, 60.0)])
+# Where nothing tells a phase from its neighbours, a rest may be a longer step that waits for a server.
+@pytest.mark.parametrize(("tells_seconds", "limit"), [(True, 40.0), (False, pytest.approx(3.5 * (20.0 * 60.0) ** 0.5))])
 def test_steps_shorter_than_a_collection_are_known_by_the_trainers_own_seconds_in_the_phase(
     tmp_path, tells_seconds, limit
 ):

@@ -99,9 +99,21 @@ def test_an_accelerator_that_was_never_busy_says_nothing():
     assert Peer(accelerator_busy=False).collect(30).judged() == ("usual", 180.0)
 
 
-def test_a_trainer_that_rests_in_each_step_may_rest_longer():
+def test_rests_in_each_step_are_judged_as_steps_are_and_may_suddenly_take_longer():
+    peer = Peer().step(200, rests=15.0)
+    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", pytest.approx(5.0 + 3.5 * 15.0 * 3.0**0.5))
+
+
+def test_rests_in_each_step_may_last_no_longer_than_a_step_of_which_nothing_is_known():
     peer = Peer().step(20, rests=15.0)
-    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", 65.0)
+    assert peer.collect(5).collect(15, cores=0.0).judged() == ("rest", pytest.approx(5.0 + 3.5 * 20.0 * 3.0**0.5))
+
+
+def test_rests_that_became_longer_are_learnt_as_steps_are():
+    peer = Peer(limits=Limits(600.0, 40.0)).step(200, rests=5.0)
+    before = peer.collect(20, cores=0.0).judged()[1]
+    peer.step(5, rests=15.0)
+    assert before < 3.5 * 15.0 < peer.collect(20, cores=0.0).judged()[1]
 
 
 def test_a_rest_that_few_silences_have_is_allowed_eight_times():
@@ -109,12 +121,63 @@ def test_a_rest_that_few_silences_have_is_allowed_eight_times():
     assert peer.collect(20).collect(15, cores=0.0).judged() == ("rest", 140.0)
 
 
+@pytest.mark.parametrize(("steps", "limit"), [(59, 140.0), (80, 40.0)])
+def test_a_new_trainer_that_has_rested_once_may_rest_so_eight_times_as_long(steps, limit):
+    peer = Peer(limits=Limits(600.0, 40.0))
+    peer.activity = Activity()
+    peer.step(steps).step(1, rests=15.0)
+    assert peer.collect(20).collect(15, cores=0.0).judged() == ("rest", limit)
+
+
+def test_a_trainer_that_works_and_waits_by_turns_rests_while_it_waits():
+    # In which half the median lies is chance; a tenth of the average is neither.
+    for waits in (9.0, 10.0, 11.0):
+        peer = Peer(limits=Limits(600.0, 40.0))
+        peer.activity, random_ = Activity(), random.Random(2)
+        for _ in range(80):
+            for cores, seconds in ((0.01, waits), (2.0, 20.0 - waits)):
+                for _ in range(int(seconds)):
+                    peer.now += 1.0
+                    noise = random_.uniform(0.7, 1.3)
+                    usage = Usage(1.0, cores * noise)
+                    peer.activity.observe(usage, "training", peer.progress_at, LIMITS, peer.now, own_seconds=1.0)
+            peer.progress_at = peer.now
+        assert peer.collect(20, cores=0.01).judged()[0] == "rest"
+
+
+def test_one_thread_that_spins_longer_than_it_does_within_steps_is_a_spin():
+    peer = Peer(cores=2.0)
+    for _ in range(200):
+        peer.collect(5, cores=1.0).collect(15)
+        peer.progress_at = peer.now
+    assert peer.collect(10, cores=1.0).judged()[0] == "usual"
+    assert peer.collect(30, cores=1.0).judged() == ("spinning", 60.0)
+
+
+def test_one_thread_that_spins_in_steps_shorter_than_a_collection_is_work():
+    peer = Peer(limits=Limits(10.0, 5.0, 3.0))
+    peer.activity = Activity()
+    for _ in range(100):
+        peer.progress_at = peer.now + 2.0
+        peer.collect(5, cores=1.0)
+    assert peer.collect(10, cores=1.0).judged()[0] == "usual"
+
+
+SHORT = Limits(30.0, 10.0)
+
+
 def test_a_rest_may_be_one_that_the_collections_before_did_not_show():
-    assert Peer(limits=Limits(30.0, 10.0)).collect(10, cores=0.0).judged() == ("rest", 15.0)
+    # Half a second in each step may take 3.5 times as long, and be one of the longer half.
+    for least, limit in ((1.6, 15.0), (3.6, 10.0)):
+        assert Peer(limits=SHORT).step(2, cores=least).collect(10, cores=0.0).judged() == ("rest", limit)
+
+
+def test_one_thread_may_have_turned_where_the_collections_before_did_not_show_it():
+    assert Peer(limits=SHORT).collect(10, cores=1.0).judged() == ("spinning", 15.0)
 
 
 def test_a_look_in_between_does_not_make_collections_shorter():
-    peer = Peer(limits=Limits(30.0, 10.0)).collect(5, cores=0.0)
+    peer = Peer(limits=SHORT).step(2, cores=1.6).collect(5, cores=0.0)
     peer.activity.observe(Usage(1.1, 0.0), "training", peer.progress_at, peer.limits, peer.now + 1.1)
     assert peer.judged() == ("rest", 15.0)
 
@@ -242,74 +305,6 @@ def test_what_was_not_confirmed_yet_is_kept():
     known = peer.activity.memory()
     peer.activity.begin_again()
     assert peer.activity.memory() == known
-
-
-# Phases that are too short to be seen alone, and trainers whose steps are
-
-
-def of_phases(generating_cores, *, generating, training, steps=300):
-    """Steps of two phases, as collections of five seconds show them, and then a silence within the first."""
-    activity, limits = Activity(), Limits(10.0, max(5.0, 2 * generating), generating)
-    chance, now, begin, collected_at, spent, used = random.Random(1), 0.0, 0.0, 0.0, 0.0, 0.0
-    for _ in range(steps):
-        lasts = chance.uniform(0.8, 1.2)
-        for phase, seconds, cores in (
-            ("generating", generating * lasts, generating_cores),
-            ("training", training * lasts, 2.0),
-        ):
-            begin = now
-            while collected_at + INTERVAL <= begin + seconds:
-                part = collected_at + INTERVAL - now
-                now, used = now + part, used + part * cores
-                spent += part if phase == "generating" else 0.0
-                own = spent if phase == "generating" else INTERVAL - spent
-                activity.observe(Usage(INTERVAL, used / INTERVAL), phase, begin, limits, now, own_seconds=own)
-                collected_at, used, spent = now, 0.0, 0.0
-            used += (begin + seconds - now) * cores
-            spent += begin + seconds - now if phase == "generating" else 0.0
-            now = begin + seconds
-    begin, own = now, now - collected_at
-    for at in (now + 1.0, now + 6.0):
-        activity.observe(Usage(at - collected_at, 0.01), "generating", begin, limits, at, own_seconds=at - begin)
-        collected_at = at
-    return activity.state, activity.stall_after()
-
-
-def test_a_phase_that_waits_for_a_server_is_not_at_rest_whatever_its_neighbour_does():
-    assert of_phases(0.01, generating=12.0, training=6.0)[0] == "unknown"
-
-
-def test_a_rest_in_a_phase_never_seen_alone_is_judged_as_a_longer_step_that_waits_for_a_server():
-    # 3.5 times the longest silence that collections have seen.
-    assert of_phases(0.01, generating=1.5, training=4.0) == ("rest", pytest.approx(5.5, abs=0.1))
-
-
-def test_a_rest_in_a_phase_that_works_whenever_it_is_seen_is_one():
-    state, limit = of_phases(2.0, generating=1.5, training=4.0)
-    assert state == "rest"
-    assert 5.0 <= limit < 5.3
-
-
-def test_what_a_phase_did_alone_long_ago_when_it_was_longer_is_not_what_it_does_now():
-    peer = Peer()
-    peer.activity = Activity()
-    for cores, own_seconds, count in ((0.3, INTERVAL, 20), (2.0, 2.0, 256)):
-        peer.own_seconds = own_seconds
-        for _ in range(count):
-            peer.progress_at = peer.now + 4.5
-            peer.collect(5, cores=cores)
-    assert peer.activity.usual_cores == 2.0
-
-
-def test_a_rest_longer_than_any_silence_was_need_not_have_been_seen():
-    peer = Peer(limits=Limits(10.0, 5.0, 1.0))
-    peer.activity, peer.own_seconds = Activity(), INTERVAL
-    for _ in range(80):
-        peer.progress_at = peer.now + 4.5
-        peer.collect(5)
-    peer.progress_at = peer.now
-    peer.collect(5, cores=0.0)
-    assert peer.judged() == ("rest", 5.0)
 
 
 def test_a_collection_with_more_than_the_work_before_the_silence_is_work_in_it():

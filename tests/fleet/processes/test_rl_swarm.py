@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -51,6 +51,17 @@ def write_start(folder: Path, version: str, **values: object) -> Path:
     return run_folder / "rl-swarm.json"
 
 
+def end_all(process: subprocess.Popen[str], owner: str) -> None:
+    """Ends what belongs to the owner, a child that was being started meanwhile, too: it holds the output open."""
+    process.kill()
+    while left := owned_by(owner):
+        for one in left:
+            with suppress(psutil.Error):
+                one.kill()
+        time.sleep(0.05)
+    process.communicate()
+
+
 @contextmanager
 def running(start: Path, owner: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -63,9 +74,7 @@ def running(start: Path, owner: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        for one in [process, *owned_by(owner)]:
-            one.kill()
-        process.communicate()
+        end_all(process, owner)
 
 
 def test_an_exit_with_0_that_the_log_contradicts_is_a_failure(tmp_path: Path) -> None:
@@ -163,9 +172,7 @@ def login_server(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        for one in [process, *owned_by(f"{folder}")]:
-            one.kill()
-        process.communicate()
+        end_all(process, f"{folder}")
 
 
 def is_served(port: int) -> bool:

@@ -39,14 +39,15 @@ def peer_page(index: int, at: float | None = None, **changes: float | str | None
         "nickname": f"quick {NAMES[index % len(NAMES)]} fox",
     }
     page = sidecar_page(now, **{**usual, **changes}).replace('peer_id="QmA"', f'peer_id="Qm{index}"')
-    page = page.replace("trainer_steps_total 12", f"trainer_steps_total {int(now - SINCE)}")
+    runs = (now - SINCE) % 40_000
+    page = page.replace("trainer_steps_total 12", f"trainer_steps_total {int(runs)}")
     more = [
         f"trainer_steps_per_second {0.8 + 0.1 * index + 0.05 * wave + 0.02 * noise}",
         f"trainer_reward_mean {0.5 + 0.02 * index + 0.05 * math.sin(now / 20_000) + 0.008 * noise}",
         f"trainer_reward_std {0.2 + 0.01 * noise}",
         f"trainer_entropy {1.5 + 0.2 * wave}",
         f"trainer_completion_tokens {180 + 20 * wave}",
-        f"trainer_cpu_seconds_total {1.7 * (now - SINCE)}",
+        f"trainer_cpu_seconds_total {1.7 * runs}",
         *(
             f'trainer_phase_seconds_total{{trainer_state="{phase}"}} {share * (now - SINCE + 2000 * wave)}'
             for phase, share in (("generating", 0.6), ("training", 0.3), ("waiting", 0.1))

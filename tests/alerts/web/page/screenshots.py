@@ -22,7 +22,7 @@ PICTURES = {
 def main() -> None:
     began = time.time()
     peers = {name: make_peer(index) for index, name in enumerate(NAMES)}
-    peers["cedar"].page = lambda: peer_page(2, last_step=began - 900, phase_start=began - 960)
+    peers["cedar"].page = lambda: peer_page(2, began - 900, phase_start=began - 960)
     peers["ember"].page = lambda: peer_page(4, footprint=3.55 * 2**30)
     board = Board()
     with tempfile.TemporaryDirectory() as folder:

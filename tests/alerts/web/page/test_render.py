@@ -60,7 +60,8 @@ def test_every_part_escapes_what_others_wrote(language: Any) -> None:
 
 def test_why_the_first_watcher_is_away_is_told_in_the_page_s_language() -> None:
     reason = say("it watches the fleet {fleet}", fleet=NASTY)
-    content = _content(notices=[("waiting", "https://first", reason), ("took_over", "https://first", "foreign text")])
+    notices = [("taking_over", "https://first", reason), ("took_over", "https://first", "foreign text")]
+    content = _content(notices=notices)
     summary = Renderer("zh-CN", None).fragments(content)["summary"]
     assert "正在为 https://first 备用，但其无响应：它监控的是集群 &lt;b&gt;" in summary
     assert "https://first 无响应：foreign text。" in summary

@@ -59,6 +59,19 @@ class TestTransformers:
         records = read(log, "{'step': 7, 'loss': 0.5}\n{'step': 8, 'status': 3}\n{'global_step': 9, 'reward': 1.0}\n")
         assert steps(records) == [7, 9]
 
+    def test_a_loop_of_ones_own_may_print_no_step(self, log):
+        told = "{'loss': 0.5, 'grad_norm': 0.1}\n{'reward': '0.25', 'kl': '0.1', 'note': 'x'}\n"
+        other = (
+            "{'prompt': '2+2', 'reward': 1.0}\n{'learning_rate': 5e-07, 'beta': 0.04}\n{'kl': 0.1, 'entropy': 1.0}\n"
+        )
+        other += "{'eval_loss': 0.5, 'eval_reward': 0.5}\n"
+        assert [
+            record.values["loss" if "loss" in record.values else "reward"] for record in read(log, told + other)
+        ] == [
+            0.5,
+            0.25,
+        ]
+
     def test_a_reward_that_no_function_gave_is_not_a_number(self, log):
         text = "{'loss': '0', 'reward': None, 'reward_std': None, 'frac_reward_zero_std': '0', 'epoch': '0.5'}\n"
         (record,) = read(log, text)
