@@ -45,9 +45,16 @@ _LONG = (
     "alerts/web/test_stream.py",
     "e2e/test_rl_swarm.py",
     "e2e/test_rl_swarm_services.py",
+    "trainer/swarm/test_dht.py",
+    "alerts/standby/test_two_watchers.py",
+    "fleet/commands/test_alerts.py",
+    "test_one_file.py",
+    "test_damaged_databases.py",
+    "exporter/test_pace_on_traces.py",
+    "test_programs.py",
 )
 # Files that one worker runs, one after the other, as each worker that runs one of them imports the same for seconds:
-# the trainer in the process that `tests.warm` forks, and torch in its own.
+# the trainer in the process that `tests.warm` forks, and torch or hivemind in its own.
 _TOGETHER = (
     (
         "trainer/test_swarm_of_four.py",
@@ -55,6 +62,7 @@ _TOGETHER = (
         "trainer/test_main.py",
         "trainer/test_reward_rises.py",
         "trainer/test_check_agrees.py",
+        "trainer/tasks/test_table.py",
         "e2e/test_rl_swarm_fleet.py",
     ),
     (
@@ -65,6 +73,16 @@ _TOGETHER = (
         "trainer/test_kill_while_saving.py",
         "trainer/test_driver.py",
         "trainer/test_data.py",
+    ),
+    (
+        "trainer/swarm/test_dht.py",
+        "trainer/swarm/test_killed_peers.py",
+        "trainer/swarm/test_leadership.py",
+        "trainer/swarm/test_open.py",
+        "trainer/swarm/test_signed.py",
+        "trainer/swarm/test_identity.py",
+        "exporter/identity/test_peer_id.py",
+        "exporter/leaderboard/test_dht.py",
     ),
 )
 _HERE = Path(__file__).parent

@@ -1,5 +1,6 @@
 """Small real servers that the tests deliver to, and what watches processes from outside."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from aiosmtpd.controller import Controller
 LOOPBACK = "127.0.0.1"
 # How much longer than on an idle machine anything may take; `make bench` measures times.
 PATIENCE = 6
+_FIRST_PAUSE_SECONDS = 0.05
 Seen = TypeVar("Seen")
 
 # Below the ephemeral ports of Linux and macOS; each test worker has its own range.
@@ -58,19 +60,22 @@ def get(url: str, **options: Any) -> httpx.Response:
     return httpx.get(url, **{"timeout": 30, "trust_env": False, "verify": _TLS, **options})
 
 
-def wait_for(check: Callable[[], Seen], seconds: float, what: str, every: float = 0.2) -> Seen:
+def wait_for(check: Callable[[], Seen], seconds: float, what: str, every: float = 0.5) -> Seen:
     """What `check` returns once it is truthy; raises AssertionError naming `what`.
 
-    `seconds` are those of an idle machine; a busy one has `PATIENCE` times as many.
+    `seconds` are those of an idle machine; a busy one has `PATIENCE` times as many. It is checked again soon at first,
+    as much is there at once, and then `every` so many seconds: a check costs both processes time.
     """
     limit = PATIENCE * seconds
     deadline = time.monotonic() + limit
+    pause = min(_FIRST_PAUSE_SECONDS, every)
     while True:
         seen = check()
         if seen:
             return seen
         assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
-        time.sleep(every)
+        time.sleep(pause)
+        pause = min(1.5 * pause, every)
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,20 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def arguments_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty once it is gone, as a short one among many may be at any time."""
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+def name_of(process: psutil.Process) -> str:
+    """Its name; empty once it is gone."""
+    with contextlib.suppress(psutil.Error):
+        return process.name()
+    return ""
 
 
 def still_alive(processes: list[psutil.Process]) -> list[str]:

@@ -18,7 +18,18 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fakes import LOOPBACK, Mailbox, Message, Webhook, descendants, get, reserve_ports, still_alive, wait_for
+from tests.fakes import (
+    LOOPBACK,
+    Mailbox,
+    Message,
+    Webhook,
+    arguments_of,
+    descendants,
+    get,
+    reserve_ports,
+    still_alive,
+    wait_for,
+)
 
 STEP_LINE = re.compile(
     r"^step=\d+ round=(\d+) stage=(\d+) stage_reward=(\S+)(?: others=\S+)? reward=(\S+)", re.MULTILINE
@@ -36,7 +47,7 @@ held = []
 
 
 def reward(completions, **kwargs):
-    time.sleep(1.0)
+    time.sleep(1.5)
     hoard = HERE / "hoard"
     if not hoard.exists():
         held.clear()
@@ -179,7 +190,7 @@ class Fleet:
         """The process that runs `python -m MODULE`, for a service of which there is one."""
         assert self.process is not None
         for process in descendants(self.process.pid):
-            if process.cmdline()[1:3] == ["-m", module]:
+            if arguments_of(process)[1:3] == ["-m", module]:
                 return process
         raise AssertionError(f"no {module} runs")
 

@@ -68,7 +68,7 @@ with (folder / "log.jsonl").open("a", buffering=1) as log:
     while True:
         step += 1
         log.write(json.dumps({"step": step, "time": time.time(), "loss": 0.5}) + "\\n")
-        time.sleep(0.2)
+        time.sleep(0.4)
 """
 
 
@@ -202,7 +202,7 @@ class Machine:
     def write(self, script: Path) -> None:
         """The fleet's file, and the trainers that somebody else has started there."""
         peers = [self.start_trainer(peer, script) for peer in PEERS[self.name]]
-        content = {"fleet": self.name, "state_dir": "state", "sidecar_interval": "0.5s", "peers": peers}
+        content = {"fleet": self.name, "state_dir": "state", "sidecar_interval": "1s", "peers": peers}
         self.file.write_text(yaml.safe_dump(content))
 
     def start_trainer(self, peer: str, script: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 REWARD_SOURCE = """
 import time
 def reward(completions, **kwargs):
-    time.sleep(1.0)
+    time.sleep(1.5)
     return [1.0 for _ in completions]
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fakes import descendants, get, still_alive, wait_for
+from tests.fakes import arguments_of, descendants, get, still_alive, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -54,7 +54,7 @@ def test_the_demo_trains_shows_ranks_and_leaves_nothing_behind(demo: tuple[subpr
         assert get(address.rstrip(".,)")).status_code == 200, address
 
     family = descendants(process.pid)
-    assert any("p2pd" in " ".join(one.cmdline()) for one in family)
+    assert any("p2pd" in " ".join(arguments_of(one)) for one in family)
     process.send_signal(signal.SIGINT)
     process.wait(timeout=180)
     assert not still_alive(family)

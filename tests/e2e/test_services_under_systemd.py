@@ -4,28 +4,24 @@
 trainer that the machine's own systemd starts: both are cheap scripts.
 """
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 import yaml
 
+from tests.e2e.box_operator import FLEET, SIDECARS, Operator
 from tests.e2e.services import REWARD_SOURCE, settings
-from tests.fakes import LOOPBACK, wait_for
+from tests.fakes import wait_for
 from tests.systemd_box import Box, boot
 
 pytestmark = pytest.mark.e2e
 
-FLEET = "my fleet 100% é"
 UNITS = ".config/systemd/user"
 TOKEN = "hunter2%21"
-STATUS = f"{sys.executable} -m fleet services status || true"
 PROCESSES = "pgrep -l -u $(id -u) 'python|p2pd'"
 PORTS = [38331, 9700, 38332, 9701, 8700, 8750]
-SIDECARS = {"cedar": 9702, "dune": 9703}
 WITHOUT_COMMAND = {"leaderboard", "alerts", "peer:amber", "sidecar:amber", "sidecar:dune"}
 ALL = WITHOUT_COMMAND | {"peer:cedar", "sidecar:cedar"}
 
@@ -45,87 +41,6 @@ OUTSIDE = "step=0; while :; do step=$((step + 1)); echo step $step reward 0.25; 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Box]:
     yield from boot()
-
-
-@dataclass(frozen=True)
-class Run:
-    """A watched trainer as its sidecar serves it."""
-
-    pid: int
-    steps: float
-    reward: float
-
-
-class Operator:
-    """What the box's user does in the folder of the fleet."""
-
-    def __init__(self, box: Box) -> None:
-        self.box = box
-
-    def shell(self, script: str, status: int = 0, **environment: str) -> str:
-        return self.box.run("sh", "-c", f"cd {shlex.quote(FLEET)} 2>/dev/null; {script}", status=status, **environment)
-
-    def peerwatch(self, *arguments: str, status: int = 0, **environment: str) -> str:
-        command = shlex.join([sys.executable, "-m", "fleet", *arguments])
-        return self.shell(f"exec timeout 300 {command}", status, **environment)
-
-    def write(self, name: str, text: str) -> None:
-        self.shell(f"printf %s {shlex.quote(text)} > {shlex.quote(name)}")
-
-    def remove_peer(self, name: str, **alerts: str) -> None:
-        """From the file, with a change of the alerts' settings."""
-        content = yaml.safe_load(self.shell("cat peerwatch.yaml"))
-        content["peers"] = [peer for peer in content["peers"] if peer["name"] != name]
-        content["alerts"] |= alerts
-        self.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
-
-    def systemctl(self, *arguments: str, status: int = 0) -> str:
-        return self.shell(f"XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user {shlex.join(arguments)}", status)
-
-    def show(self, unit: str, *names: str) -> dict[str, str]:
-        lines = self.systemctl("show", f"peerwatch-tried-{unit}.service", "-p", ",".join(names)).splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
-    def main_pid(self, unit: str) -> int:
-        """Of a unit's present run; 0 while there is none."""
-        return int(self.show(unit, "MainPID")["MainPID"])
-
-    def pids(self) -> dict[str, int]:
-        """The pid of each program that runs, by its title."""
-        lines = self.shell(STATUS).splitlines()
-        running = [line.split() for line in lines if " running, pid " in line]
-        return {words[0]: int(words[-1]) for words in running}
-
-    def find(self, pattern: str) -> set[int]:
-        """Processes of the user with this in their command line."""
-        return set(map(int, self.shell(f"pgrep -u $(id -u) -f {shlex.quote(pattern)} || true").split()))
-
-    def steps(self, name: str) -> int:
-        text = self.shell(f"grep '^trainer_steps_total ' state/peers/{name}/trainer.prom 2>/dev/null || true")
-        return int(float(text.split()[1])) if text else 0
-
-    def read_sidecar(self, name: str) -> Run | None:
-        """The run that the sidecar serves; None where it serves none that is up and has steps."""
-        page = f"http://{LOOPBACK}:{SIDECARS[name]}/metrics"
-        ask = f"import urllib.request as r; print(r.urlopen('{page}').read().decode())"
-        record = f"cat state/peers/{name}/process.json"
-        script = f"({record} && echo && {sys.executable} -ISc {shlex.quote(ask)}) 2>/dev/null || true"
-        first, *lines = self.shell(script).splitlines() or ["null"]
-        values = {name: float(value) for name, value in (line.split() for line in lines if line.count(" ") == 1)}
-        if values.get("trainer_up") != 1 or "trainer_reward_mean" not in values:
-            return None
-        return Run(json.loads(first)["pid"], values["trainer_steps_total"], values["trainer_reward_mean"])
-
-    def wait_for_run(self, name: str, what: str, *, other_than: Run | None = None) -> Run:
-        """The run that the sidecar serves, of another process than `other_than`."""
-
-        def look() -> Run | None:
-            run = self.read_sidecar(name)
-            return run if run and run.steps > 2 and (other_than is None or run.pid != other_than.pid) else None
-
-        run = wait_for(look, 60, what, every=0.5)
-        assert run is not None
-        return run
 
 
 @pytest.fixture
@@ -264,6 +179,7 @@ def _only_the_alert_loop_gets_the_secret(operator: Operator) -> None:
 def _a_stopped_peer_leaves_its_siblings_alone(operator: Operator) -> None:
     before = operator.pids()
     assert set(before) == ALL | {"sidecar:birch"}
+    assert operator.listed() == before
     operator.peerwatch("services", "stop", "cedar")
     rest = {title: pid for title, pid in before.items() if not title.endswith(":cedar")}
     assert operator.pids() == rest
@@ -296,7 +212,7 @@ def _moved_modules_are_taken_over(operator: Operator) -> None:
     assert "fleet.launch" in operator.systemctl("cat", "peerwatch-tried-trainer@amber.service")
     _each_program_runs_once(operator, sidecars=4)
     before, units = operator.pids(), _units(operator)
-    assert "run `peerwatch services install`" in operator.shell(STATUS)
+    assert "run `peerwatch services install`" in operator.list_services()
 
     operator.remove_peer("birch")
     operator.peerwatch("services", "install")
@@ -307,13 +223,14 @@ def _moved_modules_are_taken_over(operator: Operator) -> None:
     wait_for(lambda: operator.steps("amber") > 2, 90, "the peer trains under its new unit", every=0.5)
     assert operator.pids() == after
     _each_program_runs_once(operator, sidecars=3)
+    assert operator.listed() == after
     _no_unit_is_left_of(operator, "birch")
     assert _units(operator) == [unit for unit in units if "birch" not in unit]
     assert operator.shell(f"grep -rlE 'fleet[.](launch|rotation)' ~/{UNITS} state/services", status=1) == ""
     for starts in operator.shell("cd state/launches && grep -ho 'starts.*' *.json").splitlines():
         assert starts.count(",") == 0, "started more than once"
     operator.systemctl("start", "peerwatch-tried-logs.service")
-    assert "run `peerwatch services install`" not in operator.shell(STATUS)
+    assert "run `peerwatch services install`" not in operator.list_services()
     assert "up to date" in operator.peerwatch("services", "install")
 
 

@@ -13,7 +13,7 @@ import psutil
 import yaml
 
 from tests import warm
-from tests.fakes import wait_for
+from tests.fakes import name_of, wait_for
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -87,7 +87,7 @@ class Peer:
         """Its DHT process and p2pd; torch's shared-memory process exits automatically and is not counted."""
         assert self.process is not None
         found = psutil.Process(self.process.pid).children(recursive=True)
-        return [process for process in found if process.name() != "torch_shm_manager"]
+        return [process for process in found if name_of(process) != "torch_shm_manager"]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal and returns the exit code."""

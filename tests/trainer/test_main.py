@@ -12,7 +12,7 @@ import psutil
 import yaml
 
 from tests import warm
-from tests.fakes import wait_for
+from tests.fakes import name_of, wait_for
 from tests.trainer.peers import QUICK, SHORT, Peer
 from trainer.checkpoints import seal
 from trainer.config import TrainerConfig
@@ -32,7 +32,7 @@ def test_a_killed_trainer_leaves_nothing_behind_and_resumes(make_peer: MakePeer)
     peer = make_peer("killed", swarm={"port": 0, "leader": True}, save_interval_seconds=0.5, **SHORT).start()
     peer.wait_for_steps(30)
     children = peer.children()
-    assert {"p2pd"} <= {child.name() for child in children}
+    assert {"p2pd"} <= {name_of(child) for child in children}
     identity = read_peer_id(peer.run_dir / "identity.pem")
 
     peer.end(signal.SIGKILL)

@@ -210,3 +210,27 @@ def split_sample(line: str) -> tuple[str, dict[str, str], float]:
     name, _, labels = series.partition("{")
     pairs = (pair.partition("=") for pair in labels.rstrip("}").split(",") if pair)
     return name, {label: text.strip('"') for label, _, text in pairs}, float(value)
+
+
+def restarted(minute: float, now: float, *, at: float, every: float = 1e9, takes: float = 1.0) -> dict[str, Any]:
+    """A process that was started `at` a minute, and then every so many again; it starts for `takes` minutes."""
+    if minute < at:
+        return {}
+    age = (minute - at) % every
+    started = now - age * MINUTE
+    if age < takes:
+        return {"started": started, "phase_start": started, "state": "starting", "last_step": started - 30, "steps": 0}
+    steps = 6 * (age - takes)
+    return {"started": started, "steps": steps, "step_count": steps, "step_seconds": 10 * steps, "last_step": now - 3}
+
+
+def paused(minute: float, now: float, *, begin: float, end: float, state: str, budget: float | None) -> dict[str, Any]:
+    """A phase without steps from one minute to another."""
+    if not begin <= minute < end:
+        return {}
+    since = now - (minute - begin) * MINUTE
+    return {"state": state, "phase_start": since, "last_step": since - 3, "stall_after": budget}
+
+
+def down(minute: float, begin: float, end: float = 1e9) -> Mapping[str, Any]:
+    return {"up": 0, "started": None, "cpu": None, "footprint": None} if begin <= minute < end else {}

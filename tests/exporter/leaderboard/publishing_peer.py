@@ -1,16 +1,16 @@
-"""A real DHT node that publishes what its standard input says; a program of its own, as hivemind forks.
+"""A real DHT node that publishes what is sent to it; a process of its own, as hivemind forks.
 
-Arguments: port, identity file. Prints its address, then `done` for each line: a list of {"key", "subkey" or absent,
-"value" or "raw" (msgpack in hex), "lives" or "expires"} to store, or null to forget everything. Values are stored as
-any peer's request would store them, bytes unseen, so that hostile ones get in too.
+It answers with its address, then with `done` for each list of {"key", "subkey" or absent, "value" or "raw" (msgpack in
+hex), "lives" or "expires"} to store, and for None, which forgets everything. Values are stored as any peer's request
+would store them, bytes unseen, so that hostile ones get in too.
 """
 
 import json
 import os
-import sys
 import threading
 import time
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from hivemind import DHT
@@ -41,10 +41,11 @@ async def forget(_dht, node) -> None:
     node.protocol.storage.clear()
 
 
-def main() -> None:
+def serve(pipe: Connection, port: int, identity: str) -> None:
+    """Until the pipe is closed."""
+    os.setsid()
     end_with_parent()
     os.register_at_fork(after_in_child=end_with_parent)
-    port, identity = sys.argv[1:]
     dht = DHT(
         start=True,
         host_maddrs=[f"/ip4/127.0.0.1/tcp/{port}"],
@@ -52,14 +53,13 @@ def main() -> None:
         nat_port_map=False,
         auto_nat=False,
     )
-    print(dht.get_visible_maddrs()[0], flush=True)
-    records = Path(identity).with_suffix(".json")
-    for line in sys.stdin:
-        records.write_text(line)
-        dht.run_coroutine(forget if line == "null\n" else partial(store, path=str(records)))
-        print("done", flush=True)
-    dht.shutdown()
-
-
-if __name__ == "__main__":
-    main()
+    pipe.send(str(dht.get_visible_maddrs()[0]))
+    path = Path(identity).with_suffix(".json")
+    try:
+        while True:
+            records = pipe.recv()
+            path.write_text(json.dumps(records))
+            dht.run_coroutine(forget if records is None else partial(store, path=str(path)))
+            pipe.send("done")
+    except EOFError:
+        dht.shutdown()

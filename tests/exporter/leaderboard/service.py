@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,17 @@ from trainer.protocol import rewards_key
 A, B, C = ("Qm" + letter * 44 for letter in "abc")
 
 
+# What a node imports takes seconds: it is forked from a process that has that.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.exporter.leaderboard.publishing_peer"])
+
+
+def _serve(pipe: Connection, port: int, identity: str) -> None:
+    from tests.exporter.leaderboard.publishing_peer import serve
+
+    serve(pipe, port, identity)
+
+
 class Seed:
     """A real DHT node in a process of its own, whose records the test decides."""
 
@@ -28,24 +41,15 @@ class Seed:
         self.start()
 
     def start(self) -> None:
-        program = Path(__file__).with_name("publishing_peer.py")
-        self.process = subprocess.Popen(
-            [sys.executable, str(program), str(self._port), str(self._folder / "seed.pem")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
+        self._pipe, theirs = _FORKS.Pipe()
+        self._process = _FORKS.Process(target=_serve, args=(theirs, self._port, str(self._folder / "seed.pem")))
+        self._process.start()
+        theirs.close()
+        self.address: str = self._pipe.recv()
 
     def publish(self, records: list[dict[str, Any]] | None) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(records) + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
+        self._pipe.send(records)
+        assert self._pipe.recv() == "done"
 
     def earn(self, number: int, stage: int, **sums: float) -> None:
         key = rewards_key(number, stage)
@@ -53,11 +57,13 @@ class Seed:
         self.publish([place(number, stage), *rewards])
 
     def stop(self) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.communicate(timeout=60)
+        self._pipe.close()
+        self._process.join(60)
+        pid = self._process.pid
+        assert pid is not None
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            os.killpg(pid, signal.SIGKILL)
+        self._process.join()
 
 
 class Leaderboard:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.exporter.leaderboard.service import A, B, Leaderboard, Seed, place, raw
 from tests.exporter.sources.json_server import JsonServer
-from tests.fakes import descendants, reserve_ports, still_alive, wait_for
+from tests.fakes import descendants, name_of, reserve_ports, still_alive, wait_for
 from tests.programs import require
 from trainer.protocol import RoundAndStage, leaderboard_value, outputs_key, outputs_value, rewards_key, rewards_key_of
 from trainer.sealing import Seal
@@ -208,7 +208,7 @@ def test_the_board_outlives_a_kill_and_leaves_no_process(watched: Watched, seed:
     watched.earn(0, a=4.0, b=1.0)
     board = watched.board
     family = descendants(board.process.pid)
-    assert any("p2pd" in process.name() for process in family)
+    assert any("p2pd" in name_of(process) for process in family)
     port = int(board.url.rsplit(":", 1)[1])
     board.process.kill()
     board.process.communicate()

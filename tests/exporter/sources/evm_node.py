@@ -14,17 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-_LIMIT = sys.getrecursionlimit()
-with warnings.catch_warnings():
-    # Of packages that eth-tester imports, about others that they import.
-    warnings.simplefilter("ignore")
-    from eth_abi import encode
-    from eth_tester import EthereumTester, PyEVMBackend
-    from eth_tester.exceptions import TransactionFailed
-    from eth_utils import function_signature_to_4byte_selector, to_checksum_address
-
-# py-evm raises it for contracts that call each other 1024 deep, which lets a deeply nested JSON overflow the stack.
-sys.setrecursionlimit(_LIMIT)
+from eth_abi import encode
+from eth_utils import function_signature_to_4byte_selector, to_checksum_address
 
 # By a process of its own: an import of vyper forbids all others to set the precision of decimals.
 COMPILE = """
@@ -138,14 +129,27 @@ def compile_multicall() -> bytes:
     return deploy + op("return", 0, len(runtime)) + runtime
 
 
+@cache
+def _load_tester() -> Any:
+    """eth-tester, which takes most of a second to import: only who has a node pays for it."""
+    limit = sys.getrecursionlimit()
+    with warnings.catch_warnings():
+        # Of packages that it imports, about others that they import.
+        warnings.simplefilter("ignore")
+        import eth_tester
+        import eth_tester.exceptions
+    # py-evm raises it for contracts that call each other 1024 deep, which lets a deeply nested JSON overflow the stack.
+    sys.setrecursionlimit(limit)
+    return eth_tester
+
+
 class Node:
     """The chain, and what a test does on it. Each transaction is mined into a block of its own."""
 
     def __init__(self) -> None:
-        backend = PyEVMBackend(
-            genesis_parameters=PyEVMBackend.generate_genesis_params(overrides={"gas_limit": BLOCK_GAS})
-        )
-        self.chain = EthereumTester(backend)
+        tester = _load_tester()
+        genesis = tester.PyEVMBackend.generate_genesis_params(overrides={"gas_limit": BLOCK_GAS})
+        self.chain = tester.EthereumTester(tester.PyEVMBackend(genesis_parameters=genesis))
         self.accounts = self.chain.get_accounts()
 
     def deploy(self, code: bytes) -> str:
@@ -221,7 +225,7 @@ class RpcServer:
     def respond(self, request: dict[str, Any]) -> tuple[int, str, bytes]:
         try:
             body = {"result": self._result(request["method"], request["params"])}
-        except TransactionFailed as error:
+        except _load_tester().exceptions.TransactionFailed as error:
             body = {"error": {"code": 3, "message": f"execution reverted: {error}"}}
         return 200, "application/json", json.dumps({"jsonrpc": "2.0", "id": request["id"], **body}).encode()
 

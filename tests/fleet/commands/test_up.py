@@ -1,15 +1,12 @@
 """`peerwatch up` with real processes, where the trainer cannot start: it says so, and leaves nothing behind."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import psutil
-
-from tests.fakes import descendants, still_alive, wait_for
+from tests.fakes import arguments_of, descendants, still_alive, wait_for
 from tests.fleet.commands.test_commands import ROOT, peerwatch
 from tests.fleet.conftest import ports_text
 
@@ -46,7 +43,7 @@ def test_a_trainer_that_cannot_start_is_shown_with_its_log_and_ends_in_status_1(
         assert "peer:a-0 is EXITED" in status.stdout or "peer:a-0 is FATAL" in status.stdout
         family = descendants(process.pid)
         assert len(family) >= 3
-        arguments = [argument for one in family for argument in _arguments(one)]
+        arguments = [argument for one in family for argument in arguments_of(one)]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=90)
@@ -81,14 +78,8 @@ def test_a_killed_up_takes_its_whole_fleet_with_it(tmp_path: Path) -> None:
 
 
 def _runs(pid: int, *modules: str) -> bool:
-    lines = [_arguments(one) for one in descendants(pid)]
+    lines = [arguments_of(one) for one in descendants(pid)]
     return all(
         any(["-m", module] == line[index : index + 2] for line in lines for index in range(len(line)))
         for module in modules
     )
-
-
-def _arguments(process: psutil.Process) -> list[str]:
-    with contextlib.suppress(psutil.Error):
-        return process.cmdline()
-    return []

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from fleet.configuration.load import load_text
@@ -22,7 +21,7 @@ from fleet.plan.shapes import find_shape
 from fleet.plan.sizing import write
 from fleet.plan.trial import Span, TrialError
 from fleet.plan.workload import workload
-from tests.fakes import descendants, still_alive, wait_for
+from tests.fakes import descendants, name_of, still_alive, wait_for
 from tests.models import LLAMA_15M, QWEN_5M, QWEN_45M, Shape, save_model
 from trainer.config import TrainerConfig
 
@@ -116,7 +115,7 @@ def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path, number: in
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as plan:
-        wait_for(lambda: any(_name(one) == "p2pd" for one in descendants(plan.pid)), 120, "p2pd of the trial")
+        wait_for(lambda: any(name_of(one) == "p2pd" for one in descendants(plan.pid)), 120, "p2pd of the trial")
         peers = descendants(plan.pid)
         plan.send_signal(number)
         output, _ = plan.communicate(timeout=360)
@@ -149,9 +148,3 @@ def test_the_measured_pace_limits_the_answer() -> None:
     result = answer(replace(planned, pace={1: 15.0, 2: 29.0, 3: 29.1}))
 
     assert (result.peers, result.bound.name) == (2, "the measured pace")
-
-
-def _name(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.Error):
-        return process.name()
-    return ""

@@ -16,7 +16,7 @@ import pytest
 from exporter.run_folder import find_trainer, read_ending
 from fleet.processes.owner import OWNER_VARIABLE, owned_by
 from fleet.rl_swarm.login import DATA
-from tests.fakes import LOOPBACK, reserve_ports, wait_for
+from tests.fakes import LOOPBACK, arguments_of, reserve_ports, wait_for
 from tests.fleet.rl_swarm.stand_in import CONFIGS, CONTRACTS, make_checkout
 
 CRASH = "RuntimeError: MPS backend out of memory (MPS allocated: 15.05 GB)"
@@ -108,7 +108,7 @@ def test_the_trainer_runs_in_a_folder_of_its_own_and_ends_with_its_runner(versio
     start = write_start(tmp_path, version, model="Qwen/Qwen3-0.6B", arguments=["x=1"] if version == "0.7" else [])
     owner = str(tmp_path)
     with running(start, owner) as process:
-        wait_for(lambda: any("p2pd" in (one.cmdline() or [""])[0] for one in owned_by(owner)), 30, "its p2pd")
+        wait_for(lambda: any("p2pd" in " ".join(arguments_of(one)[:1]) for one in owned_by(owner)), 30, "its p2pd")
         trainer = find_trainer(tmp_path / "peer")
         assert trainer is not None
         assert Path(trainer.cwd()) == tmp_path / "peer" / "rl-swarm"
