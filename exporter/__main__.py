@@ -20,7 +20,7 @@ from exporter.plain_output import allow_any_text
 from exporter.serving.give_way import MAX_CONNECTIONS
 from exporter.serving.host_names import scraped_names
 from exporter.serving.open_files import allow_connections
-from exporter.snapshot import Snapshot
+from exporter.snapshot import Snapshot, refresh_until
 from exporter.version import VERSION
 
 log = logging.getLogger("exporter")
@@ -47,7 +47,7 @@ def main() -> int:
         # What is alive now stays alive: the garbage collector need not visit it again.
         gc.collect()
         gc.freeze()
-        _refresh_until(stopping, snapshot, config.interval_seconds)
+        refresh_until(stopping, snapshot, config.interval_seconds)
     return 0
 
 
@@ -84,16 +84,6 @@ def _make_server(
     )
     limits = Limits(connections=allow_connections(MAX_CONNECTIONS))
     return Server(address, answers.answer, tls=tls, limits=limits)
-
-
-def _refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
-    """Collects every interval, and at the stall deadline: a step since the last collection prevents a false stall."""
-    due = time.monotonic() + interval_seconds
-    while not stopping.wait(max(0.0, min(due - time.monotonic(), snapshot.seconds_to_stall(time.time())))):
-        if time.monotonic() >= due:
-            # After a suspend, one collection replaces all that were missed.
-            due = max(due + interval_seconds, time.monotonic())
-        snapshot.refresh(time.time())
 
 
 def _announce(config: SidecarConfig, server: Server) -> None:

@@ -121,6 +121,15 @@ class Snapshot:
         return Page(generate_latest(self._registry), time.monotonic())
 
 
+def refresh_until(stopping: threading.Event, snapshot: Snapshot, interval_seconds: float) -> None:
+    """Collects every interval, and at the stall deadline: a step since the last collection prevents a false stall.
+
+    The next one is an interval later in either case, also after a suspend.
+    """
+    while not stopping.wait(min(interval_seconds, snapshot.seconds_to_stall(time.time()))):
+        snapshot.refresh(time.time())
+
+
 def _find_stall(samples: Sequence[Sample], now: float) -> float:
     """The Unix time of the stall deadline if it is after `now`; infinite otherwise.
 

@@ -5,13 +5,14 @@ import logging
 import math
 import os
 import threading
+import time
 
 import pytest
 
 from exporter.collectors import CollectError, discover
 from exporter.config import SidecarConfig
 from exporter.metrics import Sample
-from exporter.snapshot import Snapshot
+from exporter.snapshot import Snapshot, refresh_until
 
 
 class Fake:
@@ -27,6 +28,18 @@ class Fake:
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
+
+
+class Stepping(Fake):
+    """A step just before each collection, and a stall a little before the next one."""
+
+    def __init__(self):
+        super().__init__([])
+
+    def collect(self, now):
+        numbers = {"last_step_timestamp": now, "phase_start_timestamp": now, "stall_after": 0.17}
+        self.result = [Sample(f"trainer_{name}_seconds", {}, value) for name, value in numbers.items()]
+        return super().collect(now)
 
 
 def up(value=1.0):
@@ -168,6 +181,15 @@ def test_processes_are_looked_at_when_a_rest_would_be_a_stall_but_not_at_once_af
     unknown = make(textfile=Fake(silence() + at_rest))
     unknown.refresh(105.0)
     assert unknown.seconds_to_stall(105.0) == 25.0
+
+
+def test_a_collection_at_the_stall_deadline_is_the_intervals_one():
+    stopping, textfile = threading.Event(), Stepping()
+    snapshot = make(textfile=textfile)
+    snapshot.refresh(time.time())
+    threading.Timer(1.0, stopping.set).start()
+    refresh_until(stopping, snapshot, 0.2)
+    assert 2 <= textfile.calls <= 8
 
 
 def test_a_scrape_after_the_stall_deadline_waits_for_the_next_collection():
