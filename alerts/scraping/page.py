@@ -30,13 +30,9 @@ class Page:
     __slots__ = ("_infos", "_numbers", "_places")
 
     def __init__(self, samples: Mapping[str, Mapping[Labels, float]] | None = None) -> None:
-        places: dict[str, dict[Labels, int]] = {}
-        self._numbers = array("d")
-        for name, values in (samples or {}).items():
-            for labels, value in values.items():
-                places.setdefault(name, {})[labels] = len(self._numbers)
-                self._numbers.append(value)
-        self._places: Places = places
+        found = [(name, labels, value) for name, values in (samples or {}).items() for labels, value in values.items()]
+        self._numbers = array("d", (value for _, _, value in found))
+        self._places = _share_places(tuple((name, labels) for name, labels, _ in found))
         self._infos: Mapping[str, Labels] = {}
 
     @classmethod
@@ -48,8 +44,11 @@ class Page:
 
     def plus(self, name: str, labels: Labels, value: float) -> "Page":
         """This page with one more sample."""
-        places = {**self._places, name: {**self._places.get(name, _NONE), labels: len(self._numbers)}}
-        return Page.of_page(places, [*self._numbers, value], self._infos)
+        series = [("", frozenset[tuple[str, str]]())] * len(self._numbers)
+        for one, places in self._places.items():
+            for found, place in places.items():
+                series[place] = one, found
+        return Page.of_page(_share_places((*series, (name, labels))), [*self._numbers, value], self._infos)
 
     def only(self, prefix: str) -> "Page":
         """This page with the samples alone whose name begins so."""
@@ -145,6 +144,16 @@ def parse(page: str) -> Page:
     if infos:
         series = tuple(one.partition("{")[0] if "_info{" in one else one for one in series)
     return Page.of_page(_find_places(series), map(float, numbers), infos)
+
+
+@lru_cache(maxsize=256)
+def _share_places(series: tuple[tuple[str, Labels], ...]) -> Places:
+    """The index of each name and labels; no name stands for a number that has none."""
+    places: dict[str, dict[Labels, int]] = {}
+    for place, (name, labels) in enumerate(series):
+        if name:
+            places.setdefault(name, {})[labels] = place
+    return places
 
 
 @lru_cache(maxsize=64)

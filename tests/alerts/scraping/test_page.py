@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.scraping.page import MAX_LABEL_LENGTH, parse
+from alerts.scraping.page import MAX_LABEL_LENGTH, Page, parse
 
 
 def test_a_sample_is_found_by_name_and_labels() -> None:
@@ -65,3 +65,19 @@ def test_no_page_does_more_than_be_refused(text: str) -> None:
         parse(f"trainer_{text}")
     except ValueError:
         return
+
+
+def test_pages_of_one_shape_share_their_index_however_they_were_made() -> None:
+    path = frozenset({("path", "/")})
+    pages = [Page({"host_up": {frozenset(): value}, "host_disk_free_bytes": {path: value}}) for value in (1.0, 2.0)]
+    for made in (
+        pages,
+        [page.only("host_up") for page in pages],
+        [page.plus("host_lead", frozenset(), 3.0) for page in pages],
+    ):
+        assert made[0].places is made[1].places
+    assert list(pages[1].plus("host_lead", frozenset(), 3.0).samples()) == [
+        ("host_up", frozenset(), 2.0),
+        ("host_disk_free_bytes", path, 2.0),
+        ("host_lead", frozenset(), 3.0),
+    ]
