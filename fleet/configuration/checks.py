@@ -27,7 +27,7 @@ from fleet.configuration.peers import PeerPlan, Service, services
 from fleet.configuration.swarm_checks import find_swarm_problems
 from fleet.configuration.trainer_checks import find_trainer_problems
 from fleet.configuration.yaml_lines import Location, Problem
-from trainer.swarm.reachability import accepts
+from trainer.swarm.reachability import has_listener
 
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
@@ -113,7 +113,7 @@ def taken_ports(listening: list[Service]) -> Iterator[Problem]:
         try:
             _bind(service.host, service.port)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or accepts((service.host, service.port)):
+            if error.errno != errno.EADDRINUSE or has_listener(service.port):
                 yield Problem(service.where, _port_problem(service, error))
 
 

@@ -28,7 +28,7 @@ from trainer.sealing import Members, Seal
 from trainer.stopping import SIGNALS, delayed
 from trainer.swarm.error import SwarmError
 from trainer.swarm.leftovers import daemon_sockets, end_leftovers, find_daemon, record_dht_process
-from trainer.swarm.reachability import accepts, reachable
+from trainer.swarm.reachability import has_listener, reachable
 from trainer.swarm.records import Found
 
 # hivemind reads it on import. Errors reach the caller as exceptions; its log adds only noise.
@@ -264,8 +264,8 @@ def _wait_for_port(config: SwarmConfig) -> None:
                 probe.listen(1)
             return
         except OSError as error:
-            is_taken = error.errno == errno.EADDRINUSE and not accepts((config.host, config.port))
-            if not is_taken or (deadline is not None and time.monotonic() > deadline):
+            is_held = error.errno == errno.EADDRINUSE and not has_listener(config.port)
+            if not is_held or (deadline is not None and time.monotonic() > deadline):
                 raise SwarmError(
                     f"swarm.port: cannot listen on {config.host} port {config.port}: {error.strerror}; "
                     "choose another port, or stop the process that has it"

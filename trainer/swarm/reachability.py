@@ -1,8 +1,10 @@
-"""Which addresses accept a connection: of initial peers, as only those are used to join, and of this machine."""
+"""Which initial peers accept a connection, as only those are used to join; and which ports of this machine do."""
 
 import socket
 import time
 from collections.abc import Sequence
+
+import psutil
 
 PROBE_SECONDS = 0.5
 ALL_PROBES_SECONDS = 5.0
@@ -17,7 +19,7 @@ def reachable(multiaddrs: Sequence[str]) -> list[str]:
     kept = []
     for multiaddr in multiaddrs:
         address = tcp_address(multiaddr)
-        if address is None or time.monotonic() > deadline or accepts(address):
+        if address is None or time.monotonic() > deadline or _accepts(address):
             kept.append(multiaddr)
     return kept
 
@@ -30,8 +32,19 @@ def tcp_address(multiaddr: str) -> tuple[str, int] | None:
     return parts[2], int(parts[4])
 
 
-def accepts(address: tuple[str, int]) -> bool:
-    """Whether something listens at host and port, and answers within half a second."""
+def has_listener(port: int) -> bool:
+    """Whether a process listens on the TCP port, at any address of this machine; else only a connection holds it.
+
+    True where that cannot be seen: macOS shows it to root alone, and gives connections the ports from 49152 up.
+    """
+    try:
+        sockets = psutil.net_connections("tcp")
+    except (psutil.Error, OSError):
+        return True
+    return any(one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port for one in sockets)
+
+
+def _accepts(address: tuple[str, int]) -> bool:
     try:
         with socket.create_connection(address, timeout=PROBE_SECONDS):
             return True

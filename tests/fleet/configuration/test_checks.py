@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -243,6 +244,15 @@ def test_a_port_that_only_a_connection_holds_is_no_error(lines_of: LinesOf) -> N
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as held:
         port = held.getsockname()[1]
         assert lines_of(f"fleet: a\n{ports_text()}peers:\n  - name: x\n    trainer_port: {port}\n") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 127.0.0.2 without being asked")
+def test_a_port_is_in_use_at_whatever_address_it_is_listened_on(lines_of: LinesOf) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as server:
+        port = server.getsockname()[1]
+        text = f"fleet: a\n{ports_text()}swarm: {{host: 0.0.0.0}}\npeers:\n  - name: x\n    trainer_port: {port}\n"
+        (line,) = lines_of(text)
+        assert f"port {port} of the trainer of x is in use by " in line
 
 
 def test_secret_files_are_resolved_against_the_configurations_folder(lines_of: LinesOf, tmp_path: Path) -> None:
