@@ -18,4 +18,4 @@ def test_the_demo_models_reward_rises(make_peer: Callable[..., Peer], steps: int
     first, last = mean(rewards[: steps // 4]), mean(rewards[-steps // 4 :])
 
     assert len(rewards) == steps
-    assert last >= 2 * first, f"{first:.3f} at the beginning, {last:.3f} at the end"
+    assert last >= max(2 * first, 0.05), f"{first:.3f} at the beginning, {last:.3f} at the end"

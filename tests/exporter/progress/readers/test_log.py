@@ -11,6 +11,7 @@ from exporter.progress import formats
 from exporter.progress.names import translate
 from exporter.progress.readers.log import Reader
 from exporter.progress.record import ReadError
+from tests.exporter.progress.log_file import read, write
 
 # What transformers 4.51 and TRL 0.19 print, shortened.
 VERSION_4 = (
@@ -30,16 +31,6 @@ def draw(step, total=20):
 
 def print_dict(loss=0.1, reward=0.5, epoch=0.16):
     return VERSION_4.format(loss=loss, reward=reward, epoch=epoch) + "\n"
-
-
-def write(path, text):
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(text)
-
-
-def read(path, text, **options):
-    write(path, text)
-    return Reader.configured({"path": path.name, **options}, path.parent).read(time.time())
 
 
 def steps(records):

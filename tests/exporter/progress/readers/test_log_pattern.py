@@ -7,21 +7,12 @@ import pytest
 
 from exporter.progress.readers.log import Reader
 from exporter.progress.record import Record
+from tests.exporter.progress.log_file import read, write
 
 
 @pytest.fixture
 def log(tmp_path):
     return tmp_path / "run.log"
-
-
-def write(path, text):
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(text)
-
-
-def read(path, text, **options):
-    write(path, text)
-    return Reader.configured({"path": path.name, **options}, path.parent).read(time.time())
 
 
 def test_named_groups_become_step_and_values(log):
