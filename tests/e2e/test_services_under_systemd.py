@@ -256,7 +256,8 @@ def _two_dhts_run(operator: Operator) -> None:
 def _each_program_runs_once(operator: Operator, sidecars: int) -> None:
     modules = ["alerts", *["exporter"] * sidecars, "exporter.leaderboard", "fleet.processes.command", "trainer"]
     wait_for(lambda: _programs(operator) == modules, 60, "each program runs once", every=0.5)
-    assert len(operator.find("cedar[.]py")) == 3
+    # The command forks its child a moment after it has begun itself.
+    wait_for(lambda: len(operator.find("cedar[.]py")) == 3, 60, "the command and its child run once", every=0.5)
     _two_dhts_run(operator)
 
 
@@ -300,7 +301,7 @@ def _all_start_again_with_the_machine(operator: Operator) -> None:
     user = operator.shell("id -u").strip()
     operator.box.as_root("systemctl", "restart", f"user@{user}.service")
     assert operator.wait_for_run("dune", "the attached trainer is watched").pid == outside == _outside_pid(operator)
-    assert set(operator.pids()) == WITHOUT_COMMAND
+    wait_for(lambda: set(operator.pids()) == WITHOUT_COMMAND, 60, "all programs run again", every=0.5)
 
 
 def _uninstall_leaves_nothing(operator: Operator) -> None:
