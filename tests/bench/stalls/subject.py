@@ -22,8 +22,18 @@ from trainer.data import byte_tokenizer
 SIZES = {
     "tiny": {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4},
     "20M": {"hidden_size": 448, "intermediate_size": 1280, "num_hidden_layers": 9, "num_attention_heads": 7},
+    "45M": {"hidden_size": 640, "intermediate_size": 1792, "num_hidden_layers": 9, "num_attention_heads": 10},
 }
-USUAL = {"size": "tiny", "completion": 40, "batch": 8, "save_steps": 0, "eval_steps": 0, "server": None, "hang": None}
+USUAL = {
+    "size": "tiny",
+    "completion": 40,
+    "batch": 8,
+    "accumulate": 1,
+    "save_steps": 0,
+    "eval_steps": 0,
+    "server": None,
+    "hang": None,
+}
 
 
 class Notes(TrainerCallback):
@@ -145,6 +155,7 @@ def build(folder, options):
         eval_steps=options["eval_steps"] or None,
         per_device_train_batch_size=options["batch"],
         per_device_eval_batch_size=options["batch"],
+        gradient_accumulation_steps=options["accumulate"],
         num_generations=4,
         max_completion_length=options["completion"],
     )
