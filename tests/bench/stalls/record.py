@@ -1,8 +1,8 @@
 """Records runs for the stall benchmark: `python -m tests.bench.stalls.record [NAME …]`, into `recorded/`.
 
-Each is a real run of two to fifteen minutes: the seconds of its steps, and what its processes did every five seconds, measured
-as the sidecar measures it. Some hang at the end, in one of the ways that runs hang; what they do then is recorded too.
-Needs root for the runs in a memory group and on a small file system.
+Each is a real run of two to fifteen minutes: the seconds of its steps, and what its processes did every five seconds,
+measured as the sidecar measures it. Some hang at the end, in one of the ways that runs hang; what they do then is
+recorded too. Needs root for the runs in a memory group and on a small file system.
 """
 
 import contextlib
@@ -206,17 +206,26 @@ def _write(name: str, run: Run, folder: Path, uses: list[tuple[float, Usage]], h
         f"# {run.about}; one thread, {datetime.date.today()}, by",
         f"# `python -m tests.bench.stalls.record {name}` on {os.cpu_count()} cores that did other work too.",
         "# A step a line: its seconds generating, training, saving, on anything else. Then a collection a line: the",
-        "# second at its end, its length, cores in use, kB moved a second, 1 for a wait for the disk, machine's share.",
+        "# second at its end, its length, cores in use, kB moved a second, 1 for a wait for the disk, machine's share,",
+        "# 1 where a signal has stopped it.",
     ]
     if hang_at is not None:
-        head.append(f"hang {hang_at - begin:.1f}")
+        head.append(f"hang {_hung_at(folder, hang_at) - begin:.1f}")
     steps = [" ".join(line.split()[1:]) for line in lines[1:]]
     rows = [
         f"use {at - begin:.1f} {one.seconds:.2f} {one.cores:.3f} {(one.moved or 0.0) / 1e3:.1f} "
-        f"{int(one.waits_for_disk)} {one.machine_busy or 0.0:.2f}"
+        f"{int(one.waits_for_disk)} {one.machine_busy or 0.0:.2f} {int(one.is_stopped)}"
         for at, one in uses
     ]
     (FOLDER / f"{name}.txt").write_text("\n".join([*head, *steps, *rows]) + "\n", encoding="utf-8")
+
+
+def _hung_at(folder: Path, caused_at: float) -> float:
+    """When it hung: it works on, for up to a step, until it asks for what does not come any more."""
+    noted = folder / "hung"
+    if not noted.exists():
+        return caused_at
+    return max(caused_at, noted.stat().st_mtime - time.time() + time.monotonic())
 
 
 @contextlib.contextmanager

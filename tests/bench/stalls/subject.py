@@ -73,13 +73,14 @@ class Notes(TrainerCallback):
 class Subject(GRPOTrainer):
     """Announces generating, saving and evaluating; asks a server before it generates, if there is one."""
 
-    notes, server = None, None
+    notes, server, folder = None, None, None
 
     def _generate(self, *args, **kwargs):
         if self.notes.phase == "waiting":
             return super()._generate(*args, **kwargs)
         with self.notes.within("generating"):
             if self.server:
+                note_hang(self.folder)
                 urllib.request.urlopen(self.server).read()
             return super()._generate(*args, **kwargs)
 
@@ -104,6 +105,11 @@ class LongerTask(TrainerCallback):
             self.trainer.max_completion_length = self.length
 
 
+def note_hang(folder):
+    """Notes the instant, on a full disk too: from the latest one on it hangs, unless it goes on."""
+    (Path(folder) / "hung").touch()
+
+
 def make_hang(kind, folder):
     """What a reward does once FOLDER/hang exists: nothing returns from it."""
     asked = Path(folder) / "hang"
@@ -111,6 +117,7 @@ def make_hang(kind, folder):
     def hang():
         if not asked.exists():
             return
+        note_hang(folder)
         while kind == "spin":
             pass
         while kind == "write":
@@ -167,7 +174,8 @@ def build(folder, options):
         eval_dataset=rows,
         processing_class=tokenizer,
     )
-    trainer.notes, trainer.server = Notes(os.path.join(folder, "steps.txt")), options["server"]
+    trainer.notes = Notes(os.path.join(folder, "steps.txt"))
+    trainer.server, trainer.folder = options["server"], folder
     trainer.add_callback(trainer.notes)
     if "longer" in options:
         trainer.add_callback(LongerTask(trainer, *options["longer"]))
