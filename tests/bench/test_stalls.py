@@ -98,7 +98,7 @@ def _report(record: Callable[..., None], family: str, scores: dict[str, Score]) 
             median, late = (float(np.quantile(score.seconds, share)) for share in (0.5, 0.9))
             value += f"; in seconds: median {median:.0f}, 90 % {late:.0f}"
         record(subject, name, value, "at most 0.02; 4, 10, 2.5" if is_ours and not is_short else "")
-        if is_ours and family in FAMILIES:
+        if is_ours and not is_short:
             for kind in sorted(score.delays):
                 value = f"{len(score.delays[kind])} hangs: median {score.delay(0.5, kind):.1f}, "
                 record(subject, f"{name}: {kind}", f"{value}90 % {score.delay(0.9, kind):.1f}", "")

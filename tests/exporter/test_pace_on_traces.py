@@ -4,10 +4,11 @@ from itertools import chain
 
 import pytest
 
-from tests.bench.stalls.judges import OURS, OURS_OF_STEPS, PACE, judge
-from tests.bench.stalls.recordings import read_hangs, read_recorded
+from tests.bench.stalls.judges import OURS, OURS_OF_STEPS, PACE, Score, judge
+from tests.bench.stalls.recordings import STOPPED, read_hangs, read_recorded
 from tests.bench.stalls.regimes import make_regimes
 from tests.bench.stalls.traces import make_traces, shorten
+from tests.bench.stalls.workload import AT_REST
 
 DAY_SECONDS = 86400.0
 
@@ -35,7 +36,17 @@ def test_activity_is_what_makes_the_difference(scores):
     assert scores[OURS].delay(0.5, "rest") < scores[PACE].delay(0.5, "rest")
 
 
-def test_recorded_runs_give_no_alarm():
-    found = judge(read_recorded(), 3, read_hangs())[OURS]
-    assert found.traces >= 10
-    assert found.false_alarms == 0
+@pytest.fixture(scope="module")
+def recorded():
+    return judge(read_recorded(), 3, read_hangs())[OURS_OF_STEPS]
+
+
+def test_recorded_runs_give_no_alarm(recorded):
+    assert recorded.traces >= 10
+    assert recorded.false_alarms == 0
+
+
+def test_a_run_stopped_by_a_signal_is_seen_sooner_than_others_at_rest(recorded):
+    others = Score(delays={"": recorded.delays[AT_REST]})
+    assert recorded.delay(0.5, STOPPED) < others.delay(0.5)
+    assert recorded.delay(0.9, STOPPED) < others.delay(0.9)

@@ -19,6 +19,8 @@ from tests.bench.stalls.workload import COLLECTION_SECONDS, Hang, hang_of, list_
 HANGS_PER_TRACE = 20
 OURS, OURS_OF_STEPS = "pace of each phase, and activity", "pace of whole steps, and activity"
 PACE, PACE_OF_STEPS = "pace of each phase", "pace of whole steps"
+# The one that a recorded run ended with.
+OF_ITS_OWN = "the run's own"
 DETECTORS = (OURS, OURS_OF_STEPS, PACE, PACE_OF_STEPS, *WATCHDOGS)
 # Nobody waits longer for a detector.
 LONGEST_DELAY_SECONDS = 86400.0
@@ -52,8 +54,10 @@ class Score:
         return high / self.traces
 
     def delay(self, share: float, kind: str | None = None) -> float:
-        """The delay in median steps that this share of the hangs of a kind, or of all, is detected within."""
-        delays = [delay for one, found in self.delays.items() if kind in (None, one) for delay in found]
+        """The delay in median steps that this share of the hangs is detected within: of all, or of those whose kind
+        begins so.
+        """
+        delays = [delay for one, found in self.delays.items() if one.startswith(kind or "") for delay in found]
         return float(np.quantile(delays, share, method="higher")) if delays else float("nan")
 
     def note(self, kind: str, delay: float) -> None:
@@ -249,7 +253,7 @@ class Watch:
             begin,
             hang.at,
             phase,
-            f"recorded {self._trace.kind}",
+            OF_ITS_OWN,
             self._collected_at,
             self._spent,
         )
@@ -267,7 +271,7 @@ class Watch:
     ) -> None:
         limits = self._limits(phase)
         end = hang_at + LONGEST_DELAY_SECONDS
-        at = _first_alarm(activity, seen, begin, end, phase, limits, collected_at, spent, is_hang=True)
+        at = _first_alarm(activity, seen, begin, end, phase, limits, collected_at, spent, hang_at)
         self.delays.append((kind, (end if at is None else at) - hang_at, begin + limits.anyhow - hang_at))
 
 
@@ -304,11 +308,10 @@ def _first_alarm(
     limits: Limits,
     collected_at: float,
     spent: PhaseSeconds,
-    *,
-    is_hang: bool = False,
+    hang_at: float | None = None,
 ) -> float | None:
     """When a silence from `begin` to `end` becomes a stall; None if it does not. All collections up to there are taken,
-    and of one that is no hang all of them.
+    and of one that is no hang all of them. Nothing is stopped before the instant of its hang.
     """
     found: float | None = None
     # What the collections before showed is of an earlier silence.
@@ -317,13 +320,15 @@ def _first_alarm(
         # The sidecar collects at the instant of the stall too, and when a trainer at rest would be stalled.
         while found is None and (due := _next_look(begin, limit, limits, collected_at)) < at:
             own = spent.since_last(phase, due - begin)
-            activity.observe(use._replace(seconds=due - collected_at), phase, begin, limits, due, own_seconds=own)
+            is_stopped = use.is_stopped and (hang_at is None or due >= hang_at)
+            look = use._replace(seconds=due - collected_at, is_stopped=is_stopped)
+            activity.observe(look, phase, begin, limits, due, own_seconds=own)
             limit = activity.stall_after() or limits.anyhow
             collected_at = due
             use = use._replace(seconds=at - due)
         if found is None and begin + limit < at:
             found = max(begin + limit, collected_at)
-            if is_hang:
+            if hang_at is not None:
                 break
         if at - collected_at >= LEAST_SECONDS:
             activity.observe(use, phase, begin, limits, at, own_seconds=spent.since_last(phase, at - begin))

@@ -1,8 +1,8 @@
 """Records runs for the stall benchmark: `python -m tests.bench.stalls.record [NAME …]`, into `recorded/`.
 
-Each is a real run of a few minutes: the seconds of its steps, and what its processes did every five seconds, measured
-as the sidecar measures it. Some hang at the end, in one of the ways that runs hang; what they do then is recorded too.
-Needs root for the runs in a memory group and on a small file system.
+Each is a real run of two to fifteen minutes: the seconds of its steps, and what its processes did every five seconds,
+measured as the sidecar measures it. Some hang at the end, in one of the ways that runs hang; what they do then is
+recorded too. Needs root for the runs in a memory group and on a small file system.
 """
 
 import contextlib
@@ -51,6 +51,10 @@ class Run:
 # Steps of about two seconds and of about eight, on a machine that does other work.
 SHORT = {"completion": 8, "batch": 4}
 LONG = {"size": "20M", "completion": 16, "batch": 8}
+# Of longer steps enough that most of them come after the pace and the rests have settled.
+LONGER = {"size": "20M", "completion": 48, "batch": 8}
+LARGER = {"size": "45M", "completion": 24, "batch": 8}
+LONGER_SECONDS = 900.0
 
 RUNS = {
     "tiny_alone": Run("tiny model, nothing else started"),
@@ -74,6 +78,38 @@ RUNS = {
     "long_steps_load_comes": Run("20M weights, two processes that compress from second 140 on", LONG, 280, (140, 1e9)),
     "long_steps_stopped": Run("20M weights, stopped with SIGSTOP", LONG, 240, hang="stop"),
     "long_steps_deadlock": Run("20M weights, a reward waits for a lock", {**LONG, "hang": "lock"}, 240, hang="ask"),
+    "longer_deadlock": Run(
+        "20M weights, long completions, a reward waits for a lock",
+        {**LONGER, "completion": 64, "hang": "lock"},
+        LONGER_SECONDS,
+        hang="ask",
+    ),
+    "longer_saves_and_evaluates": Run(
+        "20M weights, a checkpoint every 20 steps, an evaluation every 30, at last a reward never ends",
+        {**LONGER, "save_steps": 20, "eval_steps": 30, "hang": "spin"},
+        LONGER_SECONDS,
+        hang="ask",
+    ),
+    "longer_stopped_server": Run(
+        "20M weights, asks a server before it generates, which computes 0.3 s and is stopped",
+        LONGER,
+        LONGER_SECONDS,
+        hang="server",
+    ),
+    "larger_stopped": Run("45M weights, stopped with SIGSTOP", LARGER, LONGER_SECONDS, hang="stop"),
+    "larger_accumulates": Run(
+        "45M weights, four batches a step, two processes compress from second 300 to 600, a reward waits for a lock",
+        {**LARGER, "completion": 16, "batch": 4, "accumulate": 4, "hang": "lock"},
+        LONGER_SECONDS,
+        (300, 600),
+        hang="ask",
+    ),
+    "larger_longer_task": Run(
+        "45M weights, completions three times as long from step 60 on, stopped with SIGSTOP",
+        {**LARGER, "longer": [60, 72]},
+        LONGER_SECONDS,
+        hang="stop",
+    ),
     "longer_task": Run("tiny model, completions three times as long from step 20 on", {"longer": [20, 120]}),
     "little_memory": Run("tiny model in a memory group that its libraries do not fit into", is_squeezed=True),
     "stopped": Run("tiny model, stopped with SIGSTOP", hang="stop"),
@@ -170,17 +206,26 @@ def _write(name: str, run: Run, folder: Path, uses: list[tuple[float, Usage]], h
         f"# {run.about}; one thread, {datetime.date.today()}, by",
         f"# `python -m tests.bench.stalls.record {name}` on {os.cpu_count()} cores that did other work too.",
         "# A step a line: its seconds generating, training, saving, on anything else. Then a collection a line: the",
-        "# second at its end, its length, cores in use, kB moved a second, 1 for a wait for the disk, machine's share.",
+        "# second at its end, its length, cores in use, kB moved a second, 1 for a wait for the disk, machine's share,",
+        "# 1 where a signal has stopped it.",
     ]
     if hang_at is not None:
-        head.append(f"hang {hang_at - begin:.1f}")
+        head.append(f"hang {_hung_at(folder, hang_at) - begin:.1f}")
     steps = [" ".join(line.split()[1:]) for line in lines[1:]]
     rows = [
         f"use {at - begin:.1f} {one.seconds:.2f} {one.cores:.3f} {(one.moved or 0.0) / 1e3:.1f} "
-        f"{int(one.waits_for_disk)} {one.machine_busy or 0.0:.2f}"
+        f"{int(one.waits_for_disk)} {one.machine_busy or 0.0:.2f} {int(one.is_stopped)}"
         for at, one in uses
     ]
     (FOLDER / f"{name}.txt").write_text("\n".join([*head, *steps, *rows]) + "\n", encoding="utf-8")
+
+
+def _hung_at(folder: Path, caused_at: float) -> float:
+    """When it hung: it works on, for up to a step, until it asks for what does not come any more."""
+    noted = folder / "hung"
+    if not noted.exists():
+        return caused_at
+    return max(caused_at, noted.stat().st_mtime - time.time() + time.monotonic())
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from tests.bench.stalls.workload import AT_REST, COLLECTION_SECONDS, Activity, H
 FOLDER = Path(__file__).parent / "recorded"
 # A hang that used less was at rest.
 REST_CORES = 0.02
+STOPPED = f"{AT_REST}, stopped by a signal"
 # Nobody knows what these would have done on an accelerator.
 WORKLOAD = Workload("recorded", 0.0, 0.0, 0.0, 2.0, None)
 
@@ -29,9 +30,9 @@ def _read(path: Path) -> Trace:
     hang = next((float(line[1]) for line in lines if line[0] == "hang"), None)
     uses = np.array([line[1:] for line in lines if line[0] == "use"], dtype=float)
     parts = np.array([line for line in lines if line[0] not in ("hang", "use")], dtype=float)
-    at, _, cores, moved, waits, busy = uses.T
+    at, _, cores, moved, waits, busy, stopped = uses.T
     healthy = at <= float(np.sum(parts))
-    columns = at, cores, 1e3 * moved, busy, np.zeros(len(at)), waits
+    columns = at, cores, 1e3 * moved, busy, np.zeros(len(at)), waits, stopped
     activity = Activity(*(column[healthy] for column in columns))
     later = Activity(*(column[~healthy] for column in columns))
     ended = None if hang is None else RecordedHang(hang, later)
@@ -49,5 +50,6 @@ def read_hangs() -> list[Hang]:
             begins = trace.hang.activity.ends - COLLECTION_SECONDS
             hung = tuple(use for use, begin in zip(uses, begins.tolist(), strict=True) if begin >= trace.hang.at)
             is_at_rest = max(use.cores for use in hung) < REST_CORES
-            found.append(Hang(AT_REST if is_at_rest else trace.kind, hung))
+            at_rest = STOPPED if any(use.is_stopped for use in hung) else AT_REST
+            found.append(Hang(at_rest if is_at_rest else trace.kind, hung))
     return found

@@ -22,8 +22,18 @@ from trainer.data import byte_tokenizer
 SIZES = {
     "tiny": {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4},
     "20M": {"hidden_size": 448, "intermediate_size": 1280, "num_hidden_layers": 9, "num_attention_heads": 7},
+    "45M": {"hidden_size": 640, "intermediate_size": 1792, "num_hidden_layers": 9, "num_attention_heads": 10},
 }
-USUAL = {"size": "tiny", "completion": 40, "batch": 8, "save_steps": 0, "eval_steps": 0, "server": None, "hang": None}
+USUAL = {
+    "size": "tiny",
+    "completion": 40,
+    "batch": 8,
+    "accumulate": 1,
+    "save_steps": 0,
+    "eval_steps": 0,
+    "server": None,
+    "hang": None,
+}
 
 
 class Notes(TrainerCallback):
@@ -63,13 +73,14 @@ class Notes(TrainerCallback):
 class Subject(GRPOTrainer):
     """Announces generating, saving and evaluating; asks a server before it generates, if there is one."""
 
-    notes, server = None, None
+    notes, server, folder = None, None, None
 
     def _generate(self, *args, **kwargs):
         if self.notes.phase == "waiting":
             return super()._generate(*args, **kwargs)
         with self.notes.within("generating"):
             if self.server:
+                note_hang(self.folder)
                 urllib.request.urlopen(self.server).read()
             return super()._generate(*args, **kwargs)
 
@@ -94,6 +105,11 @@ class LongerTask(TrainerCallback):
             self.trainer.max_completion_length = self.length
 
 
+def note_hang(folder):
+    """Notes the instant, on a full disk too: from the latest one on it hangs, unless it goes on."""
+    (Path(folder) / "hung").touch()
+
+
 def make_hang(kind, folder):
     """What a reward does once FOLDER/hang exists: nothing returns from it."""
     asked = Path(folder) / "hang"
@@ -101,6 +117,7 @@ def make_hang(kind, folder):
     def hang():
         if not asked.exists():
             return
+        note_hang(folder)
         while kind == "spin":
             pass
         while kind == "write":
@@ -145,6 +162,7 @@ def build(folder, options):
         eval_steps=options["eval_steps"] or None,
         per_device_train_batch_size=options["batch"],
         per_device_eval_batch_size=options["batch"],
+        gradient_accumulation_steps=options["accumulate"],
         num_generations=4,
         max_completion_length=options["completion"],
     )
@@ -156,7 +174,8 @@ def build(folder, options):
         eval_dataset=rows,
         processing_class=tokenizer,
     )
-    trainer.notes, trainer.server = Notes(os.path.join(folder, "steps.txt")), options["server"]
+    trainer.notes = Notes(os.path.join(folder, "steps.txt"))
+    trainer.server, trainer.folder = options["server"], folder
     trainer.add_callback(trainer.notes)
     if "longer" in options:
         trainer.add_callback(LongerTask(trainer, *options["longer"]))

@@ -55,6 +55,7 @@ class Activity(NamedTuple):
     machine_busy: Series
     accelerator: Series
     waits_for_disk: Series
+    stopped: Series
 
 
 def list_uses(activity: Activity, workload: Workload) -> list[Usage]:
@@ -68,6 +69,7 @@ def list_uses(activity: Activity, workload: Workload) -> list[Usage]:
         (activity.waits_for_disk > 0.0).tolist(),
         activity.machine_busy.tolist(),
         (activity.accelerator > 0.1).tolist() if known else [None] * len(seconds),
+        (activity.stopped > 0.0).tolist(),
         strict=True,
     )
     return [Usage(*row) for row in rows]
@@ -135,4 +137,4 @@ def simulate(
     crowded = average(shares < 1.0, shares < 1.0, zeros, zeros)
     machine = np.minimum(1.0, np.maximum(crowded, 0.05 + cores / workload.machine_cores))
     accelerator = average(ones, ones, zeros, zeros) if workload.tells_accelerator else np.zeros(count)
-    return Activity(at[1:], cores + HELPER_CORES, moved, machine, accelerator, np.zeros(count))
+    return Activity(at[1:], cores + HELPER_CORES, moved, machine, accelerator, np.zeros(count), np.zeros(count))
