@@ -33,6 +33,8 @@ WARM_UP_STEPS = 2
 # A trial ends long before; the trainer needs some limit.
 _LAST_STEP = 5000
 _STEP_LINE = re.compile(rb"^step=\d+ .*\bseconds=(\d+(?:\.\d+)?)", re.MULTILINE)
+# A sample takes as long as a tiny model's step; what a peer needs while it starts lasts for longer than this.
+_STARTING_SAMPLE_SECONDS = 0.5
 _READ_BYTES = 2**20
 _LEADER_SECONDS = 180.0
 
@@ -124,7 +126,8 @@ class Trial:
             self._read_steps()
             if now >= next_sample:
                 self._sample()
-                next_sample = time.monotonic() + sample_seconds
+                pause = max(sample_seconds, _STARTING_SAMPLE_SECONDS) if measured_from is None else sample_seconds
+                next_sample = time.monotonic() + pause
             if measured_from is None and all(len(one.step_seconds) >= WARM_UP_STEPS for one in self.seen):
                 measured_from = now
                 self._busy_from = self._busy(now)
