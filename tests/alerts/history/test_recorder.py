@@ -205,8 +205,7 @@ def test_an_obstacle_is_logged_once_until_it_is_gone(recorder: Recorder, caplog:
     recorder.path.mkdir()
     with caplog.at_level(logging.INFO):
         _record(recorder, [Peer("a", 1)], HOUR, 150)
-        wait_for(lambda: not recorder.waiting, 10, "the samples are taken", every=0.02)
-        time.sleep(0.05)
+        wait_for(lambda: "history: cannot write" in caplog.text, 10, "the log of the obstacle", every=0.02)
         recorder.path.rmdir()
         _record(recorder, [Peer("a", 1)], HOUR + 150, 150)
         wait_for(lambda: _rows(recorder.path), 10, "the samples after that", every=0.02)
