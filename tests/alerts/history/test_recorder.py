@@ -26,6 +26,12 @@ from tests.fakes import wait_for
 HOUR = START - START % 3600 + 3600
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk has the time that it needs: what was recorded is read afterwards."""
+    monkeypatch.setattr("alerts.history.recorder.CLOSE_SECONDS", 60.0)
+
+
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     recorder = Recorder(tmp_path, KEEP_ALL)
