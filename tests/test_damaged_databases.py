@@ -58,6 +58,8 @@ PLACE = RoundAndStage(3, 1)
 def no_traceback(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Maintenance, which reads what recording does not, follows each round.
     monkeypatch.setattr(recorder_module, "_MAINTENANCE_SECONDS", 0.02)
+    # A slow disk has the time that it needs: what was recorded is read afterwards.
+    monkeypatch.setattr(recorder_module, "CLOSE_SECONDS", 60.0)
     with caplog.at_level(logging.DEBUG):
         yield
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []

@@ -97,12 +97,12 @@ def _running(source: Path, *arguments: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(180)
 
 
 def _get(address: str, accept: str = "*/*") -> str:
     try:
-        with urlopen(Request(address, headers={"Accept": accept}), timeout=5) as answer:
+        with urlopen(Request(address, headers={"Accept": accept}), timeout=60) as answer:
             text: str = answer.read().decode()
             return text
     except OSError:

@@ -18,6 +18,8 @@ from tests import warm
 from tests.fakes import LOOPBACK, get, wait_for
 
 ROOT = Path(__file__).parents[2]
+# The machine of the tests may be short of memory or disk; no test is about that one.
+OF_NO_MACHINE: dict[str, Any] = {name: {"enabled": False} for name in ("DiskLow", "HostMemoryPressure")}
 
 
 def sidecar_page(now: float | None = None, **changes: float | str | None) -> str:
@@ -193,6 +195,10 @@ def make_loop(tmp_path: Path) -> Iterator[Callable[..., AlertLoop]]:
     loops = []
 
     def make(peers: dict[str, Sidecar], routes: dict[str, str] | None = None, **settings: Any) -> AlertLoop:
+        rules = settings.pop("rules", None) or {
+            "PeerStalled": {"recover_after": "0s"},
+            "MemoryExceeded": {"for": "0s", "recover_after": "0s"},
+        }
         loop = AlertLoop(
             tmp_path,
             {
@@ -206,10 +212,7 @@ def make_loop(tmp_path: Path) -> Iterator[Callable[..., AlertLoop]]:
                 "charts": False,
                 "targets": [{"peer": name, "url": peer.url} for name, peer in peers.items()],
                 "routes": [{"name": name, "url": url} for name, url in (routes or {}).items()],
-                "rules": {
-                    "PeerStalled": {"recover_after": "0s"},
-                    "MemoryExceeded": {"for": "0s", "recover_after": "0s"},
-                },
+                "rules": OF_NO_MACHINE | rules,
                 **settings,
             },
         )

@@ -14,11 +14,11 @@ def test_the_machines_alerts_carry_its_name_and_watchdog_reaches_only_its_own_ro
     try:
         rules = {"Watchdog": {"enabled": True}, "DiskLow": {"least_gib": 10**9, "for": "0s"}}
         loop = make_loop({"a": sidecar}, rules=rules)
-        routes = {"hook": {}, "dead-man": {"watchdog": "10s"}, "boss": {"after": "1s"}}
+        routes = {"hook": {}, "dead-man": {"watchdog": "10m"}, "boss": {"after": "1s"}}
         urls = {"hook": webhook.url, "dead-man": watchdog.url, "boss": boss.url}
         loop.settings["routes"] = [{"name": name, "url": urls[name], **more} for name, more in routes.items()]
         loop.start()
-        wait_for(lambda: boss.messages and watchdog.messages, 10, "the messages")
+        wait_for(lambda: boss.messages and watchdog.messages and webhook.messages, 10, "the messages")
         assert [message.title for message in watchdog.messages] == [f"Watchdog: {host}"]
         assert watchdog.messages[0].body == "Alert loop running.\nFleet test"
         assert [message.title for message in boss.messages] == [f"DiskLow: {host}"]

@@ -55,12 +55,12 @@ def test_a_stall_and_its_end_arrive_by_mail_and_by_webhook(
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages, 10, "the alert")[0]
         assert message.title == "PeerStalled: sly_fox"
-        assert message.says("No progress for 1 min 4", "limit 30 s", "Since 20", "What to do:", "see where it hangs")
+        assert message.says("No progress for 1 min ", "limit 30 s", "Since 20", "What to do:", "see where it hangs")
     sidecar.serve()
     for receiver in (webhook, mailbox):
         message = wait_for(lambda r=receiver: r.messages[1:], 10, "the resolution")[0]
         assert message.title == "Resolved: PeerStalled: sly_fox"
-        assert message.says("Lasted 1 min 4")
+        assert message.says("Lasted 1 min ")
     events = loop.get("/api/alerts").json()["events"]
     assert [(event["kind"], event["rule"], event["peer"]) for event in events] == [
         ("firing", "PeerStalled", "sly_fox"),

@@ -77,7 +77,10 @@ class Loop:
         self._dispatcher.dispatch(self._world.now)
         self.outbox.expire()
         self.outbox.wake()
-        await asyncio.sleep(0.005)
+        # Attempts take no time by this clock, however long their threads do.
+        async with asyncio.timeout(60):
+            while any(one.is_sending or one._is_woken.is_set() for one in self.outbox._workers.values()):
+                await asyncio.sleep(0.001)
 
     def close(self) -> None:
         self._store.close()

@@ -66,7 +66,7 @@ class Site:
     def stop_push(self) -> int:
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.loop.get(path, **{"auth": LOGIN, "verify": False, **options})
@@ -89,7 +89,9 @@ class Site:
     def send(self, *lines: str, body: bytes = b"", login: tuple[str, str] = ("rack-1", PASSWORD)) -> int:
         """Sends the head of a push and at most this of its body; the status of the answer."""
         with self.connect() as connection:
-            connection.sendall(make_head(*lines, login=login) + body)
+            # It may be refused and cut off before all of it is sent.
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(make_head(*lines, login=login) + body)
             return int(connection.recv(4096).split(b" ")[1])
 
     @contextlib.contextmanager

@@ -242,7 +242,7 @@ def test_a_full_disk_is_said_once_and_the_file_follows_when_there_is_room(tmp_pa
         print(repr(store.problem), queue.count_deliveries())
         """
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
     said = done.stderr.splitlines()
     assert len(said) == 2, done.stderr
     assert "alert states cannot be written, and are kept in memory" in said[0]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.e2e.strangers import SECRET, Stranger, list_trainers, make_swarm, make_trl, run_server
-from tests.fakes import LOOPBACK, descendants, get, reserve_ports, still_alive, wait_for
+from tests.fakes import LOOPBACK, PATIENCE, descendants, get, reserve_ports, still_alive, wait_for
 
 pytestmark = [
     pytest.mark.e2e,
@@ -58,7 +58,9 @@ class Machine:
         return {one["peer"]: one for one in self.status()["peers"]}
 
     def firing(self) -> dict[tuple[str, str], dict[str, Any]]:
-        return {(one["rule"], one["peer"]): one for one in self.status()["alerts"] if one["state"] == "firing"}
+        """The alerts of the peers; those of the machine are not this test's."""
+        found = {(one["rule"], one["peer"]): one for one in self.status()["alerts"] if one["state"] == "firing"}
+        return {key: one for key, one in found.items() if key[1] in self.strangers}
 
     def process_of(self, name: str) -> int:
         """The process that the peer's sidecar watches."""
@@ -109,6 +111,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         ):
             strangers[name] = make(folder / name)
             stack.callback(strangers[name].end)
+        # The daemon of the swarm's DHT, which a child starts while the trainer goes on.
+        wait_for(lambda: len(strangers["cobalt"].tree()) == 4, 60, "the swarm's processes")
         sleep = stack.enter_context(subprocess.Popen(["sleep", "600"], cwd=folder / "amber"))
         stack.callback(sleep.kill)
         machine = Machine(folder, strangers, server, reserve_ports(4))
@@ -170,9 +174,9 @@ class Silence:
     """Of one trainer that was made to hang: when, and what its alert said; times are Unix times."""
 
     stopped_at: float
-    last_step_at: float
     allowance: float
     allowance_at_rest: float
+    last_step_at: float = 0.0
     fired_at: float = 0.0
     summary: str = ""
     resolved_at: float = 0.0
@@ -203,19 +207,20 @@ def silences(machine: Machine) -> dict[str, Silence]:
         for name, stop in stops.items():
             stop()
             stopped_at = time.time()
-            # The last step is served with the next collection.
             until = time.monotonic() + STAGGER_SECONDS
             while time.monotonic() < until:
                 look()
                 time.sleep(0.3)
-            last = machine.peers()[name]["last_step_timestamp"]
-            silences[name] = Silence(stopped_at, last, _allowance(machine, name), _allowance(machine, name, "at_rest_"))
+            silences[name] = Silence(stopped_at, _allowance(machine, name), _allowance(machine, name, "at_rest_"))
 
         def have_all_fired() -> bool:
             look()
             return all(one.fired_at for one in silences.values())
 
         machine.wait(have_all_fired, 30, "PeerStalled of each")
+        # By now the last step of each has long been served, by the sidecar and by the page.
+        for name, silence in silences.items():
+            silence.last_step_at = machine.peers()[name]["last_step_timestamp"]
     finally:
         for one in machine.strangers.values():
             one.signal(signal.SIGCONT)
@@ -266,7 +271,7 @@ def test_each_stop_is_reported_for_the_right_one_and_no_other(silences: dict[str
 def test_a_generation_that_hangs_is_reported_before_any_fixed_limit(silences: dict[str, Silence]) -> None:
     silence = silences["basalt"]
     reported_after = silence.fired_at - silence.last_step_at
-    assert reported_after < silence.allowance + 10
+    assert reported_after < silence.allowance + 10 * PATIENCE
     # A watchdog with a fixed limit sees the age of the last line of the log.
     fixed = {f"{minutes} min": 60.0 * minutes for minutes in FIXED_LIMITS_MINUTES}
     shown = ", ".join(f"{name}: {limit:.0f} s" for name, limit in fixed.items())

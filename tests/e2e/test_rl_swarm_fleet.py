@@ -143,7 +143,7 @@ class Ours:
     def end(self) -> None:
         self.go_on()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(180)
 
 
 class World:

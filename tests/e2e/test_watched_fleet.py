@@ -276,7 +276,7 @@ def test_every_panel_shows_something_while_an_alert_fires(fleet: Fleet, promethe
     with peer.stopped():
         firing = PanelQuery("", "", f'ALERTS{{alertname="PeerStalled",alertstate="firing",peer="{peer.name}"}}', True)
         fleet.wait(lambda: prometheus.has_data(firing), 60, "PeerStalled fires in Prometheus too")
-        assert ("PeerStalled", peer.name) in fleet.firing()
+        fleet.wait(lambda: ("PeerStalled", peer.name) in fleet.firing(), 60, "and in the alert loop")
 
         always = [asked for asked in QUERIES if not names_in(asked.expression) & MAY_BE_EMPTY]
 

@@ -4,6 +4,7 @@ The bounded part runs with all tests, the full one with the benchmarks.
 """
 
 import contextlib
+import http.client
 import random
 import time
 
@@ -14,6 +15,7 @@ from exporter.page.http_request import BadRequestError, find_end, parse
 from exporter.textfile_reader import TextfileReader
 from tests.exporter.page.test_server import REQUEST, ask, serving, talk
 from tests.exporter.test_main import write_trainer
+from tests.fakes import wait_for
 
 PARTS = (b"{", b"}", b'"', b"\\", b"\n", b"\r\n", b"\0", b"\xff", b"NaN", b"-1", b"1e999", b"9" * 5000, b" ", b"#")
 
@@ -74,7 +76,14 @@ def test_random_requests_leave_the_server_as_it_was(count):
             with contextlib.suppress(ConnectionError):
                 answer = talk(port, sent.replace(b"HTTP/1.1", b"HTTP/1.0"))
                 assert answer == b"" or int(answer.split()[1]) < 600
-        assert ask(port)[0].status == 200
+        # It has little time for a request, too little for some of a busy machine.
+        wait_for(lambda: is_answered(port), 10, "an answer as before", every=0.02)
+
+
+def is_answered(port):
+    with contextlib.suppress(ConnectionError, http.client.HTTPException):
+        return ask(port)[0].status == 200
+    return False
 
 
 BOMB = "database: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -25,6 +25,7 @@ from exporter.run_folder import Ending, write_atomically, write_ending, write_pr
 from exporter.system.process_identity import identify
 from exporter.textfile_reader import parse
 from exporter.version import VERSION
+from tests.fakes import reserve_ports, wait_for
 from tests.programs import require
 
 SERIES = Path(__file__).with_name("series.txt")
@@ -183,8 +184,8 @@ def test_the_page_of_a_whole_peer_holds_exactly_the_checked_in_series(start, boa
     sidecar = start("--run-dir", folder, *options)
     sidecar.wait_for("swarm_rank 1.0")
     write_trainer(folder, steps=13.0, last_step=time.time())
-    page = sidecar.wait_for("trainer_steps_total 13.0")
-    page = page if "trainer_steps_per_second" in page else sidecar.page()
+    sidecar.wait_for("trainer_steps_total 13.0")
+    page = wait_for(lambda: "trainer_steps_per_second" in (found := sidecar.page()) and found, 10, "a rate", every=0.05)
     # Not every system tells each of the machine's.
     found, known = list_series(page), {one for one in read_checked_in_series() if not OF_WATCHED.fullmatch(one[0])}
     assert found <= known
@@ -228,7 +229,12 @@ import os, signal, sys, threading, time, urllib.request
 sys.argv = ["exporter", "--run-dir", sys.argv[1], "--leaderboard-url", sys.argv[2], "--listen", "127.0.0.1:0"]
 sys.argv += ["--interval-seconds", "0.1"]
 from exporter.__main__ import main
-threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+def end():
+    while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=end).start()
 main()
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
@@ -316,8 +322,7 @@ def test_who_comes_from_outside_needs_the_password_and_gets_the_machine(start, c
     (tmp_path / "login").write_text("watcher:s3cret\n")
     described = MachineDescription("rack-1", {"a": 9800}, (tmp_path,), *certificate, tmp_path / "login")
     (tmp_path / MACHINE_FILE).write_bytes(described.render())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = reserve_ports(1)
     sidecar = start("--run-dir", tmp_path, "--machine", tmp_path / MACHINE_FILE, "--outside", f"127.0.0.1:{port}")
     assert b"host_clock_timestamp_seconds" in sidecar.get()[1]
     trusted = ssl.create_default_context(cafile=certificate[0])

@@ -20,10 +20,12 @@ class Fake:
 
     def __init__(self, result):
         self.result, self.gate, self.calls = result, threading.Event(), 0
+        self.thread = None
         self.gate.set()
 
     def collect(self, now):
         self.calls += 1
+        self.thread = threading.current_thread()
         self.gate.wait()
         if isinstance(self.result, Exception):
             raise self.result
@@ -93,8 +95,8 @@ def test_a_failed_read_keeps_what_is_still_valid():
 
 def test_a_hanging_collector_costs_one_thread_and_one_wait():
     hanging, process = Fake(rank()), Fake(up())
-    snapshot = make(0.2, hanging=hanging, process=process)
-    threads = threading.active_count()
+    snapshot = make(1.0, hanging=hanging, process=process)
+    before = set(threading.enumerate())
     hanging.gate.clear()
     for _ in range(5):
         assert refreshed(snapshot) == [
@@ -103,11 +105,13 @@ def test_a_hanging_collector_costs_one_thread_and_one_wait():
             'sidecar_collector_success{collector="process"} 1.0',
         ]
     assert (hanging.calls, process.calls) == (1, 5)
-    assert threading.active_count() == threads + 1
+    assert len(set(threading.enumerate()) - before) == 1
+    stuck = hanging.thread
+    assert stuck.is_alive()
 
     hanging.gate.set()
-    while threading.active_count() > threads:
-        pass
+    stuck.join(60)
+    assert not stuck.is_alive()
     assert "swarm_rank 3.0" in refreshed(snapshot)
 
 

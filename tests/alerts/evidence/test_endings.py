@@ -57,6 +57,9 @@ class Trainer:
         config = SidecarConfig(run_dir, watch=read_watch(run_dir / WATCH_FILE))
         self._sidecar = Snapshot(discover_collectors(config), constant=(), timeout_seconds=60)
         self._memory: dict[str, Any] = {}
+        if not watch["find"]:
+            # The command may be ahead of what runs it.
+            wait_for(lambda: find_trainer(run_dir), 30, "the record of the process", every=0.02)
         self.look()
         assert find_trainer(run_dir)
         self._go_on()

@@ -141,8 +141,11 @@ def test_a_request_that_was_given_up_leaves_no_answer_for_the_next() -> None:
     async def go() -> bytes:
         async with serving(PAGE[:-1], PAGE.replace(b"up 1", b"up 0")) as server:
             connection = connect(server.url)
+            given_up = asyncio.create_task(connection.fetch())
+            while not server.requests:
+                await asyncio.sleep(0.001)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(connection.fetch(), 0.1)
+                await asyncio.wait_for(given_up, 0.1)
             page = await connection.fetch()
             connection.close()
             return page

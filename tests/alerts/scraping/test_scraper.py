@@ -82,16 +82,16 @@ def test_slow_and_endless_sidecars_cost_one_time_out_together_and_the_others_not
     sidecar: Sidecar, stall_server: Callable[[bytes, float], str]
 ) -> None:
     began = time.monotonic()
-    good, mute, trickle, flood = _scrape(
+    good, trickle, flood, *mute = _scrape(
         sidecar.url,
-        stall_server(b"", 0.05),
         stall_server(b"trainer_up 1\n", 0.05),
         stall_server(b"x" * 65536, 0.0),
+        *(stall_server(b"", 0.05) for _ in range(9)),
         timeout_seconds=3.0,
     )
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
     assert good.page is not None
-    assert mute.failure == trickle.failure == "no answer within 3 s"
+    assert {one.failure for one in (trickle, *mute)} == {"no answer within 3 s"}
     assert flood.failure == f"the page is larger than {MAX_PAGE_BYTES // 1024} KiB"
 
 

@@ -42,7 +42,7 @@ def test_what_is_no_board_is_refused(content: bytes) -> None:
 async def _read_once(reader: BoardReader) -> None:
     changed = asyncio.Event()
     task = asyncio.create_task(reader.run(changed.set))
-    await asyncio.wait_for(changed.wait(), 10)
+    await asyncio.wait_for(changed.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

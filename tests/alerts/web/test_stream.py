@@ -83,7 +83,8 @@ def test_an_acknowledgement_is_shown_at_once_and_not_at_the_next_round(
     reader.status()
     assert "Acknowledge" in _next_change(reader)[1]["alerts"]
     content = {"rule": "MemoryExceeded", "peer": "a"}
-    answer = httpx.post(f"{loop.address}/api/acknowledgements", json=content, headers={"Origin": loop.address})
+    address = f"{loop.address}/api/acknowledgements"
+    answer = httpx.post(address, json=content, headers={"Origin": loop.address}, timeout=60)
     assert answer.status_code == 200, answer.text
     wait_for(lambda: "acknowledged" in _next_change(reader)[1].get("alerts", ""), 10, "the acknowledgement", every=0)
 

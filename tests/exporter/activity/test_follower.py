@@ -106,6 +106,10 @@ SAVE = "import sys\nwhile sys.stdin.readline(): open('/dev/null', 'wb').write(by
 def saver():
     """A process that writes 4 MB for each line that it gets, and says so."""
     with subprocess.Popen([sys.executable, "-c", SAVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        # Its own start, which reads and computes, is over then.
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
         yield process
         process.kill()
 

@@ -105,7 +105,7 @@ class Sidecar:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(90)
 
 
 class Swarm:

@@ -129,7 +129,7 @@ def test_each_source_is_read_by_its_own_thread(tmp_path: Path) -> None:
     hangs.read = lambda peers, now: list(range(go.wait(60), 0))  # type: ignore[method-assign]
     standings = Standings({"a": hangs, "b": other}, Changes(tmp_path / "changes.json"), [ALFA])
     standings.start(stop)
-    wait_for(lambda: other.asked, 5, "the other source is read")
+    wait_for(lambda: other.asked, 60, "the other source is read")
     stop.set()
     go.set()
 

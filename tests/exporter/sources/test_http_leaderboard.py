@@ -143,7 +143,7 @@ def test_without_peers_only_the_health_is_read(board: JsonServer) -> None:
 
 def test_a_server_that_sends_slowly_is_a_failed_read(board: JsonServer) -> None:
     board.answers["/api/leaderboard-cumulative"] = Raw(b" ", kind="application/json", times=40, pause_seconds=0.05)
-    source = Source(board.url, client=HttpClient(timeout_seconds=0.3, max_bytes=1 << 16))
+    source = Source(board.url, client=HttpClient(timeout_seconds=1.0, max_bytes=1 << 16))
 
     assert "leaderboard-cumulative: " in read_failure(board, source)
 

@@ -41,7 +41,7 @@ def _access(loop: AlertLoop) -> Access:
 def test_the_commands_authenticate_and_nobody_else(guarded: AlertLoop) -> None:
     assert guarded.address.startswith("https://")
     access = _access(guarded)
-    status = Feed(access).status()
+    status = Feed(access, 60).status()
     assert status is not None
     assert status["fleet"] == "test"
     client = AlertClient(access)
@@ -52,7 +52,7 @@ def test_the_commands_authenticate_and_nobody_else(guarded: AlertLoop) -> None:
     assert certificate is not None
     context = ssl.create_default_context(cafile=certificate)
     context.check_hostname = False
-    with httpx.Client(base_url=guarded.address, verify=context, trust_env=False) as stranger:
+    with httpx.Client(base_url=guarded.address, verify=context, trust_env=False, timeout=60) as stranger:
         for path in ("/", "/api/status", "/api/stream", "/metrics", "/targets", "/page.js"):
             answer = stranger.get(path)
             assert (answer.status_code, "test" in answer.text) == (401, False), path

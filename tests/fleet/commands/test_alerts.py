@@ -75,7 +75,7 @@ def test_alerts_are_listed_silenced_acknowledged_and_tested(console: Console, we
     assert out.startswith("silence 1: rule *, peer amb*, severity *, until 20")
     assert out.endswith("(new fan)\n")
     console.sidecar.serve(last_step=time.time() - 100, phase_start=time.time() - 200)
-    wait_for(console.loop.firing, 10, "it fires")
+    wait_for(console.loop.firing, 60, "it fires")
     assert console.run("ack", "PeerStalled", "amber") == (0, "acknowledged PeerStalled: amber\n", "")
     code, out, _ = console.run("list")
     assert code == 0
@@ -117,9 +117,9 @@ def test_a_backtest_finds_what_the_loop_recorded_and_what_other_thresholds_would
     )
     console.loop.start()
     console.sidecar.serve(footprint=2**33, limit=2**32)
-    wait_for(console.loop.firing, 10, "it fires", every=0.05)
+    wait_for(console.loop.firing, 60, "it fires", every=0.05)
     console.sidecar.serve(footprint=2**31, limit=2**32)
-    wait_for(lambda: not console.loop.firing(), 10, "it is resolved", every=0.05)
+    wait_for(lambda: not console.loop.firing(), 60, "it is resolved", every=0.05)
     code, out, err = console.run("backtest", "--since", "1h")
     assert (code, err) == (0, "")
     assert "MemoryExceeded              1" in out

@@ -1,7 +1,6 @@
 """`peerwatch watch` with a real command: its output, its status, an alert on failure, and nothing left behind."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -9,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from exporter.run_folder import find_trainer
 from fleet.commands.watch import take_port
 from fleet.configuration.checks import find_free_ports
 from tests.fakes import descendants, reserve_ports, still_alive, wait_for
@@ -72,14 +71,16 @@ def test_a_command_that_fails_is_shown_notified_and_its_status_passed_on(tmp_pat
 def test_an_interrupt_goes_to_the_command_and_a_kill_leaves_only_the_command(tmp_path: Path) -> None:
     with start(tmp_path, sys.executable, "train.py", "2000", "0") as watch:
         run_folder = tmp_path / "state" / "peers" / "train"
-        log, record = run_folder / "trainer.log", run_folder / "process.json"
+        log = run_folder / "trainer.log"
         wait_for(lambda: log.exists() and log.stat().st_size, 30, "the command's first line")
         watch.send_signal(signal.SIGINT)
         watch.communicate(timeout=240)
         assert watch.returncode == 130
     with start(tmp_path, sys.executable, "train.py", "2000", "0") as watch:
         wait_for(lambda: len(descendants(watch.pid)) >= 4, 30, "the command, its sidecar, the alert loop and a guard")
-        trainer = psutil.Process(json.loads(record.read_text())["pid"])
+        # It is written once the command runs; the earlier run has left one.
+        trainer = wait_for(lambda: find_trainer(run_folder), 30, "the record of the command")
+        assert trainer is not None
         others = [one for one in descendants(watch.pid) if one != trainer]
         watch.kill()
         watch.communicate()

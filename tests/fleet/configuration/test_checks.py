@@ -95,8 +95,8 @@ MISTAKES = {
         "3: fleet: duplicate key, first in line 1; remove one",
     ),
     "port above the last": (
-        "fleet: a\npeers: 2\nports: {sidecar: 65535}\n",
-        "3: ports.sidecar: port 65536 of the sidecar of a-1 is above 65535; choose a lower one",
+        "fleet: a\npeers: 2\nports:\n  sidecar: 65535\n",
+        "4: ports.sidecar: port 65536 of the sidecar of a-1 is above 65535; choose a lower one",
     ),
     "unset variable": (
         "fleet: a\nalerts:\n  routes:\n    - name: phone\n      url: tgram://${PEERWATCH_UNSET}/1\n",
@@ -217,9 +217,9 @@ def test_no_message_repeats_a_secret(lines_of: LinesOf, monkeypatch: pytest.Monk
 
 
 def test_a_duplicate_port_is_reported_at_the_key_of_the_peer(lines_of: LinesOf) -> None:
-    text = "fleet: a\nports: {leaderboard: 18700}\npeers:\n  - name: x\n    sidecar_port: 18700\n"
+    text = "fleet: a\nports:\n  leaderboard: 18700\npeers:\n  - name: x\n    sidecar_port: 18700\n"
     assert lines_of(text) == [
-        "peerwatch.yaml:5: peers[0].sidecar_port: "
+        "peerwatch.yaml:6: peers[0].sidecar_port: "
         "port 18700 is set for the leaderboard and the sidecar of x; change one"
     ]
 

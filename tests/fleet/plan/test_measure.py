@@ -121,7 +121,7 @@ def test_an_interrupted_measurement_leaves_no_process(tmp_path: Path, number: in
         output, _ = plan.communicate(timeout=360)
 
     assert (plan.returncode, output) == (status, b"")
-    wait_for(lambda: not still_alive(peers), 10, "the trial's processes to end")
+    wait_for(lambda: not still_alive(peers), 60, "the trial's processes to end")
 
 
 def test_so_many_peers_as_are_asked_for_are_measured_unless_memory_forbids() -> None:

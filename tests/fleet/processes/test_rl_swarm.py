@@ -109,8 +109,7 @@ def test_the_trainer_runs_in_a_folder_of_its_own_and_ends_with_its_runner(versio
     owner = str(tmp_path)
     with running(start, owner) as process:
         wait_for(lambda: any("p2pd" in " ".join(arguments_of(one)[:1]) for one in owned_by(owner)), 30, "its p2pd")
-        trainer = find_trainer(tmp_path / "peer")
-        assert trainer is not None
+        trainer = wait_for(lambda: find_trainer(tmp_path / "peer"), 30, "the record of its trainer")
         assert Path(trainer.cwd()) == tmp_path / "peer" / "rl-swarm"
         environment = trainer.environ()
         assert environment["ROOT"] == trainer.cwd()

@@ -65,13 +65,14 @@ def test_the_next_takes_over_within_two_missed_beats_and_steps_back(make_swarm: 
         wait_for(lambda: second.publisher.ask_round_and_stage().result(30) == (4, 2), 20, "the announcement")
         wait_for(lambda: third.swarm.find("peerwatch_heartbeats"), 20, "heartbeats")
         time.sleep(4 * FLUSH_SECONDS)
-        assert [peer.publisher.leads for peer in (first, second, third)] == [True, False, False]
+        # A beat that is late on a busy machine makes another one lead meanwhile.
+        leaders = lambda: [peer.publisher.leads for peer in (first, second, third)]  # noqa: E731
+        wait_for(lambda: leaders() == [True, False, False], 20, "the first leads", every=0.05)
 
         first.kill()
         died = time.monotonic()
-        wait_for(lambda: second.publisher.leads, 20, "the second leads", every=0.05)
+        wait_for(lambda: leaders()[1:] == [True, False], 20, "the second leads, and it alone", every=0.05)
         print(f"took over after {time.monotonic() - died:.1f} s; a beat takes {2 * FLUSH_SECONDS} s")
-        assert not third.publisher.leads
         progress = lead(RoundProgress(None, 4), second.publisher.ask_round_and_stage().result(30), PLAN)
         assert progress.position is not None
         second.publisher.announce(progress.position.round_and_stage, is_new=True)
@@ -79,7 +80,7 @@ def test_the_next_takes_over_within_two_missed_beats_and_steps_back(make_swarm: 
         assert follow(RoundProgress(None, 4), RoundAndStage(5, 0), PLAN).position == progress.position
 
         first = start("first")
-        assert first.publisher.ask_round_and_stage().result(30) == (5, 0)
+        wait_for(lambda: first.publisher.ask_round_and_stage().result(30) == (5, 0), 20, "the swarm's round")
         wait_for(lambda: not second.publisher.leads, 20, "the second steps back")
         first.publisher.announce(RoundAndStage(5, 1), is_new=True)
         wait_for(lambda: third.publisher.ask_round_and_stage().result(30) == (5, 1), 20, "the first leads again")

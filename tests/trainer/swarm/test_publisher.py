@@ -53,10 +53,8 @@ class FakeSwarm:
         if self.refused:
             self.refused -= 1
             return False
-        if subkey is None:
-            self.stored[key] = value
-        else:
-            self.stored.setdefault(key, {})[subkey] = value
+        # At once, for who looks meanwhile.
+        self.stored[key] = value if subkey is None else {**self.stored.get(key, {}), subkey: value}
         return True
 
     def find(self, key: str) -> Any:
@@ -208,7 +206,7 @@ def test_a_refused_reward_holds_up_nothing_and_is_told(
     wait_for(lambda: len(swarm.stored) == 2, 5, "the records that come later", every=0.01)
 
     assert swarm.stored["rl_swarm_rs"] == (3, 1)
-    assert telemetry.is_reward_refused is True
+    wait_for(lambda: telemetry.is_reward_refused is True, 5, "that it is refused", every=0.01)
     swarm.refused_keys.clear()
     earn(publisher, AT, 6.0)
     wait_for(lambda: "rl_swarm_rewards_3_1" in swarm.stored, 5, "the reward", every=0.01)
@@ -255,8 +253,8 @@ def test_the_sums_of_earlier_stages_outlive_whoever_held_them(
     monkeypatch.setattr(publishing, "REPEAT_ALL_SECONDS", 0.0)
     wait_for(lambda: swarm.stored == wanted, 5, "both, as time passed", every=0.01)
     monkeypatch.undo()
-    publisher._failed_flushes = 1
     swarm.stored.clear()
+    publisher._failed_flushes = 1
     wait_for(lambda: swarm.stored == wanted, 5, "both, as the swarm responds again", every=0.01)
 
 
@@ -274,9 +272,11 @@ def test_nothing_is_published_that_a_restart_would_not_know(
 
     monkeypatch.setattr(swarm, "store", compare)
     publisher.start()
-    for reward in range(1, 200):
+    for reward in range(1, 199):
         earn(publisher, AT, float(reward))
         time.sleep(0.001)
+    wait_for(lambda: ahead, 5, "a store", every=0.01)
+    earn(publisher, AT, 199.0)
     publisher.close(60)
 
     assert len(ahead) >= 2
@@ -335,11 +335,11 @@ def test_round_and_stage_are_read_and_invalid_ones_ignored(swarm: FakeSwarm, tmp
     publisher = Publisher(swarm, FakeTelemetry(), tmp_path, PEER, interval_seconds=0.05)
     publisher.start()
 
-    assert publisher.ask_round_and_stage().result(5) is None
+    assert publisher.ask_round_and_stage().result(60) is None
     swarm.stored["rl_swarm_rs"] = (7, 2)
-    assert publisher.ask_round_and_stage().result(5) == RoundAndStage(7, 2)
+    assert publisher.ask_round_and_stage().result(60) == RoundAndStage(7, 2)
     swarm.stored["rl_swarm_rs"] = ("7", None)
-    assert publisher.ask_round_and_stage().result(5) is None
+    assert publisher.ask_round_and_stage().result(60) is None
     publisher.close(60)
 
 
@@ -372,7 +372,7 @@ def test_a_waiting_peer_dials_the_initial_peers_that_it_lost(publisher: Publishe
     publisher.start()
     wait_for(lambda: swarm.stored, 5, "a flush", every=0.01)
     assert not swarm.dialled
-    publisher.ask_round_and_stage().result(5)
+    publisher.ask_round_and_stage().result(60)
 
     wait_for(lambda: swarm.dialled, 5, "a call", every=0.01)
 
@@ -383,7 +383,7 @@ def test_a_lost_swarm_ends_the_publisher(publisher: Publisher, swarm: FakeSwarm)
 
     wait_for(lambda: publisher.is_swarm_lost, 5, "the loss is noticed", every=0.01)
 
-    publisher.join(5)
+    publisher.join(60)
     assert not publisher.is_alive()
 
 

@@ -42,6 +42,7 @@ def peers(make_swarm: MakeSwarm, tmp_path_factory: pytest.TempPathFactory) -> Pe
     leader = make_swarm(folders["leader"], leader=True, **signed)
     follower = make_swarm(folders["follower"], initial_peers=leader.addresses, **signed)
     stranger = make_swarm(folders["stranger"], initial_peers=leader.addresses)
+    assert leader.store(ROUND_AND_STAGE_KEY, (1, 0))
     return Peers(leader, follower, stranger, ids)
 
 

@@ -23,7 +23,7 @@ def _post(loop: AlertLoop, path: str, headers: dict[str, str], method: str = "PO
     """Status and text of the answer; {host} and {token} in the headers are the loop's."""
     host = urlsplit(loop.address).netloc
     token = (Path(loop.settings["state_dir"]) / TOKEN_FILE).read_text().strip()
-    connection = HTTPConnection(host, timeout=10)
+    connection = HTTPConnection(host, timeout=60)
     filled = {name: value.format(host=host, token=token) for name, value in headers.items()}
     connection.request(method, path, b'{"peer": "a", "lasts": "1h", "rule": "NoSuch"}', filled)
     answer = connection.getresponse()
@@ -98,7 +98,7 @@ def test_a_malformed_host_is_a_bad_request_and_leaves_no_traceback(loop: AlertLo
     for host in MALFORMED_HOSTS:
         status, text = _post(loop, "/api/silences", {"Host": host, "Sec-Fetch-Site": "same-origin"})
         assert (status, "Host header" in text) == (400, True), host
-    connection = HTTPConnection(urlsplit(loop.address).netloc, timeout=10)
+    connection = HTTPConnection(urlsplit(loop.address).netloc, timeout=60)
     connection.putrequest("GET", "/", skip_host=True)
     for _ in range(2):
         connection.putheader("Host", "localhost")
@@ -111,7 +111,7 @@ def test_a_malformed_host_is_a_bad_request_and_leaves_no_traceback(loop: AlertLo
 
 def test_a_body_or_number_of_any_size_leaves_no_traceback(loop: AlertLoop) -> None:
     same = {"Sec-Fetch-Site": "same-origin"}
-    nested = httpx.post(f"{loop.address}/api/silences", content="[" * 16_000, headers=same)
+    nested = httpx.post(f"{loop.address}/api/silences", content="[" * 16_000, headers=same, timeout=60)
     assert (nested.status_code, nested.json()) == (422, {"detail": "request is not JSON"})
     assert _post(loop, f"/api/silences/{'9' * 30}", same, "DELETE")[0] == 404
     assert loop.stop() == 0
