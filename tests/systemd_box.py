@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 
+from tests import warm
 from tests.programs import go_without, require
 
 ROOT = Path(__file__).parents[1]
@@ -69,23 +70,36 @@ class Box:
 
     def run(self, *command: str, status: int = 0, seconds: float = 360, **environment: str) -> str:
         """The command's output; expects the exit status `status`."""
-        settings = {"HOME": str(_HOME), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
         line = f"cd {shlex.quote(str(_HOME))} && exec {shlex.join(command)}"
-        return self._inside(
-            ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "env", "-i"]
-            + [f"{name}={value}" for name, value in settings.items()]
-            + ["sh", "-c", line],
-            status,
-            seconds,
-        )
+        return self._inside([*self._as_user(environment), "sh", "-c", line], status, seconds)
 
     def as_root(self, *command: str) -> str:
         return self._inside(list(command), 0, 360)
 
+    def serve(self, program: str) -> warm.Server:
+        """The same user's, for starts of `program`; end it before the box stops."""
+        return warm.Server(program, words=[*self._enter(), *self._as_user({})])
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """The user's."""
+        return {"HOME": str(_HOME), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **more}
+
+    @property
+    def root(self) -> Path:
+        """Where its files are seen from outside."""
+        return Path(f"/proc/{self._init}/root")
+
+    def _as_user(self, environment: Mapping[str, str]) -> list[str]:
+        change = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "env", "-i"]
+        return change + [f"{name}={value}" for name, value in self.environment(environment).items()]
+
+    def _enter(self) -> list[str]:
+        spaces = ("--pid", "--mount", "--ipc", "--uts", "--net")
+        return ["nsenter", "-t", str(self._init), *spaces, "chroot", str(self.root)]
+
     def _inside(self, command: list[str], status: int, seconds: float) -> str:
-        enter = ["nsenter", "-t", str(self._init), "--pid", "--mount", "--ipc", "--uts", "--net"]
         result = subprocess.run(
-            [*enter, "chroot", f"/proc/{self._init}/root", *command],
+            [*self._enter(), *command],
             capture_output=True,
             text=True,
             check=False,

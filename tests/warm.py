@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,56 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
+class Server:
+    """A process that has imported what a program of `PRELOADED` needs, and forks for each start of it.
+
+    It ends when its input does.
+    """
+
+    def __init__(self, program: str, *, words: Sequence[str] = (), environment: Mapping[str, str] | None = None):
+        """Run by `words`, which may lead into a machine of its own, whose paths and pids its own are then."""
+        self._program = program
+        self._numbers = itertools.count()
+        self._process = subprocess.Popen(
+            [*words, sys.executable, "-m", __name__, program],
+            cwd=ROOT,
+            env=os.environ if environment is None else environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(
+        self,
+        *arguments: str,
+        out: Path,
+        err: Path,
+        folder: Path,
+        environment: Mapping[str, str],
+        seen_from: Path = Path("/"),
+    ) -> WarmProcess:
+        """Its output is appended to the files, beside which its status is noted; they are read below `seen_from`."""
+        status = out.with_name(f"{out.name}.{next(self._numbers)}.ended").absolute()
+        request = {
+            "module": self._program,
+            "arguments": arguments,
+            "out": str(out.absolute()),
+            "err": str(err.absolute()),
+            "status": str(status),
+            "folder": str(folder),
+            "environment": dict(environment),
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return WarmProcess(int(self._process.stdout.readline()), seen_from / status.relative_to("/"))
+
+    def end(self) -> None:
+        """It, and not what it has started."""
+        self._process.communicate()
+
+
 def start(
     module: str,
     *arguments: str,
@@ -89,40 +139,16 @@ def start(
 
     Its output is appended to the files, beside which its status is noted.
     """
-    server, numbers = _server(module)
-    status = out.with_name(f"{out.name}.{next(numbers)}.ended")
-    for file in (out, err):
-        file.touch()
-    request = {
-        "module": module,
-        "arguments": arguments,
-        "out": str(out),
-        "err": str(err),
-        "status": str(status),
-        "folder": str(folder),
-        "environment": dict(os.environ if environment is None else environment),
-    }
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(json.dumps(request) + "\n")
-    server.stdin.flush()
-    return WarmProcess(int(server.stdout.readline()), status)
+    given = os.environ if environment is None else environment
+    return _server(module).start(*arguments, out=out, err=err, folder=folder, environment=given)
 
 
 @functools.cache
-def _server(module: str) -> tuple[subprocess.Popen[str], Iterator[int]]:
-    """One for each process that runs tests, and the numbers of what it starts; it ends when its input does."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", __name__, module],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    atexit.register(server.communicate)
-    return server, itertools.count()
+def _server(module: str) -> Server:
+    """One for each process that runs tests."""
+    server = Server(module, environment=os.environ | {"OMP_NUM_THREADS": "1"})
+    atexit.register(server.end)
+    return server
 
 
 def main(program: str) -> None:
@@ -148,6 +174,8 @@ def _reap() -> None:
 
 
 def _start_and_wait(request: dict[str, Any]) -> None:
+    for name in ("out", "err"):
+        Path(request[name]).touch()
     pid = os.fork()
     if pid == 0:
         _run(request)

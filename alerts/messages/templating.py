@@ -4,6 +4,7 @@ A user's template runs in a sandbox and is tried on examples when it is loaded, 
 configuration error, with its line. Where it still fails on a real message, the package's own is used.
 """
 
+import functools
 import logging
 import traceback
 from pathlib import Path
@@ -48,12 +49,12 @@ class Templates:
         if own is not None:
             try:
                 # Services refuse a message without text.
-                return _render(own, content) or _render(_DEFAULTS[name], content)
+                return _render(own, content) or _render(_default(name), content)
             except Exception as error:  # noqa: BLE001  # A user's template may raise anything; the alert must go out.
                 if name not in self._logged:
                     log.error("%s; using the default template", _describe(error, own.filename or name))
                 self._logged.add(name)
-        return _render(_DEFAULTS[name], content)
+        return _render(_default(name), content)
 
 
 def _make_environment(folder: Path | None) -> Environment:
@@ -69,6 +70,12 @@ def _make_environment(folder: Path | None) -> Environment:
     )
     environment.filters["duration"] = describe_duration
     return environment
+
+
+@functools.cache
+def _default(name: str) -> Template:
+    """The package's own; compiled once a message needs it, as most of who reads a configuration sends none."""
+    return _make_environment(None).get_template(name)
 
 
 def _load(environment: Environment, folder: Path, name: str) -> Template:
@@ -112,4 +119,3 @@ _EXAMPLES = (
         "30 alerts", "demo", (_FIRING,) * 30, sections=(PeerList("PeerDown", "a to z"),), more="more", part=1, parts=2
     ),
 )
-_DEFAULTS = {name: _make_environment(None).get_template(name) for name in FILES}

@@ -5,6 +5,12 @@ the DHT dies or loses all its peers, this process ends and is replaced while the
 group of its own, which holds the DHT's process and p2pd too, and kills the group when its parent process is gone.
 """
 
+import gc
+
+if __name__ == "__main__":
+    # Imports leave hardly any garbage, and looking for it again and again takes a sixth of their time.
+    gc.disable()
+
 import argparse
 import asyncio
 import json
@@ -301,4 +307,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     main()

@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 
-from alerts.config import TOKEN_FILE, AlertsConfig
+from alerts.config import TOKEN_FILE
 from exporter.serving.trust import trust
 from fleet.configuration.compose import alerts_url
 from fleet.configuration.load import Loaded
@@ -39,17 +39,6 @@ class Access(NamedTuple):
             verify=trust(self.certificate) if self.certificate is not None else False,
             auth=_Token(self.folder / TOKEN_FILE),
         )
-
-
-def prometheus_access(alerts: AlertsConfig, token: Path) -> dict[str, Any]:
-    """The scrape-config fields for a Prometheus beside the fleet; it reads the token for each request."""
-    if alerts.login is None and alerts.tls is None:
-        return {}
-    access: dict[str, Any] = {"authorization": {"credentials_file": str(token)}}
-    if alerts.tls is not None:
-        # Few certificates name 127.0.0.1, and nobody else can listen there.
-        access["tls_config"] = {"insecure_skip_verify": True}
-    return access
 
 
 class _Token(httpx.Auth):

@@ -19,7 +19,7 @@ from alerts.export.prometheus import render_rules
 from exporter.files import file_lock
 from exporter.run_folder import METRICS_FILE
 from exporter.system.process_identity import ProcessIdentity, find_process, identify
-from fleet.alert_loop.access import prometheus_access
+from fleet.alert_loop.prometheus_access import prometheus_access
 from fleet.configuration.compose import Composition, alerts_url, compose
 from fleet.configuration.load import Loaded
 from fleet.managers.supervisor import render

@@ -1,9 +1,12 @@
 """The operator of a fleet whose services a throw-away machine's systemd runs."""
 
+import itertools
 import json
+import re
 import shlex
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -12,7 +15,8 @@ from tests.systemd_box import Box
 
 FLEET = "my fleet 100% é"
 SIDECARS = {"cedar": 9702, "dune": 9703}
-_STATUS = f"{sys.executable} -m fleet services status || true"
+# Where the output of its commands goes: in memory, and not in the home, whose files are listed.
+_OUTPUT = Path("/tmp")
 
 
 @dataclass(frozen=True)
@@ -25,17 +29,35 @@ class Run:
 
 
 class Operator:
-    """What the box's user does in the folder of the fleet."""
+    """What the box's user does in the folder of the fleet; its commands are forks of one process (`tests.warm`)."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
+        self._commands = itertools.count()
+        self._server = box.serve("fleet")
+
+    def end(self) -> None:
+        self._server.end()
 
     def shell(self, script: str, status: int = 0, **environment: str) -> str:
         return self.box.run("sh", "-c", f"cd {shlex.quote(FLEET)} 2>/dev/null; {script}", status=status, **environment)
 
-    def peerwatch(self, *arguments: str, status: int = 0, **environment: str) -> str:
-        command = shlex.join([sys.executable, "-m", "fleet", *arguments])
-        return self.shell(f"exec timeout 300 {command}", status, **environment)
+    def peerwatch(self, *arguments: str, status: int | None = 0, **environment: str) -> str:
+        """The output of `peerwatch ARGUMENTS`; expects the exit status `status`, or any where it is None."""
+        number = next(self._commands)
+        out, err = (_OUTPUT / f"{number}.{name}" for name in ("out", "err"))
+        process = self._server.start(
+            *arguments,
+            out=out,
+            err=err,
+            folder=self.box.home / FLEET,
+            environment=self.box.environment(environment),
+            seen_from=self.box.root,
+        )
+        code = process.wait(300)
+        said = "".join((self.box.root / path.relative_to("/")).read_text() for path in (out, err))
+        assert status in (None, code), f"{arguments}: {code}\n{said}"
+        return said
 
     def write(self, name: str, text: str) -> None:
         self.shell(f"printf %s {shlex.quote(text)} > {shlex.quote(name)}")
@@ -70,7 +92,7 @@ class Operator:
         return found
 
     def list_services(self) -> str:
-        return self.shell(_STATUS)
+        return self.peerwatch("services", "status", status=None)
 
     def listed(self) -> dict[str, int]:
         """The same as `peerwatch services status` lists it."""
@@ -81,6 +103,12 @@ class Operator:
     def find(self, pattern: str) -> set[int]:
         """Processes of the user with this in their command line."""
         return set(map(int, self.shell(f"pgrep -u $(id -u) -f {shlex.quote(pattern)} || true").split()))
+
+    def running(self) -> list[str]:
+        """The user's processes that may be of the fleet: pid, parent and name; not what runs the commands here."""
+        server = self.shell("pgrep -o -u $(id -u) -f 'tests[.]warm'").strip()
+        lines = self.shell("ps -o pid=,ppid=,comm= -u $(id -u)").splitlines()
+        return [line for line in lines if re.search("python|p2pd", line) and server not in line.split()[:2]]
 
     def steps(self, name: str) -> int:
         text = self.shell(f"grep '^trainer_steps_total ' state/peers/{name}/trainer.prom 2>/dev/null || true")

@@ -195,6 +195,8 @@ class Machine:
         (self.folder / "sitecustomize.py").write_text(SET_CLOCK)
         lead = CLOCKS[self.name]
         clock = {"LD_PRELOAD": clock_library(), "FAKETIME": f"{lead:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        # With its fix a wait on a condition returns at once: a thread that waits for the interpreter's lock would spin.
+        clock |= {"FAKETIME_FORCE_MONOTONIC_FIX": "0"}
         # It would leave shared memory behind when the process is killed.
         clock |= {"FAKETIME_DISABLE_SHM": "1", "PYTHONPATH": str(self.folder), "CLOCK_LEAD": str(lead)}
         return os.environ | clock

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.e2e
 
 UNITS = ".config/systemd/user"
 TOKEN = "hunter2%21"
-PROCESSES = "pgrep -l -u $(id -u) 'python|p2pd'"
 # None that a connection of the box may have.
 PORTS = [9331, 9700, 9332, 9701, 8700, 8750]
 WITHOUT_COMMAND = {"leaderboard", "alerts", "peer:amber", "sidecar:amber", "sidecar:dune"}
@@ -63,7 +62,8 @@ def operator(box: Box) -> Iterator[Operator]:
     operator.write("dune.sh", OUTSIDE)
     operator.write("peerwatch.yaml", yaml.safe_dump(content, sort_keys=False))
     _start_outside(operator)
-    return operator
+    yield operator
+    operator.end()
 
 
 def _start_outside(operator: Operator) -> None:
@@ -308,7 +308,7 @@ def _all_start_again_with_the_machine(operator: Operator) -> None:
     """With the manager of the user, which lingers: what was stopped, and the attached trainer's sidecar too."""
     outside = _outside_pid(operator)
     operator.peerwatch("services", "stop")
-    assert operator.shell(PROCESSES, status=1) == ""
+    assert operator.running() == []
     user = operator.shell("id -u").strip()
     operator.box.as_root("systemctl", "restart", f"user@{user}.service")
     assert operator.wait_for_run("dune", "the attached trainer is watched").pid == outside == _outside_pid(operator)
@@ -320,7 +320,7 @@ def _uninstall_leaves_nothing(operator: Operator) -> None:
     assert "alert loop of fleet tried" in operator.peerwatch("services", "logs", "alerts")
     operator.peerwatch("services", "uninstall")
     assert operator.shell(f"cd ~/{UNITS} && find . -type f").split() == ["./peerwatch-tried-alerts.service.d/own.conf"]
-    assert operator.shell(PROCESSES, status=1) == ""
+    assert operator.running() == []
     assert not operator.shell("ls state/services 2>/dev/null; true")
     assert "checkpoints" in operator.shell("ls state/peers/amber").split()
     assert _outside_pid(operator) == outside

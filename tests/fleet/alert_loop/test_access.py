@@ -1,4 +1,4 @@
-"""The commands and Prometheus reach an alert loop that has a login and a certificate."""
+"""The commands reach an alert loop that has a login and a certificate."""
 
 import ssl
 from collections.abc import Callable
@@ -7,8 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from alerts.config import AlertsConfig
-from fleet.alert_loop.access import Access, prometheus_access
+from fleet.alert_loop.access import Access
 from fleet.alert_loop.client import AlertClient, AlertClientError
 from fleet.alert_loop.feed import Feed
 from tests.alerts.conftest import AlertLoop, Sidecar, make_loop, sidecar
@@ -73,12 +72,3 @@ def test_another_loop_on_the_port_is_not_taken_for_ours(guarded: AlertLoop, tmp_
     (tmp_path / "empty").mkdir()
     with pytest.raises(AlertClientError, match="another fleet"):
         AlertClient(access._replace(folder=tmp_path / "empty")).alerts()
-
-
-def test_a_prometheus_beside_the_fleet_sends_the_token(tmp_path: Path) -> None:
-    settings = {"fleet": "a", "state_dir": tmp_path, "login": {"password": "x"}}
-    token = tmp_path / "api.token"
-    assert prometheus_access(AlertsConfig(fleet="a", state_dir=tmp_path), token) == {}
-    assert prometheus_access(AlertsConfig.model_validate(settings), token) == {
-        "authorization": {"credentials_file": str(token)}
-    }
