@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,16 @@ def pytest_collection_finish() -> None:
 def collected(pytestconfig: pytest.Config) -> tuple[bool, frozenset[str]]:
     """Whether this process has collected every file of the suite, and which modules it had imported then."""
     return pytestconfig.stash[_COLLECTED]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Commands that a test runs in this process set its umask, and what the next test writes must not depend on it."""
+    before = os.umask(0o022)
+    try:
+        return (yield)
+    finally:
+        os.umask(before)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
