@@ -1,6 +1,7 @@
 """The process tree of a trainer is measured on real processes."""
 
 import ast
+import contextlib
 import itertools
 import os
 import signal
@@ -64,7 +65,9 @@ class Trainer:
     def end(self):
         tree = [self.process, *psutil.Process(self.process.pid).children(recursive=True)] if self.is_alive() else []
         for process in tree:
-            process.kill()
+            # The children end as soon as what they read from is gone.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
