@@ -20,13 +20,13 @@ gc.disable()
 
 # Workers that share the files begin with these, so that none is left alone with a long one.
 _LONG = (
+    "e2e/test_services_under_systemd.py",
     "e2e/test_watched_fleet.py",
     "trainer/test_swarm_of_four.py",
-    "e2e/test_services_under_systemd.py",
-    "fleet/plan/test_measure.py",
-    "e2e/test_two_peers.py",
-    "e2e/test_engines.py",
     "e2e/test_machines.py",
+    "e2e/test_two_peers.py",
+    "fleet/plan/test_measure.py",
+    "e2e/test_engines.py",
     "exporter/test_telemetry.py",
     "e2e/test_demo.py",
     "e2e/test_services_under_supervisor.py",
@@ -99,9 +99,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """As `--dist loadfile`, with some files together, and two in five workers that begin with the last files.
+    """As `--dist loadfile`, with some files together, and one in five workers that begins with the last files.
 
-    Those compute while the fleets of the first files wait; more fleets at once would only slow each other.
+    They compute while the fleets of the first files wait; more fleets at once would only slow each other.
     """
     from xdist.scheduler import LoadFileScheduling
     from xdist.workermanage import WorkerController
@@ -117,7 +117,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return first.get(path, path)
 
         def _assign_work_unit(self, node: WorkerController) -> None:
-            if int(node.gateway.id.removeprefix("gw")) >= workers - workers * 2 // 5:
+            if int(node.gateway.id.removeprefix("gw")) >= workers - workers // 5:
                 self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
             super()._assign_work_unit(node)
 
