@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-# `ready` asks for the signal, and `wait` lasts until it has come and some seconds more.
+# `ready` asks for the signal, `wait` lasts until it has come and some seconds more, and `told` ends the interruptions
+# as the trainer does: one that comes while Python exits would end it as a signal without a handler.
 PRELUDE = """
 import signal, sys, time
 from trainer.stopping import Stopper, StopRequested
@@ -15,6 +16,9 @@ def ready(): print("ready", flush=True)
 def wait(seconds):
     while not stopper.is_requested: time.sleep(0.01)
     time.sleep(seconds)
+def told(text):
+    stopper.disarm()
+    print(text)
 """
 ENFORCE = "stopper.enforce_deadline()\n"
 
@@ -43,7 +47,7 @@ def test_outside_a_step_it_is_immediate(number: signal.Signals) -> None:
 try:
     ready()
     time.sleep(600)
-except StopRequested: print("stopped")
+except StopRequested: told("stopped")
 """
 
     assert run(body, number, grace=600) == (0, "stopped\n")
@@ -71,7 +75,7 @@ try:
         time.sleep(600)
     except: print("swallowed")
     time.sleep(600)
-except StopRequested: print("abandoned")
+except StopRequested: told("abandoned")
 """
     assert run(body) == (0, "swallowed\nabandoned\n")
 
@@ -85,7 +89,7 @@ try:
         wait(0.6)
         print("whole")
     time.sleep(600)
-except StopRequested: print("abandoned")
+except StopRequested: told("abandoned")
 """
     assert run(body) == (0, "whole\nabandoned\n")
 
@@ -97,7 +101,7 @@ try:
         ready()
         wait(0.1)
     time.sleep(600)
-except StopRequested: print("stopped")
+except StopRequested: told("stopped")
 """
     assert run(body) == (0, "stopped\n")
 
@@ -112,7 +116,7 @@ try:
         time.sleep(0.1)
         print("whole")
     time.sleep(600)
-except StopRequested: print("stopped")
+except StopRequested: told("stopped")
 """
     assert run(body, enforce="") == (0, "whole\nstopped\n")
 
