@@ -1,6 +1,6 @@
 # `make up` starts the demo fleet, `make test` runs every test; both create .venv and install what they need first.
 # ARGS is passed to the command: make up ARGS="-f peerwatch.yaml", make test ARGS="tests/fleet -k launch".
-# Tests run in five processes, as most of them wait; make test ARGS="-n 0 -s" runs them in one.
+# Tests run in four processes, as most of them wait; make test ARGS="-n 0 -s" runs them in one.
 # They start hundreds of short processes: bytecode is kept, or each of them would compile what it imports.
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ up: .venv/.installed
 	.venv/bin/peerwatch up $(ARGS)
 
 test: .venv/.installed-dev
-	env -u PYTHONDONTWRITEBYTECODE .venv/bin/pytest -m "not bench" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/pytest -m "not bench" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.installed-dev
 	.venv/bin/ruff check .

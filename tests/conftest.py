@@ -99,27 +99,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """As `--dist loadfile`, with some files together, and one in five workers that begins with the last files.
-
-    They compute while the fleets of the first files wait; more fleets at once would only slow each other.
-    """
+    """As `--dist loadfile`, with some files together."""
     from xdist.scheduler import LoadFileScheduling
-    from xdist.workermanage import WorkerController
 
     if config.getoption("dist") != "loadfile":
         return None
     first = {str(_HERE / name): str(_HERE / names[0]) for names in _TOGETHER for name in names}
-    workers = config.getoption("numprocesses") or 0
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = str(config.rootpath / nodeid.partition("::")[0])
             return first.get(path, path)
-
-        def _assign_work_unit(self, node: WorkerController) -> None:
-            if int(node.gateway.id.removeprefix("gw")) >= workers - workers // 5:
-                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
-            super()._assign_work_unit(node)
 
     return Scheduling(config, log)
 
