@@ -33,7 +33,7 @@ WARM_UP_STEPS = 2
 # A trial ends long before; the trainer needs some limit.
 _LAST_STEP = 5000
 _STEP_LINE = re.compile(rb"^step=\d+ .*\bseconds=(\d+(?:\.\d+)?)", re.MULTILINE)
-# A sample takes as long as a tiny model's step; what a peer needs while it starts lasts for longer than this.
+# A sample looks through every mapping of a peer, at its cost; what a start needs lasts for longer than this.
 _STARTING_SAMPLE_SECONDS = 0.5
 _READ_BYTES = 2**20
 _LEADER_SECONDS = 180.0
