@@ -36,11 +36,15 @@ _PERMANENT = frozenset((HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatu
 
 
 class Answer(NamedTuple):
-    """A response: its status, its body and its Retry-After in seconds, if any."""
+    """A response: its status, its body and its Retry-After in seconds, if any.
+
+    `lost_on_way_to` is the address of a redirect that was followed without the message, as a 301 of a POST is.
+    """
 
     status: int
     body: bytes = b""
     retry_after_seconds: float | None = None
+    lost_on_way_to: str = ""
 
 
 class Sign(NamedTuple):
@@ -134,6 +138,26 @@ SIGNS: Mapping[str, tuple[Sign, ...]] = {
     "wecombot": (_only("errcode", "0", rate_limited="45009 45033 -1", permanent="93000 93004 93008"),),
     "zulip": (_not("result", "error"),),
 }
+# Programs that a user wrote may send on to a page of theirs once they have the message; to https they only send away.
+_MAY_REDIRECT = frozenset(("custom_form", "custom_json", "custom_xml"))
+# Beside those above: services, most run by oneself, that never answer with a web page. One is of whoever stands before
+# them: a log-in, a hotel's network, a server that shows its start page for every address.
+_NO_PAGES = frozenset(SIGNS) | {
+    *(
+        "emby",
+        "evolution",
+        "fluxer",
+        "goalert",
+        "gotify",
+        "home_assistant",
+        "humhub",
+        "jellyfin",
+        "lametric",
+        "mastodon",
+    ),
+    *("matrix", "mattermost", "misskey", "nextcloud", "nextcloudtalk", "ntfy", "parseplatform", "signal_api"),
+}
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 # The service answers with this word, or with what went wrong.
 WORDS: Mapping[str, str] = {"pushme": "success"}
 
@@ -160,6 +184,10 @@ def judge(service: str, answer: Answer) -> DeliveryResult | None:
     """
     if answer.status >= 400:
         return _explain_status(service, answer)
+    if answer.lost_on_way_to:
+        return _explain_redirect(service, answer)
+    if service in _NO_PAGES and _PAGE.match(answer.body):
+        return _refuse(service, answer, "a web page answered, not the service:", read_text(answer.body))
     if service in WORDS and answer.body:
         words = read_text(answer.body)
         return None if words == WORDS[service] else _refuse(service, answer, "", words)
@@ -233,6 +261,17 @@ def _explain_status(service: str, answer: Answer) -> DeliveryResult:
     )
 
 
+def _explain_redirect(service: str, answer: Answer) -> DeliveryResult | None:
+    if service in _MAY_REDIRECT and answer.status != HTTPStatus.MOVED_PERMANENTLY:
+        return None
+    return DeliveryResult(
+        False,
+        f"the service answered {answer.status} {HTTPStatus(answer.status).phrase}: it sends requests on to"
+        f" {answer.lost_on_way_to}, and the message is lost on the way; put the final address into the route's URL",
+        is_permanent=answer.status == HTTPStatus.MOVED_PERMANENTLY,
+    )
+
+
 def _refuse(service: str, answer: Answer, code: str, reason: str) -> DeliveryResult:
     advice = _advise(service, answer, reason)
     words = " ".join(part for part in (code, reason) if part)
@@ -268,7 +307,8 @@ def _find_pause(answer: Answer) -> float | None:
 def _decode(body: bytes) -> object:
     """The JSON of a body; None if it is none, or too deep or too large a number to be an answer."""
     try:
-        return json.loads(body)
+        # Of a service that writes its words in another encoding, the code can still be read.
+        return json.loads(body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return None
 

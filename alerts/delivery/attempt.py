@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -84,7 +85,8 @@ def _listen_to(send: Any) -> Any:
         if not stream:
             response._content, response._content_consumed = _read(response), True
             if len(attempt.answers) < MAX_ANSWERS:
-                attempt.answers.append(Answer(response.status_code, response._content, _read_pause(response)))
+                lost = _find_redirect(request, response)
+                attempt.answers.append(Answer(response.status_code, response._content, _read_pause(response), lost))
         return response
 
     return send_and_keep
@@ -103,6 +105,18 @@ def _read(response: Response) -> bytes:
             response.close()
             raise ReadTimeout("timed out")
     return bytes(body[:MAX_ANSWER_BYTES])
+
+
+def _find_redirect(request: PreparedRequest, response: Response) -> str:
+    """Where requests goes on with a GET, without what it was to send: the scheme and host; empty if it does not."""
+    drops = request.method == "POST" if response.status_code == 301 else response.status_code in (302, 303)
+    if not response.is_redirect or not drops or request.method in ("GET", "HEAD"):
+        return ""
+    try:
+        parts = urlsplit(urljoin(request.url or "", response.headers["location"]))
+        return f"{parts.scheme}://{parts.hostname or ''}"[:100]
+    except ValueError:
+        return "an address that is none"
 
 
 def _read_pause(response: Response) -> float | None:

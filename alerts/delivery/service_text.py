@@ -33,12 +33,14 @@ class ByteLimit(NamedTuple):
 BYTE_LIMITS: Mapping[str, ByteLimit] = {
     "bark": ByteLimit(3000),  # Apple takes 4096 bytes with the title, the icon's address and the rest.
     "dingtalk": ByteLimit(19_985, is_json=True),
+    "fcm": ByteLimit(3000),
     "feishu": ByteLimit(19_985, is_json=True),  # The limit is that of the request.
     "gorush": ByteLimit(3000),
     "irc": ByteLimit(380),
     "lark": ByteLimit(19_985, is_json=True),
     # 4096 in UTF-8; apprise sends what has more than 8000 in JSON as a file.
     "ntfy": ByteLimit(7400, is_json=True),
+    "prowl": ByteLimit(10_000),
     "pushy": ByteLimit(3000),
     "threema": ByteLimit(3500),
     "vapid": ByteLimit(3000),

@@ -143,14 +143,15 @@ def set_aside(path: Path, form: Format, now: float | None = None, word: str = "d
     """Renames the file and its companions to a name with the time, and deletes the oldest of many. Raises OSError."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() if now is None else now))
     names = (f"{path.name}.{word}-{moment}" + (f"-{number}" if number else "") for number in range(10_000))
-    aside = next(found for name in names if not (found := path.with_name(name)).exists())
+    aside = next(found for name in names if not os.path.lexists(found := path.with_name(name)))
     for suffix in ("", *COMPANIONS):
         part = path.with_name(path.name + suffix)
-        if part.exists():
+        # A link that leads nowhere is in the way too.
+        if os.path.lexists(part):
             part.rename(aside.with_name(aside.name + suffix))
     _close_to_others(aside)
     kept = [found for found in _set_aside_before(path) if not found.name.endswith(COMPANIONS)]
-    for old in sorted(kept, key=lambda found: found.stat().st_mtime_ns)[: -form.kept]:
+    for old in sorted(kept, key=lambda found: found.lstat().st_mtime_ns)[: -form.kept]:
         for suffix in ("", *COMPANIONS):
             if old != aside:
                 old.with_name(old.name + suffix).unlink(missing_ok=True)

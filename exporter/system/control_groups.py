@@ -4,6 +4,7 @@ A limit of any group above counts too, as far up as the system shows: a containe
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,9 +106,9 @@ def find_path(group: str, mount: Mount) -> str | None:
 def _folders(controller: str, pid: int | None, root: Path) -> tuple[bool, list[Path]]:
     """(whether they are of version 2, the folders from the process's own group up to the mount's point)."""
     try:
-        groups = parse_groups((root / "proc" / ("self" if pid is None else str(pid)) / "cgroup").read_text())
-        mounts = parse_mounts((root / "proc" / "self" / "mountinfo").read_text())
-    except (OSError, UnicodeDecodeError):
+        groups = parse_groups(_read_names(root / "proc" / ("self" if pid is None else str(pid)) / "cgroup"))
+        mounts = parse_mounts(_read_names(root / "proc" / "self" / "mountinfo"))
+    except OSError:
         return False, []
     for name in (controller, _UNIFIED):
         found = [mount for mount in mounts if name in mount.controllers]
@@ -124,7 +125,8 @@ def _chain(group: str, mount: Mount, root: Path, *, is_own: bool) -> list[Path]:
     # What is mounted for this process limits it, even if its group goes by another name there.
     point = root / mount.point.lstrip("/")
     folder = point / (below or "")
-    while folder != point and not folder.is_dir():
+    # Unlike Path.is_dir, this does not raise for a folder that may not be looked into.
+    while folder != point and not os.path.isdir(folder):
         folder = folder.parent
     between = len(folder.parts) - len(point.parts)
     return [folder, *list(folder.parents)[:between]]
@@ -203,6 +205,11 @@ def _read(path: Path) -> str:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         return path.read_text()
     return ""
+
+
+def _read_names(path: Path) -> str:
+    """A file with names in it, of groups or of disks that are mounted, in whatever encoding. Raises OSError."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _unescape(text: str) -> str:

@@ -47,7 +47,8 @@ def read_footprint(pid: int, *, proc: Path = Path("/proc")) -> float | None:
 def measure(process: psutil.Process, *, proc: Path = Path("/proc")) -> Use:
     """The footprint, or what stands in for it. Raises psutil.Error where not even that can be read."""
     footprint = read_footprint(process.pid, proc=proc)
-    if footprint is not None:
+    # Some sandboxes have the file, and write zeros into it.
+    if footprint:
         return Use(footprint)
     resident = process.memory_info().rss + read_swapped(process.pid, proc=proc)
     # A zombie has no memory left, and nothing to read.

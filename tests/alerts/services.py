@@ -38,6 +38,8 @@ class Services:
         self.status = 200
         self.body = b"{}"
         self.headers: dict[str, str] = {}
+        # The status and address with which the next request is sent on.
+        self.redirect: tuple[int, str] | None = None
         self.requests: list[Request] = []
         self._certificate = make_certificate(certificate, *NAMES)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -55,7 +57,10 @@ class Services:
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 services.requests.append(Request(self.headers.get("Host", ""), self.path, self.rfile.read(length)))
-                self.send_response(services.status)
+                redirect, services.redirect = services.redirect, None
+                self.send_response(redirect[0] if redirect else services.status)
+                if redirect:
+                    self.send_header("Location", redirect[1])
                 for name, value in services.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(services.body)))

@@ -126,6 +126,58 @@ def test_what_a_service_repeats_of_the_url_is_masked(services: Services) -> None
     assert not any(secret in outcome.reason for secret in (token, "abcdef0123456789", "p4ssw0rd"))
 
 
+LOGIN = b"\n<!DOCTYPE html>\n<html><head><title>x</title></head><body>Please log in</body></html>"
+
+
+@pytest.mark.parametrize("url", [CASES["dingtalk"].url, CASES["bark"].url, "gotify://{host}/token12345", "ntfy://t"])
+def test_a_web_page_in_place_of_the_service_is_no_acceptance(services: Services, url: str) -> None:
+    """Of a log-in, a hotel's network, or a server with one page for every address."""
+    outcome = _send(services, url, LOGIN)
+    assert outcome == DeliveryResult(
+        False, "the service refused the message: a web page answered, not the service: Please log in"
+    )
+    assert _send(services, "json://{host}/", LOGIN).accepted
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "accepted"),
+    [
+        # What requests goes on with is a GET, without the message.
+        ("gotify://{host}/token12345", 301, False),
+        ("gotify://{host}/token12345", 302, False),
+        (CASES["wecombot"].url, 303, False),
+        ("json://{host}/", 301, False),
+        # A program of the user's may show a page once it has the message.
+        ("json://{host}/", 302, True),
+        # With these the message goes along.
+        ("gotify://{host}/token12345", 307, True),
+        ("gotify://{host}/token12345", 308, True),
+    ],
+)
+def test_a_message_that_is_lost_on_a_redirect_is_not_delivered(
+    services: Services, url: str, status: int, accepted: bool
+) -> None:
+    services.redirect = status, f"http://{services.address}/hunter2-hunter2/login"
+    try:
+        outcome = _send(services, url, b'{"id": 1}')
+    finally:
+        services.redirect = None
+    assert outcome.accepted is accepted
+    if not accepted:
+        assert "it sends requests on to http://127.0.0.1, and the message is lost on the way" in outcome.reason
+        assert outcome.is_permanent is (status == 301)
+        assert "hunter2" not in outcome.reason
+    elif status > 303:
+        assert b"Gone." in services.requests[-1].body
+
+
+def test_a_code_counts_though_the_words_beside_it_are_in_another_encoding() -> None:
+    body = '{"errcode": 310000, "errmsg": "关键词不匹配"}'.encode("gbk")
+    found = judge("dingtalk", Answer(200, body))
+    assert found is not None
+    assert "errcode 310000" in found.reason
+
+
 def test_a_long_answer_is_bounded(services: Services) -> None:
     assert len(_send(services, "json://{host}/", "x" * 3_000_000, 500).reason) < MAX_REASON_LENGTH + 100
     assert len(read_reason(json.dumps({"message": "y" * 10_000}).encode())) == MAX_REASON_LENGTH

@@ -214,3 +214,11 @@ def test_what_is_on_a_read_only_disk_is_read_and_kept_in_memory(tmp_path: Path, 
     obstacle = f"cannot write to {disk}: Read-only file system"
     assert lines == ["True False", f"True {obstacle}", f"['Qm{'a' * 44}']", obstacle], done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_link_that_leads_nowhere_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    path.symlink_to(tmp_path / "gone" / "x.sqlite")
+    aside = set_aside(path, FORMAT, now=1e9)
+    assert aside.is_symlink()
+    assert not path.is_symlink()

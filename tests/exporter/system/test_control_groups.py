@@ -152,5 +152,11 @@ def test_what_cannot_be_read_is_no_limit(tmp_path: Path) -> None:
     assert limits(root) == [None]
     assert memory_groups(root=tmp_path / "a system without them") == []
     assert processor_quota(root=tmp_path / "a system without them") is None
+
+
+def test_a_name_in_another_encoding_hides_no_limit(tmp_path: Path) -> None:
+    root = write_tree(tmp_path, "0::/\xff\n", UNIFIED, {".": unified(GIB)})
     (root / "proc" / "self" / "cgroup").write_bytes(b"0::/\xff\n")
-    assert memory_groups(root=root) == []
+    mounts = root / "proc" / "self" / "mountinfo"
+    mounts.write_bytes(b"41 29 8:17 / /media/caf\xe9 rw - ext4 /dev/sdb1 rw\n" + mounts.read_bytes())
+    assert limits(root) == [GIB]
