@@ -73,7 +73,7 @@ def resolve_url(text: str, environment: Mapping[str, str] = os.environ) -> str:
 
 def path_of(text: str) -> Path | None:
     """The file that a text refers to; None for any other text."""
-    return Path(text.removeprefix(_FILE)).expanduser() if text.startswith(_FILE) else None
+    return Path(os.path.expanduser(text.removeprefix(_FILE))) if text.startswith(_FILE) else None
 
 
 def variables(text: str) -> list[str]:
@@ -170,7 +170,7 @@ def _checked(url: str, name: str) -> str:
 
 def _read(reference: str) -> str:
     try:
-        with Path(reference.removeprefix(_FILE)).expanduser().open("rb") as file:
+        with open(os.path.expanduser(reference.removeprefix(_FILE)), "rb") as file:
             content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -25,6 +25,7 @@ from trainer.multiaddr import check_multiaddr, check_peer_address
 from trainer.protocol import MAX_SHARDS, check_peer_id
 from trainer.rewards import discover
 from trainer.suited import TINY
+from trainer.tasks.table import FILES
 
 # GRPOConfig fields that the trainer sets itself, and the key of this configuration to use instead.
 OWN_FIELDS = {
@@ -43,13 +44,23 @@ OWN_FIELDS = {
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """`; did you mean …?` for the known name closest to a misspelt one, else an empty string."""
-    found = difflib.get_close_matches(name, list(names), n=1)
+    found = difflib.get_close_matches(str(name), list(names), n=1)
     return f"; did you mean {found[0]}?" if found else ""
 
 
 def is_table(task: str) -> bool:
     """Whether a task is a dataset with columns, of the hub or in a file, and not one of reasoning-gym."""
-    return "/" in task or Path(task).suffix in (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+    return "/" in task or Path(task).suffix in FILES
+
+
+def is_file_task(task: str) -> bool:
+    """Whether a task is a path, not a dataset of reasoning-gym or of the hub."""
+    return is_path(task) or Path(task).suffix in FILES
+
+
+def is_path(text: str) -> bool:
+    """Whether a model or a task is written as a path."""
+    return text.startswith(("/", "./", "../", "~"))
 
 
 def judge_grpo(options: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
@@ -245,7 +256,8 @@ def load_config(path: Path) -> TrainerConfig:
         raise ValueError("\n".join(errors)) from error
     folder = path.resolve().parent
     rewards = [str(folder / name) if ".py:" in name else name for name in config.rewards]
-    return config.model_copy(update={"run_dir": folder / config.run_dir, "rewards": rewards})
+    task = str(folder / Path(config.task).expanduser()) if is_file_task(config.task) else config.task
+    return config.model_copy(update={"run_dir": folder / config.run_dir, "rewards": rewards, "task": task})
 
 
 def _place(location: tuple[str | int, ...]) -> list[str]:

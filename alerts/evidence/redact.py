@@ -34,6 +34,7 @@ _FORMS = re.compile(
     | \bxox[a-z]-[A-Za-z0-9-]{8,}+ | \bxapp-[A-Za-z0-9-]{10,}+
     | \b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}+
     | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}+
+    | \b(?:glsa|dckr_pat)_[A-Za-z0-9_-]{16,}+ | \bhv[sbr]\.[A-Za-z0-9_-]{16,}+ | \bsq0c?[a-z]{2,3}-[A-Za-z0-9_-]{16,}+
     | \bAGE-SECRET-KEY-1[A-Z0-9]{20,}+
     """,
     re.VERBOSE,
@@ -42,8 +43,13 @@ _FORMS = re.compile(
 # A value in quotes, which may be escaped, in brackets, or up to the next blank.
 _QUOTED = r"""(?P<quote>\\{0,4}["'])(?:(?!(?P=quote)).)*+(?:(?P=quote))?"""
 _VALUE = rf"""(?P<value>{_QUOTED}|\([^)]*+\)?|[^\s"'&]++)"""
-_TO = r"""\\{0,4}["']?\s{0,4}(?:=>|:=|=|:)\s{0,4}"""
-_PASSWORD = r"(?:passw(?:or)?d|passphrase|passcode|(?<![A-Za-z])pwd|(?<=_)pass)(?:s\b)?"
+_TO = r"""\\{0,4}["']?\s{0,4}(?:=>|:=|=|:|：)\s{0,4}"""
+_PASSWORD = (
+    r"(?:passw(?:or)?d|passwort|kennwort|mot\sde\spasse|contraseña|(?<![A-Za-z])senha|пароль|密码|密碼|口令|パスワード"
+    r"|passphrase|passcode|(?<![A-Za-z])pwd|(?<=_)pass)(?:s\b)?"
+)
+# A bare `pass` or `pw`: results of tests and of questions begin with a digit.
+_PASS = r"""(?<![\w@-])p(?:ass|w)(?=\\{0,4}["']?\s{0,4}[:=]\s{0,4}\\{0,4}["']?[^\s\d"'])"""
 # Names that hold "token" and are about words: pad_token, tokenizer, token_ids.
 _WORDS_BEFORE = ("pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per")
 _NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in _WORDS_BEFORE)
@@ -53,7 +59,7 @@ _KEY_KINDS = (
 )
 _TOKEN = (
     rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|secret(?!s\b)|api[_\s-]?key|{_KEY_KINDS}|credentials?"
-    r"|(?<![A-Za-z0-9])auth(?![A-Za-z])|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code)"
+    rf"|(?<![A-Za-z0-9])auth(?![A-Za-z])|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code|{_PASS})"
 )
 _NAMED = re.compile(
     rf"(?P<name>(?P<password>{_PASSWORD})|{_TOKEN})(?P<rest>[\w-]{{0,40}}+)(?P<to>{_TO}){_VALUE}", re.IGNORECASE
@@ -66,9 +72,15 @@ _ARGUMENT = re.compile(
 _SAID = re.compile(
     rf"""(?P<name>\b(?:(?P<password>{_PASSWORD})|{_TOKEN})['"]?\s{{1,4}}"""
     r"(?:(?:is|was)[\s:]{1,4}|(?:for|of)\s[^:=]{1,80}[:=]\s{0,4})"
+    r"|(?:密码|密碼|口令|密钥|令牌)\s{0,2}[是为為]\s{0,2}"
     r"|\bpassw(?:or)?d\s(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z]))"
     rf"{_VALUE}",
     re.IGNORECASE,
+)
+# Of programs that take a password so; elsewhere -p is a port or a path.
+_SHORT_ARGUMENT = re.compile(
+    r"(\b(?:(?:sshpass|mysql\w{0,10}|mariadb\w{0,10})\s(?:[^\n]{0,80}?\s)?-p|redis-cli\s(?:[^\n]{0,80}?\s)?-a)\s?)"
+    r"[^\s-]\S*"
 )
 _LOGIN_ARGUMENT = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[\s=]{1,4}[^\s:]{1,80}:)\S+")
 _HEADER = re.compile(
@@ -171,6 +183,7 @@ def mask(text: str) -> str:
     text = _HOOK_PATHS.sub(rf"\1{MASK}", text)
     text = _FORMS.sub(MASK, text)
     text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
+    text = _SHORT_ARGUMENT.sub(rf"\1{MASK}", text)
     text = _LOGIN_ARGUMENT.sub(rf"\1{MASK}", text)
     text = _SCHEME.sub(rf"\1{MASK}", text)
     text = _BARE_LOGIN.sub(rf"\1{MASK}", text)

@@ -25,6 +25,9 @@ Location = tuple[str | int, ...]
 
 _MERGE, _INT, _FLOAT, _TEXT = (f"tag:yaml.org,2002:{name}" for name in ("merge", "int", "float", "str"))
 _QUOTED_WRONGLY = "!typographic-quote"
+# What a key may look like: it is text all the same.
+_PLAIN = frozenset((_INT, _FLOAT, *(f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "timestamp"))))
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _RESOLVERS = (
     (_INT, re.compile(r"[-+]?(0|[1-9][0-9_]*)|0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+"), "-+0123456789"),
     (
@@ -180,6 +183,7 @@ def _walk(node: yaml.Node, location: Location, lines: dict[Location, int], seen:
                 continue
             lines[below] = line
             yield from _judge(key, below)
+            key.tag = _TEXT if key.tag in _PLAIN else key.tag
             yield from _walk(value, below, lines, seen)
     else:
         for index, value in enumerate(node.value):
@@ -192,6 +196,10 @@ def _judge(node: yaml.ScalarNode, location: Location) -> Iterator[Mistake]:
     if node.tag == _QUOTED_WRONGLY:
         message = "begins with a typographic quote, which would be part of the value; write \" or '"
         yield Mistake(location, line, message)
+    elif _NO_TEXT.search(node.value):
+        # What is left is judged too, and no path of it ends a process.
+        node.value = _NO_TEXT.sub("", node.value)
+        yield Mistake(location, line, "has a NUL or half a character (\\0, \\ud800); remove it")
     elif node.tag in (_INT, _FLOAT) and len(node.value) > MAX_DIGITS:
         yield Mistake(location, line, f"a number of more than {MAX_DIGITS} digits; quote it if it is text")
     elif node.tag == _FLOAT and not _is_finite(node.value):
@@ -229,6 +237,8 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or ""
     if "alias" in problem:
         return "an undefined alias; quote a value that begins with *"
+    if "'\\t'" in problem:
+        return "a tab; indent with blanks"
     if "constructor for the tag" in problem or "tag handle" in problem:
         return "a tag, which is not allowed here; quote a value that begins with !"
     return " ".join(", ".join(part for part in (error.context, problem) if part).split())

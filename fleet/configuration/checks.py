@@ -26,6 +26,7 @@ from fleet.configuration.model import FleetConfig
 from fleet.configuration.peers import PeerPlan, Service, services
 from fleet.configuration.swarm_checks import find_swarm_problems
 from fleet.configuration.trainer_checks import find_trainer_problems
+from fleet.configuration.watched import CommandPeer
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.swarm.reachability import has_listener
 
@@ -63,6 +64,8 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
     loaded.add(twice)
     if not twice and not is_running:
         loaded.add(taken_ports(listening))
+    loaded.add(_state(loaded.folder.root))
+    loaded.add(_commands(loaded))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))
     loaded.add(_outside(loaded))
@@ -178,6 +181,32 @@ def _watched_nothing(loaded: Loaded) -> Iterator[Problem]:
         yield Problem(("peers",), "no peers, and no machines in `watch`; set one of them")
 
 
+def _state(root: Path) -> Iterator[Problem]:
+    """A state folder that cannot be made or written."""
+    remedy = "set another `state_dir`"
+    try:
+        there = next(path for path in (root, *root.parents) if os.path.lexists(path))
+        if not os.path.isdir(there):
+            yield Problem(("state_dir",), f"{there} is no folder; {remedy}")
+        elif not os.access(there, os.W_OK | os.X_OK):
+            yield Problem(("state_dir",), f"cannot write to {there}; {remedy}")
+        else:
+            root.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Problem(("state_dir",), f"{root}: {error.strerror}; {remedy}")
+
+
+def _commands(loaded: Loaded) -> Iterator[Problem]:
+    """Commands whose folder is missing."""
+    for peer in loaded.peers:
+        if isinstance(peer.watched, CommandPeer):
+            folder = loaded.base / peer.watched.folder.expanduser()
+            if not os.path.isdir(folder):
+                yield Problem((*(peer.where or ()), "folder"), f"no folder {folder}; name an existing one")
+
+
 def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:
     total = sum(peer.memory_limit_bytes or 0 for peer in peers)
     has = machine.describe_memory()
@@ -211,11 +240,11 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
         yield Problem(_in_file(doubt.location), doubt.message, is_warning=True)
     for location, text in alerts.secrets():
         path = path_of(text)
-        if path is not None and path.exists():
+        if path is not None and os.path.exists(path):
             yield from _check_permissions(path, _in_file(location))
-    if alerts.tls is not None and alerts.tls.key.exists():
+    if alerts.tls is not None and os.path.exists(alerts.tls.key):
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
-    if alerts.standby_of is not None and alerts.standby_of.token_file.exists():
+    if alerts.standby_of is not None and os.path.exists(alerts.standby_of.token_file):
         yield from _check_permissions(alerts.standby_of.token_file, ("alerts", "standby_of", "token_file"))
 
 
@@ -231,12 +260,12 @@ def _outside(loaded: Loaded) -> Iterator[Problem]:
         return
     for name in ("certificate", "key", "login"):
         path = getattr(machine, name)
-        if not path.is_file():
+        if not os.path.isfile(path):
             yield Problem(("outside", name), f"{path}: no such file; `peerwatch join` makes it")
         elif name != "certificate":
             yield from _check_permissions(path, ("outside", name))
     try:
-        if machine.login and machine.login.is_file():
+        if machine.login and os.path.isfile(machine.login):
             read_credentials(machine.login)
     except (OSError, ValueError) as error:
         yield Problem(("outside", "login"), f"{machine.login}: {getattr(error, 'strerror', None) or error}")

@@ -24,7 +24,7 @@ from fleet.configuration.values import check_ipv4
 from fleet.configuration.watched import AttachedPeer, RlSwarmPeer, WatchedPeer, describe_watch
 from fleet.configuration.yaml_lines import Location, Problem
 from fleet.state_folder import StateFolder
-from trainer.config import TrainerConfig, judge_grpo
+from trainer.config import TrainerConfig, is_file_task, is_path, judge_grpo
 from trainer.grpo_settings.values import Setting, judge_together
 from trainer.protocol import STAGES
 
@@ -301,7 +301,9 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 def _with_paths(settings: dict[str, Any], base: Path) -> dict[str, Any]:
     """Resolves relative paths against the file's folder; other values stay as they are."""
     settings = dict(settings)
-    model, rewards = settings.get("model"), settings.get("rewards")
+    model, rewards, task = settings.get("model"), settings.get("rewards"), settings.get("task")
+    if isinstance(task, str) and is_file_task(task):
+        settings["task"] = str(base / Path(task).expanduser())
     if isinstance(model, str) and is_path(model):
         settings["model"] = str(base / Path(model).expanduser())
     if isinstance(rewards, list):
@@ -310,10 +312,6 @@ def _with_paths(settings: dict[str, Any], base: Path) -> dict[str, Any]:
             for reward in rewards
         ]
     return settings
-
-
-def is_path(model: str) -> bool:
-    return model.startswith(("/", "./", "../", "~"))
 
 
 def _add_leaderboard(

@@ -1,7 +1,8 @@
 """Loads `peerwatch.yaml`: its data, the configuration of every process, and every error."""
 
 import copy
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from fleet.configuration.yaml_lines import Document, Location, Problem, parse
 from fleet.state_folder import StateFolder
 
 DEFAULT_FILE = Path("peerwatch.yaml")
+# Below these keys a text may begin with ~ and be no path of ours.
+_NO_PATHS = frozenset({"arguments", "command", "environment", "password", "task_options"})
 
 
 @dataclass
@@ -84,11 +87,15 @@ def load_text(text: bytes | str, source: str, base: Path, state_folder: Path | N
     loaded = Loaded(source, base, document, list(document.problems), StateFolder(base))
     if any(not problem.location for problem in document.problems):
         return loaded
-    result = validate(FleetConfig, document.data)
+    data, homeless = document.data, list(_without_home(document.data, ()))
+    if homeless:
+        loaded.add(homeless)
+        data = _without(data, [problem.location for problem in homeless])
+    result = validate(FleetConfig, data)
     if not isinstance(result, FleetConfig):
         loaded.add(Problem(mistake.location, mistake.message) for mistake in result)
         # The valid rest is checked too, so that one run reports every error.
-        result = validate(FleetConfig, _without(document.data, [mistake.location for mistake in result]))
+        result = validate(FleetConfig, _without(data, [mistake.location for mistake in result]))
         if not isinstance(result, FleetConfig):
             return loaded
     loaded.config = result
@@ -119,9 +126,20 @@ def _without(data: dict[str, Any], locations: list[Location]) -> dict[str, Any]:
     return rest
 
 
+def _without_home(data: Any, location: Location) -> Iterator[Problem]:
+    """Paths below the home folder of a user whom this machine does not know, or that has none."""
+    if isinstance(data, str):
+        path = data.removeprefix("file:")
+        if path.startswith("~") and os.path.expanduser(path) == path and not _NO_PATHS.intersection(location):
+            yield Problem(location, f"this machine knows no home folder {path.partition('/')[0]}; write the whole path")
+    elif isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _without_home(value, (*location, key))
+
+
 def _state_folder(config: FleetConfig, base: Path, override: Path | None) -> StateFolder:
     if override is not None:
-        return StateFolder(override.expanduser().absolute())
+        return StateFolder(Path(os.path.expanduser(override)).absolute())
     if config.state_dir is not None:
         return StateFolder((base / config.state_dir.expanduser()).absolute())
     return StateFolder.of(config.fleet)

@@ -5,6 +5,8 @@ Loads neither torch nor a user's code.
 
 import ast
 import importlib.util
+import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -12,11 +14,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from fleet.configuration.compose import is_path
 from fleet.configuration.load import Loaded
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
-from trainer.config import TrainerConfig, is_table
+from trainer.config import TrainerConfig, is_file_task, is_path, is_table
+from trainer.tasks.table import OPTIONS
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LONGEST_MODEL_ID = 96
@@ -42,6 +44,13 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "load_in_4bit"):
         if settings["load_in_4bit"] is True and importlib.util.find_spec("bitsandbytes") is None:
             yield Problem(where, "needs the package bitsandbytes: pip install bitsandbytes; or remove it")
+    for where, settings in _places(loaded, "task"):
+        if isinstance(settings["task"], str) and is_file_task(settings["task"]):
+            yield from _table(where, Path(settings["task"]))
+    for where, settings in _places(loaded, "task_options"):
+        if is_table(str(settings.get("task"))) and isinstance(settings["task_options"], dict):
+            for name in set(settings["task_options"]) - set(OPTIONS):
+                yield Problem((*where, name), f"unknown option of a dataset{suggest(name, OPTIONS)}")
     if importlib.util.find_spec("reasoning_gym") is not None:
         yield from _tasks(loaded)
 
@@ -59,9 +68,9 @@ def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]
 
 def _model(where: Location, model: str) -> Iterator[Problem]:
     if is_path(model):
-        if not Path(model).is_dir():
+        if not os.path.isdir(model):
             yield Problem(where, f"no folder {model}; set an existing folder or a Hugging Face id")
-        elif not (Path(model) / "config.json").is_file():
+        elif not os.path.isfile(os.path.join(model, "config.json")):
             yield Problem(where, f"{model} has no config.json; set a folder that a model was saved to")
     elif len(model) > _LONGEST_MODEL_ID or not _MODEL_ID.fullmatch(model):
         yield Problem(
@@ -126,6 +135,30 @@ def _tasks(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "task_options"):
         if settings["task_options"]:
             yield from _task_options(where, settings.get("task", default), settings["task_options"])
+
+
+def _table(where: Location, path: Path) -> Iterator[Problem]:
+    """A file of questions that cannot be read, has none, or does not begin with one."""
+    try:
+        if path.is_dir():
+            return
+        with path.open("rb") as file:
+            first = file.readline(_MAX_REWARD_BYTES)
+            has_more = bool(first.strip() or file.readline(_MAX_REWARD_BYTES).strip())
+    except OSError as error:
+        yield Problem(where, f"cannot read {path}: {error.strerror}; name a file or a dataset of the hub")
+        return
+    if not has_more:
+        yield Problem(where, f"{path} is empty; write questions and answers into it")
+    elif path.suffix == ".jsonl" and len(first) < _MAX_REWARD_BYTES and not _is_object(first):
+        yield Problem(where, f'{path}:1: is no JSON object; write {{"question": …, "answer": …}} on each line')
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return not line.strip() or isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _task(where: Location, task: object) -> Iterator[Problem]:

@@ -74,7 +74,9 @@ def _mistake(model: type[BaseModel], data: Any, details: ErrorDetails, top: set[
         return Mistake(location, "missing")
     message = details["msg"].removeprefix("Value error, ")
     if kind != "value_error" and not _SECRET_KEYS.intersection(location) and _is_short(details["input"]):
-        message = f"{message.removeprefix('Input ').partition(',')[0]}, not {details['input']!r}"
+        message = message.removeprefix("Input ")
+        expected = message if kind in ("literal_error", "enum") else message.partition(",")[0]
+        message = f"{expected}, not {details['input']!r}"
     return Mistake(location, message)
 
 
@@ -88,9 +90,16 @@ def _in_data(location: Location, data: Any) -> Location:
     for index, part in enumerate(location):
         is_key = isinstance(data, dict) and part in data
         is_index = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_key and _is_branch(location[index + 1 :], data, data[part]):
+            continue
         if is_key or is_index:
             kept.append(part)
             data = data[part]
         elif isinstance(data, dict) and index == len(location) - 1:
             kept.append(part)
     return tuple(kept)
+
+
+def _is_branch(rest: Location, data: Mapping[Any, Any], value: object) -> bool:
+    """Whether a part of a location is a union's branch, although the data has a key of that name."""
+    return bool(rest) and rest[0] in data and not (isinstance(value, Mapping) and rest[0] in value)

@@ -28,6 +28,13 @@ def _split(value: object) -> object:
         raise ValueError(f"{value[:64]!r} cannot be split into words: {error}; write it as a list") from None
 
 
+def _as_text(value: object) -> object:
+    """Whole numbers as text, as in `CUDA_VISIBLE_DEVICES: 0`."""
+    if not isinstance(value, dict):
+        return value
+    return {name: str(one) if type(one) is int else one for name, one in value.items()}
+
+
 def _check_variables(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not _VARIABLE.fullmatch(name):
@@ -45,6 +52,7 @@ def _one_reader(value: object) -> object:
 
 
 Command = Annotated[list[str], BeforeValidator(_split), Field(min_length=1, max_length=1000)]
+Environment = Annotated[dict[str, str], BeforeValidator(_as_text), AfterValidator(_check_variables)]
 Reader = Annotated[dict[str, dict[str, Any]], BeforeValidator(_one_reader)]
 
 
@@ -113,7 +121,7 @@ class CommandPeer(WatchedPeer):
     kind: Literal["command"]
     command: Command
     folder: Path = Field(default=Path("."), description="where it runs; relative to the file's folder")
-    environment: Annotated[dict[str, str], AfterValidator(_check_variables)] = Field(default_factory=dict)
+    environment: Environment = Field(default_factory=dict)
 
     def list_readers(self, log: Path) -> list[dict[str, dict[str, Any]]]:
         return self.progress or [{"log": {"path": str(log)}}]
@@ -141,7 +149,7 @@ class RlSwarmPeer(WatchedPeer):
     game: Literal["gsm8k", "dapo"] = "gsm8k"
     python: Path | None = Field(default=None, description="by default that of the checkout's .venv")
     arguments: list[str] = Field(default_factory=list, max_length=100)
-    environment: Annotated[dict[str, str], AfterValidator(_check_variables)] = Field(default_factory=dict)
+    environment: Environment = Field(default_factory=dict)
     login_port: Port = LOGIN_PORT
     spacing: Annotated[Duration, Field(ge=0, le=3600)] = 180.0
     stall: RoundStall = RoundStall()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet.configuration.compose import is_path
+from trainer.config import is_path
 from trainer.suited import TINY, TINY_SHAPE
 
 # Decoders with a gated MLP and RMS norms, whose weights follow from the configuration as counted below.

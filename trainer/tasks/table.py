@@ -13,7 +13,7 @@ _PROMPTS = ("question", "prompt", "problem", "instruction", "input")
 _ANSWERS = ("answer", "solution", "target", "output", "response")
 _KNOWN = {"openai/gsm8k": {"config": "main"}}
 _FINAL = "####"
-_FILES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+FILES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 
 class TableSource:
@@ -59,8 +59,8 @@ def _load(name: str, options: dict[str, Any]) -> Any:
     split = str(options.get("split", "train"))
     try:
         path = Path(name).expanduser()
-        if path.suffix in _FILES and path.is_file():
-            return datasets.load_dataset(_FILES[path.suffix], data_files={split: str(path)}, split=split)
+        if path.suffix in FILES and path.is_file():
+            return datasets.load_dataset(FILES[path.suffix], data_files={split: str(path)}, split=split)
         return datasets.load_dataset(str(path) if path.exists() else name, options.get("config"), split=split)
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,8 +1,8 @@
 """Lines with a secret, as programs print them, and lines that only look so. `S` stands where the secret was.
 
 The redactor was built with `BUILT_WITH`. `HELD_OUT` and `HELD_OUT_LATER` were written before its rules were finished,
-and no rule was changed for them. Of the first 40 shapes it let 4 through, of 12 later ones 2: five of these stand
-where they were moved to, the sixth (a password after a program's own `-p`) is still let through.
+and no rule was changed for them. Of the first 40 shapes it let 4 through, of 12 later ones 2: these stand where they
+were moved to before a rule was made for them.
 """
 
 SECRET = "s3cr3tvalue9"
@@ -63,6 +63,18 @@ BUILT_WITH: tuple[tuple[str, str], ...] = (
     ("passphrase for key '/root/.ssh/id_rsa': s3cr3tvalue9", SECRET),
     ("args: ['--api-key', 's3cr3tvalue9', '--port', '80']", SECRET),
     ("smtp: AUTH PLAIN AHVzZXIAczNjcjN0dmFsdWU5", "AHVzZXIA"),
+    ("sshpass -p s3cr3tvalue9 ssh host", SECRET),
+    ("mysql -u root -ps3cr3tvalue9 db", SECRET),
+    ("redis-cli -h cache -a s3cr3tvalue9 ping", SECRET),
+    ("pass: s3cr3tvalue9", SECRET),
+    ("user=bob pw=s3cr3tvalue9", SECRET),
+    ("密码：s3cr3tvalue9", SECRET),
+    ("密码是s3cr3tvalue9", SECRET),
+    ("Passwort: s3cr3tvalue9", SECRET),
+    ("contraseña=s3cr3tvalue9", SECRET),
+    ("glsa_0s3cr3tvalue9ABCDEFGHIJKLMNOPQR_01234567", SECRET),
+    ("dckr_pat_0s3cr3tvalue9ABCDEFGHIJ", SECRET),
+    ("hvs.0s3cr3tvalue9ABCDEFGHIJKLMNOP", SECRET),
 )
 
 HELD_OUT: tuple[tuple[str, str], ...] = (
@@ -113,7 +125,6 @@ HELD_OUT_LATER: tuple[tuple[str, str], ...] = (
     ("telegram token 987654321:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "AAHdqTcvCH"),
     ("NOTE: the root password is 'correct horse'", "horse"),
     ("--password=s3cr3tvalue9", SECRET),
-    ("sshpass -p s3cr3tvalue9 ssh host", SECRET),
     ("stripe sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39HqL"),
     ("ENV SECRET_KEY_BASE 0123abcd4567ef890123abcd4567ef89", "0123abcd45"),
 )
@@ -175,5 +186,7 @@ ORDINARY: tuple[str, ...] = (
     "signature=(x: int) -> str",
     "retry 3/5 after ConnectionResetError(104, 'Connection reset by peer')",
     "/home/Worker1/Runs2026/GrpoExperiments/QwenHalfBillion/CheckpointNumber1200/state",
+    "passed 12 of 14; pass: 3/4 pass@8: 0.61 eval/pass@4=0.12 bypass: enabled",
+    "mysql -h db -P 3306 connected; redis-cli ping",
     "special_tokens_map.json tokenizer_config.json token_type_ids",
 )

@@ -68,6 +68,9 @@ def mistakes(text: str | bytes) -> list[tuple[str, int | None, str]]:
         ("a: 1\n".encode("utf-16"), "", 1, "not UTF-8"),
         ("? [a]\n: 1\n", "", 1, "unhashable key"),
         ("a: !!int b\n", "", None, "not valid YAML"),
+        ('a: "b\\0c"\n', "a", 1, "has a NUL"),
+        ('a: ["\\ud800"]\n', "a.0", 1, "half a character"),
+        ("a:\n\tb: 1\n", "", 2, "a tab; indent with blanks"),
     ],
 )
 def test_what_cannot_be_meant_is_a_mistake_with_its_place(
@@ -95,6 +98,11 @@ def test_a_merged_key_may_be_overridden() -> None:
     assert not document.mistakes
     assert document.data == {"p": {"task": "b"}, "q": {"task": "mine", "beta": 0.1}}
     assert document.lines[("q", "task")] == 5
+
+
+@pytest.mark.parametrize("key", ["on", "no", "~", "5", "1.5", "2020-01-01", "null", "0x1"])
+def test_a_key_is_text_whatever_it_looks_like(key: str) -> None:
+    assert parse(f"{key}: {{{key}: 1}}\n").data == {key: {key: 1}}
 
 
 def test_a_merge_key_given_twice_merges_both() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet.configuration.checks import check
-from fleet.configuration.load import Loaded
+from fleet.configuration.load import Loaded, load_text
 from tests.fleet.conftest import MACHINE, ports_text
 
 LinesOf = Callable[[str], list[str]]
@@ -168,6 +168,47 @@ MISTAKES = {
         "fleet: a\ntrainer: {grpo: {num_generations: 4}}\npeers:\n  - grpo: {generation_batch_size: 6}\n",
         "4: peers[0].grpo.generation_batch_size: should be a multiple of per_device_train_batch_size (4), not 6",
     ),
+    "choice of several": (
+        "fleet: a\ntrainer: {device: gpu}\n",
+        "2: trainer.device: should be 'auto', 'cpu', 'cuda' or 'mps', not 'gpu'",
+    ),
+    "decimal comma, which begins another key": (
+        "fleet: a\ntrainer: {grpo: {learning_rate: 1,5}}\n",
+        "2: trainer.grpo.5: unknown field of trl.GRPOConfig",
+    ),
+    "key that YAML 1.1 takes for true": ("fleet: a\non: 1\n", "2: on: unknown key"),
+    "home of an unknown user": (
+        "fleet: a\nstate_dir: ~nobody-here/x\n",
+        "2: state_dir: this machine knows no home folder ~nobody-here; write the whole path",
+    ),
+    "home of an unknown user in a secret's file": (
+        "fleet: a\nalerts: {routes: [{name: r, url: 'file:~nobody-here/x'}]}\n",
+        "2: alerts.routes[0].url: this machine knows no home folder ~nobody-here; write the whole path",
+    ),
+    "NUL in a path": (
+        'fleet: a\nalerts: {routes: [{name: r, url: "file:a\\0b"}]}\n',
+        "2: alerts.routes[0].url: has a NUL or half a character (\\0, \\ud800); remove it",
+    ),
+    "half a character in a path": (
+        'fleet: a\nstate_dir: "\\ud800"\n',
+        "2: state_dir: has a NUL or half a character (\\0, \\ud800); remove it",
+    ),
+    "model with a name that no folder has": (
+        f"fleet: a\ntrainer: {{model: /{'x' * 300}}}\n",
+        f"2: trainer.model: no folder /{'x' * 300}; set an existing folder or a Hugging Face id",
+    ),
+    "option of a table": (
+        "fleet: a\ntrainer: {task: openai/gsm8k, task_options: {splitt: train}}\n",
+        "2: trainer.task_options.splitt: unknown option of a dataset; did you mean split?",
+    ),
+    "missing folder of a command": (
+        "fleet: a\npeers: [{name: x, kind: command, command: ls, folder: /nosuch}]\n",
+        "2: peers[0].folder: no folder /nosuch; name an existing one",
+    ),
+    "value of a command's variable": (
+        "fleet: a\npeers: [{name: x, kind: command, command: ls, environment: {A: 0, B: yes}}]\n",
+        "2: peers[0].environment.B: should be a valid string, not True",
+    ),
     "syntax": (
         "fleet: a\npeers: [1\n",
         "3: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'",
@@ -290,7 +331,39 @@ def test_files_of_rewards_and_models_must_exist(lines_of: LinesOf, tmp_path: Pat
     assert lines_of(text) == []
 
 
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("/dev/null", "/dev/null is no folder"),
+        ("/dev/null/x", "/dev/null is no folder"),
+        (f"/tmp/{'x' * 300}", f"/tmp/{'x' * 300}: File name too long"),
+    ],
+)
+def test_a_state_folder_can_be_made(tmp_path: Path, folder: str, words: str) -> None:
+    loaded = load_text(f"fleet: a\nstate_dir: {folder}\n", "peerwatch.yaml", tmp_path)
+    check(loaded, MACHINE, is_running=True)
+    assert loaded.lines() == [f"peerwatch.yaml:2: state_dir: {words}; set another `state_dir`"]
+
+
+def test_the_file_of_a_task_must_have_questions(lines_of: LinesOf, tmp_path: Path) -> None:
+    text = "fleet: a\ntrainer: {task: questions.jsonl}\n"
+    path = tmp_path / "questions.jsonl"
+    place = "peerwatch.yaml:2: trainer.task:"
+    assert lines_of(text) == [
+        f"{place} cannot read {path}: No such file or directory; name a file or a dataset of the hub"
+    ]
+    path.touch()
+    assert lines_of(text) == [f"{place} {path} is empty; write questions and answers into it"]
+    path.write_text('{"question": "a"')
+    assert lines_of(text) == [f'{place} {path}:1: is no JSON object; write {{"question": …, "answer": …}} on each line']
+    path.write_text('{"question": "1+1", "answer": "2"}\n')
+    assert lines_of(text) == []
+
+
 GOOD = {
+    "a number for a command's variable": (
+        "fleet: a\npeers: [{name: x, kind: command, command: ls, environment: {CUDA_VISIBLE_DEVICES: 0}}]\n"
+    ),
     "empty sections": "fleet: a\ntrainer:\nalerts:\nleaderboard:\npeers:\nports:\nrestart:\nswarm:\n",
     "empty sections in sections": (
         "fleet: a\ntrainer: {grpo: , stall: }\nalerts: {routes: , rules: {PeerDown: }, grouping: }\n"

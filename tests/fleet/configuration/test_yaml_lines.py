@@ -33,7 +33,7 @@ def test_a_missing_location_has_the_line_of_the_enclosing_one() -> None:
     ("text", "line", "words"),
     [
         ("a: 1\nb: [1, 2\n", 3, "expected ',' or ']'"),
-        ("a: 1\n\tb: 2\n", 2, "cannot start any token"),
+        ("a: 1\n\tb: 2\n", 2, "a tab; indent with blanks"),
         ("a: 1\nb: 2\na: 3\n", 3, "duplicate key, first in line 1"),
         ("x:\n  y: 1\n  y: 2\n", 3, "duplicate key"),
         ("a: !!python/object/apply:os.system ['true']\n", 1, "a tag, which is not allowed here"),
