@@ -65,30 +65,35 @@ def _local(name: str) -> str:
     return rf"local variable '{name}' (referenced before assignment|where it is not associated)"
 
 
+# What shells write in the languages of their users.
+_KILLED_ABROAD = ("已杀死", "強制終了", "Убито", "Getötet")
+_KILLED = "|".join(("Killed(: 9)?", *_KILLED_ABROAD))
+
 # The first match classifies a line.
 CLASSES = (
     _class(
         "killed",
         (
             # Shells: a command of a script, a job, a command of a terminal.
-            r"^\s*+(Killed(: 9)?|已杀死)\s*$",
-            r":\s{0,8}(line|行) ?\d+:\s+\d+ (Killed\b|已杀死)",
-            r"^\[\d+\]\s{0,8}[+-]?\s{0,8}(\d+\s{1,8})?(Killed(: 9)?|已杀死)(\s{2,}|\s*$)",
-            r"^zsh: killed\s",
-            r"^make(\[\d+\])?: \*\*\* .*\] Killed",
+            rf"^(\S{{1,80}}\s{{0,40}}\| |\d{{4}}-\d\d-\d\d[T ]\S+ |(?>.*?\w\[\d+\]: ))?\s*+({_KILLED})\s*$",
+            rf":\s{{0,8}}(\w{{1,8}} )?\d+(:| :| 行:)\s+\d+ ({_KILLED})(?!\w)",
+            rf"^\[\d+\]\s{{0,8}}[+-]?\s{{0,8}}(\d+\s{{1,8}})?({_KILLED})(\s{{2,}}|\s*$)",
+            r"^zsh: killed\s|^make(\[\d+\])?: \*\*\* .*\] (Killed|Error 137)\b",
             # Python, torchrun, accelerate, DeepSpeed, fish, supervisord.
             r"died with <Signals\.SIGKILL",
             r"Signal 9 \(SIGKILL\) received",
             r"^(?!.*\bstopped: ).*\bterminated (with|by)( signal)? SIGKILL\b",
-            r"is killed by signal: Killed",
-            r"\b(exit ?code|return code)\s{0,8}[:=]?\s{0,8}-(9|SIGKILL)\b",
-            # systemd, the kernel, docker, Kubernetes, Slurm.
+            r"is killed by signal: Killed|\b(terminated|died) (with|due to) signal 9\b|\bSIGKILL\(-9\)",
+            r"\b(exit ?code|return code|exit status:)\s{0,8}[:=]?\s{0,8}-(9|SIGKILL)\b(?!\s\w)|\bexited with -9\b",
+            # systemd, the kernel, docker, Kubernetes, Slurm, Ray.
             r"code=killed, status=9/KILL",
             r"killed by the OOM killer",
             r"result 'oom-kill'|\boom-kill:constraint|invoked oom-killer|\boom[-_]kill event",
-            r"\bKilled process \d+ \(",
+            r"\bKilled process \d+ \(|\boom_reaper: reaped process|systemd-oomd killed \d|killed by systemd-oomd",
+            r"\btask \d+: Out Of Memory\s*$|CANCELLED: OUT_OF_MEMORY",
+            r"ray\.exceptions\.OutOfMemoryError|killed due to (memory pressure|the node running low on memory)",
             r"\bOOMKilled\b(?!\"?\s*[:=]\s*(false|0))",
-            r"\bexit(ed|s)?( with)?( ?(code|status))?[ :=(]{1,3}137\b",
+            r"\bexit(ed|s)?( with)? ?(code|status)[\" :=(]{1,12}137\b(?! is)|\bexited \(137\)|non-zero code: 137\b",
         ),
         "the system killed the trainer, most likely out of memory",
         "run fewer peers or a smaller model; `peerwatch plan` says what fits",
@@ -96,10 +101,15 @@ CLASSES = (
     _class(
         "out_of_memory",
         (
-            r"\b((CUDA|HIP|XPU)( error:)?|MPS backend|RESOURCE_EXHAUSTED:) out of memory\b(?=\s*([.:(]|$| while))",
+            r"\b((CUDA|HIP|XPU)( (driver )?error:)?|MPS backend|RESOURCE_EXHAUSTED:) out of memory\b"
+            r"(?=\s*([.:(]|$| while))",
+            r"Cuda failure (\d+ )?'out of memory'|Allocation on device .{0,20}would exceed allowed memory",
+            r"cudaErrorMemoryAllocation|^Error out of memory at line \d+ in file|Invalid buffer size: [\d.]+ [GTM]i?B",
+            r"No available memory for the cache blocks|less than desired GPU memory utilization",
+            r"\[METAL\] .*Insufficient Memory|kIOGPUCommandBufferCallbackErrorOutOfMemory",
             r"DefaultCPUAllocator: (can't allocate|not enough) memory",
             r"\b(_ArrayMemoryError|MemoryError)\b\s*+(:|$)|std::bad_alloc|CUBLAS_STATUS_ALLOC_FAILED",
-            r"\[Errno 12\]|: Cannot allocate memory\s*$",
+            r"\[Errno 12\]|: Cannot allocate memory( \(12\))?\s*$",
         ),
         "a step needed more memory than there is",
         "lower the batch size, the number of completions or their length",
@@ -113,10 +123,8 @@ CLASSES = (
     _class(
         "no_initial_peers",
         (
-            r"failed to connect to (any )?bootstrap peers",
-            r"none of the initial[_ ]peers (responded|answered)",
-            r"DHTNode bootstrap failed",
-            r"no initial peer (answers|could be reached)",
+            r"failed to connect to (any )?bootstrap peers|DHTNode bootstrap failed",
+            r"none of the initial[_ ]peers (responded|answered)|no initial peer (answers|could be reached)",
         ),
         "the swarm's initial peers could not be reached",
         "check the network and the addresses below swarm.initial_peers",
@@ -136,8 +144,7 @@ CLASSES = (
         (
             r"DHT IPC error",
             r"\[Errno (11|35)\] Resource temporarily unavailable",
-            r"\bBlockingIOError\b",
-            r"EOFError: Ran out of input",
+            r"\bBlockingIOError\b|EOFError: Ran out of input",
             _local("train_result"),
         ),
         "the connection to the DHT process broke; rl-swarm 0.4 crashes soon after",
@@ -160,8 +167,7 @@ CLASSES = (
     _class(
         "wandb_login",
         (
-            r"api_key not configured \(no-tty\)",
-            r"No API key configured\. Use `wandb login`",
+            r"api_key not configured \(no-tty\)|No API key configured\. Use `wandb login`",
             r"(wandb:\s{1,4}|^\s*+)Enter your choice:",
         ),
         "wandb waits for a log-in without a terminal",
@@ -221,7 +227,7 @@ CLASSES = (
     ),
     _class(
         "port_in_use",
-        (r"\bEADDRINUSE\b", r"Address already in use", r"\bport \d+ is (already )?in use"),
+        (r"EADDRINUSE\b|Address already in use|\bports?( \d+)? (is|are) (in use|already (in use|all)|not available:)",),
         "a port was in use",
         "end leftovers of an earlier run, or choose other ports",
     ),
@@ -230,7 +236,7 @@ CLASSES = (
         (
             _in_order(r"\b429\b", "huggingface"),
             _in_order("huggingface", r"(\b429\b|Too Many Requests)"),
-            r"\bHfHubHTTPError: 429\b",
+            r"\bHfHubHTTPError: 429\b|We had to rate limit your IP|\b429 Client Error: Too Many Requests .*\bhf\.co/",
         ),
         "Hugging Face limits the rate of downloads",
         "wait an hour, or log in with a token of your own",
@@ -238,22 +244,23 @@ CLASSES = (
     ),
     _class(
         "disk_full",
-        (r"No space left on device", r"\bErrno 28\b", r"Disk quota exceeded", r"PytorchStreamWriter failed writing"),
+        (
+            r"No space left on device|\bErrno 28\b(?!\]? inotify)|\bcode ENOSPC\b|Disk quota exceeded",
+            r"PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos",
+            r"database or disk is full|Not enough free disk space to download",
+        ),
         "the disk was full",
         "free some space, or set state_dir to another disk",
     ),
     _class(
         "open_files",
-        (r"\bToo many open files\b", r"\bErrno 24\b", r"\bEMFILE\b"),
+        (r"\bToo many open files\b", r"\bErrno 24\b|\bEMFILE\b", r"received 0 items of ancdata"),
         "the limit on open files was reached",
         "raise it: `ulimit -n 4096` before the start",
     ),
     _class(
         "nothing_learned",
-        (
-            r"Error with swarm payloads, continuing with local state",
-            r"Error occurred during (training|evaluation), continuing",
-        ),
+        (r"Error (with swarm payloads|occurred during (training|evaluation)), continuing",),
         "rounds go on, but nothing is learned or shared",
         "restart the peer; see the error above that line in its log",
         is_warning=True,
@@ -261,12 +268,7 @@ CLASSES = (
     ),
     _class(
         "ollama",
-        (
-            r"Error pulling model from ollama\b",
-            r"\bcould not connect to ollama\b",
-            r"\bollama\._types\.ResponseError\b",
-            r"Failed to connect to Ollama\b",
-        ),
+        (r"(Error pulling model from|could not connect to|failed to connect to) ollama\b", r"\bollama\._types\."),
         "ollama, which judges the answers, gave no model",
         "see that ollama runs and its disk has space: `ollama list`",
     ),
@@ -282,7 +284,7 @@ CLASSES = (
         "push_failed",
         (
             r"Failed to push model to the Hugging ?Face Hub",
-            _in_order(r"\b40[13]\b", r"huggingface\.co/api/(repos|models)"),
+            _in_order(r"\b40[13] (Client Error|Forbidden|Unauthorized)", r"huggingface\.co/api/(repos|models)"),
             r"You don't have the rights to create a model under the namespace",
         ),
         "the model could not be pushed to Hugging Face",
@@ -304,11 +306,8 @@ CLASSES = (
     _class(
         "ended_with_error",
         (
-            r"Exception during training\b",
-            r"Encountered error during training\b",
-            r"Exception occurred during game run\b",
-            r"An error was detected while running rl-swarm",
-            r"Training timed out!",
+            r"(Exception|Encountered error) during training\b|Exception occurred during game run\b",
+            r"An error was detected while running rl-swarm|Training timed out!",
         ),
         "the trainer ended with an error",
         "see the lines before it in the log",
@@ -324,8 +323,9 @@ PROGRESS = re.compile(
 MARKERS = (
     *("rror", "ailed", "illed", "xception", "SIGKILL", "xit", "return code", "oom", "emory", "bad_alloc"),
     *("ALLOC_FAILED", "rrno", "already", "AA2", "initial", "p2pd", "no-tty", "API key", "your choice"),
-    *("local variable", "已杀死", "submit", "replacements", "register-peer", "ould not", "Unable", "retrieve"),
-    *("EADDRINUSE", "in use", "429 ", "oo Many", "oo many", "No space", "quota", "EMFILE", "ace.co/api"),
+    *("local variable", *_KILLED_ABROAD, "submit", "replacements", "register-peer", "ould not", "Unable", "retrieve"),
+    *("EADDRINUSE", "in use", "429 ", "oo Many", "oo many", "o space", "quota", "EMFILE", "ace.co/api"),
+    *("ENOSPC", "isk ", "unexpected pos", "ancdata", "rate limit", "ignal 9", "137", "available"),
     *("ights to", "e-attempting", "malformed", "Missing '", "timed out"),
 )
 _PROGRESS_WORDS = ("'reward'", "'loss'", "Finished training round: ", "Submitting winners for round ")
