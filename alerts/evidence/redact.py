@@ -77,10 +77,10 @@ _SAID = re.compile(
     rf"{_VALUE}",
     re.IGNORECASE,
 )
-# Of programs that take a password so; elsewhere -p is a port or a path.
+# Of programs that take a password so; elsewhere -p is a port or a path. MySQL asks for it behind a bare -p.
 _SHORT_ARGUMENT = re.compile(
-    r"(\b(?:(?:sshpass|mysql\w{0,10}|mariadb\w{0,10})\s(?:[^\n]{0,80}?\s)?-p|redis-cli\s(?:[^\n]{0,80}?\s)?-a)\s?)"
-    r"[^\s-]\S*"
+    r"(\bsshpass\s[^\n]{0,80}?(?<=\s)-p|\b(?:mysql|mariadb)\w{0,10}\s[^\n]{0,80}?(?<=\s)-p(?=\S)"
+    r"|\bredis-cli\s[^\n]{0,80}?(?<=\s)-a)(\s?)[^\s-]\S*"
 )
 _LOGIN_ARGUMENT = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[\s=]{1,4}[^\s:]{1,80}:)\S+")
 _HEADER = re.compile(

@@ -188,5 +188,6 @@ ORDINARY: tuple[str, ...] = (
     "/home/Worker1/Runs2026/GrpoExperiments/QwenHalfBillion/CheckpointNumber1200/state",
     "passed 12 of 14; pass: 3/4 pass@8: 0.61 eval/pass@4=0.12 bypass: enabled",
     "mysql -h db -P 3306 connected; redis-cli ping",
+    "mysql -u root -p shop",
     "special_tokens_map.json tokenizer_config.json token_type_ids",
 )
