@@ -80,9 +80,11 @@ def play(
 
     leader = start("lead", leader_seconds, {"port": 0, "leader": True}, 0)
     address = leader.address()
-    # It takes less to start than the others do, and is there when the first round of all begins.
     command = [sys.executable, "-m", "tests.trainer.v04_peer", address, str(folder / "seen.json")]
-    guest = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
+    guest = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # It is there when the first round of all begins.
+    assert guest.stdout is not None
+    assert any(line == b"joined\n" for line in guest.stdout)
     followers = [
         start(name, follower_seconds, {"port": 0, "initial_peers": [address]}, 1 + number)
         for number, name in enumerate(["fay", "gus", "hal"])
@@ -90,12 +92,16 @@ def play(
     for peer in followers:
         peer.address()
     peers = [leader, *followers]
-    board = Leaderboard(folder, address, names={read_peer_id(peer.run_dir / "identity.pem"): "ours" for peer in peers})
+    ours = {read_peer_id(peer.run_dir / "identity.pem"): "ours" for peer in peers}
+    board = Leaderboard(folder, address, names=ours)
 
     def rounds() -> list[int]:
         assert all(peer.process is not None and peer.process.poll() is None for peer in peers)
         steps = options["steps_per_stage"]
         return sorted(set.intersection(*(fully_played(peer, steps) & set(won(peer)) for peer in peers)))
+
+    def speakers() -> set[str]:
+        return {one["nodeId"] for one in board.get("/api/gossip").json()["messages"]}
 
     def has_guest() -> bool:
         leaders = board.get("/api/leaderboard-cumulative").json()["leaders"]
@@ -104,8 +110,8 @@ def play(
     try:
         wait_for(lambda: len(rounds()) >= least_rounds, limit_seconds, "rounds that all play in full", every=1.0)
         found = rounds()
-        wait_for(lambda: board.get("/api/gossip").json()["messages"], 60, "gossip")
         wait_for(has_guest, limit_seconds, "a round of the guest's on the board", every=1.0)
+        wait_for(lambda: speakers() - set(ours), 60, "gossip of the guest's")
         pages = {name: board.get(f"/api/{name}").json() for name in ("leaderboard-cumulative", "leaderboard", "gossip")}
     finally:
         board.stop()

@@ -107,6 +107,7 @@ def is_malformed(stage: int, peer_id: str, subkey: str, record: Any) -> bool:
 
 def main() -> None:
     peer = V04Peer(sys.argv[1])
+    print("joined", flush=True)
     began, leads = time.monotonic(), [float(one) for one in sys.argv[3:5]]
     while not select.select([sys.stdin], [], [], 0.3)[0]:
         if leads:
