@@ -66,8 +66,8 @@ def _local(name: str) -> str:
 
 
 # What shells write in the languages of their users.
-_KILLED_ABROAD = ("已杀死", "強制終了", "Убито", "Getötet")
-_KILLED = "|".join(("Killed(: 9)?", *_KILLED_ABROAD))
+_TRANSLATED = ("已杀死", "強制終了", "Убито", "Getötet")
+_KILLED = "|".join(("Killed(: 9)?", *_TRANSLATED))
 
 # The first match classifies a line.
 CLASSES = (
@@ -76,7 +76,7 @@ CLASSES = (
         (
             # Shells: a command of a script, a job, a command of a terminal.
             rf"^(\S{{1,80}}\s{{0,40}}\| |\d{{4}}-\d\d-\d\d[T ]\S+ |(?>.*?\w\[\d+\]: ))?\s*+({_KILLED})\s*$",
-            rf":\s{{0,8}}(\w{{1,8}} )?\d+(:| :| 行:)\s+\d+ ({_KILLED})(?!\w)",
+            rf":\s{{0,8}}((line|行|строка|Zeile) ?\d+|\d+ 行):\s+\d+ ({_KILLED})(?!\w)",
             rf"^\[\d+\]\s{{0,8}}[+-]?\s{{0,8}}(\d+\s{{1,8}})?({_KILLED})(\s{{2,}}|\s*$)",
             r"^zsh: killed\s|^make(\[\d+\])?: \*\*\* .*\] (Killed|Error 137)\b",
             # Python, torchrun, accelerate, DeepSpeed, fish, supervisord.
@@ -84,7 +84,7 @@ CLASSES = (
             r"Signal 9 \(SIGKILL\) received",
             r"^(?!.*\bstopped: ).*\bterminated (with|by)( signal)? SIGKILL\b",
             r"is killed by signal: Killed|\b(terminated|died) (with|due to) signal 9\b|\bSIGKILL\(-9\)",
-            r"\b(exit ?code|return code|exit status:)\s{0,8}[:=]?\s{0,8}-(9|SIGKILL)\b(?!\s\w)|\bexited with -9\b",
+            r"\b(exit ?code|return code|exit status:)\s{0,8}[:=]?\s{0,8}-(9|SIGKILL)\b|\bexited with -9\b",
             # systemd, the kernel, docker, Kubernetes, Slurm, Ray.
             r"code=killed, status=9/KILL",
             r"killed by the OOM killer",
@@ -93,7 +93,7 @@ CLASSES = (
             r"\btask \d+: Out Of Memory\s*$|CANCELLED: OUT_OF_MEMORY",
             r"ray\.exceptions\.OutOfMemoryError|killed due to (memory pressure|the node running low on memory)",
             r"\bOOMKilled\b(?!\"?\s*[:=]\s*(false|0))",
-            r"\bexit(ed|s)?( with)? ?(code|status)[\" :=(]{1,12}137\b(?! is)|\bexited \(137\)|non-zero code: 137\b",
+            r"\bexit(ed|s)?( with)? ?(code|status)[\" :=(]{1,12}137\b|\bexited (with )?\(?137\b|non-zero code: 137\b",
         ),
         "the system killed the trainer, most likely out of memory",
         "run fewer peers or a smaller model; `peerwatch plan` says what fits",
@@ -106,7 +106,7 @@ CLASSES = (
             r"Cuda failure (\d+ )?'out of memory'|Allocation on device .{0,20}would exceed allowed memory",
             r"cudaErrorMemoryAllocation|^Error out of memory at line \d+ in file|Invalid buffer size: [\d.]+ [GTM]i?B",
             r"No available memory for the cache blocks|less than desired GPU memory utilization",
-            r"\[METAL\] .*Insufficient Memory|kIOGPUCommandBufferCallbackErrorOutOfMemory",
+            r"kIOGPUCommandBufferCallbackErrorOutOfMemory",
             r"DefaultCPUAllocator: (can't allocate|not enough) memory",
             r"\b(_ArrayMemoryError|MemoryError)\b\s*+(:|$)|std::bad_alloc|CUBLAS_STATUS_ALLOC_FAILED",
             r"\[Errno 12\]|: Cannot allocate memory( \(12\))?\s*$",
@@ -234,9 +234,9 @@ CLASSES = (
     _class(
         "download_limit",
         (
-            _in_order(r"\b429\b", "huggingface"),
+            _in_order(r"\b429\b", r"(huggingface|\bhf\.co/)"),
             _in_order("huggingface", r"(\b429\b|Too Many Requests)"),
-            r"\bHfHubHTTPError: 429\b|We had to rate limit your IP|\b429 Client Error: Too Many Requests .*\bhf\.co/",
+            r"\bHfHubHTTPError: 429\b|We had to rate limit your IP",
         ),
         "Hugging Face limits the rate of downloads",
         "wait an hour, or log in with a token of your own",
@@ -323,7 +323,7 @@ PROGRESS = re.compile(
 MARKERS = (
     *("rror", "ailed", "illed", "xception", "SIGKILL", "xit", "return code", "oom", "emory", "bad_alloc"),
     *("ALLOC_FAILED", "rrno", "already", "AA2", "initial", "p2pd", "no-tty", "API key", "your choice"),
-    *("local variable", *_KILLED_ABROAD, "submit", "replacements", "register-peer", "ould not", "Unable", "retrieve"),
+    *("local variable", *_TRANSLATED, "submit", "replacements", "register-peer", "ould not", "Unable", "retrieve"),
     *("EADDRINUSE", "in use", "429 ", "oo Many", "oo many", "o space", "quota", "EMFILE", "ace.co/api"),
     *("ENOSPC", "isk ", "unexpected pos", "ancdata", "rate limit", "ignal 9", "137", "available"),
     *("ights to", "e-attempting", "malformed", "Missing '", "timed out"),

@@ -52,7 +52,7 @@ NOT_KILLED = (
     # Prose, as completions hold it, and what people write about signals.
     "The answer: exit 137 is the number of the exit on the highway",
     "He said: 3 Killed in action",
-    "a step exits with return code -9 if it is stopped by hand",
+    "results: page 3: 12 Killed in action",
     "Killed in action, the hero was mourned by 137 people.",
     "[1] Killed by a falling tree, says the second source.",
     "# kill -9 $PID if it does not stop",
@@ -86,7 +86,8 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "terminate called after throwing an instance of 'std::bad_alloc'",
             "RuntimeError: CUDA driver error: out of memory",
             "rig:41:97 [0] misc/strongstream.cc:53 NCCL WARN Cuda failure 2 'out of memory'",
-            "RuntimeError: [METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPU)",
+            "RuntimeError: [METAL] Command buffer execution failed: Insufficient Memory "
+            "(00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
             "RuntimeError: Invalid buffer size: 24.00 GB",
             "RuntimeError: unable to mmap 1073741824 bytes from file </x/y>: Cannot allocate memory (12)",
             "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`.",

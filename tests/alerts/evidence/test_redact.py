@@ -9,27 +9,7 @@ from tests.alerts.evidence.secret_shapes import BUILT_WITH, HELD_OUT, HELD_OUT_L
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
 HOSTILE = (
-    *(
-        "a",
-        "a-",
-        "mysql ",
-        "redis-cli -",
-        "pass",
-        "密码",
-        "a:",
-        "-",
-        "'",
-        "token",
-        "token=",
-        'token="',
-        "auth=",
-        "sk-",
-        "eyJ",
-        "0x",
-        "a b ",
-        "http://",
-        "@",
-    ),
+    *("a", "a-", "a:", "-", "'", "token", "token=", 'token="', "auth=", "sk-", "eyJ", "0x", "a b ", "http://", "@"),
     *("mysql ", "redis-cli -", "pass", "密码"),
     *("-----BEGIN PRIVATE KEY-----", "password is ", "password for ", "wandb ", "seed phrase abc ", "cookie:", "a=b;"),
     *("https://a:b@", "api_key 0123456789abcdef", "--token ", "/hooks/", "Authorization: ", "\\\\", "<", "\u202e"),
