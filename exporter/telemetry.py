@@ -12,11 +12,14 @@ and after its steps it is `waiting`, without being judged by its pace, unless it
 import atexit
 import contextlib
 import logging
+import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from exporter.progress import pace_file
 from exporter.progress.model import Progress
 from exporter.progress.names import unscored
 from exporter.progress.run_settings import clean_settings, read_settings
+from exporter.textfile_reader import MAX_LABEL_CHARACTERS
 from exporter.textfile_writer import TextfileWriter
 
 log = logging.getLogger(__name__)
@@ -59,13 +63,14 @@ class PeerTelemetry(TrainerCallback):
         pace: Pace | None = None,
         write_interval_seconds: float = 1.0,
     ) -> None:
-        self._run_dir = Path(run_dir)
+        # The process may change its folder later.
+        self._run_dir = Path(os.path.abspath(run_dir))
         self._interval = write_interval_seconds
         self._info = {
             "peer_id": "",
-            "nickname": self._run_dir.name if nickname is None else nickname,
-            "model": model or "",
-            "device": device or "",
+            "nickname": _to_label(self._run_dir.name if nickname is None else nickname),
+            "model": _to_label(model),
+            "device": _to_label(device),
         }
         self._settings: dict[str, str] = {}
         self._begin(pace or Pace())
@@ -97,7 +102,7 @@ class PeerTelemetry(TrainerCallback):
     def set_info(self, **labels: str) -> None:
         """Sets labels of trainer_info: peer_id, nickname, model, device."""
         with self._changed():
-            self._info.update({name: str(value) for name, value in labels.items() if name in self._info})
+            self._info.update({name: _to_label(value) for name, value in labels.items() if name in self._info})
 
     def set_settings(self, **labels: object) -> None:
         """Sets labels of trainer_settings_info, such as task; others are read from the Trainer's arguments."""
@@ -215,6 +220,11 @@ class PeerTelemetry(TrainerCallback):
         with self._changed():
             self._progress.end_computing()
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Streamed data may end within a step of several batches; what follows is no training."""
+        with self._changed():
+            self._progress.end_computing()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Counts the step."""
         with self._changed():
@@ -242,8 +252,9 @@ class PeerTelemetry(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         """Takes reward, loss, gradient, lengths and the other numbers of the table from what the trainer logs."""
-        read = {name: _to_number(value) for name, value in (logs or {}).items()}
-        numbers = {name: value for name, value in read.items() if value is not None} | unscored(logs or {})
+        named = {name: value for name, value in logs.items() if isinstance(name, str)} if logs else {}
+        read = {name: _to_number(value) for name, value in named.items()}
+        numbers = {name: value for name, value in read.items() if value is not None} | unscored(named)
         with self._changed():
             self._progress.take_logged(numbers)
 
@@ -361,13 +372,18 @@ def _mark_of(args: Any, model: Any) -> str | None:
 
 
 def _to_number(value: Any) -> float | None:
-    """A number of Python, or of numpy or torch without dimensions; anything else, truth values too, is none."""
+    """A number of Python, or the only one of an array of numpy or torch; anything else, truth values too, is none."""
     try:
-        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        if hasattr(value, "item") and math.prod(value.shape) == 1:
             value = value.item()
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return float(value) if isinstance(value, Real | Decimal) and not isinstance(value, bool) else None
     except Exception:  # noqa: BLE001 objects of somebody else's make, in the training thread
         return None
+
+
+def _to_label(value: object) -> str:
+    """A text that the page can hold: in UTF-8, and no longer than its readers take."""
+    return "" if value is None else str(value).encode(errors="replace").decode()[:MAX_LABEL_CHARACTERS]
 
 
 def _accelerator_memory(device: str) -> float | None:

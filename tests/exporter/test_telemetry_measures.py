@@ -1,12 +1,13 @@
 """The callback tells what a trainer logs under the names of the table, and nothing that was not measured."""
 
 import re
+from decimal import Decimal
 
 import numpy
 import pytest
 
 from exporter.textfile_reader import value_of
-from tests.exporter.telemetry_run import step, torch, written
+from tests.exporter.telemetry_run import GO_ON, phase_of, step, telemetry_module, torch, written
 
 
 def test_what_was_not_measured_is_absent(telemetry, tmp_path):
@@ -80,6 +81,33 @@ def test_what_a_run_learns_from_is_told(telemetry, tmp_path):
     assert streaks == {"no_signal": 2, "cut_off": 0, "not_finite": 0}
 
 
+def test_names_that_are_no_text_raise_nothing(telemetry, tmp_path):
+    step(telemetry, {1: 0.5, None: 1.0, ("a",): 2.0, "loss": 0.25})
+    assert value_of(written(telemetry, tmp_path), "trainer_loss") == 0.25
+
+
+def test_labels_are_texts_that_the_page_can_hold(telemetry, tmp_path):
+    telemetry.set_info(model="m" * 300, peer_id="a\udcffb", device=None)
+    (info,) = [sample.labels for sample in written(telemetry, tmp_path) if sample.name == "trainer_info"]
+    assert (info["model"], info["peer_id"], info["device"]) == ("m" * 256, "a?b", "")
+
+
+def test_an_epoch_that_ends_within_a_step_is_no_training(telemetry):
+    telemetry.on_step_begin(None, None, GO_ON)
+    assert phase_of(telemetry) == "training"
+    telemetry.on_epoch_end(None, None, GO_ON)
+    assert phase_of(telemetry) == "waiting"
+
+
+def test_a_folder_that_the_process_leaves_stays_the_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    telemetry = telemetry_module.PeerTelemetry("peer-1")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    step(telemetry, {"loss": 0.5})
+    assert value_of(written(telemetry, tmp_path), "trainer_loss") == 0.5
+
+
 def test_a_reward_that_no_function_gave_is_counted(telemetry, tmp_path):
     step(telemetry, {"loss": 0.0, "reward": None, "reward_std": None, "frac_reward_zero_std": 0.0})
     assert value_of(written(telemetry, tmp_path), "trainer_nonfinite_steps_total") == 1
@@ -121,6 +149,9 @@ def test_divergence_and_length_of_completions_are_understood(telemetry, tmp_path
         lambda: numpy.array(0.75),
         lambda: torch.tensor(0.75),
         lambda: torch.tensor(0.75).bfloat16(),
+        lambda: torch.tensor([0.75]),
+        lambda: numpy.array([[0.75]]),
+        lambda: Decimal("0.75"),
     ],
 )
 def test_numbers_of_numpy_and_torch_count(telemetry, tmp_path, make):

@@ -78,12 +78,13 @@ def test_anything_but_a_mapping_is_rejected_in_one_line(tmp_path: Path, content:
 
 def test_relative_paths_count_from_the_files_folder(tmp_path: Path) -> None:
     path = tmp_path / "peer.yaml"
-    path.write_text("name: a\nrun_dir: runs/a\nrewards: [own.py:score, correctness]\n")
+    path.write_text("name: a\nrun_dir: runs/a\nrewards: [own.py:score, correctness]\ntask: own.jsonl\n")
 
     config = load_config(path)
 
     assert config.run_dir == tmp_path / "runs" / "a"
     assert config.rewards == [f"{tmp_path}/own.py:score", "correctness"]
+    assert config.task == f"{tmp_path}/own.jsonl"
 
 
 def test_validating_a_configuration_loads_no_torch() -> None:
