@@ -18,7 +18,7 @@ from fleet.state_folder import StateFolder
 
 DEFAULT_FILE = Path("peerwatch.yaml")
 # Below these keys a text may begin with ~ and be no path of ours.
-_NO_PATHS = frozenset({"arguments", "command", "environment", "password", "task_options"})
+_NO_PATHS = frozenset({"arguments", "command", "environment", "find", "password", "task_options"})
 
 
 @dataclass

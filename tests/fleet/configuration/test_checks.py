@@ -364,6 +364,7 @@ GOOD = {
     "a number for a command's variable": (
         "fleet: a\npeers: [{name: x, kind: command, command: ls, environment: {CUDA_VISIBLE_DEVICES: 0}}]\n"
     ),
+    "words to find a process by": "fleet: a\npeers: [{name: x, kind: attached, find: {command: ~bob}}]\n",
     "empty sections": "fleet: a\ntrainer:\nalerts:\nleaderboard:\npeers:\nports:\nrestart:\nswarm:\n",
     "empty sections in sections": (
         "fleet: a\ntrainer: {grpo: , stall: }\nalerts: {routes: , rules: {PeerDown: }, grouping: }\n"
