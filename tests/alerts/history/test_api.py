@@ -40,11 +40,11 @@ def test_the_history_survives_a_kill_and_gaps_are_not_zero(make_loop: MakeLoop, 
     loop.start()
     wait_for(lambda: have_all(2), 10, "the samples after it", every=0.05)
     answer = _history(loop, query)
-    ranks = _known(answer["peers"]["a"]["rank"])
-    assert (ranks[0], ranks[-1]) == (4, 2)
+    assert _known(answer["peers"]["a"]["rank"])[-1] == 2
     assert _known(answer["peers"]["a"]["loss"]) == []
     assert set(_known(answer["peers"]["a"]["memory_bytes"])) == {3 * 2**20}
     assert answer["states"][int(_known(answer["peers"]["a"]["state"])[-1])] == "training"
+    # A point of the answer may hold the samples of both runs: the second one is there within a fifth of a second.
     assert (max(_known(answer["greatest"]["a"]["rank"])), min(_known(answer["least"]["a"]["rank"]))) == (4, 2)
     assert len(answer["times"]) == len(answer["peers"]["a"]["rank"]) == 601
     assert None in answer["peers"]["a"]["rank"]
