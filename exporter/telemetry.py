@@ -12,14 +12,11 @@ and after its steps it is `waiting`, without being judged by its pace, unless it
 import atexit
 import contextlib
 import logging
-import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +26,10 @@ from exporter import stacks
 from exporter.metrics import SETTINGS, STATES, Sample, families
 from exporter.pace import Pace
 from exporter.progress import pace_file
+from exporter.progress.foreign_values import to_label, to_number
 from exporter.progress.model import Progress
 from exporter.progress.names import unscored
-from exporter.progress.run_settings import clean_settings, read_settings
-from exporter.textfile_reader import MAX_LABEL_CHARACTERS
+from exporter.progress.run_settings import clean_settings, read_mark, read_settings
 from exporter.textfile_writer import TextfileWriter
 
 log = logging.getLogger(__name__)
@@ -68,9 +65,9 @@ class PeerTelemetry(TrainerCallback):
         self._interval = write_interval_seconds
         self._info = {
             "peer_id": "",
-            "nickname": _to_label(self._run_dir.name if nickname is None else nickname),
-            "model": _to_label(model),
-            "device": _to_label(device),
+            "nickname": to_label(self._run_dir.name if nickname is None else nickname),
+            "model": to_label(model),
+            "device": to_label(device),
         }
         self._settings: dict[str, str] = {}
         self._begin(pace or Pace())
@@ -102,7 +99,7 @@ class PeerTelemetry(TrainerCallback):
     def set_info(self, **labels: str) -> None:
         """Sets labels of trainer_info: peer_id, nickname, model, device."""
         with self._changed():
-            self._info.update({name: _to_label(value) for name, value in labels.items() if name in self._info})
+            self._info.update({name: to_label(value) for name, value in labels.items() if name in self._info})
 
     def set_settings(self, **labels: object) -> None:
         """Sets labels of trainer_settings_info, such as task; others are read from the Trainer's arguments."""
@@ -201,7 +198,7 @@ class PeerTelemetry(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Decides which process speaks, and fills in the labels that were not set."""
-        self._mark = _mark_of(args, kwargs.get("model"))
+        self._mark = read_mark(args, kwargs.get("model"))
         self._decide_who_speaks(state)
         model = getattr(kwargs.get("model"), "config", None)
         device = getattr(args, "device", None)
@@ -253,7 +250,7 @@ class PeerTelemetry(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         """Takes reward, loss, gradient, lengths and the other numbers of the table from what the trainer logs."""
         named = {name: value for name, value in logs.items() if isinstance(name, str)} if logs else {}
-        read = {name: _to_number(value) for name, value in named.items()}
+        read = {name: to_number(value) for name, value in named.items()}
         numbers = {name: value for name, value in read.items() if value is not None} | unscored(named)
         with self._changed():
             self._progress.take_logged(numbers)
@@ -352,38 +349,6 @@ class PeerTelemetry(TrainerCallback):
 
 def _is_first_by_its_launcher() -> bool:
     return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), "0") == "0"
-
-
-def _mark_of(args: Any, model: Any) -> str | None:
-    """What the pace depends on: the model, the processes and devices, and each argument; None where it is not known."""
-    try:
-        weights = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-        facts = {
-            "name": getattr(getattr(model, "config", None), "_name_or_path", ""),
-            "class": type(model).__name__,
-            "parameters": sum(count for count, _ in weights),
-            "trained": sum(count for count, is_trained in weights if is_trained),
-            "processes": args.world_size,
-            "device": args.device.type,
-        }
-        return pace_file.mark(facts, args.to_dict())
-    except Exception:  # noqa: BLE001 arguments of somebody else's make: the pace then starts from nothing
-        return None
-
-
-def _to_number(value: Any) -> float | None:
-    """A number of Python, or the only one of an array of numpy or torch; anything else, truth values too, is none."""
-    try:
-        if hasattr(value, "item") and math.prod(value.shape) == 1:
-            value = value.item()
-        return float(value) if isinstance(value, Real | Decimal) and not isinstance(value, bool) else None
-    except Exception:  # noqa: BLE001 objects of somebody else's make, in the training thread
-        return None
-
-
-def _to_label(value: object) -> str:
-    """A text that the page can hold: in UTF-8, and no longer than its readers take."""
-    return "" if value is None else str(value).encode(errors="replace").decode()[:MAX_LABEL_CHARACTERS]
 
 
 def _accelerator_memory(device: str) -> float | None:

@@ -1,4 +1,5 @@
-"""What a training was set up with, read from a Trainer's arguments and model, as the labels of trainer_settings_info.
+"""What a training was set up with, read from a Trainer's arguments and model, as the labels of trainer_settings_info
+and as the mark of its pace.
 
 Nothing is imported for it: a library that the trainer has not loaded has no version to tell.
 """
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from exporter.metrics import SETTINGS
+from exporter.progress import pace_file
 from exporter.progress.printed_settings import ARGUMENTS, MIXED, describe_dtype
 
 MAX_CHARACTERS = 64
@@ -26,6 +28,23 @@ def read_settings(args: Any, model: Any) -> dict[str, str]:
 def clean_settings(given: Mapping[str, Any]) -> dict[str, str]:
     """Those that trainer_settings_info has, as short printable texts; others are left out."""
     return {name: _try(_clean, value) for name, value in given.items() if name in SETTINGS}
+
+
+def read_mark(args: Any, model: Any) -> str | None:
+    """What the pace depends on: the model, the processes and devices, and each argument; None where it is not known."""
+    try:
+        weights = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+        facts = {
+            "name": getattr(getattr(model, "config", None), "_name_or_path", ""),
+            "class": type(model).__name__,
+            "parameters": sum(count for count, _ in weights),
+            "trained": sum(count for count, is_trained in weights if is_trained),
+            "processes": args.world_size,
+            "device": args.device.type,
+        }
+        return pace_file.mark(facts, args.to_dict())
+    except Exception:  # noqa: BLE001 arguments of somebody else's make: the pace then starts from nothing
+        return None
 
 
 def _find_dtype(args: Any, model: Any) -> str:
