@@ -145,6 +145,10 @@ class Pace:
         found = {name: phase.memory() for name, phase in self._phases.items()}
         return {name: memory for name, memory in found.items() if memory is not None}
 
+    def forget(self) -> None:
+        """Forgets how long steps are, as they are those of another model, or set up in another way."""
+        self._phases.clear()
+
     def remember(self, memory: Mapping[str, PhaseMemory]) -> None:
         """Takes up what an earlier process of the same trainer learnt, where this one knows too little yet.
 

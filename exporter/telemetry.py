@@ -6,14 +6,14 @@ It never raises into training and never waits for a disk: the training thread ch
 its own writes the files. A folder that cannot be written costs the metrics, not the run.
 
 It does not guess what a trainer does next. From a step's begin to its update the trainer is `training`; before, between
-and after its steps it is `waiting`, without being judged by its pace, unless it says itself what it does (`phase`).
+and after its steps it is `waiting`, without being judged by its pace, unless it says itself what it does (`phase`). So
+it is once an exception or Ctrl-C has left the training, and the process lives on.
 """
 
 import atexit
 import contextlib
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,11 @@ from exporter import stacks
 from exporter.metrics import SETTINGS, STATES, Sample, families
 from exporter.pace import Pace
 from exporter.progress import pace_file
-from exporter.progress.foreign_values import to_label, to_number
+from exporter.progress.foreign_values import read_accelerator_memory, to_label, to_number
 from exporter.progress.model import Progress
 from exporter.progress.names import unscored
 from exporter.progress.run_settings import clean_settings, read_mark, read_settings
+from exporter.progress.training_loop import TrainingLoop, find_training_loop
 from exporter.textfile_writer import TextfileWriter
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,9 @@ class PeerTelemetry(TrainerCallback):
     def _begin(self, pace: Pace) -> None:
         self._progress = Progress(pace)
         self._mark: str | None = None
+        self._loop: TrainingLoop | None = None
+        self._counted: object = None
+        self._has_complained = False
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._writer: TextfileWriter | None = None
@@ -84,7 +88,18 @@ class PeerTelemetry(TrainerCallback):
         self._may_speak = _is_first_by_its_launcher()
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_progress", "_mark", "_lock", "_pid", "_writer", "_ended", "_may_speak"}
+        own = {
+            "_progress",
+            "_mark",
+            "_loop",
+            "_counted",
+            "_has_complained",
+            "_lock",
+            "_pid",
+            "_writer",
+            "_ended",
+            "_may_speak",
+        }
         kept = {name: value for name, value in self.__dict__.items() if name not in own}
         return {**kept, "pace": self._progress.pace}
 
@@ -130,12 +145,12 @@ class PeerTelemetry(TrainerCallback):
     def set_round(self, round_number: int, stage: int) -> None:
         """Sets the round and stage of the peer."""
         with self._changed():
-            self._progress.set_swarm(swarm_round=round_number, swarm_stage=stage)
+            self._progress.set_swarm(swarm_round=float(round_number), swarm_stage=float(stage))
 
     def set_connected_peers(self, count: int) -> None:
         """Sets the number of swarm peers that the trainer is connected to."""
         with self._changed():
-            self._progress.set_swarm(swarm_connected_peers=count)
+            self._progress.set_swarm(swarm_connected_peers=float(count))
 
     def set_reward_refused(self, is_refused: bool) -> None:
         """Records whether the swarm refuses this peer's reward."""
@@ -150,7 +165,7 @@ class PeerTelemetry(TrainerCallback):
     def published(self, at: float) -> None:
         """Records that the swarm accepted a publication at this Unix time."""
         with self._changed():
-            self._progress.set_swarm(swarm_last_publish_timestamp_seconds=at)
+            self._progress.set_swarm(swarm_last_publish_timestamp_seconds=float(at))
 
     def publish_failed(self) -> None:
         """Counts a publication that failed."""
@@ -160,7 +175,7 @@ class PeerTelemetry(TrainerCallback):
     def rounds_skipped(self, count: int) -> None:
         """Counts rounds that the peer left out to join the swarm's current one."""
         with self._changed():
-            self._progress.count_in_swarm("swarm_rounds_skipped_total", count)
+            self._progress.count_in_swarm("swarm_rounds_skipped_total", float(count))
 
     def stage_alone(self) -> None:
         """Counts a stage that found no outputs of other peers in time."""
@@ -170,7 +185,7 @@ class PeerTelemetry(TrainerCallback):
     def outputs_rejected(self, count: int) -> None:
         """Counts outputs of other peers that were malformed."""
         with self._changed():
-            self._progress.count_in_swarm("swarm_outputs_rejected_total", count)
+            self._progress.count_in_swarm("swarm_outputs_rejected_total", float(count))
 
     def checkpoint_saved(self) -> None:
         """Records that a checkpoint is complete."""
@@ -198,18 +213,23 @@ class PeerTelemetry(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Decides which process speaks, and fills in the labels that were not set."""
-        self._mark = read_mark(args, kwargs.get("model"))
+        before, self._mark = self._mark, read_mark(args, kwargs.get("model"))
         self._decide_who_speaks(state)
         model = getattr(kwargs.get("model"), "config", None)
         device = getattr(args, "device", None)
         self.set_settings(**read_settings(args, kwargs.get("model")))
         self._complete_info(device=getattr(device, "type", ""), model=getattr(model, "_name_or_path", ""))
         with self._changed():
+            self._loop, self._counted = find_training_loop(), None
             self._progress.begin_training()
+            if before is not None and before != self._mark:
+                self._progress.pace.forget()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Starts the clock of a step."""
         with self._changed():
+            if self._loop and not self._loop.is_calling():
+                self._loop = None
             self._progress.begin_step()
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -223,9 +243,12 @@ class PeerTelemetry(TrainerCallback):
             self._progress.end_computing()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Counts the step."""
+        """Counts the step, once, also where the Trainer was given this callback twice."""
+        number = getattr(state, "global_step", 0)
         with self._changed():
-            self._progress.end_step()
+            if not number or number != self._counted:
+                self._progress.end_step()
+            self._counted = number
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The Trainer evaluates or predicts."""
@@ -245,6 +268,7 @@ class PeerTelemetry(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A swarm peer trains again after each stage; for any other trainer this is the end."""
         with self._changed():
+            self._loop = None
             self._progress.end_training()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
@@ -259,7 +283,7 @@ class PeerTelemetry(TrainerCallback):
 
     def collect(self) -> list[Any]:
         """All metrics at one instant; the registry calls it."""
-        accelerator = _accelerator_memory(self._info["device"])
+        accelerator = read_accelerator_memory(self._info["device"])
         with self._lock:
             samples = [Sample("trainer_info", dict(self._info), 1.0), *self._progress.samples()]
             if self._settings:
@@ -283,13 +307,27 @@ class PeerTelemetry(TrainerCallback):
             mark, memory = self._mark, self._progress.pace.memory()
         return pace_file.render(mark, memory) if mark and memory else None
 
+    def look(self) -> None:
+        """Notices that a training was left, of which no callback is notified."""
+        loop = self._loop
+        if loop and loop.is_left():
+            with self._changed():
+                if self._loop is loop:  # Another training may have begun.
+                    self._loop = None
+                    self._progress.break_off()
+
     @contextlib.contextmanager
     def _changed(self) -> Iterator[None]:
         if not self._is_here():  # A fork of the trainer does not report for it.
             yield
             return
         with self._lock:
-            yield
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 the promise to training: a value of no use costs that value
+                if not self._has_complained:
+                    log.warning("a value for the metrics of %s cannot be used: %s", self._run_dir, error)
+                self._has_complained = True
         if self._may_speak and self._writer is None:
             self._speak()
         writer = self._writer
@@ -317,7 +355,7 @@ class PeerTelemetry(TrainerCallback):
                 # Another process may have taken itself for the first one meanwhile.
                 self._writer.claim_again()
                 return
-            folder = os.path.abspath(self._run_dir)
+            folder = os.path.realpath(self._run_dir)
             before = _speakers.get(folder)
             if before is not None and before._is_here():
                 if writer := before._fall_silent():
@@ -349,14 +387,3 @@ class PeerTelemetry(TrainerCallback):
 
 def _is_first_by_its_launcher() -> bool:
     return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), "0") == "0"
-
-
-def _accelerator_memory(device: str) -> float | None:
-    torch: Any = sys.modules.get("torch")
-    if torch is None:
-        return None
-    if device == "cuda" and torch.cuda.is_initialized():
-        return float(sum(torch.cuda.memory_reserved(index) for index in range(torch.cuda.device_count())))
-    if device == "mps":
-        return float(torch.mps.driver_allocated_memory())
-    return None

@@ -18,6 +18,7 @@ from exporter.metrics import Family
 from exporter.progress.pace_file import MAX_BYTES, PACE_FILE
 from exporter.run_folder import (
     METRICS_FILE,
+    PROCESS_FILE,
     read_bounded,
     read_process_record,
     write_atomically,
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # A process that is killed loses what it learnt of its pace since.
 PACE_INTERVAL_SECONDS = 60.0
+# How often the source is asked whether anything has changed that it was not told of.
+LOOK_INTERVAL_SECONDS = 2.0
 
 
 class Source(Protocol):
@@ -38,6 +41,7 @@ class Source(Protocol):
     def collect(self) -> Iterable[Family]: ...
     def restore(self, last_step: float | None, pace: bytes | None) -> None: ...
     def pace_to_keep(self) -> bytes | None: ...
+    def look(self) -> None: ...
 
 
 class TextfileWriter(Collector):
@@ -60,7 +64,7 @@ class TextfileWriter(Collector):
         self._is_abandoned = False
         self._made = False
         self._claimed = False
-        self._failing = False
+        self._failing: set[str] = set()
         self._pace_kept: bytes | None = None
         self._pace_kept_at = time.monotonic()
         self._pid = os.getpid()
@@ -102,7 +106,9 @@ class TextfileWriter(Collector):
             after._thread.join()
         self._dirty.set()
         while not self._closing.is_set():
-            self._dirty.wait()
+            if not self._dirty.wait(LOOK_INTERVAL_SECONDS):
+                self._source.look()
+                continue
             self._dirty.clear()
             if not self._closing.is_set():
                 self._write()
@@ -123,7 +129,7 @@ class TextfileWriter(Collector):
             self._attempt(self._keep_pace)
 
     def _write_metrics(self) -> None:
-        if not self._claimed:
+        if not self._claimed or not os.path.lexists(self._run_dir / PROCESS_FILE):
             # Set before: a claim that is requested meanwhile must not be lost.
             self._claimed = True
             try:
@@ -168,11 +174,11 @@ class TextfileWriter(Collector):
         except Exception as error:  # noqa: BLE001 the promise to training: a failure here costs only metrics
             if not self._failing:
                 log.warning("cannot write metrics to %s: %s; training continues", self._run_dir, error)
-            self._failing = True
+            self._failing.add(action.__name__)
         else:
-            if self._failing:
+            if self._failing == {action.__name__}:
                 log.warning("writing metrics to %s again", self._run_dir)
-            self._failing = False
+            self._failing.discard(action.__name__)
 
 
 def read_last_step(run_dir: Path) -> float | None:

@@ -90,8 +90,8 @@ class Progress:
 
     def begin_training(self) -> None:
         """Training begins; until its first step nothing is known: it may evaluate, or skip data for hours."""
-        self._step_begin = self._before_evaluation = None
-        if not (self.is_announced and self.phase in STEPPING):
+        self.break_off()
+        if self.phase not in STEPPING:
             self.enter("waiting", announced=False)
 
     def begin_step(self) -> None:
@@ -121,6 +121,14 @@ class Progress:
         """A swarm peer trains again in its next round; for any other trainer this is the end."""
         self._step_begin = self._before_evaluation = None
         self.enter("waiting" if self.is_in_swarm else "stopped", announced=False)
+
+    def break_off(self) -> None:
+        """The step that may have begun does not end; its silence, and what followed, say nothing of the pace."""
+        is_broken_off, self._step_begin = self._step_begin is not None, None
+        self._before_evaluation = None
+        self._rest()
+        if is_broken_off:
+            self._silences.clear()
 
     def evaluate(self) -> None:
         """It evaluates or predicts now, within a step, between steps or outside of any training."""
@@ -179,7 +187,7 @@ class Progress:
         if stage is not None:
             self._values["swarm_stage"] = float(stage)
 
-    def count_in_swarm(self, name: str, count: int = 1) -> None:
+    def count_in_swarm(self, name: str, count: float = 1.0) -> None:
         """Adds to a counter of a peer in a swarm, by metric name."""
         self._join_swarm()
         self._values[name] += count

@@ -15,6 +15,7 @@ import pytest
 
 from exporter.progress.model import Progress
 from exporter.textfile_reader import parse, value_of
+from tests.fakes import wait_for
 from tests.lazy import lazily
 
 telemetry_module = lazily("exporter.telemetry")
@@ -62,6 +63,11 @@ def make(log, tmp_path):
 
 def steps(log):
     return sum(one.what == "step" for one in log.seen)
+
+
+def usual_step(log):
+    """As it was known at the last step."""
+    return [one.usual for one in log.seen if one.what == "step"][-1]
 
 
 WHEN = ("no", "steps", "epoch")
@@ -181,6 +187,52 @@ def test_a_hang_within_a_step_is_found(make, log, accumulate):
     trainer.compute_loss = hangs
     trainer.train()
     assert verdicts[0] == "active"
+
+
+@pytest.mark.parametrize("ending", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("where", ["training_step", "evaluation_loop", "_save_checkpoint"])
+def test_a_training_that_is_left_rests_until_the_next_one(make, log, ending, where):
+    """As a notebook does that was interrupted, and a script that catches what its training raises."""
+    trainer = make(dawdles=False, max_steps=9, eval_strategy="steps", eval_steps=8, save_strategy="steps", save_steps=8)
+    real = getattr(trainer, where)
+
+    def breaks_off(*args, **kwargs):
+        if trainer.state.global_step == 8:
+            log.now += 100 * witness.REST_SECONDS
+            raise ending
+        return real(*args, **kwargs)
+
+    setattr(trainer, where, breaks_off)
+    with pytest.raises(ending):
+        trainer.train()
+    wait_for(lambda: log.page().state() == "waiting", 60, "the end of the training")
+    log.now += witness.REST_SECONDS
+    assert log.verdict() == "inactive"
+    setattr(trainer, where, real)
+    trainer.evaluate()
+    assert log.page().state() == "waiting"
+    trainer.train()
+    assert log.wrong() == []
+    assert usual_step(log) == witness.STEP_SECONDS
+    assert log.page().state() == "stopped"
+
+
+def test_a_training_with_other_settings_has_a_pace_of_its_own(make, log):
+    trainer = make(dawdles=False, max_steps=7)
+    trainer.train()
+    for batch, expected in ((1, witness.STEP_SECONDS), (4, None)):
+        trainer.args.per_device_train_batch_size, trainer.args.max_steps = batch, 1
+        trainer.train()
+        assert usual_step(log) == expected
+
+
+def test_a_callback_that_is_given_twice_counts_once(make, log):
+    trainer = make(dawdles=False)
+    trainer.add_callback(log.telemetry)
+    trainer.train()
+    trainer.train()
+    assert log.page().value("trainer_steps_total") == 2 * 4
+    assert log.wrong() == []
 
 
 def test_a_trainer_that_announces_its_phases_is_judged_between_its_steps(make, log):

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import pytest
 
-from exporter.textfile_reader import value_of
+from exporter.textfile_reader import parse, value_of
 from exporter.textfile_writer import read_last_step
 from tests.exporter.telemetry_run import read, state, step, telemetry_module, wait_for
 from tests.programs import small_disk
@@ -26,14 +26,14 @@ class Net(torch.nn.Module):
         predicted = self.layer(x)
         return {"loss": ((predicted - labels) ** 2).mean(), "logits": predicted}
 
-def train(run_dir, steps, **options):
+def train(run_dir, steps, more=(), **options):
     data = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 64
     arguments = transformers.TrainingArguments(
         run_dir + "-output", max_steps=steps, per_device_train_batch_size=2, logging_steps=1, report_to=[],
         disable_tqdm=True, use_cpu=True, **{"save_strategy": "no"} | options)
     telemetry = PeerTelemetry(run_dir, write_interval_seconds=0.05)
     trainer = transformers.Trainer(
-        Net(), arguments, train_dataset=data, eval_dataset=data[:2], callbacks=[telemetry])
+        Net(), arguments, train_dataset=data, eval_dataset=data[:2], callbacks=[telemetry, *more])
     trainer.train()
     print("steps", trainer.state.global_step)
     return telemetry
@@ -56,6 +56,22 @@ for name, (folder, code) in json.load(sys.stdin).items():
 
 REAL = 'train(sys.argv[1], 12, save_strategy="steps", save_steps=4, eval_strategy="steps", eval_steps=6)'
 FORGETFUL = "PeerTelemetry(sys.argv[1])"
+# A program that an exception ends, while a thread of its own keeps it from ending.
+HANGING = """
+import threading, time, exporter.textfile_writer
+exporter.textfile_writer.LOOK_INTERVAL_SECONDS = 0.02
+main = threading.main_thread()
+def keep():
+    while main.is_alive():  # It is, until the program is about to end.
+        time.sleep(0.02)
+    time.sleep(0.5)
+    print(open(sys.argv[1] + "/trainer.prom").read(), flush=True)
+class Raises(transformers.TrainerCallback):
+    def on_substep_end(self, *_, **__):
+        threading.Thread(target=keep).start()
+        raise ArithmeticError("the training's")
+train(sys.argv[1], 3, gradient_accumulation_steps=2, more=[Raises()])
+"""
 VANISHED = """
 import shutil, threading
 def vanish():
@@ -109,7 +125,7 @@ def trained_in(tmp_path_factory):
     Those that need a disk of their own are left out where there is none.
     """
     folder = tmp_path_factory.mktemp("scenarios")
-    codes = {"my peer": REAL, "vanished": VANISHED, "forgetful": FORGETFUL}
+    codes = {"my peer": REAL, "vanished": VANISHED, "forgetful": FORGETFUL, "hanging": HANGING}
     scenarios = {name: (str(folder / name), code) for name, code in codes.items()}
     disk = folder / "disk"
     disk.mkdir()
@@ -237,3 +253,10 @@ def test_closing_writes_stopped_and_is_harmless_twice(telemetry, tmp_path):
 
 def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(trained_in):
     assert state(read(trained_in / "forgetful")) == "stopped"
+
+
+def test_a_trainer_that_an_exception_ends_and_that_hangs_then_is_still_training(trained_in):
+    out, err = printed(trained_in, "hanging")
+    assert "ArithmeticError: the training's" in err
+    assert state(parse(out)) == "training"
+    assert state(read(trained_in / "hanging")) == "stopped"

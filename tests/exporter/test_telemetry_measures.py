@@ -227,3 +227,21 @@ def test_the_swarm_is_reported(telemetry, tmp_path):
     assert {name: text for name, text in settings.items() if text} == {"task": "chain_sum"}
     info = next(sample.labels for sample in samples if sample.name == "trainer_info")
     assert info == {"peer_id": "QmX", "nickname": 'a "b" \\ c', "model": "", "device": ""}
+
+
+def test_a_value_of_no_use_costs_that_value_and_one_line(telemetry, tmp_path, caplog):
+    telemetry.set_round(3, 1)
+    for act in (
+        lambda: telemetry.set_round(None, 1),
+        lambda: telemetry.set_connected_peers("many"),
+        lambda: telemetry.published([]),
+        lambda: telemetry.rounds_skipped(None),
+        lambda: telemetry.outputs_rejected({}),
+        lambda: telemetry.set_reward_refused(object),
+    ):
+        act()
+    telemetry.stage_alone()
+    samples = written(telemetry, tmp_path)
+    assert (value_of(samples, "swarm_round"), value_of(samples, "swarm_stages_alone_total")) == (3, 1)
+    assert value_of(samples, "swarm_rounds_skipped_total") == 0
+    assert [record.message.split(" for ")[0] for record in caplog.records] == ["a value"]

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.pace import Pace
+from exporter.run_folder import read_process_record
 from exporter.textfile_reader import value_of
 from tests import fakes
 from tests.exporter.telemetry_run import FIRST, GO_ON, OTHER, read, state, step, telemetry_module, torch, wait_for
@@ -169,6 +170,41 @@ def test_a_folder_that_comes_back_is_written_again(tmp_path, caplog):
         telemetry.close()
     assert (folder / "process.json").exists()
     assert [record.message.split()[0] for record in caplog.records] == ["cannot", "writing"]
+
+
+def test_an_emptied_folder_is_filled_again(tmp_path):
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.01)
+    step(telemetry)
+    wait_for(tmp_path, "trainer_steps_total", 1)
+    for file in tmp_path.iterdir():
+        file.unlink(missing_ok=True)
+    fakes.wait_for(lambda: step(telemetry) or (tmp_path / "process.json").exists(), 10, "the trainer's process")
+    telemetry.close()
+    assert read_process_record(tmp_path).identity.pid == os.getpid()
+
+
+def test_what_fails_and_what_works_is_written_once_each(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("exporter.textfile_writer.PACE_INTERVAL_SECONDS", 0.0)
+    (tmp_path / "pace.json").mkdir()
+    telemetry = telemetry_module.PeerTelemetry(tmp_path, write_interval_seconds=0.001)
+    telemetry.on_train_begin(ARGUMENTS, FIRST, GO_ON, model=torch.nn.Linear(1, 1))
+    for count in range(1, 30):
+        step(telemetry)
+        wait_for(tmp_path, "trainer_steps_total", count)
+    telemetry.close()
+    assert [record.message.split()[0] for record in caplog.records] == ["cannot"]
+
+
+def test_a_folder_has_one_writer_whatever_it_is_called(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "other").symlink_to("real")
+    first = telemetry_module.PeerTelemetry(tmp_path / "real", write_interval_seconds=0.01)
+    second = telemetry_module.PeerTelemetry(tmp_path / "other", write_interval_seconds=0.01)
+    step(second)
+    wait_for(tmp_path / "real", "trainer_steps_total", 1)
+    assert [thread.name for thread in threading.enumerate()].count("telemetry") == 1
+    first.close()
+    second.close()
 
 
 def test_a_step_costs_microseconds(tmp_path):

@@ -27,12 +27,13 @@ def make_pace():
 
 @dataclass
 class Seen:
-    """What went on, what the telemetry said meanwhile, and whether the rule would have fired at its end."""
+    """What went on, what the telemetry said meanwhile, whether the rule would have fired at its end, the usual step."""
 
     what: str
     expected: str
     phase: str
     verdict: str
+    usual: float | None
 
 
 @dataclass
@@ -55,9 +56,12 @@ class Log:
         return judge(View("a", self.now, self.page()), Settings()).condition
 
     def pass_time(self, what, seconds, *, expected):
-        phase = self.page().state()
+        # As the writer's thread does now and then.
+        self.telemetry.look()
+        page = self.page()
         self.now += seconds
-        self.seen.append(Seen(what, expected, phase, self.verdict()))
+        usual = page.value("trainer_usual_silence_seconds")
+        self.seen.append(Seen(what, expected, page.state(), self.verdict(), usual))
 
     def wrong(self):
         return [one for one in self.seen if one.phase != one.expected or one.verdict != "inactive"]

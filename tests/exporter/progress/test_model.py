@@ -1,5 +1,7 @@
 """What a trainer's phases, steps and silences become."""
 
+import pytest
+
 from exporter.pace import Pace
 from exporter.progress.model import Progress
 
@@ -52,6 +54,26 @@ def test_between_steps_a_trainer_may_rest_for_a_day_or_for_many_steps():
     for _ in range(200):
         step(progress, clock, 7200.0)
     assert allowed(progress) >= 10 * progress.pace.stall_after("training") > 86400.0
+
+
+@pytest.mark.parametrize("broken_off", ["noticed", "unnoticed"])
+def test_a_step_that_was_broken_off_says_nothing_of_the_pace(broken_off):
+    progress, clock = make()
+    for _ in range(2):
+        progress.begin_training()
+        for _ in range(4):
+            step(progress, clock, 2.0)
+        progress.begin_step()
+        clock.now += 9000.0
+        if broken_off == "noticed":
+            progress.break_off()
+            assert (progress.phase, allowed(progress)) == ("waiting", 86400.0)
+            clock.now += 9000.0
+    progress.begin_training()
+    step(progress, clock, 2.0)
+    assert progress.pace.stall_after("training") < 9000.0 > 10 * progress.pace.usual("training")
+    step(progress, clock, 2.0)
+    assert max(progress.pace.memory()["training"].recent) == 2.0
 
 
 def test_a_trainer_that_announces_its_phases_is_judged_between_its_steps_too():
