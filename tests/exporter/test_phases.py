@@ -293,21 +293,31 @@ def test_the_trainers_of_trl(make, log, kind, accumulate):
 # Several processes
 
 RANKS = """
-import os, sys, accelerate, torch, transformers
+import functools, json, os, sys, accelerate, torch, transformers
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-from exporter.telemetry import PeerTelemetry
-from tests.exporter.witness import Line, numbers
+import exporter.telemetry
+from tests.exporter.witness import Line, Log, make_pace, numbers, witness_of
+
+log = Log()
+exporter.telemetry.Progress = functools.partial(exporter.telemetry.Progress, clock=log.clock, wall_clock=log.clock)
+
+def begin(folder):
+    return exporter.telemetry.PeerTelemetry(folder, pace=make_pace(), write_interval_seconds=0.05)
 
 def train(folder, telemetry=None, is_forked=True):
-    telemetry = telemetry or PeerTelemetry(folder, write_interval_seconds=0.05)
+    log.telemetry = telemetry = telemetry or begin(folder)
     arguments = transformers.TrainingArguments(folder + "-out", report_to=[], disable_tqdm=True, use_cpu=True,
-        max_steps=4, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, logging_steps=1)
-    trainer = transformers.Trainer(
+        max_steps=4, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, logging_steps=1,
+        per_device_eval_batch_size=1)
+    trainer = witness_of(transformers.Trainer, log)(
         Line(), arguments, train_dataset=numbers(64), eval_dataset=numbers(8), callbacks=[telemetry])
     trainer.train()
+    trainer.evaluate()
     telemetry.close() if is_forked else None
-    said = ["rank", arguments.process_index, "of", arguments.world_size, "pid", os.getpid()]
-    open(f"{folder}-{arguments.process_index}", "w").write(" ".join(map(str, said)))
+    at = arguments.process_index
+    said = {"rank": at, "of": arguments.world_size, "pid": os.getpid(), "did": list(log.kinds()),
+        "wrong": list(map(str, log.wrong()))}
+    json.dump(said, open(f"{folder}-{at}", "w"))
 
 def torchrun(folder):
     config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, run_id="run", start_method="fork", max_restarts=0,
@@ -316,7 +326,7 @@ def torchrun(folder):
 
 def accelerated(folder):
     # It forks its processes after the callback was made.
-    telemetry = PeerTelemetry(folder, write_interval_seconds=0.05)
+    telemetry = begin(folder)
     accelerate.debug_launcher(train, (folder, telemetry), num_processes=2)
 
 if __name__ == "__main__":
@@ -351,13 +361,15 @@ def launched(tmp_path_factory):
 
 
 def check_ranks(run):
-    first, second = (run.with_name(f"{run.name}-{rank}").read_text().split() for rank in (0, 1))
-    assert (first[3], second[3], first[1], second[1]) == ("2", "2", "0", "1")
+    both = [json.loads(run.with_name(f"{run.name}-{rank}").read_text()) for rank in (0, 1)]
+    for rank, one in enumerate(both):
+        assert (one["rank"], one["of"], one["wrong"]) == (rank, 2, [])
+        assert {"checkpoint", "data", "evaluation", "log", "step"} <= set(one["did"])
     samples = parse((run / "trainer.prom").read_text())
     assert value_of(samples, "trainer_steps_total") == 4
     states = {one.labels["trainer_state"]: one.value for one in samples if one.name == "trainer_state"}
     assert states["stopped"] == 1
-    assert json.loads((run / "process.json").read_text())["pid"] == int(first[5])
+    assert json.loads((run / "process.json").read_text())["pid"] == both[0]["pid"]
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
