@@ -43,7 +43,7 @@ def test_what_cannot_be_encoded_is_shown_in_ascii(tmp_path: Path, process: str, 
 def test_characters_of_our_own_texts_have_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", output)
-    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
     allow_any_text()
     output.write("2 – 3 × 4… → ü\udcff")
     output.flush()

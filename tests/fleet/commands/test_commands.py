@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.version import VERSION
 from tests import warm
 from tests.fleet.conftest import give_free_ports, ports_text
 
@@ -44,6 +45,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
+        (["qzx"], "peerwatch: No such command 'qzx'; see `peerwatch --help`\n"),
         (["upp"], "peerwatch: No such command 'upp'. Did you mean 'up'?; see `peerwatch --help`\n"),
         (
             ["check", "-f", "none.yaml"],
@@ -62,6 +64,40 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, arguments: list[str], error: str) -> None:
     result = peerwatch(*arguments, folder=tmp_path)
     assert (result.returncode, result.stdout, result.stderr) == (2, "", error)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("arguments", ["--help", "rules prometheus"])
+def test_output_that_a_full_disk_refuses_is_one_line(tmp_path: Path, arguments: str) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "fleet", *arguments.split()],
+            cwd=tmp_path,
+            env=environment_of(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=360,
+            check=False,
+        )
+    said = "peerwatch: cannot write the output: No space left on device; free space where it goes to\n"
+    assert (result.returncode, result.stderr) == (1, said)
+
+
+def test_closed_outputs_end_no_command(tmp_path: Path) -> None:
+    """As a service manager may start it; the doctor asks each of them whether it is a terminal."""
+    command = [
+        "sh",
+        "-c",
+        f"{sys.executable} -m fleet doctor --time-server 127.0.0.1:9 <&- >&- 2>seen; echo ended >>seen",
+    ]
+    subprocess.run(command, cwd=tmp_path, env=environment_of(tmp_path), timeout=360, check=True)
+    assert (tmp_path / "seen").read_text() == "ended\n"
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    result = peerwatch("--version", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"{VERSION}\n")
 
 
 def test_the_file_that_init_writes_passes_check_and_is_not_overwritten(tmp_path: Path) -> None:
