@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -114,13 +115,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Workers collect the same files, each in an order of its own: what one has compiled, the others only load."""
+    report = yield
+    if hasattr(collector.config, "workerinput") and isinstance(collector, pytest.Directory):
+        random.Random(f"{collector.config.workerinput['workerid']} {collector.nodeid}").shuffle(report.result)
+    return report
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several workers share the tests, puts the long files first."""
+    """Where several workers share the tests, puts the long files first, and all in the same order."""
     config.stash[_COLLECTED] = {*_HERE.rglob("test_*.py")} <= {item.path for item in items}, frozenset(sys.modules)
     if hasattr(config, "workerinput"):
         places = {_HERE / name: place for place, name in enumerate(_LONG)}
-        items.sort(key=lambda item: places.get(item.path, len(places)))
+        items.sort(key=lambda item: (places.get(item.path, len(places)), item.path))
 
 
 def pytest_collection_finish() -> None:
