@@ -29,6 +29,7 @@ _TRAINER = (
     "trainer.grpo",
     "trainer.swarm.dht",
     "trainer.swarm.publisher",
+    "trainer.tasks.gym",
     "exporter.telemetry",
 )
 # Of each program, what it imports at its start, and a command within it.
