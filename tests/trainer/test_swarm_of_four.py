@@ -71,7 +71,7 @@ def play(
     limit_seconds: float = 600,
 ) -> Played:
     """Four peers with these options, until all have played so many rounds in full."""
-    options = {"publish_interval_seconds": 0.5, "poll_interval_seconds": 0.2, **options}
+    options = {"publish_interval_seconds": 1.0, "poll_interval_seconds": 0.5, **options}
 
     def start(name: str, seconds: float, swarm: dict[str, Any], seed: int) -> Peer:
         source = folder / f"{name}.py"
