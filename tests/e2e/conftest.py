@@ -47,7 +47,7 @@ held = []
 
 
 def reward(completions, **kwargs):
-    time.sleep(1.5)
+    time.sleep(2)
     hoard = HERE / "hoard"
     if not hoard.exists():
         held.clear()
@@ -236,7 +236,7 @@ def _settings(
             # Enough text for digits in it: groups without spread would be alerts of their own.
             "grpo": {"num_generations": 4, "max_completion_length": 8},
             "steps_per_stage": 2,
-            "publish_interval_seconds": 1,
+            "publish_interval_seconds": 2,
             "stall": {"floor_seconds": 6},
         },
         "memory_limit": "2GiB",
