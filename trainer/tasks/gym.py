@@ -1,11 +1,30 @@
 """Tasks of reasoning-gym, by the name of its dataset; the only importer of reasoning_gym in the trainer."""
 
+import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
-import reasoning_gym
-from reasoning_gym.factory import DATASETS
 
-from trainer.tasks.task import Entry
+class _Deferred(ModuleType):
+    """A module that is imported once something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Python and its tools ask every module for these.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        del sys.modules[self.__name__]
+        self.__dict__.update(vars(importlib.import_module(self.__name__)))
+        return self.__dict__[name]
+
+
+# Two of a hundred datasets use it, and it imports matplotlib: half a second and 25 MiB of each trainer.
+sys.modules.setdefault("cellpylib", _Deferred("cellpylib"))
+
+import reasoning_gym  # noqa: E402
+from reasoning_gym.factory import DATASETS  # noqa: E402
+
+from trainer.tasks.task import Entry  # noqa: E402
 
 # Questions before they repeat. Each is generated on access, so a large number costs nothing.
 QUESTIONS = 100_000
