@@ -5,7 +5,10 @@ import sys
 
 from tests.architecture import ROOT
 
-SLOW = ("datasets", "eth_tester", "hivemind", "pandas", "peft", "scipy", "sklearn", "torch", "transformers", "trl")
+SLOW = (
+    *("datasets", "eth_tester", "hivemind", "matplotlib", "pandas", "peft", "scipy", "sklearn", "torch"),
+    *("transformers", "trl"),
+)
 COLLECT = f"""
 import sys, pytest
 code = pytest.main(["--collect-only", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", ""])

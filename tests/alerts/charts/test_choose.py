@@ -1,6 +1,7 @@
 """Charts: which one goes with an alert, what is drawn from a real history, and how it is delivered."""
 
 import asyncio
+import importlib.util
 import logging
 import struct
 import time
@@ -27,8 +28,10 @@ from tests.alerts.bot_api import TOKEN, BotApi
 from tests.alerts.history.scenes import START, Peer, sample_rounds
 from tests.fakes import Mailbox, Webhook, reserve_ports
 
-pytest.importorskip("matplotlib")
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
+    pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib"),
+]
 UNTIL = START + 3600.0
 PNG = b"\x89PNG\r\n\x1a\n"
 
