@@ -17,6 +17,6 @@ yaml_text, file_model, listen_address, plain_output
 leaderboard/ the swarm's board, a service of its own
 identity/   who a peer is: its id, from the key file, and its name
 sources/    one file for each service that tells rank or reward of peers
-known_problems, tracebacks  the problems that a trainer's log tells, and the exception that ended it
+problems/   the problems that a trainer's log tells, and the exception that ended it
 chain/      the ABI, JSON-RPC and contract calls that the source of that name needs
 """

@@ -19,7 +19,7 @@ ALLOWED_ACROSS = {
     # file is read and a page served: the same for every process, with psutil, PyYAML and the standard library only.
     "alerts": (
         "exporter.files",
-        "exporter.known_problems",
+        "exporter.problems",
         "exporter.machine",
         "exporter.metrics",
         "exporter.plain_output",

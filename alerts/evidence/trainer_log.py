@@ -16,7 +16,7 @@ from typing import NamedTuple
 from alerts.evidence.redact import redact, redact_lines
 from alerts.evidence.trainer_process import read_tail
 from alerts.i18n.translatable import say
-from exporter.known_problems import find_cause
+from exporter.problems.tally import find_cause
 from exporter.run_folder import find_trainer, read_bounded
 
 LOG_FILE = "trainer.log"

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from alerts.i18n.translatable import Text, say
 from alerts.scraping.page import Page
-from exporter.known_problems import CLASSES, Class
+from exporter.problems.classes import CLASSES
+from exporter.problems.problem_class import Class
 
 LINES = "trainer_known_problem_lines_total"
 START = "trainer_known_problem_start_timestamp_seconds"

@@ -13,7 +13,7 @@ from alerts.durations import Duration
 from alerts.i18n.translatable import Seconds, say
 from alerts.rules import UNKNOWN, Rule, RuleSettings, Severity, Verdict, View, active, inactive
 from alerts.rules._problems import LAST, LINES, START, list_problems
-from exporter.known_problems import CLASSES
+from exporter.problems.classes import CLASSES
 
 
 class Settings(RuleSettings):

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Self
 
 from exporter.config import SidecarConfig
-from exporter.known_problems import MARKERS, PROGRESS_MARKERS, Class, Tally
 from exporter.metrics import Sample
+from exporter.problems.classes import MARKERS
+from exporter.problems.problem_class import Class
+from exporter.problems.tally import PROGRESS_MARKERS, Tally
 from exporter.progress.follower import Follower
 from exporter.progress.markers import Words
 from exporter.progress.record import ReadError

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exporter.known_problems import find_cause
 from exporter.plain_output import allow_any_text
+from exporter.problems.tally import find_cause
 from exporter.run_folder import read_bounded
 from fleet.processes.command import CANNOT_RUN, run_command, to_status
 from fleet.processes.launch import WRONG_CONFIGURATION_EXIT_CODE

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alerts.evidence.trainer_log import list_logs, read_log_tail
-from exporter.known_problems import classify
+from exporter.problems.tally import classify
 from fleet.doctor.findings import Finding, Level, ok
 from fleet.doctor.site import Site
 

@@ -21,7 +21,7 @@ from alerts.messages.single import render
 from alerts.rules import discover as discover_rules
 from alerts.web.live_page import LivePage
 from alerts.web.page.render import Content, Renderer
-from exporter.known_problems import CLASSES
+from exporter.problems.classes import CLASSES
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = discover()

@@ -9,12 +9,12 @@ import pytest
 
 from exporter.collectors.problems import QUIET_SECONDS, READ_BYTES, Collector
 from exporter.config import SidecarConfig
-from exporter.known_problems import MARKERS
 from exporter.metrics import families
+from exporter.problems.classes import MARKERS
 from exporter.run_folder import write_process_record
 from exporter.watch_file import read_watch
 from tests.architecture import ROOT
-from tests.exporter.test_known_problems import SPELT
+from tests.exporter.problems.test_classes import SPELT
 
 SAMPLES = ROOT.parent / "shared" / "samples" / "rl-swarm-0.4.3"
 NOW = 1_800_000_000.0

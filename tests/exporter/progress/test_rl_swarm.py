@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.known_problems import classify
 from exporter.pace import Pace
+from exporter.problems.tally import classify
 from exporter.progress.formats.rl_swarm import Format
 from exporter.progress.readers.log import Reader
 from exporter.progress.reported import ReportedProgress

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from exporter.known_problems import CLASSES, MAX_LINE, classify, find_cause
+from exporter.problems.classes import CLASSES
+from exporter.problems.tally import MAX_LINE, classify, find_cause
 from tests.architecture import ROOT
-from tests.exporter.problem_lines import LINES
+from tests.exporter.problems.problem_lines import LINES
 
 # Of real runs, where they lie beside the checkout.
 SAMPLES = ROOT.parent / "shared" / "samples" / "rl-swarm-0.4.3"
