@@ -87,6 +87,36 @@ EVIDENCE = {
     "wait an hour, or log in with a token of your own": "等待一小时，或用自己的令牌登录",
     "the disk was full": "磁盘已满",
     "free some space, or set state_dir to another disk": "清理空间，或把 state_dir 设到其他磁盘",
+    "a file could not be written or read as a whole": "某个文件无法完整写入或读取",
+    "check the disk's free space, quota and connection; was it the output of a closed terminal, start without one": (
+        "检查磁盘的剩余空间、配额和连接；若是已关闭终端的输出，请脱离终端启动"
+    ),
+    "the address of a host could not be looked up": "无法查到某台主机的地址",
+    "check this machine's network and DNS, and the host's name; offline, HF_HUB_OFFLINE=1 uses what is on the disk": (
+        "检查本机的网络和 DNS 以及主机名；离线时 HF_HUB_OFFLINE=1 会使用磁盘上已有的文件"
+    ),
+    "a model, data set, revision or file of it was not found": "未找到模型、数据集、其版本或其中的文件",
+    "check its name or path, and the revision; a private one needs a token that may read it": (
+        "检查名称或路径以及版本；私有的需要有读权限的令牌"
+    ),
+    "Hugging Face refused access to a model or data set, or the token": (
+        "Hugging Face 拒绝访问模型或数据集，或拒绝了令牌"
+    ),
+    "ask for access on its page if it is gated; log in with a token that holds and may read it": (
+        "若需申请，在其页面申请访问；用有效且有读权限的令牌登录"
+    ),
+    "Hugging Face could not be reached": "无法连接 Hugging Face",
+    "check the network and any proxy; HF_HUB_OFFLINE=1 uses what is on the disk": (
+        "检查网络和代理；HF_HUB_OFFLINE=1 会使用磁盘上已有的文件"
+    ),
+    "another process of the run was lost, or did not answer in time": "本次运行的另一个进程丢失，或未及时应答",
+    "see the first error in the logs of all ranks; else check the network between them, or raise the timeout": (
+        "查看所有 rank 日志中最早的错误；若没有，检查它们之间的网络，或调大超时"
+    ),
+    "a process below the launcher ended with an error": "启动器之下的某个进程因错误结束",
+    "see that process's own error, above in the log or in the log of its rank": (
+        "查看该进程自己的错误：在日志前文，或在其 rank 的日志中"
+    ),
     "the limit on open files was reached": "打开文件数达到上限",
     "raise it: `ulimit -n 4096` before the start": "提高上限：启动前运行 `ulimit -n 4096`",
     "rounds go on, but nothing is learned or shared": "轮次继续进行，但没有学习也没有共享",

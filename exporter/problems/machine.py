@@ -1,11 +1,14 @@
-"""What the machine has too little of: disk, ports, files. Pure."""
+"""What the machine lacks: ports, disk, files, the addresses of hosts. Pure."""
 
 from exporter.problems.problem_class import define
 
 MACHINE = (
     define(
         "port_in_use",
-        (r"EADDRINUSE\b|Address already in use|\bports?( \d+)? (is|are) (in use|already (in use|all)|not available:)",),
+        (
+            r"EADDRINUSE\b|Address already in use|Cannot find empty port in range: \d|\[WinError 10048\]",
+            r"\bports?( \d+)? (is|are) (in use|already (in use|all)|not available:)|\bFailed to bind to address \S+:\d",
+        ),
         "a port was in use",
         "end leftovers of an earlier run, or choose other ports",
     ),
@@ -13,11 +16,20 @@ MACHINE = (
         "disk_full",
         (
             r"No space left on device|\bErrno 28\b(?!\]? inotify)|\bcode ENOSPC\b|Disk quota exceeded",
-            r"PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos",
-            r"database or disk is full|Not enough free disk space to download",
+            r"database or disk is full|Not enough free disk space to download|\bOSError: \d+ requested and \d+ written",
         ),
         "the disk was full",
         "free some space, or set state_dir to another disk",
+    ),
+    define(
+        "write_failed",
+        (
+            r"PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos",
+            r"\bios_base::failure\b|\bbasic_ios::clear: iostream error",
+            r"\[Errno 5\] Input/output error|: Input/output error \(os error 5\)|\[Errno 116\] Stale file handle",
+        ),
+        "a file could not be written or read as a whole",
+        "check the disk's free space, quota and connection; was it the output of a closed terminal, start without one",
     ),
     define(
         "open_files",
@@ -25,10 +37,51 @@ MACHINE = (
         "the limit on open files was reached",
         "raise it: `ulimit -n 4096` before the start",
     ),
+    define(
+        "name_resolution",
+        (
+            r"\bsocket\.gaierror: |\bgai error: -\d",
+            r"[\[\]):>-] ?(Temporary failure in name resolution|Name or service not known)\s*($|[\])'\"},;.])",
+            r"\bCould(n't| not) resolve ((host|proxy)(: \S| ')|hostname \S{1,200}:)",
+            r"\bgetaddrinfo (EAI_\w{1,20}|ENOTFOUND)\b|\bNameResolutionError\(",
+            r"\blookup [\w.-]{1,200}( on \S{1,80})?: (no such host|server misbehaving)\b",
+            r"\bfailed to lookup address information\b|\bunable to resolve host address\b",
+        ),
+        "the address of a host could not be looked up",
+        "check this machine's network and DNS, and the host's name; offline, HF_HUB_OFFLINE=1 uses what is on the disk",
+        is_warning=True,
+    ),
 )
 
 # Each line that they know holds one of these.
 MARKERS = (
-    *("EADDRINUSE", "already", "in use", "oo many", "rrno", "o space", "quota", "EMFILE", "ENOSPC", "isk "),
-    *("unexpected pos", "ancdata", "ailed", "available"),
+    *(
+        "EADDRINUSE",
+        "already",
+        "in use",
+        "oo many",
+        "rrno",
+        "o space",
+        "quota",
+        "EMFILE",
+        "ENOSPC",
+        "isk ",
+        "empty port",
+    ),
+    *(
+        "unexpected pos",
+        "ancdata",
+        "ailed",
+        "available",
+        "iostream",
+        "os error 5",
+        "ios_base",
+        "requested and",
+        "Stale",
+        "WinError",
+        "gai",
+        "esolution",
+        "not known",
+    ),
+    *("resolve", "getaddrinfo", "lookup "),
 )

@@ -13,8 +13,8 @@ class Class(NamedTuple):
 
     `name` is its label in metrics.
 
-    `is_warning`: the trainer goes on for a while. `as_consequence` matches lines that mean this problem only behind
-    `origin`: the same words have another cause elsewhere.
+    `is_warning`: the trainer goes on for a while. `is_vague`: other lines tell the cause. `as_consequence` matches
+    lines that mean this problem only behind `origin`: the same words have another cause elsewhere.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Class(NamedTuple):
     outlives_progress: bool = False
     as_consequence: re.Pattern[str] | None = None
     origin: re.Pattern[str] | None = None
+    is_vague: bool = False
 
 
 def define(
@@ -35,12 +36,13 @@ def define(
     *,
     is_warning: bool = False,
     outlives_progress: bool = False,
+    is_vague: bool = False,
     consequence: tuple[str, str] | None = None,
 ) -> Class:
     """`consequence` is (what has this cause, behind what)."""
     pattern = re.compile("|".join(patterns), re.IGNORECASE)
     also, origin = map(re.compile, consequence) if consequence else (None, None)
-    return Class(name, pattern, message, remedy, is_warning, outlives_progress, also, origin)
+    return Class(name, pattern, message, remedy, is_warning, outlives_progress, also, origin, is_vague)
 
 
 def in_order(*parts: str) -> str:

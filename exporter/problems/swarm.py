@@ -152,6 +152,7 @@ SWARM = (
         ),
         "the trainer ended with an error",
         "see the lines before it in the log",
+        is_vague=True,
     ),
 )
 

@@ -64,9 +64,10 @@ def classify(text: str) -> list[tuple[Class, int]]:
 def find_cause(text: str) -> Cause:
     """The last exception since the last progress, and the known problem that it is, or that other lines tell."""
     exception, tally = find_exception(map(_clean, text.splitlines()), PROGRESS), _tally(text)
-    problem = _find_class(exception, tally.consequences) if exception else None
-    if problem is None:
-        problem = next((one for one in CLASSES if one in tally.counts and not one.is_warning), None)
+    raised = _find_class(exception, tally.consequences) if exception else None
+    others = [one for one in CLASSES if one in tally.counts and not one.is_warning]
+    candidates = [one for one in (raised, *others) if one is not None]
+    problem = next((one for one in candidates if not one.is_vague), candidates[0] if candidates else None)
     return Cause(exception, problem, tally.counts.get(problem, 1) if problem else 0)
 
 

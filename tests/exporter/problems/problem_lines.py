@@ -1,5 +1,12 @@
 """Lines as trainers, launchers and systems write them, and lines that only sound like them."""
 
+from tests.exporter.problems.collected_lines import COLLECTED
+
+
+def collected(name: str) -> tuple[str, ...]:
+    return tuple(line for _, line in COLLECTED[name])
+
+
 KILLED = (
     "./run_rl_swarm.sh: line 160: 91115 Killed: 9               python -m hivemind_exp.gsm8k.train_single_gpu",
     "/home/u/run.sh: line 649:  9746 Killed                  python -m rgym_exp.runner.swarm_launcher",
@@ -49,6 +56,32 @@ KILLED = (
     "multiprocess.pool: worker died with signal 9",
 )
 NOT_KILLED = (
+    "Process with pid 995403 still alive after 1600ms, sending it SIGKILL now...",
+    "2026-01-02T03:04:05: PM2 log: App [trainer:0] exited with code [0] via signal [SIGINT]",
+    "x.trainer [26176] Service did not exit 5 seconds after SIGTERM. Sending SIGKILL.",
+    "x.trainer [26176] exited due to SIGKILL | sent by launchd[1], ran for 1528613ms",
+    "    last exit reason = OS_REASON_EXEC",
+    'Terminated  Exit Code: 0, Exit Message: ""',
+    "0/1     OOMScoreAdj   4",
+    "The node was low on resource: ephemeral-storage.",
+    "down (signal SIGTERM) 12 seconds, normally up",
+    "@400000005f2f3b1c2a1d4e00 signal SIGTERM",
+    "Il a été tué par un arbre. Processus arrêté hier.",
+    "chapitre 3 : 12 Tué pendant la bataille",
+    "results: Seite 12: 12 Getötet bei einem Unfall",
+    "pagina 3: 12 Morto em combate",
+    "Morto",
+    "Drept",
+    "the scene in line 12: 4 killed",
+    "linia 12: 4 osoby",
+    "[1] Morto nel 1321, sepolto a Ravenna",
+    "# exit 137 means SIGKILL: 128 + 9",
+    "step 137: exit criterion not met",
+    "exit_code=0 step=137",
+    "a process that is killed by SIGKILL cannot clean up",
+    "OOM Killed (137) | Container exceeded memory.max",
+    "oom_score_adj=500",
+    "loss: 1.37 exit: no",
     # Prose, as completions hold it, and what people write about signals.
     "The answer: exit 137 is the number of the exit on the highway",
     "He said: 3 Killed in action",
@@ -73,9 +106,10 @@ NOT_KILLED = (
 )
 # By what its message says: three real spellings at least of each class, and lines that are none.
 LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "the system killed the trainer": (KILLED, NOT_KILLED),
+    "the system killed the trainer": ((*KILLED, *collected("killed")), NOT_KILLED),
     "a step needed more memory than there is": (
         (
+            *collected("out_of_memory"),
             "RuntimeError: MPS backend out of memory (MPS allocated: 15.05 GB, max allowed: 27.20 GB).",
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of",
             "RuntimeError: CUDA error: out of memory",
@@ -93,6 +127,8 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`.",
         ),
         (
+            "libc++abi: terminating due to uncaught exception of type std::runtime_error: x",
+            "memory_error_rate=0.1",
             "gradient checkpointing avoids CUDA out of memory errors at the price of time",
             "If you run out of memory, lower per_device_train_batch_size.",
             "expandable_segments:True avoids fragmentation of memory",
@@ -223,32 +259,46 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "a port was in use": (
         (
+            *collected("port_in_use"),
             "Error: listen EADDRINUSE: address already in use :::3000",
             "OSError: [Errno 98] Address already in use",
             "Port 3000 is already in use",
             "Error response from daemon: Bind for 0.0.0.0:3000 failed: port is already allocated",
         ),
-        ("port 3000 is not in use", "EADDRNOTAVAIL"),
+        (
+            "listening on [::]:50051",
+            "address in use: 12 Main Street",
+            "found an empty port: 7861",
+            "port 3000 is not in use",
+            "EADDRNOTAVAIL",
+        ),
     ),
     "Hugging Face limits": (
         (
+            *collected("download_limit"),
             "requests.HTTPError: 429 Client Error: Too Many Requests for url: https://huggingface.co/x",
             "huggingface_hub.errors.HfHubHTTPError: 429 Client Error: Too Many Requests",
             "HTTP Error 429 thrown while requesting HEAD https://huggingface.co/Qwen/x/resolve/main/config.json",
         ),
-        ("loaded 1429 files from huggingface.co", "HTTP 429 from api.telegram.org"),
+        (
+            "HTTP 429: Too Many Requests from api.openai.com",
+            "429 samples from x",
+            "loaded 1429 files from huggingface.co",
+            "HTTP 429 from api.telegram.org",
+        ),
     ),
     "the disk was full": (
         (
+            *collected("disk_full"),
             "OSError: [Errno 28] No space left on device",
             "OSError: [Errno 122] Disk quota exceeded: 'optimizer.pt'",
-            "RuntimeError: PytorchStreamWriter failed writing file data/2: file write failed",
             "wandb: ERROR write: no space left on device",
             "npm ERR! code ENOSPC",
             "sqlite3.OperationalError: database or disk is full",
-            "RuntimeError: [enforce fail at inline_container.cc:603] . unexpected pos 512 vs 400",
         ),
         (
+            "disk usage: 97% of 512 GB",
+            "0 bytes requested and written",
             "Error: ENOSPC: System limit for number of file watchers reached",
             "OSError: [Errno 28] inotify watch limit reached",
             "20 GB of space left on device /dev/sda",
@@ -257,12 +307,13 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "the limit on open files": (
         (
+            *collected("open_files"),
             "OSError: [Errno 24] Too many open files: 'x'",
             "accept4: too many open files; retrying in 5ms",
             "Error: EMFILE: too many open files, open '/app/x'",
             "RuntimeError: received 0 items of ancdata",
         ),
-        ("opened 24 files", "Errno 245"),
+        ("too many open questions", "opened 24 of 512 files", "opened 24 files", "Errno 245"),
     ),
     "nothing is learned or shared": (
         (
@@ -324,6 +375,102 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Training timed out? No.",
             ">> Shutting down trainer...",
             "Exception during trainings",
+        ),
+    ),
+    "could not be written or read as a whole": (
+        collected("write_failed"),
+        (
+            "Input/output error rates fell over the epochs",
+            "The I/O error is input/output error number 5 in the table.",
+            "input/output: 512/256",
+            "ios_base is a class of the C++ standard library",
+            "stale file handle of the door",
+            "OSError: [Errno 2] No such file or directory: 'x'",
+        ),
+    ),
+    "the address of a host": (
+        collected("name_resolution"),
+        (
+            "Temporary failure in name resolution means that DNS does not work, says the answer.",
+            "The assistant could not resolve host country disputes.",
+            "name or service not known to me",
+            "resolution: 512x512, name: x",
+            "resolving deltas: 100% (7298/7298), done.",
+            "lookup table of 512 entries: no such key",
+            "could not resolve the conflict",
+            "DNS resolved huggingface.co in 3 ms",
+            "socket.gaierror is raised when a name cannot be resolved",
+            "image_resolution=224 host=gpu01",
+        ),
+    ),
+    "another process of the run was lost": (
+        collected("rank_lost"),
+        (
+            "gpu01:4242:4311 [0] NCCL INFO Channel 03/0 : 0[90000] -> 1[1000] [send] via NET/Socket/3",
+            "gpu01:4242:4311 [0] NCCL INFO [Service thread] Connection closed by localRank 0",
+            "NCCL version 2.21.5+cuda12.4",
+            "NCCL_TIMEOUT=1800 TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC=600",
+            "Waiting in store based barrier to initialize process group for rank: 0, key: store_based_barrier_key:1",
+            "[rank0]:[W ProcessGroupNCCL.cpp:4115] [PG ID 0 Rank 0]  using GPU 0 to perform barrier",
+            "[rank0]:[W101 00:00:00 ProcessGroupNCCL.cpp:1250] Warning: process group has NOT been destroyed",
+            "[I ProcessGroupNCCL.cpp:669] [Rank 0] ProcessGroupNCCL initialized, TIMEOUT(ms): 1800000",
+            "Connection closed by peer",
+            "sshd: Connection closed by 10.0.0.1 port 22",
+            "lora_rank: 16, rank_loss=0.31, ranks lost: 0",
+            "[Gloo] Rank 0 is connected to 1 peer ranks. Expected number of connected peer ranks is : 1",
+            "ddp_timeout=1800, backend='nccl'",
+            "the watchdog timed out the reward function",
+        ),
+    ),
+    "a process below the launcher": (
+        collected("worker_failed"),
+        (
+            "W0801 torch/distributed/elastic/multiprocessing/api.py:900] Sending process 33051 closing signal SIGTERM",
+            "failed (exitcode: -2) local_rank: 0 (pid: 4242) of binary: /usr/bin/python",
+            "failed (exitcode: -15) local_rank: 0 (pid: 4242) of binary: /usr/bin/python",
+            "[launch.py:351:main] Process 4242 exits successfully.",
+            "exits with return code = 0",
+            "subprocess.CalledProcessError: Command '['git', 'rev-parse', 'HEAD']' returned non-zero exit status 128.",
+            "    raise ChildFailedError(",
+            "num_workers=4 failed=0",
+            "exitcode  : 1 (pid: 4242)",
+        ),
+    ),
+    "Hugging Face refused access": (
+        collected("hub_refused"),
+        (
+            'HTTP Request: HEAD https://huggingface.co/x/resolve/main/adapter_config.json "HTTP/1.1 404 Not Found"',
+            'HTTP Request: GET https://huggingface.co/api/models/x "HTTP/1.1 200 OK"',
+            "loaded 401 files from huggingface.co/datasets/x",
+            "Access to the model is restricted to subscribers, says the answer.",
+            "gated_mlp: true, gate_proj.weight",
+            "    raise GatedRepoError(message, response) from e",
+            "403 Client Error: Forbidden for url: https://api.wandb.ai/graphql",
+            "step 401 loss 0.3 https://huggingface.co/x",
+            "Warning: You are sending unauthenticated requests to the HF Hub. Please set a HF_TOKEN",
+        ),
+    ),
+    "revision or file of it was not found": (
+        collected("hub_missing"),
+        (
+            'HTTP Request: HEAD https://huggingface.co/x/resolve/main/model.safetensors "HTTP/1.1 404 Not Found"',
+            "404 Client Error: Entry Not Found for url: https://huggingface.co/x/resolve/main/adapter_config.json.",
+            "    raise RepositoryNotFoundError(message, response) from e",
+            "ImportError: cannot import name 'RepositoryNotFoundError' from 'huggingface_hub'",
+            "404 not found, said the page in the story",
+            "FileNotFoundError: [Errno 2] No such file or directory: 'x'",
+            "the answer does not appear to have a number",
+            "revision: main",
+        ),
+    ),
+    "Hugging Face could not be reached": (
+        collected("hub_unreachable"),
+        (
+            "connected to huggingface.co",
+            "HTTPSConnectionPool(host='api.wandb.ai', port=443): Read timed out.",
+            "We couldn't connect to the hot spring.",
+            "Downloading shards: 100%|██████████| 2/2 [00:10<00:00,  5.1s/it]",
+            "HF_ENDPOINT=https://hf-mirror.com",
         ),
     ),
 }

@@ -146,6 +146,29 @@ def test_the_exception_that_ended_a_trainer_is_found(text: str, exception: str |
     assert find_cause(text).exception == exception
 
 
+def test_a_launcher_or_another_rank_does_not_hide_the_cause() -> None:
+    """Its exception is the last one; the rank's own stands before it, or the system's word."""
+    for cause in (OUT_OF_MEMORY, "  traceback : Signal 9 (SIGKILL) received by PID 4242"):
+        found = find_cause(f"{cause}\n{TORCHRUN}").problem
+        assert found is not None
+        assert not found.is_vague, found.message
+    alone = find_cause(TORCHRUN).problem
+    assert alone is not None
+    assert alone.message == "a process below the launcher ended with an error"
+    lost = find_cause(
+        f"{TRACEBACK}torch.distributed.DistBackendError: NCCL error in: x, remote process exited or there "
+        f"was a network error\nNCCL WARN Cuda failure 2 'out of memory'\n"
+    ).problem
+    assert lost is not None
+    assert lost.name == "out_of_memory"
+
+
+def test_a_token_that_may_not_read_is_no_model_that_could_not_be_pushed() -> None:
+    for address, name in (("api/models/x/y", "hub_refused"), ("api/models/x/y/commit/main", "push_failed")):
+        line = f"requests.exceptions.HTTPError: 403 Client Error: Forbidden for url: https://huggingface.co/{address}"
+        assert [problem.name for problem, _ in classify(line)] == [name]
+
+
 def test_the_problem_is_that_of_the_exception_or_of_another_line() -> None:
     found = find_cause(f"Address already in use\n{TRACEBACK}{OUT_OF_MEMORY}\n").problem
     assert found is not None
@@ -157,6 +180,21 @@ def test_the_problem_is_that_of_the_exception_or_of_another_line() -> None:
 
 HOSTILE = (
     *("429 ", "huggingface ", "p2pd ", "identity ", "api/submit-a ", "400 ", "endpoint ", "terminated ", "exit code "),
+    *(
+        "HTTPSConnectionPool(host='",
+        "ProcessGroupNCCL",
+        "CalledProcessError: Command 'python",
+        "lookup a.",
+        "ligne 1: ",
+    ),
+    *(
+        "it/s",
+        "Call to recv from a",
+        "Couldn't reach 'a",
+        "huggingface.co/api/a",
+        "exited with code [1] ",
+        "NCCL WARN a",
+    ),
     *("MemoryError ", "[0]:", "a.", "Traceback (most recent call last):", "  | ", "\x1b[", "step ", "pid=1 "),
 )
 
