@@ -21,7 +21,8 @@ from alerts.delivery.attempt import Attempt, listen, record_attempt
 from alerts.delivery.outcome import DeliveryResult
 from alerts.delivery.service_text import TextLimits, adapt, find_limits
 from alerts.delivery.smtp_login import allow_any_language
-from alerts.evidence.redact import MASK, redact
+from alerts.evidence.named_secrets import MASK
+from alerts.evidence.redact import redact
 from alerts.messages.single import Message
 
 READ_TIMEOUT_SECONDS = 20.0

@@ -1,16 +1,17 @@
 """Masks secrets and control characters in text that others wrote, before it goes into a message, a page or the log.
 
-A secret is known by its form (`ghp_…`, a JWT, a private key), by its name (`DB_PASSWORD=…`, `"api_key": "…"`), by its
-place (a header, a URL, an argument), or by words before it (`the password is …`, 64 hex digits after "private key").
-Hashes, peer ids and commits look like secrets and are none, so digits alone decide nothing. The forms are those that
-the services publish and that scanners such as gitleaks and detect-secrets know too. Every pattern takes linear time:
-repetitions are bounded or possessive, and none begins with an unbounded one.
+A secret is known by its form (`ghp_…`, a JWT, a private key), by its name (see `named_secrets`), by its place (a
+header, a URL, an argument), or as digits behind words (64 of them after "private key"). Hashes, peer ids and commits
+look like secrets and are none, so digits alone decide nothing. The forms are those that the services publish and that
+scanners such as gitleaks and detect-secrets know too. Every pattern takes linear time: repetitions are bounded or
+possessive, and none begins with an unbounded one.
 """
 
 import re
 from collections.abc import Iterable
 
-MASK = "***"
+from alerts.evidence.named_secrets import MASK, mask_named
+
 MAX_LINE = 160
 # Masks are shorter than secrets: so much of a line is read for each character that is shown.
 _READ_RATIO = 16
@@ -36,51 +37,16 @@ _FORMS = re.compile(
     | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}+
     | \b(?:glsa|dckr_pat)_[A-Za-z0-9_-]{16,}+ | \bhv[sbr]\.[A-Za-z0-9_-]{16,}+ | \bsq0c?[a-z]{2,3}-[A-Za-z0-9_-]{16,}+
     | \bAGE-SECRET-KEY-1[A-Z0-9]{20,}+
+    | \bkey-(?=[a-z]{0,31}\d)[a-z0-9]{32}\b                                # Mailgun
+    | \bEAA[A-Z](?=[A-Za-z]{0,80}\d)[A-Za-z0-9]{16,}+                      # Facebook
     """,
     re.VERBOSE,
 )
 
-# A value in quotes, which may be escaped, in brackets, or up to the next blank.
-_QUOTED = r"""(?P<quote>\\{0,4}["'])(?:(?!(?P=quote)).)*+(?:(?P=quote))?"""
-_VALUE = rf"""(?P<value>{_QUOTED}|\([^)]*+\)?|[^\s"'&]++)"""
-_TO = r"""\\{0,4}["']?\s{0,4}(?:=>|:=|=|:|：)\s{0,4}"""
-_PASSWORD = (
-    r"(?:passw(?:or)?d|passwort|kennwort|mot\sde\spasse|contraseña|(?<![A-Za-z])senha|пароль|密码|密碼|口令|パスワード"
-    r"|passphrase|passcode|(?<![A-Za-z])pwd|(?<=_)pass)(?:s\b)?"
-)
-# A bare `pass` or `pw`: results of tests and of questions begin with a digit.
-_PASS = r"""(?<![\w@-])p(?:ass|w)(?=\\{0,4}["']?\s{0,4}[:=]\s{0,4}\\{0,4}["']?[^\s\d"'])"""
-# Names that hold "token" and are about words: pad_token, tokenizer, token_ids.
-_WORDS_BEFORE = ("pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per")
-_NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in _WORDS_BEFORE)
-_NO_TOKEN_AFTER = r"(?!iz|s\b|s[_/]|_(?:ids?|type|count|class|len|num|per|embed|mask|pos|prob|logp|acc|loss))"
-_KEY_KINDS = (
-    r"(?:access|private|secret|signing|encryption|account|license|auth|client|webhook|ssh|deploy|service)[_-]?key"
-)
-_TOKEN = (
-    rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|secret(?!s\b)|api[_\s-]?key|{_KEY_KINDS}|credentials?"
-    rf"|(?<![A-Za-z0-9])auth(?![A-Za-z])|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code|{_PASS})"
-)
-_NAMED = re.compile(
-    rf"(?P<name>(?P<password>{_PASSWORD})|{_TOKEN})(?P<rest>[\w-]{{0,40}}+)(?P<to>{_TO}){_VALUE}", re.IGNORECASE
-)
-_ARGUMENT = re.compile(
-    rf"""(?P<name>(?<![\w-])--?[\w-]{{0,40}}?(?:(?P<password>{_PASSWORD})|{_TOKEN})[\w-]{{0,40}}+(?:['"],)?\s{{1,4}})"""
-    rf"{_VALUE}",
-    re.IGNORECASE,
-)
-_SAID = re.compile(
-    rf"""(?P<name>\b(?:(?P<password>{_PASSWORD})|{_TOKEN})['"]?\s{{1,4}}"""
-    r"(?:(?:is|was)[\s:]{1,4}|(?:for|of)\s[^:=]{1,80}[:=]\s{0,4})"
-    r"|(?:密码|密碼|口令|密钥|令牌)\s{0,2}[是为為]\s{0,2}"
-    r"|\bpassw(?:or)?d\s(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z]))"
-    rf"{_VALUE}",
-    re.IGNORECASE,
-)
 # Of programs that take a password so; elsewhere -p is a port or a path. MySQL asks for it behind a bare -p.
 _SHORT_ARGUMENT = re.compile(
     r"(\bsshpass\s[^\n]{0,80}?(?<=\s)-p|\b(?:mysql|mariadb)\w{0,10}\s[^\n]{0,80}?(?<=\s)-p(?=\S)"
-    r"|\bredis-cli\s[^\n]{0,80}?(?<=\s)-a)(\s?)[^\s-]\S*"
+    r"|\bredis-cli\s[^\n]{0,80}?(?<=\s)-a|\blogin\s[^\n]{0,80}?(?<=\s)-p(?!\s?\d{1,5}\b))(\s?)[^\s-]\S*"
 )
 _LOGIN_ARGUMENT = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[\s=]{1,4}[^\s:]{1,80}:)\S+")
 _HEADER = re.compile(
@@ -89,7 +55,7 @@ _HEADER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _SCHEME = re.compile(
-    r"(\b(?:bearer|basic|digest|AUTH (?:PLAIN|LOGIN|XOAUTH2))\s{1,4})"
+    r"(\b(?:bearer|basic|digest|AUTH (?:PLAIN|LOGIN|XOAUTH2))[\s:=]{1,4})"
     r"(?=[A-Za-z._~+/-]{0,80}[0-9=])[A-Za-z0-9._~+/=-]{8,}+",
     re.IGNORECASE,
 )
@@ -110,7 +76,7 @@ _HOOK_PATHS = re.compile(
     r"""(/services/T[A-Z0-9]{4,}/B[A-Z0-9]{4,}/ | /(?:workflows|triggers)/T[A-Z0-9]{4,}/
     | /api/(?:v\d+/)?webhooks/\d{6,}/ | /webhookb?2?/(?=[0-9a-f]{8}-) | /open-apis/bot/(?:v2/)?hook/
     | /hooks?/catch/ | /with/key/ | /hooks/(?=[\w/-]{20}) | hc-ping\.com/(?=[0-9a-f-]{20})
-    | api\.day\.app/(?=\w{16}) | ftqq\.com/ | push\.spug\.dev/send/ | /bot(?=\d{6,}:)
+    | api\.day\.app/(?=\w{16}) | ftqq\.com/ | push\.spug\.dev/send/ | /bot(?=\d{6,}:) | //ntfy\.[\w.:-]{1,80}/
     )[^\s"'<>?]++""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -134,14 +100,6 @@ _BARE_LOGIN = re.compile(
     r"(?<![\w@:/.+-])([\w.+-]{1,64}:)(?!\d+@)[^\s:@/\"'<>=,]{3,80}(?=@(?!sha)[A-Za-z0-9][\w.-]{0,80})"
 )
 
-_BENIGN = re.compile(
-    r"""(?:[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?[%\])},;.]*|none|null|nil|true|false|yes|no|ok|unset|undefined|required
-    |missing|invalid|empty|expired|incorrect|wrong|not|too|set|changed|reset|prompt|accepted|denied|failed|default
-    |redacted|hidden|the|a|an|for|of|in|to|\*+|<[^>]{0,40}>.*|\[[^\]]{0,40}\].*|\$\{?\w+\}?|[.…]+|x{3,})[,;:.)\]}]*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_WORD = re.compile(r"[A-Za-z]{1,14}[,;:.)\]}]*")
-_LAYER = re.compile(r"[a-z_]+(?:\.[a-z0-9_]+)+|/\S*|~\S*")
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY")
 _KEY_BODY = re.compile(r"[\W_]*(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9+/])[A-Za-z0-9+][A-Za-z0-9+/]{59,}={0,2}\W*")
@@ -189,31 +147,11 @@ def mask(text: str) -> str:
     text = _BARE_LOGIN.sub(rf"\1{MASK}", text)
     text = _PHRASE.sub(rf"\1{MASK}", text)
     text = _CONTEXT.sub(_mask_digits, text)
-    for pattern in (_NAMED, _ARGUMENT, _SAID):
-        text = pattern.sub(_mask_value, text)
-    return text
+    return mask_named(text)
 
 
 def _mask_digits(match: re.Match[str]) -> str:
     return match[0] if _HASH.search(match["words"][-24:]) else f"{match['words']}{MASK}"
-
-
-def _mask_value(match: re.Match[str]) -> str:
-    """The match with its value masked, unless the value is no secret: a number, a plain word, a path."""
-    head, value = match[0][: match.start("value") - match.start()], match["value"]
-    bare = value.strip("\\\"'")
-    is_password = match["password"] is not None
-    if not bare or (_BENIGN.fullmatch(bare) and not (is_password and bare.isdigit())):
-        return match[0]
-    is_quoted = value != bare
-    if not is_quoted and is_password and _LAYER.fullmatch(bare) and "pwd" in match["password"].lower():
-        return match[0]
-    if not is_quoted and not is_password:
-        is_assigned = head.rstrip().endswith("=") and not head.endswith(" ")
-        if not is_assigned and (_WORD.fullmatch(bare) or _LAYER.fullmatch(bare) or len(bare) < 6):
-            return match[0]
-    quote = match["quote"] or ""
-    return f"{head}{quote}{MASK}{quote}"
 
 
 def _mask_url(match: re.Match[str]) -> str:

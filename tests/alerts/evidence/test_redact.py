@@ -4,19 +4,46 @@ import time
 
 import pytest
 
-from alerts.evidence.redact import MASK, MAX_LINE, mask, redact, redact_lines
+from alerts.evidence.named_secrets import MASK
+from alerts.evidence.redact import MAX_LINE, mask, redact, redact_lines
+from tests.alerts.evidence.secret_grammar import HARMLESS, HARMLESS_IN_CODE, KNOWN_LEAKS, SECRETS, SECRETS_IN_CODE
 from tests.alerts.evidence.secret_shapes import BUILT_WITH, HELD_OUT, HELD_OUT_LATER, ORDINARY
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
 HOSTILE = (
     *("a", "a-", "a:", "-", "'", "token", "token=", 'token="', "auth=", "sk-", "eyJ", "0x", "a b ", "http://", "@"),
+    *(
+        "login ",
+        "login a:",
+        "credentials a/",
+        "api key a ",
+        "secret '",
+        "password: /a ",
+        "pwd=/pwd",
+        "secret=[",
+        "token(a(",
+        "| token |",
+    ),
+    *(
+        "<password>",
+        "token: a ",
+        "A1b2",
+        "ABCD-",
+        "EAAC",
+        "key-",
+        "//ntfy.a/",
+        "«",
+        '"token", ',
+        "token]])'",
+        "token -> a(",
+    ),
     *("mysql ", "redis-cli -", "pass", "密码"),
     *("-----BEGIN PRIVATE KEY-----", "password is ", "password for ", "wandb ", "seed phrase abc ", "cookie:", "a=b;"),
     *("https://a:b@", "api_key 0123456789abcdef", "--token ", "/hooks/", "Authorization: ", "\\\\", "<", "\u202e"),
 )
 
 
-@pytest.mark.parametrize(("line", "secret"), BUILT_WITH)
+@pytest.mark.parametrize(("line", "secret"), [*BUILT_WITH, *SECRETS, *SECRETS_IN_CODE])
 def test_a_secret_is_masked(line: str, secret: str) -> None:
     shown = redact(line, 500)
     assert secret not in shown
@@ -29,7 +56,11 @@ def test_shapes_that_no_rule_was_made_for_are_masked_too() -> None:
     assert leaks == []
 
 
-@pytest.mark.parametrize("line", ORDINARY)
+def test_what_is_known_to_get_through_is_true() -> None:
+    assert [secret for line, secret in KNOWN_LEAKS if secret not in redact(line, 500)] == []
+
+
+@pytest.mark.parametrize("line", [*ORDINARY, *HARMLESS, *HARMLESS_IN_CODE])
 def test_what_is_no_secret_stays(line: str) -> None:
     assert redact(line) == line
 
