@@ -33,7 +33,7 @@ _NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in _WORDS_BEFORE)
 _NO_TOKEN_AFTER = r"(?!iz|s\b|s[_/]|_(?:ids?|type|count|class|len|num|per|embed|mask|pos|prob|logp|acc|loss))"
 _WEAK = (
     rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|credentials?|(?<![A-Za-z0-9])auth(?![A-Za-z])"
-    r"|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin_?code|令牌|(?P<login>\blogin\b))"
+    r"|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin[_\s-]?code|令牌|(?P<login>\blogin\b))"
 )
 # The quotes and brackets that a name may be in end before the sign.
 _CLOSED = r"""\\{0,4}["'\])]{0,4}"""
@@ -41,9 +41,9 @@ _NAMED = re.compile(
     rf"""(?P<name>(?P<strong>(?P<password>{_PASSWORD})|{_STRONG})|{_WEAK})(?P<rest>[A-Za-z0-9_-]{{0,40}}+)
     (?:(?P<sign>{_CLOSED}(?:\[\])?\s{{0,16}}(?:=>|:=|->|=(?!=)@?|:|：|→|[|│]|>)\s{{0,16}}(?P<call>[A-Za-z_][\w.]{{0,40}}\((?=["']))?)
     |(?P<pair>["']\]?\)?\s?,\s{{1,4}}(?=["'])|["'],\s{{1,4}})
-    |(?P<said>["']?\s{{1,4}}(?:is|was)[\s:]{{1,4}}|["']?\s{{1,4}}(?:for|of)\s[^:=]{{1,80}}[:=]\s{{0,4}}
+    |(?P<said>["']?\s{{1,4}}(?:is|was|(?:set|changed|reset)\sto)[\s:]{{1,4}}|["']?\s{{1,4}}(?:for|of)\s[^:=]{{1,80}}[:=]\s{{0,4}}
       |\s{{0,2}}[是为為]\s{{0,2}})
-    |(?P<blank>["']?\s{{1,16}})(?P<words>(?:-{{0,2}}[A-Za-z][A-Za-z-]{{0,13}}\s{{1,16}}){{0,3}}))""",
+    |(?P<blank>["']?\s{{1,16}})(?P<words>(?:-{{0,2}}[A-Za-z][A-Za-z-]{{0,13}}:?\s{{1,16}}){{0,3}}))""",
     re.IGNORECASE | re.VERBOSE,
 )
 # A value in quotes, which may be escaped, in brackets, or up to the next blank.
@@ -52,7 +52,7 @@ _VALUE = re.compile(rf"""{_QUOTED}|\([^)]*+\)?|[^\s"'&]++""")
 _OPTION = re.compile(r"(?<![\w-])--?[\w-]{0,40}$")
 _TAG = re.compile(r"<[\w:.-]{0,40}$")
 _USER = re.compile(
-    r"""(?P<head>\b(?:log-?in|credentials?|creds|sign-?in)["']?[\s:=]{1,4}(?P<user>[\w.+-]{1,64}(?:@[\w.-]{1,64})?)
+    r"""(?P<head>\b(?:log-?in|credentials?|creds|sign-?in)["']?[\s:=]{1,4}(?:(?:as|with|for)\s)?(?P<user>[\w.+-]{1,64}(?:@[\w.-]{1,64})?)
     (?P<sign>[:/]))(?P<value>[^\s/:"'<>]{1,200}+)(?![/:])""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -103,8 +103,9 @@ def looks_random(text: str) -> bool:
     """Whether it turns often between letters, capitals and digits, as no word, number, path or version does."""
     if _LAYER.fullmatch(text) or "://" in text:
         return False
-    return _GROUPS.search(text) is not None or any(
-        len(_TURN.findall(chunk)) >= 3 and any(letter.isdigit() for letter in chunk) for chunk in _CHUNK.findall(text)
+    has_digit = any(map(str.isdigit, text))
+    return has_digit and (
+        _GROUPS.search(text) is not None or any(len(_TURN.findall(chunk)) >= 3 for chunk in _CHUNK.findall(text))
     )
 
 

@@ -70,6 +70,14 @@ SECRETS: tuple[tuple[str, str], ...] = (
     ("令牌 kQ9xLm2Vt8Rb4Zw6", "kQ9xLm2Vt8"),
 )
 
+# Written when the grammar was done: of 25 such lines it let these through, and two more (`passwd letmein`).
+SECRETS_LATER: tuple[tuple[str, str], ...] = (
+    ("login with admin/letmein", "letmein"),
+    ("aws_secret_access_key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalr"),
+    ("root password set to 'letmein'", "letmein"),
+    ("new api key generated: 9sKd83jfLs02mXnq", "9sKd"),
+    ("pin code: 4711x9", "4711x9"),
+)
 # These get through: a quote may as well end the name, and a topic be an ordinary word.
 KNOWN_LEAKS: tuple[tuple[str, str], ...] = (
     ('fooapikeyfoo"kQ9xLm2Vt8Rb4Zw6";', "kQ9xLm2Vt8"),

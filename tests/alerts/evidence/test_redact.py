@@ -6,7 +6,14 @@ import pytest
 
 from alerts.evidence.named_secrets import MASK
 from alerts.evidence.redact import MAX_LINE, mask, redact, redact_lines
-from tests.alerts.evidence.secret_grammar import HARMLESS, HARMLESS_IN_CODE, KNOWN_LEAKS, SECRETS, SECRETS_IN_CODE
+from tests.alerts.evidence.secret_grammar import (
+    HARMLESS,
+    HARMLESS_IN_CODE,
+    KNOWN_LEAKS,
+    SECRETS,
+    SECRETS_IN_CODE,
+    SECRETS_LATER,
+)
 from tests.alerts.evidence.secret_shapes import BUILT_WITH, HELD_OUT, HELD_OUT_LATER, ORDINARY
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
@@ -43,7 +50,7 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize(("line", "secret"), [*BUILT_WITH, *SECRETS, *SECRETS_IN_CODE])
+@pytest.mark.parametrize(("line", "secret"), [*BUILT_WITH, *SECRETS, *SECRETS_LATER, *SECRETS_IN_CODE])
 def test_a_secret_is_masked(line: str, secret: str) -> None:
     shown = redact(line, 500)
     assert secret not in shown
