@@ -8,6 +8,7 @@ possessive, and none begins with an unbounded one.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from alerts.evidence.named_secrets import MASK, mask_named
@@ -100,6 +101,11 @@ _BARE_LOGIN = re.compile(
     r"(?<![\w@:/.+-])([\w.+-]{1,64}:)(?!\d+@)[^\s:@/\"'<>=,]{3,80}(?=@(?!sha)[A-Za-z0-9][\w.-]{0,80})"
 )
 
+# ECMA-48: control sequences, texts for the terminal such as titles and links, other functions.
+_TERMINAL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]"
+    r"|\x1b[PX^_\]][^\x07\x1b\x9c]{0,400}(?:\x07|\x1b\\|\x9c)|\x1b[ -/]{0,4}[0-~]"
+)
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY")
 _KEY_BODY = re.compile(r"[\W_]*(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9+/])[A-Za-z0-9+][A-Za-z0-9+/]{59,}={0,2}\W*")
@@ -130,8 +136,14 @@ def redact_lines(lines: Iterable[str], limit: int = MAX_LINE) -> list[str]:
 
 
 def make_printable(text: str) -> str:
-    """On one line, a blank for each character that cannot be shown: controls, line ends, bidirectional overrides."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    """On one line, without colours and other orders to a terminal, and without characters that have no width.
+
+    Each may stand between a secret and its name. A blank for any other character that cannot be shown, as a line end.
+    """
+    return "".join(
+        letter if letter.isprintable() else "" if unicodedata.category(letter) == "Cf" else " "
+        for letter in _TERMINAL.sub("", text)
+    )
 
 
 def mask(text: str) -> str:

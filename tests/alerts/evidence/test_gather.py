@@ -94,7 +94,7 @@ def test_a_stall_shows_the_end_of_the_log_and_where_the_main_thread_is(
     trainer = start_trainer()
     lines = gather(("process", "log", "stacks"), run_dir).splitlines()
     assert lines[:2] == ["trainer.log ends:", "| step=997"]
-    assert lines[4] == "|  [1mHF_TOKEN=***"
+    assert lines[4] == "| HF_TOKEN=***"
     assert lines[5] == "Main thread (all threads: stacks.log):"
     assert lines[6].endswith("wait_for_the_swarm")
     assert trainer.is_running()

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from alerts.evidence.named_secrets import MASK
-from alerts.evidence.redact import MAX_LINE, mask, redact, redact_lines
+from alerts.evidence.redact import MAX_LINE, make_printable, mask, redact, redact_lines
 from tests.alerts.evidence.secret_grammar import (
     HARMLESS,
     HARMLESS_IN_CODE,
@@ -44,6 +44,7 @@ HOSTILE = (
         "token]])'",
         "token -> a(",
     ),
+    *("\x1b[", "\x1b]", "\x1b]0;a", "\x9b", "\u200b"),
     *("mysql ", "redis-cli -", "pass", "密码"),
     *("-----BEGIN PRIVATE KEY-----", "password is ", "password for ", "wandb ", "seed phrase abc ", "cookie:", "a=b;"),
     *("https://a:b@", "api_key 0123456789abcdef", "--token ", "/hooks/", "Authorization: ", "\\\\", "<", "\u202e"),
@@ -83,8 +84,26 @@ def test_a_private_key_is_masked_over_all_its_lines() -> None:
 def test_a_line_is_bounded_and_printable() -> None:
     assert len(redact("x" * 10**6)) == MAX_LINE
     assert len(redact("x" * 10**6, 40)) == 40
-    assert redact("a\x1b[31mb\x00") == "a [31mb"
-    assert redact("a\r\nb\u2028c\u202ed") == "a  b c d"
+    assert redact("a\x1b[31mb\x00") == "ab"
+    assert redact("a\r\nb\u2028c\u202ed") == "a  b cd"
+    assert redact("a\x1b]0;title\x07b \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x9b1;31mc") == "ab link c"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # As structlog, rich and loguru color names and values.
+        "\x1b[36mpassword\x1b[0m=\x1b[35mswordfish\x1b[0m",
+        "\x1b[36mapi_key\x1b[0m: \x1b[38;2;255;0;0mswordfish\x1b[0m",
+        "\x1b[1mhf_\x1b[0mabcdefghijswordfish",
+        "HF_TO\u200bKEN=sword\u200bfish",
+        "pass\u202eword: swordfish",
+    ],
+)
+def test_colours_and_what_has_no_width_do_not_part_a_secret_from_its_name(line: str) -> None:
+    shown = redact(line)
+    assert MASK in shown
+    assert "fish" not in shown
 
 
 @pytest.mark.parametrize("length", [20_000, pytest.param(100_000, marks=pytest.mark.bench)])
@@ -93,7 +112,7 @@ def test_masking_takes_linear_time_whatever_the_line(length: int) -> None:
         seconds = []
         for size in (length // 10, length):
             began = time.process_time()
-            mask(piece * (size // len(piece)))
+            mask(make_printable(piece * (size // len(piece))))
             seconds.append(time.process_time() - began)
         # Quadratic time would be a hundred times as long.
         assert seconds[1] < 40 * seconds[0] + 0.2, piece
