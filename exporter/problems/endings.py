@@ -78,7 +78,7 @@ ENDINGS = (
 
 # Each line that they know holds one of these.
 MARKERS = (
-    *("rror", "illed", "SIGKILL", "xit", "return code", "oom", "emory", "bad_alloc", "ALLOC_FAILED", "rrno"),
+    *("illed", "SIGKILL", "xit", "return code", "oom", "emory", "buffer size", "bad_alloc", "ALLOC_FAILED", "rrno"),
     *("ignal 9", "137", "available", "JETSAM", "memorystatus"),
     *_TRANSLATED,
 )

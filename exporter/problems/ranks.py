@@ -48,5 +48,15 @@ MARKERS = (
         "Call to",
         "NET/IB",
     ),
-    *("rror:", "Rendezvous", "imed out", "monitoredBarrier", "ProcessRaised", "exitcode", "return code"),
+    *(
+        "DistStore",
+        "CalledProcess",
+        "ChildFailed",
+        "Rendezvous",
+        "imed out",
+        "monitoredBarrier",
+        "ProcessRaised",
+        "exitcode",
+        "return code",
+    ),
 )

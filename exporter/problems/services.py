@@ -75,6 +75,18 @@ SERVICES = (
 
 # Each line that they know holds one of these.
 MARKERS = (
-    *("rror", "no-tty", "API key", "your choice", "429 ", "oo Many", "rate limit", "ailed", "ights to", "Not Found"),
-    *("ace.co/", "hf.co", "not a valid", "not appear", "restricted", "gated", "connect to", "the Hub", "HF_TOKEN"),
+    *(
+        "NotFound",
+        "GatedRepo",
+        "no-tty",
+        "API key",
+        "your choice",
+        "429 ",
+        "oo Many",
+        "rate limit",
+        "ailed",
+        "ights to",
+        "Not Found",
+    ),
+    *("ace.co", "hf.co", "not a valid", "not appear", "restricted", "gated", "connect to", "the Hub", "HF_TOKEN"),
 )

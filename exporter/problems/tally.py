@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from exporter.problems.classes import CLASSES, MARKERS
+from exporter.problems.classes import CLASSES, find_class
 from exporter.problems.problem_class import Class
 from exporter.problems.tracebacks import find_exception
 
@@ -46,7 +46,7 @@ class Tally:
         self.consequences += tuple(
             one for one, origin in _ORIGINS.items() if one not in self.consequences and origin.search(line)
         )
-        problem = _find_class(line, self.consequences) if any(marker in line for marker in MARKERS) else None
+        problem = _find_class(line, self.consequences)
         if problem is not None:
             self.counts[problem] = self.counts.get(problem, 0) + 1
         elif _is_progress(line):
@@ -92,4 +92,4 @@ def _find_class(line: str, consequences: tuple[Class, ...]) -> Class | None:
     for one in consequences:
         if one.as_consequence is not None and one.as_consequence.search(line):
             return one
-    return next((one for one in CLASSES if one.pattern.search(line)), None)
+    return find_class(line)
