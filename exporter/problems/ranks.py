@@ -9,11 +9,20 @@ RANKS = (
             in_order(r"\bProcessGroupNCCL", r"(watchdog|timed out)"),
             r"\bWatchdog caught collective operation timeout: |\bHeartbeat monitor timed out!",
             r"\bgloo/transport/tcp/\w{1,40}\.cc:\d+\] ",
-            r"\bnccl(Remote|System)Error: |, remote process exited or there was a network error\b",
-            r"\bCall to (recv|send|connect) (from|to) \S{1,200} failed : |\bNCCL WARN \S+ ?:? ?Connection closed by ",
+            r"\bnccl(Remote|System|Internal)Error: |, remote process exited or there was a network error\b",
+            r"\bNCCL error in: \S{1,300}, (unhandled system|internal) error\b",
+            r"\bCall to (recv|send|connect) (from|to) \S{1,200} failed : ",
+            r"\bNCCL WARN (\w{1,40}: )?Connect to \S{1,200} failed : ",
+            r"\bProxy Call to rank \d+ failed|\bService thread\] Error encountered progressing operation",
+            r"\[c10d\] (\w{1,20} failed on SocketImpl\(|The client socket has timed out\b)",
+            r"\bmaybe TCPStore server has shut down\b",
+            r"\bNCCL WARN \S+ ?:? ?Connection closed by ",
             r"\bNET/IB ?: Got completion from peer \S{1,200} with (error|status)",
             r"\bDistStoreError: |\bRendezvous(Connection|Timeout|Closed)Error\b"
             r"|\bTimed out initializing process group in store based barrier\b",
+            # Ray: by what, it does not know.
+            r"\bactor (is dead|died) because its worker process has died\b",
+            r"\bWorker unexpectedly exits with a connection error\b",
             r"\breached monitoredBarrier, but received errors while waiting for send/recv from rank \d",
         ),
         "another process of the run was lost, or did not answer in time",
@@ -37,26 +46,7 @@ RANKS = (
 
 # Each line that they know holds one of these.
 MARKERS = (
-    *(
-        "ProcessGroupNCCL",
-        "Watchdog",
-        "monitor timed",
-        "gloo",
-        "nccl",
-        "NCCL WARN",
-        "network error",
-        "Call to",
-        "NET/IB",
-    ),
-    *(
-        "DistStore",
-        "CalledProcess",
-        "ChildFailed",
-        "Rendezvous",
-        "imed out",
-        "monitoredBarrier",
-        "ProcessRaised",
-        "exitcode",
-        "return code",
-    ),
+    *("ProcessGroupNCCL", "Watchdog", "monitor timed", "gloo", "nccl", "NCCL WARN", "NCCL error", "network error"),
+    *("Call to", "TCPStore", "Service thread", "NET/IB", "DistStore", "CalledProcess", "ChildFailed", "Rendezvous"),
+    *("imed out", "monitoredBarrier", "ProcessRaised", "exitcode", "return code", "orker ", "[c10d]"),
 )

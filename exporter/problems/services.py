@@ -44,6 +44,7 @@ SERVICES = (
             r"\b(Repository|Revision)NotFoundError: |\b(Repository|Revision) Not Found for url: ",
             r"is not a local folder and is not a valid model identifier|is not a valid git identifier \(",
             r"\bdoes not appear to have a file named \S|\bDataset '\S{1,200}' doesn't exist on the Hub\b",
+            r"\bCouldn't find (any data )?file at https?://",
             r"\b404 Client Error: Not Found for url: https://huggingface\.co/api/",
         ),
         "a model, data set, revision or file of it was not found",
@@ -55,7 +56,9 @@ SERVICES = (
             r"\bGatedRepoError: |\bCannot access gated repo for url\b|: You are trying to access a gated repo\.",
             r"\bAccess to (model|dataset) \S{1,200} is restricted\b|\bRepo model \S{1,200} is gated\.",
             r"\bis a gated dataset on the Hub|\bThe token from HF_TOKEN environment variable is invalid",
-            in_order(r"\b40[13] (Client Error|Forbidden|Unauthorized)", r"(huggingface\.co|\bhf\.co)/"),
+            in_order(
+                r"\b40[13]\W{1,3}(status_text: )?(Client Error|Forbidden|Unauthorized)", r"(huggingface\.co|\bhf\.co)/"
+            ),
         ),
         "Hugging Face refused access to a model or data set, or the token",
         "ask for access on its page if it is gated; log in with a token that holds and may read it",
@@ -64,7 +67,7 @@ SERVICES = (
         "hub_unreachable",
         (
             r"\bWe couldn't connect to '\S{1,200}' to load\b|\bLocalEntryNotFoundError: ",
-            r"\bCouldn't reach '\S{1,200}' on the Hub\b",
+            r"\bCouldn't reach ('\S{1,200}' on the Hub\b|https?://(\S{1,80}\.)?(huggingface|hf)\.co/)",
             r"\bHTTPSConnectionPool\(host='([\w.-]{1,80}\.)?(huggingface|hf)\.co'",
         ),
         "Hugging Face could not be reached",

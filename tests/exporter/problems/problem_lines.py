@@ -1,10 +1,10 @@
 """Lines as trainers, launchers and systems write them, and lines that only sound like them."""
 
-from tests.exporter.problems.collected_lines import COLLECTED
+from tests.exporter.problems.collected_lines import COLLECTED, LATER
 
 
 def collected(name: str) -> tuple[str, ...]:
-    return tuple(line for _, line in COLLECTED[name])
+    return tuple(line for _, line in (*COLLECTED[name], *LATER.get(name, ())))
 
 
 KILLED = (
@@ -409,6 +409,12 @@ LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "gpu01:4242:4311 [0] NCCL INFO Channel 03/0 : 0[90000] -> 1[1000] [send] via NET/Socket/3",
             "gpu01:4242:4311 [0] NCCL INFO [Service thread] Connection closed by localRank 0",
             "NCCL version 2.21.5+cuda12.4",
+            "[W socket.cpp] [c10d] The client socket has failed to connect to [localhost]:29500 (errno: 97 - Address "
+            "family not supported by protocol).",
+            "[W503 socket.cpp:204] [c10d] The hostname of the client socket cannot be retrieved. err=-3",
+            "gpu01:4242:4311 [0] transport/net_ib.cc:120 NCCL WARN Failed to open libibverbs.so[.1]",
+            "The workers work, and the actor is dead in the last act.",
+            "Connect to the database failed : see below",
             "NCCL_TIMEOUT=1800 TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC=600",
             "Waiting in store based barrier to initialize process group for rank: 0, key: store_based_barrier_key:1",
             "[rank0]:[W ProcessGroupNCCL.cpp:4115] [PG ID 0 Rank 0]  using GPU 0 to perform barrier",
