@@ -32,7 +32,7 @@ _WORDS_BEFORE = ("pad", "eos", "bos", "unk", "sep", "cls", "mask", "image", "per
 _NO_TOKEN_BEFORE = "".join(f"(?<!{word}_)" for word in _WORDS_BEFORE)
 _NO_TOKEN_AFTER = r"(?!iz|s\b|s[_/]|_(?:ids?|type|count|class|len|num|per|embed|mask|pos|prob|logp|acc|loss))"
 _WEAK = (
-    rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|credentials?|(?<![A-Za-z0-9])auth(?![A-Za-z])"
+    rf"(?:{_NO_TOKEN_BEFORE}token{_NO_TOKEN_AFTER}|credentials?|(?<![A-Za-z0-9])auth(?![A-Za-z]|_(?:mode|type|method))"
     r"|(?<![A-Za-z0-9])sess(?:ion)?_?id|jwt|pin[_\s-]?code|令牌|(?P<login>\blogin\b))"
 )
 # The quotes and brackets that a name may be in end before the sign.

@@ -114,6 +114,7 @@ HARMLESS: tuple[str, ...] = (
     "key 42 not found",
     "max_tokens=512",
     "auth: none",
+    "auth_mode=oidc auth_type=basic",
     "mysql -p 3306",
     "mysql -h db -p 3306 -u root",
     "login succeeded after 3 attempts",
