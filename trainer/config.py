@@ -27,18 +27,18 @@ from trainer.rewards import discover
 from trainer.suited import TINY
 from trainer.tasks.table import FILES
 
-# GRPOConfig fields that the trainer sets itself, and the key of this configuration to use instead.
+# GRPOConfig fields that the trainer sets itself: why, and the remedy.
 OWN_FIELDS = {
-    "disable_tqdm": "no key: step lines are always plain",
-    "logging_steps": "no key: every step is logged",
-    "logging_strategy": "no key: every step is logged",
-    "num_train_epochs": "max_rounds, or grpo.max_steps",
-    "output_dir": "run_dir",
-    "resume_from_checkpoint": "no key: the latest complete checkpoint is always resumed",
-    "save_steps": "save_interval_seconds",
-    "save_strategy": "save_interval_seconds",
-    "seed": "seed",
-    "use_cpu": "device",
+    "disable_tqdm": "the trainer always prints plain step lines; remove it",
+    "logging_steps": "the trainer logs every step; remove it",
+    "logging_strategy": "the trainer logs every step; remove it",
+    "num_train_epochs": "a run has rounds, not epochs; set max_rounds, or grpo.max_steps",
+    "output_dir": "checkpoints go to the peer's run folder; remove it",
+    "resume_from_checkpoint": "the trainer always resumes the latest complete checkpoint; remove it",
+    "save_steps": "the trainer saves by time; set the trainer's save_interval_seconds",
+    "save_strategy": "the trainer saves by time; set the trainer's save_interval_seconds",
+    "seed": "each peer's seed comes from the trainer's own key; set `seed` outside of grpo",
+    "use_cpu": "the trainer's `device` decides; set `device: cpu`",
 }
 
 
@@ -69,7 +69,7 @@ def judge_grpo(options: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
     mistakes = []
     for name in options:
         if name in OWN_FIELDS:
-            mistakes.append(Mistake(name, f"set by the trainer; use {OWN_FIELDS[name]}"))
+            mistakes.append(Mistake(name, OWN_FIELDS[name]))
         elif known is not None and name not in known:
             near = nearest(name, known)
             mistakes.append(Mistake(name, f"unknown field of trl.GRPOConfig{near}"))
@@ -165,8 +165,8 @@ class StallConfig(FileModel):
 class LoraOptions(FileModel):
     """Low-rank adapters: the model's own weights stay as they are, which saves their gradients and optimizer state."""
 
-    r: PositiveInt = 16
-    alpha: PositiveFloat = 32.0
+    r: int = Field(default=16, ge=1, le=65536)
+    alpha: float = Field(default=32.0, gt=0, le=1e6)
     target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
 
 
@@ -216,7 +216,10 @@ class TrainerConfig(FileModel):
         default=300.0, description="a checkpoint at least so often, and at the end of each stage"
     )
     least_free_gib: float = Field(
-        default=0.5, ge=0, description="free space in GiB that a checkpoint must leave; with less nothing is saved"
+        default=0.5,
+        ge=0,
+        le=1e6,
+        description="free space in GiB that a checkpoint must leave; with less nothing is saved",
     )
     poll_interval_seconds: PositiveFloat = Field(
         default=2.0, description="how often a waiting follower polls the round"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.configuration.load import Loaded
+from fleet.configuration.model_folder import find_model_mistake
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.config import TrainerConfig, is_file_task, is_path, is_table
@@ -29,7 +30,7 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     """Every problem, at each place of the file that has it."""
     for where, settings in _places(loaded, "model"):
         if isinstance(settings["model"], str):
-            yield from _model(where, settings["model"])
+            yield from _model(where, settings["model"], settings)
     for where, settings in _places(loaded, "rewards"):
         for reward in settings["rewards"] if isinstance(settings["rewards"], list) else []:
             path, colon, function = str(reward).rpartition(":")
@@ -66,16 +67,22 @@ def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]
             yield where, settings
 
 
-def _model(where: Location, model: str) -> Iterator[Problem]:
+def _model(where: Location, model: str, settings: dict[str, Any]) -> Iterator[Problem]:
     if is_path(model):
         if not os.path.isdir(model):
             yield Problem(where, f"no folder {model}; set an existing folder or a Hugging Face id")
-        elif not os.path.isfile(os.path.join(model, "config.json")):
-            yield Problem(where, f"{model} has no config.json; set a folder that a model was saved to")
+        elif mistake := find_model_mistake(Path(model), _loading_options(settings)):
+            yield Problem(where, mistake)
     elif len(model) > _LONGEST_MODEL_ID or not _MODEL_ID.fullmatch(model):
         yield Problem(
             where, "neither tiny nor a Hugging Face id such as Qwen/Qwen2.5-0.5B; a folder begins with / or ./"
         )
+
+
+def _loading_options(settings: dict[str, Any]) -> dict[str, Any]:
+    grpo = settings.get("grpo")
+    options = grpo.get("model_init_kwargs") if isinstance(grpo, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def _reward(where: Location, path: Path, function: str) -> Iterator[Problem]:

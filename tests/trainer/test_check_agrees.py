@@ -1,8 +1,10 @@
 """`peerwatch check` calls good what trains, and names what would end a trainer: the same hundred files for both."""
 
 import contextlib
+import json
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,81 @@ def test_check_names_only_what_really_ends_a_trainer(tmp_path: Path, section: st
     with pytest.raises(Exception) as raised:  # noqa: PT011
         _train(config.model_copy(update={"grpo": options}))
     assert not isinstance(raised.value, AssertionError)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model and its tokenizer."""
+    from trainer.data import byte_tokenizer, tiny_model
+
+    folder, tokenizer = tmp_path_factory.mktemp("saved"), byte_tokenizer()
+    tiny_model(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _of_model(saved: Path, folder: Path) -> dict[str, Any]:
+    shutil.copytree(saved, folder / "model")
+    return {"model": str(folder / "model"), "stages_per_round": 1}
+
+
+def _config(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps({name: one for name, one in config.items() if one is not None}))
+
+
+def _cut(path: Path, count: int) -> None:
+    path.write_bytes(path.read_bytes()[:count])
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
+# What became of a model's folder, and the words of `check` about it.
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no weights": (lambda at: (at / "model.safetensors").unlink(), "has no weights"),
+    "no tokenizer": (lambda at: (at / "tokenizer.json").unlink(), "has no tokenizer"),
+    "a broken tokenizer": (lambda at: (at / "tokenizer.json").write_text("{"), "tokenizer.json is no JSON"),
+    "no JSON": (lambda at: (at / "config.json").write_text("{"), "config.json is no JSON"),
+    "a list": (lambda at: (at / "config.json").write_text("[]"), "config.json is no JSON object"),
+    "no kind": (lambda at: _config(at, model_type=None), "has no model_type"),
+    "an unknown kind": (lambda at: _config(at, model_type="nosuch"), "knows no model_type 'nosuch'"),
+    "no architecture": (lambda at: _config(at, architectures=[]), "names no architectures"),
+    "an unknown one": (lambda at: _config(at, architectures=["NoLM"]), "knows no architecture 'NoLM'"),
+    "a pointer": (lambda at: (at / "model.safetensors").write_text(POINTER), "run `git lfs pull` there"),
+    "empty weights": (lambda at: _cut(at / "model.safetensors", 0), "model.safetensors is cut off"),
+    "half a header": (lambda at: _cut(at / "model.safetensors", 1000), "model.safetensors is cut off"),
+    "cut off weights": (lambda at: _cut(at / "model.safetensors", -1000), "model.safetensors is cut off"),
+}
+
+
+def test_a_saved_model_trains(tmp_path: Path, saved: Path) -> None:
+    section = _of_model(saved, tmp_path) | {"grpo": {**QUICK, "model_init_kwargs": '{"dtype": "bfloat16"}'}}
+    assert _check(json.dumps(section), tmp_path) == []
+    _train(TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section}))
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_folder_that_no_model_loads_from_is_named(tmp_path: Path, saved: Path, name: str) -> None:
+    section = _of_model(saved, tmp_path)
+    damage, words = DAMAGE[name]
+    damage(tmp_path / "model")
+    loaded = load_text(json.dumps({"fleet": "a", "state_dir": "s", "trainer": section}), "peerwatch.yaml", tmp_path)
+    check(loaded, Machine(2**34, 2), is_running=True)
+    (line,) = loaded.lines()
+    assert line.startswith("peerwatch.yaml:1: trainer.model: ")
+    assert words in line
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        _train(TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section, "grpo": QUICK}))
+    assert not isinstance(raised.value, AssertionError)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "bfloat17"}, {"dtype": 5}, {"attn_implementation": "nosuch"}])
+def test_options_that_no_model_loads_with_are_named(tmp_path: Path, saved: Path, options: dict[str, Any]) -> None:
+    section = _of_model(saved, tmp_path)
+    grpo = {**QUICK, "model_init_kwargs": options}
+    assert _check(json.dumps(section | {"grpo": grpo}), tmp_path) == ["trainer.grpo.model_init_kwargs"]
+    config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section})
+    with pytest.raises(ValueError, match=r"Invalid `dtype`|is not supported"):
+        _train(config.model_copy(update={"grpo": grpo}))
 
 
 def test_a_device_is_one_that_torch_was_built_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

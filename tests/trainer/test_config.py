@@ -27,7 +27,8 @@ def test_a_misspelt_grpo_field_suggests_the_nearest_one() -> None:
 
 
 def test_fields_that_the_trainer_sets_name_the_key_to_use() -> None:
-    assert "use save_interval_seconds" in errors_of(grpo={"save_steps": 5})
+    assert "saves by time; set the trainer's save_interval_seconds" in errors_of(grpo={"save_steps": 5})
+    assert "logging_steps: the trainer logs every step; remove it" in errors_of(grpo={"logging_steps": 5})
 
 
 def test_any_other_grpo_field_is_accepted() -> None:

@@ -39,7 +39,7 @@ def field_types() -> Mapping[str, FieldType] | None:
     enumerations = _enumerations()
     types: dict[str, FieldType] = {}
     for package, file, class_name in _SOURCES:
-        tree = _parse(package, file)
+        tree = parse_source(package, file)
         found = class_fields(tree, class_name) if tree else {}
         if not found:
             return None
@@ -56,7 +56,7 @@ def known_fields() -> frozenset[str] | None:
 @cache
 def compared_texts(field: str) -> tuple[str, ...]:
     """The texts that TRL's trainer compares an attribute of this name with; empty if it compares none."""
-    tree = _parse("trl", "trainer/grpo_trainer.py")
+    tree = parse_source("trl", "trainer/grpo_trainer.py")
     texts = {
         text.value
         for node in (ast.walk(tree) if tree else ())
@@ -71,9 +71,9 @@ def compared_texts(field: str) -> tuple[str, ...]:
 @cache
 def reporters() -> tuple[str, ...]:
     """The values of `report_to` that transformers knows."""
-    tree = _parse("transformers", "integrations/integration_utils.py")
+    tree = parse_source("transformers", "integrations/integration_utils.py")
     for node in tree.body if tree else ():
-        is_table = isinstance(node, ast.Assign) and _is_name(node.targets[0], "INTEGRATION_TO_CALLBACK")
+        is_table = isinstance(node, ast.Assign) and is_name(node.targets[0], "INTEGRATION_TO_CALLBACK")
         if is_table and isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             return tuple(str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
     return ()
@@ -82,7 +82,7 @@ def reporters() -> tuple[str, ...]:
 @cache
 def accelerator_options() -> tuple[str, ...]:
     """The keys of `accelerator_config`."""
-    tree = _parse("transformers", "trainer_pt_utils.py")
+    tree = parse_source("transformers", "trainer_pt_utils.py")
     return tuple(class_fields(tree, "AcceleratorConfig")) if tree else ()
 
 
@@ -133,16 +133,17 @@ def _enumerations() -> dict[str, tuple[str, ...]]:
     """The values of each class of constants, by its name."""
     found = {}
     for package, file in _ENUMERATIONS:
-        tree = _parse(package, file)
+        tree = parse_source(package, file)
         for node in tree.body if tree else ():
-            if isinstance(node, ast.ClassDef) and any(_is_name(base, "ExplicitEnum") for base in node.bases):
+            if isinstance(node, ast.ClassDef) and any(is_name(base, "ExplicitEnum") for base in node.bases):
                 constants = [one.value for one in node.body if isinstance(one, ast.Assign)]
                 found[node.name] = tuple(str(one.value) for one in constants if isinstance(one, ast.Constant))
     return found
 
 
 @cache
-def _parse(package: str, file: str) -> ast.Module | None:
+def parse_source(package: str, file: str) -> ast.Module | None:
+    """A module of an installed package; None where it is missing or no Python."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None
@@ -156,5 +157,5 @@ def _is_attribute(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == name
 
 
-def _is_name(node: ast.expr, name: str) -> bool:
+def is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name

@@ -4,13 +4,14 @@ Loads neither: `peerwatch check` says the same before anything is started.
 """
 
 import importlib.util
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trainer.grpo_settings.convert import Range, convert
 from trainer.grpo_settings.fields import FieldType, accelerator_options, compared_texts, field_types, reporters
+from trainer.grpo_settings.nested import CACHES, judge_inside, judge_model_options, read_mapping
 from trainer.suited import TINY, suited_options
 
 
@@ -19,27 +20,6 @@ class Mistake(NamedTuple):
 
     name: str
     message: str
-
-
-class Range(NamedTuple):
-    """Bounds of a number: `low` and `high` are allowed, `above` and `below` are not."""
-
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def describe(self) -> str:
-        words = (("at least", self.low), ("above", self.above), ("at most", self.high), ("below", self.below))
-        return " and ".join(f"{word} {bound:g}" for word, bound in words if bound is not None)
-
-    def holds(self, value: float) -> bool:
-        return not (
-            (self.low is not None and value < self.low)
-            or (self.high is not None and value > self.high)
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        )
 
 
 @dataclass(frozen=True)
@@ -79,14 +59,11 @@ _RANGES = {
 }
 _LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
 _CHOICES = {
-    # As transformers.generation and torch know them, which cannot be read from one place of their source.
-    "cache_implementation": (
-        *("dynamic", "static", "offloaded", "offloaded_static", "quantized", "paged"),
-        *("sliding_window", "hybrid", "hybrid_chunked", "offloaded_hybrid", "offloaded_hybrid_chunked"),
-    ),
+    "cache_implementation": CACHES,
     "dataloader_multiprocessing_context": ("fork", "forkserver", "spawn"),
     "log_level": _LEVELS,
     "log_level_replica": _LEVELS,
+    # As torch knows them, which cannot be read from one place of its source.
     "torch_compile_mode": ("default", "lite", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
 }
 # TRL compares these with texts in its loss and its rewards, in the first step.
@@ -131,8 +108,6 @@ _CHECKPOINTING_OPTIONS = (
     "preserve_rng_state",
     "use_reentrant",
 )
-_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "dict": "a mapping"}
 
 
 def judge_fields(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
@@ -143,7 +118,8 @@ def judge_fields(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mista
         if types is None or name not in types:
             continue
         try:
-            values[name] = _convert(value, _type_of(name, types))
+            values[name] = read_mapping(name, convert(value, _type_of(name, types)), types[name])
+            values[name] = judge_inside(name, values[name], options, _RANGES)
             _check_bounds(name, values[name], types[name])
         except ValueError as error:
             mistakes.append(Mistake(name, str(error)))
@@ -152,54 +128,13 @@ def judge_fields(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mista
 
 def judge_together(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
     """The mistakes of fields that are valid by themselves, but not together, or not with what is installed."""
-    for rule in (_groups, _schedule, _reference, _loading, _precision, _packages, _others):
+    for rule in (_groups, _schedule, _reference, _loading, _model, _precision, _packages, _others):
         yield from rule(values, setting)
 
 
 def _type_of(name: str, types: Mapping[str, FieldType]) -> FieldType:
     found = types[name]
     return found._replace(kinds=found.kinds | {_ALSO[name]}) if name in _ALSO else found
-
-
-def _convert(value: Any, wanted: FieldType) -> Any:
-    """The value as the field takes it. Raises ValueError with what it should be."""
-    kinds = wanted.kinds
-    if "Any" in kinds or (value is None and "None" in kinds) or (isinstance(value, dict) and "dict" in kinds):
-        return value
-    if isinstance(value, bool):
-        if "bool" in kinds:
-            return value
-        # YAML reads `no` as false.
-        if value is False and "no" in wanted.choices:
-            return "no"
-    elif isinstance(value, str) and "str" in kinds:
-        return value
-    elif isinstance(value, int | float | str) and kinds & {"int", "float"}:
-        number = _to_number(value, kinds)
-        if number is not None:
-            return number
-    elif isinstance(value, list) and "list" in kinds:
-        return [_convert(one, FieldType(wanted.items, choices=wanted.choices)) for one in value]
-    expected = [_WORDS[kind] for kind in _WORDS if kind in kinds] + ["a list"] * ("list" in kinds)
-    raise ValueError(f"should be {' or '.join(expected) or 'left out'}{_shown(value)}")
-
-
-def _to_number(value: float | str, kinds: frozenset[str]) -> float | None:
-    """The finite number that a value is, an int where the field takes none with a fraction."""
-    if isinstance(value, str):
-        text = value.strip()
-        if len(text) > 100 or not _NUMBER.fullmatch(text):
-            return None
-        value = int(text) if text.lstrip("+-").isdigit() else float(text)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if "float" in kinds:
-        return value
-    return int(value) if value == int(value) else None
-
-
-def _shown(value: Any) -> str:
-    return f", not {value!r}" if isinstance(value, int | float | str) and len(repr(value)) <= 60 else ""
 
 
 def _check_bounds(name: str, value: Any, wanted: FieldType) -> None:
@@ -283,6 +218,13 @@ def _loading(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
     options = values.get("accelerator_config")
     if isinstance(options, dict) and options.get("dispatch_batches"):
         yield Mistake("accelerator_config", "dispatch_batches cannot hold a task's texts; remove it")
+
+
+def _model(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
+    options = values.get("model_init_kwargs")
+    # The tiny model is made here, and not loaded.
+    for message in judge_model_options(options) if setting.model != TINY and isinstance(options, dict) else ():
+        yield Mistake("model_init_kwargs", message)
 
 
 def _precision(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:

@@ -319,11 +319,12 @@ def test_files_of_rewards_and_models_must_exist(lines_of: LinesOf, tmp_path: Pat
     (tmp_path / "model").mkdir()
     (tmp_path / "reward.py").write_text("def scores(completions, **_):\n    return [0.0]\n")
     assert lines_of(text) == [
-        f"peerwatch.yaml:3: trainer.model: {tmp_path}/model has no config.json; set a folder that a model was saved to",
+        f"peerwatch.yaml:3: trainer.model: {tmp_path}/model has no config.json; "
+        "set a folder that a model and its tokenizer were saved to",
         f"peerwatch.yaml:4: trainer.rewards: {tmp_path}/reward.py has no function score; did you mean scores?",
     ]
-    (tmp_path / "model" / "config.json").touch()
     (tmp_path / "reward.py").write_text("def score(:\n")
+    text = text.replace("  model: ./model\n", "\n")
     assert lines_of(text) == [
         f"peerwatch.yaml:4: trainer.rewards: {tmp_path}/reward.py:1: invalid syntax; trainers cannot import it"
     ]

@@ -1,0 +1,112 @@
+"""Judges the mappings within GRPOConfig's fields: the options of generation, of the schedule and of the model."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trainer.grpo_settings.convert import Range, convert
+from trainer.grpo_settings.fields import FieldType
+from trainer.grpo_settings.options import attentions, generation_options, schedule_options
+
+# These take a file's path as well.
+_OR_A_FILE = ("accelerator_config", "deepspeed", "fsdp_config")
+# transformers passes them nothing.
+_WITHOUT_OPTIONS = ("constant", "constant_with_warmup")
+_GENERATION_BOUNDS = {
+    "max_length": Range(low=1),
+    "max_new_tokens": Range(low=1),
+    "num_beams": Range(low=1),
+    "num_return_sequences": Range(low=1, high=1),
+}
+_NO_DRAFTS = "drafts are for a single question at a time; remove it"
+_NEVER_IN_GENERATION = {
+    "assistant_early_exit": _NO_DRAFTS,
+    "disable_compile": "TRL sets it; remove it",
+    "compile_config": "a file cannot hold it; remove it",
+    "continuous_batching_config": "a file cannot hold it; remove it",
+    "prompt_lookup_num_tokens": _NO_DRAFTS,
+    "return_dict_in_generate": "TRL takes the tokens alone; remove it",
+    "stop_strings": "TRL generates without the tokenizer that finds them; set eos_token_id instead",
+}
+# As transformers.generation knows them, which cannot be read from one place of its source.
+CACHES = (
+    *("dynamic", "static", "offloaded", "offloaded_static", "quantized", "paged"),
+    *("sliding_window", "hybrid", "hybrid_chunked", "offloaded_hybrid", "offloaded_hybrid_chunked"),
+)
+_GENERATION_CHOICES = {"cache_implementation": CACHES, "early_stopping": ("never",)}
+_DTYPES = ("auto", "bfloat16", "float16", "float32")
+
+
+def read_mapping(name: str, value: Any, wanted: FieldType) -> Any:
+    """A mapping that may be written as JSON. Raises ValueError where it can be neither."""
+    if not isinstance(value, str) or "dict" not in wanted.kinds:
+        return value
+    if value.startswith("{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", "too deep")
+            raise ValueError(f"is no JSON ({reason}); write a mapping, such as {{name: value}}") from None
+    if name in _OR_A_FILE:
+        return value
+    raise ValueError("should be a mapping, such as {name: value}, not text")
+
+
+def judge_inside(name: str, value: Any, fields: Mapping[str, Any], bounds: Mapping[str, Range]) -> Any:
+    """The mapping of one field with its numbers read as such. Raises ValueError with what is wrong inside."""
+    if not isinstance(value, dict):
+        return value
+    if name == "generation_kwargs":
+        return _generation(value, bounds)
+    kind = str(fields.get("lr_scheduler_type", "constant"))
+    if name == "lr_scheduler_kwargs" and kind not in _WITHOUT_OPTIONS:
+        return _schedule(value, kind)
+    return value
+
+
+def judge_model_options(options: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the options that a model is loaded with."""
+    dtype = options.get("dtype", options.get("torch_dtype"))
+    if dtype is not None and dtype not in _DTYPES:
+        yield f"dtype: {str(dtype)[:60]!r} is unknown; known: {', '.join(_DTYPES)}"
+    attention = options.get("attn_implementation")
+    # One with a slash comes from the hub.
+    if isinstance(attention, str) and attentions() and "/" not in attention and attention not in attentions():
+        yield f"attn_implementation: {attention[:60]!r} is unknown; known: {', '.join(attentions())}"
+
+
+def _generation(value: dict[str, Any], bounds: Mapping[str, Range]) -> dict[str, Any]:
+    known, read = generation_options(), dict(value)
+    for name, one in value.items():
+        if one is None:
+            continue
+        if name in _NEVER_IN_GENERATION and one is not False:
+            raise ValueError(f"{name}: {_NEVER_IN_GENERATION[name]}")
+        if name in known:
+            read[name] = _convert(name, one, known[name]._replace(choices=_GENERATION_CHOICES.get(name, ())))
+        limits = {**bounds, **_GENERATION_BOUNDS}.get(name)
+        if limits is not None and isinstance(read[name], int | float) and not limits.holds(read[name]):
+            raise ValueError(f"{name}: should be {limits.describe()}, not {read[name]!r}")
+    return read
+
+
+def _schedule(value: dict[str, Any], kind: str) -> dict[str, Any]:
+    known, read = schedule_options(kind), dict(value)
+    if known is None:
+        return read
+    for name, one in value.items():
+        if name not in known:
+            what = f"known: {', '.join(known)}" if known else "it takes none"
+            raise ValueError(f"{str(name)[:60]}: unknown option of {kind}; {what}")
+        read[name] = _convert(name, one, known[name])
+    return read
+
+
+def _convert(name: str, value: Any, wanted: FieldType) -> Any:
+    try:
+        read = convert(value, wanted)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if wanted.choices and isinstance(read, str) and read not in wanted.choices:
+        raise ValueError(f"{name}: {read[:60]!r} is unknown; known: {', '.join(wanted.choices)}")
+    return read
