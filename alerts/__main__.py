@@ -209,6 +209,7 @@ async def _run(
         from alerts.delivery.dead_man_switch import DeadManSwitch
 
         switch = DeadManSwitch(prepared.deadman_url, config.deadman.every, loop.is_healthy)
+        actions.heartbeat, page_data.heartbeat = switch.ping, lambda: switch.health
         background.append(asyncio.create_task(switch.run()))
     if board is not None:
         background.append(asyncio.create_task(board.run(live.invalidate)))

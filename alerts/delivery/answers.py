@@ -158,6 +158,9 @@ _NO_PAGES = frozenset(SIGNS) | {
     *("matrix", "mattermost", "misskey", "nextcloud", "nextcloudtalk", "ntfy", "parseplatform", "signal_api"),
 }
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+# healthchecks.io answers 200 and "OK (not found)" or "OK (rate limited)": https://healthchecks.io/docs/http_api/
+# Older Uptime Kumas answer 200 and {"ok": false} for a monitor that is unknown or paused.
+_HEARTBEAT_REFUSED = re.compile(r"OK \([^()]{1,100}\)", re.IGNORECASE)
 # The service answers with this word, or with what went wrong.
 WORDS: Mapping[str, str] = {"pushme": "success"}
 
@@ -202,6 +205,21 @@ def judge(service: str, answer: Answer) -> DeliveryResult | None:
                 is_rate_limited=found.is_rate_limited or value in sign.rate_limited,
                 is_permanent=found.is_permanent or value in sign.permanent,
             )
+    return None
+
+
+def judge_heartbeat(answer: Answer) -> DeliveryResult | None:
+    """The refusal that an answer to a dead man's switch is; None if the heartbeat was taken.
+
+    A wrong "refused" is logged once and shown; a wrong "taken" hides that nobody watches.
+    """
+    if answer.status >= 300:
+        return _explain_status("heartbeat", answer)
+    if _PAGE.match(answer.body):
+        return _refuse("heartbeat", answer, "a web page answered, not the service:", read_text(answer.body))
+    words = read_text(answer.body)
+    if _HEARTBEAT_REFUSED.fullmatch(words) or _not("ok", "false").find_refusal(_decode(answer.body)):
+        return _refuse("heartbeat", answer, "", read_reason(answer.body))
     return None
 
 
@@ -275,7 +293,8 @@ def _explain_redirect(service: str, answer: Answer) -> DeliveryResult | None:
 def _refuse(service: str, answer: Answer, code: str, reason: str) -> DeliveryResult:
     advice = _advise(service, answer, reason)
     words = " ".join(part for part in (code, reason) if part)
-    text = f"the service refused the message: {words}" if words else "the service refused the message"
+    what = "heartbeat" if service == "heartbeat" else "message"
+    text = f"the service refused the {what}: {words}" if words else f"the service refused the {what}"
     return DeliveryResult(
         False,
         f"{text}; {advice}" if advice else text,

@@ -59,6 +59,8 @@ class Actions:
         self._sender = sender
         self._styles = styles
         self._is_testing = asyncio.Lock()
+        # The dead man's switch, where there is one: a test tries it too.
+        self.heartbeat: Callable[[], Awaitable[DeliveryResult]] | None = None
 
     def routes(self) -> list[Route]:
         return [
@@ -115,10 +117,13 @@ class Actions:
             return problem(409, "another test is running")
         async with self._is_testing:
             deliveries = await asyncio.gather(*(self._send_test(route) for route in routes))
+            heartbeat = await self.heartbeat() if name is None and self.heartbeat is not None else None
         results = [
             {"route": route, "delivered": delivery.accepted, "reason": delivery.reason}
             for route, delivery in zip(routes, deliveries, strict=True)
         ]
+        if heartbeat is not None:
+            results.append({"route": "deadman", "delivered": heartbeat.accepted, "reason": heartbeat.reason})
         return JSONResponse({"results": results})
 
     async def _send_test(self, route: str) -> DeliveryResult:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from alerts.config import AlertsConfig, is_loopback
 from alerts.delivery.dispatcher import Dispatcher
-from alerts.delivery.outbox import Outbox
+from alerts.delivery.outbox import Outbox, RouteHealth
 from alerts.loop import HEALTHY_SECONDS, Loop
 from alerts.rules import is_problem
 from alerts.scraping.target import Target
@@ -56,6 +56,8 @@ class PageData:
             for target in config.targets
             if target.machine
         }
+        # The dead man's switch, where there is one.
+        self.heartbeat: Callable[[], RouteHealth] | None = None
         self._stale_after = max(3 * config.interval + config.timeout, HEALTHY_SECONDS)
 
     def describe_status(self) -> dict[str, Any]:
@@ -92,6 +94,7 @@ class PageData:
             alerts=status["alerts"],
             silences=self._dispatcher.silences(now),
             routes=self._describe_routes(),
+            heartbeat=self._describe_heartbeat(),
             events=self._events()[: -EVENTS_ON_PAGE - 1 : -1],
             board=board_rows(board.leaders, ours),
             board_total=len(board.leaders),
@@ -130,6 +133,9 @@ class PageData:
             RouteStatus(name, **{state: counts.get(name, {}).get(state, 0) for state in _SHOWN_STATES}, health=health)
             for name, health in self._outbox.health.items()
         ]
+
+    def _describe_heartbeat(self) -> RouteStatus | None:
+        return RouteStatus("deadman", 0, 0, 0, health=self.heartbeat()) if self.heartbeat is not None else None
 
 
 def _machine_of(target: Target) -> str:

@@ -46,6 +46,8 @@ class Content:
     alerts: Sequence[Mapping[str, Any]] = ()
     silences: Sequence[Any] = ()
     routes: Sequence[Any] = ()
+    # The dead man's switch, as a route; None without one.
+    heartbeat: Any = None
     events: Sequence[Mapping[str, Any]] = ()
     board: Sequence[BoardRow | None] = ()
     board_total: int = 0

@@ -11,6 +11,7 @@ import yaml
 
 from tests import warm
 from tests.alerts.conftest import AlertLoop, Sidecar
+from tests.alerts.delivery.heartbeat_service import SECRET, Service
 from tests.fakes import LOOPBACK, Webhook, reserve_ports, wait_for
 
 TOKEN = "hunter2-hunter2-hunter2"
@@ -90,6 +91,26 @@ def test_alerts_are_listed_silenced_acknowledged_and_tested(console: Console, we
     tests = [message for message in webhook.messages if message.title == "Test notification: test"]
     assert [message.body for message in tests] == ["Test of route hook: alerts arrive here."] * 2
     assert TOKEN not in console.loop.output()
+
+
+def test_a_refused_heartbeat_is_told_by_test_page_and_log(console: Console) -> None:
+    service = Service()
+    service.body = f"OK (not found: {SECRET})".encode()
+    console.loop.settings |= {"routes": [], "deadman": {"url": service.url, "every": "60s"}}
+    console.loop.start()
+    try:
+        code, out, _ = console.run("test")
+    finally:
+        service.close()
+    page = console.loop.get("/").text
+    assert code == 1
+    assert out.startswith("deadman: not delivered: the service refused the heartbeat: OK (not found: ")
+    assert "no routes configured" in out
+    assert "<strong>deadman</strong>\nconsecutive failures: " in page
+    assert "the service refused the heartbeat: OK (not found: " in page
+    assert "No routes configured" in page
+    assert "deadman: heartbeat delivery failed: the service refused the heartbeat" in console.loop.output()
+    assert SECRET not in page + out + console.loop.output()
 
 
 def test_without_a_loop_the_error_is_one_line(console: Console) -> None:
