@@ -17,6 +17,7 @@ import psutil
 PROC = Path("/proc")
 # For records without ticks, as earlier releases wrote them: two readers agree on a start time only roughly.
 CREATE_TIME_TOLERANCE_SECONDS = 2.0
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _MAX_TEXT = 128
 
 
@@ -51,10 +52,6 @@ class ProcessIdentity(NamedTuple):
             return None
         return cls(pid, seconds, ticks, *texts)
 
-    def has_ticks(self) -> bool:
-        """Whether it is more than a PID and a start time."""
-        return self.start_ticks is not None and bool(self.boot_id)
-
 
 def identify(pid: int | None = None, *, proc: Path = PROC) -> ProcessIdentity:
     """The process that has this PID now; this process by default. Raises psutil.Error."""
@@ -77,11 +74,19 @@ def is_same(recorded: ProcessIdentity, found: ProcessIdentity) -> bool:
     if recorded.pid != found.pid:
         return False
     namespaces = {recorded.pid_namespace, found.pid_namespace} - {None}
-    if len(namespaces) > 1:
+    boots = {recorded.boot_id, found.boot_id} - {None}
+    if len(namespaces) > 1 or len(boots) > 1:
         return False
-    if recorded.has_ticks() and found.has_ticks():
-        return (recorded.boot_id, recorded.start_ticks) == (found.boot_id, found.start_ticks)
-    return abs(recorded.create_time - found.create_time) <= CREATE_TIME_TOLERANCE_SECONDS
+    tolerance = CREATE_TIME_TOLERANCE_SECONDS
+    if recorded.start_ticks is not None and found.start_ticks is not None:
+        if recorded.start_ticks != found.start_ticks:
+            return False
+        if recorded.boot_id and found.boot_id:
+            return True
+        # Where the boot's id is not readable: after a reboot, a process of as many ticks starts later by at least what
+        # they measure. A lesser difference is a correction of the clock.
+        tolerance = max(tolerance, recorded.start_ticks / _TICKS_PER_SECOND)
+    return abs(recorded.create_time - found.create_time) <= tolerance
 
 
 def find_process(recorded: ProcessIdentity) -> psutil.Process | None:

@@ -60,12 +60,32 @@ def test_ticks_and_boot_decide_where_both_are_known(changes: dict[str, object], 
         (ProcessIdentity(4242, 1_700_000_000.0), 1.5, True),
         (ProcessIdentity(4242, 1_700_000_000.0), 2.5, False),
         (ProcessIdentity(4242, 1_700_000_000.0), -60.0, False),
-        # A system that hides its boot id.
-        (ProcessIdentity(4242, 1_700_000_000.0, 999), 1.0, True),
     ],
 )
 def test_without_ticks_the_start_time_decides_roughly(recorded: ProcessIdentity, moved: float, same: bool) -> None:
     assert is_same(recorded, RECORDED._replace(create_time=RECORDED.create_time + moved)) is same
+
+
+@pytest.mark.parametrize(
+    ("ticks", "moved", "same"),
+    [
+        # The clock was corrected by less than the machine was up when the process started.
+        (RECORDED.start_ticks, 300.0, True),
+        (RECORDED.start_ticks, -300.0, True),
+        # After a reboot, a process of these ticks starts at least as much later as they measure.
+        (RECORDED.start_ticks, 1400.0, False),
+        # The PID was used again, soon enough to look alike by the time.
+        (137_100, 0.55, False),
+        # Of a process that starts with the machine, the time decides as it does without ticks.
+        (50, 1.5, True),
+        (50, 2.5, False),
+    ],
+)
+def test_ticks_and_time_decide_where_the_boot_is_not_told(ticks: int, moved: float, same: bool) -> None:
+    first = RECORDED if ticks >= 1000 else RECORDED._replace(start_ticks=ticks)
+    found = first._replace(start_ticks=ticks, create_time=first.create_time + moved, boot_id=None)
+    assert is_same(first._replace(boot_id=None), found) is same
+    assert is_same(first, found) is same
 
 
 def test_this_process_is_found_by_its_own_record() -> None:
@@ -73,7 +93,7 @@ def test_this_process_is_found_by_its_own_record() -> None:
     assert recorded is not None
     assert recorded == identify()
     assert find_process(recorded) == psutil.Process()
-    assert recorded.has_ticks() is LINUX
+    assert (None not in (recorded.start_ticks, recorded.boot_id)) is LINUX
 
 
 def test_a_record_is_found_under_a_prefix() -> None:
