@@ -23,10 +23,10 @@ from exporter.serving.trust import trust
 from exporter.system.machine import read_cores, read_memory
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
+from fleet.configuration.paths import find_command_problems, find_state_problems
 from fleet.configuration.peers import PeerPlan, Service, services
 from fleet.configuration.swarm_checks import find_swarm_problems
 from fleet.configuration.trainer_checks import find_trainer_problems
-from fleet.configuration.watched import CommandPeer
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.swarm.reachability import has_listener
 
@@ -64,8 +64,8 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
     loaded.add(twice)
     if not twice and not is_running:
         loaded.add(taken_ports(listening))
-    loaded.add(_state(loaded.folder.root))
-    loaded.add(_commands(loaded))
+    loaded.add(find_state_problems(loaded.folder.root))
+    loaded.add(find_command_problems(loaded, environment.get("PATH")))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))
     loaded.add(_outside(loaded))
@@ -179,32 +179,6 @@ def _owner(port: int) -> str:
 def _watched_nothing(loaded: Loaded) -> Iterator[Problem]:
     if loaded.config is not None and not loaded.peers and not loaded.config.watch:
         yield Problem(("peers",), "no peers, and no machines in `watch`; set one of them")
-
-
-def _state(root: Path) -> Iterator[Problem]:
-    """A state folder that cannot be made or written."""
-    remedy = "set another `state_dir`"
-    try:
-        there = next(path for path in (root, *root.parents) if os.path.lexists(path))
-        if not os.path.isdir(there):
-            yield Problem(("state_dir",), f"{there} is no folder; {remedy}")
-        elif not os.access(there, os.W_OK | os.X_OK):
-            yield Problem(("state_dir",), f"cannot write to {there}; {remedy}")
-        else:
-            root.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        yield Problem(("state_dir",), f"{root}: {error.strerror}; {remedy}")
-
-
-def _commands(loaded: Loaded) -> Iterator[Problem]:
-    """Commands whose folder is missing."""
-    for peer in loaded.peers:
-        if isinstance(peer.watched, CommandPeer):
-            folder = loaded.base / peer.watched.folder.expanduser()
-            if not os.path.isdir(folder):
-                yield Problem((*(peer.where or ()), "folder"), f"no folder {folder}; name an existing one")
 
 
 def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) -> Iterator[Problem]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet.configuration.load import Loaded
-from fleet.configuration.model_folder import find_model_mistake
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.config import TrainerConfig, is_file_task, is_path, is_table
+from trainer.grpo_settings.model_folder import find_model_mistake
 from trainer.tasks.table import OPTIONS
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)

@@ -1,1 +1,1 @@
-"""The fields of GRPOConfig and what each accepts, known without loading torch."""
+"""The fields of GRPOConfig and the folders of models: what of them the installed packages take, known without torch."""

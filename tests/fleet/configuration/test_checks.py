@@ -14,6 +14,7 @@ from tests.fleet.conftest import MACHINE, ports_text
 
 LinesOf = Callable[[str], list[str]]
 
+NOT_ON_A_MAC = pytest.mark.skipif(sys.platform == "darwin", reason="Linux's own folders")
 MISTAKES = {
     "unknown key": ("fleet: a\npeerz: 2\n", "2: peerz: unknown key; did you mean peers?"),
     "unknown key of the trainer": (
@@ -205,6 +206,26 @@ MISTAKES = {
         "fleet: a\npeers: [{name: x, kind: command, command: ls, folder: /nosuch}]\n",
         "2: peers[0].folder: no folder /nosuch; name an existing one",
     ),
+    "program that is not there": (
+        "fleet: a\npeers: [{name: x, kind: command, command: ./nosuch --a, folder: /}]\n",
+        "2: peers[0].command: no program /nosuch; name an existing one",
+    ),
+    "program that is nowhere": (
+        "fleet: a\npeers: [{name: x, kind: command, command: no-such-program}]\n",
+        "2: peers[0].command: no program 'no-such-program' on PATH; write its whole path, or set PATH in `environment`",
+    ),
+    "program on another PATH": (
+        "fleet: a\npeers: [{name: x, kind: command, command: ls, environment: {PATH: /nosuch}}]\n",
+        "2: peers[0].command: no program 'ls' on PATH; write its whole path, or set PATH in `environment`",
+    ),
+    "program that is a folder": (
+        "fleet: a\npeers: [{name: x, kind: command, command: [/usr]}]\n",
+        "2: peers[0].command: /usr is a folder; name a program",
+    ),
+    "program that may not be run": (
+        "fleet: a\npeers: [{name: x, kind: command, command: /etc/passwd}]\n",
+        "2: peers[0].command: /etc/passwd is not executable; run `chmod +x` on it, or write its interpreter before it",
+    ),
     "value of a command's variable": (
         "fleet: a\npeers: [{name: x, kind: command, command: ls, environment: {A: 0, B: yes}}]\n",
         "2: peers[0].environment.B: should be a valid string, not True",
@@ -337,6 +358,8 @@ def test_files_of_rewards_and_models_must_exist(lines_of: LinesOf, tmp_path: Pat
     [
         ("/dev/null", "/dev/null is no folder"),
         ("/dev/null/x", "/dev/null is no folder"),
+        pytest.param("/proc/x", "cannot write to /proc", marks=NOT_ON_A_MAC),
+        pytest.param("/sys/x", "cannot write to /sys", marks=NOT_ON_A_MAC),
         (f"/tmp/{'x' * 300}", f"/tmp/{'x' * 300}: File name too long"),
     ],
 )
