@@ -235,7 +235,8 @@ def silences(machine: Machine) -> dict[str, Silence]:
         return not firing
 
     machine.wait(have_all_resolved, 30, "no alert")
-    assert seen == {("PeerStalled", name) for name in stops}
+    # What a busy machine shows of a trainer's last work may first look like work without progress.
+    assert seen - {("ProgressMissing", name) for name in stops} == {("PeerStalled", name) for name in stops}
     return silences
 
 

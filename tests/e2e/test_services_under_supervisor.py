@@ -43,18 +43,20 @@ def kill_at_random(services: Services, seed: int, kills: int) -> Counter[str]:
     killed: Counter[str] = Counter()
     deadline = time.monotonic() + 60 * PATIENCE
     while killed.total() < kills:
-        assert time.monotonic() < deadline, f"killed {dict(killed)}"
         time.sleep(draw.uniform(0.1, 0.6))
-        with contextlib.suppress(psutil.Error):
-            by_kind: dict[str, list[psutil.Process]] = {}
-            for process in services.owned():
+        by_kind: dict[str, list[psutil.Process]] = {}
+        for process in services.owned():
+            # One that ends meanwhile says nothing of the others.
+            with contextlib.suppress(psutil.Error):
                 by_kind.setdefault(kind_of(process), []).append(process)
-            if killed["launcher"] >= kills // 5:
-                by_kind.pop("launcher", None)
-            missing = KINDS - set(killed)
-            kinds = sorted(missing & set(by_kind)) if missing else sorted(by_kind)
-            if kinds:
-                kind = draw.choice(kinds)
+        assert time.monotonic() < deadline, f"killed {dict(killed)}, there is {by_kind}"
+        if killed["launcher"] >= kills // 5:
+            by_kind.pop("launcher", None)
+        missing = KINDS - set(killed)
+        kinds = sorted(missing & set(by_kind)) if missing else sorted(by_kind)
+        if kinds:
+            kind = draw.choice(kinds)
+            with contextlib.suppress(psutil.Error):
                 draw.choice(by_kind[kind]).kill()
                 killed[kind] += 1
     return killed

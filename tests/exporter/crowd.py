@@ -127,11 +127,21 @@ class Scraper:
         with contextlib.closing(new):
             for connection in (self._kept, new):
                 begin = time.perf_counter()
-                connection.request("GET", self._path)
-                answer = connection.getresponse()
+                answer = self._ask(connection, is_kept=connection is self._kept)
                 body = answer.read()
                 self.seconds.append(time.perf_counter() - begin)
                 assert (answer.status, bool(body)) == (200, True)
+
+    def _ask(self, connection: http.client.HTTPConnection, *, is_kept: bool) -> http.client.HTTPResponse:
+        """On a kept connection that was closed meanwhile it asks again, as every client of HTTP does."""
+        connection.request("GET", self._path)
+        try:
+            return connection.getresponse()
+        except http.client.RemoteDisconnected:
+            if not is_kept:
+                raise
+        connection.request("GET", self._path)
+        return connection.getresponse()
 
     def quantile(self, share: float) -> float:
         """Seconds that this share of the scrapes took at most."""

@@ -180,7 +180,12 @@ def test_of_many_rows_the_last_are_read(tmp_path: Path) -> None:
     for step in range(TAIL_ROWS + 1000):
         writer.log(step)
     writer.connection.execute("COMMIT")
-    assert steps(Reader(tmp_path).read(0.0)) == list(range(1000, TAIL_ROWS + 1000))
+    reader, found = Reader(tmp_path), []
+    # A busy machine reads fewer within the time of a call.
+    while len(found) < TAIL_ROWS and (more := steps(reader.read(0.0))):
+        found += more
+    assert found == list(range(1000, TAIL_ROWS + 1000))
+    assert steps(reader.read(0.0)) == []
 
 
 def test_large_rows_are_read_over_several_calls(tmp_path: Path) -> None:
