@@ -86,6 +86,7 @@ _TOGETHER = (
         "exporter/leaderboard/test_dht.py",
     ),
 )
+_MANY_MODULES = 100
 _HERE = Path(__file__).parent
 # Whether this process has collected every file of the suite, and which modules it had then.
 _COLLECTED = pytest.StashKey[tuple[bool, frozenset[str]]]()
@@ -149,12 +150,18 @@ def collected(pytestconfig: pytest.Config) -> tuple[bool, frozenset[str]]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Commands that a test runs in this process set its umask, and what the next test writes must not depend on it."""
-    before = os.umask(0o022)
+    """Commands that a test runs in this process set its umask, and what the next test writes must not depend on it.
+
+    What it imported stays: torch and its like are a third of a second for each look through all that there is, which
+    every training begins with.
+    """
+    before, count = os.umask(0o022), len(sys.modules)
     try:
         return (yield)
     finally:
         os.umask(before)
+        if len(sys.modules) > count + _MANY_MODULES:
+            gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
