@@ -15,7 +15,9 @@ from tests.exporter.telemetry_run import read, state, step, telemetry_module, wa
 from tests.programs import small_disk
 
 TRAIN = """
-import sys, torch, transformers
+import gc, sys
+gc.disable()
+import torch, transformers
 from exporter.telemetry import PeerTelemetry
 
 class Net(torch.nn.Module):
@@ -42,10 +44,12 @@ def train(run_dir, steps, more=(), **options):
 
 # Importing transformers takes seconds, so it is done once: each scenario is a child that ends as a program does.
 FORKS = """
-import json, os
+import gc, json, os
 exec(sys.argv[2])
+gc.freeze()
 for name, (folder, code) in json.load(sys.stdin).items():
     if os.fork() == 0:
+        gc.enable()
         for number, ending in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{sys.argv[1]}/{name}.{ending}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
         sys.argv[1:] = [folder]
