@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from pydantic import PlainSerializer, SecretStr
 
+from exporter.files.named_file import read_named
+
 # As in the configuration: a reference, or the secret itself. Only its file and `resolve` show it.
 SecretReference = Annotated[
     SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), return_type=str, when_used="json")
@@ -170,8 +172,7 @@ def _checked(url: str, name: str) -> str:
 
 def _read(reference: str) -> str:
     try:
-        with open(os.path.expanduser(reference.removeprefix(_FILE)), "rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_named(os.path.expanduser(reference.removeprefix(_FILE)), MAX_BYTES + 1)
         text = content.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8; save the file as UTF-8"

@@ -6,8 +6,10 @@ import ssl
 from pathlib import Path
 
 from alerts.config import ConfigError, Tls
+from exporter.files.named_file import read_named
 
 RELOAD_SECONDS = 60.0
+_MOST_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +63,12 @@ def load_pair(context: ssl.SSLContext, tls: Tls) -> None:
     """Loads the files into the context; raises ValueError with one line that names the file."""
     for path in (tls.certificate, tls.key):
         try:
-            path.read_bytes()
+            content = read_named(path, _MOST_BYTES)
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
+        # OpenSSL would wait for a pipe, or read a device without end.
+        if not content or not path.is_file():
+            raise ValueError(f"{path}: not a file with a certificate or a key")
 
     def refuse_password() -> str:
         raise ValueError(f"{tls.key} is encrypted; use a key without a passphrase")

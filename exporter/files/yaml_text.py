@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from exporter.files.named_file import read_named
+
 MAX_BYTES = 1 << 19
 MAX_DEPTH = 50
 MAX_DIGITS = 100
@@ -73,8 +75,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def read_file(path: Path) -> bytes:
     """The content, as far as its size shows that it is too large. Raises OSError."""
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+    return read_named(path, MAX_BYTES + 1)
 
 
 def parse(content: bytes | str) -> Document:

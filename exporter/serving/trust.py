@@ -4,6 +4,9 @@ import re
 import ssl
 from pathlib import Path
 
+from exporter.files.named_file import read_named
+
+_MOST_BYTES = 1 << 20
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for.
 _ANY_TIME = 0x200000
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -17,7 +20,7 @@ def trust(certificate: Path | None) -> ssl.SSLContext:
     """
     if certificate is None:
         return ssl.create_default_context()
-    return trust_text(certificate.read_text(encoding="ascii", errors="replace"))
+    return trust_text(read_named(certificate, _MOST_BYTES).decode("ascii", "replace"))
 
 
 def trust_text(pem: str) -> ssl.SSLContext:

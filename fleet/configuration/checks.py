@@ -30,6 +30,8 @@ from fleet.configuration.trainer_checks import find_trainer_problems
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.swarm.reachability import has_listener
 
+# Python alone, without torch, needs a good part of it.
+_LEAST_MEMORY_BYTES = 32 << 20
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}")
 
 
@@ -187,7 +189,10 @@ def _memory(config: FleetConfig, peers: tuple[PeerPlan, ...], machine: Machine) 
     too_large = False
     for peer in peers:
         limit = peer.memory_limit_bytes or 0
-        if limit > machine.memory_bytes:
+        if peer.memory_limit_bytes is not None and limit < _LEAST_MEMORY_BYTES:
+            message = f"no trainer starts with less than {show_size(_LEAST_MEMORY_BYTES)}; set a higher limit"
+            yield Problem(_limit_key(config, peer), message)
+        elif limit > machine.memory_bytes:
             too_large = True
             yield Problem(_limit_key(config, peer), f"{show_size(limit)} per peer; {has}; set a lower limit")
     if total > machine.memory_bytes and not too_large:
@@ -214,9 +219,9 @@ def find_start_problems(loaded: Loaded, environment: Mapping[str, str] = os.envi
         yield Problem(_in_file(doubt.location), doubt.message, is_warning=True)
     for location, text in alerts.secrets():
         path = path_of(text)
-        if path is not None and os.path.exists(path):
+        if path is not None and os.path.isfile(path):
             yield from _check_permissions(path, _in_file(location))
-    if alerts.tls is not None and os.path.exists(alerts.tls.key):
+    if alerts.tls is not None and os.path.isfile(alerts.tls.key):
         yield from _check_permissions(alerts.tls.key, ("alerts", "tls", "key"))
     if alerts.standby_of is not None and os.path.exists(alerts.standby_of.token_file):
         yield from _check_permissions(alerts.standby_of.token_file, ("alerts", "standby_of", "token_file"))

@@ -7,7 +7,7 @@ values (names, ports, folders) to each and validates it with the model of the pa
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from alerts.durations import Duration
 from exporter.files.file_model import FileModel
@@ -113,10 +113,19 @@ AnyPeer = Annotated[
     | Annotated[RlSwarmPeer, Tag("rl-swarm")],
     Discriminator(_kind_of_peer),
 ]
+
+
+def _no_mapping(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("should be a number of peers, or a list of them")
+    return value
+
+
 Peers = Annotated[
     Annotated[Annotated[int, Field(ge=0, le=MAX_PEERS, strict=True)], Tag("count")]
     | Annotated[Annotated[list[AnyPeer], Field(max_length=MAX_PEERS)], Tag("list")],
     Discriminator(_kind_of_peers),
+    BeforeValidator(_no_mapping),
 ]
 
 

@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from exporter.files.named_file import open_named, read_named
 from fleet.configuration.load import Loaded
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
@@ -87,8 +88,7 @@ def _loading_options(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _reward(where: Location, path: Path, function: str) -> Iterator[Problem]:
     try:
-        with path.open("rb") as file:
-            tree = ast.parse(file.read(_MAX_REWARD_BYTES))
+        tree = ast.parse(read_named(path, _MAX_REWARD_BYTES))
     except OSError:
         yield Problem(where, f"cannot read {path}; check its path and permissions")
     except SyntaxError as error:
@@ -149,7 +149,7 @@ def _table(where: Location, path: Path) -> Iterator[Problem]:
     try:
         if path.is_dir():
             return
-        with path.open("rb") as file:
+        with open_named(path) as file:
             first = file.readline(_MAX_REWARD_BYTES)
             has_more = bool(first.strip() or file.readline(_MAX_REWARD_BYTES).strip())
     except OSError as error:

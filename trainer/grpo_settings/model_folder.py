@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from exporter.files.named_file import read_named
 from trainer.grpo_settings.fields import parse_source
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -112,8 +113,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = json.loads(file.read(_MOST_BYTES))
+        data = json.loads(read_named(path, _MOST_BYTES))
     except FileNotFoundError:
         raise _Unusable(f"{path.parent} has no {path.name}") from None
     except IsADirectoryError:

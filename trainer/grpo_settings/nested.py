@@ -70,6 +70,8 @@ def judge_model_options(options: Mapping[str, Any]) -> Iterator[str]:
     if dtype is not None and dtype not in _DTYPES:
         yield f"dtype: {str(dtype)[:60]!r} is unknown; known: {', '.join(_DTYPES)}"
     attention = options.get("attn_implementation")
+    if attention is not None and not isinstance(attention, str | dict):
+        yield f"attn_implementation: should be text, not {str(attention)[:60]}"
     # One with a slash comes from the hub.
     if isinstance(attention, str) and attentions() and "/" not in attention and attention not in attentions():
         yield f"attn_implementation: {attention[:60]!r} is unknown; known: {', '.join(attentions())}"

@@ -115,6 +115,14 @@ MISTAKES = {
         "fleet: a\nmemory_limit: 20GiB\n",
         "2: memory_limit: 20.0 GiB per peer; this machine has 16.0 GiB; set a lower limit",
     ),
+    "limit below any trainer": (
+        "fleet: a\nmemory_limit: 1B\n",
+        "2: memory_limit: no trainer starts with less than 32 MiB; set a higher limit",
+    ),
+    "peers as a mapping": (
+        "fleet: a\npeers: {count: 2}\n",
+        "2: peers: should be a number of peers, or a list of them",
+    ),
     "limits above the machine": (
         "fleet: a\npeers: 3\nmemory_limit: 6GiB\n",
         "3: memory_limit: 3 peers with 18.0 GiB in total; this machine has 16.0 GiB; set fewer peers or a lower limit",

@@ -1,6 +1,7 @@
 """`peerwatch check` reports whatever prevents the alert loop from starting."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.configuration.checks import find_start_problems
+from fleet.configuration.checks import Machine, check, find_start_problems
 from fleet.configuration.load import Loaded, load_text
 from fleet.processes.files import configurations
 from fleet.state_folder import StateFolder
@@ -166,3 +167,37 @@ def test_a_route_is_written_for_the_loop_as_in_the_file(files: Path) -> None:
     written = yaml.safe_load(configurations(composition, StateFolder(files / "state"))["alerts"][1])
     assert [route["url"] for route in written["routes"]] == [f"file:{files / 'hook.url'}", "json://${SOME_TOKEN}"]
     assert "hook.url" not in repr(composition.alerts)
+
+
+# Where a file is expected, and the place of `check`'s line about it.
+PLACES = {
+    "alerts: {routes: [{name: hook, url: 'file:pipe'}]}": "alerts.routes[0].url",
+    "alerts: {login: {password: 'file:pipe'}}": "alerts.login.password",
+    "alerts: {tls: {certificate: pipe, key: pipe}}": "alerts.tls",
+    "alerts: {tls: {certificate: page.pem, key: pipe}}": "alerts.tls",
+    "alerts: {standby_of: {url: 'https://first:8750', token_file: pipe}}": "alerts.standby_of.token_file",
+    "watch: [{name: b, url: 'https://b:1', certificate: pipe}]": "watch[0].certificate",
+    "push: {watcher: 'https://b:1', login: pipe}": "push.login",
+    "trainer: {rewards: ['pipe.py:score']}": "trainer.rewards",
+    "trainer: {task: pipe.jsonl}": "trainer.task",
+    "trainer: {model: ./model}": "trainer.model",
+}
+
+
+@pytest.mark.parametrize("section", PLACES)
+def test_a_pipe_in_a_files_place_is_told_and_not_waited_for(files: Path, section: str) -> None:
+    (files / "model").mkdir()
+    for name in ("pipe", "pipe.py", "pipe.jsonl", "model/config.json"):
+        os.mkfifo(files / name)
+    loaded = load_text(f"fleet: a\nstate_dir: state\n{section}\n", "peerwatch.yaml", files)
+    check(loaded, Machine(2**34, 2), is_running=True)
+    assert [line for line in loaded.lines() if line.startswith(f"peerwatch.yaml:3: {PLACES[section]}: ")]
+
+
+def test_a_secret_may_come_from_a_shells_pipe(files: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"json://127.0.0.1:9\n")
+    os.close(writing)
+    accepted, text = _accepted_by_check(f"routes: [{{name: hook, url: 'file:/dev/fd/{reading}'}}]", files)
+    os.close(reading)
+    assert accepted, text
