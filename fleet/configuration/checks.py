@@ -23,7 +23,7 @@ from exporter.serving.trust import trust
 from exporter.system.machine import read_cores, read_memory
 from fleet.configuration.load import Loaded
 from fleet.configuration.model import FleetConfig
-from fleet.configuration.paths import find_command_problems, find_state_problems
+from fleet.configuration.paths import find_command_problems, find_state_folder_problems, find_state_problems
 from fleet.configuration.peers import PeerPlan, Service, services
 from fleet.configuration.swarm_checks import find_swarm_problems
 from fleet.configuration.trainer_checks import find_trainer_problems
@@ -67,6 +67,7 @@ def check(loaded: Loaded, machine: Machine, *, is_running: bool, environment: Ma
     if not twice and not is_running:
         loaded.add(taken_ports(listening))
     loaded.add(find_state_problems(loaded.folder.root))
+    loaded.add(find_state_folder_problems(loaded))
     loaded.add(find_command_problems(loaded, environment.get("PATH")))
     loaded.add(_memory(config, loaded.peers, machine))
     loaded.add(find_start_problems(loaded, environment))

@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from fleet.configuration.load import Loaded
+from fleet.configuration.peers import our_trainers
 from fleet.configuration.watched import CommandPeer
 from fleet.configuration.yaml_lines import Problem
+from trainer.swarm.identity import read_peer_id
 
 
 def find_state_problems(root: Path) -> Iterator[Problem]:
@@ -37,6 +40,43 @@ def _can_write(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def find_state_folder_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Folders and identities in the state folder that no program of the fleet can use."""
+    folder = loaded.folder
+    paths = (folder.root, folder.leaderboard, folder.alerts, folder.push, folder.launches)
+    for path in (*paths, *(folder.peer(peer.name) for peer in loaded.peers)):
+        if mistake := find_folder_mistake(path):
+            remedy = "set" if path == folder.root else "remove it, or set"
+            yield Problem(("state_dir",), f"{mistake}; {remedy} another `state_dir`")
+            return
+    for peer in our_trainers(loaded.peers):
+        identity = folder.peer(peer.name) / "identity.pem"
+        try:
+            if identity.is_file():
+                read_peer_id(identity)
+            elif os.path.lexists(identity):
+                yield Problem(("state_dir",), f"{identity} is no file; remove it for a new identity")
+        except OSError as error:
+            yield Problem(("state_dir",), f"cannot read {identity}: {error.strerror}; check its owner")
+        except ValueError as error:
+            yield Problem(("state_dir",), f"{error}; restore it, or remove it for a new identity")
+
+
+def find_folder_mistake(path: Path) -> str | None:
+    """Why a folder of the state cannot be used; None where it can be, or does not exist yet."""
+    there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not os.path.isdir(there):
+        return f"{there} is no folder"
+    if there != path:
+        return None
+    facts = path.stat()
+    if facts.st_uid != os.getuid():
+        return f"{path} belongs to another user"
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"{path} can be written to by other users"
+    return None if os.access(path, os.W_OK | os.X_OK) else f"cannot write to {path}"
 
 
 def find_command_problems(loaded: Loaded, path: str | None) -> Iterator[Problem]:

@@ -1,8 +1,6 @@
 """The configuration files of a fleet's processes, and how they are written: readable by this user only."""
 
 import json
-import os
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from exporter.machine.push_file import PUSH_FILE
 from exporter.run_folder import write_atomically
 from exporter.watch_file import WATCH_FILE
 from fleet.configuration.compose import ANY_PEER_ID, Composition
+from fleet.configuration.paths import find_folder_mistake
 from fleet.configuration.peers import PeerPlan, our_trainers
 from fleet.configuration.swarm_peers import START_FILE
 from fleet.configuration.watched import RlSwarmPeer
@@ -77,11 +76,11 @@ def make_private(path: Path) -> None:
     """A folder that only this user can write to. Raises RunError if others can."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = path.stat()
+        mistake = find_folder_mistake(path)
     except OSError as error:
         raise RunError(f"cannot make the folder {path}: {error.strerror}; use --state-dir") from None
-    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise RunError(f"{path} can be written to by other users; remove it, or use --state-dir")
+    if mistake:
+        raise RunError(f"{mistake}; remove it, or use --state-dir")
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:

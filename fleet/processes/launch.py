@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.files.named_file import read_named
 from exporter.plain_output import allow_any_text
 from exporter.run_folder import write_atomically
 from fleet.processes.owner import OWNER_VARIABLE
@@ -26,6 +27,7 @@ GAVE_UP_EXIT_CODE = 101
 # After these no service manager restarts a program automatically.
 FINAL_EXIT_CODES = (WRONG_CONFIGURATION_EXIT_CODE, FINISHED_EXIT_CODE, GAVE_UP_EXIT_CODE)
 
+_MOST_BYTES = 1 << 20
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[^\s=]+)\s*=\s*(?P<value>.*?)\s*")
 
 # supervisord counts an exit within this time of the start as a failed start, and retries automatically.
@@ -82,7 +84,7 @@ def write_starts(record: Path, starts: Sequence[float]) -> None:
 def read_environment(path: Path) -> dict[str, str]:
     """The variables of a file, as `parse_environment`; none without the file. Raises OSError or ValueError."""
     try:
-        content = path.read_bytes()
+        content = read_named(path, _MOST_BYTES)
     except FileNotFoundError:
         return {}
     try:
@@ -107,6 +109,8 @@ def parse_environment(text: str) -> dict[str, str]:
         value = match["value"]
         if value[:1] in ("'", '"') and (len(value) == 1 or value[-1] != value[0]):
             raise ValueError(f"line {number} has a quote at one end of its value; write it at both, or at none")
+        if "\0" in line:
+            raise ValueError(f"line {number} has a NUL, which no variable takes; remove it")
         variables[match["name"]] = value[1:-1] if value[:1] in ("'", '"') else value
     return variables
 
@@ -157,7 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         environment = read_environment(options.environment_file) if options.environment_file else {}
     except (OSError, ValueError) as error:
-        sys.exit(f"launch: cannot read {options.environment_file}: {error}")
+        reason = getattr(error, "strerror", None) or error
+        sys.exit(f"launch: cannot read {options.environment_file}: {reason}")
     write_starts(options.record, [*starts, time.time()])
     try:
         os.execvpe(options.command[0], options.command, os.environ | environment)

@@ -109,7 +109,10 @@ class Fleet:
 
     def write(self) -> None:
         """Everything that the processes read. Raises RunError."""
-        self._forget_earlier_runs()
+        try:
+            self._forget_earlier_runs()
+        except OSError as error:
+            raise RunError(f"{error.filename}: {error.strerror}; use --state-dir") from None
         self._write()
 
     def take_up(self, loaded: Loaded) -> list[str]:

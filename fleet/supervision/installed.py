@@ -63,7 +63,7 @@ def service_environment(folder: StateFolder, group: str) -> dict[str, str]:
     try:
         return read_environment(path)
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from None
+        raise RunError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def services_run(folder: StateFolder) -> bool:

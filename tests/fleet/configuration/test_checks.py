@@ -366,6 +366,7 @@ def test_files_of_rewards_and_models_must_exist(lines_of: LinesOf, tmp_path: Pat
     [
         ("/dev/null", "/dev/null is no folder"),
         ("/dev/null/x", "/dev/null is no folder"),
+        ("/tmp", "/tmp can be written to by other users"),
         pytest.param("/proc/x", "cannot write to /proc", marks=NOT_ON_A_MAC),
         pytest.param("/sys/x", "cannot write to /sys", marks=NOT_ON_A_MAC),
         (f"/tmp/{'x' * 300}", f"/tmp/{'x' * 300}: File name too long"),

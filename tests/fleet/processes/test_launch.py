@@ -204,6 +204,7 @@ def test_a_variable_is_read_back_as_it_was_written(value: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (b"A=b\0c\n", "line 1 has a NUL"),
         (b"A=1\nhunter2\n", "line 2 is not NAME=value"),
         (b"A: hunter2\n", "line 1 is not NAME=value"),
         (b"A='hunter2\n", "line 1 has a quote at one end"),
