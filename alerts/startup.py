@@ -52,8 +52,10 @@ def prepare(config: AlertsConfig, environment: Mapping[str, str] = os.environ) -
     for index, route in enumerate(config.routes):
         _prepare_route(prepared, index, route, environment)
     if config.deadman is not None:
-        url = _resolve(prepared, ("deadman", "url"), config.deadman.url.get_secret_value(), environment)
-        if url and not _is_http_url(url):
+        given = config.deadman.url.get_secret_value()
+        url = _resolve(prepared, ("deadman", "url"), given, environment).strip()
+        # Of a reference that leads nowhere, that is said already.
+        if (url or not given.strip()) and not _is_http_url(url):
             prepared.problems.append(
                 StartProblem(("deadman", "url"), "must be a URL that begins with https:// or http://")
             )
@@ -91,7 +93,8 @@ def _is_http_url(url: str) -> bool:
         is_port = parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port
+    host = parts.hostname or ""
+    return parts.scheme in ("http", "https") and host != "" and " " not in host and is_port
 
 
 def _prepare_machine(prepared: Prepared, index: int, machine: Machine, environment: Mapping[str, str]) -> None:
