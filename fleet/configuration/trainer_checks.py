@@ -148,6 +148,8 @@ def _table(where: Location, path: Path) -> Iterator[Problem]:
     """A file of questions that cannot be read, has none, or does not begin with one."""
     try:
         if path.is_dir():
+            if next(path.iterdir(), None) is None:
+                yield Problem(where, f"{path} is empty; name a folder with files of questions and answers")
             return
         with open_named(path) as file:
             first = file.readline(_MAX_REWARD_BYTES)

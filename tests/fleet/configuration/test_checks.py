@@ -385,6 +385,9 @@ def test_the_file_of_a_task_must_have_questions(lines_of: LinesOf, tmp_path: Pat
     assert lines_of(text) == [
         f"{place} cannot read {path}: No such file or directory; name a file or a dataset of the hub"
     ]
+    path.mkdir()
+    assert lines_of(text) == [f"{place} {path} is empty; name a folder with files of questions and answers"]
+    path.rmdir()
     path.touch()
     assert lines_of(text) == [f"{place} {path} is empty; write questions and answers into it"]
     path.write_text('{"question": "a"')
