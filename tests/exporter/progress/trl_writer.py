@@ -5,6 +5,7 @@ writes as Python does into a file, `unbuffered` as `python -u` does; written.jso
 report. `tracked` reports to trackers. All are in one process, as importing TRL takes most of the time.
 """
 
+import gc
 import io
 import json
 import os
@@ -76,4 +77,6 @@ def main(folder: Path, runs: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # All that it imports stays, and it ends soon.
+    gc.disable()
     main(Path(sys.argv[1]), sys.argv[2:])
