@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # A process that is killed loses what it learnt of its pace since.
 PACE_INTERVAL_SECONDS = 60.0
-# How often the source is asked whether anything has changed that it was not told of.
+# How often, and before each write, the source is asked whether anything has changed that it was not told of.
 LOOK_INTERVAL_SECONDS = 2.0
 
 
@@ -106,11 +106,12 @@ class TextfileWriter(Collector):
             after._thread.join()
         self._dirty.set()
         while not self._closing.is_set():
-            if not self._dirty.wait(LOOK_INTERVAL_SECONDS):
-                self._source.look()
-                continue
-            self._dirty.clear()
-            if not self._closing.is_set():
+            is_dirty = self._dirty.wait(LOOK_INTERVAL_SECONDS)
+            if self._closing.is_set():
+                break
+            self._source.look()
+            if is_dirty:
+                self._dirty.clear()
                 self._write()
                 self._closing.wait(self._interval)
         if not self._is_taken_over():

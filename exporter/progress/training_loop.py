@@ -10,38 +10,51 @@ from typing import NamedTuple
 HANDLER = "transformers.trainer_callback"
 
 
-class TrainingLoop(NamedTuple):
+class Call(NamedTuple):
     """A call of a function, by what stays the same while it runs; the frame itself would keep its variables alive."""
 
-    thread: int
     frame: int
     code: CodeType
 
+    @classmethod
+    def of(cls, frame: FrameType) -> "Call":
+        """The call that a frame belongs to."""
+        return cls(id(frame), frame.f_code)
+
+
+class TrainingLoop(NamedTuple):
+    """A call of the function that trains, the thread that it runs in, and the first call of that thread."""
+
+    thread: threading.Thread
+    call: Call
+    outermost: Call
+
     def is_calling(self) -> bool:
         """Whether the function is among those that called this one."""
-        return self._is_among(sys._getframe(1))
+        return any(Call.of(frame) == self.call for frame in _outwards(sys._getframe(1)))
 
     def is_left(self) -> bool:
-        """Whether the function has ended, asked by any thread; a program that is about to end has not left it.
+        """Whether the function has ended, asked by any thread, while what called it goes on.
 
-        What ends with its program, or hangs at its end, is not known to rest.
+        A thread shows another stack at the end of the program, in a greenlet, and where a generator yields during the
+        look: nothing is known of the function then. A prompt of Python is no function.
         """
-        frame = sys._current_frames().get(self.thread)
-        if frame is None:
-            return self.thread != threading.main_thread().ident
-        return not self._is_among(frame) and not _is_shutting_down(frame)
-
-    def _is_among(self, innermost: FrameType) -> bool:
-        return any(id(frame) == self.frame and frame.f_code is self.code for frame in _outwards(innermost))
+        is_main = self.thread is threading.main_thread()
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        if frame is None or not (is_main or self.thread.is_alive()):
+            return not is_main or hasattr(sys, "ps1")
+        calls = [Call.of(one) for one in _outwards(frame)]
+        return self.call not in calls and calls[-1] == self.outermost
 
 
 def find_training_loop() -> TrainingLoop | None:
     """The function that had transformers call the callback which asks; None where somebody else called it."""
+    frames = list(_outwards(sys._getframe(1)))
     is_handler_met = False
-    for frame in _outwards(sys._getframe(1)):
+    for frame in frames:
         is_handler = frame.f_globals.get("__name__") == HANDLER
         if is_handler_met and not is_handler:
-            return TrainingLoop(threading.get_ident(), id(frame), frame.f_code)
+            return TrainingLoop(threading.current_thread(), Call.of(frame), Call.of(frames[-1]))
         is_handler_met = is_handler
     return None
 
@@ -51,8 +64,3 @@ def _outwards(innermost: FrameType) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-def _is_shutting_down(innermost: FrameType) -> bool:
-    *_, outermost = _outwards(innermost)
-    return outermost.f_globals.get("__name__") == "threading" and outermost.f_code.co_name == "_shutdown"

@@ -9,8 +9,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from functools import partial
 
+import greenlet
 import pytest
 
 from exporter.progress.model import Progress
@@ -215,6 +217,47 @@ def test_a_training_that_is_left_rests_until_the_next_one(make, log, ending, whe
     assert log.wrong() == []
     assert usual_step(log) == witness.STEP_SECONDS
     assert log.page().state() == "stopped"
+
+
+def test_a_training_that_is_left_is_noticed_while_another_thread_reports(make, log):
+    trainer = make(dawdles=False)
+    trainer.compute_loss = trainings.interrupted
+    is_over = threading.Event()
+
+    def report():
+        while not is_over.wait(0.01):
+            log.telemetry.set_connected_peers(3)
+
+    thread = threading.Thread(target=report)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train()
+        wait_for(lambda: log.page().state() == "waiting", 20, "the end of the training")
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def test_a_step_that_waits_in_a_greenlet_is_not_left(make, log):
+    """As a reward function does that drives a browser: the thread shows another stack meanwhile."""
+    trainer = make(dawdles=False, max_steps=7)
+    real, verdicts = trainer.compute_loss, []
+
+    def waits(*args, **kwargs):
+        def elsewhere():
+            log.pass_time("greenlet", 0.0, expected="training")
+            if trainer.state.global_step == 6:
+                log.now += witness.FLOOR_SECONDS + 1
+                verdicts.append(log.verdict())
+
+        greenlet.greenlet(elsewhere).switch()
+        return real(*args, **kwargs)
+
+    trainer.compute_loss = waits
+    trainer.train()
+    assert log.wrong() == []
+    assert verdicts == ["active"]
 
 
 def test_a_training_with_other_settings_has_a_pace_of_its_own(make, log):

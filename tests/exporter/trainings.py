@@ -8,7 +8,7 @@ from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTr
 from tests.exporter.witness import REST_SECONDS, numbers
 from trainer.data import byte_tokenizer
 
-__all__ = ["TRAINERS", "Announces", "Asks", "Stream", "byte_tokenizer", "make_model"]
+__all__ = ["TRAINERS", "Announces", "Asks", "Stream", "byte_tokenizer", "interrupted", "make_model"]
 
 
 class Asks(TrainerCallback):
@@ -43,6 +43,11 @@ class Stream(IterableDataset):
         for row in numbers(12):
             self.log.pass_time("read", REST_SECONDS, expected="waiting")
             yield row
+
+
+def interrupted(*args, **kwargs):
+    """In place of a part of the training."""
+    raise KeyboardInterrupt
 
 
 def make_model(tokenizer):
