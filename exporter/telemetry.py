@@ -12,6 +12,7 @@ it is once an exception or Ctrl-C has left the training, and the process lives o
 
 import atexit
 import contextlib
+import copy
 import logging
 import os
 import threading
@@ -45,6 +46,8 @@ _speaking = threading.RLock()
 
 class PeerTelemetry(TrainerCallback):
     """Fills `trainer.prom` in `run_dir`. All methods are thread-safe, take microseconds and never raise.
+
+    A signal's handler may call them too, whatever it interrupts.
 
     Of several processes of one trainer the first one writes, as the Trainer counts them; of several callbacks for one
     folder in a process, the one made last, or whose training began last. A copy or an unpickled one has the same folder
@@ -81,7 +84,7 @@ class PeerTelemetry(TrainerCallback):
         self._loop: TrainingLoop | None = None
         self._counted: object = None
         self._has_complained = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._pid = os.getpid()
         self._writer: TextfileWriter | None = None
         self._ended: TextfileWriter | None = None
@@ -101,7 +104,9 @@ class PeerTelemetry(TrainerCallback):
             "_may_speak",
         }
         kept = {name: value for name, value in self.__dict__.items() if name not in own}
-        return {**kept, "pace": self._progress.pace}
+        # A fork may have inherited a lock that a thread held which it lacks.
+        with self._lock if self._is_here() else contextlib.nullcontext():
+            return {**kept, "pace": copy.deepcopy(self._progress.pace)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = dict(state)
@@ -246,9 +251,10 @@ class PeerTelemetry(TrainerCallback):
         """Counts the step, once, also where the Trainer was given this callback twice."""
         number = getattr(state, "global_step", 0)
         with self._changed():
-            if not number or number != self._counted:
+            step = id(state), number
+            if not number or step != self._counted:
                 self._progress.end_step()
-            self._counted = number
+            self._counted = step
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The Trainer evaluates or predicts."""
@@ -341,7 +347,7 @@ class PeerTelemetry(TrainerCallback):
 
     def _decide_who_speaks(self, state: Any) -> None:
         if not self._is_here():  # A fork trains, in place of the process that made this callback.
-            self._lock, self._pid, self._writer, self._ended = threading.Lock(), os.getpid(), None, None
+            self._lock, self._pid, self._writer, self._ended = threading.RLock(), os.getpid(), None, None
         is_first = getattr(state, "is_world_process_zero", None)
         if _is_first_by_its_launcher() if is_first is None else is_first:
             self._speak()

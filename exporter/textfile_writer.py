@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import queue
 import re
 import threading
 import time
@@ -59,7 +60,8 @@ class TextfileWriter(Collector):
         self._registry.register(self)
         self._interval = interval_seconds
         self._after = after
-        self._dirty = threading.Event()
+        # Unlike an event, it may be put to by a signal's handler that interrupts another put.
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._is_abandoned = False
         self._made = False
@@ -81,7 +83,8 @@ class TextfileWriter(Collector):
 
     def wake(self) -> None:
         """Requests a write; takes a microsecond."""
-        self._dirty.set()
+        if self._wakes.empty():
+            self._wakes.put(None)
 
     def claim_again(self) -> None:
         """Requests that the folder is claimed again with the next write, and what is kept there read again."""
@@ -91,31 +94,37 @@ class TextfileWriter(Collector):
     def close(self) -> None:
         """Writes a last time and ends the thread; waits at most 5 s for a slow disk."""
         self._closing.set()
-        self._dirty.set()
+        self._wakes.put(None)
         self._thread.join(timeout=5.0)
 
     def abandon(self) -> None:
         """Ends the thread without a last write: somebody else writes from now on. Does not wait."""
         self._is_abandoned = True
         self._closing.set()
-        self._dirty.set()
+        self._wakes.put(None)
 
     def _run(self) -> None:
         after, self._after = self._after, None
         if after is not None:
             after._thread.join()
-        self._dirty.set()
+        self.wake()
         while not self._closing.is_set():
-            is_dirty = self._dirty.wait(LOOK_INTERVAL_SECONDS)
+            is_dirty = self._is_woken()
             if self._closing.is_set():
                 break
             self._source.look()
             if is_dirty:
-                self._dirty.clear()
                 self._write()
                 self._closing.wait(self._interval)
         if not self._is_taken_over():
             self._write()
+
+    def _is_woken(self) -> bool:
+        try:
+            self._wakes.get(timeout=LOOK_INTERVAL_SECONDS)
+        except queue.Empty:
+            return False
+        return True
 
     def _is_taken_over(self) -> bool:
         """Whether another process has become the trainer of the folder, and what it wrote must stay."""

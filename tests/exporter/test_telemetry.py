@@ -110,6 +110,24 @@ for _ in range(100):
 telemetry.close()
 print(sorted(os.listdir(sys.argv[1] + "/peer")), "trained on")
 """
+# Signals that arrive wherever the training is within the telemetry.
+SIGNALLED = """
+import signal, threading, time
+threading.Thread(target=lambda: (time.sleep(60), os._exit(1)), daemon=True).start()
+telemetry = PeerTelemetry(sys.argv[1], write_interval_seconds=0.01)
+taken = []
+def handle(*_):
+    taken.append(1)
+    telemetry.set_phase("saving")
+    signal.setitimer(signal.ITIMER_REAL, 0.0005)
+signal.signal(signal.SIGALRM, handle)
+handle()
+while len(taken) < 400:
+    telemetry.set_phase("training")
+signal.setitimer(signal.ITIMER_REAL, 0)
+telemetry.close()
+print("went on")
+"""
 DISK = "size=64k"
 READ_ONLY = """
 __import__("subprocess").run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
@@ -129,7 +147,7 @@ def trained_in(tmp_path_factory):
     Those that need a disk of their own are left out where there is none.
     """
     folder = tmp_path_factory.mktemp("scenarios")
-    codes = {"my peer": REAL, "vanished": VANISHED, "forgetful": FORGETFUL, "hanging": HANGING}
+    codes = {"my peer": REAL, "vanished": VANISHED, "forgetful": FORGETFUL, "hanging": HANGING, "signalled": SIGNALLED}
     scenarios = {name: (str(folder / name), code) for name, code in codes.items()}
     disk = folder / "disk"
     disk.mkdir()
@@ -257,6 +275,10 @@ def test_closing_writes_stopped_and_is_harmless_twice(telemetry, tmp_path):
 
 def test_a_trainer_that_forgets_to_close_is_closed_at_its_end(trained_in):
     assert state(read(trained_in / "forgetful")) == "stopped"
+
+
+def test_a_signals_handler_may_report_whatever_it_interrupts(trained_in):
+    assert printed(trained_in, "signalled") == ("went on\n", "")
 
 
 def test_a_trainer_that_an_exception_ends_and_that_hangs_then_is_still_training(trained_in):

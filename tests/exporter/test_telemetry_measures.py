@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -245,3 +246,12 @@ def test_a_value_of_no_use_costs_that_value_and_one_line(telemetry, tmp_path, ca
     assert (value_of(samples, "swarm_round"), value_of(samples, "swarm_stages_alone_total")) == (3, 1)
     assert value_of(samples, "swarm_rounds_skipped_total") == 0
     assert [record.message.split(" for ")[0] for record in caplog.records] == ["a value"]
+
+
+def test_a_training_within_another_one_has_steps_of_its_own(telemetry, tmp_path):
+    """A Trainer that a callback makes and trains, with the callbacks that it was given itself."""
+    outer, inner = SimpleNamespace(global_step=1), SimpleNamespace(global_step=1)
+    for state in (inner, inner, outer, outer):
+        telemetry.on_step_begin(None, state, GO_ON)
+        telemetry.on_step_end(None, state, GO_ON)
+    assert value_of(written(telemetry, tmp_path), "trainer_steps_total") == 2

@@ -218,3 +218,23 @@ def test_a_step_costs_microseconds(tmp_path):
         costs.append(time.thread_time() - begin)
     telemetry.close()
     assert sorted(costs)[150] < 0.000_62  # 1 % of a step of 62 ms
+
+
+def test_a_copy_may_be_made_while_steps_end(telemetry):
+    # Much is copied then, which takes long.
+    for _ in range(4000):
+        step(telemetry)
+    is_over = threading.Event()
+
+    def train():
+        while not is_over.is_set():
+            step(telemetry)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        for _ in range(30):
+            copy.deepcopy(telemetry)
+    finally:
+        is_over.set()
+        thread.join()
