@@ -221,6 +221,9 @@ def find_difference(one: sqlite3.Connection, other: sqlite3.Connection) -> str:
 
 
 def _open(address: str, path: Path, form: Format, *, is_new: bool, is_checked: bool) -> sqlite3.Connection:
+    # Whoever opens a pipe for reading waits for ever for its other end.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise Damaged("it is no file")
     # SQLite would take it for a new one, and delete a log that is left of it.
     if not is_new and path.is_file() and path.stat().st_size == 0:
         raise Damaged("it is empty")

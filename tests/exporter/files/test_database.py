@@ -222,3 +222,22 @@ def test_a_link_that_leads_nowhere_is_set_aside(tmp_path: Path) -> None:
     aside = set_aside(path, FORMAT, now=1e9)
     assert aside.is_symlink()
     assert not path.is_symlink()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_damage(tmp_path: Path) -> None:
+    """It was taken for a broken disk, and opened for reading, which waits for ever: hence a process of its own."""
+    path = tmp_path / "x.sqlite"
+    os.mkfifo(path)
+    code = """
+        import sys
+        from pathlib import Path
+        from exporter.files.database import Damaged, connect
+        from tests.exporter.files.test_database import FORMAT
+        try:
+            connect(Path(sys.argv[1]), FORMAT)
+        except Damaged as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "it is no file\n", done.stderr
