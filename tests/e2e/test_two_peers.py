@@ -33,9 +33,16 @@ def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
 
 
 def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
+    # The other earns nothing meanwhile, so that no place is really lost.
+    best = _kept_the_first_place(fleet, 12)
+    (other,) = (peer for peer in fleet.peers if peer is not best)
+    idle = other.reward_folder / "idle"
+    idle.touch()
+    fleet.wait(lambda: other.value("trainer_reward_mean") == 0.0, 60, "the other earns nothing")
+    _wait_for_evaluations(fleet)
+    assert best.value("swarm_rank") == 1
     trees = [process for peer in fleet.peers for process in _tree(peer.process())]
     with fleet.peers[0].stopped(), _suspended(trees):
-        # The second may have passed the first while that was caught in a step.
         _wait_for_evaluations(fleet)
         before = [len(receiver.messages) for receiver in (fleet.mailbox, fleet.webhook)]
         board = fleet.folder / "state" / "leaderboard" / "board.sqlite"
@@ -48,13 +55,20 @@ def test_an_emptied_board_raises_no_rank_drop(fleet: Fleet) -> None:
     fleet.wait_until_quiet()
     for receiver, count_before in zip((fleet.mailbox, fleet.webhook), before, strict=True):
         assert not count(receiver.messages[count_before:], "RankDrop")
+    idle.unlink()
 
 
 def test_a_peer_that_stops_earning_is_overtaken(fleet: Fleet) -> None:
     best = _kept_the_first_place(fleet, 12)
+    before = [len(receiver.messages) for receiver in (fleet.mailbox, fleet.webhook)]
     idle = best.reward_folder / "idle"
     idle.touch()
-    fleet.wait(lambda: fleet.arrived("RankDrop", best.name), 60, "RankDrop by mail and webhook")
+
+    def has_arrived() -> bool:
+        receivers = zip((fleet.mailbox, fleet.webhook), before, strict=True)
+        return all(count(receiver.messages[earlier:], "RankDrop", best.name) for receiver, earlier in receivers)
+
+    fleet.wait(has_arrived, 120, "RankDrop by mail and webhook")
     assert best.value("trainer_state", trainer_state="stopped") == 0
     assert best.value("swarm_rank") == 2
     idle.unlink()
