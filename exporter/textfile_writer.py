@@ -112,7 +112,7 @@ class TextfileWriter(Collector):
             is_dirty = self._is_woken()
             if self._closing.is_set():
                 break
-            self._source.look()
+            self._attempt(self._source.look)
             if is_dirty:
                 self._write()
                 self._closing.wait(self._interval)
