@@ -26,14 +26,13 @@ from exporter.files.database import (
     Unavailable,
     connect,
     connect_read_only,
-    copy_rows,
     describe_error,
     explain,
-    find_difference,
     identify,
     make_in_memory,
     set_aside,
 )
+from exporter.files.database_rows import copy_rows, find_difference
 
 FILE = "alerts.sqlite"
 KEPT_EVENTS = 1000

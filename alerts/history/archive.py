@@ -9,7 +9,7 @@ from alerts.history.block import Block, decode
 from alerts.history.packing import read_samples
 from alerts.history.samples import SeriesName, Subject
 from alerts.history.store import FORMAT, GROUP, FileError, Firing, Span, load_series, load_subjects
-from exporter.files.database import Damaged, describe_error, explain
+from exporter.files.database import Damaged, Unavailable, connect_beside_writer, describe_error, explain
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +21,14 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise FileNotFoundError(path)
         self._path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-        except sqlite3.Error as error:
+            self._db = connect_beside_writer(path)
+        except (Unavailable, Damaged) as error:
+            if not path.exists():
+                raise FileNotFoundError(path) from error
             raise self._describe(error) from error
         try:
-            self._db.execute("PRAGMA query_only = ON")
             if self._db.execute("PRAGMA user_version").fetchone()[0] != FORMAT.version:
                 raise FileNotFoundError(f"{path} is incomplete, or was written by another version of peerwatch")
             self.subjects: dict[Subject, int] = load_subjects(self._db)

@@ -11,12 +11,14 @@ import logging
 import os
 import sqlite3
 import stat
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from exporter.files.database_rows import read_tables
 from exporter.files.file_lock import find_lock_problem
 
 # SQLite keeps a write-ahead log with an index, or a journal, beside the file.
@@ -33,6 +35,11 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
 # A damaged header makes a file read-only too, so these are believed only where there is such an obstacle.
 _DOUBTFUL = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+
+# SQLite finds a file's companions by their names: a connection that opens or closes them while the names move takes the
+# next file's for its own, and deletes or cuts them, which may end the process. To close any descriptor of a file also
+# ends the locks that this process has on it.
+_names = threading.Lock()
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +86,44 @@ def connect(path: Path, form: Format, *, is_checked: bool = True) -> sqlite3.Con
     """Opens the file, which is created, and checks all of it if `is_checked`. Raises Unavailable and Damaged."""
     is_new = False
     try:
-        is_new = make_private(path)
-        return _open(f"file:{quote(str(path))}", path, form, is_new=is_new, is_checked=is_checked)
+        with _names:
+            is_new = make_private(path)
+            db = _open(path, form, is_new=is_new)
+        try:
+            _check(db, form, is_checked=is_checked)
+        except BaseException:
+            db.close()
+            raise
+        return db
     except Exception as error:
         fault = explain(error, path) or Damaged(describe_error(error))
         if is_new and isinstance(fault, Unavailable):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), _names:
                 path.unlink()
         raise fault from error
+
+
+class _BesideWriter(sqlite3.Connection):
+    def close(self) -> None:
+        with _names:
+            super().close()
+
+
+def connect_beside_writer(path: Path) -> sqlite3.Connection:
+    """Opens a file for reading that another connection of this process may write. Raises Unavailable and Damaged."""
+    try:
+        with _names:
+            db = _connect(f"file:{quote(str(path))}?mode=rw", _BesideWriter)
+            try:
+                db.execute("PRAGMA query_only = ON")
+                # The first read opens the companions.
+                db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            except BaseException:
+                sqlite3.Connection.close(db)
+                raise
+    except Exception as error:
+        raise explain(error, path) or Damaged(describe_error(error)) from error
+    return db
 
 
 def connect_read_only(path: Path, form: Format) -> sqlite3.Connection:
@@ -144,11 +181,11 @@ def set_aside(path: Path, form: Format, now: float | None = None, word: str = "d
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() if now is None else now))
     names = (f"{path.name}.{word}-{moment}" + (f"-{number}" if number else "") for number in range(10_000))
     aside = next(found for name in names if not os.path.lexists(found := path.with_name(name)))
-    for suffix in ("", *COMPANIONS):
-        part = path.with_name(path.name + suffix)
-        # A link that leads nowhere is in the way too.
-        if os.path.lexists(part):
-            part.rename(aside.with_name(aside.name + suffix))
+    with _names:
+        for suffix in ("", *COMPANIONS):
+            # A link that leads nowhere is in the way too; whoever reads the file last deletes what is beside it.
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     _close_to_others(aside)
     kept = [found for found in _set_aside_before(path) if not found.name.endswith(COMPANIONS)]
     for old in sorted(kept, key=lambda found: found.lstat().st_mtime_ns)[: -form.kept]:
@@ -180,15 +217,6 @@ def make_private(path: Path) -> bool:
     return is_new
 
 
-def read_tables(db: sqlite3.Connection) -> dict[str, list[str]]:
-    """The columns of each table of ours, in the order in which the tables were made."""
-    query = (
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY rowid"
-    )
-    tables = [name for (name,) in db.execute(query).fetchall()]
-    return {table: [row[1] for row in db.execute(f"PRAGMA table_info('{table}')")] for table in tables}
-
-
 def make_in_memory(form: Format) -> sqlite3.Connection:
     """A database with the current tables and no file."""
     db = sqlite3.connect(":memory:", isolation_level=None)
@@ -196,38 +224,14 @@ def make_in_memory(form: Format) -> sqlite3.Connection:
     return db
 
 
-def copy_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Replaces all rows of one database by those of another, within the target's transaction."""
-    tables = read_tables(target)
-    for table in reversed(tables):
-        target.execute(f"DELETE FROM {table}")
-    for table, columns in tables.items():
-        rows = source.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
-        target.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
-    # So that no number is given twice.
-    if target.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
-        target.execute("DELETE FROM sqlite_sequence")
-        numbers = source.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
-        target.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", numbers)
-
-
-def find_difference(one: sqlite3.Connection, other: sqlite3.Connection) -> str:
-    """The first table of which two databases hold different rows; empty if there is none."""
-    for table, columns in read_tables(one).items():
-        query = f"SELECT {', '.join(columns)} FROM {table}"
-        if one.execute(query).fetchall() != other.execute(query).fetchall():
-            return table
-    return ""
-
-
-def _open(address: str, path: Path, form: Format, *, is_new: bool, is_checked: bool) -> sqlite3.Connection:
+def _open(path: Path, form: Format, *, is_new: bool) -> sqlite3.Connection:
     # Whoever opens a pipe for reading waits for ever for its other end.
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise Damaged("it is no file")
     # SQLite would take it for a new one, and delete a log that is left of it.
     if not is_new and path.is_file() and path.stat().st_size == 0:
         raise Damaged("it is empty")
-    db = _connect(address)
+    db = _connect(f"file:{quote(str(path))}")
     try:
         if is_new and form.new_file:
             db.execute(form.new_file)
@@ -236,15 +240,16 @@ def _open(address: str, path: Path, form: Format, *, is_new: bool, is_checked: b
         db.execute("PRAGMA foreign_keys = ON")
         db.execute(f"PRAGMA journal_size_limit = {4 * 2**20}")
         _migrate(db, form)
-        _check(db, form, is_checked=is_checked)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _connect(address: str) -> sqlite3.Connection:
-    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=TIMEOUT_SECONDS, check_same_thread=False)
+def _connect(address: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address, uri=True, isolation_level=None, timeout=TIMEOUT_SECONDS, check_same_thread=False, factory=kind
+    )
 
 
 def _migrate(db: sqlite3.Connection, form: Format) -> None:

@@ -1,5 +1,6 @@
 """The recorder with real files: nothing that happens to them reaches the loop, and what was written stays."""
 
+import contextlib
 import logging
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ from alerts.history.recorder import Recorder
 from alerts.history.samples import Subject
 from alerts.history.settings import HistorySettings
 from alerts.history.store import FORMAT, Store
+from exporter.files.database import Damaged, Unavailable, connect_beside_writer
 from tests.alerts.history.scenes import KEEP_ALL, START, Peer, sample_rounds
 from tests.fakes import wait_for
 
@@ -41,15 +43,11 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 def _rows(path: Path, query: str = "SELECT count(*) FROM looks") -> int:
-    if not path.exists():
-        return 0
-    db = sqlite3.connect(path)
     try:
-        return int(db.execute(query).fetchone()[0])
-    except sqlite3.Error:
+        with contextlib.closing(connect_beside_writer(path)) as db:
+            return int(db.execute(query).fetchone()[0])
+    except (Damaged, Unavailable, sqlite3.Error):
         return 0
-    finally:
-        db.close()
 
 
 def _record(recorder: Recorder, peers: list[Peer], since: float, seconds: float, every: float = 15.0) -> None:
@@ -136,6 +134,51 @@ def test_a_damaged_file_is_set_aside_logged_once_and_replaced(
         f"{recorder.path} is damaged (file is not a database): kept as {aside.name}, a new history is started"
     ]
     assert (recorder.aside, recorder.set_aside_count) == (aside, 1)
+
+
+_SET_ASIDE_WHILE_READ = """
+import sys
+import threading
+from pathlib import Path
+
+from alerts.history.archive import Archive
+from alerts.history.store import FORMAT, FileError, Store
+from exporter.files.database import set_aside
+
+path = Path(sys.argv[1], "history.sqlite")
+is_over = threading.Event()
+
+
+def read():
+    while not is_over.is_set():
+        try:
+            with Archive(path) as archive:
+                archive.begins()
+        except (FileNotFoundError, FileError):
+            pass
+
+
+sys.setswitchinterval(1e-5)
+readers = [threading.Thread(target=read) for _ in range(2)]
+for reader in readers:
+    reader.start()
+try:
+    for _ in range(200):
+        store = Store(path)
+        for at in range(3):
+            store.add_samples(at, {0: {0: 1.0}})
+        store.close()
+        set_aside(path, FORMAT)
+finally:
+    is_over.set()
+"""
+
+
+def test_pages_that_read_do_no_harm_while_a_file_is_set_aside(tmp_path: Path) -> None:
+    """In a process of its own: SQLite ends one whose mapped index is cut off."""
+    command = [sys.executable, "-c", _SET_ASIDE_WHILE_READ, tmp_path]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_a_file_that_is_damaged_while_it_is_written_is_set_aside_after_a_failed_read(

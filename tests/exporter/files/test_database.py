@@ -16,13 +16,12 @@ from exporter.files.database import (
     Format,
     Unavailable,
     connect,
-    copy_rows,
     describe_error,
     explain,
-    find_difference,
     make_in_memory,
     set_aside,
 )
+from exporter.files.database_rows import copy_rows, find_difference
 from tests.programs import small_disk
 
 FORMAT = Format(
