@@ -161,8 +161,12 @@ def test_a_run_that_is_over_reads_like_one_that_was_followed(run, name):
     assert by_step(_read(tracker_readers(run.folder)[name])) == by_step(run.followed[name])
 
 
-def test_nothing_is_left_beside_the_database(run):
-    assert {path.suffix for path in (run.folder / "trackio").iterdir()} <= {".db", ".lock"}
+def test_reading_leaves_nothing_beside_the_database(run):
+    """A writer that ends while it is read leaves its own log there, which its next one takes over."""
+    before = sorted((run.folder / "trackio").iterdir())
+    assert {path.suffix for path in before} <= {".db", ".lock", ".db-wal", ".db-shm"}
+    assert _read(tracker_readers(run.folder)["trackio"])
+    assert sorted((run.folder / "trackio").iterdir()) == before
 
 
 def written_files(folder):
