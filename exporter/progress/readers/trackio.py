@@ -1,16 +1,17 @@
 """A project's database of trackio (SQLite), read while a trainer writes it: nothing is written, nobody has to wait."""
 
+import fcntl
 import json
 import os
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import IO, Any, ClassVar, NamedTuple, Self
 
 from exporter.progress._growing_files import FileFinder
 from exporter.progress._tracked_runs import MAX_NAME, MAX_VALUES, Calls, NewestRun, to_step
@@ -27,6 +28,8 @@ _MAX_RUNS = 1000
 
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
+# https://www.sqlite.org/fileformat.html#the_lock_byte_page: what each reader of a database locks of it, shared.
+_SHARED_FIRST, _SHARED_BYTES = 0x40000002, 510
 # Versions before 0.24 know a run by its name only.
 _RUN_COLUMNS = ("run_id", "run_name")
 
@@ -134,23 +137,35 @@ def _read_rows(path: Path, place: int | None) -> _Read:
     """Raises OSError, sqlite3.Error, ReadError."""
     before = _state_of(path)
     try:
-        with closing(_connect(path)) as connection:
-            read = _query(connection, path, place)
+        with _open(path) as file:
+            is_at_rest = _is_at_rest(path, file)
+            # Closed before the file is, as that ends all locks that this process has on it.
+            with closing(_connect(path, is_at_rest=is_at_rest)) as connection:
+                read = _query(connection, path, place)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         if _state_of(path) != before:
             raise ReadError(f"{path}: changed while it was read") from None
         raise
-    if _is_at_rest(path) and _state_of(path) != before:
+    if is_at_rest and _state_of(path) != before:
         raise ReadError(f"{path}: changed while it was read")
     return read
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ReadError(f"{path}: not a plain file")
+        yield file
+
+
+def _connect(path: Path, *, is_at_rest: bool) -> sqlite3.Connection:
     """Read-only, without a file of our own beside the database, even where its writer is another user.
 
     A database in WAL mode whose last writer has closed it has no other file: it is read as it stands, without locks.
     """
-    how = "immutable=1" if _is_at_rest(path) else "readonly_shm=1"
+    how = "immutable=1" if is_at_rest else "readonly_shm=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, timeout=_BUSY_SECONDS)
     deadline = time.monotonic() + MAX_SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
@@ -162,26 +177,48 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _is_at_rest(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ReadError(f"{path}: not a plain file")
-        header = file.read(_HEADER_BYTES)
+def _is_at_rest(path: Path, file: IO[bytes]) -> bool:
+    """Whether all that was written is in the database itself; until `file` is closed, nobody deletes its log."""
+    header = file.read(_HEADER_BYTES)
     if header and not header.startswith(_MAGIC):
         raise ReadError(f"{path}: not an SQLite database")
     # https://www.sqlite.org/fileformat.html: the file format read version is 2 in WAL mode.
     if len(header) < _HEADER_BYTES or header[19] != 2:
         return False
+    _keep_log(path, file)
     log, index = (path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))
-    if log.exists() and not index.exists():
+    has_log = _has_content(log)
+    if has_log and not index.exists():
         raise ReadError(f"{path}: {log.name} is there without {index.name}: copy all three files, or none of the two")
-    return not log.exists()
+    return not has_log
+
+
+def _keep_log(path: Path, file: IO[bytes]) -> None:
+    """The last one who closes a database deletes its log, unless others share it; SQLite would make an empty one."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_BYTES, _SHARED_FIRST)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > deadline:
+                raise ReadError(f"{path}: database is locked") from None
+            time.sleep(0.01)
+        except OSError:
+            return  # A disk without locks.
+        else:
+            return
+
+
+def _has_content(log: Path) -> bool:
+    try:
+        return log.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _state_of(path: Path) -> tuple[int, int, int, bool]:
     status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns, path.with_name(f"{path.name}-wal").exists()
+    return status.st_ino, status.st_size, status.st_mtime_ns, _has_content(path.with_name(f"{path.name}-wal"))
 
 
 def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Read:
@@ -259,4 +296,6 @@ def _explain(error: OSError | sqlite3.Error | UnicodeDecodeError) -> str:
         return "the database is damaged"  # Python cannot decode the error's own text, which quotes the schema.
     if isinstance(error, sqlite3.OperationalError) and "interrupted" in str(error):
         return f"not read within {MAX_SECONDS} s"
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+        return "its log is not ready to be read: a writer is just opening it"
     return str(error)

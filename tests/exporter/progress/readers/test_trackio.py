@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +120,46 @@ def test_what_a_killed_writer_left_behind_is_read(tmp_path: Path) -> None:
     (left / "p.db-shm").unlink()
     with pytest.raises(ReadError, match=r"p\.db-wal is there without p\.db-shm"):
         Reader(left).read(0.0)
+
+
+def test_an_empty_log_is_as_none(tmp_path: Path) -> None:
+    """It is what a reader leaves that found the log just before the last writer deleted it."""
+    writer = Writer(tmp_path / "p.db")
+    writer.log(1)
+    writer.connection.close()
+    (tmp_path / "p.db-wal").touch()
+    assert steps(Reader(tmp_path).read(0.0)) == [1]
+
+
+_WRITER = """
+import sqlite3
+import sys
+
+for step in range(300):
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("INSERT INTO metrics VALUES (NULL, 'id-a', '2026-11-28', 'a', ?, '{\\"loss\\": 1}')", (step,))
+    connection.close()
+"""
+
+
+def test_a_writer_that_comes_and_goes_is_read_and_no_file_is_made(tmp_path: Path) -> None:
+    """trackio closes its database after each report, and with it deletes the log."""
+    path = tmp_path / "p.db"
+    Writer(path).connection.close()
+    reader, found, told = Reader(tmp_path), [], set()
+    with subprocess.Popen([sys.executable, "-c", _WRITER, path]) as process:
+        while process.poll() is None:
+            try:
+                found += steps(reader.read(0.0))
+            except ReadError as error:
+                told.add(str(error))
+    assert process.returncode == 0
+    found += steps(reader.read(0.0))
+    assert found == list(range(300))
+    passing = ("changed while it was read", "database is locked", "its log is not ready to be read: a writer is just")
+    assert not [text for text in told if not text.startswith(tuple(f"{path}: {reason}" for reason in passing))]
+    left = {one.name: one.stat().st_size for one in tmp_path.iterdir()}
+    assert left.keys() == {"p.db"} or (left.keys() == {"p.db", "p.db-wal", "p.db-shm"} and left["p.db-wal"])
 
 
 def test_a_database_that_is_locked_is_read_later(tmp_path: Path) -> None:
