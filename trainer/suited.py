@@ -6,6 +6,7 @@ from typing import Any
 TINY = "tiny"
 
 # The tiny model: about a million weights, one token per byte and two special ones.
+TINY_KIND = "qwen2"
 TINY_SHAPE: Mapping[str, Any] = {
     "vocab_size": 258,
     "hidden_size": 192,

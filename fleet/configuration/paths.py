@@ -13,6 +13,9 @@ from fleet.configuration.watched import CommandPeer
 from fleet.configuration.yaml_lines import Problem
 from trainer.swarm.identity import read_peer_id
 
+# What the names of the state folder's files end in.
+_FILES = frozenset({".env", ".json", ".lock", ".log", ".pem", ".prom", ".sqlite", ".token", ".yaml"})
+
 
 def find_state_problems(root: Path) -> Iterator[Problem]:
     """A state folder that cannot be made or written."""
@@ -51,6 +54,9 @@ def find_state_folder_problems(loaded: Loaded) -> Iterator[Problem]:
             remedy = "set" if path == folder.root else "remove it, or set"
             yield Problem(("state_dir",), f"{mistake}; {remedy} another `state_dir`")
             return
+        if mistaken := next(_folders_named_as_files(path), None):
+            yield Problem(("state_dir",), f"{mistaken} is a folder, where a file belongs; remove it")
+            return
     for peer in our_trainers(loaded.peers):
         identity = folder.peer(peer.name) / "identity.pem"
         try:
@@ -62,6 +68,11 @@ def find_state_folder_problems(loaded: Loaded) -> Iterator[Problem]:
             yield Problem(("state_dir",), f"cannot read {identity}: {error.strerror}; check its owner")
         except ValueError as error:
             yield Problem(("state_dir",), f"{error}; restore it, or remove it for a new identity")
+
+
+def _folders_named_as_files(folder: Path) -> Iterator[Path]:
+    if os.path.isdir(folder):
+        yield from (one for one in sorted(folder.iterdir()) if one.suffix in _FILES and one.is_dir())
 
 
 def find_folder_mistake(path: Path) -> str | None:

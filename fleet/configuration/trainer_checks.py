@@ -19,7 +19,10 @@ from fleet.configuration.load import Loaded
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.config import TrainerConfig, is_file_task, is_path, is_table
-from trainer.grpo_settings.model_folder import find_model_mistake
+from trainer.grpo_settings.fields import dataset_suffixes
+from trainer.grpo_settings.model_folder import find_model_mistake, read_kind
+from trainer.grpo_settings.model_kind import find_setting_mistakes, find_target_mistake
+from trainer.suited import TINY, TINY_KIND
 from trainer.tasks.table import OPTIONS
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
@@ -43,6 +46,15 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "lora"):
         if settings["lora"] is not None and importlib.util.find_spec("peft") is None:
             yield Problem(where, "needs the package peft: pip install 'peerwatch[lora]'; or remove it")
+        elif isinstance(settings["lora"], dict) and isinstance(settings["lora"].get("target_modules"), list):
+            kind = _kind(settings)
+            mistake = kind and find_target_mistake(kind, list(map(str, settings["lora"]["target_modules"])))
+            if mistake:
+                yield Problem((*where, "target_modules"), mistake)
+    for where, settings in _places(loaded, "grpo"):
+        if isinstance(settings.get("model"), str) and settings["model"] != TINY:
+            for mistake in _loading_mistakes(settings):
+                yield Problem((*where, "model_init_kwargs"), mistake)
     for where, settings in _places(loaded, "load_in_4bit"):
         if settings["load_in_4bit"] is True and importlib.util.find_spec("bitsandbytes") is None:
             yield Problem(where, "needs the package bitsandbytes: pip install bitsandbytes; or remove it")
@@ -78,6 +90,29 @@ def _model(where: Location, model: str, settings: dict[str, Any]) -> Iterator[Pr
         yield Problem(
             where, "neither tiny nor a Hugging Face id such as Qwen/Qwen2.5-0.5B; a folder begins with / or ./"
         )
+
+
+def _kind(settings: dict[str, Any]) -> str | None:
+    """The kind of model, as transformers names it; None where it is not known before it is downloaded."""
+    model = settings.get("model", TINY)
+    if model == TINY:
+        return TINY_KIND
+    return read_kind(Path(model)) if isinstance(model, str) and is_path(model) else None
+
+
+def _loading_mistakes(settings: dict[str, Any]) -> Iterator[str]:
+    options = _loading_options(settings)
+    if kind := _kind(settings):
+        yield from find_setting_mistakes(kind, options)
+    placement = options.get("device_map")
+    for device in placement.values() if isinstance(placement, dict) else [placement]:
+        name = "cuda" if type(device) is int else str(device).partition(":")[0]
+        if not has_device(name):
+            yield f"device_map: the installed torch has no {name}; use auto, or install another build"
+    devices = {"auto": ("cuda", "mps")}.get(settings.get("device", "auto"), (settings.get("device"),))
+    is_on_cpu = not any(device != "cpu" and has_device(device) for device in devices)
+    if options.get("attn_implementation") == "flex_attention" and is_on_cpu:
+        yield "attn_implementation: flex_attention does not train on the cpu; use sdpa"
 
 
 def _loading_options(settings: dict[str, Any]) -> dict[str, Any]:
@@ -148,8 +183,9 @@ def _table(where: Location, path: Path) -> Iterator[Problem]:
     """A file of questions that cannot be read, has none, or does not begin with one."""
     try:
         if path.is_dir():
-            if next(path.iterdir(), None) is None:
-                yield Problem(where, f"{path} is empty; name a folder with files of questions and answers")
+            kinds = dataset_suffixes()
+            if kinds and not any(kinds.intersection(map(str.lower, one.suffixes)) for one in path.rglob("*")):
+                yield Problem(where, f"{path} has no file of questions and answers, such as data.jsonl; name another")
             return
         with open_named(path) as file:
             first = file.readline(_MAX_REWARD_BYTES)
@@ -159,6 +195,8 @@ def _table(where: Location, path: Path) -> Iterator[Problem]:
         return
     if not has_more:
         yield Problem(where, f"{path} is empty; write questions and answers into it")
+    elif path.suffix == ".parquet" and not first.startswith(b"PAR1"):
+        yield Problem(where, f"{path} is no Parquet file; name another")
     elif path.suffix == ".jsonl" and len(first) < _MAX_REWARD_BYTES and not _is_object(first):
         yield Problem(where, f'{path}:1: is no JSON object; write {{"question": …, "answer": …}} on each line')
 

@@ -19,6 +19,7 @@ from tests import warm
 from tests.trainer.sections import END, MEANT_OTHERWISE, TRAIN
 from trainer.config import TrainerConfig, load_config
 from trainer.grpo_settings.fields import field_types
+from trainer.grpo_settings.model_kind import find_setting_mistakes, find_target_mistake
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -133,6 +134,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty weights": (lambda at: _cut(at / "model.safetensors", 0), "model.safetensors is cut off"),
     "half a header": (lambda at: _cut(at / "model.safetensors", 1000), "model.safetensors is cut off"),
     "cut off weights": (lambda at: _cut(at / "model.safetensors", -1000), "model.safetensors is cut off"),
+    "a reward model": (lambda at: _config(at, architectures=["Qwen2ForSequenceClassification"]), "generates no text"),
+    "no head": (lambda at: _config(at, architectures=["Qwen2Model"]), "its architecture, Qwen2Model, generates no"),
 }
 
 
@@ -167,6 +170,81 @@ def test_options_that_no_model_loads_with_are_named(tmp_path: Path, saved: Path,
     config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section})
     with pytest.raises((ValueError, TypeError, AttributeError), match=r"Invalid `dtype`|is not supported|int"):
         _train(config.model_copy(update={"grpo": grpo}))
+
+
+# Options that a model is loaded with, and where `check` names them.
+LOADS: list[dict[str, Any]] = [
+    {"use_cache": False, "local_files_only": True, "trust_remote_code": True, "attention_dropout": 0.1},
+    {"max_position_embeddings": 64, "device_map": "auto", "low_cpu_mem_usage": True, "experts_implementation": "eager"},
+    {"device_map": {"": "cpu:0"}, "max_memory": {"cpu": "1GB"}, "use_safetensors": True},
+]
+LOADS_NOT: list[dict[str, Any]] = [
+    *({"foo": 1}, {"torch_dtyp": "float32"}, {"load_in_8bit": True}, {"torchscript": True}),
+    *({"hidden_size": "x"}, {"rms_norm_eps": "1e-6"}, {"num_hidden_layers": 1.5}, {"use_cache": "maybe"}),
+    *({"device_map": one} for one in ("nosuch", "CPU", "meta", "disk", "", ["cpu"], True, {"": "nosuch"})),
+    *({"quantization_config": {}}, {"experts_implementation": "nosuch"}),
+]
+# As long as torch has no such device, or the package is not installed.
+LOADS_NOT_HERE: list[dict[str, Any]] = [
+    *({"device_map": one} for one in ("cuda:0", 0, "mps")),
+    *({"attn_implementation": one} for one in ("flash_attention_2", "flash_attention_3")),
+    *({"use_kernels": True}, {"quantization_config": {"load_in_4bit": True}}),
+]
+# Names of files that are not there.
+LOADS_NO_FILE: list[dict[str, Any]] = [{"subfolder": "nosuch"}, {"variant": "fp16"}, {"use_safetensors": False}]
+
+
+@pytest.mark.parametrize("options", LOADS)
+def test_a_model_loads_with_what_check_calls_good(tmp_path: Path, saved: Path, options: dict[str, Any]) -> None:
+    section = _of_model(saved, tmp_path) | {"grpo": {**QUICK, "model_init_kwargs": options}}
+    assert _check(json.dumps(section), tmp_path) == []
+    _train(TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section}))
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        *((one, "grpo.model_init_kwargs") for one in (*LOADS_NOT, *LOADS_NOT_HERE)),
+        *((one, "model") for one in LOADS_NO_FILE),
+    ],
+)
+def test_options_of_loading_that_end_a_trainer_are_named(
+    tmp_path: Path, saved: Path, options: dict[str, Any], place: str
+) -> None:
+    section = _of_model(saved, tmp_path)
+    grpo = {**QUICK, "model_init_kwargs": options}
+    assert _check(json.dumps(section | {"grpo": grpo}), tmp_path) == [f"trainer.{place}"]
+    config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section})
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        _train(config.model_copy(update={"grpo": grpo}))
+    assert not isinstance(raised.value, AssertionError) or "Torch not compiled" in str(raised.value)
+
+
+def test_attention_that_trains_on_cards_only_is_named(tmp_path: Path, saved: Path) -> None:
+    """A real trainer takes twenty seconds to end with it."""
+    grpo = {**QUICK, "model_init_kwargs": {"attn_implementation": "flex_attention"}}
+    section = _of_model(saved, tmp_path) | {"grpo": grpo, "device": "cpu"}
+    assert _check(json.dumps(section), tmp_path) == ["trainer.grpo.model_init_kwargs"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "is_good"),
+    [
+        (["q_proj", "nosuch"], True),
+        (["model.layers.0.self_attn.q_proj", "embed_tokens"], True),
+        *((targets, False) for targets in (["q_projx"], ["q_pro", "nosuch"], ["q_proj", "norm"], ["mlp"], ["lm_head"])),
+    ],
+)
+@pytest.mark.parametrize("is_tiny", [True, False])
+def test_adapters_need_modules_that_the_model_has(
+    tmp_path: Path, saved: Path, targets: list[str], *, is_good: bool, is_tiny: bool
+) -> None:
+    section = {} if is_tiny else _of_model(saved, tmp_path)
+    section |= {"lora": {"r": 2, "target_modules": targets}, "grpo": QUICK}
+    assert _check(json.dumps(section), tmp_path) == ([] if is_good else ["trainer.lora.target_modules"])
+    config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section})
+    with contextlib.nullcontext() if is_good else pytest.raises(ValueError, match=r"not supported|not found"):
+        _train(config)
 
 
 def test_a_device_is_one_that_torch_was_built_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,3 +295,28 @@ def test_a_real_trainer_trains_with_numbers_as_people_write_them(tmp_path: Path)
     done = warm.run("trainer", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "run finished" in done.stdout
+
+
+@pytest.mark.bench
+def test_adapters_that_are_usual_for_a_kind_of_model_are_good() -> None:
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as USUAL
+
+    kinds = {kind: targets for kind, targets in USUAL.items() if isinstance(targets, list)}
+    assert len(kinds) > 30
+    assert {kind: mistake for kind, targets in kinds.items() if (mistake := find_target_mistake(kind, targets))} == {}
+
+
+@pytest.mark.bench
+def test_the_settings_of_every_kind_of_model_are_good() -> None:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as GENERATING
+
+    found = {}
+    for kind in GENERATING:
+        try:
+            settings = CONFIG_MAPPING[kind]().to_dict()
+        except Exception:  # noqa: BLE001  Some have no settings by default.
+            continue
+        found[kind] = list(find_setting_mistakes(kind, settings))
+    assert len(found) > 100
+    assert {kind: mistakes for kind, mistakes in found.items() if mistakes} == {}

@@ -5,6 +5,7 @@ Each reader returns None where the package is not installed or its layout is unk
 
 import ast
 import importlib.util
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -84,6 +85,15 @@ def accelerator_options() -> tuple[str, ...]:
     """The keys of `accelerator_config`."""
     tree = parse_source("transformers", "trainer_pt_utils.py")
     return tuple(class_fields(tree, "AcceleratorConfig")) if tree else ()
+
+
+@cache
+def dataset_suffixes() -> frozenset[str]:
+    """The endings of files that the installed datasets reads; none where it is missing or built otherwise."""
+    tree = parse_source("datasets", "packaged_modules/__init__.py")
+    nodes = ast.walk(tree) if tree else ()
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return frozenset(text for text in texts if re.fullmatch(r"\.\w+", text))
 
 
 def class_fields(tree: ast.Module, class_name: str) -> dict[str, ast.expr]:

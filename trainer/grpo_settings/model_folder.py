@@ -9,11 +9,12 @@ from typing import Any
 
 from exporter.files.named_file import read_named
 from trainer.grpo_settings.fields import parse_source
+from trainer.grpo_settings.model_kind import generates
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _TOKENIZERS = ("tokenizer.json", "vocab*", "*vocab.json", "*.model", "*.tiktoken", "*.spm", "*.vocab", "tekken.json")
-# With these, the weights have other names or lie elsewhere.
-_ELSEWHERE = frozenset({"variant", "gguf_file", "subfolder", "adapter_kwargs"})
+# With these, the weights are of another kind or lie elsewhere.
+_ELSEWHERE = frozenset({"gguf_file", "adapter_kwargs"})
 _MOST_BYTES = 64 << 20
 _REMEDY = "set a folder that a model and its tokenizer were saved to"
 
@@ -31,12 +32,22 @@ def find_model_mistake(folder: Path, options: Mapping[str, Any]) -> str | None:
             _check_kind(config)
             _check_tokenizer(folder)
         if not _ELSEWHERE.intersection(options):
-            _check_weights(folder)
+            _check_weights(folder / str(options.get("subfolder") or ""), options)
     except _Unusable as error:
         return f"{error}; {_REMEDY}"
     except OSError as error:
         return f"cannot read {error.filename or folder}: {error.strerror}; check its permissions"
     return None
+
+
+def read_kind(folder: Path) -> str | None:
+    """The kind of model in a folder; None for one with classes of its own, or that cannot be read."""
+    try:
+        config = _read_object(folder / "config.json")
+    except (_Unusable, OSError):
+        return None
+    kind = config.get("model_type")
+    return kind if isinstance(kind, str) and "auto_map" not in config else None
 
 
 def _check_kind(config: Mapping[str, Any]) -> None:
@@ -51,6 +62,8 @@ def _check_kind(config: Mapping[str, Any]) -> None:
     if models and classes[0] not in models:
         name = str(classes[0])[:60]
         raise _Unusable(f"the installed transformers knows no architecture {name!r}, as its config.json has")
+    if generates(str(classes[0])) is False:
+        raise _Unusable(f"its architecture, {classes[0]}, generates no text")
 
 
 @cache
@@ -61,8 +74,11 @@ def _names(file: str) -> frozenset[str]:
     return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _check_weights(folder: Path) -> None:
-    for name in _WEIGHTS:
+def _check_weights(folder: Path, options: Mapping[str, Any]) -> None:
+    variant, is_safe = options.get("variant"), options.get("use_safetensors")
+    kinds = [name for name in _WEIGHTS if is_safe is None or is_safe == name.endswith(".safetensors")]
+    names = [name.replace(".", f".{variant}.", 1) if variant else name for name in kinds]
+    for name in names:
         index = folder / f"{name}.index.json"
         if (folder / name).is_file():
             return _check_file(folder / name)
@@ -73,7 +89,7 @@ def _check_weights(folder: Path) -> None:
                     raise _Unusable(f"{folder} lacks {shard}, which its {index.name} names")
                 _check_file(folder / shard)
             return None
-    raise _Unusable(f"{folder} has no weights ({' or '.join(_WEIGHTS)})")
+    raise _Unusable(f"{folder} has no weights ({' or '.join(names)})")
 
 
 def _check_file(path: Path) -> None:

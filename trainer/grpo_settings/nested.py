@@ -1,12 +1,14 @@
 """Judges the mappings within GRPOConfig's fields: the options of generation, of the schedule and of the model."""
 
+import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.grpo_settings.convert import Range, convert
 from trainer.grpo_settings.fields import FieldType
-from trainer.grpo_settings.options import attentions, generation_options, schedule_options
+from trainer.grpo_settings.options import attentions, experts, generation_options, schedule_options
 
 # These take a file's path as well.
 _OR_A_FILE = ("accelerator_config", "deepspeed", "fsdp_config")
@@ -35,6 +37,13 @@ CACHES = (
 )
 _GENERATION_CHOICES = {"cache_implementation": CACHES, "early_stopping": ("never",)}
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
+_PLACEMENTS = ("auto", "balanced", "balanced_low_0", "sequential")
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu|hpu|mlu|musa|neuron|xla)(:[0-9]{1,3})?")
+# Either of them will do.
+_ATTENTION_PACKAGES = {
+    "flash_attention_2": ("flash_attn", "kernels"),
+    "flash_attention_3": ("flash_attn_interface", "kernels"),
+}
 
 
 def read_mapping(name: str, value: Any, wanted: FieldType) -> Any:
@@ -75,6 +84,49 @@ def judge_model_options(options: Mapping[str, Any]) -> Iterator[str]:
     # One with a slash comes from the hub.
     if isinstance(attention, str) and attentions() and "/" not in attention and attention not in attentions():
         yield f"attn_implementation: {attention[:60]!r} is unknown; known: {', '.join(attentions())}"
+    one = options.get("experts_implementation")
+    if isinstance(one, str) and experts() and one not in experts():
+        yield f"experts_implementation: {one[:60]!r} is unknown; known: {', '.join(experts())}"
+    packages = _ATTENTION_PACKAGES.get(str(attention), ())
+    if packages and not any(map(is_installed, packages)):
+        yield f"attn_implementation: {attention} needs the package {' or '.join(packages)}; install it, or use sdpa"
+    if options.get("use_kernels") and not is_installed("kernels"):
+        yield "use_kernels: needs the package kernels; install it, or remove use_kernels"
+    yield from _placement(options.get("device_map"))
+    yield from _quantization(options.get("quantization_config"))
+
+
+def _placement(given: Any) -> Iterator[str]:
+    """What is wrong with a `device_map`: a placement, a device, or those of the model's parts."""
+    known = f"known: {', '.join(_PLACEMENTS)}, and devices such as cpu and cuda:0"
+    if isinstance(given, dict):
+        for part, device in given.items():
+            if device != "disk" and not is_device(device):
+                yield f"device_map: {part}: {str(device)[:60]!r} is no device; name one such as cpu or cuda:0"
+    elif given is not None and given not in _PLACEMENTS and not is_device(given):
+        yield f"device_map: {str(given)[:60]!r} is unknown; {known}"
+
+
+def is_device(value: object) -> bool:
+    """Whether torch knows a device of this name or number."""
+    if isinstance(value, str):
+        return _DEVICE.fullmatch(value) is not None
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _quantization(given: Any) -> Iterator[str]:
+    if given is None:
+        return
+    bits = {"load_in_4bit", "load_in_8bit"}
+    if not isinstance(given, dict) or not ("quant_method" in given or bits & given.keys()):
+        yield "quantization_config: should be a mapping with quant_method, load_in_4bit or load_in_8bit"
+    elif any(given.get(name) for name in bits) and not is_installed("bitsandbytes"):
+        yield "quantization_config: needs the package bitsandbytes; pip install bitsandbytes, or remove it"
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported; it is not."""
+    return importlib.util.find_spec(package) is not None
 
 
 def _generation(value: dict[str, Any], bounds: Mapping[str, Range]) -> dict[str, Any]:

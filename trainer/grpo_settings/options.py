@@ -35,10 +35,19 @@ def generation_options() -> Mapping[str, FieldType]:
     return {}
 
 
-@cache
 def attentions() -> tuple[str, ...]:
     """The implementations of attention that have a name."""
-    tree = parse_source("transformers", "modeling_utils.py")
+    return _implementations("modeling_utils.py")
+
+
+def experts() -> tuple[str, ...]:
+    """The implementations of a mixture of experts that have a name."""
+    return _implementations("integrations/moe.py")
+
+
+@cache
+def _implementations(file: str) -> tuple[str, ...]:
+    tree = parse_source("transformers", file)
     for node in ast.walk(tree) if tree else ():
         is_table = isinstance(node, ast.Assign) and is_name(node.targets[0], "_global_mapping")
         if is_table and isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):

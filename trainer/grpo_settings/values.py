@@ -3,7 +3,6 @@
 Loads neither: `peerwatch check` says the same before anything is started.
 """
 
-import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 from trainer.grpo_settings.convert import Range, convert
 from trainer.grpo_settings.fields import FieldType, accelerator_options, compared_texts, field_types, reporters
-from trainer.grpo_settings.nested import CACHES, judge_inside, judge_model_options, read_mapping
+from trainer.grpo_settings.nested import CACHES, is_installed, judge_inside, judge_model_options, read_mapping
 from trainer.suited import TINY, suited_options
 
 
@@ -237,11 +236,11 @@ def _precision(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]
 
 def _packages(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
     for name, package in _PACKAGES.items():
-        if values.get(name) and not _is_installed(package):
+        if values.get(name) and not is_installed(package):
             yield Mistake(name, f"needs the package {package}, which is not installed")
     optimizer = str(values.get("optim", ""))
     needed = next((package for pattern, package in _OPTIMIZER_PACKAGES if re.fullmatch(pattern, optimizer)), None)
-    if needed is not None and not _is_installed(needed):
+    if needed is not None and not is_installed(needed):
         yield Mistake("optim", f"{optimizer} needs the package {needed}, which is not installed")
     given = values.get("report_to")
     for one in given if isinstance(given, list) else [given]:
@@ -250,7 +249,7 @@ def _packages(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
         packages = _REPORTER_PACKAGES.get(one, (one,))
         if one not in reporters():
             yield Mistake("report_to", f"{one!r} is unknown; known: all, none, {', '.join(reporters())}")
-        elif not any(map(_is_installed, packages)):
+        elif not any(map(is_installed, packages)):
             yield Mistake("report_to", f"{one} needs the package {packages[0]}, which is not installed")
 
 
@@ -260,7 +259,3 @@ def _others(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
     low, high = values.get("vllm_importance_sampling_clip_min"), values.get("vllm_importance_sampling_clip_max", 3.0)
     if low is not None and high is not None and low >= high:
         yield Mistake("vllm_importance_sampling_clip_min", f"should be below the clip's maximum, {high:g}, not {low:g}")
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None

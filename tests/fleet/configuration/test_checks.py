@@ -1,6 +1,7 @@
 """Every error of a configuration is reported at once, with its line, its path and a remedy."""
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -385,15 +386,22 @@ def test_the_file_of_a_task_must_have_questions(lines_of: LinesOf, tmp_path: Pat
     assert lines_of(text) == [
         f"{place} cannot read {path}: No such file or directory; name a file or a dataset of the hub"
     ]
-    path.mkdir()
-    assert lines_of(text) == [f"{place} {path} is empty; name a folder with files of questions and answers"]
-    path.rmdir()
+    (path / "more").mkdir(parents=True)
+    (path / "more" / "notes.xyz").write_text("1+1")
+    without = f"{place} {path} has no file of questions and answers, such as data.jsonl; name another"
+    assert lines_of(text) == [without]
+    (path / "more" / "data.JSONL.gz").touch()
+    assert lines_of(text) == []
+    shutil.rmtree(path)
     path.touch()
     assert lines_of(text) == [f"{place} {path} is empty; write questions and answers into it"]
     path.write_text('{"question": "a"')
     assert lines_of(text) == [f'{place} {path}:1: is no JSON object; write {{"question": …, "answer": …}} on each line']
     path.write_text('{"question": "1+1", "answer": "2"}\n')
     assert lines_of(text) == []
+    (tmp_path / "questions.parquet").write_text("question,answer\n")
+    text = "fleet: a\ntrainer: {task: questions.parquet}\n"
+    assert lines_of(text) == [f"{place} {tmp_path / 'questions.parquet'} is no Parquet file; name another"]
 
 
 GOOD = {

@@ -20,9 +20,23 @@ def _broken_identity(state: Path) -> None:
     (state / "peers" / "a-0" / "identity.pem").write_text("x")
 
 
+def _folder(path: Path) -> None:
+    path.mkdir(parents=True)
+    path.parent.chmod(0o700)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a file for the peers": (lambda state: (state / "peers").touch(), "s/peers is no folder"),
     "a file for the alert loop": (lambda state: (state / "alerts").touch(), "s/alerts is no folder"),
+    "a folder for the alert states": (
+        lambda state: _folder(state / "alerts" / "alerts.sqlite"),
+        "where a file belongs",
+    ),
+    "a folder for the board": (
+        lambda state: _folder(state / "leaderboard" / "board.sqlite"),
+        "board.sqlite is a folder",
+    ),
+    "a folder for a log": (lambda state: _folder(state / "peers" / "a-0" / "trainer.log"), "trainer.log is a folder"),
     "a pipe": (lambda state: os.mkfifo(state / "push"), "s/push is no folder"),
     "a link to nowhere": (lambda state: (state / "launches").symlink_to("nowhere"), "s/launches is no folder"),
     "a folder of everybody": (lambda state: state.chmod(0o777), "s can be written to by other users"),
