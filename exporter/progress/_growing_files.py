@@ -3,7 +3,9 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from exporter.progress.record import ReadError
 
@@ -12,6 +14,8 @@ MAX_DEPTH = 5
 MAX_ENTRIES = 4096
 _SKIPPED = ("checkpoint-", "global_step_", ".", "__pycache__", "node_modules", "site-packages")
 SEARCH_SECONDS = 15.0
+# The bytes before the place reached, by which a file is known again.
+MEMORY_BYTES = 256
 
 
 class FileFinder:
@@ -87,37 +91,46 @@ def _changed_at(path: Path) -> float | None:
 
 
 class GrowingFile:
-    """Bytes of a file that grows, from a place onwards; `replaced` says that it is another file than before."""
+    """A file that grows, and may become another one.
+
+    It is known again by the bytes before the place reached: a mirrored file is another one each time it was copied, and
+    an inode number is used again at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity: tuple[int, int] | None = None
-        self._seen_size = 0
+        self._descriptor = -1
+        self._place = 0
+        self._memory = b""
+        self.size = 0
+        self.is_other = True
 
-    def size(self) -> tuple[int, bool]:
-        """Its size in bytes, and whether it is another file than at the last call, or was cut off. Raises ReadError."""
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
+        """One and the same file within `with`: its `size`, and whether it `is_other` than the one read before.
+
+        Raises ReadError. Opening does not block on a FIFO.
+        """
         try:
-            status = self._path.stat()
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(self._descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise ReadError(f"{self._path}: not a plain file")
+                self.size = status.st_size
+                length = len(self._memory)
+                self.is_other = not length or self.read(self._place - length, length) != self._memory
+                yield self
+            finally:
+                os.close(self._descriptor)
         except OSError as error:
             raise ReadError(f"{self._path}: {error.strerror}") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise ReadError(f"{self._path}: not a plain file")
-        identity = (status.st_dev, status.st_ino)
-        replaced = identity != self._identity or status.st_size < self._seen_size
-        self._identity, self._seen_size = identity, status.st_size
-        return status.st_size, replaced
 
     def read(self, place: int, count: int) -> bytes:
-        """At most `count` bytes from `place`. Raises ReadError. Opening does not block on a FIFO."""
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise ReadError(f"{self._path}: {error.strerror}") from error
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ReadError(f"{self._path}: not a plain file")
-            return os.pread(descriptor, count, place)
-        except OSError as error:
-            raise ReadError(f"{self._path}: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
+        """At most `count` bytes from `place`."""
+        return os.pread(self._descriptor, count, place)
+
+    def reach(self, place: int) -> None:
+        """Tells up to where the file was read."""
+        begin = max(0, place - MEMORY_BYTES)
+        self._place, self._memory = place, self.read(begin, place - begin)

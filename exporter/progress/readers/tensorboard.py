@@ -80,8 +80,9 @@ class Reader:
         run = self._newest.choose(runs, now)
         files = [path for path in written if name_run(path) == run]
         newest = sorted(files, key=lambda path: (written[path], path.name))[-MAX_FILES:]
-        self._known = {path: self._known.get(path) or _EventFile(path) for path in newest}
-        scalars = [scalar for file in self._known.values() for scalar in file.read()]
+        # The others may be written again, and are not read from their begin then.
+        self._known = {path: self._known.get(path) or _EventFile(path) for path in files}
+        scalars = [scalar for path in newest for scalar in self._known[path].read()]
         return [
             record._replace(values=values)
             for record in group_by_step(scalars)
@@ -107,18 +108,18 @@ class _EventFile:
         self._place = 0
 
     def read(self) -> list[Scalar]:
-        size, replaced = self._file.size()
-        if replaced:
-            self._place = 0
-        is_lost = size - self._place > MAX_BYTES
-        if is_lost:
-            self._place = size - MAX_BYTES
-        if size == self._place:
-            return []
-        content = self._file.read(self._place, MAX_BYTES)
-        scalars, used = parse(content, is_lost=is_lost)
-        self._place += used
-        return scalars
+        with self._file.opened() as file:
+            if file.is_other:
+                self._place = 0
+            is_lost = file.size - self._place > MAX_BYTES
+            if is_lost:
+                self._place = file.size - MAX_BYTES
+            if file.size == self._place:
+                return []
+            scalars, used = parse(file.read(self._place, MAX_BYTES), is_lost=is_lost)
+            self._place += used
+            file.reach(self._place)
+            return scalars
 
 
 def parse(content: bytes, *, is_lost: bool = False) -> tuple[list[Scalar], int]:

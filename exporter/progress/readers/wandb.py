@@ -81,25 +81,29 @@ class _RunFile:
         self.configuration: dict[str, object] = {}
 
     def read(self) -> list[Record]:
-        size, replaced = self._file.size()
-        if replaced:
-            self._messages, self._calls = Messages(0), Calls()
-            header = self._file.read(0, _FILE_HEADER.size)
-            if len(header) == _FILE_HEADER.size and _FILE_HEADER.unpack(header)[:2] != _MAGIC:
-                raise ReadError(f"{self.path}: not a run file of wandb")
-            self.configuration = {}
-        if size - self._messages.place > MAX_BYTES:
-            if not self._messages.place:
-                for message in Messages(0).take(self._file.read(0, HEAD_BYTES)):
-                    self.configuration |= read_configuration(message)
-            self._messages = Messages((size - MAX_BYTES) // BLOCK_BYTES * BLOCK_BYTES)
-        if size == self._messages.place:
-            return []
-        content = self._file.read(self._messages.place, MAX_BYTES + BLOCK_BYTES)
-        messages = self._messages.take(content)
+        with self._file.opened() as file:
+            messages = self._take(file)
         for message in messages:
             self.configuration |= read_configuration(message)
         return [record for one in messages if (record := read_history(one, self._calls)) is not None]
+
+    def _take(self, file: GrowingFile) -> list[bytes]:
+        if file.is_other:
+            self._messages, self._calls = Messages(0), Calls()
+            header = file.read(0, _FILE_HEADER.size)
+            if len(header) == _FILE_HEADER.size and _FILE_HEADER.unpack(header)[:2] != _MAGIC:
+                raise ReadError(f"{self.path}: not a run file of wandb")
+            self.configuration = {}
+        if file.size - self._messages.place > MAX_BYTES:
+            if not self._messages.place:
+                for message in Messages(0).take(file.read(0, HEAD_BYTES)):
+                    self.configuration |= read_configuration(message)
+            self._messages = Messages((file.size - MAX_BYTES) // BLOCK_BYTES * BLOCK_BYTES)
+        if file.size == self._messages.place:
+            return []
+        messages = self._messages.take(file.read(self._messages.place, MAX_BYTES + BLOCK_BYTES))
+        file.reach(self._messages.place)
+        return messages
 
 
 class Messages:
