@@ -8,6 +8,7 @@ alphabet, so the step stands before the long `log_history` and the total behind 
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -58,9 +59,9 @@ class Reader:
             records = parse(_read_ends(path), min(now, modified / 1e9))
         except OSError as error:
             raise ReadError(f"{self._folder}: {error.strerror or error}") from None
-        self._read = (path, modified)
         if not records:
-            return ()
+            return ()  # Not whole yet; what is missing may be written within the same tick of the disk's clock.
+        self._read = (path, modified)
         if records[-1].step is not None and records[-1].step < self._step:
             self._step = -1  # Another run saves into the folder.
         begun = self._step
@@ -121,9 +122,10 @@ def _read_ends(path: Path) -> tuple[bytes, bytes]:
     """The beginning and the end of a plain file; the whole of a short one, twice. Raises OSError or ReadError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
-        if not os.path.isfile(path):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise ReadError(f"{path}: is not a plain file")
-        size = os.fstat(descriptor).st_size
+        size = status.st_size
         if size <= HEAD_BYTES + TAIL_BYTES:
             content = file.read(HEAD_BYTES + TAIL_BYTES)
             return content, content

@@ -70,6 +70,18 @@ def test_a_half_written_state_is_read_once_it_is_whole(tmp_path):
     assert [record.step for record in reader.read(NOW)] == [4]
 
 
+def test_a_state_that_becomes_whole_within_a_tick_of_the_clock_is_read(tmp_path):
+    path = save(tmp_path, 4, logged=[log(4)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    os.utime(path, (NOW, NOW))
+    reader = Reader(tmp_path)
+    assert reader.read(NOW) == ()
+    path.write_bytes(whole)
+    os.utime(path, (NOW, NOW))
+    assert [record.step for record in reader.read(NOW)] == [4]
+
+
 def test_an_output_folder_that_is_none(tmp_path):
     (tmp_path / "file").touch()
     for name, reason in (("file", "Not a directory"), ("none", "No such file")):
