@@ -55,6 +55,7 @@ DOORS = {
         "alerts/history/archive.py",
         "alerts/history/store.py",
         "exporter/files/database.py",
+        "exporter/files/database_names.py",
         "exporter/files/database_rows.py",
         "exporter/leaderboard/store.py",
         "exporter/progress/readers/trackio.py",

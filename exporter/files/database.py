@@ -11,18 +11,16 @@ import logging
 import os
 import sqlite3
 import stat
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from exporter.files.database_names import COMPANIONS, Replaced, names_lock, open_named
 from exporter.files.database_rows import read_tables
 from exporter.files.file_lock import find_lock_problem
 
-# SQLite keeps a write-ahead log with an index, or a journal, beside the file.
-COMPANIONS = ("-wal", "-shm", "-journal")
 # How long a statement waits for another process.
 TIMEOUT_SECONDS = 2.0
 # Integers beyond this are not ours, and a row id near the largest makes SQLite say that the disk is full.
@@ -35,11 +33,6 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
 # A damaged header makes a file read-only too, so these are believed only where there is such an obstacle.
 _DOUBTFUL = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-
-# SQLite finds a file's companions by their names: a connection that opens or closes them while the names move takes the
-# next file's for its own, and deletes or cuts them, which may end the process. To close any descriptor of a file also
-# ends the locks that this process has on it.
-_names = threading.Lock()
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +79,7 @@ def connect(path: Path, form: Format, *, is_checked: bool = True) -> sqlite3.Con
     """Opens the file, which is created, and checks all of it if `is_checked`. Raises Unavailable and Damaged."""
     is_new = False
     try:
-        with _names:
+        with names_lock:
             is_new = make_private(path)
             db = _open(path, form, is_new=is_new)
         try:
@@ -98,28 +91,23 @@ def connect(path: Path, form: Format, *, is_checked: bool = True) -> sqlite3.Con
     except Exception as error:
         fault = explain(error, path) or Damaged(describe_error(error))
         if is_new and isinstance(fault, Unavailable):
-            with contextlib.suppress(OSError), _names:
+            with contextlib.suppress(OSError), names_lock:
                 path.unlink()
         raise fault from error
-
-
-class _BesideWriter(sqlite3.Connection):
-    def close(self) -> None:
-        with _names:
-            super().close()
 
 
 def connect_beside_writer(path: Path) -> sqlite3.Connection:
     """Opens a file for reading that another connection of this process may write. Raises Unavailable and Damaged."""
     try:
-        with _names:
-            db = _connect(f"file:{quote(str(path))}?mode=rw", _BesideWriter)
+        with names_lock:
+            db = open_named(path, "rw", TIMEOUT_SECONDS, is_owner=False)
             try:
                 db.execute("PRAGMA query_only = ON")
                 # The first read opens the companions.
                 db.execute("SELECT 1 FROM sqlite_master").fetchone()
+                db.know_companions()
             except BaseException:
-                sqlite3.Connection.close(db)
+                db.close()
                 raise
     except Exception as error:
         raise explain(error, path) or Damaged(describe_error(error)) from error
@@ -131,7 +119,10 @@ def connect_read_only(path: Path, form: Format) -> sqlite3.Connection:
     # In this mode SQLite needs no file beside it; without the log, the last changes may be missing.
     for mode in ("mode=ro", "mode=ro&immutable=1"):
         try:
-            db = _connect(f"file:{quote(str(path))}?{mode}")
+            address = f"file:{quote(str(path))}?{mode}"
+            db = sqlite3.connect(
+                address, uri=True, isolation_level=None, timeout=TIMEOUT_SECONDS, check_same_thread=False
+            )
             try:
                 db.execute("PRAGMA locking_mode = EXCLUSIVE")
                 _check(db, form, is_checked=True)
@@ -148,6 +139,8 @@ def explain(error: Exception, path: Path) -> Unavailable | Damaged | None:
     """What an error of SQLite or the system says about the file; None where that is open."""
     if isinstance(error, Unavailable | Damaged):
         return error
+    if isinstance(error, Replaced):
+        return Unavailable(str(error))
     if isinstance(error, OSError):
         return Unavailable(f"{path}: {error.strerror}", is_disk=True)
     code = getattr(error, "sqlite_errorcode", None)
@@ -181,7 +174,7 @@ def set_aside(path: Path, form: Format, now: float | None = None, word: str = "d
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() if now is None else now))
     names = (f"{path.name}.{word}-{moment}" + (f"-{number}" if number else "") for number in range(10_000))
     aside = next(found for name in names if not os.path.lexists(found := path.with_name(name)))
-    with _names:
+    with names_lock:
         for suffix in ("", *COMPANIONS):
             # A link that leads nowhere is in the way too; whoever reads the file last deletes what is beside it.
             with contextlib.suppress(FileNotFoundError):
@@ -231,7 +224,7 @@ def _open(path: Path, form: Format, *, is_new: bool) -> sqlite3.Connection:
     # SQLite would take it for a new one, and delete a log that is left of it.
     if not is_new and path.is_file() and path.stat().st_size == 0:
         raise Damaged("it is empty")
-    db = _connect(f"file:{quote(str(path))}")
+    db = open_named(path, "rwc", TIMEOUT_SECONDS, is_owner=True)
     try:
         if is_new and form.new_file:
             db.execute(form.new_file)
@@ -240,16 +233,11 @@ def _open(path: Path, form: Format, *, is_new: bool) -> sqlite3.Connection:
         db.execute("PRAGMA foreign_keys = ON")
         db.execute(f"PRAGMA journal_size_limit = {4 * 2**20}")
         _migrate(db, form)
+        db.know_companions()
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _connect(address: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
-    return sqlite3.connect(
-        address, uri=True, isolation_level=None, timeout=TIMEOUT_SECONDS, check_same_thread=False, factory=kind
-    )
 
 
 def _migrate(db: sqlite3.Connection, form: Format) -> None:
