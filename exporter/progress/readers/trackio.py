@@ -43,11 +43,11 @@ class Reader:
         self._finder = FileFinder(path, lambda name: name.endswith((".db", ".db-wal")), "trackio database (….db)")
         self._file_name = f"{to_file_name(project)}.db" if project else None
         self._wanted = run
-        self._following: tuple[Path, int] | None = None
+        self._following: Path | None = None
         self._start()
 
     def _start(self) -> None:
-        self._place: int | None = None
+        self._reached: _Reached | None = None
         self._run: str | None = None
         self._written: dict[str, float] = {}
         self._newest = NewestRun("name one with `run:`")
@@ -67,11 +67,10 @@ class Reader:
         """What was written since the last call, at most the last `TAIL_ROWS` calls of `log`. Raises ReadError."""
         path = self._choose(self._finder.find(now))
         try:
-            following = (path, path.stat().st_ino)
-            if following != self._following:
+            if path != self._following:
                 self._start()
-                self._following = following
-            return self._take(_read_rows(path, self._place), now)
+                self._following = path
+            return self._take(_read_rows(path, self._reached), now)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise ReadError(f"{path}: {_explain(error)}") from error
 
@@ -85,9 +84,9 @@ class Reader:
         return databases[0]
 
     def _take(self, read: "_Read", now: float) -> list[Record]:
-        if self._place is not None and read.last < self._place:
+        if read.is_other:
             self._start()
-        self._place = read.last
+        self._reached = read.reached
         rows = [row for row in read.rows if self._wanted in (None, row.run, row.name)]
         for row in rows:
             # At the end, where the run that was written last is.
@@ -113,11 +112,22 @@ class _Row(NamedTuple):
     reported: Mapping[str, object]
 
 
-class _Read(NamedTuple):
-    """Rows in the order in which they were written; `last` is the number of the last one looked at."""
+class _Reached(NamedTuple):
+    """The number of the last row looked at, and what it held: by that a database is known again.
 
-    last: int
+    A mirrored one is another file after each copy, and one that was made anew may have the same inode.
+    """
+
+    number: int
+    content: tuple[Any, ...] | None
+
+
+class _Read(NamedTuple):
+    """Rows in the order in which they were written; `is_other` if the database is another one than before."""
+
+    reached: _Reached
     rows: list[_Row]
+    is_other: bool
 
 
 def to_file_name(project: str) -> str:
@@ -133,7 +143,7 @@ def default_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("HF_HOME") or cache / "huggingface") / "trackio"
 
 
-def _read_rows(path: Path, place: int | None) -> _Read:
+def _read_rows(path: Path, reached: _Reached | None) -> _Read:
     """Raises OSError, sqlite3.Error, ReadError."""
     before = _state_of(path)
     try:
@@ -141,7 +151,7 @@ def _read_rows(path: Path, place: int | None) -> _Read:
             is_at_rest = _is_at_rest(path, file)
             # Closed before the file is, as that ends all locks that this process has on it.
             with closing(_connect(path, is_at_rest=is_at_rest)) as connection:
-                read = _query(connection, path, place)
+                read = _query(connection, path, reached)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         if _state_of(path) != before:
             raise ReadError(f"{path}: changed while it was read") from None
@@ -221,7 +231,7 @@ def _state_of(path: Path) -> tuple[int, int, int, bool]:
     return status.st_ino, status.st_size, status.st_mtime_ns, _has_content(path.with_name(f"{path.name}-wal"))
 
 
-def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Read:
+def _query(connection: sqlite3.Connection, path: Path, reached: _Reached | None) -> _Read:
     deadline = time.monotonic() + MAX_SECONDS
     columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(metrics)")}
     run = next((name for name in _RUN_COLUMNS if name in columns), None)
@@ -232,8 +242,9 @@ def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Re
     step = "step" if "step" in columns else "NULL"
     at = "timestamp" if "timestamp" in columns else "NULL"
     last = connection.execute("SELECT max(rowid) FROM metrics").fetchone()[0] or 0
-    # Numbers begin again where the rows were deleted.
-    begin = last - TAIL_ROWS if place is None or not last - TAIL_ROWS <= place <= last else place
+    query = f"SELECT {run}, {name}, {step}, {at}, metrics FROM metrics WHERE rowid = ?"
+    is_other = reached is not None and _is_other(connection, query, reached, last)
+    begin = last - TAIL_ROWS if reached is None or is_other else max(reached.number, last - TAIL_ROWS)
     numbers = connection.execute(
         "SELECT rowid FROM metrics WHERE rowid > ? AND rowid <= ? ORDER BY rowid", (begin, last)
     ).fetchall()
@@ -241,17 +252,31 @@ def _query(connection: sqlite3.Connection, path: Path, place: int | None) -> _Re
     size = 0
     for (number,) in numbers:
         if time.monotonic() > deadline and found:
-            return _Read(found[-1].number, found)
-        row = _read_row(connection, f"SELECT {run}, {name}, {step}, {at}, metrics FROM metrics WHERE rowid = ?", number)
+            last = found[-1].number
+            break
+        row = _read_row(connection, query, number)
         if row is None:
             continue
         *identity, count, written, metrics = row
         size += len(str(metrics))
         if size > MAX_BYTES:
-            return _Read(number - 1, found)
+            last = number - 1
+            break
         run_id, run_name = (str(part)[:MAX_NAME] for part in identity)
         found.append(_Row(number, run_id, run_name, to_int(count), parse_time(written), parse_metrics(metrics)))
-    return _Read(last, found)
+    return _Read(_Reached(last, _read_content(connection, query, last)), found, is_other)
+
+
+def _is_other(connection: sqlite3.Connection, query: str, reached: _Reached, last: int) -> bool:
+    """Whether it is another database than before, or its numbers begin again as its rows were deleted."""
+    content = _read_content(connection, query, reached.number)
+    return last < reached.number or (content is not None and content != reached.content)
+
+
+def _read_content(connection: sqlite3.Connection, query: str, number: int) -> tuple[Any, ...] | None:
+    """What a row holds besides its run, which may be renamed; None for none, as rows may be deleted."""
+    row = _read_row(connection, query, number)
+    return row and row[2:]
 
 
 def _read_row(connection: sqlite3.Connection, query: str, number: int) -> tuple[Any, ...] | None:

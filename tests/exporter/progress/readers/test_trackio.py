@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -282,6 +283,46 @@ def test_a_database_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     tmp_path.mkdir()
     Writer(tmp_path / "p.db").log(1)
     assert steps(reader.read(1.0)) == [1]
+
+
+def test_a_database_that_is_mirrored_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    writer, reader, found = Writer(tmp_path / "p.db"), Reader(tmp_path / "mirror"), []
+    for step in range(4):
+        writer.log(step)
+        with closing(sqlite3.connect(tmp_path / "copied")) as copied:
+            writer.connection.backup(copied)
+        (tmp_path / "copied").replace(tmp_path / "mirror" / "p.db")
+        found += steps(reader.read(0.0))
+    assert found == [0, 1, 2, 3]
+
+
+def test_rows_that_took_the_numbers_of_others_are_read(tmp_path: Path) -> None:
+    """Neither the file nor the number of its last row tells that they are others."""
+    writer, reader = Writer(tmp_path / "p.db"), Reader(tmp_path)
+    for step in range(3):
+        writer.log(step)
+    assert steps(reader.read(0.0)) == [0, 1, 2]
+    writer.connection.execute("DELETE FROM metrics")
+    writer.connection.execute("DELETE FROM sqlite_sequence")
+    for step in range(50, 55):
+        writer.log(step)
+    assert steps(reader.read(0.0)) == list(range(50, 55))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DELETE FROM metrics WHERE step = 2", "UPDATE metrics SET run_name = 'b', run_id = 'id-b'"],
+    ids=["deleted", "renamed"],
+)
+def test_a_run_that_is_deleted_or_renamed_has_nothing_read_twice(tmp_path: Path, change: str) -> None:
+    writer, reader = Writer(tmp_path / "p.db"), Reader(tmp_path)
+    for step in range(3):
+        writer.log(step)
+    assert steps(reader.read(0.0)) == [0, 1, 2]
+    writer.connection.execute(change)
+    writer.log(3, "b" if "UPDATE" in change else "a")
+    assert steps(reader.read(0.0)) == [3]
 
 
 def test_what_is_no_database_of_trackio_says_so(tmp_path: Path) -> None:
