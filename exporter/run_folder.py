@@ -40,10 +40,9 @@ class Ending(NamedTuple):
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replaces `path` atomically: a reader sees the old content or the new, never a part. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A PID would not do: threads have it in common, and in two containers it is often the same.
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
-        # A leftover of a killed process with this PID may have another mode.
-        temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(descriptor, "wb") as file:
             file.write(content)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -23,6 +24,19 @@ def test_a_written_file_is_whole_and_leaves_no_other(tmp_path):
     write_atomically(tmp_path / "a b.prom", b"one\n")
     write_atomically(tmp_path / "a b.prom", b"two\n")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a b.prom": b"two\n"}
+
+
+def test_writers_with_one_pid_do_not_get_in_each_others_way(tmp_path):
+    """As threads of a process, and often the processes of two containers."""
+
+    def write(content):
+        for _ in range(200):
+            write_atomically(tmp_path / "file", content)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, (b"a" * 999, b"b" * 999, b"c" * 999)))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() in (b"a" * 999, b"b" * 999, b"c" * 999)
 
 
 def test_a_record_that_was_replaced_or_lost_is_seen_at_once(tmp_path):

@@ -32,15 +32,18 @@ def _create(path: Path) -> None:
         serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o400), "wb") as file:
+    # In two containers that start at once the PID is often the same.
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
         file.write(_RSA + _field(key))
         file.flush()
         os.fsync(file.fileno())
     # A link, not a rename: two processes that start at once get the same identity.
-    with contextlib.suppress(FileExistsError):
-        os.link(temporary, path)
-    temporary.unlink()
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
 
 
 def _field(data: bytes) -> bytes:

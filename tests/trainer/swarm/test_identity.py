@@ -1,6 +1,7 @@
 """Identities are those of libp2p and hivemind."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from trainer.protocol import is_peer_id
@@ -33,3 +34,12 @@ def test_an_identity_is_created_once_and_readable_only_by_its_owner(tmp_path: Pa
     assert is_peer_id(first)
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_starts_at_once_with_one_pid_gets_the_same_identity(tmp_path: Path) -> None:
+    """As threads do, and often the processes of two containers."""
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(ensure_identity, [tmp_path / "identity.pem"] * 4))
+
+    assert found == {read_peer_id(tmp_path / "identity.pem")}
+    assert len(list(tmp_path.iterdir())) == 1
