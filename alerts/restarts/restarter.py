@@ -117,18 +117,21 @@ def _read_facts(page: Page, run_dir: Path) -> Facts:
     return Facts(
         started=page.value("trainer_start_timestamp_seconds"),
         last_step=page.value("trainer_last_step_timestamp_seconds"),
-        saved_at=_find_save(page, run_dir),
+        saved_at=find_save(page, run_dir),
         memory_bytes=page.value("trainer_memory_bytes", kind="footprint"),
     )
 
 
-def _find_save(page: Page, run_dir: Path) -> float | None:
+def find_save(page: Page, run_dir: Path) -> float | None:
     """When the peer last saved; without checkpoints, when it last published its reward."""
-    try:
-        saves = [entry.stat().st_mtime for entry in os.scandir(run_dir / "checkpoints") if entry.is_dir()]
-    except OSError:
-        saves = []
-    return max(saves) if saves else page.value("swarm_last_publish_timestamp_seconds")
+    saves = []
+    with contextlib.suppress(OSError), os.scandir(run_dir / "checkpoints") as entries:
+        for entry in entries:
+            # The trainer may delete an old one meanwhile.
+            with contextlib.suppress(OSError):
+                if entry.is_dir():
+                    saves.append(entry.stat().st_mtime)
+    return max(saves, default=page.value("swarm_last_publish_timestamp_seconds"))
 
 
 def _describe(record: Record) -> str:

@@ -21,6 +21,7 @@ class Certificate:
         self._tls = tls
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._loaded = self._read_times()
+        self._problem = ""
         problem = self._load()
         if problem:
             raise ConfigError(f"tls: {problem}")
@@ -36,13 +37,15 @@ class Certificate:
         times = self._read_times()
         if times == self._loaded:
             return False
-        self._loaded = times
-        # The previous certificate stays in use if the new files do not match: a renewal may be half done.
+        # The previous certificate stays in use if the new files do not match: a renewal may be half done. It is tried
+        # again as long as it fails: files that may be read from now on have the same time.
         problem = self._load(check_first=True)
-        if problem:
-            log.warning("tls: renewed certificate not loaded, still using the previous one: %s", problem)
-        else:
+        if not problem:
+            self._loaded, self._problem = times, ""
             log.info("tls: certificate reloaded")
+        elif problem != self._problem:
+            self._problem = problem
+            log.warning("tls: renewed certificate not loaded, still using the previous one: %s", problem)
         return not problem
 
     def _load(self, *, check_first: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The restarter restarts for firing alerts, keeps its decisions, and touches no other peer."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from alerts.engine.evaluate import AlertStates, Key
 from alerts.engine.state import AlertState
 from alerts.restarts.policy import RestartPolicy
 from alerts.restarts.records import Records
-from alerts.restarts.restarter import Restarter, add_record
+from alerts.restarts.restarter import Restarter, add_record, find_save
 from alerts.scraping.page import Page, parse
 from alerts.store import Store
 from tests.alerts.conftest import AlertLoop, Sidecar
@@ -158,3 +159,31 @@ def test_the_rules_see_the_phase_of_the_restart(
     assert page is not None
     assert page.value("alerts_restart_phase", phase="restarting") == 1
     assert add_record(PAGE, None) is PAGE
+
+
+ROTATE = """
+import os
+import sys
+
+print("begun", flush=True)
+while True:
+    os.mkdir(sys.argv[1])
+    os.utime(sys.argv[1], (1, 1))
+    os.rmdir(sys.argv[1])
+"""
+
+
+def test_a_checkpoint_that_is_deleted_meanwhile_hides_no_other(tmp_path: Path) -> None:
+    """The trainer's last publish counts only where it has saved nothing."""
+    kept = tmp_path / "checkpoints" / "checkpoint-1"
+    kept.mkdir(parents=True)
+    os.utime(kept, (NOW, NOW))
+    page = parse(f"swarm_last_publish_timestamp_seconds {NOW + 5}\n")
+    command = [sys.executable, "-c", ROTATE, str(kept.with_name("checkpoint-2"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as trainer:
+        assert trainer.stdout
+        trainer.stdout.readline()
+        found = {find_save(page, tmp_path) for _ in range(5000)}
+        trainer.kill()
+    assert NOW in found
+    assert NOW + 5 not in found

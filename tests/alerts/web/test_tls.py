@@ -44,6 +44,22 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
     assert _serial(certificate) != before
 
 
+def test_a_renewal_whose_end_no_time_tells_is_served(tmp_path: Path) -> None:
+    """As where the new key could not be read at first, or came within a tick of the disk's clock."""
+    paths = write_certificate(tmp_path)
+    certificate = Certificate(Tls(certificate=paths[0], key=paths[1]))
+    before = _serial(certificate)
+    shutil.copy(write_certificate(tmp_path / "other")[0], paths[0])
+    _touch(paths[0])
+    at = paths[1].stat().st_mtime_ns
+    assert not certificate.refresh()
+    shutil.copy(tmp_path / "other" / "page.key", paths[1])
+    os.utime(paths[1], ns=(at, at))
+    assert certificate.refresh()
+    assert not certificate.refresh()
+    assert _serial(certificate) != before
+
+
 def test_a_renewal_that_is_half_done_changes_nothing(tmp_path: Path) -> None:
     paths = write_certificate(tmp_path)
     certificate = Certificate(Tls(certificate=paths[0], key=paths[1]))
