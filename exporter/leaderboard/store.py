@@ -92,8 +92,11 @@ class Store:
 
     def size_bytes(self) -> int:
         """Of the database and its write-ahead log, on disk."""
-        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        size = 0
+        for file in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            with contextlib.suppress(OSError):
+                size += file.stat().st_size
+        return size
 
     def close(self) -> None:
         if self._database is not None:

@@ -1,6 +1,8 @@
 """The board in SQLite: what was saved comes back, and errors name the file."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,29 @@ def test_the_file_does_not_grow_with_the_rounds(tmp_path: Path) -> None:
     store.close()
     assert (tmp_path / "board.sqlite").stat().st_size < 64 * 1024
     assert max(sizes) < 8 * 1024 * 1024
+
+
+FLICKER = """
+import os
+import sys
+
+print("begun", flush=True)
+while True:
+    open(sys.argv[1], "w").close()
+    os.unlink(sys.argv[1])
+"""
+
+
+def test_a_file_that_is_deleted_meanwhile_has_no_size(tmp_path: Path) -> None:
+    path = tmp_path / "board.sqlite"
+    store = Store(path)
+    store.close()
+    size = path.stat().st_size
+    command = [sys.executable, "-c", FLICKER, f"{path}-wal"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        try:
+            assert {store.size_bytes() for _ in range(20_000)} == {size}
+        finally:
+            other.kill()
