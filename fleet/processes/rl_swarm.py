@@ -6,6 +6,7 @@ from 0.5 on do, has failed.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -123,7 +124,11 @@ class _Log:
 
     def __init__(self, instance: Path, pattern: str | None) -> None:
         self._instance, self._pattern = instance, pattern
-        self._sizes = {path: path.stat().st_size for path in self._list()}
+        self._sizes: dict[Path, int] = {}
+        for path in self._list():
+            # One that leads nowhere, or is rotated away meanwhile.
+            with contextlib.suppress(OSError):
+                self._sizes[path] = path.stat().st_size
 
     def read_new(self) -> str:
         text = ""

@@ -1,5 +1,7 @@
 """Free space in the state folder, which can be written to; the size of wandb's offline runs."""
 
+import contextlib
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,7 @@ def _size(folder: Path) -> int:
     for index, path in enumerate(folder.rglob("*")):
         if index >= MAX_FILES:
             break
-        if path.is_file() and not path.is_symlink():
-            total += path.lstat().st_size
+        with contextlib.suppress(OSError):  # Deleted meanwhile.
+            status = path.lstat()
+            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total

@@ -91,6 +91,8 @@ def test_an_exit_with_0_that_the_log_contradicts_is_a_failure(tmp_path: Path) ->
         assert ending.exit_code == 1
     # What an earlier run left in a log that is appended to says nothing of the next one.
     assert log.read_text().count(CRASH) == 2
+    # Nor does one that leads nowhere.
+    log.with_name("latest.log").symlink_to("deleted.log")
     start = write_start(tmp_path, "0.6", python="/bin/true")
     with running(start, str(tmp_path)) as process:
         assert process.wait(timeout=60) == 100
