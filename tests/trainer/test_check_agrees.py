@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -232,7 +233,9 @@ def test_attention_that_trains_on_cards_only_is_named(tmp_path: Path, saved: Pat
     [
         (["q_proj", "nosuch"], True),
         (["model.layers.0.self_attn.q_proj", "embed_tokens"], True),
+        (["0.self_attn.q_proj", "attn.norm"], True),
         *((targets, False) for targets in (["q_projx"], ["q_pro", "nosuch"], ["q_proj", "norm"], ["mlp"], ["lm_head"])),
+        *((targets, False) for targets in (["attn.q_proj"], ["q_proj", "act_fn"], ["model"], ["q_proj.weight"])),
     ],
 )
 @pytest.mark.parametrize("is_tiny", [True, False])
@@ -245,6 +248,20 @@ def test_adapters_need_modules_that_the_model_has(
     config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section})
     with contextlib.nullcontext() if is_good else pytest.raises(ValueError, match=r"not supported|not found"):
         _train(config)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("deepseek_v3", "q_a_proj"),
+        ("zamba", "linear"),
+        ("idefics", "fc1"),
+        ("trocr", "embed_positions"),
+        ("xmod", "dense1"),
+    ],
+)
+def test_adapters_on_parts_that_a_kind_makes_in_other_ways_are_good(kind: str, target: str) -> None:
+    assert find_target_mistake(kind, [target]) is None
 
 
 def test_a_device_is_one_that_torch_was_built_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +321,34 @@ def test_adapters_that_are_usual_for_a_kind_of_model_are_good() -> None:
     kinds = {kind: targets for kind, targets in USUAL.items() if isinstance(targets, list)}
     assert len(kinds) > 30
     assert {kind: mistake for kind, targets in kinds.items() if (mistake := find_target_mistake(kind, targets))} == {}
+
+
+@pytest.mark.bench
+def test_every_layer_of_every_kind_of_model_takes_adapters() -> None:
+    import torch
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as GENERATING
+    from transformers.pytorch_utils import Conv1D
+
+    layers = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d, Conv1D)
+    built, refused = 0, {}
+    for kind, name in GENERATING.items():
+        try:
+            with torch.device("meta"):
+                model = getattr(transformers, name)(CONFIG_MAPPING[kind]())
+        except Exception:  # noqa: BLE001  Some have no settings by default, or need packages of their own.
+            continue
+        built += 1
+        parts = [(path, isinstance(part, layers)) for path, part in model.named_modules() if path]
+        others = {path.rpartition(".")[2] for path, is_layer in parts if not is_layer}
+        for path in {re.sub(r"\b\d+\b", "0", path) for path, is_layer in parts if is_layer and "lm_head" not in path}:
+            last = path.rpartition(".")[2]
+            for target in {path, last} if last not in others else ():
+                if mistake := find_target_mistake(kind, [target]):
+                    refused[kind] = mistake
+    assert built > 100
+    assert refused == {}
 
 
 @pytest.mark.bench

@@ -14,7 +14,12 @@ from trainer.grpo_settings.fields import FieldType, class_fields, is_name, parse
 # The tables of classes that generate text, in their order of use.
 _GENERATING = ("CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SEQ_2_SEQ", "VISION_2_SEQ")
 # What peft puts adapters on.
-_ADAPTABLE = frozenset({"Linear", "Embedding", "Conv1d", "Conv2d", "Conv3d", "Conv1D"})
+_ADAPTABLE = frozenset({"Linear", "Embedding", "Conv1d", "Conv2d", "Conv3d", "Conv1D", "MultiheadAttention"})
+# What it does not, with all that the sources derive from them.
+_COMPOSED = (
+    *("Module", "ModuleList", "Sequential", "GradientCheckpointingLayer", "PreTrainedModel"),
+    *("Dropout", "GELU", "GroupNorm", "LayerNorm", "ReLU", "SiLU", "Sigmoid", "Softmax", "Tanh"),
+)
 
 
 @cache
@@ -54,14 +59,14 @@ def find_target_mistake(kind: str, targets: Sequence[str]) -> str | None:
     parts = _parts(kind)
     if parts is None:
         return None
-    names = [target.rpartition(".")[2] for target in targets]
-    for name in names:
+    # Layers in a list have numbers.
+    found = [one for one in targets if all(part in parts or part.isdigit() for part in one.split("."))]
+    for name in [target.rpartition(".")[2] for target in found]:
         if name == "lm_head" and _refuses_head():
             return "lm_head: trl allows no adapter on it; remove it"
         if parts.get(name) is False:
             return f"{name}: no adapter can be put on it, as it is no single layer of weights; name those within"
-    # Layers in a list have numbers.
-    if any(name in parts or name.isdigit() for name in names):
+    if found:
         return None
     layers = sorted(name for name, is_layer in parts.items() if is_layer)
     return f"{kind} has none of {', '.join(targets)[:100]}; it has {', '.join(layers)[:200]}"
@@ -94,29 +99,48 @@ def _known_options(kind: str) -> frozenset[str] | None:
 def _parts(kind: str) -> Mapping[str, bool | None] | None:
     """The modules within a model, by name: whether adapters can be put on them, None where that is not known."""
     tree = _source(kind, "modeling")
-    if tree is None or any(name in _texts_and_names(tree) for name in ("AutoModel", "AutoModelForCausalLM")):
-        return None  # Some of its parts are those of another kind.
-    composed = {
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        and any(isinstance(base, ast.Attribute) and base.attr == "Module" for base in node.bases)
-    }
+    if tree is None or any(map(_brings_parts, ast.walk(tree))):
+        return None
+    composed = set(_COMPOSED)
+    for one in tree.body:
+        if isinstance(one, ast.ClassDef) and any(_last_name(base) in composed for base in one.bases):
+            composed.add(one.name)
     found: dict[str, bool | None] = {}
+    for name, made in _attributes(tree):
+        judged = _is_adaptable(made, composed)
+        # Parts of one name may be of several kinds.
+        found[name] = judged if found.get(name, judged) is judged else None
+    return found if True in found.values() else None
+
+
+def _attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
+    """What the classes of a module set on themselves, but for tensors."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            target, made = node.targets[0], node.value.func
-            if isinstance(target, ast.Attribute) and is_name(target.value, "self"):
-                found[target.attr] = _is_adaptable(made, composed)
-    return found or None
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        if isinstance(node.value, ast.Call) and _last_name(node.value.func) == "Parameter":
+            continue
+        for one in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(one, ast.Attribute) and is_name(one.value, "self"):
+                yield one.attr, node.value
 
 
-def _is_adaptable(made: ast.expr, composed: set[str]) -> bool | None:
-    name = made.attr if isinstance(made, ast.Attribute) else made.id if isinstance(made, ast.Name) else ""
-    if name in _ADAPTABLE:
-        return True
-    is_torchs = isinstance(made, ast.Attribute) and is_name(made.value, "nn") and name != "Parameter"
-    return False if is_torchs or name in composed else None
+def _brings_parts(node: ast.AST) -> bool:
+    """Whether a model has parts of another kind, from another file of its own, or with names that it makes up."""
+    if isinstance(node, ast.ImportFrom):
+        return node.level == 2 or (node.level == 1 and not str(node.module).startswith("configuration_"))
+    return isinstance(node, ast.Name | ast.Attribute) and _last_name(node).startswith(("AutoModel", "ModuleDict"))
+
+
+def _is_adaptable(made: ast.expr | None, composed: set[str]) -> bool | None:
+    if isinstance(made, ast.Subscript) and is_name(made.value, "ACT2FN"):
+        return False
+    name = _last_name(made.func) if isinstance(made, ast.Call) else ""
+    return True if name in _ADAPTABLE else False if name in composed else None
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 @cache
@@ -147,7 +171,3 @@ def _words(tree: ast.AST) -> set[str]:
 
 def _texts(tree: ast.AST) -> set[str]:
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-
-
-def _texts_and_names(tree: ast.AST) -> set[str]:
-    return _texts(tree) | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
