@@ -261,7 +261,7 @@ def _grpo_mistakes(settings: Mapping[str, Any]) -> list[Mistake]:
 def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
     """The mistake's location in the file: at the peer if it overrides that key, else in the section for all peers."""
     location = mistake.location
-    if peer.where is None or not _holds(peer.overrides, location):
+    if peer.where is None or not holds(peer.overrides, location):
         return Problem(("trainer", *location), mistake.message)
     message = mistake.message
     if message.startswith("unknown key"):
@@ -271,7 +271,7 @@ def _of_trainer(mistake: Mistake, peer: PeerPlan) -> Problem:
     return Problem((*peer.where, *location), message)
 
 
-def _holds(data: Any, location: Location) -> bool:
+def holds(data: Any, location: Location) -> bool:
     """Whether a peer's own keys set the value at a location: mappings merge, other values are replaced."""
     for part in location:
         if not isinstance(data, dict):

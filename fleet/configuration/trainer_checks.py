@@ -10,18 +10,21 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from exporter.files.named_file import open_named, read_named
+from fleet.configuration.compose import holds
 from fleet.configuration.load import Loaded
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.config import TrainerConfig, is_file_task, is_path, is_table
-from trainer.grpo_settings.fields import dataset_suffixes
+from trainer.grpo_settings.fields import FieldType, dataset_suffixes
 from trainer.grpo_settings.model_folder import find_model_mistake, read_kind
 from trainer.grpo_settings.model_kind import find_setting_mistakes, find_target_mistake
+from trainer.grpo_settings.nested import read_mapping
 from trainer.suited import TINY, TINY_KIND
 from trainer.tasks.table import OPTIONS
 
@@ -32,7 +35,7 @@ _MAX_REWARD_BYTES = 1 << 20
 
 def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     """Every problem, at each place of the file that has it."""
-    for where, settings in _places(loaded, "model"):
+    for where, settings in _places(loaded, "model", needs=("grpo",)):
         if isinstance(settings["model"], str):
             yield from _model(where, settings["model"], settings)
     for where, settings in _places(loaded, "rewards"):
@@ -46,15 +49,14 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "lora"):
         if settings["lora"] is not None and importlib.util.find_spec("peft") is None:
             yield Problem(where, "needs the package peft: pip install 'peerwatch[lora]'; or remove it")
-        elif isinstance(settings["lora"], dict) and isinstance(settings["lora"].get("target_modules"), list):
-            kind = _kind(settings)
-            mistake = kind and find_target_mistake(kind, list(map(str, settings["lora"]["target_modules"])))
-            if mistake:
-                yield Problem((*where, "target_modules"), mistake)
-    for where, settings in _places(loaded, "grpo"):
-        if isinstance(settings.get("model"), str) and settings["model"] != TINY:
+    for where, settings in _places(loaded, "lora", "target_modules", needs=("model",)):
+        kind, targets = _kind(settings), settings["lora"]["target_modules"]
+        if kind and isinstance(targets, list) and (mistake := find_target_mistake(kind, list(map(str, targets)))):
+            yield Problem(where, mistake)
+    for where, settings in _places(loaded, "grpo", "model_init_kwargs", needs=("model", "device")):
+        if settings.get("model", TINY) != TINY:
             for mistake in _loading_mistakes(settings):
-                yield Problem((*where, "model_init_kwargs"), mistake)
+                yield Problem(where, mistake)
     for where, settings in _places(loaded, "load_in_4bit"):
         if settings["load_in_4bit"] is True and importlib.util.find_spec("bitsandbytes") is None:
             yield Problem(where, "needs the package bitsandbytes: pip install bitsandbytes; or remove it")
@@ -69,15 +71,27 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
         yield from _tasks(loaded)
 
 
-def _places(loaded: Loaded, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Each place of the file that sets this trainer key, once, with the settings that it belongs to."""
+def _places(loaded: Loaded, *path: str, needs: tuple[str, ...] = ()) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Each place of the file that sets this trainer key, with the settings that it belongs to.
+
+    Once, or as often as peers of other settings share it, of those that it needs.
+    """
     seen = set()
     for peer in loaded.peers:
         settings = loaded.composition.trainer_settings.get(peer.name, {})
-        where = (*peer.where, key) if peer.where and key in peer.overrides else ("trainer", key)
-        if key in settings and where not in seen:
-            seen.add(where)
+        where = (*peer.where, *path) if peer.where and holds(peer.overrides, path) else ("trainer", *path)
+        one = where, repr([settings.get(name) for name in needs])
+        if _sets(settings, path) and one not in seen:
+            seen.add(one)
             yield where, settings
+
+
+def _sets(settings: Any, path: tuple[str, ...]) -> bool:
+    for key in path:
+        if not isinstance(settings, dict) or key not in settings:
+            return False
+        settings = settings[key]
+    return True
 
 
 def _model(where: Location, model: str, settings: dict[str, Any]) -> Iterator[Problem]:
@@ -105,12 +119,12 @@ def _loading_mistakes(settings: dict[str, Any]) -> Iterator[str]:
     if kind := _kind(settings):
         yield from find_setting_mistakes(kind, options)
     placement = options.get("device_map")
-    for device in placement.values() if isinstance(placement, dict) else [placement]:
-        name = "cuda" if type(device) is int else str(device).partition(":")[0]
+    devices = placement.values() if isinstance(placement, dict) else [placement]
+    for name in sorted({"cuda" if type(device) is int else str(device).partition(":")[0] for device in devices}):
         if not has_device(name):
             yield f"device_map: the installed torch has no {name}; use auto, or install another build"
-    devices = {"auto": ("cuda", "mps")}.get(settings.get("device", "auto"), (settings.get("device"),))
-    is_on_cpu = not any(device != "cpu" and has_device(device) for device in devices)
+    device = settings.get("device", "auto")
+    is_on_cpu = device == "cpu" or (device == "auto" and not (has_device("cuda") or has_device("mps")))
     if options.get("attn_implementation") == "flex_attention" and is_on_cpu:
         yield "attn_implementation: flex_attention does not train on the cpu; use sdpa"
 
@@ -118,6 +132,8 @@ def _loading_mistakes(settings: dict[str, Any]) -> Iterator[str]:
 def _loading_options(settings: dict[str, Any]) -> dict[str, Any]:
     grpo = settings.get("grpo")
     options = grpo.get("model_init_kwargs") if isinstance(grpo, dict) else None
+    with suppress(ValueError):
+        options = read_mapping("model_init_kwargs", options, FieldType(frozenset({"dict"})))
     return options if isinstance(options, dict) else {}
 
 

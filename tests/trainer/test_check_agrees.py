@@ -179,10 +179,12 @@ LOADS: list[dict[str, Any]] = [
     {"max_position_embeddings": 64, "device_map": "auto", "low_cpu_mem_usage": True, "experts_implementation": "eager"},
     {"device_map": {"": "cpu:0"}, "max_memory": {"cpu": "1GB"}, "use_safetensors": True},
 ]
-LOADS_NOT: list[dict[str, Any]] = [
+LOADS_NOT: list[dict[str, Any] | str] = [
     *({"foo": 1}, {"torch_dtyp": "float32"}, {"load_in_8bit": True}, {"torchscript": True}),
     *({"hidden_size": "x"}, {"rms_norm_eps": "1e-6"}, {"num_hidden_layers": 1.5}, {"use_cache": "maybe"}),
     *({"device_map": one} for one in ("nosuch", "CPU", "meta", "disk", "", ["cpu"], True, {"": "nosuch"})),
+    # A mapping may be written as JSON.
+    *('{"foo": 1}', '{"hidden_size": "x"}'),
     *({"quantization_config": {}}, {"experts_implementation": "nosuch"}),
 ]
 # As long as torch has no such device, or the package is not installed.
@@ -210,14 +212,15 @@ def test_a_model_loads_with_what_check_calls_good(tmp_path: Path, saved: Path, o
     ],
 )
 def test_options_of_loading_that_end_a_trainer_are_named(
-    tmp_path: Path, saved: Path, options: dict[str, Any], place: str
+    tmp_path: Path, saved: Path, options: dict[str, Any] | str, place: str
 ) -> None:
     section = _of_model(saved, tmp_path)
     grpo = {**QUICK, "model_init_kwargs": options}
     assert _check(json.dumps(section | {"grpo": grpo}), tmp_path) == [f"trainer.{place}"]
     config = TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section})
+    read = json.loads(options) if isinstance(options, str) else options
     with pytest.raises(Exception) as raised:  # noqa: PT011
-        _train(config.model_copy(update={"grpo": grpo}))
+        _train(config.model_copy(update={"grpo": grpo | {"model_init_kwargs": read}}))
     assert not isinstance(raised.value, AssertionError) or "Torch not compiled" in str(raised.value)
 
 

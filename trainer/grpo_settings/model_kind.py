@@ -37,7 +37,7 @@ def generates(architecture: str) -> bool | None:
 
 def find_setting_mistakes(kind: str, options: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the options that a model of this kind is loaded with."""
-    types, known = _setting_types(kind), _known_options(kind)
+    types, known = (_setting_types(kind), _known_options(kind)) if options else (None, None)
     if types is None or known is None:
         return
     for name, value in options.items():
@@ -68,7 +68,7 @@ def find_target_mistake(kind: str, targets: Sequence[str]) -> str | None:
             return f"{name}: no adapter can be put on it, as it is no single layer of weights; name those within"
     if found:
         return None
-    layers = sorted(name for name, is_layer in parts.items() if is_layer)
+    layers = sorted(name for name, is_layer in parts.items() if is_layer and name != "lm_head")
     return f"{kind} has none of {', '.join(targets)[:100]}; it has {', '.join(layers)[:200]}"
 
 

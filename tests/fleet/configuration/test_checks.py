@@ -437,3 +437,28 @@ def test_a_file_as_people_write_it_is_good(lines_of: LinesOf, name: str) -> None
 def test_an_empty_section_of_a_peer_keeps_what_is_set_for_all(load: Callable[[str], Loaded]) -> None:
     loaded = load("fleet: a\ntrainer: {grpo: {learning_rate: 1e-6}}\npeers:\n  - {name: x, grpo: }\n")
     assert loaded.composition.trainers["x"].grpo == {"learning_rate": 1e-6}
+
+
+def test_what_a_model_is_loaded_with_is_judged_for_each_peers_model(lines_of: LinesOf) -> None:
+    """At the line that sets it, also where a peer's own section sets something else."""
+    text = """
+fleet: a
+trainer:
+  device: cpu
+  lora: {target_modules: [c_attn]}
+  grpo:
+    model_init_kwargs: '{"attn_implementation": "flex_attention"}'
+peers:
+  - {}
+  - model: a/b
+    grpo: {beta: 0.1}
+  - model: a/c
+    grpo: {model_init_kwargs: {attn_implementation: flex_attention}}
+"""
+    adapters, attention, own = lines_of(text)
+    assert adapters.startswith("peerwatch.yaml:5: trainer.lora.target_modules: qwen2 has none of c_attn; it has ")
+    assert "lm_head" not in adapters
+    assert attention.startswith("peerwatch.yaml:7: trainer.grpo.model_init_kwargs: attn_implementation: flex_attention")
+    assert own.startswith("peerwatch.yaml:13: peers[2].grpo.model_init_kwargs: attn_implementation: flex_attention")
+    first_of_the_hub = text.replace("  - {}\n", "").replace("peers:\n", "peers:\n  - {model: a/b}\n  - {}\n")
+    assert lines_of(first_of_the_hub)[0] == adapters
