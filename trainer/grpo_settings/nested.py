@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from trainer.grpo_settings.convert import Range, convert
@@ -19,16 +19,33 @@ _GENERATION_BOUNDS = {
     "max_new_tokens": Range(low=1),
     "num_beams": Range(low=1),
     "num_return_sequences": Range(low=1, high=1),
+    "top_h": Range(above=0, high=1),
+    "typical_p": Range(above=0),
 }
+_SCHEDULE_BOUNDS = {"power": Range(low=0), "timescale": Range(low=1)}
 _NO_DRAFTS = "drafts are for a single question at a time; remove it"
+_NO_FILE = "a file cannot hold it; remove it"
+_NO_CODE = "transformers loads it from the hub as code of others; remove it"
 _NEVER_IN_GENERATION = {
-    "assistant_early_exit": _NO_DRAFTS,
+    **dict.fromkeys(("assistant_early_exit", "is_assistant", "prompt_lookup_num_tokens"), _NO_DRAFTS),
+    **dict.fromkeys(("assistant_model", "compile_config", "continuous_batching_config", "logits_processor"), _NO_FILE),
+    **dict.fromkeys(("prefix_allowed_tokens_fn", "stopping_criteria", "streamer"), _NO_FILE),
+    **dict.fromkeys(("constraints", "dola_layers", "force_words_ids"), _NO_CODE),
     "disable_compile": "TRL sets it; remove it",
-    "compile_config": "a file cannot hold it; remove it",
-    "continuous_batching_config": "a file cannot hold it; remove it",
-    "prompt_lookup_num_tokens": _NO_DRAFTS,
+    "input_ids": "TRL sets it; remove it",
     "return_dict_in_generate": "TRL takes the tokens alone; remove it",
     "stop_strings": "TRL generates without the tokenizer that finds them; set eos_token_id instead",
+    "synced_gpus": "a peer trains in one process; remove it",
+    "token_healing": "TRL generates without the tokenizer that it needs; remove it",
+}
+# Lists whose entries are no plain values: whether one is an entry, and an example. Few types can be read for them.
+_LISTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "bad_words_ids": (lambda one: isinstance(one, list), "[[5, 6], [7]]"),
+    "sequence_bias": (
+        lambda one: isinstance(one, list) and len(one) == 2 and isinstance(one[0], list),
+        "[[[5, 6], -2.0]]",
+    ),
+    "exponential_decay_length_penalty": (lambda one: isinstance(one, int | float), "[20, 1.1]"),
 }
 # As transformers.generation knows them, which cannot be read from one place of its source.
 CACHES = (
@@ -136,7 +153,11 @@ def _generation(value: dict[str, Any], bounds: Mapping[str, Range]) -> dict[str,
             continue
         if name in _NEVER_IN_GENERATION and one is not False:
             raise ValueError(f"{name}: {_NEVER_IN_GENERATION[name]}")
-        if name in known:
+        if name in _LISTS:
+            is_entry, example = _LISTS[name]
+            if not isinstance(one, list) or not one or not all(map(is_entry, one)):
+                raise ValueError(f"{name}: should be a list such as {example}")
+        elif name in known:
             read[name] = _convert(name, one, known[name]._replace(choices=_GENERATION_CHOICES.get(name, ())))
         limits = {**bounds, **_GENERATION_BOUNDS}.get(name)
         if limits is not None and isinstance(read[name], int | float) and not limits.holds(read[name]):
@@ -153,6 +174,11 @@ def _schedule(value: dict[str, Any], kind: str) -> dict[str, Any]:
             what = f"known: {', '.join(known)}" if known else "it takes none"
             raise ValueError(f"{str(name)[:60]}: unknown option of {kind}; {what}")
         read[name] = _convert(name, one, known[name])
+        limits = _SCHEDULE_BOUNDS.get(name)
+        if limits is not None and isinstance(read[name], int | float) and not limits.holds(read[name]):
+            raise ValueError(f"{name}: should be {limits.describe()}, not {read[name]!r}")
+    if "min_lr" in read and "min_lr_rate" in read and None not in (read["min_lr"], read["min_lr_rate"]):
+        raise ValueError("min_lr: not together with min_lr_rate; set one of them")
     return read
 
 

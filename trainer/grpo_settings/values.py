@@ -37,6 +37,7 @@ _RANGES = {
     "adam_beta2": Range(low=0, below=1),
     "adam_epsilon": _FROM_0,
     "dataloader_num_workers": _FROM_0,
+    "dataloader_prefetch_factor": _FROM_1,
     "generation_batch_size": _FROM_1,
     "gradient_accumulation_steps": _FROM_1,
     "learning_rate": _POSITIVE,
@@ -53,6 +54,7 @@ _RANGES = {
     "temperature": _POSITIVE,
     "top_entropy_quantile": _SHARE,
     "top_k": _FROM_0,
+    "top_p": _FROM_0,
     "torch_empty_cache_steps": _FROM_1,
     "warmup_steps": _FROM_0,
 }
@@ -100,7 +102,6 @@ _NEVER = {
 }
 _CHECKPOINTED = ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs")
 _CHECKPOINTING_OPTIONS = (
-    "context_fn",
     "debug",
     "determinism_check",
     "early_stop",
