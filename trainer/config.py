@@ -50,12 +50,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def is_table(task: str) -> bool:
     """Whether a task is a dataset with columns, of the hub or in a file, and not one of reasoning-gym."""
-    return "/" in task or Path(task).suffix in FILES
+    return "/" in task or Path(task).suffix.lower() in FILES
 
 
 def is_file_task(task: str) -> bool:
     """Whether a task is a path, not a dataset of reasoning-gym or of the hub."""
-    return is_path(task) or Path(task).suffix in FILES
+    return is_path(task) or Path(task).suffix.lower() in FILES
 
 
 def is_path(text: str) -> bool:

@@ -5,7 +5,6 @@ Loads neither torch nor a user's code.
 
 import ast
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -15,18 +14,19 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from exporter.files.named_file import open_named, read_named
+from exporter.files.named_file import read_named
 from fleet.configuration.compose import holds
 from fleet.configuration.load import Loaded
 from fleet.configuration.validate import suggest
 from fleet.configuration.yaml_lines import Location, Problem
 from trainer.config import TrainerConfig, is_file_task, is_path, is_table
-from trainer.grpo_settings.fields import FieldType, dataset_suffixes
+from trainer.grpo_settings.fields import FieldType
 from trainer.grpo_settings.model_folder import find_model_mistake, read_kind
 from trainer.grpo_settings.model_kind import find_setting_mistakes, find_target_mistake
 from trainer.grpo_settings.nested import read_mapping
 from trainer.suited import TINY, TINY_KIND
 from trainer.tasks.table import OPTIONS
+from trainer.tasks.table_file import find_table_mistake
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LONGEST_MODEL_ID = 96
@@ -60,9 +60,12 @@ def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "load_in_4bit"):
         if settings["load_in_4bit"] is True and importlib.util.find_spec("bitsandbytes") is None:
             yield Problem(where, "needs the package bitsandbytes: pip install bitsandbytes; or remove it")
-    for where, settings in _places(loaded, "task"):
+    for where, settings in _places(loaded, "task", needs=("task_options",)):
         if isinstance(settings["task"], str) and is_file_task(settings["task"]):
-            yield from _table(where, Path(settings["task"]))
+            options = settings.get("task_options")
+            mistake = find_table_mistake(Path(settings["task"]), options if isinstance(options, dict) else {})
+            if mistake:
+                yield Problem(where, mistake)
     for where, settings in _places(loaded, "task_options"):
         if is_table(str(settings.get("task"))) and isinstance(settings["task_options"], dict):
             for name in set(settings["task_options"]) - set(OPTIONS):
@@ -193,35 +196,6 @@ def _tasks(loaded: Loaded) -> Iterator[Problem]:
     for where, settings in _places(loaded, "task_options"):
         if settings["task_options"]:
             yield from _task_options(where, settings.get("task", default), settings["task_options"])
-
-
-def _table(where: Location, path: Path) -> Iterator[Problem]:
-    """A file of questions that cannot be read, has none, or does not begin with one."""
-    try:
-        if path.is_dir():
-            kinds = dataset_suffixes()
-            if kinds and not any(kinds.intersection(map(str.lower, one.suffixes)) for one in path.rglob("*")):
-                yield Problem(where, f"{path} has no file of questions and answers, such as data.jsonl; name another")
-            return
-        with open_named(path) as file:
-            first = file.readline(_MAX_REWARD_BYTES)
-            has_more = bool(first.strip() or file.readline(_MAX_REWARD_BYTES).strip())
-    except OSError as error:
-        yield Problem(where, f"cannot read {path}: {error.strerror}; name a file or a dataset of the hub")
-        return
-    if not has_more:
-        yield Problem(where, f"{path} is empty; write questions and answers into it")
-    elif path.suffix == ".parquet" and not first.startswith(b"PAR1"):
-        yield Problem(where, f"{path} is no Parquet file; name another")
-    elif path.suffix == ".jsonl" and len(first) < _MAX_REWARD_BYTES and not _is_object(first):
-        yield Problem(where, f'{path}:1: is no JSON object; write {{"question": …, "answer": …}} on each line')
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return not line.strip() or isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _task(where: Location, task: object) -> Iterator[Problem]:

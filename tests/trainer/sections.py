@@ -82,6 +82,7 @@ END = (
     ("grpo: {optim_args: fast}", "grpo.optim_args"),
     ("grpo: {report_to: mlflow}", "grpo.report_to"),
     ("grpo: {report_to: [nosuch]}", "grpo.report_to"),
+    ("grpo: {report_to: null}", "grpo.report_to"),
     ("grpo: {eval_strategy: steps}", "grpo.eval_strategy"),
     ("grpo: {eval_strategy: sometimes}", "grpo.eval_strategy"),
     ("grpo: {eval_on_start: true}", "grpo.eval_on_start"),

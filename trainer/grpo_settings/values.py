@@ -71,7 +71,7 @@ _CHOICES = {
 _COMPARED = ("importance_sampling_level", "loss_type", "multi_objective_aggregation", "scale_rewards", "vllm_mode")
 # TRL converts these, whatever the annotation says.
 _ALSO = {"scale_rewards": "bool"}
-_NOT_NULL = ("num_generations",)
+_NOT_NULL = ("num_generations", "report_to")
 _PACKAGES = {"deepspeed": "deepspeed", "use_liger_kernel": "liger_kernel", "use_vllm": "vllm"}
 _REPORTER_PACKAGES = {
     "azure_ml": ("azureml",),
@@ -139,7 +139,7 @@ def _type_of(name: str, types: Mapping[str, FieldType]) -> FieldType:
 
 def _check_bounds(name: str, value: Any, wanted: FieldType) -> None:
     if name in _NOT_NULL and value is None:
-        raise ValueError("should be a number, not null; leave it out for the default")
+        raise ValueError("should not be null; leave it out for the default")
     bounds = _RANGES.get(name)
     if bounds is not None and isinstance(value, int | float) and not bounds.holds(value):
         raise ValueError(f"should be {bounds.describe()}, not {value!r}")

@@ -9,8 +9,8 @@ from typing import Any
 from trainer.tasks.task import Entry, score_by_answer
 
 OPTIONS = ("config", "split", "prompt_column", "answer_column")
-_PROMPTS = ("question", "prompt", "problem", "instruction", "input")
-_ANSWERS = ("answer", "solution", "target", "output", "response")
+PROMPTS = ("question", "prompt", "problem", "instruction", "input")
+ANSWERS = ("answer", "solution", "target", "output", "response")
 _KNOWN = {"openai/gsm8k": {"config": "main"}}
 _FINAL = "####"
 FILES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
@@ -27,8 +27,8 @@ class TableSource:
         options = {**_KNOWN.get(name, {}), **options}
         self._rows = _load(name, options)
         columns = list(self._rows.column_names)
-        self._question = _column(name, columns, options.get("prompt_column"), _PROMPTS, "prompt_column")
-        self._answer = _column(name, columns, options.get("answer_column"), _ANSWERS, "answer_column")
+        self._question = _column(name, columns, options.get("prompt_column"), PROMPTS, "prompt_column")
+        self._answer = _column(name, columns, options.get("answer_column"), ANSWERS, "answer_column")
         if not len(self._rows):
             raise ValueError(f"task: {name} has no rows")
 
@@ -59,19 +59,23 @@ def _load(name: str, options: dict[str, Any]) -> Any:
     split = str(options.get("split", "train"))
     try:
         path = Path(name).expanduser()
-        if path.suffix in FILES and path.is_file():
-            return datasets.load_dataset(FILES[path.suffix], data_files={split: str(path)}, split=split)
+        suffix = path.suffix.lower()
+        if suffix in FILES and path.is_file():
+            separator = {"sep": "\t"} if suffix == ".tsv" else {}
+            return datasets.load_dataset(FILES[suffix], data_files={split: str(path)}, split=split, **separator)
         return datasets.load_dataset(str(path) if path.exists() else name, options.get("config"), split=split)
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"task: the dataset {name} cannot be loaded: {reason}") from error
 
 
+def find_column(columns: list[str], wanted: Any, usual: tuple[str, ...]) -> str | None:
+    """The column of the wanted name, or the first of the usual ones."""
+    return next((one for one in (usual if wanted is None else [wanted]) if one in columns), None)
+
+
 def _column(name: str, columns: list[str], wanted: Any, usual: tuple[str, ...], option: str) -> str:
-    if wanted is None:
-        found = next((column for column in usual if column in columns), None)
-    else:
-        found = wanted if wanted in columns else None
+    found = find_column(columns, wanted, usual)
     if found is None:
         raise ValueError(f"task_options.{option}: {name} has the columns {', '.join(columns)}; name one of them")
-    return str(found)
+    return found

@@ -1,5 +1,6 @@
 """Any dataset with a question and an answer in columns is a task."""
 
+import contextlib
 import gc
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from tests.lazy import lazily
 from trainer.config import TrainerConfig
+from trainer.tasks.table_file import find_table_mistake
 from trainer.tasks.task import score_by_answer
 
 data = lazily("trainer.data")
@@ -90,3 +92,57 @@ def test_every_dataset_of_reasoning_gym_is_a_task_and_judges_any_text() -> None:
     # The files that a dataset leaves open are closed here, where their warnings are expected.
     gc.collect()
     assert broken == []
+
+
+ROW = '{"question": "1+1?", "answer": "2"}\n'
+# A file's name, its text, the options, and what `check` says of it: the same as the loaded dataset does.
+FILES: list[tuple[str, str, dict[str, Any], str | None]] = [
+    ("a.jsonl", ROW, {}, None),
+    ("a.JSONL", ROW, {"config": "main", "split": "test"}, None),
+    ("a.jsonl", f"\ufeff{ROW}", {}, None),
+    ("a.jsonl", f"\n\n{ROW}", {}, None),
+    ("a.jsonl", f"[{ROW.strip()}]", {}, None),
+    ("a.jsonl", f"[\n{ROW.strip()},\n{ROW.strip()}\n]", {}, None),
+    ("a.jsonl", '{"question": "x"}\n' + ROW, {}, None),
+    ("a.json", '[\n {"question": "x",\n "answer": "2"}\n]', {}, None),
+    ("a.json", ROW * 2, {}, None),
+    ("a.json", '{"q": "1", "a": "2"}\n', {"prompt_column": "q", "answer_column": "a"}, None),
+    ("a.csv", "\ufeffquestion,answer\n1,2\n", {}, None),
+    ("a.csv", '\n"question","answer"\n"a\nb",2\n', {}, None),
+    ("a.tsv", "question\tanswer\n1,1\t2\n", {}, None),
+    ("a.jsonl", '{"Question": "1", "answer": "2"}\n', {}, "has the columns Question, answer; name one of them in"),
+    ("a.jsonl", ROW, {"answer_column": "gold"}, "task_options.answer_column"),
+    ("a.jsonl", ROW, {"prompt_column": 5}, "task_options.prompt_column"),
+    ("a.jsonl", ROW, {"split": "train[:1]"}, "the split of a file should be a word"),
+    ("a.jsonl", ROW * 3 + '{"question\n', {}, "a.jsonl:4: is no JSON object"),
+    ("a.json", "[]", {}, "is empty"),
+    ("a.json", '{"question"', {}, "a.json:1: is no JSON object"),
+    ("a.json", f'{{"data": [{ROW.strip()}]}}', {}, "has the columns data"),
+    ("a.csv", "question;answer\n1;2\n", {}, "has the columns question;answer"),
+    ("a.csv", "question,answer\n", {}, "has a header only"),
+    ("a.parquet", "PAR2", {}, "is no Parquet file"),
+    *((name, ROW, {}, "has none of the endings .json, .jsonl") for name in ("a.txt", "a.jsonl.gz", "a")),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "options", "words"), FILES)
+def test_what_check_says_of_a_file_is_what_ends_a_trainer(
+    tmp_path: Path, name: str, text: str, options: dict[str, Any], words: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    mistake = find_table_mistake(path, options)
+    assert (words in mistake) if words and mistake else mistake == words
+    with contextlib.nullcontext() if words is None else pytest.raises(ValueError, match=r"^task"):
+        load(str(path), **options).entry(0)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
+def test_of_a_large_file_only_what_is_read_is_judged(tmp_path: Path, name: str) -> None:
+    rows = {
+        "a.json": "[\n" + "\n" * 2_000_000,
+        "a.jsonl": ROW * 40_000 + "{",
+        "a.csv": "question,answer\n" + "1,2\n" * 400_000,
+    }
+    (tmp_path / name).write_text(rows[name])
+    assert find_table_mistake(tmp_path / name, {}) is None
