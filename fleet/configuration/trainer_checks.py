@@ -31,6 +31,11 @@ from trainer.tasks.table_file import find_table_mistake
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LONGEST_MODEL_ID = 96
 _MAX_REWARD_BYTES = 1 << 20
+# What a reward function is called with, each by its name.
+PASSED = (
+    *("prompts", "completions", "completion_ids", "question", "answer", "entry", "row"),
+    *("trainer_state", "log_extra", "log_metric"),
+)
 
 
 def find_trainer_problems(loaded: Loaded) -> Iterator[Problem]:
@@ -153,6 +158,27 @@ def _reward(where: Location, path: Path, function: str) -> Iterator[Problem]:
         names = _names_in(tree.body)
         if function not in names and "*" not in names:
             yield Problem(where, f"{path} has no function {function}{suggest(function, names)}")
+        elif mistake := _find_function_mistake(tree, function):
+            yield Problem(where, f"{path}: {function} {mistake}")
+
+
+def _find_function_mistake(tree: ast.Module, name: str) -> str | None:
+    """Why the function cannot be called; None where it can be, or where nothing is known of what the name means."""
+    binding = [node for node in tree.body if name in _names_in([node])]
+    node = binding[0] if len(binding) == 1 else None
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+        return "is no function"
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name != name or node.decorator_list:
+        return None
+    given = node.args
+    if given.kwarg is None:
+        return f"takes no further arguments; write def {name}(completions, **kwargs)"
+    needed = given.args[: len(given.args) - len(given.defaults)]
+    needed += [one for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default is None]
+    for argument in given.posonlyargs + needed:
+        if argument.arg not in PASSED or argument in given.posonlyargs:
+            return f"is called without {argument.arg}; what it may ask for by name: {', '.join(PASSED)}"
+    return None
 
 
 def _names_in(body: list[ast.stmt]) -> set[str]:

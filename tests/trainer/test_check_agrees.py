@@ -15,7 +15,7 @@ import yaml
 from exporter.files.yaml_text import parse
 from fleet.configuration.checks import Machine, check
 from fleet.configuration.load import load_text
-from fleet.configuration.trainer_checks import has_device
+from fleet.configuration.trainer_checks import PASSED, has_device
 from tests import warm
 from tests.trainer.sections import END, MEANT_OTHERWISE, TRAIN
 from trainer.config import TrainerConfig, load_config
@@ -265,6 +265,46 @@ def test_adapters_need_modules_that_the_model_has(
 )
 def test_adapters_on_parts_that_a_kind_makes_in_other_ways_are_good(kind: str, target: str) -> None:
     assert find_target_mistake(kind, [target]) is None
+
+
+def _of_reward(folder: Path, code: str) -> dict[str, Any]:
+    (folder / "reward.py").write_text(code)
+    return {"rewards": [f"{folder / 'reward.py'}:score"], "stages_per_round": 1}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"def score(completions, **given): assert {{'completions', *given}} == {set(PASSED)}; return [0.5] * 2",
+        f"def score({', '.join(PASSED)}, *, seed=5, **_): return [0.5, None]",
+        "async def score(prompts, weight=1, **kwargs): return [0.5] * 2",
+        "def wrapped(f): return lambda **_: f([1, 2])\n@wrapped\ndef score(x): return x",
+        "score = lambda completions, **_: [0.5] * 2",
+        "def score(x): return x\nif True:\n    def score(**_): return [0.5] * 2",
+        "class Score:\n    def score(self, x): pass\n    def __call__(self, **_): return [0.5] * 2\nscore = Score()",
+    ],
+)
+def test_a_reward_that_check_calls_good_is_called(tmp_path: Path, code: str) -> None:
+    section = _of_reward(tmp_path, code)
+    assert _check(json.dumps(section), tmp_path) == []
+    _train(TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section, "grpo": QUICK}))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "score = 5",
+        "def score(completions): return [0.5] * 2",
+        "def score(completions, ground_truth, **_): return [0.5] * 2",
+        "def score(completions, *, truth, **_): return [0.5] * 2",
+        "def score(completions, /, **_): return [0.5] * 2",
+    ],
+)
+def test_a_reward_that_cannot_be_called_is_named(tmp_path: Path, code: str) -> None:
+    section = _of_reward(tmp_path, code)
+    assert _check(json.dumps(section), tmp_path) == ["trainer.rewards"]
+    with pytest.raises((TypeError, ValueError), match=r"score"):
+        _train(TrainerConfig.model_validate({"name": "a", "run_dir": tmp_path / "run", **section, "grpo": QUICK}))
 
 
 def test_a_device_is_one_that_torch_was_built_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
