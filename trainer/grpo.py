@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -214,10 +215,12 @@ def grpo_options(config: TrainerConfig, device: str, checkpoints: Path, quantiza
         decided["reward_weights"] = [*(config.grpo.get("reward_weights") or [1.0] * len(config.rewards)), 1.0]
     if config.model != TINY:
         # TRL loads a named model itself, and its reference model in the same way.
+        given = dict(config.grpo.get("model_init_kwargs") or {})
         decided["model_init_kwargs"] = {
-            "dtype": config.dtype,
+            # transformers lets the new name win over the old one.
+            "dtype": given.pop("torch_dtype", config.dtype),
             **({"quantization_config": quantization} if quantization else {}),
-            **(config.grpo.get("model_init_kwargs") or {}),
+            **given,
         }
     return suited | config.grpo | decided
 
@@ -248,9 +251,12 @@ def quiet() -> Iterator[None]:
 def _placeholders(is_chat: bool) -> Dataset:
     """As many empty rows as an epoch has; the trainer fills them."""
     prompt = [{"role": "user", "content": ""}] if is_chat else ""
-    return Dataset.from_dict({"index": range(ROWS_PER_EPOCH)}).with_transform(
-        lambda batch: {"prompt": [prompt for _ in batch["index"]]}
-    )
+    # A worker that is spawned gets a pickled copy.
+    return Dataset.from_dict({"index": range(ROWS_PER_EPOCH)}).with_transform(partial(_as_prompts, prompt))
+
+
+def _as_prompts(prompt: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {"prompt": [prompt for _ in batch["index"]]}
 
 
 def _questions_per_step(arguments: GRPOConfig) -> int:

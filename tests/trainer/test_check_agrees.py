@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pickle
 import re
 import shutil
 import sys
@@ -68,6 +69,13 @@ def test_what_check_calls_good_trains(tmp_path: Path, section: str) -> None:
     path = tmp_path / "trainer.yaml"
     path.write_text(yaml.safe_dump({"name": "a", "run_dir": "run", **data}))
     _train(load_config(path))
+
+
+def test_the_rows_reach_a_worker_that_is_spawned() -> None:
+    """As with `dataloader_multiprocessing_context: spawn`."""
+    from trainer.grpo import _placeholders
+
+    assert pickle.loads(pickle.dumps(_placeholders(is_chat=False)))[1] == {"prompt": ""}
 
 
 @pytest.mark.parametrize(("section", "place"), END)
@@ -162,7 +170,14 @@ def test_a_folder_that_no_model_loads_from_is_named(tmp_path: Path, saved: Path,
 
 
 @pytest.mark.parametrize(
-    "options", [{"dtype": "bfloat17"}, {"dtype": 5}, {"attn_implementation": "nosuch"}, {"attn_implementation": 5}]
+    "options",
+    [
+        {"dtype": "bfloat17"},
+        {"torch_dtype": "bfloat17"},
+        {"dtype": 5},
+        {"attn_implementation": "nosuch"},
+        {"attn_implementation": 5},
+    ],
 )
 def test_options_that_no_model_loads_with_are_named(tmp_path: Path, saved: Path, options: dict[str, Any]) -> None:
     section = _of_model(saved, tmp_path)
@@ -177,6 +192,7 @@ def test_options_that_no_model_loads_with_are_named(tmp_path: Path, saved: Path,
 LOADS: list[dict[str, Any]] = [
     {"use_cache": False, "local_files_only": True, "trust_remote_code": True, "attention_dropout": 0.1},
     {"max_position_embeddings": 64, "device_map": "auto", "low_cpu_mem_usage": True, "experts_implementation": "eager"},
+    {"torch_dtype": "bfloat16", "rms_norm_eps": 1e-5, "attention_dropout": 0, "eos_token_id": [1, 2]},
     {"device_map": {"": "cpu:0"}, "max_memory": {"cpu": "1GB"}, "use_safetensors": True},
 ]
 LOADS_NOT: list[dict[str, Any] | str] = [
@@ -185,12 +201,17 @@ LOADS_NOT: list[dict[str, Any] | str] = [
     *({"device_map": one} for one in ("nosuch", "CPU", "meta", "disk", "", ["cpu"], True, {"": "nosuch"})),
     # A mapping may be written as JSON.
     *('{"foo": 1}', '{"hidden_size": "x"}'),
-    *({"quantization_config": {}}, {"experts_implementation": "nosuch"}),
+    *({"rms_norm_eps": 1}, {"vocab_size": 258.0}, {"1": 2}, {"attn_implementation": "paged|eager"}),
+    *(
+        {"quantization_config": {"load_in_4bit": False}},
+        {"quantization_config": {}},
+        {"experts_implementation": "nosuch"},
+    ),
 ]
 # As long as torch has no such device, or the package is not installed.
 LOADS_NOT_HERE: list[dict[str, Any]] = [
     *({"device_map": one} for one in ("cuda:0", 0, "mps")),
-    *({"attn_implementation": one} for one in ("flash_attention_2", "flash_attention_3")),
+    *({"attn_implementation": one} for one in ("flash_attention_2", "flash_attention_3", "flash_attention_4")),
     *({"use_kernels": True}, {"quantization_config": {"load_in_4bit": True}}),
 ]
 # Names of files that are not there.

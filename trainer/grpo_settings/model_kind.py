@@ -41,7 +41,7 @@ def find_setting_mistakes(kind: str, options: Mapping[str, Any]) -> Iterator[str
     if types is None or known is None:
         return
     for name, value in options.items():
-        if str(name) not in known:
+        if str(name) not in known or not str(name).isidentifier():
             yield f"{str(name)[:60]}: neither an option of loading a model nor a setting of {kind}"
         elif name in types and not {"object", "Any"} & types[name].kinds:
             try:
@@ -49,9 +49,10 @@ def find_setting_mistakes(kind: str, options: Mapping[str, Any]) -> Iterator[str
             except ValueError as error:
                 yield f"{name}: {error}"
             else:
-                # The model takes it as it stands in the file.
-                if isinstance(value, str) and not isinstance(read, str):
-                    yield f"{name}: should be a number, not the text {value!r}; write {read!r}"
+                # The model takes it as it stands in the file, and a whole number for none with a fraction.
+                exact = float(read) if type(read) is int and "int" not in types[name].kinds else read
+                if type(exact) is not type(value):
+                    yield f"{name}: should be written {exact!r}, not {value!r}"
 
 
 def find_target_mistake(kind: str, targets: Sequence[str]) -> str | None:

@@ -60,6 +60,7 @@ _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu|hpu|mlu|musa|neuron|xla)(:[0-9]{1,3
 _ATTENTION_PACKAGES = {
     "flash_attention_2": ("flash_attn", "kernels"),
     "flash_attention_3": ("flash_attn_interface", "kernels"),
+    "flash_attention_4": ("flash_attn", "kernels"),
 }
 
 
@@ -135,7 +136,7 @@ def _quantization(given: Any) -> Iterator[str]:
     if given is None:
         return
     bits = {"load_in_4bit", "load_in_8bit"}
-    if not isinstance(given, dict) or not ("quant_method" in given or bits & given.keys()):
+    if not isinstance(given, dict) or not (given.get("quant_method") or any(given.get(name) for name in bits)):
         yield "quantization_config: should be a mapping with quant_method, load_in_4bit or load_in_8bit"
     elif any(given.get(name) for name in bits) and not is_installed("bitsandbytes"):
         yield "quantization_config: needs the package bitsandbytes; pip install bitsandbytes, or remove it"

@@ -36,8 +36,8 @@ def generation_options() -> Mapping[str, FieldType]:
 
 
 def attentions() -> tuple[str, ...]:
-    """The implementations of attention that have a name."""
-    return _implementations("modeling_utils.py")
+    """The implementations of attention that have a name, but for those of a server's continuous batches."""
+    return tuple(name for name in _implementations("modeling_utils.py") if not name.startswith("paged|"))
 
 
 def experts() -> tuple[str, ...]:
