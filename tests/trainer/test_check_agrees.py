@@ -128,15 +128,19 @@ def _cut(path: Path, count: int) -> None:
 
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
+FOUR_BITS = {"quant_method": "bitsandbytes", "load_in_4bit": True}
 # What became of a model's folder, and the words of `check` about it.
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (lambda at: (at / "model.safetensors").unlink(), "has no weights"),
     "no tokenizer": (lambda at: (at / "tokenizer.json").unlink(), "has no tokenizer"),
     "a broken tokenizer": (lambda at: (at / "tokenizer.json").write_text("{"), "tokenizer.json is no JSON"),
+    "broken special tokens": (lambda at: (at / "special_tokens_map.json").write_text("{"), "map.json is no JSON"),
+    "broken added tokens": (lambda at: (at / "added_tokens.json").write_text("{"), "added_tokens.json is no JSON"),
     "no JSON": (lambda at: (at / "config.json").write_text("{"), "config.json is no JSON"),
     "a list": (lambda at: (at / "config.json").write_text("[]"), "config.json is no JSON object"),
     "no kind": (lambda at: _config(at, model_type=None), "has no model_type"),
     "an unknown kind": (lambda at: _config(at, model_type="nosuch"), "knows no model_type 'nosuch'"),
+    "weights of four bits": (lambda at: _config(at, quantization_config=FOUR_BITS), "needs the package bitsandbytes"),
     "no architecture": (lambda at: _config(at, architectures=[]), "names no architectures"),
     "an unknown one": (lambda at: _config(at, architectures=["NoLM"]), "knows no architecture 'NoLM'"),
     "a pointer": (lambda at: (at / "model.safetensors").write_text(POINTER), "run `git lfs pull` there"),
@@ -213,6 +217,7 @@ LOADS_NOT_HERE: list[dict[str, Any]] = [
     *({"device_map": one} for one in ("cuda:0", 0, "mps")),
     *({"attn_implementation": one} for one in ("flash_attention_2", "flash_attention_3", "flash_attention_4")),
     *({"use_kernels": True}, {"quantization_config": {"load_in_4bit": True}}),
+    *({"quantization_config": {"quant_method": one}} for one in ("gptq", "torchao")),
 ]
 # Names of files that are not there.
 LOADS_NO_FILE: list[dict[str, Any]] = [{"subfolder": "nosuch"}, {"variant": "fp16"}, {"use_safetensors": False}]

@@ -10,6 +10,7 @@ from typing import Any
 from exporter.files.named_file import read_named
 from trainer.grpo_settings.fields import parse_source
 from trainer.grpo_settings.model_kind import generates
+from trainer.grpo_settings.nested import judge_quantization
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _TOKENIZERS = ("tokenizer.json", "vocab*", "*vocab.json", "*.model", "*.tiktoken", "*.spm", "*.vocab", "tekken.json")
@@ -37,7 +38,8 @@ def find_model_mistake(folder: Path, options: Mapping[str, Any]) -> str | None:
         return f"{error}; {_REMEDY}"
     except OSError as error:
         return f"cannot read {error.filename or folder}: {error.strerror}; check its permissions"
-    return None
+    quantization = config.get("quantization_config")
+    return next(judge_quantization(quantization), None) if quantization else None
 
 
 def read_kind(folder: Path) -> str | None:
@@ -122,7 +124,7 @@ def _check_file(path: Path) -> None:
 def _check_tokenizer(folder: Path) -> None:
     if not any(True for pattern in _TOKENIZERS for _ in folder.glob(pattern)):
         raise _Unusable(f"{folder} has no tokenizer")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"):
         if (folder / name).is_file():
             _read_object(folder / name)
 

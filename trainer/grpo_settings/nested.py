@@ -64,6 +64,15 @@ _ATTENTION_PACKAGES = {
 }
 
 
+# What the usual ways to quantize need.
+_QUANTIZERS = {
+    **dict.fromkeys(("bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"), "bitsandbytes"),
+    "gptq": "optimum",
+    "hqq": "hqq",
+    "torchao": "torchao",
+}
+
+
 def read_mapping(name: str, value: Any, wanted: FieldType) -> Any:
     """A mapping that may be written as JSON. Raises ValueError where it can be neither."""
     if not isinstance(value, str) or "dict" not in wanted.kinds:
@@ -111,7 +120,8 @@ def judge_model_options(options: Mapping[str, Any]) -> Iterator[str]:
     if options.get("use_kernels") and not is_installed("kernels"):
         yield "use_kernels: needs the package kernels; install it, or remove use_kernels"
     yield from _placement(options.get("device_map"))
-    yield from _quantization(options.get("quantization_config"))
+    if options.get("quantization_config") is not None:
+        yield from judge_quantization(options["quantization_config"])
 
 
 def _placement(given: Any) -> Iterator[str]:
@@ -132,14 +142,15 @@ def is_device(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _quantization(given: Any) -> Iterator[str]:
-    if given is None:
-        return
+def judge_quantization(given: Any) -> Iterator[str]:
+    """What is wrong with a `quantization_config`, of a model's own or among its options."""
     bits = {"load_in_4bit", "load_in_8bit"}
     if not isinstance(given, dict) or not (given.get("quant_method") or any(given.get(name) for name in bits)):
         yield "quantization_config: should be a mapping with quant_method, load_in_4bit or load_in_8bit"
-    elif any(given.get(name) for name in bits) and not is_installed("bitsandbytes"):
-        yield "quantization_config: needs the package bitsandbytes; pip install bitsandbytes, or remove it"
+        return
+    package = _QUANTIZERS.get(str(given.get("quant_method", "bitsandbytes")))
+    if package is not None and not is_installed(package):
+        yield f"quantization_config: needs the package {package}; pip install {package}, or load other weights"
 
 
 def is_installed(package: str) -> bool:
