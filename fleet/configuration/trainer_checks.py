@@ -236,7 +236,7 @@ def _task_options(where: Location, task: object, options: object) -> Iterator[Pr
     import reasoning_gym.factory
 
     datasets = reasoning_gym.factory.DATASETS
-    if task not in datasets or not isinstance(options, dict):
+    if not isinstance(task, str) or task not in datasets or not isinstance(options, dict):
         return
     _, settings = datasets[task]
     known = {one.name for one in fields(settings)}

@@ -17,6 +17,10 @@ LinesOf = Callable[[str], list[str]]
 
 NOT_ON_A_MAC = pytest.mark.skipif(sys.platform == "darwin", reason="Linux's own folders")
 MISTAKES = {
+    "a task that is no text, with options": (
+        "fleet: a\ntrainer: {task: [x], task_options: {seed: 1}}\n",
+        "2: trainer.task: Input should be a valid string",
+    ),
     "unknown key": ("fleet: a\npeerz: 2\n", "2: peerz: unknown key; did you mean peers?"),
     "unknown key of the trainer": (
         "fleet: a\ntrainer:\n  modle: x\n",
