@@ -104,6 +104,8 @@ END = (
     ("grpo: {accelerator_config: {dispatch_batches: true}}", "grpo.accelerator_config"),
     ("grpo: {debug: everything}", "grpo.debug"),
     ("grpo: {cache_implementation: huge}", "grpo.cache_implementation"),
+    ("grpo: {cache_implementation: quantized}", "grpo.cache_implementation"),
+    ("grpo: {generation_kwargs: {cache_implementation: quantized}}", "grpo.generation_kwargs"),
     ("grpo: {torch_empty_cache_steps: 0}", "grpo.torch_empty_cache_steps"),
     ("grpo: {fp16: true, bf16: true}", "grpo.fp16"),
     (
@@ -186,6 +188,7 @@ END = (
 # Refused although a trainer would start: the value means nothing there, and people mean another.
 MEANT_OTHERWISE = (
     ("{device: cpu, grpo: {tf32: true}}", "grpo.tf32"),
+    ("{device: cpu, grpo: {cache_implementation: offloaded}}", "grpo.cache_implementation"),
     ("grpo: {learning_rate: 0}", "grpo.learning_rate"),
     # A trainer ends with it, but leaves torch an error when it is collected.
     ("grpo: {dataloader_num_workers: 1, dataloader_prefetch_factor: 0}", "grpo.dataloader_prefetch_factor"),

@@ -215,7 +215,7 @@ LOADS_NOT: list[dict[str, Any] | str] = [
 # As long as torch has no such device, or the package is not installed.
 LOADS_NOT_HERE: list[dict[str, Any]] = [
     *({"device_map": one} for one in ("cuda:0", 0, "mps")),
-    *({"attn_implementation": one} for one in ("flash_attention_2", "flash_attention_3", "flash_attention_4")),
+    *({"attn_implementation": one} for one in ("flash_attention_2", "flash_attention_3", "flash_attention_4", "a/b")),
     *({"use_kernels": True}, {"quantization_config": {"load_in_4bit": True}}),
     *({"quantization_config": {"quant_method": one}} for one in ("gptq", "torchao")),
 ]

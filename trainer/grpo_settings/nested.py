@@ -114,7 +114,8 @@ def judge_model_options(options: Mapping[str, Any]) -> Iterator[str]:
     one = options.get("experts_implementation")
     if isinstance(one, str) and experts() and one not in experts():
         yield f"experts_implementation: {one[:60]!r} is unknown; known: {', '.join(experts())}"
-    packages = _ATTENTION_PACKAGES.get(str(attention), ())
+    is_of_the_hub = isinstance(attention, str) and "/" in attention
+    packages = ("kernels",) if is_of_the_hub else _ATTENTION_PACKAGES.get(str(attention), ())
     if packages and not any(map(is_installed, packages)):
         yield f"attn_implementation: {attention} needs the package {' or '.join(packages)}; install it, or use sdpa"
     if options.get("use_kernels") and not is_installed("kernels"):

@@ -128,7 +128,7 @@ def judge_fields(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mista
 
 def judge_together(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
     """The mistakes of fields that are valid by themselves, but not together, or not with what is installed."""
-    for rule in (_groups, _schedule, _reference, _loading, _model, _precision, _packages, _others):
+    for rule in (_groups, _schedule, _reference, _loading, _model, _precision, _cache, _packages, _others):
         yield from rule(values, setting)
 
 
@@ -233,6 +233,16 @@ def _precision(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]
             yield Mistake(one, f"not together with {other}; set one of them")
     if values.get("tf32") and setting.is_on_cpu:
         yield Mistake("tf32", "needs an NVIDIA GPU; remove it")
+
+
+def _cache(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
+    options = values.get("generation_kwargs")
+    inside = options.get("cache_implementation") if isinstance(options, dict) else None
+    for name, cache in (("cache_implementation", values.get("cache_implementation")), ("generation_kwargs", inside)):
+        if cache == "quantized" and not is_installed("optimum") and not is_installed("hqq"):
+            yield Mistake(name, "a quantized cache needs the package optimum-quanto or hqq, and neither is installed")
+        if setting.is_on_cpu and str(cache).startswith("offloaded"):
+            yield Mistake(name, f"{cache} needs a GPU to offload from; remove it")
 
 
 def _packages(values: Mapping[str, Any], setting: Setting) -> Iterator[Mistake]:
