@@ -91,11 +91,19 @@ def test_an_exit_with_0_that_the_log_contradicts_is_a_failure(tmp_path: Path) ->
         assert ending.exit_code == 1
     # What an earlier run left in a log that is appended to says nothing of the next one.
     assert log.read_text().count(CRASH) == 2
-    # Nor does one that leads nowhere.
-    log.with_name("latest.log").symlink_to("deleted.log")
     start = write_start(tmp_path, "0.6", python="/bin/true")
     with running(start, str(tmp_path)) as process:
         assert process.wait(timeout=60) == 100
+
+
+def test_a_log_that_leads_nowhere_keeps_no_peer_from_its_start(tmp_path: Path) -> None:
+    start = write_start(tmp_path, "0.5", python="/bin/true")
+    logs = tmp_path / "peer" / "rl-swarm" / "logs"
+    for run in (1, 2):
+        with running(start, f"{tmp_path}-{run}") as process:
+            assert process.wait(timeout=60) == 100
+        logs.mkdir(exist_ok=True)
+        (logs / f"training_{run}.log").symlink_to("deleted.log")
 
 
 def test_a_crash_keeps_its_exit_code(tmp_path: Path) -> None:
