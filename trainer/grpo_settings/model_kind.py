@@ -76,9 +76,11 @@ def find_target_mistake(kind: str, targets: Sequence[str]) -> str | None:
 @cache
 def _setting_types(kind: str) -> Mapping[str, FieldType] | None:
     tree = _source(kind, "configuration")
+    if tree is None:
+        return None
     found: dict[str, FieldType] = {}
-    for class_name in [node.name for node in tree.body if isinstance(node, ast.ClassDef)] if tree else ():
-        for name, annotation in class_fields(tree, class_name).items() if tree else ():
+    for class_name in [node.name for node in tree.body if isinstance(node, ast.ClassDef)]:
+        for name, annotation in class_fields(tree, class_name).items():
             read = read_annotation(annotation, {})
             # Of a model made of several, each part may have another.
             found[name] = read if found.get(name, read) == read else FieldType(frozenset({"Any"}))
