@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from exporter.files.database_names import COMPANIONS, Replaced, names_lock, open_named
+from exporter.files.database_names import COMPANIONS, Replaced, names_lock, open_connection
 from exporter.files.database_rows import read_tables
 from exporter.files.file_lock import find_lock_problem
 
@@ -100,7 +100,7 @@ def connect_beside_writer(path: Path) -> sqlite3.Connection:
     """Opens a file for reading that another connection of this process may write. Raises Unavailable and Damaged."""
     try:
         with names_lock:
-            db = open_named(path, "rw", TIMEOUT_SECONDS, is_owner=False)
+            db = open_connection(path, "rw", TIMEOUT_SECONDS, is_owner=False)
             try:
                 db.execute("PRAGMA query_only = ON")
                 # The first read opens the companions.
@@ -224,7 +224,7 @@ def _open(path: Path, form: Format, *, is_new: bool) -> sqlite3.Connection:
     # SQLite would take it for a new one, and delete a log that is left of it.
     if not is_new and path.is_file() and path.stat().st_size == 0:
         raise Damaged("it is empty")
-    db = open_named(path, "rwc", TIMEOUT_SECONDS, is_owner=True)
+    db = open_connection(path, "rwc", TIMEOUT_SECONDS, is_owner=True)
     try:
         if is_new and form.new_file:
             db.execute(form.new_file)

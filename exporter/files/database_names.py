@@ -44,7 +44,7 @@ class Connection(sqlite3.Connection):
         parts = (self.path.with_name(self.path.name + suffix) for suffix in COMPANIONS)
         self._companions = {part: _identify(part) for part in parts}
 
-    def is_of(self, path: Path, file: _Identity | None) -> bool:
+    def has_other_file(self, path: Path, file: _Identity | None) -> bool:
         """Whether it has another file open by this name."""
         return self.path == path and self._file != file
 
@@ -68,7 +68,7 @@ class Connection(sqlite3.Connection):
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
-def open_named(path: Path, mode: str, timeout: float, *, is_owner: bool) -> Connection:
+def open_connection(path: Path, mode: str, timeout: float, *, is_owner: bool) -> Connection:
     """A connection, within `names_lock`; its first statement belongs there too, and `know_companions` behind it.
 
     What other connections have left behind by this name is deleted for the owner; whoever else asks waits until the
@@ -85,7 +85,7 @@ def open_named(path: Path, mode: str, timeout: float, *, is_owner: bool) -> Conn
         check_same_thread=False,
         factory=Connection,
     )
-    others = [one for one in _connections if one.is_of(path, file)]
+    others = [one for one in _connections if one.has_other_file(path, file)]
     # What SQLite has opened now is that file, unless the name was given to another one meanwhile.
     if not is_owner and (others or _identify(path) != file):
         db.close()

@@ -174,6 +174,31 @@ def test_a_database_that_is_locked_is_read_later(tmp_path: Path) -> None:
     assert steps(reader.read(1.0)) == [1]
 
 
+_OWNER = """
+import sqlite3
+import sys
+
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+connection.execute("INSERT INTO metrics VALUES (NULL, 'id-a', '2026-11-28', 'a', 1, '{\\"loss\\": 1}')")
+print("owned", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_database_that_one_process_keeps_to_itself_is_read_once_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    Writer(path).connection.close()
+    reader = Reader(tmp_path)
+    command = [sys.executable, "-c", _OWNER, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "owned\n"
+        with pytest.raises(ReadError, match=r"p\.db: database is locked$"):
+            reader.read(0.0)
+    assert steps(reader.read(1.0)) == [1]
+
+
 def test_the_run_that_was_started_last_is_followed(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "p.db")
     writer.log(7, "first")
